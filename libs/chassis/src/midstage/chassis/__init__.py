@@ -1,0 +1,1 @@
+"""What every midstage process needs: settings, logs, metrics, HTTP, start and stop."""

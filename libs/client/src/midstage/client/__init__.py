@@ -1,0 +1,1 @@
+"""The midstage command line and SDK."""

@@ -1,0 +1,112 @@
+"""Every topic, once: name, key, writer, readers, partitions, retention, facts.
+
+The topics on the broker are created from this table, and ``docs/topics.md`` is generated from it.
+Names are ``midstage.<plural-noun>.v<N>``; a topic is here only when something writes it.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from midstage.contracts.edges import SOURCE_BEAT, SOURCE_CLOSED, SourceBeat, SourceClosed
+from midstage.contracts.fact import Fact
+from midstage.contracts.limits import LimitFact
+from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
+from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
+
+MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""The broker takes messages up to this size."""
+DEAD_LETTER_BYTES: Final = 5 * 1024 * 1024
+"""Dead letters are larger: the original and the reason."""
+EVENT_BYTES: Final = 1024 * 1024
+"""A reader refuses one event above this size."""
+
+
+class Kind(StrEnum):
+    """A stream carries observations, a versioned log carries decisions."""
+
+    STREAM = "stream"
+    VERSIONED = "versioned log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One topic; ``kept`` None means for ever. ``facts`` maps an event type to its struct.
+
+    For a versioned log ``facts`` is empty and ``union`` is the tagged union of its facts.
+    """
+
+    name: str
+    kind: Kind
+    key: str
+    writer: str
+    readers: tuple[str, ...]
+    partitions: int
+    kept: timedelta | None
+    about: str
+    facts: tuple[tuple[str, type[Fact]], ...] = ()
+    union: object = None
+
+    def dead_letters(self, reader: str) -> str:
+        """The name of the topic that takes what ``reader`` could not read."""
+        return f"{self.name}.{reader}.dlq"
+
+    @property
+    def snapshots(self) -> str:
+        """The name of the compacted topic with the snapshots of this versioned log."""
+        return f"{self.name}.snapshot"
+
+    @property
+    def appended(self) -> str:
+        """The event type of a versioned log's records."""
+        noun = self.name.removeprefix("midstage.")
+        return f"dev.midstage.{noun}.appended"
+
+
+REQUESTS = Topic(
+    name="midstage.requests.v1",
+    kind=Kind.STREAM,
+    key="source",
+    writer="the edges: gateway, SDK, HTTP ingest",
+    readers=("stats",),
+    partitions=12,
+    kept=timedelta(days=7),
+    about="One fact per request, at its end.",
+    facts=((REQUEST_COMPLETED, RequestCompleted),),
+)
+EDGES = Topic(
+    name="midstage.edges.v1",
+    kind=Kind.STREAM,
+    key="source",
+    writer="the edges",
+    readers=("stats",),
+    partitions=12,
+    kept=timedelta(days=7),
+    about="Each source's heartbeat, each second: highest number, completeness, what is in flight.",
+    facts=((SOURCE_BEAT, SourceBeat), (SOURCE_CLOSED, SourceClosed)),
+)
+LOAD = Topic(
+    name="midstage.load.v1",
+    kind=Kind.STREAM,
+    key="application",
+    writer="stats",
+    readers=("people",),
+    partitions=12,
+    kept=timedelta(days=7),
+    about="What each application carried, each second.",
+    facts=((LOAD_OBSERVED, LoadObserved),),
+)
+LIMITS = Topic(
+    name="midstage.limits.v1",
+    kind=Kind.VERSIONED,
+    key="limit/…",
+    writer="throttle",
+    readers=("throttle",),
+    partitions=6,
+    kept=None,
+    about="What each customer may use.",
+    union=LimitFact,
+)
+
+TOPICS: Final = (REQUESTS, EDGES, LOAD, LIMITS)

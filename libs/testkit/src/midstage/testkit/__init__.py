@@ -1,0 +1,1 @@
+"""Given/when/then, frozen clock, failpoints, broker fixtures: for midstage's tests only."""

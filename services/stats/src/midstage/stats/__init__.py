@@ -1,0 +1,1 @@
+"""Counts: request events become exact usage and load signals."""

@@ -1,0 +1,1 @@
+"""Answers: may this customer's request pass?"""
