@@ -1,0 +1,45 @@
+# midstage's front door. `make up` and `make test` do all their set-up themselves.
+#   make up ARGS='--exit --report r.json'    the whole platform on a real trace (midstage up --help)
+#   make test ARGS='tests/stats -k ranges'   tests; without ARGS all of them
+#   make check                               lint, types, layers, sizes, freshness
+#   make bench                               speed beside peers; tables in build/bench
+#   make docs                                write the generated documents anew
+#   make lock                                resolve the dependencies anew into requirements.lock
+#   make clean                               remove what was built; caches and .midstage stay
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(if $(shell $(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))))
+BIN := .venv/bin
+ARGS ?=
+export PYTHONDONTWRITEBYTECODE ?=
+
+.PHONY: up test check bench docs lock clean setup
+
+up: setup
+	@$(BIN)/midstage up $(ARGS)
+
+test: setup
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m midstage.contracts.catalogue --check docs/topics.md
+	@$(BIN)/python -m pytest -q tests/architecture
+
+bench: setup
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+docs: setup
+	@$(BIN)/python -m midstage.contracts.catalogue docs/topics.md
+
+lock: setup
+	@$(BIN)/python infra/bootstrap.py lock
+
+clean:
+	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@$(if $(PYTHON),,echo "midstage needs Python 3.11 or later and found none: install it, or name it with make PYTHON=/path/to/python3" >&2; exit 1)
+	@$(PYTHON) infra/bootstrap.py
