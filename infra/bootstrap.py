@@ -29,15 +29,12 @@ class SetupError(Exception):
 
 def main(arguments):
     """Exit code 0 when the environment stands, 1 with one sentence on stderr when it can't."""
+    work = {(): set_up, ("lock",): lock}.get(tuple(arguments))
+    if work is None:
+        print("midstage: bootstrap.py takes no argument but 'lock'", file=sys.stderr)
+        return 1
     try:
-        if arguments == ["lock"]:
-            lock()
-            return 0
-        if arguments:
-            raise SetupError(
-                "bootstrap.py takes no argument but 'lock', got: " + " ".join(arguments)
-            )
-        set_up()
+        work()
     except SetupError as error:
         print("midstage: " + str(error), file=sys.stderr)
         return 1
