@@ -1,1 +1,4 @@
-"""The embedded platform: real Kafka, Envoy and services as child processes, and a replay of a real trace."""
+"""The embedded platform on one machine, and a replay of a real trace on it.
+
+Kafka, Envoy and the services run as child processes, on loopback, with their data in one folder.
+"""
