@@ -1,0 +1,125 @@
+"""The one gate in front of every route: correlation, the bearer token, the body's size.
+
+It is pure ASGI and wraps the whole application, so no route can forget it: every method but GET,
+HEAD and OPTIONS needs the token (compared in constant time), and no body above the limit, with or
+without a Content-Length, reaches a route. WebSockets are not served.
+"""
+
+import hmac
+import re
+import uuid
+from collections import deque
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from midstage.chassis.logs import bound
+from midstage.chassis.problems import REQUEST_ID, problem
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+BODY_BYTES = 1024 * 1024
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_NO_TRACE = "0" * 32
+
+
+class Guard:
+    """Lets a request through to ``app``, or answers it with a problem."""
+
+    def __init__(self, app: ASGIApp, *, token: str, body_bytes: int = BODY_BYTES) -> None:
+        """Guard ``app``; ValueError for an empty token, which everybody would know."""
+        if not token.strip():
+            raise ValueError("the bearer token is empty")
+        self._app = app
+        self._token = token.encode()
+        self._body_bytes = body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = Headers(scope=scope)
+        correlation = correlation_of(headers)
+        scope.setdefault("state", {})["request_id"] = correlation["request_id"]
+        with bound(**correlation):
+            await self._admit(scope, headers, receive, _tagged(send, correlation["request_id"]))
+
+    async def _admit(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        request_id: str = scope["state"]["request_id"]
+        if scope["method"] not in SAFE_METHODS and not self._known(headers):
+            answer = problem(
+                status=401,
+                detail=f"{scope['method']} needs the header Authorization: Bearer <token>",
+                request_id=request_id,
+                headers={"www-authenticate": 'Bearer realm="midstage"'},
+            )
+            await answer(scope, receive, send)
+            return
+        body = await self._body(headers, receive)
+        if body is None:
+            answer = problem(
+                status=413,
+                detail=f"the body is larger than {self._body_bytes} bytes",
+                request_id=request_id,
+                headers={"connection": "close"},
+            )
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, _replayed(body, receive), send)
+
+    def _known(self, headers: Headers) -> bool:
+        given = headers.getlist("authorization")
+        if len(given) != 1:
+            return False
+        scheme, _, token = given[0].partition(" ")
+        genuine = hmac.compare_digest(token.strip().encode("latin-1"), self._token)
+        return genuine and scheme.lower() == "bearer"
+
+    async def _body(self, headers: Headers, receive: Receive) -> list[Message] | None:
+        """The request's messages, held until they are all there; None when they are too large."""
+        declared = headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > self._body_bytes:
+            return None
+        messages: list[Message] = []
+        left = self._body_bytes
+        while True:
+            message = await receive()
+            messages.append(message)
+            left -= len(message.get("body", b""))
+            if left < 0:
+                return None
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return messages
+
+
+def correlation_of(headers: Headers) -> dict[str, str]:
+    """What the logs of this request carry: the caller's ids where they are well formed."""
+    given = headers.get(REQUEST_ID, "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    trace = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    if trace is None or trace[1] == _NO_TRACE:
+        return {"request_id": request_id}
+    return {"request_id": request_id, "trace_id": trace[1]}
+
+
+def _tagged(send: Send, request_id: str) -> Send:
+    async def tagged(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)[REQUEST_ID] = request_id
+        await send(message)
+
+    return tagged
+
+
+def _replayed(messages: list[Message], receive: Receive) -> Receive:
+    held = deque(messages)
+
+    async def replayed() -> Message:
+        return held.popleft() if held else await receive()
+
+    return replayed

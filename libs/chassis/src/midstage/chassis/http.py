@@ -1,0 +1,87 @@
+"""The HTTP side of every process: the service's routes, health, readiness, metrics, problems.
+
+``/healthz`` says that the process runs, ``/readyz`` that it makes progress (else 503 and why, by
+name), ``/metrics`` is Prometheus' text. All routes stand behind ``guard.Guard``.
+"""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from midstage.chassis import problems
+from midstage.chassis.guard import Guard
+from midstage.chassis.readiness import Readiness
+
+
+def build(
+    *,
+    service: str,
+    version: str,
+    readiness: Readiness,
+    registry: CollectorRegistry,
+    token: str,
+    routers: Sequence[APIRouter],
+) -> FastAPI:
+    """The application that ``process.Process`` serves; ValueError for an empty token."""
+    app = FastAPI(
+        title=f"midstage {service}",
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        responses={"default": _PROBLEM},
+    )
+    problems.install(app)
+    app.add_middleware(Guard, token=token)
+    app.include_router(_own(service, version, readiness, registry))
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+_PROBLEM: dict[str, object] = {
+    "description": "A problem document (RFC 9457)",
+    "content": {
+        problems.MEDIA_TYPE: {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                    "request_id": {"type": "string"},
+                },
+            }
+        }
+    },
+}
+
+
+def _own(
+    service: str, version: str, readiness: Readiness, registry: CollectorRegistry
+) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok", "service": service, "version": version}
+
+    @router.get("/readyz")
+    def readyz(request: Request) -> Response:
+        return _readiness(readiness, str(request.state.request_id))
+
+    @router.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _readiness(readiness: Readiness, request_id: str) -> Response:
+    reasons = readiness.reasons()
+    if not reasons:
+        return Response(b'{"status":"ready"}', media_type="application/json")
+    detail = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+    return problems.problem(status=503, detail=detail, request_id=request_id, reasons=dict(reasons))
