@@ -1,0 +1,43 @@
+"""How the topics of ``contracts`` stand on the broker: the topic, dead letters, snapshots."""
+
+from datetime import timedelta
+
+from midstage.contracts.topics import DEAD_LETTER_BYTES, MESSAGE_BYTES, Kind, Topic
+from midstage.eventlog.log import TopicSettings
+
+FOR_EVER = -1
+DEAD_LETTERS_KEPT = timedelta(days=30)
+
+
+def settings_of(topic: Topic) -> list[TopicSettings]:
+    """The topic itself, one dead-letter topic per reader, and the snapshots of a versioned log."""
+    kept = FOR_EVER if topic.kept is None else _ms(topic.kept)
+    itself = TopicSettings(
+        name=topic.name,
+        partitions=topic.partitions,
+        retention_ms=kept,
+        message_bytes=MESSAGE_BYTES,
+    )
+    dead = [
+        TopicSettings(
+            name=topic.dead_letters(reader),
+            partitions=1,
+            retention_ms=_ms(DEAD_LETTERS_KEPT),
+            message_bytes=DEAD_LETTER_BYTES,
+        )
+        for reader in topic.readers
+    ]
+    if topic.kind is not Kind.VERSIONED:
+        return [itself, *dead]
+    snapshots = TopicSettings(
+        name=topic.snapshots,
+        partitions=1,
+        retention_ms=FOR_EVER,
+        message_bytes=MESSAGE_BYTES,
+        compacted=True,
+    )
+    return [itself, *dead, snapshots]
+
+
+def _ms(time: timedelta) -> int:
+    return time // timedelta(milliseconds=1)
