@@ -92,6 +92,9 @@ def _settings(data: Path, *, port: int, controller_port: int) -> Mapping[str, st
         "log.dirs": str(data.absolute()),
         "auto.create.topics.enable": "false",
         "message.max.bytes": DEAD_LETTER_BYTES + 64 * 1024,
+        # after kill -9 the controller keeps the dead broker's place until its session ends
+        "broker.session.timeout.ms": 3_000,
+        "broker.heartbeat.interval.ms": 500,
         "group.initial.rebalance.delay.ms": 0,
         "offsets.topic.replication.factor": 1,
         "offsets.topic.num.partitions": 4,

@@ -1,0 +1,56 @@
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from midstage.local import kafka
+from midstage.local.ports import LOOPBACK, found
+from midstage.local.supervisor import Child, Supervisor
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[tuple[Supervisor, str]]:
+    port, controller_port = found(2)
+    bootstrap = f"{LOOPBACK}:{port}"
+    supervisor = Supervisor(logs=tmp_path / "logs", say=sys.stderr.write)
+    command = kafka.prepare(tmp_path / "kafka", port=port, controller_port=controller_port)
+    supervisor.start(Child(name="kafka", command=command, unready=lambda: kafka.unready(bootstrap)))
+    supervisor.await_ready("kafka", within_s=60)
+    yield supervisor, bootstrap
+    supervisor.close(within_s=5)
+
+
+def test_what_was_acknowledged_outlives_kill_9_of_the_broker(
+    broker: tuple[Supervisor, str],
+) -> None:
+    supervisor, bootstrap = broker
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic("t", 1, 1)])["t"].result()
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
+    acknowledged: list[int] = []
+    for n in range(5_000):
+        producer.produce(
+            "t", str(n), on_delivery=lambda e, m: acknowledged.append(int(m.value() or b""))
+        )
+    assert producer.flush(30) == 0
+    supervisor.kill("kafka", signal.SIGKILL)
+    supervisor.await_ready("kafka", within_s=60)
+    assert supervisor.life("kafka").restarts == 1
+    assert len(acknowledged) == 5_000
+    assert read(bootstrap, len(acknowledged)) == acknowledged
+
+
+def read(bootstrap: str, count: int) -> list[int]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "g"})
+    consumer.assign([TopicPartition("t", 0, 0)])
+    try:
+        return [int(m.value() or b"") for m in consumer.consume(count, timeout=30)]
+    finally:
+        consumer.close()
