@@ -1,0 +1,1 @@
+"""Throttle's outside neighbours: Envoy."""

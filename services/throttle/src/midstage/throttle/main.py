@@ -1,0 +1,101 @@
+"""Throttle's only composition: the limits' log, the gate, gRPC for Envoy, HTTP for people.
+
+Any number of processes may take commands; each has buckets of its own, so one of them answers an
+Envoy. Buckets are not kept: a restart begins with full ones, at most one burst more per limit.
+"""
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry
+
+from midstage.chassis import http, logs
+from midstage.chassis.clock import SystemClock
+from midstage.chassis.process import Process
+from midstage.chassis.readiness import Readiness
+from midstage.chassis.settings import secret
+from midstage.contracts import topics
+from midstage.contracts.limits import LimitFact
+from midstage.eventlog.failpoint import Failpoint, nothing
+from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.log import Log
+from midstage.eventlog.versions import Versions
+from midstage.throttle import api
+from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.config import Settings, from_env
+from midstage.throttle.decide import evolve
+from midstage.throttle.metrics import Metrics
+from midstage.throttle.model import Slot
+from midstage.throttle.stream import Gate
+
+SERVICE = "throttle"
+VERSION = "0.1.0"
+
+
+def compose(
+    settings: Settings,
+    *,
+    log: Log | None = None,
+    topic: topics.Topic = topics.LIMITS,
+    reached: Failpoint = nothing,
+) -> Process:
+    """The process; ``log`` and ``topic`` are swapped by tests alone."""
+    clock = SystemClock()
+    versions = Versions[Slot, LimitFact](
+        log=log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}"),
+        topic=topic,
+        initial=Slot(),
+        evolve=evolve,
+        engine=f"{SERVICE}/{VERSION}",
+        now=clock.now,
+        monotonic=clock.monotonic,
+        reached=reached,
+    )
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    gate = Gate(
+        limits=versions,
+        monotonic_ns=time.monotonic_ns,
+        metrics=metrics,
+        caller_timeout_s=settings.caller_timeout_ms / 1000,
+        late_below_s=settings.late_below_s,
+    )
+    server = RateLimitServer(
+        host=settings.host,
+        port=settings.grpc_port,
+        answer=gate.check,
+        foreign=metrics.foreign.inc,
+        closed=gate.closed,
+    )
+    readiness = Readiness()
+    readiness.add("limits", versions.caught_up)
+    readiness.add("grpc", server.serving)
+    limits = api.Limits(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
+    return Process(
+        service=SERVICE,
+        app=http.build(
+            service=SERVICE,
+            version=VERSION,
+            readiness=readiness,
+            registry=registry,
+            token=secret(settings.token_file),
+            routers=[api.router(limits)],
+        ),
+        host=settings.host,
+        port=settings.port,
+        loops=[versions],
+        async_loops=[gate, server],
+    )
+
+
+def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
+    """Run until told to stop; the process's exit code."""
+    logs.configure(service=SERVICE)
+    return compose(from_env(env), reached=reached).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))
