@@ -1,0 +1,130 @@
+"""Questions to the ledger, each on a connection of its own: none waits for the writer.
+
+A question sees what was committed when it began, as a whole, and nothing that comes in meanwhile.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import duckdb
+import msgspec
+
+from midstage.contracts.units import units
+from midstage.stats.adapters.columns import utc
+from midstage.stats.model import Source
+from midstage.stats.views.load import Finished
+from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
+from midstage.stats.views.usage import MOST_GROUPS, By, Group, UsageQuery
+
+_ROWS = """
+SELECT row, ref, id, customer, app, status, outcome, usage, billed, estimated, source, seq, time,
+    duration_ms, queue_ms, ttft_ms, bytes_in, bytes_out, endpoint, revision, labels, cluster, pod,
+    trace_id, epoch_us(recorded_at - time) / 1000.0 AS recorded_ms_after
+FROM requests WHERE row > $after AND starts_with(ref, $prefix) ORDER BY row LIMIT $limit
+"""
+_RECORDED = """
+SELECT count(*), quantile_cont(age, 0.5), quantile_cont(age, 0.99)
+FROM (SELECT epoch_us(recorded_at - time) / 1000.0 AS age FROM requests WHERE recorded_at >= ?)
+"""
+_FINISHED = """
+SELECT app, time, outcome, usage, duration_ms, ttft_ms FROM requests WHERE time >= ? ORDER BY row
+"""
+_USAGE = """
+SELECT {keys},
+    list(name ORDER BY name) FILTER (kind = 'outcome'),
+    list(amount ORDER BY name) FILTER (kind = 'outcome'),
+    list(name ORDER BY name) FILTER (kind = 'unit'),
+    list(amount ORDER BY name) FILTER (kind = 'unit')
+FROM (
+    SELECT {keys}, kind, name, sum(amount) AS amount FROM minutes WHERE {where}
+    GROUP BY ALL
+)
+GROUP BY ALL ORDER BY 1, 2, 3 LIMIT {limit}
+"""
+
+
+class Queries:
+    """Answers from the ledger; may be asked from any thread."""
+
+    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Ask the database behind ``db``."""
+        self._db = db
+
+    def usage(self, query: UsageQuery) -> list[Group]:
+        """Sums by group in the order of their keys; one more than ``MOST_GROUPS`` at most."""
+        statement, parameters = _usage(query)
+        with self._db.cursor() as db:
+            found = db.execute(statement, parameters).fetchall()
+        return [
+            Group(
+                customer=customer,
+                app=app,
+                minute=None if minute is None else minute.replace(tzinfo=UTC),
+                outcomes=_amounts(outcomes, requests),
+                micros=_amounts(unit_names, amounts),
+            )
+            for customer, app, minute, outcomes, requests, unit_names, amounts in found
+        ]
+
+    def rows(self, query: RowsQuery) -> RowsAnswer:
+        """A page of rows in the order of their commit; pages stay as they are while rows come."""
+        asked = {"after": query.after, "prefix": query.ref_prefix, "limit": query.limit + 1}
+        with self._db.cursor() as db:
+            found = db.execute(_ROWS, asked).fetchall()
+            columns = [column[0] for column in db.description or ()]
+        page = tuple(_row(columns, values) for values in found[: query.limit])
+        return RowsAnswer(requests=page, next=page[-1].row if len(found) > query.limit else None)
+
+    def sources(self) -> list[Source]:
+        """Every source's state."""
+        with self._db.cursor() as db:
+            found = db.execute("SELECT state FROM sources").fetchall()
+        return [msgspec.json.decode(state, type=Source) for (state,) in found]
+
+    def recorded(self, *, since: datetime) -> Recorded:
+        """How many rows there are, and the freshness of those committed from ``since`` on."""
+        with self._db.cursor() as db:
+            rows = db.execute("SELECT count(*) FROM requests").fetchall()
+            recent = db.execute(_RECORDED, [utc(since)]).fetchall()
+        count, p50, p99 = recent[0]
+        return Recorded(rows=rows[0][0], recent=count, freshness_ms_p50=p50, freshness_ms_p99=p99)
+
+    def finished(self, *, since: datetime) -> list[Finished]:
+        """What the load of the seconds from ``since`` on is made of."""
+        with self._db.cursor() as db:
+            found = db.execute(_FINISHED, [utc(since)]).fetchall()
+        return [
+            Finished(
+                app=app,
+                time=time.replace(tzinfo=UTC),
+                outcome=outcome,
+                units=usage,
+                duration_ms=duration_ms,
+                ttft_ms=ttft_ms,
+            )
+            for app, time, outcome, usage, duration_ms, ttft_ms in found
+        ]
+
+
+def _usage(query: UsageQuery) -> tuple[str, list[str | datetime]]:
+    keys = ", ".join(key.value if key in query.by else f"NULL AS {key.value}" for key in By)
+    wanted = {
+        "customer = ?": query.customer,
+        "app = ?": query.app,
+        "minute >= ?": None if query.since is None else utc(query.since),
+        "minute < ?": None if query.until is None else utc(query.until),
+    }
+    filters = {condition: value for condition, value in wanted.items() if value is not None}
+    where = " AND ".join(filters) or "TRUE"
+    statement = _USAGE.format(keys=keys, where=where, limit=MOST_GROUPS + 1)
+    return statement, list(filters.values())
+
+
+def _amounts(names: list[str] | None, amounts: list[int] | None) -> dict[str, int]:
+    return dict(zip(names or (), amounts or (), strict=True))
+
+
+def _row(columns: list[str], values: tuple[object, ...]) -> Row:
+    row = msgspec.convert(dict(zip(columns, values, strict=True)), Row)
+    shown = {name: units(int(micros)) for name, micros in row.usage.items()}
+    return replace(row, usage=shown, time=row.time.replace(tzinfo=UTC))

@@ -1,0 +1,1 @@
+"""Topics in, topics out: reading records, counting chunks, writing load."""

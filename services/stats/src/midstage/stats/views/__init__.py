@@ -1,0 +1,1 @@
+"""What stats shows: read models, pure."""
