@@ -5,13 +5,20 @@ name), ``/metrics`` is Prometheus' text. All routes stand behind ``guard.Guard``
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    ProcessCollector,
+    generate_latest,
+)
 
 from midstage.chassis import problems
-from midstage.chassis.guard import Guard
+from midstage.chassis.guard import SAFE_METHODS, Guard
 from midstage.chassis.readiness import Readiness
+from midstage.chassis.traffic import Traffic
 
 
 def build(
@@ -24,7 +31,8 @@ def build(
     routers: Sequence[APIRouter],
 ) -> FastAPI:
     """The application that ``process.Process`` serves; ValueError for an empty token."""
-    app = FastAPI(
+    ProcessCollector(registry=registry)
+    app = _Api(
         title=f"midstage {service}",
         version=version,
         docs_url=None,
@@ -33,10 +41,25 @@ def build(
     )
     problems.install(app)
     app.add_middleware(Guard, token=token)
+    app.add_middleware(Traffic, service=service, registry=registry)
     app.include_router(_own(service, version, readiness, registry))
     for router in routers:
         app.include_router(router)
     return app
+
+
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI's document, and that the guard wants the token for each change."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+            schemes["token"] = {"type": "http", "scheme": "bearer"}
+            for item in document["paths"].values():
+                for method, operation in item.items():
+                    if method.upper() not in SAFE_METHODS:
+                        operation["security"] = [{"token": []}]
+        return self.openapi_schema or {}
 
 
 _PROBLEM: dict[str, object] = {

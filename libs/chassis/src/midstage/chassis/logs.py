@@ -93,6 +93,7 @@ def configure(*, service: str, level: str = "info") -> None:
         quiet.handlers.clear()
         quiet.propagate = True
         quiet.setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_said_already)
     logging.captureWarnings(capture=True)
     sys.excepthook = _crashed
     threading.excepthook = _thread_crashed
@@ -118,6 +119,11 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line.update(_failure(record.exc_info[1]))
         return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def _said_already(record: logging.LogRecord) -> bool:
+    """False for uvicorn's copy of an error that ``problems`` has logged with its request."""
+    return not str(record.msg).startswith("Exception in ASGI application")
 
 
 def _content(record: logging.LogRecord) -> dict[str, object]:

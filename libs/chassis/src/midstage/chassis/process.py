@@ -94,6 +94,8 @@ class Process:
         self._asked = threading.Event()
         self._wake: Callable[[], None] | None = None
         self._failed = False
+        self._watchdog = threading.Timer(stop_within_s + _GRACE_S, _force)
+        self._watchdog.daemon = True
 
     def run(self) -> int:
         """Serve until a signal, ``stop`` or a failure: 0 after an orderly stop that was asked for.
@@ -107,7 +109,10 @@ class Process:
                 host, port = self._address
                 _log.error("address_unavailable", raised=e, host=host, port=port)
                 return 1
-            code = asyncio.run(self._serve(server))
+            try:
+                code = asyncio.run(self._serve(server))
+            finally:
+                self._watchdog.cancel()
         _log.info("stopped", code=code)
         return code
 
@@ -192,26 +197,26 @@ class Process:
     def _broke(self, name: str, raised: Exception) -> None:
         _log.error("loop_failed", raised=raised, loop=name)
         self._failed = True
-        self.stop()
+        self._end()
 
     def _left(self, name: str, *, asked: bool) -> None:
         if not asked:
             _log.error("loop_failed", loop=name, error="it ended without being asked to")
             self._failed = True
-            self.stop()
+            self._end()
 
     def _signalled(self, name: str) -> None:
         if self._asked.is_set():
             _log.error("stop_forced", signal=name)
             os._exit(FORCED)
         _log.info("signalled", signal=name)
-        self.stop()
-        self._watchdog()
+        self._end()
 
-    def _watchdog(self) -> None:
-        watchdog = threading.Timer(self._stop_within_s + _GRACE_S, _force)
-        watchdog.daemon = True
-        watchdog.start()
+    def _end(self) -> None:
+        """Stop, and see to it that the process ends even where its event loop is blocked."""
+        self.stop()
+        with suppress(RuntimeError):  # a timer starts once; whoever was first has started it
+            self._watchdog.start()
 
 
 def _force() -> None:

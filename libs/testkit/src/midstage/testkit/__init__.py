@@ -1,1 +1,1 @@
-"""Given/when/then, frozen clock, failpoints, broker fixtures: for midstage's tests only."""
+"""Given/when/then, frozen clock, waiting, failpoints that kill: for midstage's tests only."""
