@@ -1,0 +1,370 @@
+"""What Envoy is told, over real gRPC on loopback."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import pytest
+from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
+from prometheus_client import CollectorRegistry
+
+from midstage.contracts.limits import FailureRule, LimitSet
+from midstage.testkit.clock import NOON
+from midstage.throttle.adapters.envoy import RateLimitServer, decoded, encoded, headers
+from midstage.throttle.metrics import Metrics
+from midstage.throttle.model import Check, Judged, Limit, Slot, Verdict, limit_of
+from midstage.throttle.stream import Gate
+
+SECOND = 1_000_000_000
+OK = rls_pb2.RateLimitResponse.OK
+OVER_LIMIT = rls_pb2.RateLimitResponse.OVER_LIMIT
+TINY = 0.000001
+
+
+def test_parallel_calls_never_share_a_token() -> None:
+    async def story(platform: Platform) -> None:
+        answers = await asyncio.gather(*(platform.ask("acme", "chat") for _ in range(500)))
+        codes = [answer.overall_code for answer in answers]
+        assert codes.count(OK) == 100
+        assert codes.count(OVER_LIMIT) == 400
+        assert platform.counted("midstage_throttle_checks_total", verdict="admitted") == 100
+        assert platform.counted("midstage_throttle_checks_total", verdict="refused") == 400
+
+    run(story, limit("acme", "chat", rate_per_s=TINY, burst=100))
+
+
+def test_headers_tell_what_is_left_and_when_to_come_back() -> None:
+    async def story(platform: Platform) -> None:
+        passed = await platform.ask("acme", "chat")
+        refused = await platform.ask("acme", "chat", hits=3)
+        assert sent(passed) == {
+            "RateLimit": '"acme-chat";r=2;t=2',
+            "RateLimit-Policy": '"acme-chat";q=3;w=6',
+        }
+        assert sent(refused) == {
+            "RateLimit": '"acme-chat";r=2;t=2',
+            "RateLimit-Policy": '"acme-chat";q=3;w=6',
+            "Retry-After": "2",
+        }
+        assert refused.statuses[0].code == OVER_LIMIT
+        assert refused.statuses[0].limit_remaining == 2
+
+    run(story, limit("acme", "chat", rate_per_s=0.5, burst=3))
+
+
+def test_who_has_no_limit_passes() -> None:
+    async def story(platform: Platform) -> None:
+        answer = await platform.ask("bolt", "chat")
+        assert answer.overall_code == OK
+        assert sent(answer) == {}
+        assert platform.counted("midstage_throttle_checks_total", verdict="unlimited") == 1
+
+    run(story, limit("acme", "chat", rate_per_s=TINY, burst=1))
+
+
+def test_a_foreign_question_passes_and_is_counted() -> None:
+    async def story(platform: Platform) -> None:
+        other_domain = question("acme", "chat", domain="theirs")
+        no_customer = rls_pb2.RateLimitRequest(domain="midstage")
+        no_customer.descriptors.add().entries.add(key="app", value="chat")
+        for asked in (other_domain, no_customer, rls_pb2.RateLimitRequest(domain="midstage")):
+            for _ in range(2):
+                assert (await platform.stub.ShouldRateLimit(asked)).overall_code == OK
+        assert platform.counted("midstage_throttle_checks_total", verdict="foreign") == 6
+
+    run(story, limit("acme", "chat", rate_per_s=TINY, burst=1))
+
+
+def test_hits_are_taken_all_or_none() -> None:
+    async def story(platform: Platform) -> None:
+        assert (await platform.ask("acme", "chat", hits=6)).overall_code == OK
+        assert (await platform.ask("acme", "chat", hits=5)).overall_code == OVER_LIMIT
+        assert (await platform.ask("acme", "chat", hits=4)).overall_code == OK
+        assert (await platform.ask("acme", "chat")).overall_code == OVER_LIMIT
+
+    run(story, limit("acme", "chat", rate_per_s=TINY, burst=10))
+
+
+def test_a_changed_limit_holds_at_once_and_a_removed_one_no_longer() -> None:
+    async def story(platform: Platform) -> None:
+        assert (await platform.ask("acme", "chat", hits=2)).overall_code == OVER_LIMIT
+        platform.log.set(limit("acme", "chat", rate_per_s=1_000_000.0, burst=5))
+        await platform.until(lambda: platform.passes("acme", "chat", hits=2), seconds=1)
+        platform.log.set()
+        await platform.until(lambda: platform.passes("acme", "chat", hits=9), seconds=1)
+
+    run(story, limit("acme", "chat", rate_per_s=TINY, burst=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rule", "code"), [("open", OK), ("closed", OVER_LIMIT)])
+def test_who_waited_too_long_gets_the_failure_rule(rule: str, code: int) -> None:
+    async def story(platform: Platform) -> None:
+        assert (await platform.ask("acme", "chat")).overall_code == (OK)
+        calls = threading.Thread(target=asks_in_time, args=(platform.port, answers))
+        calls.start()
+        await platform.until(lambda: now(calls.is_alive()), seconds=1)
+        time.sleep(0.6)  # this is the blocked event loop that the test is about
+        await asyncio.to_thread(calls.join)
+        assert [answer.overall_code for answer in answers] == [code]
+        assert platform.counted("midstage_throttle_late_total", rule=rule) == 1
+
+    answers: list[rls_pb2.RateLimitResponse] = []
+    run(
+        story,
+        limit("acme", "chat", rate_per_s=TINY, burst=1 if rule == "open" else 10, rule=rule),
+        caller_timeout_s=1.0,
+        late_below_s=0.7,
+    )
+
+
+def test_the_port_opens_when_the_limits_are_known() -> None:
+    async def story() -> None:
+        log = Held(limit("acme", "chat", rate_per_s=TINY, burst=1), behind="3 records behind")
+        async with platform_of(log) as platform:
+            await platform.until(lambda: now(log.asked > 2), seconds=1)
+            assert platform.server.port is None
+            assert platform.server.serving() is not None
+            log.behind = None
+            await platform.until(lambda: now(platform.server.port is not None), seconds=1)
+            assert platform.server.serving() is None
+            async with platform.connected():
+                assert (await platform.ask("acme", "chat")).overall_code == OK
+                assert (await platform.ask("acme", "chat")).overall_code == OVER_LIMIT
+
+    asyncio.run(story())
+
+
+def test_a_taken_port_is_an_error() -> None:
+    async def story(platform: Platform) -> None:
+        second = RateLimitServer(
+            host="127.0.0.1",
+            port=platform.port,
+            answer=platform.gate.check,
+            foreign=lambda: None,
+            closed=lambda: None,
+        )
+        with pytest.raises(RuntimeError, match=str(platform.port)):
+            await second.run(asyncio.Event())
+
+    run(story)
+
+
+def test_after_the_stop_nobody_is_served() -> None:
+    async def story(platform: Platform) -> None:
+        assert (await platform.ask("acme", "chat")).overall_code == OK
+        platform.stop.set()
+        await platform.until(lambda: now(platform.server.port is None), seconds=2)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await platform.until(lambda: platform.passes("acme", "chat", hits=10**6), seconds=3)
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("rate_per_s", "burst", "verdict", "expected"),
+    [
+        (
+            10.0,
+            10,
+            Verdict(admitted=True, remaining=9, wait_ns=SECOND // 10),
+            ['"acme-chat";r=9;t=1', '"acme-chat";q=10;w=1'],
+        ),
+        (
+            3.0,
+            10,
+            Verdict(admitted=True, remaining=10, wait_ns=0),
+            ['"acme-chat";r=10', '"acme-chat";q=10;w=4'],
+        ),
+        (
+            3.0,
+            10,
+            Verdict(admitted=False, remaining=0, wait_ns=1),
+            ['"acme-chat";r=0;t=1', '"acme-chat";q=10;w=4', "1"],
+        ),
+        (
+            3.0,
+            10,
+            Verdict(admitted=False, remaining=0, wait_ns=0),
+            ['"acme-chat";r=0;t=1', '"acme-chat";q=10;w=4', "1"],
+        ),
+        (
+            TINY,
+            1_000_000,
+            Verdict(admitted=False, remaining=4, wait_ns=7 * SECOND + 1),
+            ['"acme-chat";r=4;t=8', '"acme-chat";q=1000000;w=1000000000000', "8"],
+        ),
+    ],
+)
+def test_headers_as_the_draft_writes_them(
+    rate_per_s: float, burst: int, verdict: Verdict, expected: list[str]
+) -> None:
+    held = limit_of(limit("acme", "chat", rate_per_s=rate_per_s, burst=burst))
+    assert [value for _, value in headers(held, verdict)] == expected
+
+
+def test_a_descriptors_own_hits_go_before_the_requests() -> None:
+    asked = question("acme", "chat", hits=7)
+    assert decoded(asked.SerializeToString()) == Check(customer="acme", app="chat", hits=7)
+    asked.descriptors[0].hits_addend.value = 0
+    assert decoded(asked.SerializeToString()) == Check(customer="acme", app="chat", hits=0)
+
+
+def test_an_answer_is_a_rate_limit_response() -> None:
+    held: Limit = limit_of(limit("acme", "chat", rate_per_s=1.0, burst=5))
+    verdict = Verdict(admitted=False, remaining=0, wait_ns=SECOND)
+    answer = rls_pb2.RateLimitResponse.FromString(encoded(Judged(limit=held, verdict=verdict)))
+    assert answer.overall_code == OVER_LIMIT
+    assert rls_pb2.RateLimitResponse.FromString(encoded(None)).overall_code == OK
+
+
+class Held:
+    """The limits of a log that is in the test's hand."""
+
+    def __init__(self, *facts: LimitSet, behind: str | None = None) -> None:
+        self.behind = behind
+        self.asked = 0
+        self._slots: Mapping[str, Slot] = {}
+        self.set(*facts)
+
+    def set(self, *facts: LimitSet) -> None:
+        self._slots = {f"limit/{fact.limit}": Slot(standing=fact) for fact in facts}
+
+    def states(self) -> Mapping[str, Slot]:
+        return self._slots
+
+    def caught_up(self) -> str | None:
+        self.asked += 1
+        return self.behind
+
+
+@dataclass(slots=True, kw_only=True)
+class Platform:
+    """A gate and its gRPC server on a free port, and a caller."""
+
+    log: Held
+    gate: Gate
+    server: RateLimitServer
+    registry: CollectorRegistry
+    stop: asyncio.Event
+    caller: rls_pb2_grpc.RateLimitServiceStub | None = None
+
+    @property
+    def port(self) -> int:
+        assert self.server.port is not None
+        return self.server.port
+
+    @property
+    def stub(self) -> rls_pb2_grpc.RateLimitServiceStub:
+        assert self.caller is not None
+        return self.caller
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
+            self.caller = rls_pb2_grpc.RateLimitServiceStub(channel)
+            yield
+
+    async def ask(self, customer: str, app: str, *, hits: int = 0) -> rls_pb2.RateLimitResponse:
+        return await self.stub.ShouldRateLimit(question(customer, app, hits=hits))
+
+    async def passes(self, customer: str, app: str, *, hits: int) -> bool:
+        answer = await self.ask(customer, app, hits=hits)
+        return bool(answer.overall_code == OK)
+
+    async def until(self, holds: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            while not await holds():
+                await asyncio.sleep(0.01)
+
+    def counted(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(name, labels) or 0.0
+
+
+async def now(holds: bool) -> bool:
+    return holds
+
+
+def run(
+    story: Callable[[Platform], Awaitable[None]],
+    *facts: LimitSet,
+    caller_timeout_s: float = 60.0,
+    late_below_s: float = 0.0,
+) -> None:
+    async def told() -> None:
+        async with platform_of(
+            Held(*facts), caller_timeout_s=caller_timeout_s, late_below_s=late_below_s
+        ) as platform:
+            await platform.until(lambda: now(platform.server.port is not None), seconds=2)
+            async with platform.connected():
+                await story(platform)
+
+    asyncio.run(told())
+
+
+@asynccontextmanager
+async def platform_of(
+    log: Held, *, caller_timeout_s: float = 60.0, late_below_s: float = 0.0
+) -> AsyncIterator[Platform]:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    gate = Gate(
+        limits=log,
+        monotonic_ns=time.monotonic_ns,
+        metrics=metrics,
+        caller_timeout_s=caller_timeout_s,
+        late_below_s=late_below_s,
+    )
+    server = RateLimitServer(
+        host="127.0.0.1",
+        port=0,
+        answer=gate.check,
+        foreign=metrics.foreign.inc,
+        closed=gate.closed,
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(gate.run(stop))
+        tasks.create_task(server.run(stop))
+        yield Platform(log=log, gate=gate, server=server, registry=registry, stop=stop)
+        stop.set()
+
+
+def asks_in_time(port: int, answers: list[rls_pb2.RateLimitResponse]) -> None:
+    """Ask once, from a thread of its own, as Envoy does: with a deadline."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = rls_pb2_grpc.RateLimitServiceStub(channel)
+        answers.append(stub.ShouldRateLimit(question("acme", "chat"), timeout=1.0))
+
+
+def question(
+    customer: str, app: str, *, hits: int = 0, domain: str = "midstage"
+) -> rls_pb2.RateLimitRequest:
+    asked = rls_pb2.RateLimitRequest(domain=domain, hits_addend=hits)
+    descriptor = asked.descriptors.add()
+    descriptor.entries.add(key="customer", value=customer)
+    descriptor.entries.add(key="app", value=app)
+    descriptor.entries.add(key="request_id", value="7f0c")
+    return asked
+
+
+def sent(answer: rls_pb2.RateLimitResponse) -> dict[str, str]:
+    return {option.key: option.value for option in answer.response_headers_to_add}
+
+
+def limit(
+    customer: str, app: str, *, rate_per_s: float, burst: int, rule: str = "open"
+) -> LimitSet:
+    return LimitSet(
+        limit=f"{customer}-{app}",
+        customer=customer,
+        app=app,
+        rate_per_s=rate_per_s,
+        burst=burst,
+        on_failure=FailureRule(rule),
+        at=NOON,
+    )
