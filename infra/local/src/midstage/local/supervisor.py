@@ -32,7 +32,10 @@ def nothing_before() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """How to run one process; ``before`` is called before each start, ``unready`` says why not."""
+    """How to run one process; ``before`` is called before each start, ``unready`` says why not.
+
+    ``stdout`` takes what it prints, None: the log does.
+    """
 
     name: str
     command: Sequence[str]
@@ -40,6 +43,7 @@ class Child:
     before: Callable[[], None] = nothing_before
     unready: Callable[[], str | None] = lambda: None
     restarted: bool = True
+    stdout: Path | None = None
 
 
 @dataclass(slots=True)
@@ -74,10 +78,15 @@ class Supervisor:
             self._table[child.name] = _Running(child, life)
             self._changed.notify_all()
 
-    def await_ready(self, name: str, *, within_s: float) -> None:
-        """Return once the child serves; PlatformError with its last words when it does not."""
+    def await_ready(
+        self, name: str, *, within_s: float, unready: Callable[[], str | None] | None = None
+    ) -> None:
+        """Return once the child serves; PlatformError with its last words when it does not.
+
+        ``unready`` asks for something else than that it is ready.
+        """
         deadline = time.monotonic() + within_s
-        while (reason := self._reason(name)) is not None:
+        while (reason := self._reason(name, unready)) is not None:
             life = self.life(name)
             if life.state is State.ENDED or life.in_a_row >= _HOPELESS_AFTER:
                 raise PlatformError(f"{name} ended with {life.exit_code}: {self.last_words(name)}")
@@ -158,10 +167,10 @@ class Supervisor:
             lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
         return "\n  ".join([f"see {log}", *lines])
 
-    def _reason(self, name: str) -> str | None:
+    def _reason(self, name: str, unready: Callable[[], str | None] | None) -> str | None:
         if self.life(name).state is not State.RUNNING:
             return "it does not run"
-        return self._table[name].child.unready()
+        return (unready or self._table[name].child.unready)()
 
     def _pause(self, seconds: float) -> None:
         with self._changed:
@@ -192,12 +201,13 @@ class Supervisor:
     def _spawn(self, entry: _Running, now: float) -> None:
         child = entry.child
         child.before()
-        with self.log(child.name).open("ab") as output:
+        log = self.log(child.name)
+        with log.open("ab") as errors, (child.stdout or log).open("ab") as output:
             entry.process = subprocess.Popen(
                 leashed(child.command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=output,
+                stderr=errors,
                 env={**os.environ, **child.env},
                 start_new_session=True,
             )

@@ -1,0 +1,74 @@
+"""Where everything of one platform listens: on loopback, the same from run to run while free."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from midstage.local.layout import Layout
+from midstage.local.ports import LOOPBACK, found, free
+
+SINGLE = (
+    *("kafka", "kafka_controller", "throttle", "throttle_grpc", "stats", "gateway"),
+    *("listen", "envoy_admin"),
+)
+
+
+class Addresses(msgspec.Struct, frozen=True, kw_only=True):
+    """Base URLs of the HTTP neighbours, ``host:port`` of Kafka and gRPC, and the key files.
+
+    ``listen`` is where callers come in. ``replicas`` are the base URLs by application.
+    """
+
+    kafka: str
+    throttle: str
+    throttle_grpc: str
+    stats: str
+    gateway: str
+    listen: str
+    envoy_admin: str
+    token_file: str
+    api_keys_file: str
+    replicas: dict[str, list[str]]
+
+
+def settled(file: Path, names: Sequence[str]) -> dict[str, int]:
+    """A port for each name: the one in ``file`` if it is still free, else a new one; written."""
+    known: dict[str, int] = {}
+    if file.exists():
+        known = msgspec.json.decode(file.read_bytes(), type=dict[str, int])
+    kept = {name: known[name] for name in names if name in known and free(known[name])}
+    missing = [name for name in names if name not in kept]
+    fresh = found(len(missing), taken={*known.values()})
+    ports = {**kept, **dict(zip(missing, fresh, strict=True))}
+    write(file, msgspec.json.encode({**known, **ports}))
+    return ports
+
+
+def addresses(
+    ports: Mapping[str, int], *, layout: Layout, replicas: Mapping[str, Sequence[int]]
+) -> Addresses:
+    """The addresses that these ports give."""
+    return Addresses(
+        kafka=f"{LOOPBACK}:{ports['kafka']}",
+        throttle=_url(ports["throttle"]),
+        throttle_grpc=f"{LOOPBACK}:{ports['throttle_grpc']}",
+        stats=_url(ports["stats"]),
+        gateway=_url(ports["gateway"]),
+        listen=_url(ports["listen"]),
+        envoy_admin=_url(ports["envoy_admin"]),
+        token_file=str(layout.token),
+        api_keys_file=str(layout.api_keys),
+        replicas={app: [_url(port) for port in of] for app, of in replicas.items()},
+    )
+
+
+def write(file: Path, content: bytes) -> None:
+    """Replace a file whole, so that a reader never sees half of it."""
+    draft = file.with_name(f".{file.name}.new")
+    draft.write_bytes(content + b"\n")
+    draft.replace(file)
+
+
+def _url(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}"

@@ -1,0 +1,159 @@
+"""One embedded platform: real Kafka, Envoy, services and replicas as children of this process.
+
+``with Platform(directory) as p`` starts all, in the order in which they need each other, and stops
+all in the reverse. The folder keeps log, ledger, keys and ports: the next run goes on with them.
+"""
+
+import contextlib
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from midstage.contracts.topics import TOPICS
+from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.topics import settings_of
+from midstage.local import addresses, apps, envoy, holding, jars, keyfiles, limits, machine
+from midstage.local.jars import nothing_said
+from midstage.local.layout import Layout
+from midstage.local.replay.customers import CustomerLimit
+from midstage.local.supervisor import Child, Supervisor
+from midstage.local.table import EDGE, Instead, Table
+
+READY_WITHIN_S = 60.0
+STOPS = (("caller", 2.5), ("envoy", 1.0), ("gateway", 2.0), ("", 1.5), ("kafka", 2.5))
+"""Who is stopped in this order, with the seconds before SIGKILL; empty: the rest, at once."""
+
+
+class Platform:
+    """The platform in ``directory``; ``replicas`` by application, ``instead`` by process name."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        replicas: Mapping[str, int] | None = None,
+        speed: float = 1.0,
+        instead: Mapping[str, Instead] | None = None,
+        say: Callable[[str], None] = nothing_said,
+    ) -> None:
+        """Name what is to run; nothing runs and nothing is written before ``start``."""
+        self.layout = Layout(root=directory.absolute())
+        self.speed = speed
+        self._counts = {"chat": 3} if replicas is None else dict(replicas)
+        self._instead = dict(instead or {})
+        self._say = say
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start; what was started is stopped again when a later step fails."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything and wait until it serves; PlatformError says what does not."""
+        machine.require(self.layout.root)
+        self._open.enter_context(holding.held(self.layout.lock))
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything in order, within 10 s, and let go of the folder."""
+        self._open.close()
+
+    def kill(self, name: str, sig: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to a process as if from outside; its pid. The supervisor restarts it."""
+        return self.supervisor.kill(name, sig)
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each process was restarted since the start, those that never were left out."""
+        lives = self.supervisor.lives().items()
+        return {name: life.restarts for name, life in lives if life.restarts}
+
+    def set_limits(self, wanted: Sequence[CustomerLimit]) -> int:
+        """Set the customers' limits where they differ; how many did."""
+        return limits.put(self.addresses.throttle, self.token, wanted)
+
+    def _start(self) -> None:
+        self.layout.make()
+        (self.layout.edge_config / "bootstrap.json").unlink(missing_ok=True)  # of other ports
+        self.token = keyfiles.ensure(self.layout, edge=EDGE)
+        jars.fetched(say=self._say)
+        envoy.binary(say=self._say)
+        table = self._table()
+        self.supervisor = Supervisor(logs=self.layout.logs, say=self._say)
+        self._open.callback(self._stop)
+        self._up(table.kafka())
+        self._create_topics()
+        # the gateway is ready once Envoy is, and Envoy starts from the gateway's files
+        self.supervisor.start(table.gateway())
+        self._up(table.throttle(), table.stats(), *table.replicas())
+        self.supervisor.await_ready(
+            "gateway",
+            within_s=READY_WITHIN_S,
+            unready=lambda: _missing(self.layout.edge_config / "bootstrap.json"),
+        )
+        self._up(table.envoy())
+        self._ready("gateway")
+
+    def _table(self) -> Table:
+        names = {
+            app: [f"replica-{app}-{n}" for n in range(1, self._counts.get(app, 0) + 1)]
+            for app in apps.ON_THROTTLE_FAILURE
+        }
+        ports = addresses.settled(self.layout.ports, [*addresses.SINGLE, *chain(*names.values())])
+        self.addresses = addresses.addresses(
+            ports,
+            layout=self.layout,
+            replicas={app: [ports[name] for name in of] for app, of in names.items()},
+        )
+        addresses.write(self.layout.addresses, msgspec.json.encode(self.addresses))
+        addresses.write(self.layout.apps, apps.encoded(self.addresses.replicas))
+        return Table(
+            layout=self.layout,
+            addresses=self.addresses,
+            ports=ports,
+            speed=self.speed,
+            instead=self._instead,
+        )
+
+    def _create_topics(self) -> None:
+        log = KafkaLog(bootstrap=self.addresses.kafka, client_id="midstage.local")
+        log.create([settings for topic in TOPICS for settings in settings_of(topic)])
+        self._say("topics are there")
+
+    def _up(self, *children: Child) -> None:
+        for child in children:
+            self.supervisor.start(child)
+        for child in children:
+            self._ready(child.name)
+
+    def _ready(self, name: str) -> None:
+        self.supervisor.await_ready(name, within_s=READY_WITHIN_S)
+        self._say(f"{name} is ready")
+
+    def _stop(self) -> None:
+        names = set(self.supervisor.lives())
+        apart = {name for name, _ in STOPS}
+        for name, within_s in STOPS:
+            group = {name} & names if name else names - apart
+            self.supervisor.stop(sorted(group), within_s=within_s)
+        self.supervisor.close()
+
+
+def _missing(file: Path) -> str | None:
+    return None if file.exists() else f"{file} is not there"

@@ -1,0 +1,135 @@
+"""The processes of the platform: how each is run, with which settings, and when it is ready."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from midstage.gateway.adapters import logfiles
+from midstage.local import envoy, kafka, probe
+from midstage.local.addresses import Addresses
+from midstage.local.layout import Layout
+from midstage.local.supervisor import Child
+
+EDGE = "edge-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instead:
+    """What one process is run as, other than usual: for tests that kill it at a named place."""
+
+    command: Sequence[str] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Makes the children of one platform; ``speed`` scales the replicas' times alone."""
+
+    layout: Layout
+    addresses: Addresses
+    ports: Mapping[str, int]
+    speed: float
+    instead: Mapping[str, Instead]
+
+    def kafka(self) -> Child:
+        """The broker."""
+        command = kafka.prepare(
+            self.layout.kafka,
+            port=self.ports["kafka"],
+            controller_port=self.ports["kafka_controller"],
+        )
+        unready = partial(kafka.unready, self.addresses.kafka)
+        return self._child("kafka", command, unready=unready)
+
+    def envoy(self) -> Child:
+        """The proxy; each start begins a request log file of its own."""
+        return self._child(
+            "envoy",
+            envoy.command(self.layout.edge_config / "bootstrap.json"),
+            unready=partial(envoy.unready, self.ports["envoy_admin"]),
+            before=lambda: _begin(self.layout),
+        )
+
+    def gateway(self) -> Child:
+        """What configures Envoy and ships its log."""
+        return self._service(
+            "gateway",
+            self.addresses.gateway,
+            EDGE=EDGE,
+            CONFIG_DIR=str(self.layout.edge_config),
+            LOG_DIR=str(self.layout.edge_log),
+            STATE_DIR=str(self.layout.edge_state),
+            APPS_FILE=str(self.layout.apps),
+            API_KEYS_FILE=str(self.layout.api_keys),
+            EDGE_KEYS_FILE=str(self.layout.edge_keys),
+            LISTEN_PORT=str(self.ports["listen"]),
+            ENVOY_ADMIN_PORT=str(self.ports["envoy_admin"]),
+            THROTTLE_ADDRESS=self.addresses.throttle_grpc,
+        )
+
+    def throttle(self) -> Child:
+        """What says whether a request may pass."""
+        return self._service(
+            "throttle", self.addresses.throttle, GRPC_PORT=str(self.ports["throttle_grpc"])
+        )
+
+    def stats(self) -> Child:
+        """What counts."""
+        return self._service(
+            "stats",
+            self.addresses.stats,
+            LEDGER_FILE=str(self.layout.ledger),
+            EDGE_KEYS_FILE=str(self.layout.edge_keys),
+        )
+
+    def replicas(self) -> list[Child]:
+        """The stand-ins for the AI services' pods, named ``replica-<app>-<number>``."""
+        return [
+            self._replica(f"replica-{app}-{number}", base)
+            for app, bases in self.addresses.replicas.items()
+            for number, base in enumerate(bases, 1)
+        ]
+
+    def _replica(self, name: str, base: str) -> Child:
+        options = ["--port", base.rpartition(":")[2], "--speed", f"{self.speed:g}"]
+        command = [sys.executable, "-m", "midstage.local.replica", *options]
+        return self._child(name, command, unready=partial(probe.unready, base))
+
+    def _service(self, name: str, base: str, **settings: str) -> Child:
+        shared = {
+            "KAFKA": self.addresses.kafka,
+            "PORT": base.rpartition(":")[2],
+            "TOKEN_FILE": str(self.layout.token),
+        }
+        prefix = f"MIDSTAGE_{name.upper()}_"
+        return self._child(
+            name,
+            [sys.executable, "-m", f"midstage.{name}.main"],
+            env={f"{prefix}{key}": value for key, value in {**shared, **settings}.items()},
+            unready=partial(probe.unready, base),
+        )
+
+    def _child(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        unready: Callable[[], str | None],
+        env: Mapping[str, str] | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> Child:
+        usual = Child(name=name, command=command, env=env or {}, unready=unready)
+        if before is not None:
+            usual = replace(usual, before=before)
+        other = self.instead.get(name)
+        if other is None:
+            return usual
+        return replace(
+            usual, command=other.command or usual.command, env={**usual.env, **other.env}
+        )
+
+
+def _begin(layout: Layout) -> None:
+    logfiles.begin(layout.edge_log, datetime.now(UTC))
