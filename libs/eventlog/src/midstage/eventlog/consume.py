@@ -1,19 +1,35 @@
-"""The consumer loop: read, decode, dead-letter, effect, move positions, in this order."""
+"""The consumer loop: read, decode, dead letters, effect, positions, in this order, for ever.
+
+At least once: positions move after the effect, in this module and nowhere else. A crash anywhere
+gives the same chunk again, so an effect is idempotent. UnavailableError repeats the step that met
+it with back-off and jitter, neither losing nor skipping; any other exception ends the loop.
+"""
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from midstage.contracts.errors import UnavailableError, UnreadableError
+from midstage.eventlog.backoff import Backoff
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.eventlog.log import Log, Partition, Record
+from midstage.eventlog.log import Log, Partition, Reader, Record
+from midstage.eventlog.progress import Progress
 
 T = TypeVar("T")
+V = TypeVar("V")
+
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk(Generic[T]):
-    """Decoded records in order of each partition; ``ends`` are the next positions."""
+    """What is to have its effect at once: decoded records, in order within each partition.
+
+    ``begins`` and ``ends`` name the partitions that were touched: where the reader stood, and
+    where it stands when the effect is done. ``items`` may be empty: all were dead letters.
+    """
 
     items: Sequence[tuple[Record, T]]
     begins: Mapping[Partition, int]
@@ -21,14 +37,17 @@ class Chunk(Generic[T]):
 
 
 class Positions(Protocol):
-    """Where the reader stands: the group's offsets, or the effect's own transaction."""
+    """Where a reader stands: the group's offsets, or the effect's own transaction."""
 
     def starts(self) -> Mapping[Partition, int]:
         """The offset to read first of each partition; UnavailableError when it can't be asked."""
         ...
 
     def moved(self, ends: Mapping[Partition, int]) -> None:
-        """The effect of everything before ``ends`` is done."""
+        """The effect of everything before ``ends`` is done; nothing to do where it said so itself.
+
+        UnavailableError is tried again with the same ``ends``.
+        """
         ...
 
 
@@ -45,7 +64,7 @@ class DeadLetters(Protocol):
 
 
 class Consumer(Generic[T]):
-    """Reads, has the effect and moves positions, for ever."""
+    """One reader of some partitions with one effect; a chassis Loop."""
 
     def __init__(
         self,
@@ -56,18 +75,117 @@ class Consumer(Generic[T]):
         effect: Callable[[Chunk[T]], None],
         positions: Positions,
         dead_letters: DeadLetters,
-        clock_monotonic: Callable[[], float],
+        clock_monotonic: Callable[[], float] = time.monotonic,
         most: int = 10_000,
         linger_s: float = 0.0,
         reached: Failpoint = nothing,
     ) -> None:
-        """Connects nothing yet."""
+        """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one."""
         self.name = name
+        self._log = log
+        self._read = read
+        self._effect = effect
+        self._positions = positions
+        self._dead_letters = dead_letters
+        self._monotonic = clock_monotonic
+        self._most = most
+        self._linger_s = linger_s
+        self._reached = reached
+        self._progress = Progress(clock_monotonic)
+        self._lag = 0
 
     def run(self, stop: threading.Event) -> None:
-        """Consume until ``stop`` is set."""
-        raise NotImplementedError
+        """Consume until ``stop`` is set; raises what is neither unreadable nor unavailable."""
+        reader: Reader | None = None
+        try:
+            reader = self._tried(self._opened, stop)
+            while reader is not None and not stop.is_set():
+                self._turn(reader, stop)
+        finally:
+            self._progress.ended()
+            if reader is not None:
+                reader.close()
 
     def progress(self) -> str | None:
-        """None while it makes progress, else why not."""
-        raise NotImplementedError
+        """None while it makes progress, else why not: for readiness."""
+        return self._progress.reason()
+
+    def lag(self) -> int:
+        """Records that wait at the broker, as last heard."""
+        return self._lag
+
+    def _opened(self) -> Reader:
+        return self._log.reader(self._positions.starts())
+
+    def _turn(self, reader: Reader, stop: threading.Event) -> None:
+        """One chunk, from the poll to the moved positions."""
+        begins = reader.positions()
+        records = self._tried(lambda: self._taken(reader), stop)
+        self._lag = sum(reader.lag().values())
+        if not records:
+            if records is not None:
+                self._progress.came_round(lag=self._lag)
+            return
+        self._progress.has_records()
+        chunk = self._chunk(records, begins, reader.positions())
+        steps: tuple[Callable[[], object], ...] = (
+            self._dead_letters.flush,
+            lambda: self._effect(chunk),
+            lambda: self._reached("consume:effect-done"),
+            lambda: self._positions.moved(chunk.ends),
+        )
+        for step in steps:
+            if not self._done(step, stop):
+                return  # told to stop: the chunk comes again, its positions have not moved
+        self._progress.moved()
+
+    def _taken(self, reader: Reader) -> Sequence[Record]:
+        records = reader.poll(most=self._most, timeout_s=_POLL_S)
+        if not records or not self._linger_s:
+            return records
+        taken = list(records)
+        deadline = self._monotonic() + self._linger_s
+        while len(taken) < self._most and (left_s := deadline - self._monotonic()) > 0:
+            try:
+                taken.extend(reader.poll(most=self._most - len(taken), timeout_s=left_s))
+            except UnavailableError:
+                break  # what was taken has its effect first; the next poll meets it again
+        return taken
+
+    def _chunk(
+        self,
+        records: Sequence[Record],
+        begins: Mapping[Partition, int],
+        now_at: Mapping[Partition, int],
+    ) -> Chunk[T]:
+        items: list[tuple[Record, T]] = []
+        for record in records:
+            try:
+                items.append((record, self._read(record)))
+            except UnreadableError as e:
+                self._dead_letters.put(record, str(e))
+        self._reached("consume:decoded")
+        touched = [place for place, at in now_at.items() if at != begins[place]]
+        return Chunk(
+            items=items,
+            begins={place: begins[place] for place in touched},
+            ends={place: now_at[place] for place in touched},
+        )
+
+    def _done(self, step: Callable[[], object], stop: threading.Event) -> bool:
+        def whole() -> bool:
+            step()
+            return True
+
+        return self._tried(whole, stop) is not None
+
+    def _tried(self, step: Callable[[], V], stop: threading.Event) -> V | None:
+        """What ``step`` returns, tried until it is available; None when told to stop before."""
+        backoff = Backoff()
+        while not stop.is_set():
+            try:
+                return step()
+            except UnavailableError as e:
+                self._progress.backs_off(str(e))
+                backoff.wait(stop)
+        return None

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from midstage.contracts.errors import UnavailableError
+
 Headers = tuple[tuple[str, bytes], ...]
 
 
@@ -59,6 +61,19 @@ class Undelivered:
 
 
 Delivery = Delivered | Undelivered
+
+
+class GapError(UnavailableError):
+    """A reader stands at an offset that the log does not hold; it never skips silently."""
+
+    def __init__(self, partition: Partition, offset: int) -> None:
+        """Name the place, so that whoever decides to skip knows what is lost."""
+        super().__init__(
+            f"{partition.topic}[{partition.number}] does not hold offset {offset}: records are "
+            f"gone (or the topic was made anew); decide what was lost, then move the position"
+        )
+        self.partition = partition
+        self.offset = offset
 
 
 class Writer(Protocol):
@@ -129,8 +144,8 @@ class Log(Protocol):
     def reader(self, starts: Mapping[Partition, int]) -> Reader:
         """A reader of these partitions from these offsets (``BEGINNING`` is allowed).
 
-        An offset that the log no longer holds raises UnavailableError naming the gap from ``poll``:
-        the reader never skips silently.
+        An offset that the log does not hold raises GapError from every ``poll``: the reader never
+        skips silently. UnavailableError when the broker can't be asked now.
         """
         ...
 

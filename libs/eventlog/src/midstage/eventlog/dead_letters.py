@@ -1,0 +1,90 @@
+"""Dead letters: what a reader could not read, with the original bytes, headers and the reason.
+
+They are durable before the reader's position moves, so an unreadable record is never lost; after
+a crash the same one may stand there twice.
+"""
+
+import threading
+
+from midstage.contracts.errors import UnavailableError
+from midstage.eventlog.log import Delivered, Delivery, Log, Message, Record, Writer
+
+REASON = "ms-dlq-reason"
+TOPIC = "ms-dlq-topic"
+PARTITION = "ms-dlq-partition"
+OFFSET = "ms-dlq-offset"
+TIMESTAMP_MS = "ms-dlq-timestamp-ms"
+TOMBSTONE = "ms-dlq-tombstone"
+
+_REASON_CHARACTERS = 1000
+_FLUSH_WITHIN_S = 5.0
+
+
+class DeadLetterTopic:
+    """Implements ``consume.DeadLetters`` with the topic ``<topic>.<reader>.dlq``."""
+
+    def __init__(self, *, log: Log, reader: str, within_s: float = _FLUSH_WITHIN_S) -> None:
+        """Connect nothing yet: most readers never meet a dead letter."""
+        self._log = log
+        self._reader = reader
+        self._within_s = within_s
+        self._writer: Writer | None = None
+        self._lock = threading.Lock()
+        self._to_send: dict[int, Message] = {}
+        self._waiting: dict[int, Message] = {}
+        self._count = 0
+
+    def put(self, record: Record, reason: str) -> None:
+        """Keep one record to be sent; nothing is promised before ``flush`` returns."""
+        with self._lock:
+            self._to_send[self._count] = letter(record, reader=self._reader, reason=reason)
+            self._count += 1
+
+    def flush(self) -> None:
+        """Return when all are durable; UnavailableError when not in time: call it again."""
+        with self._lock:
+            sending = dict(self._to_send)
+        if not sending and not self._waiting:
+            return
+        if self._writer is None:
+            self._writer = self._log.writer()
+        for number, message in sending.items():
+            self._send(self._writer, number, message)
+        self._writer.flush(self._within_s)
+        with self._lock:
+            left = len(self._waiting) + len(self._to_send)
+        if left:
+            raise UnavailableError(f"{left} dead letters are not durable yet")
+
+    def close(self) -> None:
+        """Let go of the connection, if there was one."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _send(self, writer: Writer, number: int, message: Message) -> None:
+        def done(delivery: Delivery) -> None:
+            with self._lock:
+                del self._waiting[number]
+                if not isinstance(delivery, Delivered):
+                    self._to_send[number] = message
+
+        with self._lock:
+            self._waiting[number] = self._to_send.pop(number)
+        writer.send(message, done)
+
+
+def letter(record: Record, *, reader: str, reason: str) -> Message:
+    """The dead letter of one record: its own key, bytes and headers, then where and why."""
+    told = (
+        (REASON, reason[:_REASON_CHARACTERS].encode(errors="replace")),
+        (TOPIC, record.partition.topic.encode()),
+        (PARTITION, str(record.partition.number).encode()),
+        (OFFSET, str(record.offset).encode()),
+        (TIMESTAMP_MS, str(record.timestamp_ms).encode()),
+    )
+    return Message(
+        topic=f"{record.partition.topic}.{reader}.dlq",
+        key=record.key,
+        value=record.value or b"",
+        headers=(*record.headers, *told, *(((TOMBSTONE, b"1"),) if record.value is None else ())),
+    )

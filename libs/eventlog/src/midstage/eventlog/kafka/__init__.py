@@ -1,0 +1,61 @@
+"""The log on Kafka: the only package that imports confluent_kafka.
+
+``KafkaLog`` passes the same conformance suite as ``memory.MemoryLog``. Topics are created with
+the broker's own replication factor, so one node and three need no setting of ours.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+from midstage.eventlog.kafka.errors import FatalClientError
+from midstage.eventlog.kafka.groups import GroupPositions
+from midstage.eventlog.kafka.reader import KafkaReader, oldest
+from midstage.eventlog.kafka.topics import Broker, Setting
+from midstage.eventlog.kafka.writer import KafkaWriter
+from midstage.eventlog.log import Partition, TopicSettings
+
+__all__ = ["FatalClientError", "GroupPositions", "KafkaLog"]
+
+
+class KafkaLog:
+    """Implements ``log.Log``."""
+
+    def __init__(self, *, bootstrap: str, client_id: str) -> None:
+        """Name the brokers; nothing connects before the first question."""
+        self._settings: Mapping[str, Setting] = {
+            "bootstrap.servers": bootstrap,
+            "client.id": client_id,
+            "reconnect.backoff.max.ms": 1000,
+        }
+        self._polled = {**self._settings, "logger": logging.getLogger(__name__)}
+        self._broker = Broker(self._settings)
+
+    def writer(self) -> KafkaWriter:
+        """See ``log.Log.writer``."""
+        return KafkaWriter(self._polled, self._broker.limit_of)
+
+    def reader(self, starts: Mapping[Partition, int]) -> KafkaReader:
+        """See ``log.Log.reader``; UnavailableError when the broker can't be asked now."""
+        asked = oldest(starts)
+        return KafkaReader(
+            {**self._polled, "group.id": self._settings["client.id"]},
+            starts={**starts, **self.beginnings(asked)},
+            ends=self.ends(starts),
+            oldest=asked,
+        )
+
+    def partitions(self, topic: str) -> Sequence[Partition]:
+        """See ``log.Log.partitions``."""
+        return self._broker.partitions(topic)
+
+    def ends(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        """See ``log.Log.ends``."""
+        return self._broker.ends(partitions)
+
+    def beginnings(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        """See ``log.Log.beginnings``."""
+        return self._broker.beginnings(partitions)
+
+    def create(self, topics: Iterable[TopicSettings]) -> None:
+        """See ``log.Log.create``."""
+        self._broker.create(topics)

@@ -1,0 +1,153 @@
+"""Reads from Kafka by ``assign``: no group, no commits, and an offset that is gone is an error.
+
+What was taken before an error is returned first, the error is raised by the next ``poll``.
+A gap is raised by every ``poll`` from then on: only a new reader elsewhere gets past it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as Got
+
+from midstage.contracts.errors import UnavailableError
+from midstage.eventlog.kafka.errors import FatalClientError, meant, of
+from midstage.eventlog.log import BEGINNING, GapError, Partition, Record
+
+SETTINGS: Mapping[str, str | int | bool] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # never skip silently to another offset
+    "fetch.wait.max.ms": 100,  # a partition that joins waits for the others' long poll
+    "fetch.error.backoff.ms": 100,
+    "fetch.queue.backoff.ms": 20,
+    "queued.max.messages.kbytes": 32 * 1024,
+}
+_ASK_S = 2.0
+
+
+class KafkaReader:
+    """Implements ``log.Reader``; ``starts`` are resolved, ``oldest`` those that asked for it."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        *,
+        starts: Mapping[Partition, int],
+        ends: Mapping[Partition, int],
+        oldest: frozenset[Partition],
+    ) -> None:
+        """Assign the partitions; ``ends`` stand in until the broker tells newer ones."""
+        self._positions = dict(starts)
+        self._ends = dict(ends)
+        self._known = {(place.topic, place.number): place for place in starts}
+        self._gap: GapError | None = None
+        self._failure: Exception | None = None
+        self._away: str | None = None
+        self._consumer = Consumer({**settings, **SETTINGS, "error_cb": self._error})
+        self._consumer.assign(
+            [
+                TopicPartition(p.topic, p.number, OFFSET_BEGINNING if p in oldest else offset)
+                for p, offset in starts.items()
+            ]
+        )
+
+    def poll(self, *, most: int, timeout_s: float) -> Sequence[Record]:
+        """See ``log.Reader.poll``; GapError for an offset that is gone, and FatalClientError."""
+        self._raise_failure()
+        try:
+            first = self._consumer.poll(timeout_s)
+            if first is None:
+                self._check_reachable()
+                return ()
+            rest = self._consumer.consume(most - 1, 0) if most > 1 else []
+        except KafkaException as e:
+            raise meant(of(e), "reading") from e
+        records = self._taken([first, *rest])
+        if records:
+            self._away = None
+            return records
+        self._raise_failure()
+        return ()
+
+    def positions(self) -> Mapping[Partition, int]:
+        """See ``log.Reader.positions``."""
+        return dict(self._positions)
+
+    def lag(self) -> Mapping[Partition, int]:
+        """See ``log.Reader.lag``; from the broker's answers to fetches, without asking it."""
+        return {place: max(0, self._end(place) - at) for place, at in self._positions.items()}
+
+    def close(self) -> None:
+        """See ``log.Reader.close``."""
+        self._consumer.close()
+
+    def _taken(self, messages: Sequence[Got]) -> list[Record]:
+        """The records among ``messages``; the hot loop, so one call per message and no more."""
+        records: list[Record] = []
+        for message in messages:
+            place = self._known.get((message.topic() or "", message.partition() or 0))
+            error = message.error()
+            if error is not None or place is None:
+                self._note(error, place)
+                continue
+            record = _record(message, place)
+            records.append(record)
+            self._positions[place] = record.offset + 1
+        return records
+
+    def _note(self, error: KafkaError | None, place: Partition | None) -> None:
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            return
+        lost = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
+        if error.code() in lost and place is not None:
+            self._gap = GapError(place, self._positions[place])
+        elif self._failure is None:
+            self._failure = meant(error, f"reading {place}")
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self._gap is not None:
+            raise self._gap
+
+    def _check_reachable(self) -> None:
+        """Ask the broker, but only after it was reported away: silence alone is no error."""
+        self._raise_failure()
+        if self._away is None:
+            return
+        try:
+            self._consumer.list_topics(timeout=_ASK_S)
+        except KafkaException as e:
+            raise UnavailableError(f"Kafka can't be asked: {self._away}") from e
+        self._away = None
+
+    def _end(self, place: Partition) -> int:
+        cached = self._consumer.get_watermark_offsets(
+            TopicPartition(place.topic, place.number), cached=True
+        )
+        heard = cached[1] if cached is not None else -1
+        return max(heard, self._ends.get(place, 0))
+
+    def _error(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._failure = FatalClientError(f"reading: {error.str()}")
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._away = error.str()
+
+
+def _record(message: Got, place: Partition) -> Record:
+    headers: list[tuple[str, bytes | None]] = message.headers() or []  # type: ignore[assignment]  # the stub adds the forms for writing
+    return Record(
+        partition=place,
+        offset=message.offset() or 0,
+        key=message.key(),
+        value=message.value(),
+        headers=tuple([(n, v or b"") for n, v in headers]),
+        timestamp_ms=message.timestamp()[1],
+    )
+
+
+def oldest(starts: Mapping[Partition, int]) -> frozenset[Partition]:
+    """The partitions that are to be read from the oldest record still held."""
+    return frozenset(place for place, offset in starts.items() if offset == BEGINNING)
