@@ -113,10 +113,10 @@ def _sorted_out(
     said: list[Beaten | Ended] = []
     for arrival in arrivals:
         match arrival:
-            case Counted(seq=None):
-                unnumbered.append(arrival)
-            case Counted(source=source, seq=seq):
+            case Counted(source=source, seq=int(seq)):
                 numbered[source].append((seq, arrival))
+            case Counted():
+                unnumbered.append(arrival)
             case Beaten() | Ended():
                 said.append(arrival)
             case _:

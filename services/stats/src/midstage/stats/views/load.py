@@ -14,6 +14,7 @@ from midstage.contracts import sketch
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.sketch import Sketch
 from midstage.contracts.units import total
+from midstage.stats.model import Counted
 from midstage.stats.views.gauges import GONE_AFTER, Carried, Carrying
 
 WINDOW = timedelta(seconds=60)
@@ -66,9 +67,21 @@ class Window:
     apps: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def absorbed(window: Window, finished: Iterable[Finished], *, now: datetime) -> Window:
+def finished(row: Counted) -> Finished:
+    """What the load keeps of a row: all its units, billed or not."""
+    return Finished(
+        app=row.fact.app,
+        time=row.time,
+        outcome=row.fact.outcome.value,
+        units=row.units,
+        duration_ms=row.fact.duration_ms,
+        ttft_ms=row.fact.ttft_ms,
+    )
+
+
+def absorbed(window: Window, arrived: Iterable[Finished], *, now: datetime) -> Window:
     """The window with these requests; those outside of the minute around ``now`` are left out."""
-    recent = [one for one in finished if abs(now - one.time) <= WINDOW]
+    recent = [one for one in arrived if abs(now - one.time) <= WINDOW]
     if not recent:
         return window
     seconds = dict(window.seconds)
@@ -104,9 +117,9 @@ def begin(time: datetime) -> datetime:
     return time.replace(microsecond=0)
 
 
-def _by_second(finished: Iterable[Finished]) -> dict[Key, Second]:
+def _by_second(recent: Iterable[Finished]) -> dict[Key, Second]:
     groups: defaultdict[Key, list[Finished]] = defaultdict(list)
-    for one in finished:
+    for one in recent:
         groups[(one.app, begin(one.time))].append(one)
     return {key: _second(group) for key, group in groups.items()}
 

@@ -1,0 +1,183 @@
+"""Stats' only composition: the ledger's file, the counting consumer, load facts, the API.
+
+One process owns one ledger file and reads all partitions of requests and edges, from the positions
+in that file. A second process on the same file is refused.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CollectorRegistry
+
+from midstage.chassis import http, logs
+from midstage.chassis.clock import Clock, SystemClock
+from midstage.chassis.process import Process
+from midstage.chassis.readiness import Readiness
+from midstage.chassis.settings import SettingError, secret
+from midstage.contracts.errors import UnavailableError
+from midstage.contracts.topics import EDGES, LOAD, REQUESTS, Topic
+from midstage.eventlog.consume import Consumer
+from midstage.eventlog.dead_letters import DeadLetterTopic
+from midstage.eventlog.failpoint import Failpoint, nothing
+from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.log import Log
+from midstage.stats import api
+from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.keys import KeyFile
+from midstage.stats.config import Settings, from_env
+from midstage.stats.metrics import Metrics
+from midstage.stats.model import Arrival, Batch
+from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions
+from midstage.stats.stream.loads import Loads
+from midstage.stats.stream.reading import Reading
+from midstage.stats.views.load import WINDOW
+
+SERVICE = "stats"
+VERSION = "0.1.0"
+MOST_RECORDS = 10_000
+"""Of one chunk, so of one transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """What stats reads and writes; tests give topics of their own."""
+
+    requests: Topic = REQUESTS
+    edges: Topic = EDGES
+    load: Topic = LOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The parts of one stats process that a test may run one by one."""
+
+    process: Process
+    app: FastAPI
+    consumer: Consumer[Arrival]
+    loads: Loads
+    ledger: DuckdbLedger
+
+    def run(self) -> int:
+        """Run until told to stop, then put everything into the ledger's file; the exit code."""
+        try:
+            return self.process.run()
+        finally:
+            self.ledger.close()
+
+
+def compose(
+    settings: Settings,
+    *,
+    reached: Failpoint = nothing,
+    log: Log | None = None,
+    clock: Clock | None = None,
+    topics: Topics | None = None,
+    swapped: Callable[[DuckdbLedger], Ledger] = lambda ledger: ledger,
+) -> Service:
+    """The service; ``log``, ``clock``, ``topics`` and ``swapped`` are given by tests alone.
+
+    Raises UnavailableError when another process has the ledger file.
+    """
+    log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
+    clock = clock or SystemClock()
+    topics = topics or Topics()
+    ledger = DuckdbLedger(
+        settings.ledger_file, now=clock.now, memory_mb=settings.ledger_memory_mb, reached=reached
+    )
+    books = ledger.queries()
+    loads = Loads(
+        log=log,
+        topic=topics.load,
+        now=clock.now,
+        sources=books.sources(),
+        recent=books.finished(since=clock.now() - WINDOW),
+    )
+    metrics = Metrics(CollectorRegistry())
+    consumer = _counting(
+        settings,
+        log=log,
+        clock=clock,
+        topics=topics,
+        ledger=swapped(ledger),
+        counted=(metrics.counted, loads.absorb),
+        reached=reached,
+    )
+    app = _app(
+        settings,
+        routes=api.router(books=books, load=loads.newest, lag=consumer.lag, now=clock.now),
+        registry=metrics.registry,
+        progress=consumer.progress,
+    )
+    process = Process(
+        service=SERVICE, app=app, host=settings.host, port=settings.port, loops=[loads, consumer]
+    )
+    return Service(process=process, app=app, consumer=consumer, loads=loads, ledger=ledger)
+
+
+def _counting(
+    settings: Settings,
+    *,
+    log: Log,
+    clock: Clock,
+    topics: Topics,
+    ledger: Ledger,
+    counted: Sequence[Callable[[Batch, datetime], None]],
+    reached: Failpoint,
+) -> Consumer[Arrival]:
+    names = (topics.requests.name, topics.edges.name)
+    return Consumer[Arrival](
+        name="counting",
+        log=log,
+        read=Reading(
+            requests=topics.requests,
+            edges=topics.edges,
+            keys=KeyFile(settings.edge_keys_file),
+            now=clock.now,
+            billed=settings.billed,
+        ),
+        effect=Counting(ledger=ledger, counted=counted),
+        positions=LedgerPositions(ledger=ledger, log=log, topics=names),
+        dead_letters=DeadLetterTopic(log=log, reader=SERVICE),
+        clock_monotonic=clock.monotonic,
+        most=MOST_RECORDS,
+        linger_s=settings.commit_interval_s,
+        reached=reached,
+    )
+
+
+def _app(
+    settings: Settings,
+    *,
+    routes: APIRouter,
+    registry: CollectorRegistry,
+    progress: Callable[[], str | None],
+) -> FastAPI:
+    readiness = Readiness()
+    readiness.add("counting", progress)
+    return http.build(
+        service=SERVICE,
+        version=VERSION,
+        readiness=readiness,
+        registry=registry,
+        token=secret(settings.token_file),
+        routers=[routes],
+    )
+
+
+def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
+    """Run until told to stop; the process's exit code: 1 where it could not start or failed."""
+    logs.configure(service=SERVICE)
+    try:
+        service = compose(from_env(env), reached=reached)
+    except (SettingError, UnavailableError) as error:
+        logs.logger(__name__).error("not_started", reason=str(error))
+        return 1
+    return service.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

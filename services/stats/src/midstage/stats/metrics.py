@@ -1,0 +1,42 @@
+"""Every metric of stats; touched by the shell only."""
+
+from datetime import datetime, timedelta
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from midstage.stats.model import Batch
+
+_FRESHNESS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 600)
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Declare them in ``registry``."""
+        self.registry = registry
+        self._rows = Counter(
+            "midstage_stats_rows_total", "Requests that counted.", registry=registry
+        )
+        self._repeated = Counter(
+            "midstage_stats_repeated_total",
+            "Requests that came again and did not count.",
+            registry=registry,
+        )
+        self._batches = Counter(
+            "midstage_stats_commits_total", "Transactions of the ledger.", registry=registry
+        )
+        self._freshness = Histogram(
+            "midstage_stats_freshness_seconds",
+            "From the end of a request to the commit of its row.",
+            buckets=_FRESHNESS_S,
+            registry=registry,
+        )
+
+    def counted(self, batch: Batch, at: datetime) -> None:
+        """A batch became durable; its rows carry ``at``."""
+        self._batches.inc()
+        self._rows.inc(len(batch.rows))
+        self._repeated.inc(batch.repeated)
+        for row in batch.rows:
+            self._freshness.observe((at - row.time) / timedelta(seconds=1))
