@@ -1,0 +1,57 @@
+"""Child processes of the bench: each ends with its parent, each has a log that errors name."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from midstage.local.leash import leashed
+
+ROOT = Path(__file__).resolve().parents[2]
+_STOP_WITHIN_S = 10.0
+_READY_WITHIN_S = 30.0
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """A child for as long as the block runs, its output in ``log``, its stdout ours to read."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as errors:
+        child = subprocess.Popen(
+            leashed(command),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+        )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(_STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """The command line that runs a module of this checkout with the same Python."""
+    return [sys.executable, "-m", name, *arguments]
+
+
+def await_ready(
+    unready: Callable[[], str | None], *, child: "subprocess.Popen[str]", log: Path
+) -> None:
+    """Return once ``unready`` has no reason any more; an error that names it and the log else."""
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while (reason := unready()) is not None:
+        if child.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{reason}: see {log}")
+        time.sleep(0.05)

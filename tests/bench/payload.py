@@ -1,0 +1,57 @@
+"""The same request events for everybody: structured CloudEvents as the edges sign and write them.
+
+Made from a fixed seed: two runs, and all contestants of one run, see the same bytes. Each source
+numbers its events from 1 on without a hole, as an edge's log files do.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from midstage.contracts import units
+from midstage.contracts.edges import source_of
+from midstage.contracts.fact import Event
+from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompleted
+
+SIGNING_KEY = bytes(range(32))
+EDGE = "edge-1"
+SOURCES = tuple(source_of(EDGE, f"20260101T000000-{number:04d}") for number in range(48))
+_CUSTOMERS = tuple(f"customer-{number:02d}" for number in range(12))
+_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+_SEED = 20260101
+
+
+def events(count: int) -> Iterator[Event[RequestCompleted]]:
+    """``count`` events over all sources in turn, a thousand a second of event time."""
+    chance = random.Random(_SEED)
+    for number in range(count):
+        yield Event(
+            id=str(UUID(int=chance.getrandbits(128), version=4)),
+            source=SOURCES[number % len(SOURCES)],
+            type=REQUEST_COMPLETED,
+            time=_BEGIN + timedelta(milliseconds=number),
+            data=_completed(chance, number),
+            seq=number // len(SOURCES) + 1,
+        )
+
+
+def _completed(chance: random.Random, number: int) -> RequestCompleted:
+    sent, received = chance.randint(10, 4000), chance.randint(1, 1000)
+    return RequestCompleted(
+        app="chat" if chance.random() < 0.7 else "code",
+        customer=_CUSTOMERS[min(int(chance.expovariate(0.4)), len(_CUSTOMERS) - 1)],
+        status=200,
+        outcome=Outcome.OK,
+        duration_ms=round(chance.uniform(80, 9000), 3),
+        ttft_ms=round(chance.uniform(20, 900), 3),
+        bytes_in=sent * 6,
+        bytes_out=received * 6,
+        endpoint="/v1/chat/completions",
+        ref=f"r-{number}",
+        usage={
+            units.REQUESTS: 1,
+            units.INPUT_TOKENS: sent,
+            units.OUTPUT_TOKENS: received,
+        },
+    )
