@@ -7,11 +7,12 @@ the log; with another body it is refused (409). Without the header an id is made
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Protocol, TypedDict
+from typing import Annotated, Protocol
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
+from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.limits import FailureRule, LimitFact, LimitSet
