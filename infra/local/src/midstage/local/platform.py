@@ -20,9 +20,10 @@ from midstage.eventlog.topics import settings_of
 from midstage.local import addresses, apps, envoy, holding, jars, keyfiles, limits, machine
 from midstage.local.jars import nothing_said
 from midstage.local.layout import Layout
+from midstage.local.lifecycle import State
 from midstage.local.replay.customers import CustomerLimit
 from midstage.local.supervisor import Child, Supervisor
-from midstage.local.table import EDGE, Instead, Table
+from midstage.local.table import EDGE, REPLICA, Instead, Table
 
 READY_WITHIN_S = 60.0
 STOPS = (("caller", 2.5), ("envoy", 1.0), ("gateway", 2.0), ("", 1.5), ("kafka", 2.5))
@@ -83,6 +84,11 @@ class Platform:
         """How often each process was restarted since the start, those that never were left out."""
         lives = self.supervisor.lives().items()
         return {name: life.restarts for name, life in lives if life.restarts}
+
+    def replicas_running(self) -> int:
+        """Replicas that run now."""
+        lives = self.supervisor.lives().items()
+        return sum(life.state is State.RUNNING for name, life in lives if name.startswith(REPLICA))
 
     def set_limits(self, wanted: Sequence[CustomerLimit]) -> int:
         """Set the customers' limits where they differ; how many did."""

@@ -15,13 +15,12 @@ from pathlib import Path
 
 from midstage.local import lifecycle
 from midstage.local.errors import PlatformError
+from midstage.local.lastwords import last_words
 from midstage.local.leash import leashed
 from midstage.local.lifecycle import Life, State
 from midstage.local.memory import Memory
 
 _TICK_S = 0.05
-_TAIL_BYTES = 4_000
-_TAIL_LINES = 5
 _HOPELESS_AFTER = 3
 """Deaths in a row before it was ever ready after which a start is given up."""
 
@@ -161,11 +160,7 @@ class Supervisor:
 
     def last_words(self, name: str) -> str:
         """The end of the child's log, and its file's name."""
-        log = self.log(name)
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
-        return "\n  ".join([f"see {log}", *lines])
+        return last_words(self.log(name))
 
     def _reason(self, name: str, unready: Callable[[], str | None] | None) -> str | None:
         if self.life(name).state is not State.RUNNING:

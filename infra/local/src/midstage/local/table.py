@@ -13,6 +13,8 @@ from midstage.local.layout import Layout
 from midstage.local.supervisor import Child
 
 EDGE = "edge-1"
+REPLICA = "replica-"
+"""Begins the name of each replica's process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ class Table:
     def replicas(self) -> list[Child]:
         """The stand-ins for the AI services' pods, named ``replica-<app>-<number>``."""
         return [
-            self._replica(f"replica-{app}-{number}", base)
+            self._replica(f"{REPLICA}{app}-{number}", base)
             for app, bases in self.addresses.replicas.items()
             for number, base in enumerate(bases, 1)
         ]

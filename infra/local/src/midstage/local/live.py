@@ -1,0 +1,113 @@
+"""The live table: what is offered, admitted and refused each second, and how far the ledger is.
+
+What the callers see comes from the callers; lag, freshness and what is in flight from stats, as
+any analyst could ask. What can't be known now is shown as ``–``, never as zero.
+"""
+
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+from rich.table import Table
+
+from midstage.local.replay.progress import Line
+
+_WITHIN_S = 1.0
+UNKNOWN = "–"
+
+
+class Counting(msgspec.Struct, frozen=True, kw_only=True):
+    """What stats says of itself: records not yet counted, rows, and their age in the last minute.
+
+    Freshness is milliseconds from a request's end to its row.
+    """
+
+    lag_records: int | None = None
+    rows: int | None = None
+    freshness_ms_p50: float | None = None
+    freshness_ms_p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One second of a replay; rates are per second."""
+
+    line: Line
+    offered: float
+    admitted: float
+    refused: float
+    replicas: int
+    counting: Counting | None
+
+
+class Watcher:
+    """Turns the callers' running counts into rates, and asks stats."""
+
+    def __init__(self, stats: str) -> None:
+        """Ask the stats service at that base URL."""
+        self._client = httpx.Client(base_url=stats, timeout=_WITHIN_S)
+        self._before: Line | None = None
+
+    def moment(self, line: Line, *, replicas: int) -> Moment:
+        """The second that ends with ``line``."""
+        before, self._before = self._before, line
+        return Moment(
+            line=line,
+            offered=_rate(line, before, line.offered, before.offered if before else 0),
+            admitted=_rate(line, before, _admitted(line), _admitted(before) if before else 0),
+            refused=_rate(line, before, line.refused, before.refused if before else 0),
+            replicas=replicas,
+            counting=self._counting(),
+        )
+
+    def _counting(self) -> Counting | None:
+        try:
+            answer = self._client.get("/v1/status").raise_for_status()
+            return msgspec.json.decode(answer.content, type=Counting)
+        except (httpx.HTTPError, msgspec.DecodeError):
+            return None  # stats is away: unknown
+
+
+def table(moment: Moment) -> Table:
+    """The table for a terminal."""
+    shown = Table(title="midstage: replay", title_justify="left", expand=False)
+    for name, _ in _figures(moment):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_row(*(value for _, value in _figures(moment)))
+    return shown
+
+
+def plain(moment: Moment) -> str:
+    """The same as one line."""
+    return "  ".join(f"{name} {value}" for name, value in _figures(moment))
+
+
+def _figures(moment: Moment) -> list[tuple[str, str]]:
+    line, counting = moment.line, moment.counting or Counting()
+    fresh = f"{_whole(counting.freshness_ms_p50)}/{_whole(counting.freshness_ms_p99)}"
+    return [
+        ("sent", str(line.offered)),
+        ("offered/s", f"{moment.offered:.0f}"),
+        ("admitted/s", f"{moment.admitted:.0f}"),
+        ("refused/s", f"{moment.refused:.0f}"),
+        ("in flight", str(line.in_flight)),
+        ("replicas", str(moment.replicas)),
+        ("p50/p99 ms", f"{_whole(line.p50_ms)}/{_whole(line.p99_ms)}"),
+        ("lag", _whole(counting.lag_records)),
+        ("fresh p50/p99 ms", fresh),
+        ("counted", _whole(counting.rows)),
+    ]
+
+
+def _whole(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.0f}"
+
+
+def _admitted(line: Line) -> int:
+    """What throttle let through: all that was offered and not refused."""
+    return line.offered - line.refused
+
+
+def _rate(line: Line, before: Line | None, now: int, then: int) -> float:
+    seconds = line.elapsed_s - (before.elapsed_s if before else 0.0)
+    return max(0.0, (now - then) / seconds) if seconds > 0 else 0.0

@@ -1,0 +1,136 @@
+"""``midstage up``: the whole platform on this machine, a real trace replayed on it, the report.
+
+Registered as a command of ``midstage`` through the entry point group ``midstage.commands``.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from midstage.contracts.errors import MidstageError
+from midstage.local import apps
+from midstage.local.live import Watcher
+from midstage.local.platform import Platform
+from midstage.local.replay import trace as traces
+from midstage.local.replay.progress import Line
+from midstage.local.replay.report import as_json, as_text
+from midstage.local.screen import Screen
+
+FAILED = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was asked for."""
+
+    trace: str
+    speed: float
+    requests: int | None
+    stop_after: bool
+    report: Path | None
+    directory: Path
+    replicas: int
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``up`` to the command line."""
+    app.command("up", help="Run the whole platform on this machine and replay a real trace.")(up)
+
+
+def up(
+    *,
+    trace: Annotated[str, typer.Option(help="conv, code or a file to replay")] = "conv",
+    speed: Annotated[
+        float, typer.Option(min=0.01, help="divides the trace's clock and the service times")
+    ] = traces.DEFAULT_SPEED,
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="only the first so many of the trace")
+    ] = None,
+    stop_after: Annotated[bool, typer.Option("--exit", help="stop after the replay")] = False,
+    report: Annotated[Path | None, typer.Option(help="write the report as JSON here")] = None,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="where log, ledger, keys and logs are kept")
+    ] = Path(".midstage"),
+    replicas: Annotated[int, typer.Option(min=1, max=64, help="of the application called")] = 3,
+) -> None:
+    """Exit with 0 when ledger and callers agree to the last request, else with 1."""
+    options = Options(
+        trace=trace,
+        speed=speed,
+        requests=requests,
+        stop_after=stop_after,
+        report=report,
+        directory=directory,
+        replicas=replicas,
+    )
+    screen = Screen(Console(stderr=True))
+    try:
+        code = run(options, screen)
+    except (MidstageError, traces.TraceError) as e:
+        typer.echo(f"midstage up: {e}", err=True)
+        code = FAILED
+    raise typer.Exit(code)
+
+
+def run(options: Options, screen: Screen) -> int:
+    """Start, replay, report, and stay or stop; the exit code."""
+    traces.read(options.trace, most=1)  # refuse a trace that isn't one before anything starts
+    platform = Platform(
+        options.directory,
+        replicas={apps.of_trace(options.trace): options.replicas},
+        speed=options.speed,
+        say=screen.say,
+    )
+    code = FAILED
+    with _termination_as_interrupt(), _stopped_whole(platform, screen):
+        try:
+            platform.start()
+            code = _replayed(options, platform, screen)
+            if not options.stop_after:
+                screen.say(f"callers come in at {platform.addresses.listen}; Ctrl-C stops all")
+                threading.Event().wait()
+        except KeyboardInterrupt:
+            screen.rest()
+            screen.say("stopping")
+    return code
+
+
+def _replayed(options: Options, platform: Platform, screen: Screen) -> int:
+    watcher = Watcher(platform.addresses.stats)
+
+    def watch(line: Line) -> None:
+        screen.show(watcher.moment(line, replicas=platform.replicas_running()))
+
+    report = platform.replay(trace=options.trace, requests=options.requests, watch=watch)
+    screen.rest()
+    if options.report is not None:
+        options.report.write_bytes(as_json(report))
+    typer.echo(as_text(report))
+    return 0 if report.agrees else FAILED
+
+
+@contextlib.contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM and a closed terminal end us as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    yield
+
+
+@contextlib.contextmanager
+def _stopped_whole(platform: Platform, screen: Screen) -> Iterator[None]:
+    """However the block ends, stop everything, and let no second Ctrl-C cut that short."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        platform.stop()
+        screen.say("stopped")

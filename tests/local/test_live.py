@@ -1,0 +1,96 @@
+import io
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from rich.console import Console
+
+from midstage.local.live import Moment, Watcher, plain
+from midstage.local.replay.progress import Line
+from midstage.local.screen import Screen
+
+STATUS = (
+    b'{"lag_records": 12, "rows": 340, "recent_rows": 9,'
+    b' "freshness_ms_p50": 210.4, "freshness_ms_p99": 480.0}'
+)
+
+
+def line(elapsed_s: float, *, offered: int, refused: int) -> Line:
+    return Line(
+        elapsed_s=elapsed_s,
+        offered=offered,
+        answered=offered - refused - 3,
+        refused=refused,
+        failed=0,
+        cancelled=0,
+        in_flight=3,
+        p50_ms=812.0,
+        p99_ms=None,
+        late_ms=0.0,
+    )
+
+
+class Stats(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(STATUS)
+
+    def log_message(self, *_: object) -> None:
+        """Be silent."""
+
+
+@pytest.fixture
+def stats() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Stats)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def moments(stats: str) -> list[Moment]:
+    watcher = Watcher(stats)
+    return [
+        watcher.moment(line(10.0, offered=100, refused=20), replicas=3),
+        watcher.moment(line(12.0, offered=120, refused=24), replicas=3),
+    ]
+
+
+def test_rates_are_those_of_the_last_second_not_of_the_whole_run(stats: str) -> None:
+    _, second = moments(stats)
+    assert (second.offered, second.admitted, second.refused) == (10.0, 8.0, 2.0)
+
+
+def test_a_line_holds_what_callers_and_stats_say(stats: str) -> None:
+    assert plain(moments(stats)[1]) == (
+        "sent 120  offered/s 10  admitted/s 8  refused/s 2  in flight 3  replicas 3"
+        "  p50/p99 ms 812/–  lag 12  fresh p50/p99 ms 210/480  counted 340"
+    )
+
+
+def test_what_stats_does_not_say_is_unknown_not_zero() -> None:
+    nobody = "http://127.0.0.1:9"
+    assert "lag –  fresh p50/p99 ms –/–  counted –" in plain(moments(nobody)[1])
+
+
+def test_without_a_terminal_the_screen_writes_plain_lines(stats: str) -> None:
+    out = io.StringIO()
+    screen = Screen(Console(file=out, width=200), monotonic=iter([0.0, 1.5, 2.0]).__next__)
+    screen.say("kafka is ready")
+    screen.show(moments(stats)[1])
+    first, second = out.getvalue().splitlines()
+    assert first == "    1.5 s  kafka is ready"
+    assert second.startswith("    2.0 s  sent 120  offered/s 10")
+
+
+def test_on_a_terminal_the_screen_shows_a_table_and_lines_above_it(stats: str) -> None:
+    out = io.StringIO()
+    with Screen(Console(file=out, width=200, force_terminal=True)) as screen:
+        screen.show(moments(stats)[1])
+        screen.say("stats was killed by SIGKILL")
+    shown = out.getvalue()
+    assert "offered/s" in shown
+    assert "stats was killed by SIGKILL" in shown
+    assert "┃" in shown
