@@ -3,6 +3,7 @@
 So a sum does not depend on the order of its parts, and a bill can be made again to the digit.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NewType
@@ -21,6 +22,9 @@ INPUT_TOKENS = "input_tokens"
 OUTPUT_TOKENS = "output_tokens"
 CACHED_INPUT_TOKENS = "cached_input_tokens"
 
+_BLUR = 4.5e-16  # two roundings
+"""How far a float may lie from six decimals: 0.1 + 0.2 is meant as 0.3."""
+
 NO_UNITS: Mapping[str, Micros] = MappingProxyType({})
 
 
@@ -30,9 +34,8 @@ def micros(value: float) -> Micros:
         raise UnreadableError(f"{value!r} units are not between 0 and {LARGEST}")
     if isinstance(value, int):
         return Micros(value * MICROS_PER_UNIT)
-    scaled = value * MICROS_PER_UNIT
-    whole = round(scaled)
-    if abs(scaled - whole) > max(1e-3, abs(scaled) * 1e-12):
+    whole = round(value * MICROS_PER_UNIT)
+    if not math.isclose(whole / MICROS_PER_UNIT, value, rel_tol=_BLUR):
         raise UnreadableError(f"{value!r} units have more than six decimals")
     return Micros(whole)
 
