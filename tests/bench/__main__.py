@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from midstage.local.kafka import running_kafka
-from tests.bench import eventlog, machine
+from tests.bench import eventlog, ledger, machine
 from tests.bench.figures import Figure
 from tests.bench.notes import NOTES
 from tests.bench.report import Report, shown, written
@@ -22,8 +22,8 @@ from tests.bench.rounds import FULL, QUICK, Size, say
 
 Race = Callable[..., list[Figure]]
 
-GROUPS: Mapping[str, Race] = {"eventlog": eventlog.race}
-_ANY_BROKER = frozenset({"eventlog", "versions"})
+GROUPS: Mapping[str, Race] = {"eventlog": eventlog.race, "stats": ledger.race}
+_ANY_BROKER = frozenset({"eventlog", "versions", "stats"})
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = _parsed(arguments)
     groups: list[str] = asked.groups or list(GROUPS)
     if asked.kafka and not _ANY_BROKER.issuperset(groups):
-        sys.stderr.write("--kafka serves only eventlog and versions: the others need topics new\n")
+        sys.stderr.write("--kafka does not serve gateway: throttle needs a broker of its own\n")
         return 2
     size = QUICK if asked.quick else FULL
     with tempfile.TemporaryDirectory(prefix="midstage-bench-") as directory:

@@ -14,4 +14,9 @@ NOTES: Mapping[str, Sequence[str]] = {
         " own, concurrency 1, the bare client's decoding, one table increment in memory an event.",
         "'each number once' also asks the ranges of stats, so an event seen twice counts once.",
     ),
+    "stats": (
+        "stats: all that the service does with a request event: every field decoded, the edge's"
+        " signature verified, ranges asked, rows, roll-ups and positions in one DuckDB transaction"
+        " per chunk, load facts written each second; beside the bare client on the same events.",
+    ),
 }

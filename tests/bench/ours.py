@@ -15,13 +15,12 @@ from midstage.eventlog.log import (
     BEGINNING,
     Delivered,
     Delivery,
-    Log,
     Message,
     Partition,
-    Reader,
     Record,
 )
 from tests.bench.payload import SIGNING_KEY
+from tests.bench.timed import Timed
 from tests.bench.topics import PARTITIONS
 from tests.bench.usage import Facts, Usage
 
@@ -68,12 +67,14 @@ def _sent(bootstrap: str, count: int, made: Callable[[int], Message]) -> float:
 
 def folded(bootstrap: str, topic: str, count: int, usage: Usage) -> float:
     """Events a second through the consumer loop: from the first batch that came to the last."""
-    log = _Timed(KafkaLog(bootstrap=bootstrap, client_id="bench"))
+    log = Timed(KafkaLog(bootstrap=bootstrap, client_id="bench"))
     stop = threading.Event()
+    ends: list[float] = []
 
     def effect(chunk: Facts) -> None:
         usage(chunk)
         if usage.seen >= count:
+            ends.append(time.perf_counter())
             stop.set()
 
     consumer = Consumer(
@@ -86,45 +87,9 @@ def folded(bootstrap: str, topic: str, count: int, usage: Usage) -> float:
         clock_monotonic=time.monotonic,
     )
     consumer.run(stop)
-    seconds = time.perf_counter() - log.begin
     if usage.requests != count:
         raise RuntimeError("the eventlog did not count every event once")
-    return count / seconds
-
-
-class _Timed:
-    """A log whose reader notes when its first records came."""
-
-    def __init__(self, inner: Log) -> None:
-        self.begin = 0.0
-        self._inner = inner
-        self.writer, self.create = inner.writer, inner.create
-        self.partitions, self.ends = inner.partitions, inner.ends
-        self.beginnings = inner.beginnings
-
-    def reader(self, starts: Mapping[Partition, int]) -> Reader:
-        return _First(self._inner.reader(starts), self._came)
-
-    def _came(self) -> None:
-        self.begin = time.perf_counter()
-
-
-class _First:
-    """A reader that says when its first records came."""
-
-    def __init__(self, inner: Reader, came: Callable[[], None]) -> None:
-        self._inner = inner
-        self._came: Callable[[], None] | None = came
-        self.positions = inner.positions
-        self.lag = inner.lag
-        self.close = inner.close
-
-    def poll(self, *, most: int, timeout_s: float) -> Sequence[Record]:
-        records = self._inner.poll(most=most, timeout_s=timeout_s)
-        if records and self._came is not None:
-            self._came()
-            self._came = None
-        return records
+    return count / (ends[0] - log.begin)
 
 
 class _Kept:

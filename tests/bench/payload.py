@@ -18,19 +18,20 @@ SIGNING_KEY = bytes(range(32))
 EDGE = "edge-1"
 SOURCES = tuple(source_of(EDGE, f"20260101T000000-{number:04d}") for number in range(48))
 _CUSTOMERS = tuple(f"customer-{number:02d}" for number in range(12))
-_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+PER_SECOND = 5_000
 _SEED = 20260101
 
 
 def events(count: int) -> Iterator[Event[RequestCompleted]]:
-    """``count`` events over all sources in turn, a thousand a second of event time."""
+    """``count`` events over all sources in turn, ``PER_SECOND`` in a second of event time."""
     chance = random.Random(_SEED)
     for number in range(count):
         yield Event(
             id=str(UUID(int=chance.getrandbits(128), version=4)),
             source=SOURCES[number % len(SOURCES)],
             type=REQUEST_COMPLETED,
-            time=_BEGIN + timedelta(milliseconds=number),
+            time=BEGIN + timedelta(seconds=number / PER_SECOND),
             data=_completed(chance, number),
             seq=number // len(SOURCES) + 1,
         )

@@ -1,6 +1,6 @@
 """What a run leaves: a table for people, ``results.json`` for machines, ``results.md`` for both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +11,9 @@ from rich.table import Table
 
 from tests.bench.figures import Figure
 
-_COLUMNS = ("contestant", "counted", "median", "min", "max", "rounds", "beside its peers")
+_COLUMNS = ("contestant", "counted", "median", "min", "max", "rounds")
+
+Row = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +27,10 @@ class Report:
 
 def shown(report: Report, console: Console) -> None:
     """Print one table per measure, the notes, and the machine."""
-    for title, rows in _tables(report.figures):
+    for title, head, rows in _tables(report.figures):
         table = Table(title=title, title_justify="left", title_style="bold")
-        for column in _COLUMNS:
-            table.add_column(column, justify="left" if column in _COLUMNS[:1] else "right")
+        for column in head:
+            table.add_column(column, justify="left" if column == _COLUMNS[0] else "right")
         for row in rows:
             table.add_row(*row)
         console.print(table)
@@ -53,25 +55,30 @@ def written(report: Report, directory: Path) -> None:
 
 def _markdown(report: Report) -> str:
     parts = ["# What the bench measured", "", _machine(report.machine), ""]
-    for title, rows in _tables(report.figures):
-        parts += [f"## {title}", "", _line(_COLUMNS), _line(["---"] * len(_COLUMNS))]
+    for title, head, rows in _tables(report.figures):
+        parts += [f"## {title}", "", _line(head), _line(["---"] * len(head))]
         parts += [*map(_line, rows), ""]
     return "\n".join([*parts, *(f"- {note}" for note in report.notes), ""])
 
 
-def _tables(figures: Sequence[Figure]) -> list[tuple[str, list[tuple[str, ...]]]]:
-    def title(figure: Figure) -> str:
-        better = "more" if figure.measure.more_is_better else "less"
-        return f"{figure.group}: {figure.measure.name} ({figure.measure.unit}, {better} is better)"
+def _tables(figures: Sequence[Figure]) -> Iterator[tuple[str, Row, list[Row]]]:
+    """Title, head and rows of each measure; one column for each peer that it has."""
+    for title, group in groupby(figures, key=_title):
+        members = list(group)
+        peers = list(dict.fromkeys(peer for figure in members for peer in figure.ratios))
+        head = (*_COLUMNS, *(f"× {peer}" for peer in peers))
+        yield title, head, [_cells(figure, peers) for figure in members]
 
-    return [(name, list(map(_cells, group))) for name, group in groupby(figures, key=title)]
+
+def _title(figure: Figure) -> str:
+    better = "more" if figure.measure.more_is_better else "less"
+    return f"{figure.group}: {figure.measure.name} ({figure.measure.unit}, {better} is better)"
 
 
-def _cells(figure: Figure) -> tuple[str, ...]:
-    ratios = ", ".join(f"{ratio:.2f} × {peer}" for peer, ratio in figure.ratios.items())
-    low, high = min(figure.values), max(figure.values)
-    numbers = (_number(each) for each in (figure.median, low, high))
-    return (figure.contestant, figure.count, *numbers, str(len(figure.values)), ratios)
+def _cells(figure: Figure, peers: Sequence[str]) -> Row:
+    numbers = (_number(each) for each in (figure.median, min(figure.values), max(figure.values)))
+    ratios = (f"{figure.ratios[peer]:.2f}" if peer in figure.ratios else "" for peer in peers)
+    return (figure.contestant, figure.count, *numbers, str(len(figure.values)), *ratios)
 
 
 def _row(figure: Figure) -> Mapping[str, object]:

@@ -28,12 +28,23 @@ class Size:
     events: int
     peer_events: int
     commands: int
+    ledger_events: int
     seconds: float
     connections: int = 32
 
 
-FULL = Size(rounds=5, events=300_000, peer_events=20_000, commands=1_500, seconds=4.0)
-QUICK = Size(rounds=1, events=6_000, peer_events=1_000, commands=40, seconds=0.4, connections=4)
+FULL = Size(
+    rounds=5, events=300_000, peer_events=20_000, commands=1_500, ledger_events=100_000, seconds=3.0
+)
+QUICK = Size(
+    rounds=1,
+    events=6_000,
+    peer_events=1_000,
+    commands=40,
+    ledger_events=10_000,
+    seconds=0.4,
+    connections=4,
+)
 
 
 def interleaved(contestants: Sequence[Contestant], *, group: str, rounds: int) -> Taken:
