@@ -1,0 +1,107 @@
+"""Questions to a service's HTTP API; its problem documents become our errors.
+
+A refusal (4xx) is a RefusedError with the service's own sentence, a service that does not answer
+or can't now (5xx) is an UnavailableError that names its address.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from midstage.client import platform
+from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
+
+TIMEOUT_S = 30.0
+
+
+class _Problem(msgspec.Struct):
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service's API: where it is, the token for changes, and the directory that named it."""
+
+    url: str
+    token_file: Path | None = None
+    directory: Path | None = None
+
+    def ask(self, path: str, query: Mapping[str, str | None]) -> bytes:
+        """The JSON text that GET gives; parameters that are None are left out."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._answer("GET", path, params=given)
+
+    def change(
+        self, method: str, path: str, *, command_id: str, body: Mapping[str, object] | None = None
+    ) -> bytes:
+        """Change something; the service takes the same ``command_id`` once."""
+        if self.token_file is None:
+            raise RefusedError("a change needs the token; name its file with --token-file")
+        return self._answer(
+            method,
+            path,
+            headers={
+                "authorization": f"Bearer {platform.token_in(self.token_file)}",
+                "idempotency-key": command_id,
+                "content-type": "application/json",
+            },
+            content=b"" if body is None else msgspec.json.encode(body),
+        )
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+    ) -> bytes:
+        try:
+            with httpx.Client(
+                base_url=self.url, timeout=TIMEOUT_S, trust_env=self.directory is None
+            ) as client:
+                answer = client.request(
+                    method, path, params=params, headers=headers, content=content
+                )
+        except httpx.TimeoutException as e:
+            raise UnavailableError(f"{self.url} did not answer within {TIMEOUT_S:g} s") from e
+        except httpx.HTTPError as e:
+            raise self._away(e) from e
+        if answer.is_success:
+            return answer.content
+        raise _meant(self.url, answer)
+
+    def _away(self, error: httpx.HTTPError) -> MidstageError:
+        if self.directory is not None and isinstance(error, httpx.ConnectError):
+            return platform.nothing_runs(self.directory)
+        return UnavailableError(f"{self.url} does not answer: {error}")
+
+
+def service(
+    name: str, *, directory: Path, server: str | None, token_file: Path | None = None
+) -> Service:
+    """The service ``name``: at ``server`` where one is given, else that of the directory."""
+    if server is not None:
+        return Service(url=platform.base_url(server), token_file=token_file)
+    found = platform.in_directory(directory)
+    urls = {"stats": found.stats, "throttle": found.throttle, "gateway": found.gateway}
+    return Service(
+        url=urls[name], token_file=token_file or Path(found.token_file), directory=directory
+    )
+
+
+def _meant(url: str, answer: httpx.Response) -> MidstageError:
+    try:
+        detail = msgspec.json.decode(answer.content, type=_Problem).detail
+    except msgspec.DecodeError:
+        detail = ""
+    status = answer.status_code
+    said = detail or f"it answered {status} {answer.reason_phrase}"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return UnavailableError(f"{url} can't do that now: {said}")
+    return RefusedError(said, status=status)

@@ -1,0 +1,128 @@
+"""How rows are shown: a table for people, JSON and YAML for programs.
+
+A table is plain text, one line a row, never wrapped or cut, with or without a terminal; numbers
+stand to the right. Control characters of foreign names are shown as escapes, never obeyed.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import typer
+import yaml
+from rich.cells import cell_len
+
+from midstage.contracts.errors import UnavailableError
+
+Row = Mapping[str, object]
+
+GAP = "   "
+NOTHING = "-"
+EACH = ".*"
+
+
+class Output(StrEnum):
+    """The form that data is printed in."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How data is printed.")]
+
+
+def show(answer: bytes, *, rows: str, columns: Sequence[str], output: Output) -> str:
+    """A service's answer, whose list ``rows`` is the table; JSON and YAML keep all it said."""
+    document = _document(answer)
+    match output:
+        case Output.JSON:
+            return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+        case Output.YAML:
+            return yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip("\n")
+        case Output.TABLE:
+            listed = document.get(rows)
+            found = listed if isinstance(listed, list) else []
+            return table([row for row in found if isinstance(row, dict)], columns)
+
+
+def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """The rows under upper-case titles; ``units.*`` is one column for each name in ``units``.
+
+    A column that no row fills is left out, except the first; without rows there is one sentence.
+    """
+    if not rows:
+        return "nothing found"
+    named = [name for column in columns for name in _expanded(rows, column)]
+    filled = [name for name in named if any(_value(row, name) is not None for row in rows)]
+    body = [_column(rows, name) for name in filled or columns[:1]]
+    return "\n".join(GAP.join(cells).rstrip() for cells in zip(*body, strict=True))
+
+
+def _column(rows: Sequence[Row], name: str) -> list[str]:
+    values = [_value(row, name) for row in rows]
+    cells = [name.rpartition(".")[2].replace("_", " ").upper(), *(cell(value) for value in values)]
+    width = max(cell_len(text) for text in cells)
+    right = all(value is None or _is_number(value) for value in values)
+    return [_padded(text, width, right=right) for text in cells]
+
+
+def cell(value: object) -> str:
+    """One value as a cell: unknown is ``-``, ranges are ``1-3,7``, flags are yes and no."""
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ",".join(_range(item) for item in value) or "none"
+        case float():
+            return f"{value:.15g}"
+        case _:
+            return "".join(_printable(sign) for sign in str(value))
+
+
+def _range(item: object) -> str:
+    match item:
+        case [first, last]:
+            return cell(first) if first == last else f"{cell(first)}-{cell(last)}"
+        case _:
+            return cell(item)
+
+
+def _printable(sign: str) -> str:
+    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    blank = " " * (width - cell_len(text))
+    return blank + text if right else text + blank
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _expanded(rows: Sequence[Row], column: str) -> Sequence[str]:
+    if not column.endswith(EACH):
+        return [column]
+    field = column.removesuffix(EACH)
+    groups = [row.get(field) for row in rows]
+    names = {str(name) for group in groups if isinstance(group, dict) for name in group}
+    return [f"{field}.{name}" for name in sorted(names)]
+
+
+def _value(row: Row, name: str) -> object:
+    field, dot, rest = name.partition(".")
+    value = row.get(field)
+    if not dot:
+        return value
+    return value.get(rest, 0) if isinstance(value, dict) else None
+
+
+def _document(answer: bytes) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(answer, type=dict[str, object])
+    except msgspec.DecodeError as e:
+        raise UnavailableError(f"the service's answer is not one of midstage's: {e}") from e
