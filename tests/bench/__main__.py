@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from midstage.local.kafka import running_kafka
-from tests.bench import eventlog, ledger, machine
+from tests.bench import decisions, eventlog, ledger, machine
 from tests.bench.figures import Figure
 from tests.bench.notes import NOTES
 from tests.bench.report import Report, shown, written
@@ -22,7 +22,11 @@ from tests.bench.rounds import FULL, QUICK, Size, say
 
 Race = Callable[..., list[Figure]]
 
-GROUPS: Mapping[str, Race] = {"eventlog": eventlog.race, "stats": ledger.race}
+GROUPS: Mapping[str, Race] = {
+    "eventlog": eventlog.race,
+    "versions": decisions.race,
+    "stats": ledger.race,
+}
 _ANY_BROKER = frozenset({"eventlog", "versions", "stats"})
 
 

@@ -14,6 +14,10 @@ NOTES: Mapping[str, Sequence[str]] = {
         " own, concurrency 1, the bare client's decoding, one table increment in memory an event.",
         "'each number once' also asks the ranges of stats, so an event seen twice counts once.",
     ),
+    "versions": (
+        "versions: one command after the other, each answered after its record was read back and"
+        " folded; the bare client appends as many bytes and reads them back, and decides nothing.",
+    ),
     "stats": (
         "stats: all that the service does with a request event: every field decoded, the edge's"
         " signature verified, ranges asked, rows, roll-ups and positions in one DuckDB transaction"

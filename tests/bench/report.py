@@ -65,7 +65,8 @@ def _tables(figures: Sequence[Figure]) -> Iterator[tuple[str, Row, list[Row]]]:
     """Title, head and rows of each measure; one column for each peer that it has."""
     for title, group in groupby(figures, key=_title):
         members = list(group)
-        peers = list(dict.fromkeys(peer for figure in members for peer in figure.ratios))
+        known = {peer for figure in members for peer in figure.ratios}
+        peers = [figure.contestant for figure in members if figure.contestant in known]
         head = (*_COLUMNS, *(f"× {peer}" for peer in peers))
         yield title, head, [_cells(figure, peers) for figure in members]
 
