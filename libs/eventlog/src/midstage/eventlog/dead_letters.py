@@ -70,7 +70,12 @@ class DeadLetterTopic:
 
         with self._lock:
             self._waiting[number] = self._to_send.pop(number)
-        writer.send(message, done)
+        try:
+            writer.send(message, done)
+        except UnavailableError:
+            with self._lock:
+                self._to_send[number] = self._waiting.pop(number)
+            raise
 
 
 def letter(record: Record, *, reader: str, reason: str) -> Message:

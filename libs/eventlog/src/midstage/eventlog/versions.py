@@ -1,32 +1,39 @@
-"""One replica's view of one versioned log: folds it for ever, and appends to it by version."""
+"""One replica's view of one versioned log: states by key, and commands that change them.
+
+The log decides: a command is decided on the state at version n, appended as version n+1, and
+answered after the read-back; if another replica was first, it is decided again. No lock, no
+leader. Any number of threads may ask and execute while one runs the loop.
+"""
 
 import threading
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.contracts.topics import Topic
+from midstage.eventlog.append import Appender
+from midstage.eventlog.appended import Answer, Command, command
 from midstage.eventlog.failpoint import Failpoint, nothing
+from midstage.eventlog.fold import REMEMBERED_FOR, Fold, Folded, Outcome, Verdict
+from midstage.eventlog.follow import Follower
 from midstage.eventlog.log import Log
+from midstage.eventlog.snapshots import Snapshots
+
+__all__ = ["Answer", "Versions"]
 
 S = TypeVar("S")
 F = TypeVar("F")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(Generic[F]):
-    """What became of a command."""
-
-    key: str
-    version: int
-    command_id: str
-    facts: tuple[F, ...]
-    repeated: bool
+_TRIES = 20
 
 
 class Versions(Generic[S, F]):
-    """One replica's view of one versioned log; a chassis Loop."""
+    """States by key, and commands that change them; a chassis Loop."""
 
     def __init__(
         self,
@@ -39,32 +46,139 @@ class Versions(Generic[S, F]):
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         reached: Failpoint = nothing,
+        remembered_for: timedelta | None = REMEMBERED_FOR,
+        snapshots: Snapshots[S, F] | None = None,
+        answer_within_s: float = 5.0,
     ) -> None:
-        """Connects nothing yet."""
+        """Connect nothing yet; ``engine`` names the deciding code in each record."""
         self.name = f"versions:{topic.name}"
+        self._now = now
+        self._within_s = answer_within_s
+        self._states: Mapping[str, S] = MappingProxyType({})
+        self._states_at = 0
+        self._fold: Fold[S, F] = Fold(
+            topic=topic, initial=initial, evolve=evolve, remembered_for=remembered_for
+        )
+        self._follower = Follower(
+            log=log,
+            topic=topic.name,
+            fold=self._fold,
+            now=now,
+            monotonic=monotonic,
+            snapshots=snapshots,
+        )
+        self._changed = self._follower.changed
+        self._appender = Appender(
+            log=log,
+            topic=topic,
+            engine=engine,
+            now=now,
+            new_id=_ids(),
+            changed=self._changed,
+            within_s=answer_within_s,
+            reached=reached,
+        )
 
     def run(self, stop: threading.Event) -> None:
-        """Fold all partitions until ``stop`` is set."""
-        raise NotImplementedError
+        """Fold all partitions until ``stop`` is set; raises what is not UnavailableError."""
+        try:
+            self._follower.run(stop, heard=self._heard, check=self._appender.check)
+        finally:
+            self._appender.close()
 
     def states(self) -> Mapping[str, S]:
         """The state of every key; the same object until something changes."""
-        raise NotImplementedError
+        with self._changed:
+            if self._states_at != self._fold.changes:
+                self._states = MappingProxyType(self._fold.states())
+                self._states_at = self._fold.changes
+            return self._states
 
     def state(self, key: str) -> tuple[int, S]:
-        """Version and state of one key; version 0 where nothing was appended yet."""
-        raise NotImplementedError
+        """Version and state of one key; version 0 and the initial state where it has none."""
+        with self._changed:
+            return self._fold.state(key)
+
+    def answer(self, command_id: str) -> Answer[F] | None:
+        """What became of a command; None where the log does not know it (yet)."""
+        with self._changed:
+            outcome = self._fold.outcome(command_id, now=self._now())
+        return None if outcome is None else outcome.answer
+
+    def caught_up(self) -> str | None:
+        """None when all is folded and every key can be decided, else why not: for readiness."""
+        reason = self._follower.reason()
+        if reason is not None:
+            return reason
+        with self._changed:
+            stuck = ", ".join(f"{key} ({why})" for key, why in self._fold.stuck.items())
+        return f"facts that this engine does not know, upgrade it: {stuck}" if stuck else None
 
     def execute(
         self, *, key: str, command_id: str, payload: bytes, decide: Callable[[S], Sequence[F]]
     ) -> Answer[F]:
-        """Decide, append, read back; Refused or Unavailable errors as the log says."""
-        raise NotImplementedError
+        """Decide, append, read back; ``payload`` tells a repeated command from a reused id.
 
-    def answer(self, command_id: str) -> Answer[F] | None:
-        """What became of a command, None where the log does not know it."""
-        raise NotImplementedError
+        RefusedError as ``decide`` raised it (nothing is appended), or with status 409 where the id
+        belongs to another command. UnavailableError where the log can't be asked now or the
+        outcome is unknown; then ``answer`` knows it later, and asking again is harmless.
+        ``decide`` may run several times, on newer states; without facts nothing is appended.
+        """
+        by = command(key=key, command_id=command_id, payload=payload)
+        self._follower.wait_until_current(self._within_s)
+        for _ in range(_TRIES):
+            answer = self._executed(by, decide)
+            if answer is not None:
+                return answer
+        raise UnavailableError(f"{key} changes faster than it can be decided; try again")
 
-    def caught_up(self) -> str | None:
-        """None when everything is folded and every key can be decided, else why not."""
-        raise NotImplementedError
+    def _executed(self, by: Command, decide: Callable[[S], Sequence[F]]) -> Answer[F] | None:
+        """One try; None when another replica was first."""
+        with self._changed:  # what is known and the state to decide on: of one moment
+            known = self._fold.outcome(by.id, now=self._now())
+            version, state = self._fold.state(by.key)
+            stuck = self._fold.stuck.get(by.key)
+        if known is not None:
+            return _repeated(known, by)
+        if stuck is not None:
+            raise UnavailableError(f"{by.key} has a fact that is not known here: {stuck}")
+        try:
+            facts = tuple(decide(state))
+        except RefusedError:
+            if self._is_newest(by.key, version):
+                raise
+            return None
+        if facts:
+            return self._appended(by, version + 1, facts)
+        if not self._is_newest(by.key, version):
+            return None
+        return Answer(key=by.key, version=version, command_id=by.id, facts=(), repeated=False)
+
+    def _appended(self, by: Command, version: int, facts: Sequence[F]) -> Answer[F] | None:
+        verdict = self._appender.append(by, version=version, facts=facts)
+        if verdict is not Verdict.ACCEPTED:
+            return None
+        answer = self.answer(by.id)
+        return None if answer is None else replace(answer, repeated=False)
+
+    def _is_newest(self, key: str, version: int) -> bool:
+        """Whether nobody appended meanwhile: a refusal must not come from an old state."""
+        self._follower.wait_for_all_of(key, self._within_s)
+        return self.state(key)[0] == version
+
+    def _heard(self, folded: Folded) -> None:
+        self._appender.heard(folded.event_id, folded.verdict)
+
+
+def _repeated(known: Outcome[F], by: Command) -> Answer[F]:
+    if known.command_hash != by.hash:
+        raise RefusedError(
+            f"command id {by.id!r} was used for another command; take a new one", status=409
+        )
+    return known.answer
+
+
+def _ids() -> Callable[[], str]:
+    """Ids of records, each of which no other process and no other try has."""
+    process, numbers = uuid.uuid4().hex, count(1)
+    return lambda: f"{process}/{next(numbers)}"

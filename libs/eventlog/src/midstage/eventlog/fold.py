@@ -1,0 +1,172 @@
+"""The one fold of a versioned log, for all readers: only the first record of each version counts.
+
+Pure: records in, state out, no clock and no client, so every replica that reads the same log has
+the same states. A record seen twice, a zombie's late one and one that skips a version change
+nothing. A fact that is not known here stops its key, and no other.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+from midstage.contracts.errors import UnreadableError
+from midstage.contracts.topics import Topic
+from midstage.eventlog.appended import Answer, Facts, opened
+from midstage.eventlog.log import Record
+
+S = TypeVar("S")
+F = TypeVar("F")
+
+REMEMBERED_FOR = timedelta(hours=24)
+
+
+class Verdict(Enum):
+    """What the fold made of one record."""
+
+    ACCEPTED = auto()  # the first of the next version
+    LATE = auto()  # another one was first, or it skips a version
+    UNKNOWN = auto()  # it would be next, but a fact in it is not known here
+    BROKEN = auto()  # it is no record of a versioned log, for no reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """One record's verdict; ``event_id`` is empty and ``reason`` says why where it is broken."""
+
+    event_id: str
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[F]):
+    """What the log knows of a command."""
+
+    command_hash: str
+    answer: Answer[F]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved(Generic[S, F]):
+    """All that the fold knows of one key, up to ``offset`` of the key's ``partition``."""
+
+    key: str
+    version: int
+    state: S
+    partition: int
+    offset: int
+    outcomes: tuple[Outcome[F], ...]
+
+
+class Fold(Generic[S, F]):
+    """States and outcomes by key and command; not for several threads at once.
+
+    ``stuck`` names the keys that stopped and why; ``changes`` grows when any state does.
+    """
+
+    def __init__(
+        self,
+        *,
+        topic: Topic,
+        initial: S,
+        evolve: Callable[[S, F], S],
+        remembered_for: timedelta | None = REMEMBERED_FOR,
+    ) -> None:
+        """Every key starts with ``initial``; commands are remembered for ever where None."""
+        self._initial = initial
+        self._evolve = evolve
+        self._remembered_for = remembered_for
+        self._read = opened(topic)
+        self.facts: Facts[F] = Facts(topic)
+        self._entries: dict[str, tuple[int, S]] = {}
+        self._outcomes: dict[str, Outcome[F]] = {}
+        self._restored_to: dict[str, int] = {}
+        self.stuck: dict[str, str] = {}
+        self.changes = 0
+
+    def apply(self, record: Record) -> Folded:
+        """Fold one record; the next one of its partition."""
+        try:
+            event = self._read(record)
+        except UnreadableError as e:
+            return Folded(event_id="", verdict=Verdict.BROKEN, reason=str(e))
+        appended = event.data
+        key = appended.key
+        version, state = self._entries.get(key, (0, self._initial))
+        if appended.version != version + 1 or self._passed(key, record.offset):
+            return Folded(event_id=event.id, verdict=Verdict.LATE)
+        try:
+            facts = self.facts(appended.facts)
+        except UnreadableError as e:
+            self.stuck[key] = f"version {appended.version} by {appended.engine}: {e}"
+            return Folded(event_id=event.id, verdict=Verdict.UNKNOWN, reason=str(e))
+        for fact in facts:
+            state = self._evolve(state, fact)
+        self._entries[key] = (version + 1, state)
+        self.changes += 1
+        answer = Answer(
+            key=key,
+            version=version + 1,
+            command_id=appended.command_id,
+            facts=facts,
+            repeated=True,
+        )
+        self._remember(Outcome(command_hash=appended.command_hash, answer=answer, at=event.time))
+        return Folded(event_id=event.id, verdict=Verdict.ACCEPTED)
+
+    def state(self, key: str) -> tuple[int, S]:
+        """Version and state of a key; version 0 and the initial state where it has none."""
+        return self._entries.get(key, (0, self._initial))
+
+    def states(self) -> dict[str, S]:
+        """The state of every key that has a version, as a copy."""
+        return {key: state for key, (_, state) in self._entries.items()}
+
+    def outcome(self, command_id: str, *, now: datetime) -> Outcome[F] | None:
+        """What became of a command, None where it is not known or too long ago."""
+        outcome = self._outcomes.get(command_id)
+        return None if outcome is None or self._forgotten(outcome, now) else outcome
+
+    def forget(self, *, now: datetime) -> None:
+        """Let go of the oldest outcomes that need not be remembered any longer."""
+        while self._outcomes:
+            oldest = next(iter(self._outcomes))
+            if not self._forgotten(self._outcomes[oldest], now):
+                return
+            del self._outcomes[oldest]
+
+    def saved(self, place_of: Callable[[str], tuple[int, int]]) -> Iterator[Saved[S, F]]:
+        """What is known of each key; ``place_of`` tells a key's partition and position there."""
+        outcomes: dict[str, list[Outcome[F]]] = {}
+        for outcome in self._outcomes.values():
+            outcomes.setdefault(outcome.answer.key, []).append(outcome)
+        for key, (version, state) in self._entries.items():
+            partition, offset = place_of(key)
+            yield Saved(
+                key=key,
+                version=version,
+                state=state,
+                partition=partition,
+                offset=offset,
+                outcomes=tuple(outcomes.get(key, ())),
+            )
+
+    def restore(self, saved: Saved[S, F]) -> None:
+        """Know of one key what was saved; its records before ``offset`` change nothing."""
+        self._entries[saved.key] = (saved.version, saved.state)
+        self._restored_to[saved.key] = saved.offset
+        self.changes += 1
+        for outcome in saved.outcomes:
+            self._remember(outcome)
+
+    def _remember(self, outcome: Outcome[F]) -> None:
+        self._outcomes[outcome.answer.command_id] = outcome
+
+    def _passed(self, key: str, offset: int) -> bool:
+        return key in self.stuck or offset < self._restored_to.get(key, 0)
+
+    def _forgotten(self, outcome: Outcome[F], now: datetime) -> bool:
+        return self._remembered_for is not None and now - outcome.at > self._remembered_for
