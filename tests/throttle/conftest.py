@@ -1,0 +1,108 @@
+"""A whole throttle process over a log, in a thread, and its callers."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
+
+from midstage.contracts import topics
+from midstage.eventlog.log import Log
+from midstage.eventlog.memory import MemoryLog
+from midstage.eventlog.topics import settings_of
+from midstage.testkit.waiting import within
+from midstage.throttle.config import Settings
+from midstage.throttle.main import compose
+
+TOKEN = "a-token-of-this-test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A throttle that serves."""
+
+    http: httpx.Client
+    envoy: rls_pb2_grpc.RateLimitServiceStub
+    log: Log
+
+    def put(self, limit: str, command_id: str | None = None, **changed: object) -> httpx.Response:
+        body = {"customer": "acme", "app": "chat", "rate_per_s": 5, "burst": 10, **changed}
+        return self.http.put(f"/v1/limits/{limit}", json=body, headers=named(command_id))
+
+    def delete(self, limit: str, command_id: str | None = None) -> httpx.Response:
+        return self.http.delete(f"/v1/limits/{limit}", headers=named(command_id))
+
+    def passes(self, customer: str, app: str) -> bool:
+        asked = rls_pb2.RateLimitRequest(domain="midstage")
+        descriptor = asked.descriptors.add()
+        descriptor.entries.add(key="customer", value=customer)
+        descriptor.entries.add(key="app", value=app)
+        answer = self.envoy.ShouldRateLimit(asked, timeout=5)
+        return bool(answer.overall_code == rls_pb2.RateLimitResponse.OK)
+
+
+@contextmanager
+def running(log: Log, topic: topics.Topic, directory: Path) -> Iterator[Running]:
+    """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
+    token_file = directory / "token"
+    token_file.write_text(TOKEN)
+    token_file.chmod(0o600)
+    settings = Settings(
+        kafka="not asked",
+        host="127.0.0.1",
+        port=free_port(),
+        grpc_port=free_port(),
+        token_file=token_file,
+        answer_within_ms=30,
+        caller_timeout_ms=50,
+    )
+    process = compose(settings, log=log, topic=topic)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(process.run()))
+    thread.start()
+    try:
+        with (
+            httpx.Client(
+                base_url=f"http://127.0.0.1:{settings.port}",
+                headers={"authorization": f"Bearer {TOKEN}"},
+                timeout=30,
+            ) as http,
+            grpc.insecure_channel(f"127.0.0.1:{settings.grpc_port}") as channel,
+        ):
+            within(15, lambda: http.get("/readyz").status_code == 200)
+            yield Running(http=http, envoy=rls_pb2_grpc.RateLimitServiceStub(channel), log=log)
+    finally:
+        process.stop()
+        thread.join(15)
+    assert codes == [0]
+
+
+@pytest.fixture(scope="module")
+def memory_log() -> MemoryLog:
+    log = MemoryLog()
+    log.create(settings_of(topics.LIMITS))
+    return log
+
+
+@pytest.fixture(scope="module")
+def throttle(memory_log: MemoryLog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One throttle over a log in memory for a module's tests; each uses names of its own."""
+    with running(memory_log, topics.LIMITS, tmp_path_factory.mktemp("throttle")) as served:
+        yield served
+
+
+def named(command_id: str | None) -> dict[str, str]:
+    return {} if command_id is None else {"Idempotency-Key": command_id}
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

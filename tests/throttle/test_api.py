@@ -1,0 +1,210 @@
+"""Limits over HTTP, by a whole process over a log in memory."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from midstage.eventlog.memory import MemoryLog
+from midstage.testkit.waiting import within
+from tests.throttle.conftest import Running
+
+
+def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
+    answer = throttle.put("one", "set-one", why="trial", on_failure="closed")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "limit": "one",
+        "version": 1,
+        "command_id": "set-one",
+        "repeated": False,
+    }
+    held = throttle.http.get("/v1/limits/one").json()
+    assert held.pop("at").endswith("Z")
+    assert held == {
+        "limit": "one",
+        "customer": "acme",
+        "app": "chat",
+        "rate_per_s": 5.0,
+        "burst": 10,
+        "on_failure": "closed",
+        "by": "api",
+        "why": "trial",
+        "version": 1,
+    }
+    assert throttle.delete("one").json()["version"] == 2
+    assert problem(throttle.http.get("/v1/limits/one"), 404) == "there is no limit 'one'"
+    assert "to remove" in problem(throttle.delete("one"), 404)
+
+
+def test_limits_are_listed_by_customer_and_application(throttle: Running) -> None:
+    throttle.put("list-a", customer="lara", app="chat")
+    throttle.put("list-b", customer="lara", app="ocr")
+    throttle.put("list-c", customer="*", app="ocr-2")
+    assert listed(throttle, customer="lara") == ["list-a", "list-b"]
+    assert listed(throttle, customer="lara", app="ocr") == ["list-b"]
+    assert listed(throttle, app="ocr-2") == ["list-c"]
+    assert listed(throttle, customer="nobody") == []
+    assert {"list-a", "list-b", "list-c"} <= set(listed(throttle))
+
+
+def test_a_command_sent_again_has_its_first_outcome(throttle: Running) -> None:
+    first = throttle.put("twice", "set-twice").json()
+    again = throttle.put("twice", "set-twice", rate_per_s=5.0).json()
+    assert again == {**first, "repeated": True}
+    assert throttle.http.get("/v1/limits/twice").json()["version"] == 1
+    assert throttle.http.get("/v1/commands/set-twice").json() == {**first, "repeated": True}
+
+
+@pytest.mark.parametrize("changed", [{"burst": 11}, {"why": "other"}, {"customer": "bolt"}])
+def test_a_command_id_belongs_to_one_body(throttle: Running, changed: dict[str, object]) -> None:
+    name = f"body-{next(iter(changed))}"
+    throttle.put(name, f"set-{name}")
+    problem(throttle.put(name, f"set-{name}", **changed), 409)
+    problem(throttle.put(f"{name}-other", f"set-{name}"), 409)
+    problem(throttle.delete(name, f"set-{name}"), 409)
+    assert throttle.http.get(f"/v1/limits/{name}").json()["version"] == 1
+
+
+def test_a_removal_sent_again_has_its_first_outcome(throttle: Running) -> None:
+    throttle.put("gone")
+    first = throttle.delete("gone", "remove-gone").json()
+    assert throttle.delete("gone", "remove-gone").json() == {**first, "repeated": True}
+
+
+def test_an_unknown_command_is_not_found(throttle: Running) -> None:
+    assert "never-sent" in problem(throttle.http.get("/v1/commands/never-sent"), 404)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rate_per_s": 0},
+        {"rate_per_s": -1},
+        {"rate_per_s": 1_000_000.1},
+        {"rate_per_s": 0.0000001},
+        {"rate_per_s": 1.0000001},
+        {"rate_per_s": "5"},
+        {"rate_per_s": True},
+        {"rate_per_s": None},
+        {"burst": 0},
+        {"burst": 1.5},
+        {"burst": 1_000_001},
+        {"burst": True},
+        {"customer": ""},
+        {"customer": "a*"},
+        {"customer": "a b"},
+        {"customer": "a\n"},
+        {"app": ""},
+        {"app": "x" * 129},
+        {"on_failure": "maybe"},
+        {"why": "x" * 501},
+        {"brust": 10},
+    ],
+)
+def test_what_is_no_limit_is_refused(throttle: Running, changed: dict[str, object]) -> None:
+    problem(throttle.put("refused", **changed), 422)
+    assert throttle.http.get("/v1/limits/refused").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"{", 422), (b"", 422), (b"[]", 422), (b'{"rate_per_s": NaN}', 422), (b"\xff", 400)],
+)
+def test_what_is_no_json_is_refused(throttle: Running, body: bytes, status: int) -> None:
+    sent = throttle.http.put(
+        "/v1/limits/refused", content=body, headers={"content-type": "application/json"}
+    )
+    problem(sent, status)
+
+
+@pytest.mark.parametrize("name", ["Upper", "a b", "a" * 65, "-a", "ä", '"', "a;r=5"])
+def test_a_limits_name_fits_into_a_header(throttle: Running, name: str) -> None:
+    problem(throttle.put(name), 422)
+
+
+@pytest.mark.parametrize("command_id", ["", "a b", "x" * 129, 'a"b'])
+def test_a_command_id_is_a_word(throttle: Running, command_id: str) -> None:
+    problem(throttle.put("worded", command_id), 422)
+
+
+def test_without_the_token_nothing_changes(throttle: Running) -> None:
+    body = {"customer": "acme", "app": "chat", "rate_per_s": 5, "burst": 10}
+    for authorization in ("", "Bearer wrong"):
+        headers = {"authorization": authorization}
+        problem(throttle.http.put("/v1/limits/secret", json=body, headers=headers), 401)
+        problem(throttle.http.delete("/v1/limits/one", headers=headers), 401)
+    assert throttle.http.get("/v1/limits/secret").status_code == 404
+
+
+def test_a_limit_is_in_force_within_a_second(throttle: Running) -> None:
+    assert throttle.passes("fast", "chat")
+    throttle.put("fast", customer="fast", rate_per_s=0.000001, burst=1)
+    within(1, lambda: not throttle.passes("fast", "chat"))
+    throttle.delete("fast")
+    within(1, lambda: throttle.passes("fast", "chat"))
+
+
+def test_many_at_once_get_a_version_each(throttle: Running) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(
+            threads.map(lambda burst: throttle.put("busy", burst=burst).json(), range(1, 25))
+        )
+    assert sorted(answer["version"] for answer in answers) == list(range(1, 25))
+
+
+def test_metrics_tell_verdicts_and_limits(throttle: Running) -> None:
+    throttle.put("metered", customer="metered", rate_per_s=0.000001, burst=1)
+    within(1, lambda: not throttle.passes("metered", "chat"))
+    text = throttle.http.get("/metrics").text
+    for name in (
+        'midstage_throttle_checks_total{verdict="admitted"}',
+        'midstage_throttle_checks_total{verdict="refused"}',
+        "midstage_throttle_answer_seconds_count",
+        "midstage_throttle_buckets",
+        "midstage_throttle_limits",
+        'midstage_throttle_late_total{rule="open"}',
+    ):
+        assert name in text
+
+
+@pytest.mark.slow
+def test_while_the_log_is_away_limits_hold_and_commands_wait(
+    throttle: Running, memory_log: MemoryLog
+) -> None:
+    throttle.put("away", customer="away", rate_per_s=0.000001, burst=1)
+    within(1, lambda: not throttle.passes("away", "chat"))
+    memory_log.cut()
+    try:
+        problem(throttle.put("away-2", "set-away-2"), 503)
+        assert not throttle.passes("away", "chat")
+        assert throttle.http.get("/readyz").status_code == 503
+    finally:
+        memory_log.mend()
+    within(10, lambda: throttle.http.get("/readyz").status_code == 200)
+    assert throttle.put("away-2", "set-away-2").json()["version"] == 1
+
+
+@pytest.mark.slow
+def test_a_lost_acknowledgement_is_found_in_the_log(
+    throttle: Running, memory_log: MemoryLog
+) -> None:
+    memory_log.lose_next_acknowledgement()
+    first = throttle.put("unsure", "set-unsure")
+    assert first.status_code in (200, 503)
+    known = within(10, lambda: throttle.http.get("/v1/commands/set-unsure").json().get("version"))
+    assert known == 1
+    assert throttle.put("unsure", "set-unsure").json()["repeated"] is True
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    """The problem's detail."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return str(answer.json()["detail"])
+
+
+def listed(throttle: Running, **filters: str) -> list[str]:
+    return [
+        one["limit"] for one in throttle.http.get("/v1/limits", params=filters).json()["limits"]
+    ]
