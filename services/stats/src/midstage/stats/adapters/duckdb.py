@@ -164,5 +164,5 @@ def _sources(db: duckdb.DuckDBPyConnection) -> dict[str, Source]:
 
 
 def _last_row(db: duckdb.DuckDBPyConnection) -> int:
-    found = db.execute("SELECT coalesce(max(row), 0) FROM requests").fetchone()
-    return int(found[0]) if found else 0
+    ((last,),) = db.execute("SELECT coalesce(max(row), 0) FROM requests").fetchall()
+    return int(last)

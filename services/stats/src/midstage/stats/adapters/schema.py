@@ -74,13 +74,13 @@ def opened(file: Path, *, memory_mb: int) -> duckdb.DuckDBPyConnection:
 
 
 def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
-    found = db.execute("SELECT schema FROM about").fetchone()
-    if found is None:
+    found = db.execute("SELECT schema FROM about").fetchall()  # a result left open blocks the rest
+    if not found:
         db.execute("INSERT INTO about VALUES (?)", [SCHEMA])
-    elif found[0] != SCHEMA:
+    elif found != [(SCHEMA,)]:
         db.close()
         raise UnavailableError(
-            f"ledger {file} has schema {found[0]}, this midstage knows {SCHEMA}; "
+            f"ledger {file} has schema {found[0][0]}, this midstage knows {SCHEMA}; "
             "use the midstage that wrote it, or another file"
         )
 

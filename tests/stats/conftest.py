@@ -1,0 +1,297 @@
+"""What the stories of stats are told with: an edge that signs, and a stats on a log in memory."""
+
+import json
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from midstage.chassis.clock import SystemClock
+from midstage.contracts.edges import (
+    SOURCE_BEAT,
+    SOURCE_CLOSED,
+    Gauge,
+    SourceBeat,
+    SourceClosed,
+    source_of,
+)
+from midstage.contracts.fact import Event
+from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompleted
+from midstage.contracts.topics import EDGES, LOAD, REQUESTS, Topic
+from midstage.eventlog.codec import message
+from midstage.eventlog.failpoint import Failpoint, nothing
+from midstage.eventlog.log import BEGINNING, Log, Message, Partition, Record
+from midstage.eventlog.memory import MemoryLog
+from midstage.eventlog.topics import settings_of
+from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.config import Settings
+from midstage.stats.main import Service, Topics, compose
+from midstage.stats.model import (
+    Batch,
+    Counted,
+    Fingerprint,
+    Known,
+    Source,
+)
+from midstage.stats.stream.counting import Ledger
+from midstage.testkit.waiting import within
+
+NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+KEY = bytes(range(32))
+DEADLINE_S = 20.0
+
+
+def request(
+    source: str,
+    seq: int | None,
+    *,
+    event_id: str | None = None,
+    time: datetime = NOON,
+    **said: object,
+) -> Event[RequestCompleted]:
+    """A request of 3 input tokens by ``acme`` on ``chat``, unless ``said`` otherwise."""
+    plain: dict[str, object] = {
+        "app": "chat",
+        "customer": "acme",
+        "status": 200,
+        "outcome": Outcome.OK,
+        "duration_ms": 120.0,
+        "usage": {"requests": 1, "input_tokens": 3},
+        "ref": f"r-{seq}",
+    }
+    return Event(
+        id=event_id or f"{source}/{seq}",
+        source=source,
+        type=REQUEST_COMPLETED,
+        time=time,
+        seq=seq,
+        data=RequestCompleted(**{**plain, **said}),  # type: ignore[arg-type]  # a test's own words
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """An edge with one file; what it says is signed with its key."""
+
+    topics: Topics
+    name: str = "edge-1"
+    file: str = "a"
+    key: bytes = KEY
+
+    @property
+    def source(self) -> str:
+        return source_of(self.name, self.file)
+
+    def line(self, seq: int | None, **said: object) -> Message:
+        event = request(self.source, seq, **said)  # type: ignore[arg-type]  # a test's own words
+        return message(
+            event, topic=self.topics.requests.name, key=self.source, signing_key=self.key
+        )
+
+    def beat(
+        self,
+        highest: int,
+        *,
+        at: datetime = NOON,
+        gauges: tuple[Gauge, ...] | None = (),
+        newest: bool = True,
+    ) -> Message:
+        beat = SourceBeat(
+            edge=self.name, highest=highest, complete_until=at, newest=newest, gauges=gauges
+        )
+        return self._said(SOURCE_BEAT, beat, at)
+
+    def closed(self, highest: int, *, at: datetime = NOON, torn: int = 0) -> Message:
+        return self._said(
+            SOURCE_CLOSED, SourceClosed(edge=self.name, highest=highest, torn=torn), at
+        )
+
+    def _said(self, kind: str, fact: SourceBeat | SourceClosed, at: datetime) -> Message:
+        event = Event(
+            id=f"{self.source}/{kind}/{at.isoformat()}",
+            source=self.source,
+            type=kind,
+            time=at,
+            data=fact,
+        )
+        return message(event, topic=self.topics.edges.name, key=self.source, signing_key=self.key)
+
+
+class MemoryLedger:
+    """A ledger in memory that keeps the same promises as the one in a file."""
+
+    def __init__(self) -> None:
+        self.rows: list[Counted] = []
+        self.sources: dict[str, Source] = {}
+        self.micros: Counter[str] = Counter()
+        self._positions: dict[Partition, int] = {}
+        self._fingerprints: set[Fingerprint] = set()
+
+    def positions(self) -> Mapping[Partition, int]:
+        return dict(self._positions)
+
+    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
+        return Known(
+            sources={name: self.sources[name] for name in sources & self.sources.keys()},
+            fingerprints=fingerprints & self._fingerprints,
+        )
+
+    def commit(
+        self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
+    ) -> datetime:
+        for partition, begin in begins.items():
+            if self._positions.get(partition, begin) != begin:
+                raise RuntimeError(f"{partition} does not begin at {begin}")
+        self.rows.extend(batch.rows)
+        self.sources.update((source.name, source) for source in batch.sources)
+        self._fingerprints.update(batch.fingerprints)
+        for added in batch.sums.values():
+            self.micros.update(added.units)
+        self._positions.update(ends)
+        return NOON
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """A stats on one log, one ledger file and topics of its own; it can crash and be restarted."""
+
+    log: Log
+    directory: Path
+    topics: Topics
+    reached: Failpoint = nothing
+    swapped: Callable[[DuckdbLedger], Ledger] = lambda ledger: ledger
+    commit_interval_s: float = 0.0
+    started: list[Service] = field(default_factory=list)
+
+    def edge(self, name: str = "edge-1", file: str = "a") -> Edge:
+        return Edge(topics=self.topics, name=name, file=file)
+
+    def settings(self) -> Settings:
+        return Settings(
+            kafka="unused",
+            host="127.0.0.1",
+            port=0,
+            token_file=self.directory / "token",
+            ledger_file=self.directory / "usage.duckdb",
+            edge_keys_file=self.directory / "edge-keys.json",
+            commit_interval_s=self.commit_interval_s,
+        )
+
+    def write(self, *messages: Message) -> None:
+        writer = self.log.writer()
+        for one in messages:
+            writer.send(one)
+        assert writer.flush(DEADLINE_S) == 0
+        writer.close()
+
+    def start(self) -> Service:
+        service = compose(
+            self.settings(),
+            log=self.log,
+            topics=self.topics,
+            clock=SystemClock(),
+            reached=self.reached,
+            swapped=self.swapped,
+        )
+        self.started.append(service)
+        return service
+
+    def stop(self) -> None:
+        while self.started:
+            self.started.pop().ledger.close()
+
+    def caught_up(self) -> Service:
+        """A stats that has read everything; what made its consumer crash is raised here."""
+        self.stop()
+        service = self.start()
+        stop = threading.Event()
+        raised: list[BaseException] = []
+        thread = threading.Thread(target=_kept(service, stop, raised))
+        thread.start()
+        try:
+            within(DEADLINE_S, lambda: raised or self._read_all(service))
+        finally:
+            stop.set()
+            thread.join()
+        if raised:
+            raise raised[0]
+        return service
+
+    def dead(self, topic: Topic) -> list[Record]:
+        return records(self.log, topic.dead_letters("stats"))
+
+    def _read_all(self, service: Service) -> bool:
+        names = (self.topics.requests.name, self.topics.edges.name)
+        partitions = [one for name in names for one in self.log.partitions(name)]
+        ends = self.log.ends(partitions)
+        held = service.ledger.positions()
+        return all(held.get(one, 0) == end for one, end in ends.items())
+
+
+def records(log: Log, topic: str) -> list[Record]:
+    """Everything in a topic."""
+    partitions = log.partitions(topic)
+    ends = log.ends(partitions)
+    reader = log.reader(dict.fromkeys(partitions, BEGINNING))
+    found: list[Record] = []
+
+    def all_read() -> bool:
+        found.extend(reader.poll(most=1000, timeout_s=0.1))
+        return reader.positions() == ends
+
+    within(DEADLINE_S, all_read)
+    reader.close()
+    return found
+
+
+def topics_of(prefix: str) -> Topics:
+    return Topics(
+        requests=replace(REQUESTS, name=f"{prefix}.requests.v1", partitions=3),
+        edges=replace(EDGES, name=f"{prefix}.edges.v1", partitions=3),
+        load=replace(LOAD, name=f"{prefix}.load.v1", partitions=3),
+    )
+
+
+def made(log: Log, directory: Path) -> Bench:
+    topics = topics_of(f"test-{uuid.uuid4().hex[:8]}")
+    log.create(
+        setting
+        for topic in (topics.requests, topics.edges, topics.load)
+        for setting in settings_of(topic)
+    )
+    directory.mkdir(parents=True, exist_ok=True)
+    secrets = {"token": "secret", "edge-keys.json": json.dumps({"edge-1": KEY.hex()})}
+    for name, content in secrets.items():
+        (directory / name).write_text(content)
+        (directory / name).chmod(0o600)
+    return Bench(log=log, directory=directory, topics=topics)
+
+
+def _kept(
+    service: Service, stop: threading.Event, raised: list[BaseException]
+) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            service.consumer.run(stop)
+        except BaseException as error:  # noqa: BLE001  it is raised again by the test's thread
+            raised.append(error)
+
+    return run
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterable[Bench]:
+    bench = made(MemoryLog(), tmp_path)
+    yield bench
+    bench.stop()
+
+
+@pytest.fixture
+def benches(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Bench]:
+    """A fresh bench for each example of a property."""
+    return lambda: made(MemoryLog(), tmp_path_factory.mktemp("bench"))

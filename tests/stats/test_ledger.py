@@ -1,0 +1,269 @@
+"""What every ledger promises, and what the one in a file promises besides."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from midstage.contracts.errors import UnavailableError
+from midstage.eventlog.log import Partition
+from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.decide import decide, fingerprint, named
+from midstage.stats.model import Arrival, Batch, Ranges
+from midstage.stats.stream.counting import Ledger
+from midstage.stats.stream.reading import arrival
+from midstage.stats.views.rows import Row, RowsQuery
+from midstage.stats.views.usage import UsageQuery
+
+from .conftest import NOON, MemoryLedger, request
+
+SOURCE = "edges/edge-1/a"
+PLACE = Partition(topic="t", number=0)
+OTHER = Partition(topic="t", number=1)
+
+
+def now() -> datetime:
+    return NOON + timedelta(milliseconds=250)
+
+
+def opened(file: Path, reached: Callable[[str], None] = lambda _: None) -> DuckdbLedger:
+    return DuckdbLedger(file, now=now, memory_mb=128, reached=reached)
+
+
+@pytest.fixture(params=["memory", "duckdb"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterable[Ledger]:
+    if request.param == "memory":
+        yield MemoryLedger()
+        return
+    in_file = opened(tmp_path / "usage.duckdb")
+    yield in_file
+    in_file.close()
+
+
+def batch(*seqs: int, known: Ledger | None = None, unnumbered: tuple[str, ...] = ()) -> Batch:
+    arrivals: list[Arrival] = [arrival(request(SOURCE, seq)) for seq in seqs]
+    arrivals += [arrival(request("jobs", None, event_id=name)) for name in unnumbered]
+    held = (known or MemoryLedger()).known(*named(arrivals))
+    return decide(held, arrivals)
+
+
+def test_a_new_ledger_knows_nothing(ledger: Ledger) -> None:
+    known = ledger.known(frozenset({SOURCE}), frozenset({fingerprint("jobs", "x")}))
+    assert (known.sources, known.fingerprints) == ({}, frozenset())
+    assert ledger.positions() == {}
+
+
+def test_it_knows_what_was_committed_and_where_it_ends(ledger: Ledger) -> None:
+    ledger.commit(batch(1, 2, unnumbered=("x",)), begins={PLACE: 5}, ends={PLACE: 8})
+    known = ledger.known(
+        frozenset({SOURCE, "edges/edge-1/b"}),
+        frozenset({fingerprint("jobs", "x"), fingerprint("jobs", "y")}),
+    )
+    assert known.sources[SOURCE].seen == Ranges(((1, 2),))
+    assert set(known.sources) == {SOURCE}
+    assert known.fingerprints == {fingerprint("jobs", "x")}
+    assert ledger.positions() == {PLACE: 8}
+
+
+def test_a_chunk_that_does_not_begin_where_the_last_ended_is_refused(ledger: Ledger) -> None:
+    ledger.commit(batch(1), begins={PLACE: 0}, ends={PLACE: 1})
+    for begin in (0, 2):
+        with pytest.raises(RuntimeError, match="begin"):
+            ledger.commit(batch(2), begins={OTHER: 0, PLACE: begin}, ends={OTHER: 1, PLACE: 3})
+    assert ledger.positions() == {PLACE: 1}
+    assert ledger.known(frozenset({SOURCE}), frozenset()).sources[SOURCE].seen.count == 1
+
+
+def test_a_batch_without_rows_moves_positions(ledger: Ledger) -> None:
+    ledger.commit(Batch(), begins={PLACE: 0}, ends={PLACE: 7})
+    assert ledger.positions() == {PLACE: 7}
+
+
+def test_positions_of_partitions_move_apart(ledger: Ledger) -> None:
+    ledger.commit(batch(1), begins={PLACE: 0}, ends={PLACE: 1})
+    ledger.commit(batch(2, known=ledger), begins={OTHER: 3}, ends={OTHER: 4})
+    assert ledger.positions() == {PLACE: 1, OTHER: 4}
+
+
+def test_what_a_file_holds_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
+    file = tmp_path / "usage.duckdb"
+    first = opened(file)
+    first.commit(batch(1, 2, unnumbered=("x",)), begins={PLACE: 0}, ends={PLACE: 3})
+    first.close()
+    again = opened(file)
+    assert again.positions() == {PLACE: 3}
+    again.commit(batch(2, 3, known=again), begins={PLACE: 3}, ends={PLACE: 5})
+    assert [row.row for row in rows(again)] == [1, 2, 3, 4]
+    assert [row.seq for row in rows(again)] == [1, 2, None, 3]
+    again.close()
+
+
+def test_a_row_keeps_everything_that_the_event_said(tmp_path: Path) -> None:
+    said = request(
+        SOURCE,
+        1,
+        usage={"input_tokens": 3, "audio_seconds": 0.25, "images": 10**12},
+        estimated=True,
+        queue_ms=1.5,
+        ttft_ms=20.0,
+        bytes_in=2**62,
+        endpoint="/v1/chat/completions",
+        revision="r1",
+        labels={"team": "ocr\0x"},
+        cluster="c",
+        pod="p",
+        trace_id="t",
+    )
+    ledger = opened(tmp_path / "usage.duckdb")
+    one = decide(MemoryLedger().known(frozenset(), frozenset()), [arrival(said)])
+    ledger.commit(one, begins={}, ends={PLACE: 1})
+    (row,) = rows(ledger)
+    assert row.usage == {"input_tokens": 3, "audio_seconds": 0.25, "images": 10**12}
+    assert row.labels == {"team": "ocr\0x"}
+    assert (row.billed, row.estimated, row.time, row.seq) == (True, True, NOON, 1)
+    assert (row.duration_ms, row.queue_ms, row.ttft_ms) == (120.0, 1.5, 20.0)
+    assert (row.bytes_in, row.endpoint, row.pod) == (2**62, "/v1/chat/completions", "p")
+    assert row.recorded_ms_after == 250.0
+    ledger.close()
+
+
+def test_sums_are_exact_beyond_64_bits(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "usage.duckdb")
+    for at in range(20):
+        event = request(SOURCE, at + 1, usage={"images": 10**12})
+        added = decide(ledger.known(frozenset({SOURCE}), frozenset()), [arrival(event)])
+        ledger.commit(added, begins={PLACE: at}, ends={PLACE: at + 1})
+    (total,) = ledger.queries().usage(UsageQuery())
+    assert total.micros == {"images": 20 * 10**18}
+    assert total.outcomes == {"ok": 20}
+    ledger.close()
+
+
+def test_a_crash_before_the_commit_leaves_nothing(tmp_path: Path) -> None:
+    class CrashError(Exception):
+        pass
+
+    def crash(place: str) -> None:
+        if place == "ledger:inserted":
+            raise CrashError
+
+    ledger = opened(tmp_path / "usage.duckdb", crash)
+    with pytest.raises(CrashError):
+        ledger.commit(batch(1, unnumbered=("x",)), begins={PLACE: 0}, ends={PLACE: 2})
+    ledger.close()
+    again = opened(tmp_path / "usage.duckdb")
+    assert again.positions() == {}
+    assert rows(again) == ()
+    assert again.queries().sources() == []
+    assert again.queries().usage(UsageQuery())[0].outcomes == {}
+    assert again.known(frozenset(), frozenset({fingerprint("jobs", "x")})).fingerprints == set()
+    again.close()
+
+
+@pytest.mark.slow
+def test_a_second_process_is_told_who_holds_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "usage.duckdb"
+    with holder(file) as held, pytest.raises(UnavailableError) as refused:
+        opened(file)
+    sentence = str(refused.value)
+    assert f"pid {held.pid}" in sentence
+    assert "stop that one first" in sentence
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_leaves_what_was_committed(tmp_path: Path) -> None:
+    file = tmp_path / "usage.duckdb"
+    with holder(file) as held:
+        held.kill()
+        held.wait()
+    ledger = opened(file)
+    (total,) = ledger.queries().usage(UsageQuery())
+    assert total.outcomes == {"ok": 3}
+    assert ledger.positions() == {PLACE: 3}
+    ledger.commit(batch(4, known=ledger), begins={PLACE: 3}, ends={PLACE: 4})
+    assert ledger.known(frozenset({SOURCE}), frozenset()).sources[SOURCE].seen.spans == ((1, 4),)
+    ledger.close()
+
+
+def test_a_ledger_of_another_schema_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "usage.duckdb"
+    opened(file).close()
+    with duckdb.connect(str(file)) as db:
+        db.execute("UPDATE about SET schema = 99")
+    with pytest.raises(UnavailableError, match="schema 99"):
+        opened(file)
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "usage.duckdb"
+    file.write_bytes(b"not a database" * 1000)
+    with pytest.raises(UnavailableError, match="can't be opened"):
+        opened(file)
+
+
+def test_a_question_does_not_see_what_is_not_committed(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def ask(place: str) -> None:
+        seen.append(in_file.queries().recorded(since=NOON).rows)
+
+    in_file = opened(tmp_path / "usage.duckdb", ask)
+    in_file.commit(batch(1, 2), begins={}, ends={PLACE: 2})
+    assert seen == [0, 2]
+    in_file.close()
+
+
+HOLDER = """
+import sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from midstage.contracts.fact import Event
+from midstage.contracts.requests import RequestCompleted, Outcome
+from midstage.eventlog.log import Partition
+from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.decide import decide, named
+from midstage.stats.stream.reading import arrival
+
+at = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+place = Partition(topic="t", number=0)
+
+def hold(where):
+    if where == "ledger:inserted" and ledger.positions().get(place) == 3:
+        print("held", flush=True)
+        time.sleep(60)
+
+ledger = DuckdbLedger(Path(sys.argv[1]), now=lambda: at, memory_mb=128, reached=hold)
+for n in range(9):
+    fact = RequestCompleted(
+        app="chat", customer="acme", status=200, outcome=Outcome.OK, duration_ms=1.0
+    )
+    source = "edges/edge-1/a"
+    arrivals = [arrival(Event(id=str(n), source=source, type="t", time=at, seq=n + 1, data=fact))]
+    batch = decide(ledger.known(*named(arrivals)), arrivals)
+    ledger.commit(batch, begins={place: n}, ends={place: n + 1})
+"""
+
+
+class holder:  # noqa: N801  reads as a with-statement
+    """A process that has committed three chunks and stands inside the fourth's transaction."""
+
+    def __init__(self, file: Path) -> None:
+        command = [sys.executable, "-c", HOLDER, str(file)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> "subprocess.Popen[str]":
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "held\n"
+        return self._process
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def rows(ledger: DuckdbLedger) -> tuple[Row, ...]:
+    return ledger.queries().rows(RowsQuery()).requests

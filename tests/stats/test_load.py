@@ -1,0 +1,118 @@
+"""The load facts: one per application and second, zeros too, again when late events come."""
+
+from datetime import datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midstage.contracts import sketch
+from midstage.contracts.load import LoadObserved
+from midstage.stats.views.gauges import Carried
+from midstage.stats.views.load import Finished, Window, absorbed, due
+
+from .conftest import NOON
+
+TICK = timedelta(seconds=1)
+SOON = timedelta(seconds=1.6)
+
+
+def finished(at: datetime = NOON, *, app: str = "chat", ms: float = 100.0) -> Finished:
+    return Finished(
+        app=app,
+        time=at,
+        outcome="ok",
+        units={"input_tokens": 3_000_000},
+        duration_ms=ms,
+        ttft_ms=None,
+    )
+
+
+def written(
+    window: Window, now: datetime, carrying: dict[str, Carried] | None = None
+) -> tuple[Window, list[LoadObserved]]:
+    after, facts = due(window, now=now, carrying=carrying, complete_until=None)
+    return after, list(facts)
+
+
+def test_a_second_is_written_once_it_is_over_and_settled() -> None:
+    window = absorbed(Window(), [finished(), finished(NOON + timedelta(seconds=0.9))], now=NOON)
+    window, early = written(window, NOON + timedelta(seconds=1.4))
+    assert [fact for fact in early if fact.outcomes] == []
+    window, facts = written(window, NOON + SOON)
+    (fact,) = facts
+    assert (fact.app, fact.second, fact.shard, fact.shards) == ("chat", NOON, 0, 1)
+    assert fact.outcomes == {"ok": 2}
+    assert fact.units == {"input_tokens": 6_000_000}
+    assert sketch.count(fact.latency_ms) == 2
+    assert sketch.count(fact.ttft_ms) == 0
+    assert written(window, NOON + SOON)[1] == []
+
+
+def test_an_application_without_requests_gives_zeros_while_edges_speak_of_it() -> None:
+    _window, facts = written(Window(), NOON + SOON, {"chat": Carried(in_flight=4, pending=1)})
+    (fact,) = facts
+    assert fact.outcomes == {}
+    assert (fact.in_flight, fact.pending) == (4, 1)
+
+
+def test_an_application_that_edges_do_not_name_carries_nothing_and_silence_is_unknown() -> None:
+    window = absorbed(Window(), [finished()], now=NOON)
+    (spoken,) = written(window, NOON + SOON, {})[1]
+    assert (spoken.in_flight, spoken.pending) == (0, 0)
+    (silent,) = written(window, NOON + SOON, None)[1]
+    assert (silent.in_flight, silent.pending) == (None, None)
+
+
+def test_a_late_event_writes_its_second_again_with_a_higher_revision() -> None:
+    window = absorbed(Window(), [finished()], now=NOON)
+    window, (first,) = written(window, NOON + SOON, {"chat": Carried(in_flight=7)})
+    later = NOON + timedelta(seconds=30)
+    window = absorbed(window, [finished()], now=later)
+    window, facts = written(window, later)
+    again = [fact for fact in facts if fact.second == NOON]
+    assert [fact.outcomes for fact in again] == [{"ok": 2}]
+    assert again[0].revision > first.revision
+    assert again[0].in_flight == 7
+
+
+def test_an_event_later_than_a_minute_changes_no_load() -> None:
+    window = absorbed(Window(), [finished()], now=NOON + timedelta(seconds=61))
+    assert window == Window()
+
+
+def test_after_a_restart_the_same_rows_give_the_same_fact() -> None:
+    rows = [finished(), finished(ms=7.5)]
+    live = absorbed(absorbed(Window(), rows[:1], now=NOON), rows[1:], now=NOON)
+    restarted = absorbed(Window(), rows, now=NOON + TICK)
+    assert written(live, NOON + SOON)[1] == written(restarted, NOON + SOON)[1]
+
+
+def test_an_application_is_forgotten_when_nothing_was_heard_of_it_for_ten_minutes() -> None:
+    window = absorbed(Window(), [finished()], now=NOON)
+    window, _ = written(window, NOON + SOON)
+    assert written(window, NOON + timedelta(minutes=9))[1] != []
+    assert written(window, NOON + timedelta(minutes=11))[1] == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 9_000)), max_size=40),
+    st.integers(min_value=1, max_value=5),
+)
+def test_the_newest_revisions_add_up_to_every_request(
+    events: list[tuple[int, int]], size: int
+) -> None:
+    """Each event ends at some ms and arrives up to 9 s later; ticks come each second."""
+    arrivals = sorted((end + delay, end) for end, delay in events)
+    window, newest = Window(), dict[datetime, LoadObserved]()
+    for tick in range(0, 40_000, 1000 * size):
+        now = NOON + timedelta(milliseconds=tick)
+        due_now = [end for at, end in arrivals if tick - 1000 * size <= at < tick]
+        window = absorbed(
+            window, [finished(NOON + timedelta(milliseconds=end)) for end in due_now], now=now
+        )
+        window, facts = written(window, now)
+        for fact in facts:
+            held = newest.get(fact.second)
+            assert held is None or fact.revision > held.revision
+            newest[fact.second] = fact
+    assert sum(fact.outcomes.get("ok", 0) for fact in newest.values()) == len(events)

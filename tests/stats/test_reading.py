@@ -1,0 +1,201 @@
+"""What is believed: an edge's word with its signature, and events that can be counted exactly."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midstage.contracts import signature
+from midstage.contracts.errors import UnavailableError, UnreadableError
+from midstage.contracts.topics import EDGES, REQUESTS
+from midstage.eventlog.codec import encode, message
+from midstage.eventlog.log import Message, Partition, Record
+from midstage.stats.adapters.keys import KeyFile
+from midstage.stats.main import Topics
+from midstage.stats.model import Beaten, Counted, Ended
+from midstage.stats.stream.reading import Reading
+
+from .conftest import KEY, NOON, Edge, request
+
+EDGE = Edge(topics=Topics())
+SEVENS = bytes([7] * 32)
+
+
+def read(one: Message, keys: Mapping[str, bytes] | None = None) -> object:
+    held = {"edge-1": KEY, "edge-2": SEVENS} if keys is None else keys
+    reading = Reading(requests=REQUESTS, edges=EDGES, keys=lambda: held, now=lambda: NOON)
+    place = Partition(topic=one.topic, number=0)
+    return reading(
+        Record(partition=place, offset=0, key=one.key, value=one.value, headers=one.headers)
+    )
+
+
+def unnumbered(value: bytes) -> Message:
+    headers = (("content-type", b"application/cloudevents+json"),)
+    return Message(topic=REQUESTS.name, key=None, value=value, headers=headers)
+
+
+def with_data(**changed: object) -> Message:
+    plain = json.loads(encode(request("jobs", None, event_id="x")))
+    plain["data"].update(changed)
+    return unnumbered(json.dumps(plain).encode())
+
+
+def test_a_signed_line_counts() -> None:
+    found = read(EDGE.line(1))
+    assert isinstance(found, Counted)
+    assert (found.source, found.seq) == ("edges/edge-1/a", 1)
+    assert found.units == found.billed == {"requests": 1_000_000, "input_tokens": 3_000_000}
+
+
+def test_a_heartbeat_and_a_closing_fact_are_heard() -> None:
+    assert isinstance(read(EDGE.beat(4)), Beaten)
+    assert isinstance(read(EDGE.closed(4)), Ended)
+
+
+@pytest.mark.parametrize("said", ["line", "beat", "closed"])
+def test_a_word_without_the_edges_own_signature_is_unreadable(said: str) -> None:
+    forger = replace(EDGE, key=SEVENS)
+    forged = {"line": forger.line(1), "beat": forger.beat(1), "closed": forger.closed(1)}[said]
+    with pytest.raises(UnreadableError, match="signature"):
+        read(forged)
+    with pytest.raises(UnreadableError, match="signature"):
+        read(replace(forged, headers=forged.headers[:1]))
+
+
+def test_an_edge_can_not_number_for_another_edge() -> None:
+    stolen = request("edges/edge-1/a", 1)
+    forged = message(stolen, topic=REQUESTS.name, key=stolen.source, signing_key=SEVENS)
+    with pytest.raises(UnreadableError, match="edge-1"):
+        read(forged)
+
+
+def test_an_edge_can_not_speak_for_another_edge() -> None:
+    mine = replace(EDGE, name="edge-2", key=SEVENS).beat(1)
+    value = mine.value.replace(b'"edge":"edge-2"', b'"edge":"edge-1"')
+    mac = signature.sign(key=SEVENS, source="edges/edge-2/a", value=value)
+    forged = replace(mine, value=value, headers=(mine.headers[0], (signature.HEADER, mac)))
+    assert value != mine.value
+    with pytest.raises(UnreadableError, match="speaks for"):
+        read(forged)
+
+
+def test_a_number_outside_of_the_signed_body_is_not_believed() -> None:
+    """In binary mode the number is a header, and a true body could be given any number."""
+    fact = request("edges/edge-1/a", 1).data
+    value = msgspec.json.encode(fact)
+    attributes = {
+        "specversion": "1.0",
+        "id": "x",
+        "source": EDGE.source,
+        "type": "dev.midstage.request.completed.v1",
+        "time": NOON.isoformat(),
+        "midstageseq": "0" * 19 + "9",
+    }
+    headers = (
+        ("content-type", b"application/json"),
+        *((f"ce_{name}", text.encode()) for name, text in attributes.items()),
+        (signature.HEADER, signature.sign(key=KEY, source=EDGE.source, value=value)),
+    )
+    with pytest.raises(UnreadableError, match="structured"):
+        read(Message(topic=REQUESTS.name, key=None, value=value, headers=headers))
+
+
+def test_a_number_of_a_source_that_is_no_edge_is_unreadable() -> None:
+    event = request("jobs", 1)
+    with pytest.raises(UnreadableError, match="jobs"):
+        read(message(event, topic=REQUESTS.name, key="jobs", signing_key=KEY))
+
+
+def test_an_event_without_a_number_that_names_an_edge_needs_its_signature_too() -> None:
+    assert isinstance(read(EDGE.line(None)), Counted)
+    with pytest.raises(UnreadableError, match="signature"):
+        read(replace(EDGE.line(None), headers=EDGE.line(None).headers[:1]))
+
+
+def test_an_event_without_a_number_of_anyone_else_counts_unsigned() -> None:
+    assert isinstance(read(unnumbered(encode(request("jobs", None)))), Counted)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"usage": {"input_tokens": -1}},
+        {"usage": {"input_tokens": 0.0000001}},
+        {"usage": {"input_tokens": 1e13}},
+        {"usage": {"input_tokens": "3"}},
+        {"bytes_in": 2**64},
+        {"duration_ms": 1e300},
+        {"duration_ms": -1},
+        {"customer": ""},
+        {"outcome": "fine"},
+        {"status": 2000},
+    ],
+)
+def test_what_can_not_be_counted_exactly_is_unreadable(changed: dict[str, object]) -> None:
+    with pytest.raises(UnreadableError):
+        read(with_data(**changed))
+
+
+def test_the_unchanged_event_of_these_cases_is_readable() -> None:
+    assert isinstance(read(with_data()), Counted)
+
+
+def test_a_time_far_ahead_is_unreadable_and_any_past_is_believed() -> None:
+    def at(**ahead: float) -> Message:
+        return EDGE.line(1, time=NOON + timedelta(**ahead))
+
+    assert isinstance(read(at(hours=23.9)), Counted)
+    assert isinstance(read(at(days=-4000)), Counted)
+    with pytest.raises(UnreadableError, match="24 h ahead"):
+        read(at(hours=24.1))
+
+
+def test_a_fact_of_the_other_topic_is_unreadable() -> None:
+    with pytest.raises(UnreadableError, match="unknown"):
+        read(replace(EDGE.beat(1), topic=REQUESTS.name))
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_no_bytes_stop_the_reader(noise: bytes, appended: bool) -> None:
+    true = encode(request("jobs", None))
+    value = true[: len(true) // 2] + noise if appended else noise
+    with pytest.raises(UnreadableError):
+        read(unnumbered(value))
+
+
+def test_keys_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    _write(file, {"edge-1": KEY})
+    keys = KeyFile(file)
+    assert keys() == {"edge-1": KEY}
+    _write(file, {"edge-2": SEVENS})
+    assert keys() == {"edge-2": SEVENS}
+
+
+def test_a_key_file_that_can_not_be_used_says_why(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    with pytest.raises(UnavailableError, match=r"keys\.json"):
+        KeyFile(file)
+    _write(file, {"edge-1": KEY})
+    keys = KeyFile(file)
+    file.chmod(0o644)
+    file.write_text('{"edge-1": "00"}')
+    with pytest.raises(UnavailableError, match="chmod 600"):
+        keys()
+    file.chmod(0o600)
+    with pytest.raises(UnavailableError, match="can't be read"):
+        keys()
+
+
+def _write(file: Path, keys: Mapping[str, bytes]) -> None:
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps({edge: key.hex() for edge, key in keys.items()}))
+    draft.chmod(0o600)
+    draft.replace(file)
