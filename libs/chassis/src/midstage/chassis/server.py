@@ -23,6 +23,8 @@ class HttpServer:
         """Bind; open requests get ``drain_s`` to end when the server is stopped."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        # asyncio does this only for sockets made with a protocol number; accepted ones inherit it
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server = _Server(
             uvicorn.Config(
                 app,
