@@ -120,6 +120,7 @@ class Follower(Generic[S, F]):
             for each in saved.keys if saved is not None else ():
                 self.fold.restore(each)
             self._positions, self._goal = reader.positions(), goal
+            self._progress.came_round(lag=0)
             self.changed.notify_all()
         return reader
 
