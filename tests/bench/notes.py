@@ -18,6 +18,12 @@ NOTES: Mapping[str, Sequence[str]] = {
         "versions: one command after the other, each answered after its record was read back and"
         " folded; the bare client appends as many bytes and reads them back, and decides nothing.",
     ),
+    "gateway": (
+        "gateway: loopback, keep-alive, a POST of 84 bytes to one replica that answers at once;"
+        " Envoy with two workers, callers, replica and throttle share the cores. Only 200s count.",
+        "'midstage' is the gateway's own configuration: API keys, usage reader, request log. Where"
+        " throttle decided less than 100 %, Envoy let the rest pass by the limit's failure rule.",
+    ),
     "stats": (
         "stats: all that the service does with a request event: every field decoded, the edge's"
         " signature verified, ranges asked, rows, roll-ups and positions in one DuckDB transaction"
