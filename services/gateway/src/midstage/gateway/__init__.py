@@ -1,1 +1,1 @@
-"""Configures Envoy, ships its request log to Kafka without losing a line, and says each second what is in flight."""
+"""Configures Envoy, ships its request log losing no line, says each second what is in flight."""

@@ -1,0 +1,1 @@
+"""gateway's decisions: what counts as configuration, what a line means, how far to move; pure."""

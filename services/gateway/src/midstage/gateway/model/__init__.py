@@ -1,0 +1,1 @@
+"""The values that gateway works with: applications, set-up, log files, positions; frozen."""

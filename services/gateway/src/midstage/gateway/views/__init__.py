@@ -1,0 +1,1 @@
+"""Envoy's configuration as plain JSON values, and what people may see of the shipper; pure."""

@@ -1,0 +1,103 @@
+"""Where requests can go: throttle, and each application's replicas (CDS and EDS).
+
+A replica that can't be connected to leaves the balancer at once, one whose ``/readyz`` fails within
+a second, and both come back by themselves; a replica's 5xx never removes it, because a caller can
+provoke one. Queues live in the replicas: no breaker of Envoy's is reached before them.
+"""
+
+from midstage.gateway.model.apps import THROTTLE_CLUSTER, App, Endpoint
+from midstage.gateway.views.bootstrap import endpoints
+from midstage.gateway.views.shapes import Object, address, seconds, typed, watched
+
+_MANY = 1_000_000
+_BUFFER_BYTES = 1024 * 1024
+_PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_CONNECT_WITHIN_S = 1.0
+_LETS_GO_AFTER_S = 3.0
+"""Below the keep-alive of usual servers (5 s), so that we never send on what they are closing."""
+
+
+def throttle(at: Endpoint) -> Object:
+    """The rate-limit service, over HTTP/2 as gRPC needs it."""
+    return {
+        "name": THROTTLE_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": seconds(_CONNECT_WITHIN_S),
+        "circuit_breakers": _BREAKERS,
+        "typed_extension_protocol_options": {
+            _PROTOCOL: typed(_PROTOCOL, explicit_http_config={"http2_protocol_options": {}})
+        },
+        "load_assignment": _assignment(THROTTLE_CLUSTER, (at,)),
+    }
+
+
+def cluster(app: App, config_dir: str) -> Object:
+    """One application; its replicas come from a file of its own."""
+    return {
+        "name": app.name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": watched(f"{config_dir}/{endpoints(app.name)}")},
+        "connect_timeout": seconds(_CONNECT_WITHIN_S),
+        "lb_policy": "LEAST_REQUEST",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "ignore_health_on_host_removal": True,
+        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
+        "circuit_breakers": _BREAKERS,
+        "health_checks": [_READY],
+        "outlier_detection": _UNREACHABLE,
+        "typed_extension_protocol_options": {
+            _PROTOCOL: typed(
+                _PROTOCOL,
+                common_http_protocol_options={"idle_timeout": seconds(_LETS_GO_AFTER_S)},
+                explicit_http_config={"http_protocol_options": {"enable_trailers": True}},
+            )
+        },
+    }
+
+
+def assignment(app: App) -> Object:
+    """One application's replicas; none is an answer too."""
+    return typed(
+        "envoy.config.endpoint.v3.ClusterLoadAssignment", **_assignment(app.name, app.endpoints)
+    )
+
+
+def _assignment(name: str, at: tuple[Endpoint, ...]) -> Object:
+    replicas = [{"endpoint": {"address": address(endpoint)}} for endpoint in at]
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": replicas}] if replicas else []}
+
+
+_BREAKERS: Object = {
+    "thresholds": [
+        {
+            "max_connections": _MANY,
+            "max_pending_requests": _MANY,
+            "max_requests": _MANY,
+            "max_retries": _MANY,
+        }
+    ]
+}
+
+_READY: Object = {
+    "timeout": seconds(2),
+    "interval": seconds(0.5),
+    "no_traffic_interval": seconds(0.5),
+    "unhealthy_edge_interval": seconds(0.25),
+    "unhealthy_threshold": 2,
+    "healthy_threshold": 1,
+    "http_health_check": {"path": "/readyz"},
+}
+
+_UNREACHABLE: Object = {
+    "split_external_local_origin_errors": True,
+    "consecutive_local_origin_failure": 1,
+    "enforcing_consecutive_local_origin_failure": 100,
+    "enforcing_local_origin_success_rate": 0,
+    "enforcing_consecutive_5xx": 0,
+    "enforcing_consecutive_gateway_failure": 0,
+    "enforcing_success_rate": 0,
+    "interval": seconds(0.25),
+    "base_ejection_time": seconds(0.5),
+    "max_ejection_time": seconds(2),
+    "max_ejection_percent": 100,
+}
