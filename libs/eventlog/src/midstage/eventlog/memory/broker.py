@@ -1,11 +1,5 @@
-"""The verified fake: the log in memory, with the failures that a real one has.
+"""The broker of the fake log: what stands, what it forgets, and when it is away."""
 
-It passes the conformance suite that Kafka passes, partitions by the same murmur2, and delivers
-from a thread of its own. ``cut`` takes the broker away, ``mend`` brings it back; ``forget`` drops
-old records as retention does; ``lose_next_acknowledgement`` writes and doesn't say so.
-"""
-
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +7,6 @@ from itertools import count
 
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.eventlog.log import (
-    BEGINNING,
     Delivered,
     Delivery,
     GapError,
@@ -25,15 +18,11 @@ from midstage.eventlog.log import (
 )
 from midstage.eventlog.murmur2 import partition_of
 
-Done = Callable[[Delivery], None]
-
-_QUEUE_MESSAGES = 100_000
-_CLOSE_WITHIN_S = 5.0
 _OVERHEAD_BYTES = 512
 
 
-class MemoryLog:
-    """Implements ``log.Log``; one instance is one broker, shared by any number of threads."""
+class Broker:
+    """Topics and records; any number of threads use it, each while it holds ``changed``."""
 
     def __init__(self, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         """Start with no topic; ``now_ms`` stamps the records."""
@@ -67,16 +56,6 @@ class MemoryLog:
         """Hold only records from offset ``before`` on, as retention does."""
         with self.changed:
             self._oldest[partition] = before
-
-    def writer(self) -> "MemoryWriter":
-        """See ``log.Log.writer``."""
-        return MemoryWriter(self)
-
-    def reader(self, starts: Mapping[Partition, int]) -> "MemoryReader":
-        """See ``log.Log.reader``."""
-        resolved = {**starts, **self.beginnings(p for p, at in starts.items() if at == BEGINNING)}
-        self.ends(starts)
-        return MemoryReader(self, resolved)
 
     def partitions(self, topic: str) -> Sequence[Partition]:
         """See ``log.Log.partitions``."""
@@ -168,102 +147,3 @@ class MemoryLog:
     def _ask(self) -> None:
         if self.away:
             raise UnavailableError("the broker is away")
-
-
-class MemoryWriter:
-    """Implements ``log.Writer``; while the broker is away, messages wait."""
-
-    def __init__(self, log: MemoryLog) -> None:
-        """Start the thread that delivers."""
-        self._log = log
-        self._queue: queue.Queue[tuple[Message, Done | None]] = queue.Queue(_QUEUE_MESSAGES)
-        self._closing = False
-        self._left = 0
-        self._thread = threading.Thread(target=self._serve, name="memory-writer", daemon=True)
-        self._thread.start()
-
-    def send(self, message: Message, done: Done | None = None) -> None:
-        """See ``log.Writer.send``."""
-        self._log.check_size(message)
-        with self._log.changed:
-            if self._closing:
-                raise UnavailableError("the writer is closed")
-            self._left += 1
-        self._queue.put((message, done))
-
-    def flush(self, timeout_s: float) -> int:
-        """See ``log.Writer.flush``."""
-        with self._log.changed:
-            self._log.changed.wait_for(lambda: self._left == 0, timeout_s)
-            return self._left
-
-    def close(self) -> None:
-        """See ``log.Writer.close``; ``done`` hears of what is left."""
-        self.flush(0.0 if self._log.away else _CLOSE_WITHIN_S)
-        with self._log.changed:
-            self._closing = True
-            self._log.changed.notify_all()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while not (self._closing and self._queue.empty()):
-            try:
-                message, done = self._queue.get(timeout=0.01)
-            except queue.Empty:
-                continue
-            delivery = self._deliver(message)
-            if done is not None:
-                done(delivery)
-            with self._log.changed:
-                self._left -= 1
-                self._log.changed.notify_all()
-
-    def _deliver(self, message: Message) -> Delivery:
-        with self._log.changed:
-            self._log.changed.wait_for(lambda: self._closing or not self._log.away)
-            if self._log.away:
-                return Undelivered(reason="the writer was closed first", known=True)
-            return self._log.append(message)
-
-
-class MemoryReader:
-    """Implements ``log.Reader``."""
-
-    def __init__(self, log: MemoryLog, starts: Mapping[Partition, int]) -> None:
-        """Stand at ``starts``."""
-        self._log = log
-        self._positions = dict(starts)
-
-    def poll(self, *, most: int, timeout_s: float) -> Sequence[Record]:
-        """See ``log.Reader.poll``."""
-        with self._log.changed:
-            taken: list[Record] = []
-            self._log.changed.wait_for(lambda: self._take(taken, most), timeout_s)
-            return taken
-
-    def positions(self) -> Mapping[Partition, int]:
-        """See ``log.Reader.positions``."""
-        return dict(self._positions)
-
-    def lag(self) -> Mapping[Partition, int]:
-        """See ``log.Reader.lag``."""
-        try:
-            ends = self._log.ends(self._positions)
-        except UnavailableError:
-            return dict.fromkeys(self._positions, 0)
-        return {place: max(0, ends[place] - at) for place, at in self._positions.items()}
-
-    def close(self) -> None:
-        """See ``log.Reader.close``."""
-
-    def _take(self, taken: list[Record], most: int) -> bool:
-        for place, at in self._positions.items():
-            try:
-                records = self._log.read(place, at, most - len(taken))
-            except GapError:
-                if taken:
-                    return True  # what was taken comes first, the gap with the next poll
-                raise
-            taken.extend(records)
-            self._positions[place] = at + len(records)
-        return bool(taken)
