@@ -6,6 +6,7 @@
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -19,15 +20,18 @@ from midstage.contracts.edges import (
     source_of,
 )
 from midstage.contracts.fact import Event, Fact
+from midstage.contracts.limits import FailureRule, LimitFact, LimitRemoved, LimitSet
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompleted
-from midstage.contracts.topics import EDGES, LOAD, REQUESTS, Topic
+from midstage.contracts.topics import EDGES, LIMITS, LOAD, REQUESTS, Topic
+from midstage.eventlog.appended import Facts, command, opened, written
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, encode
 from midstage.eventlog.log import Partition, Record
 
 GOLDEN = Path(__file__).parent / "golden"
 SUMS = GOLDEN / "SHA256SUMS"
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
+KEY = "limit/acme-chat"
 SOURCE = source_of("edge-1", "20260101T115900-7f3a")
 
 EVENTS: dict[str, tuple[Topic, Event[Fact]]] = {
@@ -152,6 +156,31 @@ EVENTS: dict[str, tuple[Topic, Event[Fact]]] = {
     ),
 }
 
+DECISIONS: dict[str, tuple[Topic, int, tuple[LimitFact, ...]]] = {
+    "limits-appended-set": (
+        LIMITS,
+        1,
+        (
+            LimitSet(
+                limit="acme-chat",
+                customer="acme",
+                app="*",
+                rate_per_s=0.5,
+                burst=10,
+                on_failure=FailureRule.CLOSED,
+                by="api",
+                why="trial",
+                at=NOON,
+            ),
+        ),
+    ),
+    "limits-appended-removed": (
+        LIMITS,
+        2,
+        (LimitRemoved(limit="acme-chat", by="api", why="over", at=NOON),),
+    ),
+}
+
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_an_event_has_the_bytes_that_it_always_had(name: str) -> None:
@@ -171,14 +200,38 @@ def test_bytes_of_any_age_are_read_as_the_same_event(name: str) -> None:
     assert Decoder(topic)(record) == event
 
 
+@pytest.mark.parametrize("name", DECISIONS)
+def test_a_decision_has_the_bytes_that_it_always_had(name: str) -> None:
+    assert appended(name) == golden(name)
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_bytes_of_any_age_are_read_as_the_same_decision(name: str) -> None:
+    topic, version, facts = DECISIONS[name]
+    record = Record(
+        partition=Partition(topic=topic.name, number=0),
+        offset=0,
+        key=KEY.encode(),
+        value=golden(name),
+        headers=((CONTENT_TYPE, STRUCTURED),),
+    )
+    decision = opened(topic)(record)
+    assert (decision.data.key, decision.data.version) == (KEY, version)
+    assert decision.data.command_id == f"command-{version}"
+    assert decision.time == NOON
+    assert Facts[LimitFact](topic)(decision.data.facts) == facts
+
+
 def test_no_golden_file_was_edited() -> None:
     listed = dict(reversed(line.split("  ")) for line in SUMS.read_text().splitlines())
     found = {file.name: digest(file.read_bytes()) for file in GOLDEN.glob("*.json")}
     assert found == listed
 
 
-def test_each_fact_of_a_stream_has_a_golden_file() -> None:
+def test_each_fact_has_a_golden_file() -> None:
     shown = {event.type for _, event in EVENTS.values()}
+    decided = {type(fact) for _, _, facts in DECISIONS.values() for fact in facts}
+    assert decided == set(get_args(LIMITS.union))
     assert shown == {kind for topic in (REQUESTS, EDGES, LOAD) for kind, _ in topic.facts}
 
 
@@ -186,17 +239,32 @@ def golden(name: str) -> bytes:
     return (GOLDEN / f"{name}.json").read_bytes()
 
 
+def appended(name: str) -> bytes:
+    topic, version, facts = DECISIONS[name]
+    return written(
+        topic,
+        event_id=f"append-{version}",
+        by=command(key=KEY, command_id=f"command-{version}", payload=b"payload"),
+        version=version,
+        engine="throttle/0.1.0",
+        facts=facts,
+        at=NOON,
+    ).value
+
+
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
 def write_missing() -> None:
+    values = {name: encode(event) for name, (_, event) in EVENTS.items()}
+    values |= {name: appended(name) for name in DECISIONS}
     with SUMS.open("a") as sums:
-        for name, (_, event) in EVENTS.items():
+        for name, value in values.items():
             file = GOLDEN / f"{name}.json"
             if not file.exists():
-                file.write_bytes(encode(event))
-                sums.write(f"{digest(encode(event))}  {file.name}\n")
+                file.write_bytes(value)
+                sums.write(f"{digest(value)}  {file.name}\n")
 
 
 if __name__ == "__main__":

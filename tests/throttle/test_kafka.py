@@ -1,0 +1,121 @@
+"""The whole of throttle on a real Kafka: set, in force within a second, kept over a restart."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+from midstage.contracts import topics
+from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.topics import settings_of
+from midstage.testkit.waiting import within
+from tests.throttle.conftest import TOKEN, free_port, running
+
+
+@pytest.mark.platform
+@pytest.mark.slow
+def test_limits_outlive_the_process(kafka: str, tmp_path: Path) -> None:
+    name = f"midstage.limits-{uuid.uuid4().hex[:12]}.v1"
+    topic = dataclasses.replace(topics.LIMITS, name=name)
+    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log.create(settings_of(topic))
+
+    with running(log, topic, tmp_path) as throttle:
+        assert throttle.passes("acme", "chat")
+        answered = throttle.put("acme-chat", "set-1", rate_per_s=0.000001, burst=1)
+        before = time.monotonic()
+        within(1, lambda: not throttle.passes("acme", "chat"))
+        assert time.monotonic() - before < 1
+        throttle.put("bolt-chat", "set-2", customer="bolt", rate_per_s=0.000001, burst=1)
+        throttle.delete("bolt-chat", "remove-2")
+        first = answered.json()
+
+    with running(log, topic, tmp_path) as throttle:
+        assert throttle.passes("acme", "chat")
+        assert not throttle.passes("acme", "chat")
+        assert all(throttle.passes("bolt", "chat") for _ in range(3))
+        assert throttle.put("acme-chat", "set-1", rate_per_s=0.000001, burst=1).json() == {
+            **first,
+            "repeated": True,
+        }
+        assert throttle.http.get("/v1/limits/bolt-chat").status_code == 404
+        assert throttle.put("bolt-chat", "set-3", customer="bolt").json()["version"] == 3
+
+
+@pytest.mark.platform
+@pytest.mark.slow
+def test_a_killed_process_comes_back_with_its_limits(kafka: str, tmp_path: Path) -> None:
+    KafkaLog(bootstrap=kafka, client_id="test").create(settings_of(topics.LIMITS))
+    limit = f"killed-{uuid.uuid4().hex[:12]}"
+    env = environment(kafka, tmp_path)
+    first = started(env, tmp_path)
+    try:
+        assert put(env, limit)["version"] == 1
+        first.kill()
+        assert first.wait(10) == -signal.SIGKILL
+        second = started(env, tmp_path)
+        try:
+            assert put(env, limit) == {**put(env, limit), "repeated": True, "version": 1}
+            second.terminate()
+            assert second.wait(15) == 0
+        finally:
+            second.kill()
+    finally:
+        first.kill()
+
+
+def environment(kafka: str, directory: Path) -> dict[str, str]:
+    token = directory / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    return {
+        **os.environ,
+        "MIDSTAGE_THROTTLE_KAFKA": kafka,
+        "MIDSTAGE_THROTTLE_PORT": str(free_port()),
+        "MIDSTAGE_THROTTLE_GRPC_PORT": str(free_port()),
+        "MIDSTAGE_THROTTLE_TOKEN_FILE": str(token),
+    }
+
+
+def started(env: dict[str, str], directory: Path) -> subprocess.Popen[bytes]:
+    """The real process, ready."""
+    with (directory / "throttle.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "midstage.throttle.main"], env=env, stderr=log
+        )
+    try:
+        within(20, lambda: process.poll() is not None or is_ready(env))
+        assert process.poll() is None, (directory / "throttle.log").read_text()
+    except BaseException:
+        process.kill()
+        raise
+    return process
+
+
+def is_ready(env: dict[str, str]) -> bool:
+    try:
+        return httpx.get(f"{address(env)}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def put(env: dict[str, str], limit: str) -> dict[str, object]:
+    answer = httpx.put(
+        f"{address(env)}/v1/limits/{limit}",
+        json={"customer": limit, "app": "chat", "rate_per_s": 5, "burst": 10},
+        headers={"authorization": f"Bearer {TOKEN}", "idempotency-key": f"set-{limit}"},
+    )
+    assert answer.status_code == 200, answer.text
+    said: dict[str, object] = answer.json()
+    return said
+
+
+def address(env: dict[str, str]) -> str:
+    return f"http://127.0.0.1:{env['MIDSTAGE_THROTTLE_PORT']}"
