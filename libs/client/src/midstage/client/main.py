@@ -62,7 +62,7 @@ def _tell_version(asked: bool) -> None:  # noqa: FBT001  a click callback is cal
 
 def _options(
     *,
-    version: Annotated[  # noqa: ARG001  its callback does it all
+    version: Annotated[
         bool,
         typer.Option("--version", help="Print it.", is_eager=True, callback=_tell_version),
     ] = False,

@@ -4,6 +4,7 @@
 it. A directory where nothing runs is an error that says how to start something.
 """
 
+import socket
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from midstage.contracts.errors import MidstageError, RefusedError, UnavailableEr
 
 FILE = "platform.json"
 OTHERS = 0o077
+CONNECT_S = 3.0
 
 Directory = Annotated[
     Path,
@@ -62,6 +64,11 @@ def nothing_runs(directory: Path) -> NothingRunsError:
     return NothingRunsError(f"no platform runs in {directory}; start one with make up")
 
 
+def answers(bootstrap: str) -> bool:
+    """Whether something listens at one of these ``host:port`` addresses (with commas between)."""
+    return any(_listens(address.strip()) for address in bootstrap.split(","))
+
+
 def base_url(text: str) -> str:
     """A base URL as ``--server`` takes it; RefusedError says what it must look like."""
     url = urlsplit(text)
@@ -80,3 +87,14 @@ def token_in(file: Path) -> str:
     if mode & OTHERS:
         raise RefusedError(f"{file} is open to others; run: chmod 600 {file}")
     return token
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        raise RefusedError(f"{address!r} is not host:port")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S):
+            return True
+    except (OSError, OverflowError):
+        return False

@@ -82,7 +82,7 @@ def send(
     ] = None,
 ) -> None:
     """Send unnumbered request events into Kafka."""
-    address = kafka or platform.in_directory(directory).kafka
+    address = _address(kafka, directory)
     filling = Filling(
         source=source or f"cli/{socket.gethostname()}",
         now=lambda: datetime.now(UTC),
@@ -129,6 +129,16 @@ def deliver(log: Log, messages: Sequence[Message], *, topic: str, within_s: floa
             writer.send(message, receipt.note)
         writer.flush(max(0.0, deadline - time.monotonic()))
     return receipt
+
+
+def _address(kafka: str | None, directory: Path) -> str:
+    """Where Kafka listens: asked first, because its client would try for long and say much."""
+    address = kafka or platform.in_directory(directory).kafka
+    if platform.answers(address):
+        return address
+    if kafka is None:
+        raise platform.nothing_runs(directory)
+    raise UnavailableError(f"no Kafka answers at {address}; is it up and reachable?")
 
 
 def _lines(file: Path) -> Iterable[bytes]:

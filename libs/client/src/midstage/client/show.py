@@ -4,6 +4,7 @@ A table is plain text, one line a row, never wrapped or cut, with or without a t
 stand to the right. Control characters of foreign names are shown as escapes, never obeyed.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
@@ -56,16 +57,28 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
         return "nothing found"
     named = [name for column in columns for name in _expanded(rows, column)]
     filled = [name for name in named if any(_value(row, name) is not None for row in rows)]
-    body = [_column(rows, name) for name in filled or columns[:1]]
+    titles = _titles(filled or columns[:1])
+    body = [_column(rows, name, title) for name, title in titles.items()]
     return "\n".join(GAP.join(cells).rstrip() for cells in zip(*body, strict=True))
 
 
-def _column(rows: Sequence[Row], name: str) -> list[str]:
+def _column(rows: Sequence[Row], name: str, title: str) -> list[str]:
     values = [_value(row, name) for row in rows]
-    cells = [name.rpartition(".")[2].replace("_", " ").upper(), *(cell(value) for value in values)]
+    cells = [title, *(cell(value) for value in values)]
     width = max(cell_len(text) for text in cells)
     right = all(value is None or _is_number(value) for value in values)
     return [_padded(text, width, right=right) for text in cells]
+
+
+def _titles(names: Sequence[str]) -> Mapping[str, str]:
+    """Each column's title: its last word, and all of it where two would be called the same."""
+    last = Counter(name.rpartition(".")[2] for name in names)
+    short = {name: name.rpartition(".")[2] for name in names}
+    return {name: _title(name if last[short[name]] > 1 else short[name]) for name in names}
+
+
+def _title(name: str) -> str:
+    return cell(name.replace(".", " ").replace("_", " ").upper())
 
 
 def cell(value: object) -> str:

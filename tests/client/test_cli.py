@@ -1,0 +1,331 @@
+"""The command line as people use it: a real process, a real HTTP server, exit codes."""
+
+import json
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from subprocess import CompletedProcess
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import yaml
+
+from midstage.client import VERSION
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+Midstage = Callable[..., CompletedProcess[str]]
+
+USAGE = {
+    "usage": [
+        {
+            "customer": "acme",
+            "app": "chat",
+            "minute": None,
+            "requests": 3,
+            "outcomes": {"ok": 3},
+            "units": {"requests": 3},
+            "micros": {"requests": 3_000_000},
+        }
+    ]
+}
+SOURCES = {
+    "sources": [
+        {
+            "source": "edges/edge-1/a",
+            "highest": 9,
+            "rows": 8,
+            "holes": [[4, 4]],
+            "closed": True,
+            "torn": 0,
+            "complete_until": None,
+        }
+    ]
+}
+LIMITS = {
+    "limits": [
+        {
+            "limit": "acme-chat",
+            "customer": "acme",
+            "app": "chat",
+            "rate_per_s": 2.5,
+            "burst": 10,
+            "on_failure": "closed",
+            "by": "api",
+            "why": "trial",
+            "at": "2026-01-31T12:00:00Z",
+            "version": 3,
+        }
+    ]
+}
+ANSWERS = {"/v1/usage": USAGE, "/v1/sources": SOURCES, "/v1/limits": LIMITS}
+
+
+@dataclass
+class Call:
+    """A request that the services got."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    token: str | None
+    body: bytes
+
+
+@dataclass
+class Services:
+    """Stands where stats and throttle stand, and notes what it is asked."""
+
+    directory: Path
+    calls: list[Call] = field(default_factory=list)
+    problems: dict[str, int] = field(default_factory=dict)
+    url: str = ""
+
+    def answer(self, call: Call) -> tuple[int, object]:
+        self.calls.append(call)
+        if call.path in self.problems:
+            status = self.problems[call.path]
+            return status, {"status": status, "detail": "the service's own sentence"}
+        if call.method == "GET":
+            return 200, ANSWERS[call.path]
+        name = call.path.removeprefix("/v1/limits/")
+        return 200, {"limit": name, "version": 4, "command_id": "c", "repeated": False}
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    found = Services(directory=tmp_path)
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            url = urlsplit(self.path)
+            call = Call(
+                method=self.command,
+                path=url.path,
+                query=dict(parse_qsl(url.query)),
+                token=self.headers.get("authorization"),
+                body=self.rfile.read(int(self.headers.get("content-length", 0))),
+            )
+            status, document = found.answer(call)
+            content = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_PUT = do_DELETE = handle_any  # noqa: N815  the server's own names
+
+        def log_message(self, *args: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}"
+    token = tmp_path / "token"
+    token.write_text("t0ken\n")
+    token.chmod(0o600)
+    platform = {
+        **dict.fromkeys(("stats", "throttle", "gateway"), found.url),
+        "kafka": "127.0.0.1:9",
+        "token_file": str(token),
+        "something_new": 1,
+    }
+    (tmp_path / "platform.json").write_text(json.dumps(platform))
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_version_is_the_distributions(midstage: Midstage) -> None:
+    declared = tomllib.loads((ROOT / "libs/client/pyproject.toml").read_text())["project"]
+    assert declared["version"] == VERSION
+    assert declared["scripts"] == {"midstage": "midstage.client.main:main"}
+    ended = midstage("--version")
+    assert (ended.returncode, ended.stdout) == (0, f"midstage {VERSION}\n")
+
+
+def test_usage_is_a_table_on_stdout(midstage: Midstage, services: Services) -> None:
+    ended = midstage("get", "usage", "--dir", str(services.directory))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [
+        "CUSTOMER   APP    REQUESTS   OK   UNITS REQUESTS",
+        "acme       chat          3    3                3",
+    ]
+    assert services.calls[0].query == {"by": "customer,app"}
+
+
+def test_the_question_is_passed_on(midstage: Midstage, services: Services) -> None:
+    since = ["--from", "2026-01-31T12:00:00+01:00", "--to", "-0s", "--by", "app,minute"]
+    who = ["--customer", "acme", "--app", "chat"]
+    env = {"MIDSTAGE_DIR": str(services.directory)}
+    assert midstage("get", "usage", *since, *who, env=env).returncode == 0
+    query = services.calls[0].query
+    assert query.pop("to").endswith(":00Z")
+    assert query == {
+        "from": "2026-01-31T11:00:00Z",
+        "by": "app,minute",
+        "customer": "acme",
+        "app": "chat",
+    }
+
+
+def test_sources_show_their_holes(midstage: Midstage, services: Services) -> None:
+    ended = midstage("get", "sources", "--server", services.url + "/")
+    assert ended.stdout.splitlines() == [
+        "SOURCE           HIGHEST   ROWS   HOLES   CLOSED   TORN",
+        "edges/edge-1/a         9      8   4       yes         0",
+    ]
+
+
+@pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_programs_get_all_of_it(
+    midstage: Midstage, services: Services, output: str, read: object
+) -> None:
+    ended = midstage("get", "limits", "-o", output, "--dir", str(services.directory))
+    assert callable(read)
+    assert read(ended.stdout) == LIMITS
+
+
+def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services: Services) -> None:
+    where = ["--dir", str(services.directory)]
+    numbers = ["--rate", "2.5", "--burst", "10", "--on-failure", "closed", "--why", "trial"]
+    who = ["--customer", "acme", "--app", "chat"]
+    done = midstage("set", "limit", "acme-chat", *who, *numbers, *where)
+    gone = midstage("delete", "limit", "a/b", *where)
+    assert (done.returncode, done.stdout) == (0, "limit acme-chat set, version 4\n")
+    assert (gone.returncode, gone.stdout) == (0, "limit a/b deleted, version 4\n")
+    put, delete = services.calls
+    assert (put.method, put.path, put.token) == ("PUT", "/v1/limits/acme-chat", "Bearer t0ken")
+    assert json.loads(put.body) == {
+        "customer": "acme",
+        "app": "chat",
+        "rate_per_s": 2.5,
+        "burst": 10,
+        "on_failure": "closed",
+        "why": "trial",
+    }
+    assert (delete.method, delete.path) == ("DELETE", "/v1/limits/a%2Fb")
+    assert (delete.body, delete.token) == (b"", "Bearer t0ken")
+
+
+@pytest.mark.parametrize(("status", "said"), [(404, "midstage: the service's own sentence\n")])
+def test_a_refusal_is_the_services_own_sentence(
+    midstage: Midstage, services: Services, status: int, said: str
+) -> None:
+    services.problems["/v1/usage"] = status
+    ended = midstage("get", "usage", "--dir", str(services.directory))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", said)
+
+
+def test_a_service_that_can_not_now_is_named(midstage: Midstage, services: Services) -> None:
+    services.problems["/v1/limits"] = 503
+    ended = midstage("get", "limits", "--server", services.url)
+    assert ended.returncode == 1
+    assert f"{services.url} can't do that now: the service's own sentence" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [["get", "usage"], ["get", "sources"], ["send", "-"]])
+def test_where_nothing_runs_the_remedy_is_said(
+    midstage: Midstage, tmp_path: Path, command: list[str]
+) -> None:
+    ended = midstage(*command, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "midstage: no platform runs in .midstage; start one with make up\n"
+
+
+def test_what_a_stopped_platform_left_behind_is_not_taken_for_one(
+    midstage: Midstage, services: Services
+) -> None:
+    file = services.directory / "platform.json"
+    file.write_text(file.read_text().replace(services.url, "http://127.0.0.1:9"))
+    for command in (["get", "usage"], ["send", "-"]):
+        ended = midstage(*command, "--dir", str(services.directory))
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert f"no platform runs in {services.directory}" in ended.stderr
+
+
+def test_a_file_that_is_not_there_is_named(midstage: Midstage, services: Services) -> None:
+    kafka = services.url.removeprefix("http://")
+    ended = midstage("send", "no-such-file", "--kafka", kafka)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "midstage: no-such-file can't be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["get"],
+        ["get", "users"],
+        ["get", "usage", "-o", "xml"],
+        ["set", "limit", "a", "--rate", "fast", "--burst", "1"],
+        ["send"],
+        ["fly"],
+    ],
+)
+def test_a_wrong_command_line_is_exit_2(midstage: Midstage, wrong: list[str]) -> None:
+    ended = midstage(*wrong)
+    assert ended.returncode == 2
+    assert "Usage: midstage" in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["get", "usage", "--from", "noon"], "--from 'noon' is neither a time like"),
+        (["get", "usage", "--server", "localhost:1"], "is not a URL like http://"),
+        (["delete", "limit", "a", "--server", "http://127.0.0.1:9"], "--token-file"),
+        (["send", "-", "--kafka", "127.0.0.1:9"], "no Kafka answers at 127.0.0.1:9"),
+        (["send", "-", "--kafka", "localhost"], "'localhost' is not host:port"),
+    ],
+)
+def test_what_can_not_be_is_said_in_one_sentence(
+    midstage: Midstage, arguments: list[str], said: str
+) -> None:
+    ended = midstage(*arguments)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_token_open_to_others_is_not_used(midstage: Midstage, services: Services) -> None:
+    (services.directory / "token").chmod(0o644)
+    ended = midstage("delete", "limit", "a", "--dir", str(services.directory))
+    assert ended.returncode == 1
+    assert "chmod 600" in ended.stderr
+    assert services.calls == []
+
+
+def plugin(directory: Path, name: str, code: str) -> None:
+    """A distribution in ``directory`` that adds a command by its entry point."""
+    info = directory / f"{name}-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[midstage.commands]\n{name} = {name}:register\n")
+    (directory / f"{name}.py").write_text(code)
+
+
+def test_another_distribution_adds_its_commands(midstage: Midstage, tmp_path: Path) -> None:
+    plugin(
+        tmp_path,
+        "flying",
+        "def register(app):\n"
+        "    @app.command('fly')\n"
+        "    def fly(height: int):\n"
+        "        print('at', height)\n",
+    )
+    ended = midstage("fly", "7", env={"PYTHONPATH": str(tmp_path)})
+    assert (ended.returncode, ended.stdout) == (0, "at 7\n")
+
+
+def test_a_command_that_can_not_be_loaded_does_not_take_the_others_away(
+    midstage: Midstage, tmp_path: Path
+) -> None:
+    plugin(tmp_path, "broken", "import no_such_module\n")
+    ended = midstage("--version", env={"PYTHONPATH": str(tmp_path)})
+    assert (ended.returncode, ended.stdout) == (0, f"midstage {VERSION}\n")
+    assert "the commands of broken:register are missing" in ended.stderr
