@@ -1,5 +1,7 @@
 """Names of sources, numbers as text, and whose signature counts."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,13 +75,11 @@ def test_a_signature_counts_for_nothing_else(
     source: str, value: bytes, other: bytes, other_source: str
 ) -> None:
     mac = sign(key=KEYS["edge-1"], source=source, value=value)
-    said = {"keys": KEYS, "signature": mac}
-    assert not genuine(edge="edge-2", source=source, value=value, **said)
-    assert not genuine(edge="edge-3", source=source, value=value, **said)
-    assert genuine(edge="edge-1", source=source, value=other, **said) == (other == value)
-    assert genuine(edge="edge-1", source=other_source, value=value, **said) == (
-        other_source == source
-    )
+    genuine_by = partial(genuine, keys=KEYS, signature=mac)
+    assert not genuine_by(edge="edge-2", source=source, value=value)
+    assert not genuine_by(edge="edge-3", source=source, value=value)
+    assert genuine_by(edge="edge-1", source=source, value=other) == (other == value)
+    assert genuine_by(edge="edge-1", source=other_source, value=value) == (other_source == source)
     assert not genuine(keys=KEYS, edge="edge-1", source=source, value=value, signature=None)
     assert not genuine(keys=KEYS, edge="edge-1", source=source, value=value, signature=b"\xff")
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
-from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
+from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
+    rls_pb2,
+    rls_pb2_grpc,
+)
 
 from midstage.contracts import topics
 from midstage.eventlog.log import Log
@@ -31,7 +34,9 @@ class Running:
     envoy: rls_pb2_grpc.RateLimitServiceStub
     log: Log
 
-    def put(self, limit: str, command_id: str | None = None, **changed: object) -> httpx.Response:
+    def put(
+        self, limit: str, command_id: str | None = None, /, **changed: object
+    ) -> httpx.Response:
         body = {"customer": "acme", "app": "chat", "rate_per_s": 5, "burst": 10, **changed}
         return self.http.put(f"/v1/limits/{limit}", json=body, headers=named(command_id))
 

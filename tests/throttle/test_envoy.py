@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import grpc
 import pytest
-from envoy.service.ratelimit.v3 import rls_pb2, rls_pb2_grpc
+from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
+    rls_pb2,
+    rls_pb2_grpc,
+)
 from prometheus_client import CollectorRegistry
 
 from midstage.contracts.limits import FailureRule, LimitSet
