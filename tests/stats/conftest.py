@@ -4,7 +4,8 @@ import json
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from midstage.chassis.clock import SystemClock
+from midstage.chassis.process import Loop
 from midstage.contracts.edges import (
     SOURCE_BEAT,
     SOURCE_CLOSED,
@@ -209,15 +211,8 @@ class Bench:
         """A stats that has read everything; what made its consumer crash is raised here."""
         self.stop()
         service = self.start()
-        stop = threading.Event()
-        raised: list[BaseException] = []
-        thread = threading.Thread(target=_kept(service, stop, raised))
-        thread.start()
-        try:
+        with running(service) as raised:
             within(DEADLINE_S, lambda: raised or self._read_all(service))
-        finally:
-            stop.set()
-            thread.join()
         if raised:
             raise raised[0]
         return service
@@ -272,16 +267,28 @@ def made(log: Log, directory: Path) -> Bench:
     return Bench(log=log, directory=directory, topics=topics)
 
 
-def _kept(
-    service: Service, stop: threading.Event, raised: list[BaseException]
-) -> Callable[[], None]:
-    def run() -> None:
+@contextmanager
+def running(service: Service) -> Iterator[list[BaseException]]:
+    """The service's loops in threads of their own; what made one of them end is in the list."""
+    stop = threading.Event()
+    raised: list[BaseException] = []
+
+    def run(loop: Loop) -> None:
         try:
-            service.consumer.run(stop)
-        except BaseException as error:  # noqa: BLE001  it is raised again by the test's thread
+            loop.run(stop)
+        except BaseException as error:  # noqa: BLE001  the test's own thread raises it again
             raised.append(error)
 
-    return run
+    loops: tuple[Loop, ...] = (service.consumer, service.loads)
+    threads = [threading.Thread(target=run, args=(loop,)) for loop in loops]
+    for thread in threads:
+        thread.start()
+    try:
+        yield raised
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 @pytest.fixture

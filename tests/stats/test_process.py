@@ -1,0 +1,142 @@
+"""The real process on a real Kafka: killed with -9 at named places, restarted, and exact."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from midstage.contracts.errors import RefusedError
+from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.log import Message
+from midstage.eventlog.topics import settings_of
+from midstage.stats.main import Topics
+from midstage.testkit.waiting import within
+
+from .conftest import KEY, Edge
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
+
+DEADLINE_S = 60.0
+TOPICS = Topics()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Running:
+    """One stats process after another on one ledger file."""
+
+    directory: Path
+    kafka: str
+    edge: str
+    port: int = field(default_factory=free_port)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "MIDSTAGE_STATS_KAFKA": self.kafka,
+            "MIDSTAGE_STATS_PORT": str(self.port),
+            "MIDSTAGE_STATS_TOKEN_FILE": str(self.directory / "token"),
+            "MIDSTAGE_STATS_LEDGER_FILE": str(self.directory / "usage.duckdb"),
+            "MIDSTAGE_STATS_EDGE_KEYS_FILE": str(self.directory / "keys.json"),
+            "MIDSTAGE_STATS_COMMIT_INTERVAL_MS": "20",
+        }
+
+    @contextmanager
+    def process(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], env=self.env, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def source(self) -> Mapping[str, object] | None:
+        """What stats says of our edge's source, None while it does not answer."""
+        asked = f"http://127.0.0.1:{self.port}/v1/sources"
+        with suppress(OSError), urllib.request.urlopen(asked) as answer:
+            found: list[Mapping[str, object]] = json.load(answer)["sources"]
+            return next((source for source in found if source["edge"] == self.edge), None)
+        return None
+
+    def rows(self) -> int:
+        source = self.source()
+        return int(str(source["rows"])) if source else 0
+
+
+@pytest.fixture
+def stats(tmp_path: Path, kafka: str) -> Running:
+    edge = f"edge-{uuid.uuid4().hex[:8]}"
+    for name, content in {"token": "secret", "keys.json": json.dumps({edge: KEY.hex()})}.items():
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    log = KafkaLog(bootstrap=kafka, client_id="test")
+    topics = (TOPICS.requests, TOPICS.edges, TOPICS.load)
+    with suppress(RefusedError):
+        log.create(setting for topic in topics for setting in settings_of(topic))
+    return Running(directory=tmp_path, kafka=kafka, edge=edge)
+
+
+@pytest.mark.parametrize(
+    "place", ["consume:decoded", "ledger:inserted", "ledger:committed", "consume:effect-done"]
+)
+def test_killed_at_a_named_place_and_restarted_it_counts_each_line_once(
+    stats: Running, place: str
+) -> None:
+    edge = Edge(topics=TOPICS, name=stats.edge)
+    marker = stats.directory / "killed"
+    killing = ("midstage.testkit.kill", "--at", place, "--once", str(marker), "--nth", "2")
+    send(stats.kafka, [edge.line(seq) for seq in range(1, 51)])
+    with stats.process(*killing, "midstage.stats.main") as process:
+        for seq in range(51, 101):
+            send(stats.kafka, [edge.line(seq)])
+            if process.poll() is not None:
+                break
+        within(DEADLINE_S, lambda: process.poll() is not None)
+        assert process.returncode == -9
+        assert marker.exists()
+    send(stats.kafka, [edge.line(seq) for seq in range(1, 201)])
+    with stats.process(*killing, "midstage.stats.main"):
+        within(DEADLINE_S, lambda: stats.rows() == 200)
+    with stats.process("midstage.stats.main") as process:
+        within(DEADLINE_S, lambda: stats.rows() == 200)
+        source = stats.source()
+        assert source is not None
+        assert source["holes"] == []
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 0
+
+
+def test_a_second_process_on_the_same_ledger_is_refused_in_one_sentence(stats: Running) -> None:
+    send(stats.kafka, [Edge(topics=TOPICS, name=stats.edge).line(1)])
+    with stats.process("midstage.stats.main") as first:
+        within(DEADLINE_S, lambda: stats.rows() == 1)
+        with stats.process("midstage.stats.main") as second:
+            assert second.stderr is not None
+            assert second.wait(DEADLINE_S) == 1
+            assert f"held by another process (pid {first.pid})" in second.stderr.read()
+        assert stats.rows() == 1
+
+
+def send(kafka: str, messages: Iterable[Message]) -> None:
+    writer = KafkaLog(bootstrap=kafka, client_id="test").writer()
+    for one in messages:
+        writer.send(one)
+    assert writer.flush(DEADLINE_S) == 0
+    writer.close()
