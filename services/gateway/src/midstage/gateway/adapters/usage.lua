@@ -117,7 +117,11 @@ end
 
 -- An event is one line that begins with "data:". Of one longer than the window its end is enough.
 local function read_events(handle)
-  local metadata = handle:streamInfo():dynamicMetadata()
+  -- What a handle gives is dead once the filter has waited for the next chunk: ask for it anew.
+  local function metadata()
+    return handle:streamInfo():dynamicMetadata()
+  end
+
   local rest, kind, counted, events, told = "", nil, false, 0, 0
 
   local function look(text)
@@ -131,7 +135,7 @@ local function read_events(handle)
   local function ends(line)
     look(line)
     if kind == "data" and line:find('"usage"', 1, true) then
-      remember_usage(metadata, line)
+      remember_usage(metadata(), line)
     end
     kind, counted = nil, false
   end
@@ -153,10 +157,10 @@ local function read_events(handle)
       if events > told then
         if told == 0 then
           local now = handle:timestampString(EnvoyTimestampResolution.MICROSECOND)
-          metadata:set("midstage", "first", now)
+          metadata():set("midstage", "first", now)
         end
         told = events
-        metadata:set("midstage", "events", events)
+        metadata():set("midstage", "events", events)
       end
     end
   end
