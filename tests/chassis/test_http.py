@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -257,6 +258,23 @@ def test_a_larger_body_reaches_no_route(service: Service, chunked: bool, above: 
     assert answer.status_code == 413
     assert problem(answer)["detail"] == f"the body is larger than {BODY_BYTES} bytes"
     assert len(service.changes) == before
+
+
+def test_half_a_body_reaches_no_route(service: Service) -> None:
+    before = len(service.changes)
+    host, _, port = service.address.partition(":")
+    with socket.create_connection((host, int(port))) as caller:
+        head = f"POST /v1/things HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
+        caller.sendall(f"{head}content-length: 10\r\n\r\nhalf".encode())
+    left = 'midstage_tale_http_requests_total{method="POST",route="none",status="499"} 1.0'
+    assert within(10, lambda: left in ask(service, "GET", "/metrics").text)
+    assert len(service.changes) == before
+
+
+def test_an_error_of_ours_is_counted_as_one(service: Service) -> None:
+    ask(service, "GET", "/v1/bug")
+    failed = 'midstage_tale_http_requests_total{method="GET",route="/v1/{error}",status="500"}'
+    assert failed in ask(service, "GET", "/metrics").text
 
 
 def test_ids_of_the_caller_are_kept_where_they_are_well_formed(service: Service) -> None:

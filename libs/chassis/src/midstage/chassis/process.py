@@ -7,50 +7,24 @@ ends with 1: crash and be restarted. A loop that does not stop in time is named 
 
 import asyncio
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Protocol
 
 from fastapi import FastAPI
 
 from midstage.chassis.logs import logger
+from midstage.chassis.loops import AsyncLoop, Loop
 from midstage.chassis.server import HttpServer
+from midstage.chassis.signals import handed_to
+
+__all__ = ["AsyncLoop", "Loop", "Process"]
 
 FORCED = 1
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _GRACE_S = 2.0
 
 _log = logger(__name__)
-
-
-class Loop(Protocol):
-    """A blocking loop; it gets a thread of its own and returns soon after ``stop`` is set."""
-
-    @property
-    def name(self) -> str:
-        """How the log calls it."""
-        ...
-
-    def run(self, stop: threading.Event) -> None:
-        """Work until ``stop`` is set; raise to crash the process."""
-        ...
-
-
-class AsyncLoop(Protocol):
-    """A loop on the process's event loop; it returns soon after ``stop`` is set."""
-
-    @property
-    def name(self) -> str:
-        """How the log calls it."""
-        ...
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set; raise to crash the process."""
-        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +76,7 @@ class Process:
 
         1 where a loop failed or did not stop, or the address is taken.
         """
-        with _signals(self._signalled):
+        with handed_to(self._signalled):
             try:
                 server = self._server()
             except OSError as e:
@@ -243,21 +217,3 @@ def _threadsafe(
             event_loop.call_soon_threadsafe(call)
 
     return from_any_thread
-
-
-@contextmanager
-def _signals(signalled: Callable[[str], None]) -> Iterator[None]:
-    """Hand SIGTERM and SIGINT to ``signalled``; outside the main thread nobody can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  signal's signature
-        signalled(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -12,6 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from midstage.chassis.guard import SAFE_METHODS
 from midstage.chassis.logs import logger
 
+BROKE = 500
+LEFT = 499
+"""The status of a request whose caller left before its body was whole, as proxies write it."""
+
 _METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 _NO_ROUTE = "none"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -44,17 +48,20 @@ class Traffic:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
+        status = BROKE
         began = time.perf_counter()
 
+        answered = False
+
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
             await send(message)
 
         try:
             await self._app(scope, receive, noted)
+            status = status if answered else LEFT
         finally:
             self._note(scope, status, time.perf_counter() - began)
 
