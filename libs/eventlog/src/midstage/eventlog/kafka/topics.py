@@ -115,7 +115,8 @@ class Broker:
     def _admin(self) -> AdminClient:
         with self._lock:
             if self._client is None:
-                self._client = AdminClient(dict(self._settings))
+                # its log would go past ours to stderr; what fails is told by the answers
+                self._client = AdminClient({**self._settings, "log_level": 0})
             return self._client
 
 
