@@ -34,14 +34,6 @@ def binary(*, say: Callable[[str], None] = nothing_said) -> Path:
     return at / _BINARY
 
 
-def command(bootstrap: Path, *, say: Callable[[str], None] = nothing_said) -> list[str]:
-    """The command line that runs Envoy with one worker per core of a small machine."""
-    return [
-        *(str(binary(say=say)), "-c", str(bootstrap)),
-        *("--concurrency", "2", "--disable-hot-restart", "--log-level", "warning"),
-    ]
-
-
 def unready(admin_port: int) -> str | None:
     """Why Envoy does not serve yet; None once its admin says LIVE."""
     try:

@@ -17,7 +17,7 @@ class Layout:
 
     @property
     def addresses(self) -> Path:
-        """Where everything listens, as JSON."""
+        """Where everything listens, as JSON; there while the platform serves."""
         return self.root / "platform.json"
 
     @property

@@ -115,6 +115,7 @@ class Platform:
         )
         self._up(table.envoy())
         self._ready("gateway")
+        addresses.write(self.layout.addresses, msgspec.json.encode(self.addresses))
 
     def _table(self) -> Table:
         names = {
@@ -127,7 +128,6 @@ class Platform:
             layout=self.layout,
             replicas={app: [ports[name] for name in of] for app, of in names.items()},
         )
-        addresses.write(self.layout.addresses, msgspec.json.encode(self.addresses))
         addresses.write(self.layout.apps, apps.encoded(self.addresses.replicas))
         return Table(
             layout=self.layout,
@@ -153,6 +153,7 @@ class Platform:
         self._say(f"{name} is ready")
 
     def _stop(self) -> None:
+        self.layout.addresses.unlink(missing_ok=True)
         names = set(self.supervisor.lives())
         apart = {name for name, _ in STOPS}
         for name, within_s in STOPS:

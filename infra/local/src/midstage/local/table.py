@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from midstage.gateway.adapters import envoy as proxy
 from midstage.gateway.adapters import logfiles
 from midstage.local import envoy, kafka, probe
 from midstage.local.addresses import Addresses
@@ -49,7 +50,7 @@ class Table:
         """The proxy; each start begins a request log file of its own."""
         return self._child(
             "envoy",
-            envoy.command(self.layout.edge_config / "bootstrap.json"),
+            proxy.command(binary=envoy.binary(), config_dir=self.layout.edge_config),
             unready=partial(envoy.unready, self.ports["envoy_admin"]),
             before=lambda: _begin(self.layout),
         )
