@@ -53,7 +53,9 @@ class Running:
 
 
 @contextmanager
-def running(log: Log, topic: topics.Topic, directory: Path) -> Iterator[Running]:
+def running(
+    log: Log, topic: topics.Topic, directory: Path, *, grpc_port: int | None = None
+) -> Iterator[Running]:
     """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
     token_file = directory / "token"
     token_file.write_text(TOKEN)
@@ -62,7 +64,7 @@ def running(log: Log, topic: topics.Topic, directory: Path) -> Iterator[Running]
         kafka="not asked",
         host="127.0.0.1",
         port=free_port(),
-        grpc_port=free_port(),
+        grpc_port=grpc_port or free_port(),
         token_file=token_file,
         answer_within_ms=30,
         caller_timeout_ms=50,

@@ -1,0 +1,161 @@
+"""A real Envoy in front of a whole throttle: what its callers see."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from midstage.contracts import topics
+from midstage.eventlog.memory import MemoryLog
+from midstage.eventlog.topics import settings_of
+from midstage.local import envoy
+from midstage.testkit.waiting import within
+from tests.throttle.conftest import Running, free_port, running
+
+TYPES = "type.googleapis.com/envoy.extensions"
+HTTP2 = {
+    "typed_extension_protocol_options": {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": f"{TYPES}.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }
+    }
+}
+
+
+@pytest.mark.platform
+@pytest.mark.slow
+def test_callers_are_told_what_is_left_and_refused_with_429(tmp_path: Path) -> None:
+    log = MemoryLog()
+    log.create(settings_of(topics.LIMITS))
+    grpc_port = free_port()
+    with (
+        running(log, topics.LIMITS, tmp_path, grpc_port=grpc_port) as throttle,
+        proxied(tmp_path, grpc_port=grpc_port, replica=throttle.http.base_url.port) as callers,
+    ):
+        assert call(callers, "bolt").status_code == 200
+        throttle.put("acme-chat", rate_per_s=0.01, burst=2)
+        limited(callers)
+        assert observed(throttle) >= 3
+
+
+def limited(callers: httpx.Client) -> None:
+    within(1, lambda: "ratelimit" in call(callers, "acme").headers)
+    last, refused = call(callers, "acme"), call(callers, "acme")
+    assert [last.status_code, refused.status_code] == [200, 429]
+    assert last.headers["ratelimit-policy"] == '"acme-chat";q=2;w=200'
+    assert last.headers["ratelimit"].startswith('"acme-chat";r=0;t=')
+    assert "retry-after" not in last.headers
+    assert refused.headers["ratelimit-policy"] == '"acme-chat";q=2;w=200'
+    wait = int(refused.headers["retry-after"])
+    assert 90 <= wait <= 100
+    assert refused.headers["ratelimit"] == f'"acme-chat";r=0;t={wait}'
+    assert "ratelimit" not in call(callers, "bolt").headers
+
+
+def observed(throttle: Running) -> float:
+    """Checks that came with a deadline: what the failure rule's clock needs."""
+    name = "midstage_throttle_answer_seconds_count "
+    lines = throttle.http.get("/metrics").text.splitlines()
+    return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+
+def call(callers: httpx.Client, customer: str) -> httpx.Response:
+    return callers.get("/chat", headers={"x-midstage-customer": customer})
+
+
+@contextmanager
+def proxied(directory: Path, *, grpc_port: int, replica: int | None) -> Iterator[httpx.Client]:
+    """Callers of an Envoy that asks throttle; any HTTP server on ``replica`` will do behind it."""
+    assert replica is not None
+    admin, listen = free_port(), free_port()
+    bootstrap = directory / "envoy.json"
+    bootstrap.write_text(json.dumps(config(admin, listen, grpc_port, replica)))
+    with (directory / "envoy.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(envoy.binary()), "-c", str(bootstrap), "--use-dynamic-base-id"],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        within(20, lambda: envoy.unready(admin) is None)
+        with httpx.Client(base_url=f"http://127.0.0.1:{listen}") as callers:
+            yield callers
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def config(admin: int, listen: int, grpc_port: int, replica: int) -> dict[str, object]:
+    actions = [
+        {"request_headers": {"header_name": "x-midstage-customer", "descriptor_key": "customer"}},
+        {"generic_key": {"descriptor_key": "app", "descriptor_value": "chat"}},
+        {"request_headers": {"header_name": "x-request-id", "descriptor_key": "request_id"}},
+    ]
+    route = {
+        "match": {"prefix": "/chat"},
+        "route": {"cluster": "replica", "prefix_rewrite": "/healthz"},
+    }
+    host = {
+        "name": "all",
+        "domains": ["*"],
+        "routes": [route],
+        "rate_limits": [{"actions": actions}],
+    }
+    return {
+        "admin": {"address": address(admin)},
+        "static_resources": {
+            "listeners": [
+                {
+                    "name": "callers",
+                    "address": address(listen),
+                    "filter_chains": [{"filters": [manager(host)]}],
+                }
+            ],
+            "clusters": [cluster("replica", replica), {**cluster("throttle", grpc_port), **HTTP2}],
+        },
+    }
+
+
+def manager(host: object) -> dict[str, object]:
+    limiter = {
+        "@type": f"{TYPES}.filters.http.ratelimit.v3.RateLimit",
+        "domain": "midstage",
+        "timeout": "1s",
+        "rate_limit_service": {
+            "grpc_service": {"envoy_grpc": {"cluster_name": "throttle"}},
+            "transport_api_version": "V3",
+        },
+    }
+    router = {"@type": f"{TYPES}.filters.http.router.v3.Router"}
+    return {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {
+            "@type": (f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+            "stat_prefix": "callers",
+            "route_config": {"virtual_hosts": [host]},
+            "http_filters": [
+                {"name": "envoy.filters.http.ratelimit", "typed_config": limiter},
+                {"name": "envoy.filters.http.router", "typed_config": router},
+            ],
+        },
+    }
+
+
+def cluster(name: str, port: int) -> dict[str, object]:
+    return {
+        "name": name,
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}],
+        },
+    }
+
+
+def address(port: int) -> dict[str, object]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
