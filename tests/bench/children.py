@@ -1,4 +1,4 @@
-"""Child processes of the bench: each ends with its parent, each has a log that errors name."""
+"""Child processes of the bench: each ends with its parent, errors tell its last words."""
 
 import contextlib
 import os
@@ -13,6 +13,7 @@ from midstage.local.leash import leashed
 ROOT = Path(__file__).resolve().parents[2]
 _STOP_WITHIN_S = 10.0
 _READY_WITHIN_S = 30.0
+_LAST = 800
 
 
 @contextlib.contextmanager
@@ -53,5 +54,10 @@ def await_ready(
     deadline = time.monotonic() + _READY_WITHIN_S
     while (reason := unready()) is not None:
         if child.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{reason}: see {log}")
+            raise RuntimeError(f"{reason}; its last words: {last_words(log)}")
         time.sleep(0.05)
+
+
+def last_words(log: Path) -> str:
+    """The end of a child's log, for an error: the file itself goes with the bench's directory."""
+    return log.read_text(errors="replace").strip()[-_LAST:]

@@ -1,15 +1,16 @@
 """The peer with comfort: a Faust worker in a process of its own, measured from inside.
 
 ``python -m tests.bench.faust_app MODE BOOTSTRAP TOPIC COUNT DIRECTORY`` prints one line, events a
-second, and goes on until its parent ends it. The table is in memory (its changelog in Kafka), the
-values are raw bytes, decoded by the same few lines as for the bare client: what is left is Faust.
+second, and goes on until its parent ends it; the directory's name is the application's id. The
+table is in memory (its changelog in Kafka), the values are raw bytes, decoded by the same few
+lines as for the bare client: what is left is Faust.
 """
 
 import asyncio
 import sys
 import time
-import uuid
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import faust
 import msgspec
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> None:
     """Run a worker that measures one thing and says so on stdout."""
     mode, bootstrap, name, count, directory = arguments
     app = faust.App(
-        f"bench-{uuid.uuid4().hex[:8]}",
+        Path(directory).name,
         broker=f"kafka://{bootstrap}",
         store="memory://",
         datadir=directory,

@@ -36,6 +36,14 @@ def removed(bootstrap: str, *names: str) -> None:
         done.result(_WITHIN_S)
 
 
+def removed_of(bootstrap: str, application: str) -> None:
+    """Take away what a Faust application made for itself: changelogs and assignments."""
+    known = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=_WITHIN_S).topics
+    own = [name for name in known if name.startswith(f"{application}-")]
+    if own:
+        removed(bootstrap, *own)
+
+
 def filled(bootstrap: str, purpose: str, count: int) -> str:
     """A new topic that holds ``count`` signed request events, keyed by their source."""
     topic = created(bootstrap, purpose)

@@ -1,0 +1,78 @@
+"""The bench runs, beside its peers on one broker, and leaves figures that agree with themselves."""
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.slow, pytest.mark.platform]
+
+
+@pytest.fixture(scope="module")
+def out(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that a smoke run of the log's races has written."""
+    directory = tmp_path_factory.mktemp("bench")
+    done = _bench("eventlog", "versions", "--quick", "--kafka", kafka, "--out", str(directory))
+    assert done.returncode == 0, done.stderr
+    assert "produce" in done.stdout
+    return directory
+
+
+def test_each_contestant_stands_beside_both_peers(out: Path) -> None:
+    figures = _figures(out)
+    beside = {(each["measure"], each["contestant"]): set(each["ratios"]) for each in figures}
+    peers = {"bare confluent-kafka", "faust-streaming"}
+    assert beside["produce", "midstage"] == peers
+    assert beside["consume, decode, fold", "midstage"] == peers
+    assert beside["consume, decode, fold", "midstage, each number once"] == peers
+    assert beside["append and read back, p99", "midstage execute"] == {"bare confluent-kafka"}
+
+
+def test_medians_and_ratios_follow_from_the_rounds(out: Path) -> None:
+    figures = _figures(out)
+    medians = {(each["measure"], each["contestant"]): each["median"] for each in figures}
+    for each in figures:
+        assert each["rounds"] == len(each["values"]) > 0
+        assert each["min"] > 0
+        assert each["median"] == median(each["values"])
+        for peer, ratio in each["ratios"].items():
+            assert ratio == pytest.approx(each["median"] / medians[each["measure"], peer])
+
+
+def test_the_machine_is_described_but_not_named(out: Path) -> None:
+    machine = json.loads((out / "results.json").read_text())["machine"]
+    assert machine["Python"] == platform.python_version()
+    assert {"cores", "Kafka", "Envoy", "confluent-kafka", "faust-streaming"} <= set(machine)
+    written = (out / "results.json").read_text() + (out / "results.md").read_text()
+    assert str(ROOT) not in written
+    assert platform.node() not in machine.values()
+
+
+def test_an_unknown_group_is_refused_by_name() -> None:
+    done = _bench("warp")
+    assert done.returncode == 2
+    assert "warp" in done.stderr
+    assert "eventlog" in done.stderr
+
+
+def _bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tests.bench", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def _figures(out: Path) -> list[dict[str, Any]]:
+    figures: list[dict[str, Any]] = json.loads((out / "results.json").read_text())["figures"]
+    return figures
