@@ -102,7 +102,8 @@ def sums(rows: Iterable[Counted]) -> dict[Cell, Sum]:
 
 def minute(time: datetime) -> datetime:
     """The minute of UTC in which ``time`` lies."""
-    return time.astimezone(UTC).replace(second=0, microsecond=0)
+    exact = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return exact.replace(second=0, microsecond=0)
 
 
 def _sorted_out(

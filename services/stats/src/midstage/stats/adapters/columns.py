@@ -101,7 +101,8 @@ def joined(high: int, low: int) -> Fingerprint:
 
 def utc(time: datetime) -> datetime:
     """The same instant without a zone, as the tables keep it."""
-    return time.astimezone(UTC).replace(tzinfo=None)
+    exact = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return exact.replace(tzinfo=None)
 
 
 def _attributes(rows: Sequence[Counted]) -> dict[str, pa.Array]:

@@ -25,6 +25,7 @@ class KeyFile:
     def __init__(self, file: Path) -> None:
         """Read the file; UnavailableError when that can't be done."""
         self._path = file
+        self._name = str(file)
         self._read: tuple[int, int, int] | None = None
         self._keys: Mapping[str, bytes] = {}
         self()
@@ -32,7 +33,7 @@ class KeyFile:
     def __call__(self) -> Mapping[str, bytes]:
         """Edge name to key; UnavailableError names what to do where the file can't be used."""
         try:
-            now = os.stat(self._path)  # noqa: PTH116  this runs for each record: Path.stat costs more
+            now = os.stat(self._name)  # noqa: PTH116  this runs for each record: Path.stat costs more
             identity = (now.st_mtime_ns, now.st_ino, now.st_size)
             if identity != self._read:
                 self._keys = self._load(now.st_mode)
