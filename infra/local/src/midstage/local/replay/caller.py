@@ -115,7 +115,7 @@ def main(argv: Sequence[str]) -> int:
     except (trace.TraceError, OSError, msgspec.DecodeError) as e:
         sys.stderr.write(f"{e}\n")
         return 2
-    planned = tuple(plan(arrivals, run=options.run, seed=options.seed))
+    planned = tuple(plan(arrivals, run=options.run, seed=options.seed, speed=options.speed))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_replay(options, planned, by_customer))
     return 0

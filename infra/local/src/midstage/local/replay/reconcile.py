@@ -1,0 +1,158 @@
+"""Reads the ledger over stats' own API until it is complete, and makes the report.
+
+Rows are read once, in the order in which the ledger got them. Complete: every live source has
+reported up to the end of the last request and lacks no number, and every request has its row. A
+ledger that is complete but lacks rows has ``GRACE_S`` more, one that stands still ``QUIET_S``.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from midstage.local.replay.compare import LedgerRow
+from midstage.local.replay.findings import Found, Hole, PlatformFacts, Report
+from midstage.local.replay.listing import CallerRow, read_list
+from midstage.local.replay.report import as_json, made
+
+GRACE_S = 3.0
+QUIET_S = 30.0
+LEAVING_S = 0.5
+"""An edge may notice that a caller left this long after it did."""
+DEADLINE_S = 180.0
+LOOK_EVERY_S = 0.25
+PAGE = 1000
+_ANSWER_WITHIN_S = 10.0
+_LEAVING = timedelta(seconds=LEAVING_S)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+T = TypeVar("T")
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """One source as stats' ``/v1/sources`` shows it; ``holes`` are [first, last]."""
+
+    source: str
+    highest: int
+    rows: int
+    holes: tuple[tuple[int, int], ...]
+    closed: bool
+    complete_until: datetime | None
+
+
+class _Sources(msgspec.Struct):
+    sources: tuple[Source, ...]
+
+
+class _Page(msgspec.Struct):
+    requests: tuple[LedgerRow, ...]
+
+
+def reconcile(
+    *,
+    list_file: Path,
+    run: str,
+    stats_url: str,
+    platform: PlatformFacts,
+    report_file: Path | None = None,
+    deadline_s: float = DEADLINE_S,
+) -> Report:
+    """Wait for the ledger, compare, and write ``report_file`` as JSON if there is one."""
+    mine = read_list(list_file)
+    with httpx.Client(base_url=stats_url, timeout=_ANSWER_WITHIN_S) as client:
+        found = _Ledger(client=client, run=run).awaited(mine, deadline_s=deadline_s)
+    report = made(run=run, mine=mine, found=found, platform=platform)
+    if report_file is not None:
+        report_file.write_bytes(as_json(report))
+    return report
+
+
+def complete(sources: Sequence[Source], *, begun: datetime, until: datetime) -> bool:
+    """Whether the ledger has everything that ended before ``until``; ``begun``: the first start.
+
+    A source that was silent before ``begun`` has nothing of this run: an edge that died earlier.
+    """
+    live = [s for s in sources if s.complete_until is None or s.complete_until >= begun]
+    reached = [s for s in live if s.complete_until is not None and s.complete_until >= until]
+    waited = [s for s in live if not s.closed and s not in reached]
+    return bool(reached) and not waited and all(_whole(source) for source in live)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ledger:
+    """What has been read of one run's rows, and of all sources."""
+
+    client: httpx.Client
+    run: str
+    rows: list[LedgerRow] = field(default_factory=list)
+    sources: tuple[Source, ...] = ()
+    trouble: str = ""
+
+    def awaited(self, mine: Sequence[CallerRow], *, deadline_s: float) -> Found:
+        """Look until the ledger is complete or stands still."""
+        refs = {row.ref for row in mine}
+        begun = min((_started(row) for row in mine), default=_LONG_AGO)
+        until = max((row.ended_at for row in mine), default=_LONG_AGO) + _LEAVING
+        began = moved = time.monotonic()
+        whole = False
+        while True:
+            before = (len(self.rows), whole)
+            self._look()
+            whole = complete(self.sources, begun=begun, until=until)
+            now = time.monotonic()
+            if before != (len(self.rows), whole):
+                moved = now
+            lacks = not refs.issubset({row.ref for row in self.rows})
+            patience_s = GRACE_S if whole else QUIET_S
+            if (whole and not lacks) or now - moved > patience_s or now - began > deadline_s:
+                return self._found(whole=whole, until=until, waited_s=now - began)
+            time.sleep(LOOK_EVERY_S)
+
+    def _look(self) -> None:
+        try:
+            self.sources = self._get("/v1/sources", _Sources).sources
+            while len(page := self._page()) == PAGE:
+                self.rows.extend(page)
+            self.rows.extend(page)
+        except httpx.HTTPError as e:
+            self.trouble = f"stats was asked in vain at least once: {type(e).__name__} {e}"
+
+    def _page(self) -> tuple[LedgerRow, ...]:
+        after = self.rows[-1].row if self.rows else 0
+        query = f"ref_prefix={self.run}-&after={after}&limit={PAGE}"
+        return self._get(f"/v1/requests?{query}", _Page).requests
+
+    def _get(self, path: str, kind: type[T]) -> T:
+        answer = self.client.get(path).raise_for_status()
+        return msgspec.json.decode(answer.content, type=kind)
+
+    def _found(self, *, whole: bool, until: datetime, waited_s: float) -> Found:
+        notes = [self.trouble] if self.trouble else []
+        if not whole:
+            notes.append(
+                f"the ledger was not known to be complete up to {until:%H:%M:%S.%f} UTC, and "
+                f"stood still; it was waited for {waited_s:.0f} s"
+            )
+        return Found(
+            rows=tuple(self.rows),
+            holes=tuple(
+                Hole(source=source.source, first=first, last=last)
+                for source in self.sources
+                for first, last in source.holes
+            ),
+            complete=whole,
+            notes=tuple(notes),
+        )
+
+
+def _whole(source: Source) -> bool:
+    return not source.holes and source.rows >= source.highest
+
+
+def _started(row: CallerRow) -> datetime:
+    return row.ended_at - timedelta(milliseconds=row.duration_ms)
