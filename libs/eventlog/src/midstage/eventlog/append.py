@@ -77,9 +77,9 @@ class Appender:
             writer = self._opened()
         try:
             writer.send(message, lambda delivery: self._delivered(attempt, delivery))
-            self._wait(lambda: attempt.delivery is not None or attempt.verdict is not None)
-            self._reached("append:sent")
-            self._wait(lambda: attempt.verdict is not None or attempt.undelivered())
+            if self._wait(lambda: attempt.delivery is not None or attempt.verdict is not None):
+                self._reached("append:sent")
+                self._wait(lambda: attempt.verdict is not None or attempt.undelivered())
             return _verdict(attempt, by)
         finally:
             with self._changed:
@@ -121,9 +121,9 @@ class Appender:
             attempt.delivery = delivery
             self._changed.notify_all()
 
-    def _wait(self, until: Callable[[], bool]) -> None:
+    def _wait(self, until: Callable[[], bool]) -> bool:
         with self._changed:
-            self._changed.wait_for(until, self._within_s)
+            return self._changed.wait_for(until, self._within_s)
 
 
 def _verdict(attempt: _Attempt, by: Command) -> Verdict:

@@ -163,7 +163,9 @@ class Fold(Generic[S, F]):
             self._remember(outcome)
 
     def _remember(self, outcome: Outcome[F]) -> None:
-        self._outcomes[outcome.answer.command_id] = outcome
+        command_id = outcome.answer.command_id
+        self._outcomes.pop(command_id, None)  # so that the oldest stand first, for ``forget``
+        self._outcomes[command_id] = outcome
 
     def _passed(self, key: str, offset: int) -> bool:
         return key in self.stuck or offset < self._restored_to.get(key, 0)

@@ -20,19 +20,31 @@ __all__ = ["FatalClientError", "GroupPositions", "KafkaLog"]
 class KafkaLog:
     """Implements ``log.Log``."""
 
-    def __init__(self, *, bootstrap: str, client_id: str) -> None:
+    def __init__(
+        self,
+        *,
+        bootstrap: str,
+        client_id: str,
+        ask_within_s: float = 10.0,
+        close_within_s: float = 5.0,
+    ) -> None:
         """Name the brokers; nothing connects before the first question."""
+        self._close_within_s = close_within_s
         self._settings: Mapping[str, Setting] = {
             "bootstrap.servers": bootstrap,
             "client.id": client_id,
             "reconnect.backoff.max.ms": 1000,
         }
         self._polled = {**self._settings, "logger": logging.getLogger(__name__)}
-        self._broker = Broker(self._settings)
+        self._broker = Broker(self._settings, within_s=ask_within_s)
 
     def writer(self) -> KafkaWriter:
         """See ``log.Log.writer``."""
-        return KafkaWriter(self._polled, self._broker.limit_of)
+        return KafkaWriter(
+            self._polled,
+            limit_of=self._broker.limit_of,
+            close_within_s=self._close_within_s,
+        )
 
     def reader(self, starts: Mapping[Partition, int]) -> KafkaReader:
         """See ``log.Log.reader``; UnavailableError when the broker can't be asked now."""

@@ -19,7 +19,6 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.eventlog.kafka.errors import meant, of
 from midstage.eventlog.log import Partition, TopicSettings
 
-_ASK_S = 10.0
 _GLANCE_S = 0.05
 Setting = str | int | float
 V = TypeVar("V")
@@ -28,8 +27,9 @@ V = TypeVar("V")
 class Broker:
     """The broker as one asks it; connects on the first question, safe to share by threads."""
 
-    def __init__(self, settings: Mapping[str, Setting]) -> None:
+    def __init__(self, settings: Mapping[str, Setting], *, within_s: float) -> None:
         """Connect nothing yet."""
+        self._within_s = within_s
         self._settings = settings
         self._lock = threading.Lock()
         self._client: AdminClient | None = None
@@ -55,7 +55,7 @@ class Broker:
         known = self._limits.get(topic)
         if known is None:
             resource = ConfigResource(ResourceType.TOPIC, topic)
-            asked = self._admin().describe_configs([resource], request_timeout=_ASK_S)
+            asked = self._admin().describe_configs([resource], request_timeout=self._within_s)
             config = _answer(asked[resource], f"the settings of {topic}")
             known = self._limits[topic] = int(config["max.message.bytes"].value)
         return known
@@ -66,7 +66,7 @@ class Broker:
         missing = [wanted[name] for name in wanted.keys() - self._counts().keys()]
         if missing:
             made = self._admin().create_topics(
-                [_new(topic) for topic in missing], operation_timeout=_ASK_S
+                [_new(topic) for topic in missing], operation_timeout=self._within_s
             )
             for name, future in made.items():
                 _created(future, name)
@@ -87,7 +87,7 @@ class Broker:
             for topic in topics
             for number in range(topic.partitions)
         ]
-        deadline = time.monotonic() + _ASK_S
+        deadline = time.monotonic() + self._within_s
         while True:
             try:
                 self.ends(places)
@@ -102,12 +102,14 @@ class Broker:
         places = {TopicPartition(p.topic, p.number): p for p in partitions}
         if not places:
             return {}
-        asked = self._admin().list_offsets(dict.fromkeys(places, at), request_timeout=_ASK_S)
+        asked = self._admin().list_offsets(
+            dict.fromkeys(places, at), request_timeout=self._within_s
+        )
         return {places[tp]: _answer(future, tp.topic).offset for tp, future in asked.items()}
 
     def _counts(self) -> Mapping[str, int]:
         try:
-            listed = self._admin().list_topics(timeout=_ASK_S)
+            listed = self._admin().list_topics(timeout=self._within_s)
         except KafkaException as e:
             raise meant(of(e), "asking for the topics") from e
         return {name: len(topic.partitions) for name, topic in listed.topics.items()}

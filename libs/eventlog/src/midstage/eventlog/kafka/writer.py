@@ -30,7 +30,6 @@ SETTINGS: Mapping[str, str | int | bool] = {
 }
 _OVERHEAD_BYTES = 512  # of a record batch around one message
 _CHECKED_FROM_BYTES = 512 * 1024  # no topic of ours takes less
-_CLOSE_WITHIN_S = 5.0
 _GLANCE_S = 0.001
 
 Done = Callable[[Delivery], None]
@@ -39,12 +38,19 @@ Done = Callable[[Delivery], None]
 class KafkaWriter:
     """Implements ``log.Writer``; ``limit_of`` tells a topic's largest message in bytes."""
 
-    def __init__(self, settings: Mapping[str, object], limit_of: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        *,
+        limit_of: Callable[[str], int],
+        close_within_s: float,
+    ) -> None:
         """Start the client and the thread that serves its acknowledgements."""
         self._limit_of = limit_of
+        self._close_within_s = close_within_s
         self._fatal: str | None = None
         self._closing = threading.Event()
-        self._producer = Producer({**settings, **SETTINGS, "error_cb": self._error})
+        self._producer = Producer({**settings, **SETTINGS, "error_cb": self.failed})
         self._thread = threading.Thread(target=self._serve, name="kafka-writer", daemon=True)
         self._thread.start()
 
@@ -54,9 +60,7 @@ class KafkaWriter:
         if size > _CHECKED_FROM_BYTES:
             self._check_size(message)
         while not self._queued(message, done):
-            self._check_alive()
-            if self._closing.wait(_GLANCE_S):
-                raise UnavailableError("the writer is closed")
+            self._closing.wait(_GLANCE_S)
 
     def flush(self, timeout_s: float) -> int:
         """See ``log.Writer.flush``; acknowledgements keep their one thread and their order."""
@@ -70,14 +74,21 @@ class KafkaWriter:
     def close(self) -> None:
         """Wait some seconds for what is queued, then let go; ``done`` hears of what is left."""
         try:
-            self.flush(_CLOSE_WITHIN_S)
+            self.flush(self._close_within_s)
         finally:
             self._producer.purge()
             self._closing.set()
             self._thread.join()
 
+    def failed(self, error: KafkaError) -> None:
+        """The client tells of an error; only a fatal one matters, it mends the others itself."""
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._fatal = error.str()
+
     def _queued(self, message: Message, done: Done | None) -> bool:
         self._check_alive()
+        if self._closing.is_set():
+            raise UnavailableError("the writer is closed")
         try:
             self._producer.produce(
                 message.topic,
@@ -107,10 +118,6 @@ class KafkaWriter:
             raise FatalClientError(self._fatal)
         if not self._thread.is_alive() and not self._closing.is_set():
             raise FatalClientError("the thread that serves acknowledgements has died")
-
-    def _error(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() == KafkaError._FATAL:
-            self._fatal = error.str()
 
     def _serve(self) -> None:
         while not self._closing.is_set():

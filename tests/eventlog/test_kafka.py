@@ -1,0 +1,145 @@
+"""What only a real Kafka can show: versioned logs on it, being away, and the fatal error."""
+
+import socket
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from confluent_kafka import KafkaError
+
+from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.topics import Topic
+from midstage.eventlog.kafka import FatalClientError, KafkaLog
+from midstage.eventlog.kafka.errors import meant
+from midstage.eventlog.log import Message, Partition, Undelivered
+from midstage.eventlog.snapshots import Snapshots, code_of
+from midstage.eventlog.topics import settings_of
+from midstage.testkit.waiting import within
+
+from .accounts import (
+    ACCOUNTS,
+    Account,
+    Credited,
+    Fact,
+    credit,
+    evolve,
+    put,
+    record,
+    records_in,
+    replicas,
+)
+
+
+@pytest.fixture
+def topic() -> Topic:
+    return replace(ACCOUNTS, name=f"{ACCOUNTS.name}.{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def log(kafka: str, topic: Topic) -> KafkaLog:
+    made = KafkaLog(bootstrap=kafka, client_id="test")
+    made.create(settings_of(topic))
+    return made
+
+
+@pytest.mark.platform
+def test_replicas_on_kafka_agree_and_each_command_counts_once(log: KafkaLog, topic: Topic) -> None:
+    with replicas(log, 2, topic=topic) as views, ThreadPoolExecutor(8) as pool:
+
+        def run(number: int) -> int:
+            view = views[number % 2]
+            answer = view.execute(
+                key=f"k{number % 3}", command_id=f"c{number}", payload=b"", decide=credit(1)
+            )
+            return answer.version
+
+        versions = list(pool.map(run, range(30)))
+        assert sorted(versions) == sorted([*range(1, 11)] * 3)
+        for view in views:
+            within(10, lambda view=view: sum(a.balance for a in view.states().values()) == 30)
+        put(log, record("k0", 3, Credited(amount=99), topic=topic))
+        again = views[0].execute(key="k1", command_id="c1", payload=b"", decide=credit(1))
+        assert again.repeated
+    assert records_in(log, topic) >= 31
+
+
+@pytest.mark.platform
+def test_a_restart_on_kafka_starts_from_its_snapshot(log: KafkaLog, topic: Topic) -> None:
+    def snapshots() -> Snapshots[Account, Fact]:
+        return Snapshots(log=log, topic=topic, state=Account, code=code_of(evolve), every=5)
+
+    with replicas(log, topic=topic, snapshots=snapshots()) as [view]:
+        for number in range(5):
+            view.execute(key="alice", command_id=f"c{number}", payload=b"", decide=credit(1))
+        within(10, lambda: records_in_snapshots(log, topic) == 2)
+    places = log.partitions(topic.name)
+    found = snapshots().newest(oldest=dict.fromkeys(places, 0), ends=log.ends(places))
+    assert found is not None
+    assert sum(found.starts.values()) == 5
+    with replicas(log, topic=topic, snapshots=snapshots()) as [later]:
+        assert later.state("alice") == (5, Account(balance=5, turns=5))
+
+
+def records_in_snapshots(log: KafkaLog, topic: Topic) -> int:
+    return sum(log.ends(log.partitions(topic.snapshots)).values())
+
+
+@pytest.fixture
+def nowhere() -> KafkaLog:
+    """A log whose broker does not listen."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return KafkaLog(
+        bootstrap=f"127.0.0.1:{port}", client_id="test", ask_within_s=0.5, close_within_s=0.2
+    )
+
+
+@pytest.mark.slow
+def test_questions_to_a_broker_that_is_away_are_unavailable(nowhere: KafkaLog) -> None:
+    place = Partition(topic="t", number=0)
+    for question in (
+        lambda: nowhere.partitions("t"),
+        lambda: nowhere.ends([place]),
+        lambda: nowhere.reader({place: 0}),
+        lambda: nowhere.create(settings_of(ACCOUNTS)),
+    ):
+        with pytest.raises(UnavailableError):
+            question()
+
+
+@pytest.mark.slow
+def test_messages_wait_for_a_broker_that_is_away_and_closing_says_what_is_left(
+    nowhere: KafkaLog,
+) -> None:
+    heard: list[object] = []
+    writer = nowhere.writer()
+    for number in range(3):
+        writer.send(Message(topic="t", key=b"k", value=b"%d" % number), heard.append)
+    assert writer.flush(0.2) == 3
+    assert heard == []
+    writer.close()
+    assert [isinstance(each, Undelivered) and each.known for each in heard] == [True] * 3
+    with pytest.raises(UnavailableError, match="closed"):
+        writer.send(Message(topic="t", key=b"k", value=b"late"))
+
+
+@pytest.mark.slow
+def test_after_a_fatal_error_every_call_raises_what_ends_the_process(nowhere: KafkaLog) -> None:
+    writer = nowhere.writer()
+    writer.failed(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH, "fenced", fatal=True))
+    with pytest.raises(FatalClientError, match="fenced"):
+        writer.send(Message(topic="t", key=b"k", value=b"x"))
+    with pytest.raises(FatalClientError, match="fenced"):
+        writer.flush(0.0)
+
+
+def test_each_error_is_of_the_kind_that_says_what_to_do() -> None:
+    too_large = meant(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), "sending")
+    assert isinstance(too_large, RefusedError)
+    assert too_large.status == 413
+    assert isinstance(meant(KafkaError(KafkaError._TRANSPORT), "asking"), UnavailableError)
+    fatal = meant(KafkaError(KafkaError._FATAL, "gone", fatal=True), "sending")
+    assert isinstance(fatal, FatalClientError)
+    assert not isinstance(fatal, UnavailableError)
