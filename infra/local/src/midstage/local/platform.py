@@ -6,6 +6,7 @@ all in the reverse. The folder keeps log, ledger, keys and ports: the next run g
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,14 +15,30 @@ from typing import Self
 
 import msgspec
 
+from midstage.chassis.clock import SystemClock
 from midstage.contracts.topics import TOPICS
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
-from midstage.local import addresses, apps, envoy, holding, jars, keyfiles, limits, machine
+from midstage.local import (
+    addresses,
+    apps,
+    envoy,
+    figures,
+    holding,
+    jars,
+    keyfiles,
+    limits,
+    machine,
+    replaying,
+)
 from midstage.local.jars import nothing_said
 from midstage.local.layout import Layout
 from midstage.local.lifecycle import State
 from midstage.local.replay.customers import CustomerLimit
+from midstage.local.replay.findings import Report
+from midstage.local.replay.progress import Line
+from midstage.local.replay.reconcile import reconcile
+from midstage.local.replaying import nothing_watched
 from midstage.local.supervisor import Child, Supervisor
 from midstage.local.table import EDGE, REPLICA, Instead, Table
 
@@ -93,6 +110,42 @@ class Platform:
     def set_limits(self, wanted: Sequence[CustomerLimit]) -> int:
         """Set the customers' limits where they differ; how many did."""
         return limits.put(self.addresses.throttle, self.token, wanted)
+
+    def replay(
+        self,
+        *,
+        trace: str = "conv",
+        speed: float | None = None,
+        requests: int | None = None,
+        watch: Callable[[Line], None] = nothing_watched,
+    ) -> Report:
+        """Set the limits, offer the trace, wait for the ledger, and compare row by row.
+
+        ``speed`` is that of the arrivals; the replicas have the platform's.
+        """
+        run = replaying.Replay(
+            trace=trace,
+            speed=speed or self.speed,
+            requests=requests,
+            run=replaying.named(SystemClock().now()),
+        )
+        wanted = replaying.limits(run)
+        self.set_limits(wanted)
+        before = self._look()
+        child = replaying.caller(run, layout=self.layout, addresses=self.addresses)
+        replaying.watched(child, supervisor=self.supervisor, watch=watch)
+        peak = self.supervisor.peak_rss_mb()
+        return reconcile(
+            list_file=replaying.list_of(run, self.layout),
+            run=run.run,
+            stats_url=self.addresses.stats,
+            platform=figures.between(before, self._look(), limits=wanted, peak_rss_mb=peak),
+        )
+
+    def _look(self) -> figures.Look:
+        return figures.look(
+            self.supervisor.lives(), now=time.monotonic(), envoy_admin=self.addresses.envoy_admin
+        )
 
     def _start(self) -> None:
         self.layout.make()

@@ -4,7 +4,7 @@ The caller prints a line of progress a second into a file of its own; ``watch`` 
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +15,18 @@ from midstage.local import apps
 from midstage.local.addresses import Addresses
 from midstage.local.errors import PlatformError
 from midstage.local.layout import Layout
+from midstage.local.replay import customers
+from midstage.local.replay import trace as traces
+from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.progress import Line
 from midstage.local.supervisor import Child, Supervisor
 
 CALLER = "caller"
 _LOOK_S = 0.2
+
+
+def nothing_watched(_: Line) -> None:
+    """Progress that nobody wants to see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,12 @@ class Replay:
 def named(now: datetime) -> str:
     """A run's name, the beginning of each of its requests' own numbers."""
     return f"r{now.astimezone(UTC):%Y%m%dT%H%M%S%f}"[:-3]
+
+
+def limits(replay: Replay) -> Sequence[CustomerLimit]:
+    """The customers' limits for this replay's rate of arrivals."""
+    arrivals = traces.read(replay.trace, most=replay.requests)
+    return customers.limits(app=replay.app, rate_per_s=traces.mean_rate(arrivals) * replay.speed)
 
 
 def caller(replay: Replay, *, layout: Layout, addresses: Addresses) -> Child:

@@ -30,7 +30,9 @@ class Screen:
     def say(self, line: str) -> None:
         """One line, with the seconds since the start; any thread may call it."""
         elapsed = self._monotonic() - self._begun
-        self._console.print(f"{elapsed:7.1f} s  {line}", markup=False, highlight=False)
+        self._console.print(
+            f"{elapsed:7.1f} s  {line}", markup=False, highlight=False, soft_wrap=True
+        )
 
     def show(self, moment: Moment) -> None:
         """The table as it is now, or its figures as a line."""

@@ -20,7 +20,8 @@ from midstage.local.live import Watcher
 from midstage.local.platform import Platform
 from midstage.local.replay import trace as traces
 from midstage.local.replay.progress import Line
-from midstage.local.replay.report import as_json, as_text
+from midstage.local.replay.report import as_json, exit_code
+from midstage.local.replay.shown import as_text
 from midstage.local.screen import Screen
 
 FAILED = 1
@@ -113,7 +114,7 @@ def _replayed(options: Options, platform: Platform, screen: Screen) -> int:
     if options.report is not None:
         options.report.write_bytes(as_json(report))
     typer.echo(as_text(report))
-    return 0 if report.agrees else FAILED
+    return exit_code(report)
 
 
 @contextlib.contextmanager
