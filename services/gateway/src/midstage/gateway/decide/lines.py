@@ -25,9 +25,12 @@ LONGEST_LINE = 256 * 1024
 """Bytes; Envoy's own lines are far shorter, because every text in them is cut."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _TIME = re.compile(r"(\d{1,11})\.(\d{6})", re.ASCII)
 _MICROS = re.compile(r"\d{1,17}", re.ASCII)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_CLOCKS_DIFFER_MS = 1.0
+"""The first token's time is a clock's, the duration a stop watch's; more than this is a step."""
 _STREAMED = "text/event-stream"
 _TOLD = 300
 
@@ -151,17 +154,19 @@ def _endpoint(line: Line) -> str:
 
 
 def _duration_ms(line: Line) -> float:
+    """Until the last byte went to the caller; where it never did, until the line was written."""
     if line.duration_us is not None:
         return _count(line.duration_us) / 1000
-    return float(_count(line.duration))
+    passed = (_moment(line.time) - _moment(line.started)) / _MILLISECOND
+    return passed if passed >= 0 else float(_count(line.duration))
 
 
 def _ttft_ms(line: Line, *, most: float) -> float | None:
     """Until the first event with content passed; else, in a stream, the first byte of the body."""
     if line.first is not None and _MICROS.fullmatch(line.first):
         since = timedelta(microseconds=int(line.first)) - (_moment(line.started) - _EPOCH)
-        passed = since / timedelta(milliseconds=1)
-        return passed if 0 <= passed <= most else None
+        passed = since / _MILLISECOND
+        return min(passed, most) if 0 <= passed <= most + _CLOCKS_DIFFER_MS else None
     if line.body_us is not None and (line.type or "").startswith(_STREAMED):
         return _count(line.body_us) / 1000
     return None

@@ -1,8 +1,9 @@
 """Where requests can go: throttle, and each application's replicas (CDS and EDS).
 
-A replica that can't be connected to leaves the balancer at once, one whose ``/readyz`` fails within
-a second, and both come back by themselves; a replica's 5xx never removes it, because a caller can
-provoke one. Queues live in the replicas: no breaker of Envoy's is reached before them.
+A replica whose ``/readyz`` fails leaves the balancer within a second and comes back by itself; until
+then a request that can't connect goes to another one. How requests end never removes a replica
+(no outlier detection), because one caller could then take it from all others by timeouts or
+crashes. Queues live in the replicas: no breaker of Envoy's is reached before them.
 """
 
 from midstage.gateway.model.apps import THROTTLE_CLUSTER, App, Endpoint
@@ -44,7 +45,6 @@ def cluster(app: App, config_dir: str) -> Object:
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
         "circuit_breakers": _BREAKERS,
         "health_checks": [_READY],
-        "outlier_detection": _UNREACHABLE,
         "typed_extension_protocol_options": {
             _PROTOCOL: typed(
                 _PROTOCOL,
@@ -86,18 +86,4 @@ _READY: Object = {
     "unhealthy_threshold": 2,
     "healthy_threshold": 1,
     "http_health_check": {"path": "/readyz"},
-}
-
-_UNREACHABLE: Object = {
-    "split_external_local_origin_errors": True,
-    "consecutive_local_origin_failure": 1,
-    "enforcing_consecutive_local_origin_failure": 100,
-    "enforcing_local_origin_success_rate": 0,
-    "enforcing_consecutive_5xx": 0,
-    "enforcing_consecutive_gateway_failure": 0,
-    "enforcing_success_rate": 0,
-    "interval": seconds(0.25),
-    "base_ejection_time": seconds(0.5),
-    "max_ejection_time": seconds(2),
-    "max_ejection_percent": 100,
 }

@@ -1,0 +1,284 @@
+"""What the stories of gateway are told with: a real Envoy on gateway's files, and real replicas."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files as resources
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from midstage.chassis.process import Loop
+from midstage.contracts.fact import Event
+from midstage.contracts.requests import RequestCompleted
+from midstage.gateway.adapters import logfiles
+from midstage.gateway.adapters.envoy import Admin, command
+from midstage.gateway.adapters.wanted import ConfigDirectory, WantedFiles
+from midstage.gateway.decide.lines import completed, parsed
+from midstage.gateway.metrics import Metrics
+from midstage.gateway.model.apps import Endpoint, Setup
+from midstage.gateway.stream.configuration import Configuration
+from midstage.testkit.waiting import within
+
+from .replica import Replica, running
+
+EDGE = "edge-1"
+KEY = bytes(range(32))
+ACME = {"authorization": "Bearer key-of-acme"}
+DEADLINE_S = 20.0
+NOWHERE = 1
+"""A port of loopback where nothing listens."""
+
+
+@pytest.fixture(scope="session")
+def envoy_binary() -> Path:
+    """A real Envoy: ``MIDSTAGE_ENVOY``, or the pinned one."""
+    given = os.environ.get("MIDSTAGE_ENVOY")
+    if given:
+        return Path(given)
+    from midstage.local import envoy  # noqa: PLC0415  only where none is given
+
+    return envoy.binary()
+
+
+@dataclass(slots=True)
+class Edge:
+    """One Envoy on files that gateway writes, and what stands in them."""
+
+    root: Path
+    binary: Path
+    port: int
+    admin_port: int
+    throttle_port: int = NOWHERE
+    apps: list[dict[str, object]] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=lambda: {"key-of-acme": "acme"})
+    metrics: Metrics = field(default_factory=lambda: Metrics(CollectorRegistry()))
+    configuration: Configuration = field(init=False)
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    def __post_init__(self) -> None:
+        self.configuration = Configuration(
+            setup=self.setup(),
+            wanted=WantedFiles(apps_file=self.apps_file, api_keys_file=self.keys_file),
+            watched=ConfigDirectory(self.config_dir),
+            metrics=self.metrics,
+        )
+
+    @property
+    def config_dir(self) -> Path:
+        return self.root / "config"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def apps_file(self) -> Path:
+        return self.root / "apps.json"
+
+    @property
+    def keys_file(self) -> Path:
+        return self.root / "api-keys.json"
+
+    @property
+    def admin(self) -> Admin:
+        return Admin(f"http://127.0.0.1:{self.admin_port}")
+
+    def setup(self) -> Setup:
+        lua = resources("midstage.gateway.adapters").joinpath("usage.lua").read_text()
+        return Setup(
+            edge=EDGE,
+            config_dir=str(self.config_dir),
+            request_log=str(self.log_dir / logfiles.CURRENT),
+            listen=Endpoint(host="127.0.0.1", port=self.port),
+            admin=Endpoint(host="127.0.0.1", port=self.admin_port),
+            throttle=Endpoint(host="127.0.0.1", port=self.throttle_port),
+            usage_reader=lua,
+        )
+
+    def configure(self) -> None:
+        """Write what people want, and have gateway look at it once."""
+        self.apps_file.write_text(json.dumps({"apps": self.apps}))
+        self.keys_file.touch(mode=0o600)
+        self.keys_file.write_text(json.dumps(self.keys))
+        self.configuration.turn()
+
+    def start(self) -> None:
+        """Start Envoy as a supervisor does, and wait until it serves."""
+        self.log_dir.mkdir(exist_ok=True)
+        logfiles.begin(self.log_dir, datetime.now(UTC))
+        with (self.root / "envoy.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command(binary=self.binary, config_dir=self.config_dir), stdout=log, stderr=log
+            )
+        within(DEADLINE_S, self._listens)
+
+    def kill(self) -> None:
+        """``kill -9``."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def settled(self, app: str, replicas: int) -> None:
+        """Wait until Envoy has this many healthy replicas of an application."""
+
+        def healthy() -> bool:
+            stats = httpx.get(
+                f"http://127.0.0.1:{self.admin_port}/stats",
+                params={"filter": f"cluster.{app}.membership_healthy"},
+            )
+            return stats.text.strip() == f"cluster.{app}.membership_healthy: {replicas}"
+
+        within(DEADLINE_S, healthy)
+
+    def lines(self) -> Sequence[bytes]:
+        """The whole lines of the newest file."""
+        text = (self.log_dir / logfiles.CURRENT).read_bytes()
+        return text.split(b"\n")[:-1]
+
+    def event(self, ref: str) -> Event[RequestCompleted]:
+        """The event of the request with this number of the caller's."""
+
+        def found() -> Event[RequestCompleted] | None:
+            for number, line in enumerate(self.lines(), 1):
+                event = completed(parsed(line), source="edges/edge-1/file", number=number)
+                if event.data.ref == ref:
+                    return event
+            return None
+
+        event = within(DEADLINE_S, found)
+        assert event is not None
+        return event
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def get(self, path: str, ref: str = "", **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.get(
+            self.url(path), headers={**ACME, "x-midstage-ref": ref, **named}, timeout=10
+        )
+
+    def raw(self, data: bytes) -> socket.socket:
+        """A caller that says exactly these bytes."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        connection.sendall(data)
+        return connection
+
+    def _listens(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise AssertionError((self.root / "envoy.log").read_text()[-2000:])
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def request(path: str, ref: str, **headers: str) -> bytes:
+    """A GET of acme's over HTTP/1.1."""
+    told = {"host": "any", **ACME, "x-midstage-ref": ref, **headers}
+    named = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    return f"GET {path} HTTP/1.1\r\n{named}\r\n".encode()
+
+
+@contextmanager
+def looping(loop: Loop) -> Iterator[threading.Event]:
+    """The loop in a thread of its own; what it raised fails the test."""
+    stop = threading.Event()
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            loop.run(stop)
+        except BaseException as e:  # noqa: BLE001  told below, in the test's own thread
+            raised.append(e)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive(), "the loop did not stop"
+    if raised:
+        raise raised[0]
+
+
+MakeEdge = Callable[..., Edge]
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory: pytest.TempPathFactory, envoy_binary: Path) -> Iterator[MakeEdge]:
+    """Makes edges; each is stopped at the end of the module."""
+    with ExitStack() as stack:
+
+        def make(*apps: Mapping[str, object]) -> Edge:
+            edge = Edge(
+                root=tmp_path_factory.mktemp("edge"),
+                binary=envoy_binary,
+                port=free_port(),
+                admin_port=free_port(),
+                apps=[dict(app) for app in apps],
+            )
+            edge.configure()
+            edge.start()
+            stack.callback(edge.stop)
+            return edge
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def replica() -> Iterator[Replica]:
+    with running() as replica:
+        yield replica
+
+
+@pytest.fixture(scope="module")
+def edge(edges: MakeEdge, replica: Replica) -> Edge:
+    """An edge with the application ``chat``; its throttle is away, and it fails open."""
+    edge = edges(
+        {
+            "name": "chat",
+            "prefix": "/chat",
+            "hosts": ["chat.localhost"],
+            "endpoints": [f"127.0.0.1:{replica.port}"],
+            "timeout_s": 600,
+        },
+        {
+            "name": "tight",
+            "prefix": "/tight",
+            "on_throttle_failure": "closed",
+            "endpoints": [f"127.0.0.1:{replica.port}"],
+        },
+        {
+            "name": "brief",
+            "prefix": "/brief",
+            "endpoints": [f"127.0.0.1:{replica.port}"],
+            "timeout_s": 0.3,
+        },
+        {"name": "empty", "prefix": "/empty"},
+    )
+    edge.settled("chat", 1)
+    edge.settled("brief", 1)
+    return edge
