@@ -1,0 +1,134 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from midstage.local.addresses import Addresses
+from midstage.local.errors import PlatformError
+from midstage.local.platform import Platform
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(240)]
+
+UP = "import typer; from midstage.local import up; app = typer.Typer(); up.register(app); app()"
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def await_gone(pids: list[int], *, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while left := alive(pids):
+        assert time.monotonic() < deadline, f"{left} still run after {within_s} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("platform")
+
+
+@pytest.fixture(scope="module")
+def platform(directory: Path) -> Iterator[Platform]:
+    with Platform(directory, speed=20) as running:
+        yield running
+
+
+def test_a_replay_agrees_to_the_last_request(platform: Platform) -> None:
+    report = platform.replay(trace="conv", requests=300)
+    assert (report.ends.offered, report.ends.ledger) == (300, 300)
+    assert (report.missing, report.duplicated, report.different) == ((), (), ())
+    assert report.ends.refused > 0
+    assert report.agrees
+
+
+def test_a_killed_service_is_restarted_and_the_replay_still_agrees(platform: Platform) -> None:
+    killed: list[str] = []
+
+    def kill_once(line: object) -> None:
+        if not killed:
+            killed.append("stats")
+            platform.kill("stats")
+
+    report = platform.replay(trace="conv", requests=300, watch=kill_once)
+    assert (report.missing, report.duplicated, report.different) == ((), (), ())
+    assert report.platform.restarts == {"stats": 1}
+
+
+def test_a_second_platform_in_the_directory_is_told_who_holds_it(
+    platform: Platform, directory: Path
+) -> None:
+    with pytest.raises(PlatformError, match=f"pid {os.getpid()}"):
+        Platform(directory).start()
+
+
+def started(directory: Path, *options: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", UP, "--dir", str(directory), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def await_line(process: "subprocess.Popen[str]", text: str) -> list[str]:
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if text in line:
+            return lines
+    pytest.fail(f"{text!r} was never said: {''.join(lines)}")
+
+
+def test_ctrl_c_stops_all_within_10_s_and_what_was_counted_stays(tmp_path: Path) -> None:
+    first = started(tmp_path, "--requests", "40", "--speed", "40")
+    await_line(first, "Ctrl-C stops all")
+    addresses = msgspec.json.decode((tmp_path / "platform.json").read_bytes(), type=Addresses)
+    assert httpx.get(f"{addresses.stats}/v1/status").json()["rows"] == 40
+    pids = children(first.pid)
+    assert len(pids) == 8
+    begun = time.monotonic()
+    os.killpg(first.pid, signal.SIGINT)
+    first.communicate(timeout=20)
+    assert time.monotonic() - begun < 10
+    assert first.returncode == 0
+    assert alive(pids) == []
+
+    report = tmp_path / "report.json"
+    options = ("--requests", "40", "--speed", "40", "--exit", "--report", str(report))
+    again = started(tmp_path, *options)
+    out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    assert msgspec.json.decode(report.read_bytes())["ledger"] == 40
+    assert "offered" in out
+
+
+def test_nothing_survives_kill_9_of_midstage_up(tmp_path: Path) -> None:
+    process = started(tmp_path, "--requests", "1000", "--speed", "40")
+    await_line(process, "offered/s")
+    pids = children(process.pid)
+    assert len(pids) == 9
+    process.kill()
+    process.communicate()
+    await_gone(pids, within_s=5)
