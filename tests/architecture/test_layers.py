@@ -25,7 +25,10 @@ BREACHES = {
         "import midstage.stats.main",
     ),
     "decisions are pure": ("services/throttle/src/midstage/throttle/decide.py", "import time"),
-    "only adapters know clients": ("services/stats/src/midstage/stats/stream/__init__.py", "import duckdb"),
+    "only adapters know clients": (
+        "services/stats/src/midstage/stats/stream/__init__.py",
+        "import duckdb",
+    ),
     "the log has one client, in one module": (
         "libs/eventlog/src/midstage/eventlog/codec.py",
         "import confluent_kafka",
