@@ -61,7 +61,7 @@ def _download(coordinates: str, sha: str, target: Path) -> None:
             try:
                 file = _resolved(coordinates, Path(repository))
             except (OSError, RuntimeError) as e:  # what requests and jgo raise
-                reason = str(e)[:200] or type(e).__name__
+                reason = str(e)[:120] or type(e).__name__
                 continue
             if fetch.digest(file) == sha:
                 shutil.copyfile(file, target)

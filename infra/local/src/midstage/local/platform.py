@@ -213,6 +213,7 @@ class Platform:
             group = {name} & names if name else names - apart
             self.supervisor.stop(sorted(group), within_s=within_s)
         self.supervisor.close()
+        self._say("everything is stopped")
 
 
 def _missing(file: Path) -> str | None:

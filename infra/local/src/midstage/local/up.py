@@ -90,7 +90,7 @@ def run(options: Options, screen: Screen) -> int:
         say=screen.say,
     )
     code = FAILED
-    with _termination_as_interrupt(), _stopped_whole(platform, screen):
+    with _termination_as_interrupt(), _stopped_whole(platform):
         try:
             platform.start()
             code = _replayed(options, platform, screen)
@@ -126,7 +126,7 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stopped_whole(platform: Platform, screen: Screen) -> Iterator[None]:
+def _stopped_whole(platform: Platform) -> Iterator[None]:
     """However the block ends, stop everything, and let no second Ctrl-C cut that short."""
     try:
         yield
@@ -134,4 +134,3 @@ def _stopped_whole(platform: Platform, screen: Screen) -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         platform.stop()
-        screen.say("stopped")
