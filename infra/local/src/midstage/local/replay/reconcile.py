@@ -1,8 +1,8 @@
 """Reads the ledger over stats' own API until it is complete, and makes the report.
 
 Rows are read once, in the order in which the ledger got them. Complete: every live source has
-reported up to the end of the last request and lacks no number, and every request has its row. A
-ledger that is complete but lacks rows has ``GRACE_S`` more, one that stands still ``QUIET_S``.
+reported up to the end of the last request and lacks no number, and every request has its row. How
+long is waited for a ledger that is not, is ``Patience``.
 """
 
 import time
@@ -20,18 +20,29 @@ from midstage.local.replay.findings import Found, Hole, PlatformFacts, Report
 from midstage.local.replay.listing import CallerRow, read_list
 from midstage.local.replay.report import as_json, made
 
-GRACE_S = 3.0
-QUIET_S = 30.0
 LEAVING_S = 0.5
 """An edge may notice that a caller left this long after it did."""
-DEADLINE_S = 180.0
-LOOK_EVERY_S = 0.25
 PAGE = 1000
 _ANSWER_WITHIN_S = 10.0
 _LEAVING = timedelta(seconds=LEAVING_S)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long nothing may move: ``settle_s`` when all is there (a row sent again comes later).
+
+    ``grace_s`` when the sources are complete and rows are lacking, ``quiet_s`` when the sources are
+    not complete; ``deadline_s`` is the most in any case.
+    """
+
+    settle_s: float = 1.0
+    grace_s: float = 3.0
+    quiet_s: float = 30.0
+    deadline_s: float = 180.0
+    look_every_s: float = 0.25
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,12 +71,12 @@ def reconcile(
     stats_url: str,
     platform: PlatformFacts,
     report_file: Path | None = None,
-    deadline_s: float = DEADLINE_S,
+    patience: Patience = Patience(),
 ) -> Report:
     """Wait for the ledger, compare, and write ``report_file`` as JSON if there is one."""
     mine = read_list(list_file)
     with httpx.Client(base_url=stats_url, timeout=_ANSWER_WITHIN_S) as client:
-        found = _Ledger(client=client, run=run).awaited(mine, deadline_s=deadline_s)
+        found = _Ledger(client=client, run=run).awaited(mine, patience)
     report = made(run=run, mine=mine, found=found, platform=platform)
     if report_file is not None:
         report_file.write_bytes(as_json(report))
@@ -93,7 +104,7 @@ class _Ledger:
     sources: tuple[Source, ...] = ()
     trouble: str = ""
 
-    def awaited(self, mine: Sequence[CallerRow], *, deadline_s: float) -> Found:
+    def awaited(self, mine: Sequence[CallerRow], patience: Patience) -> Found:
         """Look until the ledger is complete or stands still."""
         refs = {row.ref for row in mine}
         begun = min((_started(row) for row in mine), default=_LONG_AGO)
@@ -108,10 +119,12 @@ class _Ledger:
             if before != (len(self.rows), whole):
                 moved = now
             lacks = not refs.issubset({row.ref for row in self.rows})
-            patience_s = GRACE_S if whole else QUIET_S
-            if (whole and not lacks) or now - moved > patience_s or now - began > deadline_s:
+            still_s = patience.grace_s if whole else patience.quiet_s
+            if whole and not lacks:
+                still_s = patience.settle_s
+            if now - moved >= still_s or now - began >= patience.deadline_s:
                 return self._found(whole=whole, until=until, waited_s=now - began)
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(patience.look_every_s)
 
     def _look(self) -> None:
         try:

@@ -1,0 +1,257 @@
+"""Reconciling over stats' own routes: when the ledger is taken for complete, and what is read."""
+
+import itertools
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from midstage.contracts.requests import Outcome
+from midstage.local.replay.findings import Hole, PlatformFacts, Report
+from midstage.local.replay.listing import CallerRow, Listing
+from midstage.local.replay.reconcile import Patience, Source, complete, reconcile
+from midstage.stats.api import router
+from midstage.stats.model import Beat, Ranges
+from midstage.stats.model import Source as State
+from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
+from midstage.stats.views.usage import Group, UsageQuery
+
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+USAGE = {"requests": 1, "input_tokens": 5, "output_tokens": 7}
+SOURCE = "edges/edge-1/a"
+IMPATIENT = Patience(settle_s=0.2, grace_s=0.5, quiet_s=0.8, look_every_s=0.02)
+
+
+@dataclass(slots=True, kw_only=True)
+class Shelf:
+    """Books in memory; ``looked`` is called before each look at the sources."""
+
+    kept: list[Row] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    looked: Callable[[], None] = lambda: None
+
+    def usage(self, query: UsageQuery) -> Sequence[Group]:
+        raise NotImplementedError(query)
+
+    def rows(self, query: RowsQuery) -> RowsAnswer:
+        found = [row for row in self.kept if row.ref.startswith(query.ref_prefix)]
+        page = [row for row in found if row.row > query.after][: query.limit]
+        return RowsAnswer(requests=tuple(page), next=page[-1].row if page else None)
+
+    def sources(self) -> Sequence[State]:
+        self.looked()
+        return self.states
+
+    def recorded(self, *, since: datetime) -> Recorded:
+        raise NotImplementedError(since)
+
+
+def call(number: int) -> CallerRow:
+    return CallerRow(
+        ref=f"run-{number:07d}",
+        customer="elm-insurance",
+        app="chat",
+        status=200,
+        outcome=Outcome.OK,
+        usage=USAGE,
+        estimated=False,
+        streamed=False,
+        duration_ms=100.0,
+        ttft_ms=None,
+        late_ms=0.0,
+        ended_at=NOON + timedelta(seconds=number),
+    )
+
+
+def row(of: CallerRow, number: int) -> Row:
+    return Row(
+        row=number,
+        ref=of.ref,
+        id=f"id-{number}",
+        customer=of.customer,
+        app=of.app,
+        status=of.status,
+        outcome=of.outcome,
+        usage=of.usage,
+        billed=True,
+        estimated=False,
+        source=SOURCE,
+        seq=number,
+        time=of.ended_at,
+        duration_ms=99.0,
+        queue_ms=None,
+        ttft_ms=None,
+        bytes_in=1,
+        bytes_out=1,
+        endpoint="/v1/chat/completions",
+        revision="",
+        labels={},
+        cluster="",
+        pod="",
+        trace_id="",
+        recorded_ms_after=250.0,
+    )
+
+
+def state(numbers: int, *, until: datetime, highest: int | None = None) -> State:
+    most = numbers if highest is None else highest
+    return State(
+        name=SOURCE,
+        edge="edge-1",
+        seen=Ranges(spans=((1, numbers),)),
+        beat=Beat(at=until, highest=most, complete_until=until, newest=True, gauges=None),
+        complete_until=until,
+    )
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def stats(shelf: Shelf) -> Iterator[str]:
+    """The routes of stats over ``shelf``, on a real port."""
+    app = FastAPI()
+    app.include_router(router(books=shelf, load=dict, lag=lambda: 0, now=lambda: NOON))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def reconciled(mine: Sequence[CallerRow], stats: str, directory: Path) -> Report:
+    with Listing(directory / "list.jsonl") as listing:
+        for one in mine:
+            listing.add(one)
+    return reconcile(
+        list_file=directory / "list.jsonl",
+        run="run",
+        stats_url=stats,
+        platform=PlatformFacts(),
+        patience=IMPATIENT,
+        report_file=directory / "report.json",
+    )
+
+
+def test_all_pages_of_this_run_are_read_and_agree(shelf: Shelf, stats: str, tmp_path: Path) -> None:
+    mine = [call(number) for number in range(1, 2501)]
+    shelf.kept = [row(one, number) for number, one in enumerate(mine, 1)]
+    shelf.kept.append(replace(shelf.kept[0], row=2501, ref="run2-0000001"))
+    shelf.states = [state(2501, until=NOON + timedelta(hours=1))]
+    report = reconciled(mine, stats, tmp_path)
+    assert (report.ledger, report.agrees, report.found.notes) == (2500, True, ())
+    assert report.freshness_ms.p99 == 250.0
+    told = msgspec.json.decode((tmp_path / "report.json").read_bytes())
+    assert (told["ledger"], told["complete"]) == (2500, True)
+
+
+def test_rows_that_come_late_are_waited_for(shelf: Shelf, stats: str, tmp_path: Path) -> None:
+    mine = [call(number) for number in range(1, 11)]
+    shelf.states = [state(1, until=NOON)]
+
+    def one_more() -> None:
+        count = len(shelf.kept)
+        if count < len(mine):
+            shelf.kept.append(row(mine[count], count + 1))
+        elif shelf.states[0].complete_until == NOON:
+            shelf.states = [state(10, until=NOON + timedelta(seconds=20))]
+
+    shelf.looked = one_more
+    report = reconciled(mine, stats, tmp_path)
+    assert (report.ledger, report.agrees, report.found.complete) == (10, True, True)
+
+
+def test_a_row_that_comes_again_after_the_last_one_is_still_seen(
+    shelf: Shelf, stats: str, tmp_path: Path
+) -> None:
+    shelf.states = [state(1, until=NOON + timedelta(seconds=20))]
+    shelf.kept = [row(call(1), 1)]
+    looks = itertools.count(1)
+
+    def again_at_the_third_look() -> None:
+        if next(looks) == 3:
+            shelf.kept.append(row(call(1), 2))
+
+    shelf.looked = again_at_the_third_look
+    assert [twice.ref for twice in reconciled([call(1)], stats, tmp_path).duplicated] == [
+        "run-0000001"
+    ]
+
+
+def test_a_complete_ledger_that_lacks_a_row_says_which(
+    shelf: Shelf, stats: str, tmp_path: Path
+) -> None:
+    shelf.kept = [row(call(1), 1)]
+    shelf.states = [state(1, until=NOON + timedelta(seconds=20))]
+    report = reconciled([call(1), call(2)], stats, tmp_path)
+    assert [one.ref for one in report.missing] == ["run-0000002"]
+    assert report.found.complete
+
+
+def test_a_ledger_that_stands_still_is_reported_as_incomplete_with_its_holes(
+    shelf: Shelf, stats: str, tmp_path: Path
+) -> None:
+    shelf.kept = [row(call(1), 1)]
+    shelf.states = [state(1, until=NOON + timedelta(seconds=20), highest=3)]
+    report = reconciled([call(1), call(2)], stats, tmp_path)
+    assert not report.found.complete
+    assert "not known to be complete up to 12:00:02.5" in report.found.notes[-1]
+    assert report.found.holes == (Hole(source=SOURCE, first=2, last=3),)
+
+
+def test_stats_that_never_answers_is_said_and_everything_is_missing(tmp_path: Path) -> None:
+    report = reconciled([call(1)], "http://127.0.0.1:1", tmp_path)
+    assert (report.ledger, len(report.missing), report.agrees) == (0, 1, False)
+    assert "stats was asked in vain" in report.found.notes[0]
+
+
+BEGUN, UNTIL = NOON, NOON + timedelta(minutes=3)
+LIVE = Source(source="a", highest=9, rows=9, holes=(), closed=False, complete_until=UNTIL)
+CLOSED = Source(
+    source="b", highest=4, rows=4, holes=(), closed=True, complete_until=NOON + timedelta(minutes=1)
+)
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ([], False),
+        ([LIVE], True),
+        ([LIVE, CLOSED], True),
+        ([CLOSED], False),
+        ([msgspec.structs.replace(LIVE, complete_until=UNTIL - timedelta(seconds=1))], False),
+        ([LIVE, msgspec.structs.replace(LIVE, complete_until=None)], False),
+        ([LIVE, msgspec.structs.replace(CLOSED, closed=False)], False),
+        ([LIVE, msgspec.structs.replace(CLOSED, rows=3)], False),
+        ([msgspec.structs.replace(LIVE, holes=((3, 3),))], False),
+        (
+            [
+                LIVE,
+                Source(
+                    **{
+                        **msgspec.structs.asdict(CLOSED),
+                        "closed": False,
+                        "rows": 2,
+                        "complete_until": BEGUN - timedelta(days=1),
+                    }
+                ),
+            ],
+            True,
+        ),
+    ],
+)
+def test_complete_is_when_every_live_source_has_reported_and_lacks_nothing(
+    sources: list[Source], expected: bool
+) -> None:
+    assert complete(sources, begun=BEGUN, until=UNTIL) is expected
