@@ -4,6 +4,7 @@ import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from confluent_kafka import KafkaError
@@ -22,6 +23,7 @@ from .accounts import (
     Account,
     Credited,
     Fact,
+    View,
     credit,
     evolve,
     put,
@@ -57,7 +59,7 @@ def test_replicas_on_kafka_agree_and_each_command_counts_once(log: KafkaLog, top
         versions = list(pool.map(run, range(30)))
         assert sorted(versions) == sorted([*range(1, 11)] * 3)
         for view in views:
-            within(10, lambda view=view: sum(a.balance for a in view.states().values()) == 30)
+            within(10, partial(adds_up, view, 30))
         put(log, record("k0", 3, Credited(amount=99), topic=topic))
         again = views[0].execute(key="k1", command_id="c1", payload=b"", decide=credit(1))
         assert again.repeated
@@ -79,6 +81,10 @@ def test_a_restart_on_kafka_starts_from_its_snapshot(log: KafkaLog, topic: Topic
     assert sum(found.starts.values()) == 5
     with replicas(log, topic=topic, snapshots=snapshots()) as [later]:
         assert later.state("alice") == (5, Account(balance=5, turns=5))
+
+
+def adds_up(view: View, balance: int) -> bool:
+    return sum(account.balance for account in view.states().values()) == balance
 
 
 def records_in_snapshots(log: KafkaLog, topic: Topic) -> int:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -50,6 +51,18 @@ def execute(
     return view.execute(key=key, command_id=command_id, payload=payload, decide=decide).version
 
 
+def comes_to(view: View, key: str, wanted: tuple[int, Account]) -> None:
+    within(10, lambda: view.state(key) == wanted)
+
+
+def adds_up(view: View, balance: int) -> bool:
+    return sum(account.balance for account in view.states().values()) == balance
+
+
+def decided(facts: Sequence[Fact], _account: Account) -> Sequence[Fact]:
+    return facts
+
+
 def test_a_command_is_answered_with_the_version_that_holds_it(log: MemoryLog) -> None:
     with replicas(log) as [view]:
         answer = view.execute(key="alice", command_id="c1", payload=b"", decide=credit(5))
@@ -91,7 +104,7 @@ def test_two_replicas_that_race_for_one_version_both_get_what_they_asked_for(
         second = pool.submit(execute, other, "c2", at_once("other", 10))
         assert {first.result(20), second.result(20)} == {1, 2}
         for view in (one, other):
-            within(10, lambda view=view: view.state("alice") == (2, Account(balance=11, turns=2)))
+            comes_to(view, "alice", (2, Account(balance=11, turns=2)))
     assert sorted(tries) in (["one", "one", "other"], ["one", "other", "other"])
     assert records_in(log) == 3
 
@@ -128,7 +141,7 @@ def test_many_commands_at_once_each_count_once(log: MemoryLog) -> None:
         for job in jobs:
             job.result(30)
         for view in views:
-            within(10, lambda view=view: sum(a.balance for a in view.states().values()) == 40)
+            within(10, partial(adds_up, view, 40))
 
 
 def test_a_zombies_late_record_changes_nothing(log: MemoryLog) -> None:
@@ -138,7 +151,7 @@ def test_a_zombies_late_record_changes_nothing(log: MemoryLog) -> None:
         put(log, record("alice", 2, Debited(amount=10), command_id="zombie"))
         assert execute(one, "c3", credit(1)) == 3
         for view in (one, other):
-            within(10, lambda view=view: view.state("alice") == (3, Account(balance=11, turns=3)))
+            comes_to(view, "alice", (3, Account(balance=11, turns=3)))
             assert view.answer("zombie") is None
 
 
@@ -317,7 +330,7 @@ def test_a_decision_that_readers_would_not_take_is_refused_and_not_appended(
     with replicas(log) as [view]:
         for facts in ([Credited(amount="many")], [Frozen(why="not ours")]):  # type: ignore[arg-type]  # a bug in a service
             with pytest.raises(RefusedError, match="readers"):
-                execute(view, "c1", lambda _, facts=facts: facts)
+                execute(view, "c1", partial(decided, facts))
         with pytest.raises(RefusedError, match="ask for less") as refused:
             execute(view, "c2", lambda _: [Credited(amount=1)] * 100_000)
         assert refused.value.status == 413

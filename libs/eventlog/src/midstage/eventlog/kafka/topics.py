@@ -20,6 +20,7 @@ from midstage.eventlog.kafka.errors import meant, of
 from midstage.eventlog.log import Partition, TopicSettings
 
 _GLANCE_S = 0.05
+_TRY_S = 1.0  # a question that began before the leaders were there hears of them too late
 Setting = str | int | float
 V = TypeVar("V")
 
@@ -44,11 +45,11 @@ class Broker:
 
     def ends(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """The offset after the last record of each partition."""
-        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # untyped there
+        return self._offsets(partitions, OffsetSpec.latest(), within_s=self._within_s)  # type: ignore[no-untyped-call]  # untyped there
 
     def beginnings(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """The offset of the oldest record of each partition."""
-        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # untyped there
+        return self._offsets(partitions, OffsetSpec.earliest(), within_s=self._within_s)  # type: ignore[no-untyped-call]  # untyped there
 
     def limit_of(self, topic: str) -> int:
         """The topic's largest message in bytes."""
@@ -90,7 +91,7 @@ class Broker:
         deadline = time.monotonic() + self._within_s
         while True:
             try:
-                self.ends(places)
+                self._offsets(places, OffsetSpec.latest(), within_s=_TRY_S)  # type: ignore[no-untyped-call]  # untyped there
             except UnavailableError:
                 if time.monotonic() > deadline:
                     raise
@@ -98,13 +99,13 @@ class Broker:
             else:
                 return
 
-    def _offsets(self, partitions: Iterable[Partition], at: OffsetSpec) -> dict[Partition, int]:
+    def _offsets(
+        self, partitions: Iterable[Partition], at: OffsetSpec, *, within_s: float
+    ) -> dict[Partition, int]:
         places = {TopicPartition(p.topic, p.number): p for p in partitions}
         if not places:
             return {}
-        asked = self._admin().list_offsets(
-            dict.fromkeys(places, at), request_timeout=self._within_s
-        )
+        asked = self._admin().list_offsets(dict.fromkeys(places, at), request_timeout=within_s)
         return {places[tp]: _answer(future, tp.topic).offset for tp, future in asked.items()}
 
     def _counts(self) -> Mapping[str, int]:
