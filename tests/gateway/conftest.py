@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files as resources
@@ -200,28 +200,53 @@ def request(path: str, ref: str, **headers: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\n{named}\r\n".encode()
 
 
-@contextmanager
-def looping(loop: Loop) -> Iterator[threading.Event]:
-    """The loop in a thread of its own; what it raised fails the test."""
-    stop = threading.Event()
-    raised: list[BaseException] = []
+class Looped:
+    """A loop in a thread of its own."""
 
-    def run() -> None:
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._raised: list[BaseException] = []
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def dies_of(self, kind: type[BaseException]) -> None:
+        """Wait until the loop has raised this, as it should."""
+        self._thread.join(DEADLINE_S)
+        assert self.ended, "the loop did not die"
+        raised = self._raised.pop()
+        assert isinstance(raised, kind), raised
+
+    def stop(self) -> None:
+        """Stop it; what it raised is raised here."""
+        self._stop.set()
+        self._thread.join(DEADLINE_S)
+        assert self.ended, "the loop did not stop"
+        if self._raised:
+            raise self._raised[0]
+
+    def _run(self) -> None:
         try:
-            loop.run(stop)
-        except BaseException as e:  # noqa: BLE001  told below, in the test's own thread
-            raised.append(e)
+            self._loop.run(self._stop)
+        except BaseException as e:  # noqa: BLE001  told by ``stop``, in the test's own thread
+            self._raised.append(e)
 
-    thread = threading.Thread(target=run)
-    thread.start()
+
+@contextmanager
+def looping(loop: Loop) -> Iterator[Looped]:
+    """The loop, until the end of the block."""
+    looped = Looped(loop)
     try:
-        yield stop
-    finally:
-        stop.set()
-        thread.join(20)
-    assert not thread.is_alive(), "the loop did not stop"
-    if raised:
-        raise raised[0]
+        yield looped
+    except BaseException:
+        with suppress(BaseException):  # the block's own failure is told
+            looped.stop()
+        raise
+    looped.stop()
 
 
 MakeEdge = Callable[..., Edge]

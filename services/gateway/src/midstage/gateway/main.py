@@ -31,7 +31,7 @@ from midstage.gateway.metrics import Metrics
 from midstage.gateway.model.apps import Setup
 from midstage.gateway.stream.beats import Beats
 from midstage.gateway.stream.configuration import Configuration
-from midstage.gateway.stream.neighbours import Neighbours
+from midstage.gateway.stream.neighbours import Envoy, Neighbours
 from midstage.gateway.stream.outbox import Outbox
 from midstage.gateway.stream.rotation import Rotation
 from midstage.gateway.stream.shipper import Shipper
@@ -64,9 +64,10 @@ def compose(
         watched=ConfigDirectory(settings.config_dir),
         metrics=metrics,
     )
-    shipper = _shipper(
+    shipper = shipping(
         settings,
         log=log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}"),
+        envoy=Admin(f"http://{settings.admin}"),
         clock=clock or SystemClock(),
         topics=topics or Topics(),
         metrics=metrics,
@@ -92,22 +93,23 @@ def compose(
     )
 
 
-def _shipper(
+def shipping(
     settings: Settings,
     *,
     log: Log,
+    envoy: Envoy,
     clock: Clock,
     topics: Topics,
     metrics: Metrics,
     reached: Failpoint,
 ) -> Shipper:
+    """The shipper alone, for ``compose`` and for tests."""
     outbox = Outbox(
         signing_key=signing_key(settings.edge_keys_file, settings.edge),
         requests=topics.requests,
         edges=topics.edges,
     )
     files = LogFiles(settings.log_dir)
-    envoy = Admin(f"http://{settings.admin}")
     beats = Beats(
         edge=settings.edge,
         envoy=envoy,

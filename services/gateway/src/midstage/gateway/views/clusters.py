@@ -1,9 +1,9 @@
 """Where requests can go: throttle, and each application's replicas (CDS and EDS).
 
-A replica whose ``/readyz`` fails leaves the balancer within a second and comes back by itself; until
-then a request that can't connect goes to another one. How requests end never removes a replica
-(no outlier detection), because one caller could then take it from all others by timeouts or
-crashes. Queues live in the replicas: no breaker of Envoy's is reached before them.
+A replica whose ``/readyz`` fails leaves the balancer within a second and comes back by itself;
+until then a request that can't connect goes to another one. How requests end removes no replica
+(no outlier detection): else one caller could take it from all others by timeouts or crashes.
+Queues live in the replicas: no breaker of Envoy's is reached before them.
 """
 
 from midstage.gateway.model.apps import THROTTLE_CLUSTER, App, Endpoint
