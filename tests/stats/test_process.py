@@ -19,6 +19,7 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Message
 from midstage.eventlog.topics import settings_of
 from midstage.stats.main import Topics
+from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
 
 from .conftest import KEY, Edge
@@ -100,8 +101,9 @@ def test_killed_at_a_named_place_and_restarted_it_counts_each_line_once(
     stats: Running, place: str
 ) -> None:
     edge = Edge(topics=TOPICS, name=stats.edge)
-    marker = stats.directory / "killed"
-    killing = ("midstage.testkit.kill", "--at", place, "--once", str(marker), "--nth", "2")
+    order = stats.directory / "order"
+    ordered(order, place, nth=2)
+    killing = ("midstage.testkit.kill", "--order", str(order))
     send(stats.kafka, [edge.line(seq) for seq in range(1, 51)])
     with stats.process(*killing, "midstage.stats.main") as process:
         for seq in range(51, 101):
@@ -110,7 +112,7 @@ def test_killed_at_a_named_place_and_restarted_it_counts_each_line_once(
                 break
         within(DEADLINE_S, lambda: process.poll() is not None)
         assert process.returncode == -9
-        assert marker.exists()
+        assert not order.exists()
     send(stats.kafka, [edge.line(seq) for seq in range(1, 201)])
     with stats.process(*killing, "midstage.stats.main"):
         within(DEADLINE_S, lambda: stats.rows() == 200)

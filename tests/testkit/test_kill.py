@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from midstage.testkit.kill import Killer
+from midstage.testkit.kill import Killer, ordered
 
 SERVICE = """
 import sys
@@ -21,9 +21,9 @@ def main(env, *, reached):
 """
 
 
-def run(directory: Path, *, nth: int = 2) -> subprocess.CompletedProcess[str]:
+def run(directory: Path) -> subprocess.CompletedProcess[str]:
     (directory / "victim.py").write_text(SERVICE)
-    arguments = ["--at", "between", "--nth", str(nth), "--once", str(directory / "marker")]
+    arguments = ["--order", str(directory / "order")]
     return subprocess.run(
         [sys.executable, "-m", "midstage.testkit.kill", *arguments, "--", "victim"],
         env={**os.environ, "PYTHONPATH": str(directory), "EXIT": "7"},
@@ -36,33 +36,40 @@ def run(directory: Path, *, nth: int = 2) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_process_dies_at_the_nth_time_and_its_successor_lives(tmp_path: Path) -> None:
+    ordered(tmp_path / "order", "between", nth=2)
     first, second = run(tmp_path), run(tmp_path)
     assert (first.returncode, first.stdout) == (-signal.SIGKILL, "turn 1\nturn 2\n")
     assert (second.returncode, second.stdout) == (7, "turn 1\nturn 2\nturn 3\n")
-    assert "between" in (tmp_path / "marker").read_text()
+    assert not (tmp_path / "order").exists()
 
 
 @pytest.mark.slow
 def test_a_place_reached_too_seldom_kills_nobody(tmp_path: Path) -> None:
-    ended = run(tmp_path, nth=4)
-    assert ended.returncode == 7
-    assert not (tmp_path / "marker").exists()
+    ordered(tmp_path / "order", "between", nth=4)
+    assert run(tmp_path).returncode == 7
+    assert (tmp_path / "order").exists()
 
 
-@pytest.mark.slow
-def test_a_time_below_the_first_is_refused(tmp_path: Path) -> None:
-    ended = run(tmp_path, nth=0)
-    assert ended.returncode == 2
-    assert "--nth 0 is below 1" in ended.stderr
-
-
-def test_of_two_killers_with_one_marker_only_one_kills(tmp_path: Path) -> None:
+def test_without_an_order_nobody_dies_and_a_later_order_is_followed(tmp_path: Path) -> None:
     deaths: list[str] = []
+    killer = Killer(order=tmp_path / "order", die=partial(deaths.append, "dead"))
+    killer("p")
+    assert deaths == []
+    ordered(tmp_path / "order", "p")
+    killer("q")
+    assert deaths == []
+    killer("p")
+    assert deaths == ["dead"]
+
+
+def test_of_two_killers_with_one_order_only_one_kills(tmp_path: Path) -> None:
+    deaths: list[str] = []
+    ordered(tmp_path / "order", "p", nth=2)
     killers = [
-        Killer(place="p", nth=1, once=tmp_path / "m", die=partial(deaths.append, name))
+        Killer(order=tmp_path / "order", die=partial(deaths.append, name))
         for name in ("first", "second")
     ]
-    for killer in killers:
-        killer("p")
-        killer("p")
+    for _ in range(2):
+        for killer in killers:
+            killer("p")
     assert deaths == ["first"]

@@ -1,8 +1,9 @@
 """Turns a failpoint into a death: runs a service that kills itself with -9 at a named place.
 
-``python -m midstage.testkit.kill --at PLACE --nth N --once MARKERFILE -- midstage.stats.main``
-imports that module and calls ``main(os.environ, reached=killer)``. The marker is written before
-the kill and a killer that finds it does nothing, so the restarted process lives on.
+``python -m midstage.testkit.kill --order FILE -- midstage.stats.main`` imports that module and
+calls ``main(os.environ, reached=killer)``. As long as FILE is there and says ``PLACE NTH``, the
+process dies at the nth time that it reaches the place. The order is removed before the death, so
+the restarted process lives on, until a test writes the next order.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Protocol
 
 
 class Main(Protocol):
-    """A service's ``main``, as the brief of every service has it."""
+    """A service's ``main``, as every service has it."""
 
     def __call__(self, env: Mapping[str, str], *, reached: Callable[[str], None]) -> int:
         """Run the service and give its exit code."""
@@ -25,53 +26,59 @@ class Main(Protocol):
 
 
 class Killer:
-    """A failpoint: ends its process at the ``nth`` time that ``place`` is reached, once ever."""
+    """A failpoint: ends its process as the order in a file says, once for each order."""
 
-    def __init__(
-        self, *, place: str, nth: int, once: Path, die: Callable[[], None] | None = None
-    ) -> None:
-        """Watch for ``place``; ``die`` is SIGKILL on itself unless a test gives another."""
-        self._place = place
-        self._left = nth
-        self._once = once
+    def __init__(self, *, order: Path, die: Callable[[], None] | None = None) -> None:
+        """Follow the order file; ``die`` is SIGKILL on itself unless a test gives another."""
+        self._order = order
+        self._reached = 0
         self._die = die or _die
         self._lock = threading.Lock()
 
     def __call__(self, place: str) -> None:
         """Note that ``place`` was reached."""
-        if place != self._place:
-            return
         with self._lock:
-            self._left -= 1
-            due = self._left == 0
+            wanted, nth = _read(self._order)
+            if place != wanted:
+                return
+            self._reached += 1
+            due = self._reached >= nth
         if due and self._claimed():
             self._die()
 
     def _claimed(self) -> bool:
-        """Whether this process is the one that may die: the marker is made by one alone."""
+        """Whether this process is the one that may die: the order is removed by one alone."""
+        self._reached = 0
         try:
-            marker = os.open(self._once, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
+            self._order.unlink()
+        except FileNotFoundError:
             return False
-        with os.fdopen(marker, "w", encoding="utf-8") as out:
-            out.write(f"{os.getpid()} {self._place}\n")
-            out.flush()
-            os.fsync(out.fileno())
         return True
+
+
+def ordered(order: Path, place: str, *, nth: int = 1) -> None:
+    """Write the order to die at the ``nth`` time that ``place`` is reached from now on."""
+    draft = order.with_name(f"{order.name}.draft")
+    draft.write_text(f"{place} {nth}\n")
+    draft.rename(order)
 
 
 def run(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the module that the arguments name under a killer; its exit code."""
     parser = argparse.ArgumentParser(prog="midstage.testkit.kill")
-    parser.add_argument("--at", required=True, help="the failpoint, like ledger:inserted")
-    parser.add_argument("--nth", type=int, default=1, help="die at the nth time it is reached")
-    parser.add_argument("--once", type=Path, required=True, help="marker: written, then no more")
+    parser.add_argument("--order", type=Path, required=True, help="file: 'PLACE NTH', if any")
     parser.add_argument("module", help="the module whose main(env, reached=...) is run")
     asked = parser.parse_args(arguments)
-    if asked.nth < 1:
-        parser.error(f"--nth {asked.nth} is below 1")
     main: Main = importlib.import_module(asked.module).main
-    return main(env, reached=Killer(place=asked.at, nth=asked.nth, once=asked.once))
+    return main(env, reached=Killer(order=asked.order))
+
+
+def _read(order: Path) -> tuple[str, int]:
+    try:
+        place, nth = order.read_text().split()
+    except FileNotFoundError:
+        return "", 0
+    return place, int(nth)
 
 
 def _die() -> None:
