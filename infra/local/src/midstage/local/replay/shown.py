@@ -9,10 +9,11 @@ from rich.table import Table
 from midstage.contracts.units import units
 from midstage.local.replay.allowance import Allowance
 from midstage.local.replay.compare import Sums
+from midstage.local.replay.customers import NAMES
 from midstage.local.replay.findings import Customer, Quantiles, Report
 
 INVENTED = "The customers and their shares are invented: the trace names none."
-WIDTH = 112
+WIDTH = 120
 _FEW = 10
 _UNKNOWN = "–"
 
@@ -79,7 +80,7 @@ def _names(*sums: Sums) -> list[str]:
 
 def _customers(report: Report) -> Table:
     table = Table(title="Customers", title_justify="left")
-    table.add_column("customer")
+    table.add_column("customer", no_wrap=True, min_width=max(map(len, NAMES)))
     columns = "share offered refused failed left ledger ≠ rate/s admitted allowed limit"
     for name in columns.split(" "):
         table.add_column(name, justify="right")
