@@ -18,6 +18,7 @@ from midstage.local.errors import PlatformError
 LOCK = Path(__file__).with_name("kafka.lock")
 _AT_ONCE = 8
 _TRIES = 3
+_SAY_EVERY = 9
 _TIMEOUT_S = 60
 
 
@@ -47,7 +48,9 @@ def _fill(at: Path, pinned: Mapping[str, str], *, say: Callable[[str], None]) ->
     def one(coordinates: str) -> None:
         target = at / _file(coordinates)
         _download(coordinates, pinned[coordinates], target)
-        say(f"fetched {target.name} ({sum(1 for _ in at.iterdir())} of {len(pinned)})")
+        here = sum(1 for _ in at.iterdir())
+        if here % _SAY_EVERY == 0:
+            say(f"fetched {here} of Kafka's {len(pinned)} jars")
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for _ in pool.map(one, pinned):
