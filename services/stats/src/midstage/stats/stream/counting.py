@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from midstage.chassis.logs import logger
 from midstage.eventlog.consume import Chunk
 from midstage.eventlog.log import BEGINNING, Log, Partition
 from midstage.stats.decide import decide, named
 from midstage.stats.model import Arrival, Batch, Fingerprint, Known
+
+_log = logger(__name__)
 
 
 class Ledger(Protocol):
@@ -63,6 +66,13 @@ class LedgerPositions:
     def starts(self) -> Mapping[Partition, int]:
         """Where the ledger ends; the oldest record of a partition that it has not seen."""
         held = self._ledger.positions()
+        _log.info(
+            "counting_from",
+            records={
+                topic: sum(offset for place, offset in held.items() if place.topic == topic)
+                for topic in self._topics
+            },
+        )
         return {
             partition: held.get(partition, BEGINNING)
             for topic in self._topics
