@@ -1,5 +1,4 @@
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,8 @@ pytestmark = [pytest.mark.platform, pytest.mark.slow]
 def broker(tmp_path: Path) -> Iterator[tuple[Supervisor, str]]:
     port, controller_port = found(2)
     bootstrap = f"{LOOPBACK}:{port}"
-    supervisor = Supervisor(logs=tmp_path / "logs", say=sys.stderr.write)
+    said: list[str] = []
+    supervisor = Supervisor(logs=tmp_path / "logs", say=said.append)
     command = kafka.prepare(tmp_path / "kafka", port=port, controller_port=controller_port)
     supervisor.start(Child(name="kafka", command=command, unready=lambda: kafka.unready(bootstrap)))
     supervisor.await_ready("kafka", within_s=60)
