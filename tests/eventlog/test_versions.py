@@ -328,7 +328,11 @@ def test_a_decision_that_readers_would_not_take_is_refused_and_not_appended(
     log: MemoryLog,
 ) -> None:
     with replicas(log) as [view]:
-        for facts in ([Credited(amount="many")], [Frozen(why="not ours")]):  # type: ignore[arg-type]  # a bug in a service
+        wrong: list[Sequence[Fact]] = [
+            [Credited(amount="many")],  # type: ignore[arg-type]  # a bug in a service
+            [Frozen(why="not ours")],  # type: ignore[list-item]  # a bug in a service
+        ]
+        for facts in wrong:
             with pytest.raises(RefusedError, match="readers"):
                 execute(view, "c1", partial(decided, facts))
         with pytest.raises(RefusedError, match="ask for less") as refused:

@@ -106,7 +106,11 @@ class Broker:
         if not places:
             return {}
         asked = self._admin().list_offsets(dict.fromkeys(places, at), request_timeout=within_s)
-        return {places[tp]: _answer(future, tp.topic).offset for tp, future in asked.items()}
+        try:
+            return {places[tp]: _answer(future, tp.topic).offset for tp, future in asked.items()}
+        except UnavailableError:
+            self._counts()  # makes the client forget a leader that it believed in wrongly
+            raise
 
     def _counts(self) -> Mapping[str, int]:
         try:
