@@ -154,6 +154,10 @@ class Supervisor:
         """The highest sum over this process and all children, of one look each second."""
         return self._memory.peak_mb
 
+    def child(self, name: str) -> Child:
+        """How the process is run."""
+        return self._table[name].child
+
     def log(self, name: str) -> Path:
         """The file that takes what the child writes."""
         return self._logs / f"{name}.log"

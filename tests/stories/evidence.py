@@ -1,0 +1,152 @@
+"""What the stories look at from outside, to know that a kill bit and that nothing is lost."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from midstage.contracts.topics import REQUESTS
+from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.log import BEGINNING, Record
+from midstage.local.platform import Platform
+from midstage.local.ports import found
+from midstage.local.replay.findings import Report
+from midstage.local.replay.progress import Line
+from midstage.testkit.kill import ordered
+
+RANDOM = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Tells a service at which named place to die."""
+
+    folder: Path
+
+    def __call__(self, service: str, place: str, *, nth: int = 1) -> None:
+        ordered(self.folder / service, place, nth=nth)
+
+    def left(self, service: str) -> bool:
+        """Whether the service lives on, because the place was not reached."""
+        return (self.folder / service).exists()
+
+
+class Head(msgspec.Struct, frozen=True):
+    """As much of an event as says which it is."""
+
+    source: str
+    midstageseq: str = ""
+
+
+def assert_exact(report: Report) -> None:
+    """Callers and ledger agree to the last request, and limits were kept."""
+    assert (report.missing, report.duplicated, report.different) == ((), (), ())
+    assert report.found.complete, report.found.notes
+    assert report.found.holes == ()
+    assert report.over_limit == ()
+    assert report.ends.ledger == report.ends.offered
+    assert report.agrees
+
+
+def records_of(platform: Platform, topic: str) -> Sequence[Record]:
+    """Everything in a topic."""
+    log = KafkaLog(bootstrap=platform.addresses.kafka, client_id="stories")
+    places = log.partitions(topic)
+    ends = log.ends(places)
+    reader = log.reader(dict.fromkeys(places, BEGINNING))
+    try:
+        records: list[Record] = []
+        while any(reader.positions()[place] < ends[place] for place in places if ends[place]):
+            records += reader.poll(most=10_000, timeout_s=1.0)
+        return records
+    finally:
+        reader.close()
+
+
+def resent(platform: Platform) -> int:
+    """Numbered request events that stand in the topic more than once."""
+    heads = [
+        msgspec.json.decode(record.value, type=Head)
+        for record in records_of(platform, REQUESTS.name)
+        if record.value and dict(record.headers).get("ms-sig")
+    ]
+    counts = Counter((head.source, head.midstageseq) for head in heads)
+    return sum(count - 1 for count in counts.values())
+
+
+def written(platform: Platform) -> int:
+    """Records that the requests topic has had so far."""
+    log = KafkaLog(bootstrap=platform.addresses.kafka, client_id="stories")
+    return sum(log.ends(log.partitions(REQUESTS.name)).values())
+
+
+def counted_from(platform: Platform) -> list[int]:
+    """At which number of request records each life of stats began to count."""
+    text = platform.supervisor.log("stats").read_text()
+    lines = [json.loads(line) for line in text.splitlines() if '"counting_from"' in line]
+    return [line["records"][REQUESTS.name] for line in lines]
+
+
+def envoy_counter(platform: Platform, name: str) -> int:
+    """One of Envoy's own counters."""
+    answer = httpx.get(f"{platform.addresses.envoy_admin}/stats", params={"filter": f"^{name}$"})
+    value = re.search(r": (\d+)", answer.text)
+    return int(value.group(1)) if value else 0
+
+
+def sources(platform: Platform) -> Sequence[Mapping[str, object]]:
+    """What the ledger has of each source."""
+    answer = httpx.get(f"{platform.addresses.stats}/v1/sources").raise_for_status()
+    known: list[Mapping[str, object]] = answer.json()["sources"]
+    return known
+
+
+def bytes_behind(platform: Platform) -> int:
+    """Bytes of the request log that Kafka has not acknowledged."""
+    answer = httpx.get(f"{platform.addresses.gateway}/v1/sources").raise_for_status()
+    return sum(source["bytes_behind"] for source in answer.json()["sources"])
+
+
+def at_a_random_moment(deed: Callable[[], None]) -> Callable[[Line], None]:
+    """Does ``deed`` once, at a moment that nothing in the platform is in step with."""
+    waiting: list[threading.Timer] = []
+
+    def watch(line: Line) -> None:
+        if not waiting and line.offered:
+            waiting.append(threading.Timer(RANDOM.uniform(0.3, 2.5), deed))
+            waiting[0].start()
+
+    return watch
+
+
+@contextlib.contextmanager
+def second(platform: Platform, name: str) -> Iterator[str]:
+    """A second process of a service beside the first, as its settings say; its base URL."""
+    child = platform.supervisor.child(name)
+    (port,) = found(1)
+    env = {**os.environ, **child.env, f"MIDSTAGE_{name.upper()}_PORT": str(port)}
+    with platform.supervisor.log(f"second-{name}").open("ab") as log:
+        process = subprocess.Popen(child.command, env=env, stdout=log, stderr=log)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ready(base: str) -> bool:
+    """Whether a service says that it makes progress."""
+    try:
+        return httpx.get(f"{base}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,48 @@
+"""Any request that the APIs' own descriptions allow, and many that they don't, gets an answer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from midstage.local.platform import Platform
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.mark.parametrize("service", ["stats", "throttle", "gateway"])
+def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_path: Path) -> None:
+    base = getattr(platform.addresses, service)
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"), "run", f"{base}/openapi.json",
+            "--header", f"Authorization: Bearer {platform.token}",
+            "--checks", "not_a_server_error,content_type_conformance",
+            "--max-examples", "25", "--seed", "1", "--phases", "examples,coverage,fuzzing",
+            "--suppress-health-check", "all",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert httpx.get(f"{base}/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("service", ["stats", "throttle", "gateway"])
+def test_each_service_says_how_it_is(platform: Platform, service: str) -> None:
+    base = getattr(platform.addresses, service)
+    assert httpx.get(f"{base}/healthz").status_code == 200
+    assert f"midstage_{service}_" in httpx.get(f"{base}/metrics").text
+    lost = httpx.get(f"{base}/v1/nowhere")
+    assert (lost.status_code, lost.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_a_change_without_the_token_is_refused(platform: Platform) -> None:
+    limit = {"customer": "mallory", "app": "*", "rate_per_s": 1e6, "burst": 1_000_000}
+    url = f"{platform.addresses.throttle}/v1/limits/mine"
+    assert httpx.put(url, json=limit).status_code == 401
+    assert httpx.get(url).status_code == 404

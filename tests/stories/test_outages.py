@@ -1,0 +1,40 @@
+"""Half a minute without Kafka, or without stats: nothing is lost, and what waited is counted."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from midstage.local.platform import Platform
+from midstage.testkit.waiting import within
+
+from .evidence import assert_exact, at_a_random_moment, bytes_behind, ready
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(300)]
+
+AWAY_S = 30.0
+
+
+def away(platform: Platform, name: str, *, meanwhile: Callable[[], None]) -> None:
+    """Stop a process for good, and start it again half a minute later."""
+    child = platform.supervisor.child(name)
+    platform.supervisor.stop([name], within_s=5)
+    threading.Event().wait(AWAY_S)
+    meanwhile()
+    platform.supervisor.start(child)
+
+
+@pytest.mark.parametrize("name", ["kafka", "stats"])
+def test_half_a_minute_without_it_loses_nothing(platform: Platform, name: str) -> None:
+    seen: list[int] = []
+
+    def deed() -> None:
+        away(platform, name, meanwhile=lambda: seen.append(bytes_behind(platform)))
+
+    report = platform.replay(speed=2, requests=400, watch=at_a_random_moment(deed))
+    assert_exact(report)
+    assert (seen[0] > 0) == (name == "kafka")
+    assert report.found.rows
+    slowest = max(row.recorded_ms_after for row in report.found.rows)
+    assert slowest > (AWAY_S - 10) * 1000
+    within(30, lambda: ready(platform.addresses.stats) and ready(platform.addresses.gateway))
