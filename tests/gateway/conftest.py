@@ -65,7 +65,10 @@ class Edge:
     _process: "subprocess.Popen[bytes] | None" = None
 
     def __post_init__(self) -> None:
-        self.configuration = Configuration(
+        self.configuration = self._configuration()
+
+    def _configuration(self) -> Configuration:
+        return Configuration(
             setup=self.setup(),
             wanted=WantedFiles(apps_file=self.apps_file, api_keys_file=self.keys_file),
             watched=ConfigDirectory(self.config_dir),
@@ -111,6 +114,19 @@ class Edge:
         self.keys_file.write_text(json.dumps(self.keys))
         self.configuration.turn()
 
+    def moved_throttle(self, port: int) -> None:
+        """A gateway that was restarted with another address of throttle."""
+        self.throttle_port = port
+        self.configuration = self._configuration()
+        self.configure()
+
+    def stat(self, name: str) -> int:
+        """One of Envoy's own figures; 0 where it has none."""
+        answer = httpx.get(
+            f"http://127.0.0.1:{self.admin_port}/stats", params={"filter": f"^{name}$"}
+        )
+        return int(answer.text.rpartition(": ")[2] or 0)
+
     def start(self) -> None:
         """Start Envoy as a supervisor does, and wait until it serves."""
         self.log_dir.mkdir(exist_ok=True)
@@ -137,33 +153,25 @@ class Edge:
     def settled(self, app: str, replicas: int) -> None:
         """Wait until Envoy has this many healthy replicas of an application."""
 
-        def healthy() -> bool:
-            stats = httpx.get(
-                f"http://127.0.0.1:{self.admin_port}/stats",
-                params={"filter": f"cluster.{app}.membership_healthy"},
-            )
-            return stats.text.strip() == f"cluster.{app}.membership_healthy: {replicas}"
-
-        within(DEADLINE_S, healthy)
+        within(DEADLINE_S, lambda: self.stat(f"cluster.{app}.membership_healthy") == replicas)
 
     def lines(self) -> Sequence[bytes]:
         """The whole lines of the newest file."""
         text = (self.log_dir / logfiles.CURRENT).read_bytes()
         return text.split(b"\n")[:-1]
 
+    def events(self) -> Sequence[Event[RequestCompleted]]:
+        """The events of the newest file; a line that is none fails the test."""
+        return [
+            completed(parsed(line), source="edges/edge-1/file", number=number)
+            for number, line in enumerate(self.lines(), 1)
+        ]
+
     def event(self, ref: str) -> Event[RequestCompleted]:
-        """The event of the request with this number of the caller's."""
-
-        def found() -> Event[RequestCompleted] | None:
-            for number, line in enumerate(self.lines(), 1):
-                event = completed(parsed(line), source="edges/edge-1/file", number=number)
-                if event.data.ref == ref:
-                    return event
-            return None
-
-        event = within(DEADLINE_S, found)
-        assert event is not None
-        return event
+        """The one event of the request with this number of the caller's."""
+        found = within(DEADLINE_S, lambda: [e for e in self.events() if e.data.ref == ref])
+        assert len(found) == 1
+        return found[0]
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"

@@ -103,11 +103,11 @@ def _nothing_special(asked: Asked, answering: Answering) -> None:
 
 
 def _read(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Asked | None:
-    first = line().decode().split()
+    first = line().decode("latin-1").split()
     if len(first) != 3:
         return None
     headers: dict[str, str] = {}
-    while text := line().decode().strip():
+    while text := line().decode("latin-1").strip():
         name, _, value = text.partition(":")
         headers[name.lower()] = value.strip()
     body = read(int(headers.get("content-length", "0")))

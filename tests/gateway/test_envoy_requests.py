@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from midstage.contracts.requests import Outcome
-from midstage.gateway.decide.lines import completed, parsed
 from midstage.testkit.waiting import within
 
 from .conftest import ACME, Edge, request
@@ -150,15 +149,13 @@ def test_without_throttle_the_closed_application_refuses(edge: Edge, replica: Re
 
 
 def test_a_broken_request_line_is_an_event_too(edge: Edge) -> None:
-    before = len(edge.lines())
     answer = edge.raw(b"GET this is no request\r\n\r\n").recv(10_000)
 
     assert b"400 Bad Request" in answer
-    line = within(5, lambda: edge.lines()[before:])[0]
-    event = completed(parsed(line), source="edges/edge-1/file", number=before + 1)
-    assert event.id == f"edges/edge-1/file/{before + 1}"
+    (event,) = within(5, lambda: [event for event in edge.events() if event.data.status == 400])
+    assert event.id == f"{event.source}/{event.seq}"
     assert (event.data.customer, event.data.app) == ("unknown", "unknown")
-    assert (event.data.status, event.data.outcome) == (400, Outcome.INVALID)
+    assert event.data.outcome is Outcome.INVALID
 
 
 @pytest.mark.parametrize(
@@ -220,3 +217,20 @@ def test_a_huge_request_body_arrives_whole(edge: Edge, replica: Replica) -> None
 
     assert answer.json() == {"size": len(body)}
     assert edge.event("huge").data.bytes_in == len(body)
+
+
+@pytest.mark.parametrize(
+    "ref", [b"\xff\xfe\x80", "é".encode() * 200, b"a" + "é".encode() * 200, b'"}\\', b"x" * 5000]
+)
+def test_no_caller_can_make_a_line_that_is_none(edge: Edge, ref: bytes) -> None:
+    path = f"/v1/odd/{ref.hex()[:20]}"
+    bearer = ACME["authorization"].encode()
+    edge.raw(
+        f"GET /chat{path} HTTP/1.1\r\nhost: any\r\n".encode()
+        + (b"authorization: " + bearer + b"\r\n")
+        + (b"x-midstage-ref: " + ref + b"\r\ntraceparent: " + ref + b"\r\n\r\n")
+    ).recv(1000)
+
+    (event,) = within(5, lambda: [event for event in edge.events() if event.data.endpoint == path])
+    assert (event.data.customer, event.data.usage) == ("acme", {"requests": 1}), edge.lines()[-1]
+    assert 0 < len(event.data.ref) <= 256

@@ -2,7 +2,7 @@
 
 Two implementations pass one conformance suite: ``kafka.KafkaLog`` and ``memory.MemoryLog``.
 A partition keeps the order of its records; the partition of a key is murmur2's, as in Java.
-What is made once per record is a ``msgspec.Struct``, because a frozen dataclass takes longer to make.
+What is made once per record is a ``msgspec.Struct``: a frozen dataclass takes longer to make.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
