@@ -1,0 +1,131 @@
+"""What Envoy asks throttle, and what callers see of the answer."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from dataclasses import dataclass, field
+
+import grpc
+import pytest
+from envoy.config.core.v3.base_pb2 import (  # type: ignore[import-untyped]  # xds-protos has no types
+    HeaderValue,
+)
+from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
+    rls_pb2,
+    rls_pb2_grpc,
+)
+
+from midstage.contracts.requests import Outcome
+from midstage.testkit.waiting import within
+
+from .conftest import DEADLINE_S, Edge, free_port
+from .replica import Replica
+
+pytestmark = pytest.mark.platform
+
+OK = rls_pb2.RateLimitResponse.OK
+OVER = rls_pb2.RateLimitResponse.OVER_LIMIT
+Code = int
+
+
+def passes() -> Code:
+    return int(OK)
+
+
+def refuses() -> Code:
+    return int(OVER)
+
+
+@dataclass
+class Throttle(rls_pb2_grpc.RateLimitServiceServicer):  # type: ignore[misc]  # no types
+    """A rate-limit service that answers as it is told."""
+
+    answer: Callable[[], Code] = passes
+    asked: list[rls_pb2.RateLimitRequest] = field(default_factory=list)
+
+    def ShouldRateLimit(  # noqa: N802  the protocol's name
+        self, request: rls_pb2.RateLimitRequest, context: grpc.ServicerContext
+    ) -> rls_pb2.RateLimitResponse:
+        self.asked.append(request)
+        code = self.answer()
+        headers = [HeaderValue(key="retry-after", value="7")] if code == OVER else []
+        return rls_pb2.RateLimitResponse(
+            overall_code=rls_pb2.RateLimitResponse.Code.ValueType(code),
+            response_headers_to_add=headers,
+        )
+
+
+@pytest.fixture(scope="module")
+def throttle(edge: Edge) -> Iterator[Throttle]:
+    """A throttle, and the edge told where it is."""
+    throttle = Throttle()
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    rls_pb2_grpc.add_RateLimitServiceServicer_to_server(throttle, server)
+    port = server.add_insecure_port(f"127.0.0.1:{free_port()}")
+    server.start()
+    edge.moved_throttle(port)
+    within(DEADLINE_S, lambda: edge.get("/tight/v1/x").status_code == 200)
+    yield throttle
+    server.stop(0).wait()
+
+
+def test_throttle_is_asked_once_with_customer_application_and_request(
+    edge: Edge, throttle: Throttle
+) -> None:
+    for app in ("chat", "tight"):
+        throttle.asked.clear()
+        answer = edge.get(f"/{app}/v1/x", x_midstage_customer="victim")
+
+        (asked,) = throttle.asked
+        (descriptor,) = asked.descriptors
+        assert asked.domain == "midstage"
+        assert [(entry.key, entry.value) for entry in descriptor.entries] == [
+            ("customer", "acme"),
+            ("app", app),
+            ("request_id", answer.headers["x-request-id"]),
+        ]
+
+
+def test_nobody_is_asked_for_a_caller_without_a_key(edge: Edge, throttle: Throttle) -> None:
+    throttle.asked.clear()
+
+    assert edge.get("/chat/v1/x", authorization="Bearer wrong").status_code == 401
+    assert throttle.asked == []
+
+
+@pytest.mark.parametrize("app", ["chat", "tight"])
+def test_what_throttle_refuses_reaches_no_replica(
+    edge: Edge, throttle: Throttle, replica: Replica, app: str
+) -> None:
+    before = len(replica.asked)
+    throttle.answer = refuses
+    answer = edge.get(f"/{app}/v1/x", f"refused {app}")
+    throttle.answer = passes
+
+    data = edge.event(f"refused {app}").data
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "limit is reached" in answer.json()["detail"]
+    assert (data.app, data.customer, data.status) == (app, "acme", 429)
+    assert (data.outcome, data.usage) == (Outcome.REFUSED, {})
+    assert len(replica.asked) == before
+
+
+def test_a_throttle_that_is_late_is_not_waited_for(edge: Edge, throttle: Throttle) -> None:
+    let_go = threading.Event()
+
+    def late() -> Code:
+        let_go.wait(DEADLINE_S)
+        return int(OVER)
+
+    throttle.answer = late
+    opened, closed = edge.get("/chat/v1/x", "late open"), edge.get("/tight/v1/x", "late closed")
+    throttle.answer = passes
+    let_go.set()
+
+    assert (opened.status_code, closed.status_code) == (200, 503)
+    data = edge.event("late open").data
+    assert data.outcome is Outcome.OK
+    assert 50 <= data.duration_ms < 5_000
+    assert edge.event("late closed").data.outcome is Outcome.ERROR
+    assert edge.stat("cluster.chat.ratelimit.open.failure_mode_allowed") >= 1
