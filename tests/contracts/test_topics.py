@@ -18,7 +18,7 @@ NAME = re.compile(r"midstage\.[a-z]+(-[a-z]+)*\.v\d+")
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_a_topic_is_named_for_its_facts(topic: Topic) -> None:
     assert NAME.fullmatch(topic.name)
-    for name in (topic.name, topic.snapshots, *map(topic.dead_letters, topic.readers)):
+    for name in (topic.name, topic.snapshots, *map(topic.dead_letters, topic.refusers)):
         assert re.fullmatch(r"[a-z0-9.-]{1,249}", name)
 
 

@@ -4,12 +4,15 @@ from midstage.contracts.topics import DEAD_LETTER_BYTES, LIMITS, MESSAGE_BYTES, 
 from midstage.eventlog.topics import settings_of
 
 
-def test_a_stream_has_itself_and_one_dead_letter_topic_for_each_reader() -> None:
+def test_a_stream_has_itself_and_one_dead_letter_topic_for_each_refuser() -> None:
     itself, *dead = settings_of(REQUESTS)
     assert (itself.name, itself.partitions) == ("midstage.requests.v1", 12)
     assert itself.retention_ms == 7 * 24 * 3600 * 1000
     assert itself.message_bytes == MESSAGE_BYTES
-    assert [topic.name for topic in dead] == ["midstage.requests.v1.stats.dlq"]
+    assert [topic.name for topic in dead] == [
+        "midstage.requests.v1.stats.dlq",
+        "midstage.requests.v1.gateway.dlq",
+    ]
     assert {topic.message_bytes for topic in dead} == {DEAD_LETTER_BYTES}
 
 

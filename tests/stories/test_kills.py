@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(300)]
 
 REQUESTS = 400
 TRIES = 4
-OPEN_ON_THROTTLE = "cluster.throttle.upstream_cx_destroy_with_active_rq"
+OPEN_ON_THROTTLE = "cluster.midstage-throttle.upstream_cx_destroy_with_active_rq"
 
 
 def replayed(platform: Platform, deed: Callable[[], None]) -> Report:

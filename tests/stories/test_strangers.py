@@ -113,7 +113,7 @@ def test_ones_own_event_is_sent_and_counted_by_the_command_line(platform: Platfo
     customer = str(line["customer"])
     assert within(10, lambda: usage(platform, customer=customer) == 1)
     shown = midstage(platform, "get", "usage", "--customer", customer)
-    assert "images" in shown.stdout
+    assert "IMAGES" in shown.stdout
     assert customer in shown.stdout
     known = midstage(platform, "get", "sources", "-o", "yaml")
     assert "edges/edge-1/" in known.stdout
@@ -130,7 +130,7 @@ def usage(platform: Platform, *, customer: str) -> int:
     """Requests of the customer, as the command line shows them."""
     done = midstage(platform, "get", "usage", "--customer", customer, "-o", "json")
     assert done.returncode == 0, done.stderr
-    return sum(row["requests"] for row in json.loads(done.stdout))
+    return sum(row["requests"] for row in json.loads(done.stdout)["usage"])
 
 
 def midstage(

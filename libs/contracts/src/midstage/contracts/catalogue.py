@@ -81,9 +81,8 @@ def _section(topic: Topic) -> Iterator[str]:
         yield f"{_APPENDED.format(appended=topic.appended)} {_listed(_names(topic))}."
         yield "A reader that meets a fact it doesn't know stops deciding for that key. Folds start"
         yield f"from the snapshots in `{topic.snapshots}`."
-    else:
-        dead_letters = map(topic.dead_letters, topic.readers)
-        yield f"What a reader can't read goes to {_listed(dead_letters)}."
+    if topic.refusers:
+        yield f"What can't be read goes to {_listed(map(topic.dead_letters, topic.refusers))}."
     yield ""
     for title, struct in _facts(topic):
         yield from _fact(title, struct)

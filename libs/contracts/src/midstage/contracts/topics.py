@@ -34,6 +34,7 @@ class Kind(StrEnum):
 class Topic:
     """One topic; ``kept`` None means for ever. ``facts`` maps an event type to its struct.
 
+    ``refusers`` put what they can't read, or can't make a fact of, into dead letters of their own.
     For a versioned log ``facts`` is empty and ``union`` is the tagged union of its facts.
     """
 
@@ -45,12 +46,13 @@ class Topic:
     partitions: int
     kept: timedelta | None
     about: str
+    refusers: tuple[str, ...] = ()
     facts: tuple[tuple[str, type[Fact]], ...] = ()
     union: object = None
 
-    def dead_letters(self, reader: str) -> str:
-        """The name of the topic that takes what ``reader`` could not read."""
-        return f"{self.name}.{reader}.dlq"
+    def dead_letters(self, refuser: str) -> str:
+        """The name of the topic that takes what ``refuser`` could not read."""
+        return f"{self.name}.{refuser}.dlq"
 
     @property
     def snapshots(self) -> str:
@@ -73,6 +75,7 @@ REQUESTS = Topic(
     partitions=12,
     kept=timedelta(days=7),
     about="One fact per request, at its end.",
+    refusers=("stats", "gateway"),
     facts=((REQUEST_COMPLETED, RequestCompleted),),
 )
 EDGES = Topic(
@@ -84,6 +87,7 @@ EDGES = Topic(
     partitions=12,
     kept=timedelta(days=7),
     about="Each source's heartbeat, each second: highest number, completeness, what is in flight.",
+    refusers=("stats",),
     facts=((SOURCE_BEAT, SourceBeat), (SOURCE_CLOSED, SourceClosed)),
 )
 LOAD = Topic(
@@ -91,7 +95,7 @@ LOAD = Topic(
     kind=Kind.STREAM,
     key="application",
     writer="stats",
-    readers=("people",),
+    readers=("people's own consumers",),
     partitions=12,
     kept=timedelta(days=7),
     about="What each application carried, each second.",

@@ -10,7 +10,7 @@ DEAD_LETTERS_KEPT = timedelta(days=30)
 
 
 def settings_of(topic: Topic) -> list[TopicSettings]:
-    """The topic itself, one dead-letter topic per reader, and the snapshots of a versioned log."""
+    """The topic itself, its dead letters for each refuser, the snapshots of a versioned log."""
     kept = FOR_EVER if topic.kept is None else _ms(topic.kept)
     itself = TopicSettings(
         name=topic.name,
@@ -20,12 +20,12 @@ def settings_of(topic: Topic) -> list[TopicSettings]:
     )
     dead = [
         TopicSettings(
-            name=topic.dead_letters(reader),
+            name=topic.dead_letters(refuser),
             partitions=1,
             retention_ms=_ms(DEAD_LETTERS_KEPT),
             message_bytes=DEAD_LETTER_BYTES,
         )
-        for reader in topic.readers
+        for refuser in topic.refusers
     ]
     if topic.kind is not Kind.VERSIONED:
         return [itself, *dead]

@@ -16,11 +16,11 @@ from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
-from midstage.contracts.topics import DEAD_LETTER_BYTES, EDGES, REQUESTS, Topic
+from midstage.contracts.topics import EDGES, REQUESTS, Topic
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
-from midstage.eventlog.log import Log, TopicSettings
-from midstage.eventlog.topics import DEAD_LETTERS_KEPT, settings_of
+from midstage.eventlog.log import Log
+from midstage.eventlog.topics import settings_of
 from midstage.gateway import api
 from midstage.gateway.adapters.envoy import Admin
 from midstage.gateway.adapters.logfiles import CURRENT, LogFiles
@@ -124,7 +124,7 @@ def shipping(
         outbox=outbox,
         beats=beats,
         rotation=rotation,
-        topics=_topics(topics, outbox.dead_letters),
+        topics=[*settings_of(topics.requests), *settings_of(topics.edges)],
         around=Neighbours(
             log=log,
             files=files,
@@ -146,17 +146,6 @@ def _setup(settings: Settings) -> Setup:
         throttle=settings.throttle,
         usage_reader=resources("midstage.gateway.adapters").joinpath("usage.lua").read_text(),
     )
-
-
-def _topics(topics: Topics, dead_letters: str) -> list[TopicSettings]:
-    """What is written here, and where unreadable lines go (their reader is gateway itself)."""
-    lines = TopicSettings(
-        name=dead_letters,
-        partitions=1,
-        retention_ms=int(DEAD_LETTERS_KEPT.total_seconds() * 1000),
-        message_bytes=DEAD_LETTER_BYTES,
-    )
-    return [*settings_of(topics.requests), *settings_of(topics.edges), lines]
 
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:

@@ -1,0 +1,44 @@
+"""A command whose process dies between append and read-back is answered by its id."""
+
+import uuid
+
+import httpx
+import pytest
+
+from midstage.local.platform import Platform
+from midstage.testkit.waiting import within
+
+from .evidence import Orders, ready
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(120)]
+
+LIMIT = {"customer": "acme", "app": "ocr", "rate_per_s": 5, "burst": 10, "why": "a story"}
+
+
+def put(platform: Platform, name: str, command: str, **changed: object) -> httpx.Response:
+    return httpx.put(
+        f"{platform.addresses.throttle}/v1/limits/{name}",
+        json={**LIMIT, **changed},
+        headers={"Authorization": f"Bearer {platform.token}", "Idempotency-Key": command},
+        timeout=20,
+    )
+
+
+def test_a_command_whose_writer_died_after_the_append_took_effect_once(
+    platform: Platform, orders: Orders
+) -> None:
+    name, command = f"story-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
+    orders("throttle", "append:sent")
+    with pytest.raises(httpx.TransportError):
+        put(platform, name, command)
+    assert not orders.left("throttle")
+    within(30, lambda: ready(platform.addresses.throttle))
+
+    asked = httpx.get(f"{platform.addresses.throttle}/v1/commands/{command}")
+    assert (asked.status_code, asked.json()["version"]) == (200, 1)
+    again = put(platform, name, command)
+    assert (again.status_code, again.json()["version"], again.json()["repeated"]) == (200, 1, True)
+    other = put(platform, name, command, burst=11)
+    assert other.status_code == 409
+    changed = put(platform, name, uuid.uuid4().hex, burst=11)
+    assert changed.json()["version"] == 2
