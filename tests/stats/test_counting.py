@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import nothing
@@ -88,9 +89,9 @@ def test_what_is_forged_foreign_or_broken_is_put_aside_and_the_true_row_counts(
 ) -> None:
     edge = bench.edge()
     forged = replace(edge, key=bytes(32)).line(1, customer="thief")
-    broken = replace(edge.line(None), value=b"\xff{", headers=())
-    huge = replace(broken, value=b"x" * (2 * 1024 * 1024))
-    foreign = replace(edge.beat(1), topic=bench.topics.requests.name)
+    broken = structs.replace(edge.line(None), value=b"\xff{", headers=())
+    huge = structs.replace(broken, value=b"x" * (2 * 1024 * 1024))
+    foreign = structs.replace(edge.beat(1), topic=bench.topics.requests.name)
     bench.write(forged, broken, huge, foreign, edge.line(1), edge.line(2))
     rows, _, _ = counted(bench)
     assert rows == 2
@@ -102,7 +103,7 @@ def test_what_is_forged_foreign_or_broken_is_put_aside_and_the_true_row_counts(
 
 
 def test_dead_letters_alone_move_the_position(bench: Bench) -> None:
-    bench.write(replace(bench.edge().line(1), value=b"?"))
+    bench.write(structs.replace(bench.edge().line(1), value=b"?"))
     assert counted(bench)[0] == 0
     assert counted(bench)[0] == 0
     assert len(bench.dead(bench.topics.requests)) == 1

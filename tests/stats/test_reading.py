@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from midstage.contracts import signature
 from midstage.contracts.errors import UnavailableError, UnreadableError
@@ -66,7 +67,7 @@ def test_a_word_without_the_edges_own_signature_is_unreadable(said: str) -> None
     with pytest.raises(UnreadableError, match="signature"):
         read(forged)
     with pytest.raises(UnreadableError, match="signature"):
-        read(replace(forged, headers=forged.headers[:1]))
+        read(structs.replace(forged, headers=forged.headers[:1]))
 
 
 def test_an_edge_can_not_number_for_another_edge() -> None:
@@ -80,7 +81,7 @@ def test_an_edge_can_not_speak_for_another_edge() -> None:
     mine = replace(EDGE, name="edge-2", key=SEVENS).beat(1)
     value = mine.value.replace(b'"edge":"edge-2"', b'"edge":"edge-1"')
     mac = signature.sign(key=SEVENS, source="edges/edge-2/a", value=value)
-    forged = replace(mine, value=value, headers=(mine.headers[0], (signature.HEADER, mac)))
+    forged = structs.replace(mine, value=value, headers=(mine.headers[0], (signature.HEADER, mac)))
     assert value != mine.value
     with pytest.raises(UnreadableError, match="speaks for"):
         read(forged)
@@ -116,7 +117,7 @@ def test_a_number_of_a_source_that_is_no_edge_is_unreadable() -> None:
 def test_an_event_without_a_number_that_names_an_edge_needs_its_signature_too() -> None:
     assert isinstance(read(EDGE.line(None)), Counted)
     with pytest.raises(UnreadableError, match="signature"):
-        read(replace(EDGE.line(None), headers=EDGE.line(None).headers[:1]))
+        read(structs.replace(EDGE.line(None), headers=EDGE.line(None).headers[:1]))
 
 
 def test_an_event_without_a_number_of_anyone_else_counts_unsigned() -> None:
@@ -159,7 +160,7 @@ def test_a_time_far_ahead_is_unreadable_and_any_past_is_believed() -> None:
 
 def test_a_fact_of_the_other_topic_is_unreadable() -> None:
     with pytest.raises(UnreadableError, match="unknown"):
-        read(replace(EDGE.beat(1), topic=REQUESTS.name))
+        read(structs.replace(EDGE.beat(1), topic=REQUESTS.name))
 
 
 @given(st.binary(max_size=200), st.booleans())

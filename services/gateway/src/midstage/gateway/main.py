@@ -11,11 +11,12 @@ from importlib.resources import files as resources
 
 from prometheus_client import CollectorRegistry
 
-from midstage.chassis import http, logs
+from midstage.chassis import http
 from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
+from midstage.chassis.start import start
 from midstage.contracts.topics import EDGES, REQUESTS, Topic
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
@@ -150,8 +151,7 @@ def _setup(settings: Settings) -> Setup:
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
     """Run until told to stop; the process's exit code."""
-    logs.configure(service=SERVICE)
-    return compose(from_env(env), reached=reached).run()
+    return start(SERVICE, lambda: compose(from_env(env), reached=reached))
 
 
 if __name__ == "__main__":

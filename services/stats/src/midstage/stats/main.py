@@ -13,12 +13,12 @@ from datetime import datetime
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
-from midstage.chassis import http, logs
+from midstage.chassis import http
 from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
-from midstage.chassis.settings import SettingError, secret
-from midstage.contracts.errors import UnavailableError
+from midstage.chassis.settings import secret
+from midstage.chassis.start import start
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, Topic
 from midstage.eventlog.consume import Consumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
@@ -170,13 +170,7 @@ def _app(
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
     """Run until told to stop; the process's exit code: 1 where it could not start or failed."""
-    logs.configure(service=SERVICE)
-    try:
-        service = compose(from_env(env), reached=reached)
-    except (SettingError, UnavailableError) as error:
-        logs.logger(__name__).error("not_started", reason=str(error))
-        return 1
-    return service.run()
+    return start(SERVICE, lambda: compose(from_env(env), reached=reached))
 
 
 if __name__ == "__main__":

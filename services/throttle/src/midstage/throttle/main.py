@@ -12,16 +12,18 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry
 
-from midstage.chassis import http, logs
+from midstage.chassis import http
 from midstage.chassis.clock import SystemClock
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
+from midstage.chassis.start import start
 from midstage.contracts import topics
 from midstage.contracts.limits import LimitFact
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
+from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
@@ -44,8 +46,9 @@ def compose(
 ) -> Process:
     """The process; ``log`` and ``topic`` are swapped by tests alone."""
     clock = SystemClock()
+    log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     versions = Versions[Slot, LimitFact](
-        log=log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}"),
+        log=log,
         topic=topic,
         initial=Slot(),
         evolve=evolve,
@@ -53,6 +56,7 @@ def compose(
         now=clock.now,
         monotonic=clock.monotonic,
         reached=reached,
+        snapshots=Snapshots(log=log, topic=topic, state=Slot, code=code_of(evolve)),
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -93,8 +97,7 @@ def compose(
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
     """Run until told to stop; the process's exit code."""
-    logs.configure(service=SERVICE)
-    return compose(from_env(env), reached=reached).run()
+    return start(SERVICE, lambda: compose(from_env(env), reached=reached))
 
 
 if __name__ == "__main__":

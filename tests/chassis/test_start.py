@@ -1,0 +1,37 @@
+import json
+
+import pytest
+
+from midstage.chassis import settings
+from midstage.chassis.start import start
+
+
+class Ends:
+    """A composition that ends at once."""
+
+    def run(self) -> int:
+        return 7
+
+
+def test_a_service_that_can_be_composed_runs_to_its_own_end() -> None:
+    assert start("stats", Ends) == 7
+
+
+def test_a_setting_that_is_missing_is_named_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def compose() -> Ends:
+        settings.text({}, "MIDSTAGE_STATS_KAFKA")
+        return Ends()
+
+    assert start("stats", compose) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["service"]) == ("not_started", "stats")
+    assert "MIDSTAGE_STATS_KAFKA" in said["reason"]
+
+
+def test_what_is_nobodys_fault_but_ours_is_not_hidden() -> None:
+    def compose() -> Ends:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        start("stats", compose)
