@@ -112,10 +112,13 @@ def test_requests_open_on_a_killed_replica_fail_and_are_counted_so(platform: Pla
 def test_a_shipper_killed_at_a_named_place_sends_again(
     platform: Platform, orders: Orders, place: str
 ) -> None:
-    before = resent(platform)
-    assert_exact(replayed(platform, lambda: orders("gateway", place, nth=3)))
-    assert not orders.left("gateway")
-    assert resent(platform) > before
+    def attempt() -> bool:
+        before = resent(platform)
+        assert_exact(replayed(platform, lambda: orders("gateway", place, nth=3)))
+        assert not orders.left("gateway")
+        return resent(platform) > before
+
+    until_it_bit(attempt)
 
 
 @pytest.mark.parametrize(
