@@ -1,6 +1,8 @@
 """``midstage send`` into a real Kafka, and into the fake where Kafka must fail."""
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -136,3 +138,17 @@ def test_nothing_to_send_asks_nobody() -> None:
     log = MemoryLog()
     log.cut()
     assert deliver(log, [], topic="any", within_s=0).acknowledged == 0
+
+
+def test_what_the_kafka_client_says_to_itself_is_not_said_to_the_user() -> None:
+    script = """
+import logging, sys
+from midstage.client.main import main
+sys.argv = ["midstage", "--version"]
+try:
+    main()
+except SystemExit:
+    logging.getLogger("midstage.eventlog.kafka").error("coordinator load in progress: retrying")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")

@@ -5,6 +5,7 @@ Another distribution adds commands by an entry point of the group ``midstage.com
 0 done, 1 not done (stderr says why and what to do), 2 the command line itself is wrong.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -21,6 +22,7 @@ Register = Callable[[typer.Typer], None]
 
 def main() -> None:
     """Run the command line; leaves with SystemExit."""
+    logging.getLogger("midstage").setLevel(logging.CRITICAL)  # a command tells its own failures
     try:
         build(entry_points(group=GROUP))(prog_name="midstage")
     except MidstageError as e:
