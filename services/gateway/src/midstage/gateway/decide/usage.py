@@ -1,8 +1,9 @@
 """Which units one request adds, from what the replica said or from what passed.
 
 The replica's own ``x-midstage-usage`` wins (trailer before header), then the ``usage`` object of an
-OpenAI-compatible answer, then the events of a stream that passed. What can't be believed gives no
-units and the label ``usage_unreadable``. ``input_tokens`` is the total, of which
+OpenAI-compatible answer, then the events of a stream that passed; where the answer did not end, no
+fewer output tokens than those events. What can't be believed gives no units and the label
+``usage_unreadable``. ``input_tokens`` is the total, of which
 ``cached_input_tokens`` are a part.
 """
 
@@ -77,7 +78,7 @@ def usage(said: Said, *, outcome: Outcome, complete: bool, delivered: bool) -> U
     if outcome is Outcome.CANCELLED and not delivered:
         return Usage(units={})
     try:
-        told = _told(said)
+        told = _told(said, complete=complete)
     except UnreadableError as e:
         return Usage(units=_request(outcome), unreadable=str(e)[:_LONGEST_REASON])
     units = {**told.units, **_request(outcome)}
@@ -85,11 +86,12 @@ def usage(said: Said, *, outcome: Outcome, complete: bool, delivered: bool) -> U
     return Usage(units=units, estimated=estimated, unreadable=told.unreadable)
 
 
-def _told(said: Said) -> Usage:
+def _told(said: Said, *, complete: bool) -> Usage:
     if said.by_replica is not None:
         return Usage(units=_by_replica(said.by_replica))
     if said.in_body is not None:
-        return Usage(units=_in_body(said.in_body))
+        units = _in_body(said.in_body)
+        return Usage(units=units if complete else _with_events(units, said.events))
     if said.events:
         return Usage(units=_believable({OUTPUT_TOKENS: said.events}), estimated=True)
     return Usage(units={}, unreadable=(said.unread or "")[:_LONGEST_REASON])
@@ -125,6 +127,13 @@ def _in_body(text: str) -> Units:
     if known.get(CACHED_INPUT_TOKENS, 0) > (inputs or 0):
         raise UnreadableError("more input tokens were cached than there were")
     return _believable(known)
+
+
+def _with_events(units: Units, events: int) -> Units:
+    """A usage stated on the way may be that of one choice of several; each event is a token at least."""
+    if events <= units.get(OUTPUT_TOKENS, 0):
+        return units
+    return _believable({**units, OUTPUT_TOKENS: events})
 
 
 def _believable(units: Units) -> Units:
