@@ -130,7 +130,7 @@ def _in_body(text: str) -> Units:
 
 
 def _with_events(units: Units, events: int) -> Units:
-    """A usage stated on the way may be that of one choice of several; each event is a token at least."""
+    """A usage stated on the way may be one choice's of several; an event is a token at least."""
     if events <= units.get(OUTPUT_TOKENS, 0):
         return units
     return _believable({**units, OUTPUT_TOKENS: events})
