@@ -23,7 +23,7 @@ from midstage.contracts.edges import (
     source_of,
 )
 from midstage.contracts.fact import Event
-from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompleted
+from midstage.contracts.requests import BILLED, REQUEST_COMPLETED, Outcome, RequestCompleted
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, Topic
 from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -168,6 +168,7 @@ class Bench:
     reached: Failpoint = nothing
     swapped: Callable[[DuckdbLedger], Ledger] = lambda ledger: ledger
     commit_interval_s: float = 0.0
+    billed: frozenset[Outcome] = BILLED
     started: list[Service] = field(default_factory=list)
 
     def edge(self, name: str = "edge-1", file: str = "a") -> Edge:
@@ -182,6 +183,7 @@ class Bench:
             ledger_file=self.directory / "usage.duckdb",
             edge_keys_file=self.directory / "edge-keys.json",
             commit_interval_s=self.commit_interval_s,
+            billed=self.billed,
         )
 
     def write(self, *messages: Message) -> None:

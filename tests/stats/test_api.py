@@ -80,6 +80,7 @@ def test_usage_by_minute_filters_by_time_customer_and_application(asked: Asked) 
         ("from=yesterday", "is not a time"),
         ("from=2026-01-01T12:00:00", "no time zone"),
         ("to=2026-01-01T12:00:30Z", "whole minute"),
+        ("from=2026-01-01T12:01:00Z&to=2026-01-01T12:00:00Z", "is after"),
         ("to=0001-01-01T00:00:00%2B23:00", "is not a time"),
     ],
 )
@@ -123,9 +124,23 @@ def test_requests_are_found_by_the_beginning_of_the_callers_number(asked: Asked)
     assert unknown["usage"] == {"requests": 1, "input_tokens": 3}
 
 
+def test_what_looks_like_a_statement_is_a_name_like_any_other(bench: Bench) -> None:
+    name = "'; DROP TABLE requests; -- 客户 %_"
+    bench.write(bench.edge().line(1, customer=name, app=name, ref=name), bench.edge().line(2))
+    client = TestClient(bench.caught_up().app)
+    (used,) = client.get("/v1/usage", params={"customer": name, "app": name}).json()["usage"]
+    assert used["requests"] == 1
+    (row,) = client.get("/v1/requests", params={"ref_prefix": name[:20]}).json()["requests"]
+    assert (row["ref"], row["customer"], row["app"]) == (name, name, name)
+    assert client.get("/v1/requests", params={"ref_prefix": "%"}).json()["requests"] == []
+    assert client.get("/v1/status").json()["rows"] == 2
+
+
 def test_a_page_of_too_many_rows_is_refused(asked: Asked) -> None:
     asked("/v1/requests?limit=10001", status=422)
     asked("/v1/requests?limit=0", status=422)
+    asked("/v1/requests?limit=-1", status=422)
+    asked("/v1/requests?after=-1", status=422)
     asked("/v1/requests?after=99999999999999999999", status=422)
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from midstage.contracts.requests import Outcome
 from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.log import Message, Partition
@@ -64,6 +65,12 @@ def test_each_line_counts_once_although_it_was_sent_twice(bench: Bench) -> None:
     assert rows == 4
     assert outcomes == {"ok": 4}
     assert micros == {"requests": 4_000_000, "input_tokens": 12_000_000}
+
+
+def test_the_settings_say_which_outcomes_are_billed(bench: Bench) -> None:
+    bench.billed = frozenset({Outcome.ERROR})
+    bench.write(bench.edge().line(1), bench.edge().line(2, outcome=Outcome.ERROR, status=500))
+    assert counted(bench)[2] == {"requests": 1_000_000, "input_tokens": 3_000_000}
 
 
 @pytest.mark.parametrize("place", PLACES)

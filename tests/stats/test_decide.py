@@ -1,7 +1,7 @@
 """What counts: stories of single chunks, and the whole against an independent counter."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +76,13 @@ def test_a_request_counts_in_its_own_minute_of_utc() -> None:
     late = counted(1, time=NOON + timedelta(seconds=59.999999))
     batch = decide(NOTHING, [late, counted(2, time=NOON + timedelta(seconds=60))])
     assert sorted(cell.minute for cell in batch.sums) == [NOON, NOON + timedelta(minutes=1)]
+
+
+def test_a_time_with_another_zone_counts_in_its_minute_of_utc() -> None:
+    there = timezone(timedelta(hours=5, minutes=45, seconds=30))
+    batch = decide(NOTHING, [counted(1, time=NOON.astimezone(there))])
+    (cell,) = batch.sums
+    assert (cell.minute, cell.minute.utcoffset()) == (NOON, timedelta(0))
 
 
 def test_what_is_not_billed_counts_as_an_outcome_and_adds_no_units() -> None:

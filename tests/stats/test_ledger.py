@@ -102,6 +102,17 @@ def test_what_a_file_holds_is_there_when_it_is_opened_again(tmp_path: Path) -> N
     again.close()
 
 
+def test_rows_are_numbered_on_from_commit_to_commit_so_that_no_page_skips_one(
+    tmp_path: Path,
+) -> None:
+    ledger = opened(tmp_path / "usage.duckdb")
+    for at in range(3):
+        added = batch(2 * at + 1, 2 * at + 2, known=ledger)
+        ledger.commit(added, begins={PLACE: at}, ends={PLACE: at + 1})
+    assert [(row.row, row.seq) for row in rows(ledger)] == [(n, n) for n in range(1, 7)]
+    ledger.close()
+
+
 def test_a_row_keeps_everything_that_the_event_said(tmp_path: Path) -> None:
     said = request(
         SOURCE,
@@ -203,6 +214,86 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"not a database" * 1000)
     with pytest.raises(UnavailableError, match="can't be opened"):
         opened(file)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole[:5000],
+        lambda whole: b"",
+        lambda whole: whole[:12_400] + bytes(4096) + whole[16_496:],
+        lambda whole: bytes(64) + whole[64:],
+    ],
+    ids=["half", "head", "nothing", "block", "header"],
+)
+def test_a_damaged_ledger_is_refused_with_the_remedy(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    file = tmp_path / "usage.duckdb"
+    first = opened(file)
+    first.commit(batch(*range(1, 500)), begins={PLACE: 0}, ends={PLACE: 1})
+    first.close()
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(UnavailableError, match="put back a copy"):
+        opened(file)
+
+
+def test_newest_transactions_without_their_ledger_are_not_taken_for_a_new_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "usage.duckdb.wal").write_bytes(b"of a ledger that is gone")
+    with pytest.raises(UnavailableError, match="is gone"):
+        opened(tmp_path / "usage.duckdb")
+    assert not (tmp_path / "usage.duckdb").exists()
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_in_a_commit_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "usage.duckdb"
+    command = [sys.executable, "-c", FULL, str(file)]
+    full = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (full.returncode, full.stderr.count("File too large")) == (1, 1)
+    committed = int(full.stdout.split()[-1])
+    ledger = opened(file)
+    (total,) = ledger.queries().usage(UsageQuery())
+    assert ledger.positions() == {PLACE: committed}
+    assert total.outcomes == {"ok": committed * 500}
+    assert ledger.known(frozenset({SOURCE}), frozenset()).sources[SOURCE].seen.spans == (
+        (1, committed * 500),
+    )
+    ledger.close()
+
+
+FULL = """
+import resource, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from midstage.contracts.fact import Event
+from midstage.contracts.requests import Outcome, RequestCompleted
+from midstage.eventlog.log import Partition
+from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.decide import decide, named
+from midstage.stats.stream.reading import arrival
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+at = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+place = Partition(topic="t", number=0)
+ledger = DuckdbLedger(Path(sys.argv[1]), now=lambda: at, memory_mb=128)
+fact = RequestCompleted(
+    app="chat", customer="acme", status=200, outcome=Outcome.OK, duration_ms=1.0
+)
+for n in range(1000):
+    arrivals = [
+        arrival(Event(id=f"{n}/{at}", source="edges/edge-1/a", type="t", time=at, seq=n * 500 + k,
+                      data=fact))
+        for k, at in enumerate([at] * 500, 1)
+    ]
+    batch = decide(ledger.known(*named(arrivals)), arrivals)
+    ledger.commit(batch, begins={place: n}, ends={place: n + 1})
+    print(n + 1, flush=True)
+"""
 
 
 def test_a_question_does_not_see_what_is_not_committed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from midstage.contracts import signature
 from midstage.contracts.errors import UnavailableError, UnreadableError
+from midstage.contracts.requests import Outcome
 from midstage.contracts.topics import EDGES, REQUESTS
 from midstage.eventlog.codec import encode, message
 from midstage.eventlog.log import Message, Partition, Record
@@ -31,10 +32,12 @@ SEVENS = bytes([7] * 32)
 def read(one: Message, keys: Mapping[str, bytes] | None = None) -> object:
     held = {"edge-1": KEY, "edge-2": SEVENS} if keys is None else keys
     reading = Reading(requests=REQUESTS, edges=EDGES, keys=lambda: held, now=lambda: NOON)
+    return reading(record_of(one))
+
+
+def record_of(one: Message) -> Record:
     place = Partition(topic=one.topic, number=0)
-    return reading(
-        Record(partition=place, offset=0, key=one.key, value=one.value, headers=one.headers)
-    )
+    return Record(partition=place, offset=0, key=one.key, value=one.value, headers=one.headers)
 
 
 def unnumbered(value: bytes) -> Message:
@@ -53,6 +56,42 @@ def test_a_signed_line_counts() -> None:
     assert isinstance(found, Counted)
     assert (found.source, found.seq) == ("edges/edge-1/a", 1)
     assert found.units == found.billed == {"requests": 1_000_000, "input_tokens": 3_000_000}
+
+
+@pytest.mark.parametrize(
+    ("customer", "outcome", "counts"),
+    [
+        ("acme", Outcome.OK, True),
+        ("acme", Outcome.CANCELLED, True),
+        ("acme", Outcome.ERROR, False),
+        ("acme", Outcome.INVALID, False),
+        ("acme", Outcome.REFUSED, False),
+        ("unknown", Outcome.OK, False),
+    ],
+)
+def test_units_are_billed_for_what_was_delivered_to_a_known_customer(
+    customer: str, outcome: Outcome, counts: bool
+) -> None:
+    found = read(EDGE.line(1, customer=customer, outcome=outcome))
+    assert isinstance(found, Counted)
+    assert bool(found.billed) is counts
+    assert found.units
+
+
+def test_settings_can_bill_errors_too() -> None:
+    reading = Reading(
+        requests=REQUESTS,
+        edges=EDGES,
+        keys=lambda: {"edge-1": KEY},
+        now=lambda: NOON,
+        billed=frozenset({Outcome.ERROR}),
+    )
+    failed, fine = (
+        reading(record_of(EDGE.line(1, outcome=outcome))) for outcome in (Outcome.ERROR, Outcome.OK)
+    )
+    assert isinstance(failed, Counted)
+    assert isinstance(fine, Counted)
+    assert (bool(failed.billed), bool(fine.billed)) == (True, False)
 
 
 def test_a_heartbeat_and_a_closing_fact_are_heard() -> None:

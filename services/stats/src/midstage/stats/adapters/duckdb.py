@@ -18,7 +18,7 @@ from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters import columns
 from midstage.stats.adapters.queries import Queries
-from midstage.stats.adapters.schema import opened
+from midstage.stats.adapters.schema import opened, readable
 from midstage.stats.model import Batch, Fingerprint, Known, Source
 
 _MERGE_MINUTES = """
@@ -60,13 +60,14 @@ class DuckdbLedger:
         memory_mb: int = 512,
         reached: Failpoint = nothing,
     ) -> None:
-        """Open or make the file; UnavailableError when another process has it."""
+        """Open or make the file; UnavailableError when another process has it or it is damaged."""
         self._db = opened(file, memory_mb=memory_mb)
         self._now = now
         self._reached = reached
-        self._positions = _positions(self._db)
-        self._sources = _sources(self._db)
-        self._row = _last_row(self._db)
+        with readable(file):
+            self._positions = _positions(self._db)
+            self._sources = _sources(self._db)
+            self._row = _last_row(self._db)
 
     def positions(self) -> Mapping[Partition, int]:
         """The next offset of each partition that the ledger has seen."""

@@ -4,6 +4,8 @@ No table has a primary key: it would cost about 119 bytes a row; uniqueness come
 and the fingerprints, which move in the same transaction as the rows.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -11,6 +13,10 @@ import duckdb
 from midstage.contracts.errors import UnavailableError
 
 SCHEMA = 1
+_REMEDY = (
+    "put back a copy of it and its .wal; or move both away: then what the log still holds is "
+    "counted anew, and what is older is lost"
+)
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS about (schema INTEGER NOT NULL);
@@ -60,17 +66,33 @@ CREATE TABLE IF NOT EXISTS positions (
 def opened(file: Path, *, memory_mb: int) -> duckdb.DuckDBPyConnection:
     """The ledger in ``file``, made where it is missing; it stays ours until it is closed.
 
-    Raises UnavailableError when another process has it, or when it is not a ledger of this schema.
+    Raises UnavailableError when another process has it, when it is damaged, or when it is not a
+    ledger of this schema. What is damaged is never begun anew by itself.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    _not_orphaned(file)
+    with readable(file):
         db = duckdb.connect(str(file), config={"memory_limit": f"{memory_mb}MB", "threads": 2})
-    except duckdb.IOException as error:
-        raise UnavailableError(_sentence(file, error)) from error
-    db.execute("SET TimeZone = 'UTC'")
-    db.execute(TABLES)
-    _same_schema(db, file)
+        db.execute("SET TimeZone = 'UTC'")
+        db.execute(TABLES)
+        _same_schema(db, file)
     return db
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """What DuckDB finds wrong with the file inside becomes an UnavailableError with the remedy."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise UnavailableError(_sentence(file, error)) from error
+
+
+def _not_orphaned(file: Path) -> None:
+    """DuckDB would begin anew beside the newest transactions of a ledger that is gone."""
+    newest = file.with_name(f"{file.name}.wal")
+    if newest.exists() and not file.exists():
+        raise UnavailableError(f"ledger {file} is gone, but {newest.name} is there; {_REMEDY}")
 
 
 def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
@@ -85,10 +107,10 @@ def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
         )
 
 
-def _sentence(file: Path, error: duckdb.IOException) -> str:
+def _sentence(file: Path, error: duckdb.Error) -> str:
     said = str(error)
-    if "lock" not in said:
-        return f"ledger {file} can't be opened ({said}); check the path, its disk and its rights"
+    if "Could not set lock" not in said:
+        return f"ledger {file} can't be opened ({said}); check its path, disk and rights; {_REMEDY}"
     _, _, holder = said.partition("(PID ")
     pid = holder.partition(")")[0] or "unknown"
     return f"ledger {file} is held by another process (pid {pid}); stop that one first"

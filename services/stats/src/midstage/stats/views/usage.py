@@ -69,11 +69,15 @@ def query(
     *, customer: str | None, app: str | None, since: str | None, until: str | None, by: str
 ) -> UsageQuery:
     """The query that a caller means; RefusedError says what it can't be."""
+    begin = None if since is None else _minute("from", since)
+    end = None if until is None else _minute("to", until)
+    if begin is not None and end is not None and begin > end:
+        raise RefusedError(f"from={since!r} is after to={until!r}")
     return UsageQuery(
         customer=customer,
         app=app,
-        since=None if since is None else _minute("from", since),
-        until=None if until is None else _minute("to", until),
+        since=begin,
+        until=end,
         by=frozenset(_dimension(name.strip()) for name in by.split(",") if name.strip()),
     )
 
