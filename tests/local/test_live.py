@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from rich.console import Console
 
+from midstage.local import envoy, probe
 from midstage.local.live import Moment, Watcher, plain
 from midstage.local.replay.progress import Line
 from midstage.local.screen import Screen
@@ -93,4 +94,26 @@ def test_on_a_terminal_the_screen_shows_a_table_and_lines_above_it(stats: str) -
     shown = out.getvalue()
     assert "offered/s" in shown
     assert "stats was killed by SIGKILL" in shown
-    assert "┃" in shown
+    assert "│" in shown
+
+
+def test_the_table_is_whole_on_a_narrow_terminal(stats: str) -> None:
+    out = io.StringIO()
+    with Screen(Console(file=out, width=60, force_terminal=True)) as screen:
+        screen.show(moments(stats)[1])
+    shown = out.getvalue()
+    assert "…" not in shown
+    for figure in ("refused/s", "fresh p50/p99 ms", "210/480", "counted", "340"):
+        assert figure in shown
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_loopback(
+    stats: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert moments(stats)[1].counting is not None
+    assert probe.unready(stats) is None
+    assert str(envoy.unready(int(stats.rpartition(":")[2]))).startswith("Envoy says")

@@ -21,6 +21,7 @@ from midstage.local.jars import nothing_said
 LOCK = Path(__file__).with_name("envoy.lock")
 _BINARY = "envoy/_bin/envoy"
 _ASK_WITHIN_S = 2.0
+_loopback = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy
 
 
 def binary(*, say: Callable[[str], None] = nothing_said) -> Path:
@@ -37,7 +38,7 @@ def binary(*, say: Callable[[str], None] = nothing_said) -> Path:
 def unready(admin_port: int) -> str | None:
     """Why Envoy does not serve yet; None once its admin says LIVE."""
     try:
-        with urllib.request.urlopen(
+        with _loopback.open(
             f"http://127.0.0.1:{admin_port}/ready", timeout=_ASK_WITHIN_S
         ) as answer:
             said: str = answer.read(100).decode().strip()

@@ -1,5 +1,6 @@
 """What only the platform knows of one replay: the difference between two looks at it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from midstage.local.replay.findings import PlatformFacts
 from midstage.local.table import REPLICA
 
 _WITHIN_S = 2.0
+_LATE_OPEN = re.compile(r'^midstage_throttle_late_total\{rule="open"\} (\S+)$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,42 +23,60 @@ class Look:
     restarts: Mapping[str, int]
     replica_seconds: float
     failure_mode_allowed: int
+    late_open: int
 
 
-def look(lives: Mapping[str, Life], *, now: float, envoy_admin: str) -> Look:
-    """Look at the supervisor's table and at Envoy's counters."""
+def look(lives: Mapping[str, Life], *, now: float, envoy_admin: str, throttle: str) -> Look:
+    """Look at the supervisor's table, and at Envoy's and throttle's counters."""
     return Look(
         restarts={name: life.restarts for name, life in lives.items()},
         replica_seconds=sum(
             lifecycle.ran_s(life, now) for name, life in lives.items() if name.startswith(REPLICA)
         ),
         failure_mode_allowed=_failure_mode_allowed(envoy_admin),
+        late_open=_late_open(throttle),
     )
 
 
 def between(
     before: Look, after: Look, *, limits: Sequence[CustomerLimit], peak_rss_mb: float
 ) -> PlatformFacts:
-    """What happened between two looks; an Envoy that was restarted counts from zero again."""
+    """What happened between two looks; what was restarted counts from zero again."""
     restarts = {
         name: count - before.restarts.get(name, 0) for name, count in after.restarts.items()
     }
-    fresh = after.failure_mode_allowed - before.failure_mode_allowed
     return PlatformFacts(
         limits=limits,
         restarts={name: count for name, count in restarts.items() if count},
         throttle_restarts=restarts.get("throttle", 0),
-        failure_mode_allowed=fresh if fresh >= 0 else after.failure_mode_allowed,
+        failure_mode_allowed=_grown(before.failure_mode_allowed, after.failure_mode_allowed),
+        late_open=_grown(before.late_open, after.late_open),
         replica_seconds=round(after.replica_seconds - before.replica_seconds, 1),
         peak_rss_mb=round(peak_rss_mb, 1),
     )
+
+
+def _grown(before: int, after: int) -> int:
+    return after - before if after >= before else after
+
+
+def _late_open(throttle: str) -> int:
+    """How many requests throttle let pass because it was late itself; 0 if it is away."""
+    try:
+        answer = httpx.get(f"{throttle}/metrics", timeout=_WITHIN_S, trust_env=False)
+    except httpx.HTTPError:
+        return 0
+    found = _LATE_OPEN.search(answer.text)
+    return int(float(found.group(1))) if found else 0
 
 
 def _failure_mode_allowed(envoy_admin: str) -> int:
     """How many requests Envoy let pass because throttle could not be asked; 0 if it is away."""
     options = {"filter": r"failure_mode_allowed$", "format": "json"}
     try:
-        answer = httpx.get(f"{envoy_admin}/stats", params=options, timeout=_WITHIN_S)
+        answer = httpx.get(
+            f"{envoy_admin}/stats", params=options, timeout=_WITHIN_S, trust_env=False
+        )
     except httpx.HTTPError:
         return 0
     return sum(int(stat.get("value", 0)) for stat in answer.json().get("stats", []))

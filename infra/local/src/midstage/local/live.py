@@ -5,15 +5,19 @@ any analyst could ask. What can't be known now is shown as ``–``, never as zer
 """
 
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Final, Literal
 
 import httpx
 import msgspec
+from rich.box import SQUARE
 from rich.table import Table
 
 from midstage.local.replay.progress import Line
 
 _WITHIN_S = 1.0
 UNKNOWN = "–"
+_COLUMNS: Final[tuple[Literal["left", "right"], ...]] = ("left", "right", "left", "right")
 
 
 class Counting(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +49,7 @@ class Watcher:
 
     def __init__(self, stats: str) -> None:
         """Ask the stats service at that base URL."""
-        self._client = httpx.Client(base_url=stats, timeout=_WITHIN_S)
+        self._client = httpx.Client(base_url=stats, timeout=_WITHIN_S, trust_env=False)
         self._before: Line | None = None
 
     def moment(self, line: Line, *, replicas: int) -> Moment:
@@ -69,11 +73,14 @@ class Watcher:
 
 
 def table(moment: Moment) -> Table:
-    """The table for a terminal."""
-    shown = Table(title="midstage: replay", title_justify="left", expand=False)
-    for name, _ in _figures(moment):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_row(*(value for _, value in _figures(moment)))
+    """The table for a terminal: two figures a row, so that it fits a narrow one uncut."""
+    shown = Table(title="midstage: replay", title_justify="left", show_header=False, box=SQUARE)
+    figures = _figures(moment)
+    half = (len(figures) + 1) // 2
+    for justify in _COLUMNS:
+        shown.add_column(justify=justify, no_wrap=True)
+    for left, right in zip_longest(figures[:half], figures[half:], fillvalue=("", "")):
+        shown.add_row(*left, *right)
     return shown
 
 

@@ -75,7 +75,7 @@ def reconcile(
 ) -> Report:
     """Wait for the ledger, compare, and write ``report_file`` as JSON if there is one."""
     mine = read_list(list_file)
-    with httpx.Client(base_url=stats_url, timeout=_ANSWER_WITHIN_S) as client:
+    with httpx.Client(base_url=stats_url, timeout=_ANSWER_WITHIN_S, trust_env=False) as client:
         found = _Ledger(client=client, run=run).awaited(mine, patience)
     report = made(run=run, mine=mine, found=found, platform=platform)
     if report_file is not None:
