@@ -92,6 +92,10 @@ class Platform:
         """Stop everything in order, within 10 s, and let go of the folder."""
         self._open.close()
 
+    def stay(self) -> None:
+        """Serve until interrupted; PlatformError should the supervisor end by itself."""
+        self.supervisor.await_over()
+
     def kill(self, name: str, sig: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to a process as if from outside; its pid. The supervisor restarts it."""
         return self.supervisor.kill(name, sig)
@@ -144,7 +148,10 @@ class Platform:
 
     def _look(self) -> figures.Look:
         return figures.look(
-            self.supervisor.lives(), now=time.monotonic(), envoy_admin=self.addresses.envoy_admin
+            self.supervisor.lives(),
+            now=time.monotonic(),
+            envoy_admin=self.addresses.envoy_admin,
+            throttle=self.addresses.throttle,
         )
 
     def _start(self) -> None:

@@ -23,6 +23,7 @@ from midstage.local.memory import Memory
 _TICK_S = 0.05
 _HOPELESS_AFTER = 3
 """Deaths in a row before it was ever ready after which a start is given up."""
+_OVER = "the supervisor's thread has ended: its children are gone"
 
 
 def nothing_before() -> None:
@@ -126,6 +127,11 @@ class Supervisor:
             process.send_signal(sig)
             return process.pid
 
+    def await_over(self) -> None:
+        """Return never, but raise PlatformError when the keeping thread has ended."""
+        self._keeper.join()
+        raise PlatformError(_OVER)
+
     def close(self, *, within_s: float = 1.0) -> None:
         """Stop whoever is left, and the keeping thread."""
         self.stop(list(self._table), within_s=within_s)
@@ -137,7 +143,7 @@ class Supervisor:
     def life(self, name: str) -> Life:
         """Where the child is in its life."""
         if not self._keeper.is_alive():
-            raise PlatformError("the supervisor's thread has ended: its children are gone")
+            raise PlatformError(_OVER)
         return self._table[name].life
 
     def lives(self) -> Mapping[str, Life]:

@@ -4,11 +4,12 @@ Registered as a command of ``midstage`` through the entry point group ``midstage
 """
 
 import contextlib
+import math
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from midstage.contracts.errors import MidstageError
 from midstage.local import apps
+from midstage.local.errors import PlatformError
 from midstage.local.live import Watcher
 from midstage.local.platform import Platform
 from midstage.local.replay import trace as traces
@@ -25,6 +27,9 @@ from midstage.local.replay.shown import as_text
 from midstage.local.screen import Screen
 
 FAILED = 1
+FASTEST = 1000.0
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""A closed terminal and a plain kill end us as Ctrl-C does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +50,23 @@ def register(app: typer.Typer) -> None:
     app.command("up", help="Run the whole platform on this machine and replay a real trace.")(up)
 
 
+def _a_number(value: float) -> float:
+    if math.isnan(value):
+        raise typer.BadParameter("nan is not a speed")
+    return value
+
+
 def up(
     *,
     trace: Annotated[str, typer.Option(help="conv, code or a file to replay")] = "conv",
     speed: Annotated[
-        float, typer.Option(min=0.01, help="divides the trace's clock and the service times")
+        float,
+        typer.Option(
+            min=0.01,
+            max=FASTEST,
+            callback=_a_number,
+            help="divides the trace's clock and the service times",
+        ),
     ] = traces.DEFAULT_SPEED,
     requests: Annotated[
         int | None, typer.Option(min=1, help="only the first so many of the trace")
@@ -82,7 +99,7 @@ def up(
 
 def run(options: Options, screen: Screen) -> int:
     """Start, replay, report, and stay or stop; the exit code."""
-    traces.read(options.trace, most=1)  # refuse a trace that isn't one before anything starts
+    _refuse_what_would_fail_late(options)
     platform = Platform(
         options.directory,
         replicas={apps.of_trace(options.trace): options.replicas},
@@ -90,13 +107,13 @@ def run(options: Options, screen: Screen) -> int:
         say=screen.say,
     )
     code = FAILED
-    with _termination_as_interrupt(), _stopped_whole(platform):
+    with _ended_once(), _stopped_whole(platform):
         try:
             platform.start()
             code = _replayed(options, platform, screen)
             if not options.stop_after:
                 screen.say(f"callers come in at {platform.addresses.listen}; Ctrl-C stops all")
-                threading.Event().wait()
+                platform.stay()
         except KeyboardInterrupt:
             screen.rest()
             screen.say("stopping")
@@ -111,26 +128,63 @@ def _replayed(options: Options, platform: Platform, screen: Screen) -> int:
 
     report = platform.replay(trace=options.trace, requests=options.requests, watch=watch)
     screen.rest()
-    if options.report is not None:
-        options.report.write_bytes(as_json(report))
     typer.echo(as_text(report))
+    if options.report is not None:
+        with _named_where_unwritable(options.report):
+            options.report.write_bytes(as_json(report))
     return exit_code(report)
 
 
+def _refuse_what_would_fail_late(options: Options) -> None:
+    """Raise for a bad row of the trace or a report that can't be written, before anything runs."""
+    traces.read(options.trace, most=options.requests)
+    if options.report is None:
+        return
+    fresh = not options.report.exists()
+    with _named_where_unwritable(options.report):
+        options.report.open("ab").close()
+        if fresh:
+            options.report.unlink()
+
+
 @contextlib.contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM and a closed terminal end us as Ctrl-C does."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+def _named_where_unwritable(report: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise PlatformError(
+            f"the report can't be written to {report} ({e.strerror}): name another file with"
+            " --report, in a folder that is there"
+        ) from e
+
+
+@contextlib.contextmanager
+def _ended_once() -> Iterator[None]:
+    """The first of ``ENDS`` is a KeyboardInterrupt, no other cuts short what it begins.
+
+    One that was ignored when we were started (nohup) stays so.
+    """
+    for number in ENDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     yield
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _hear_no_more()
+    raise KeyboardInterrupt
+
+
+def _hear_no_more() -> None:
+    for number in ENDS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def _stopped_whole(platform: Platform) -> Iterator[None]:
-    """However the block ends, stop everything, and let no second Ctrl-C cut that short."""
+    """However the block ends, stop everything, and let no Ctrl-C cut that short."""
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        _hear_no_more()
         platform.stop()

@@ -39,7 +39,7 @@ def read(name: str, *, most: int | None = None) -> tuple[Arrival, ...]:
     """The first ``most`` arrivals (None: all) of ``conv``, ``code`` or a file."""
     file = _SHIPPED / f"{name}.csv" if name in ("conv", "code") else Path(name)
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
+        with file.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets write a BOM
             return parsed(lines, name=name, most=most)
     except (OSError, UnicodeDecodeError) as e:
         raise TraceError(f"the trace {name} can't be read ({e}); use conv, code or a file") from e
@@ -49,7 +49,7 @@ def parsed(
     lines: Iterable[str], *, name: str = "trace", most: int | None = None
 ) -> tuple[Arrival, ...]:
     """The arrivals in the lines of a CSV file; TraceError for the first bad row."""
-    rows = csv.reader(lines)
+    rows = _rows(lines, name)
     if tuple(next(rows, ())) != COLUMNS:
         raise TraceError(f"{name}, line 1: the columns are not {','.join(COLUMNS)}")
     arrivals = tuple(islice(_arrivals(rows, name), most))
@@ -61,6 +61,14 @@ def parsed(
 def mean_rate(arrivals: Sequence[Arrival]) -> float:
     """Requests per second of the trace's clock, over its whole length (at least a second)."""
     return len(arrivals) / max(1.0, arrivals[-1].at_s)
+
+
+def _rows(lines: Iterable[str], name: str) -> Iterator[Sequence[str]]:
+    reader = csv.reader(lines)
+    try:
+        yield from reader
+    except csv.Error as e:
+        raise TraceError(f"{name}, line {reader.line_num + 1}: {e}") from e
 
 
 def _arrivals(rows: Iterable[Sequence[str]], name: str) -> Iterator[Arrival]:
