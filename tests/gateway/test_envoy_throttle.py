@@ -1,7 +1,7 @@
 """What Envoy asks throttle, and what callers see of the answer."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
 
@@ -26,6 +26,15 @@ pytestmark = pytest.mark.platform
 OK = rls_pb2.RateLimitResponse.OK
 OVER = rls_pb2.RateLimitResponse.OVER_LIMIT
 Code = int
+TOLD: Mapping[Code, Mapping[str, str]] = {
+    OK: {"RateLimit": '"acme";r=3', "RateLimit-Policy": '"acme";q=5;w=10'},
+    OVER: {
+        "RateLimit": '"acme";r=0;t=7',
+        "RateLimit-Policy": '"acme";q=5;w=10',
+        "Retry-After": "7",
+    },
+}
+"""As throttle's own adapter says it (tests/throttle)."""
 
 
 def passes() -> Code:
@@ -48,7 +57,7 @@ class Throttle(rls_pb2_grpc.RateLimitServiceServicer):  # type: ignore[misc]  # 
     ) -> rls_pb2.RateLimitResponse:
         self.asked.append(request)
         code = self.answer()
-        headers = [HeaderValue(key="retry-after", value="7")] if code == OVER else []
+        headers = [HeaderValue(key=name, value=value) for name, value in TOLD[code].items()]
         return rls_pb2.RateLimitResponse(
             overall_code=rls_pb2.RateLimitResponse.Code.ValueType(code),
             response_headers_to_add=headers,
@@ -103,12 +112,20 @@ def test_what_throttle_refuses_reaches_no_replica(
     throttle.answer = passes
 
     data = edge.event(f"refused {app}").data
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert answer.status_code == 429
+    assert {name: answer.headers[name] for name in TOLD[OVER]} == TOLD[OVER]
     assert answer.headers["content-type"] == "application/problem+json"
     assert "limit is reached" in answer.json()["detail"]
     assert (data.app, data.customer, data.status) == (app, "acme", 429)
     assert (data.outcome, data.usage) == (Outcome.REFUSED, {})
     assert len(replica.asked) == before
+
+
+def test_a_request_that_passes_is_told_what_is_left(edge: Edge, throttle: Throttle) -> None:
+    answer = edge.get("/chat/v1/x", "told")
+
+    assert {name: answer.headers[name] for name in TOLD[OK]} == TOLD[OK]
+    assert "retry-after" not in answer.headers
 
 
 def test_a_throttle_that_is_late_is_not_waited_for(edge: Edge, throttle: Throttle) -> None:
