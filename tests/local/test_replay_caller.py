@@ -141,6 +141,16 @@ def test_sigterm_ends_the_offering_and_lists_what_runs_as_it_stands(tmp_path: Pa
     assert all((row.status, row.usage) == (0, {}) for row in plain)
 
 
+@slow
+def test_a_caller_that_cannot_list_a_request_fails_and_its_short_list_is_not_compared(
+    tmp_path: Path,
+) -> None:
+    offering = caller("http://127.0.0.1:1", tmp_path, "--requests", "3", "--list", "/dev/full")
+    out, _ = offering.communicate(timeout=WITHIN_S)
+    assert offering.returncode == 1
+    assert all(not json.loads(line)["done"] for line in out.splitlines())
+
+
 def test_what_cant_be_read_ends_the_caller_with_2_before_it_calls(tmp_path: Path) -> None:
     bad = tmp_path / "t.csv"
     bad.write_text(f"{HEAD}\nnow,1,1\n")

@@ -1,8 +1,13 @@
 import json
+import socket
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI, Response
+from prometheus_client import CollectorRegistry, generate_latest
 
 from midstage.local import figures, replaying
 from midstage.local.figures import Look
@@ -10,6 +15,7 @@ from midstage.local.layout import Layout
 from midstage.local.lifecycle import Life, State
 from midstage.local.replay.progress import Line, Progress
 from midstage.local.supervisor import Child, Supervisor
+from midstage.throttle.metrics import Metrics
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -68,17 +74,41 @@ def lives(*, throttle: int, replica_s: float) -> dict[str, Life]:
 
 
 def test_the_platforms_figures_are_those_of_one_replay_alone() -> None:
-    before = figures.look(lives(throttle=1, replica_s=10.0), now=0.0, envoy_admin=NOBODY)
-    after = figures.look(lives(throttle=3, replica_s=14.5), now=0.0, envoy_admin=NOBODY)
+    before, after = (
+        figures.look(
+            lives(throttle=throttle, replica_s=ran_s), now=0.0, envoy_admin=NOBODY, throttle=NOBODY
+        )
+        for throttle, ran_s in ((1, 10.0), (3, 14.5))
+    )
     facts = figures.between(before, after, limits=(), peak_rss_mb=880.04)
     assert facts.restarts == {"throttle": 2}
     assert (facts.throttle_restarts, facts.replica_seconds, facts.peak_rss_mb) == (2, 4.5, 880.0)
 
 
 @pytest.mark.parametrize(("before", "after", "passed"), [(5, 8, 3), (5, 2, 2), (0, 0, 0)])
-def test_an_envoy_that_was_restarted_counts_from_zero(before: int, after: int, passed: int) -> None:
+def test_what_was_restarted_counts_from_zero(before: int, after: int, passed: int) -> None:
     def stood(count: int) -> Look:
-        return Look(restarts={}, replica_seconds=0.0, failure_mode_allowed=count)
+        return Look(
+            restarts={}, replica_seconds=0.0, failure_mode_allowed=count, late_open=10 * count
+        )
 
     facts = figures.between(stood(before), stood(after), limits=(), peak_rss_mb=0.0)
-    assert facts.failure_mode_allowed == passed
+    assert (facts.failure_mode_allowed, facts.late_open) == (passed, 10 * passed)
+
+
+def test_what_throttle_let_pass_because_it_was_late_is_read_from_its_metrics() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry).late_open.inc(3)
+    pages = FastAPI()
+    pages.get("/metrics")(lambda: Response(generate_latest(registry)))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(pages, lifespan="off", log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        seen = figures.look({}, now=0.0, envoy_admin=NOBODY, throttle=base)
+    finally:
+        server.should_exit = True
+        thread.join()
+    assert seen.late_open == 3

@@ -182,6 +182,15 @@ def test_an_estimate_of_an_answer_that_ended_is_a_difference() -> None:
     assert list(found.different[0].fields) == ["estimated"]
 
 
+def test_a_ledger_that_may_not_be_complete_does_not_agree() -> None:
+    """A row that comes twice may still be on its way."""
+    found = Found(rows=[row(call(1))], complete=False)
+    unsure = made(run="run", mine=[call(1)], found=found, platform=PlatformFacts())
+    assert counts(unsure) == (0, 0, 0)
+    assert exit_code(unsure) == 1
+    assert "not known to be complete" in as_text(unsure)
+
+
 def test_who_is_admitted_above_the_limit_fails_the_replay() -> None:
     mine = [replace(call(n), ended_at=NOON, duration_ms=1.0, ttft_ms=1.0) for n in range(1, 12)]
     theirs = [row(one) for one in mine]
@@ -192,6 +201,8 @@ def test_who_is_admitted_above_the_limit_fails_the_replay() -> None:
     assert "above their limits: alder-bank" in as_text(found)
     excused = PlatformFacts(limits=[limit], failure_mode_allowed=1)
     assert exit_code(report(mine, theirs, excused)) == 0
+    late = PlatformFacts(limits=[limit], late_open=1)
+    assert exit_code(report(mine, theirs, late)) == 0
     restarted = PlatformFacts(limits=[limit], throttle_restarts=1)
     assert exit_code(report(mine, theirs, restarted)) == 0
 

@@ -36,8 +36,8 @@ def allowance(
 ) -> Allowance:
     """How ``limit`` was kept in all ``rows`` of its customer, at least one.
 
-    Each of throttle's ``restarts`` fills the bucket again; ``unasked`` requests passed while it
-    could not be asked (Envoy's ``failure_mode_allowed``, of all customers).
+    Each of throttle's ``restarts`` fills the bucket again; ``unasked`` requests, of all customers,
+    passed by a failure rule: it could not be asked (Envoy's ``failure_mode_allowed``) or was late.
     """
     starts = sorted(_started(row) for row in rows if row.status)
     admitted = [row for row in rows if _admitted(row)]

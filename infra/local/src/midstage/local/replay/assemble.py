@@ -63,7 +63,7 @@ def _allowance(
         rows,
         limit,
         restarts=platform.throttle_restarts,
-        unasked=platform.failure_mode_allowed,
+        unasked=platform.failure_mode_allowed + platform.late_open,
     )
 
 

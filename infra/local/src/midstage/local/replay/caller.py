@@ -41,9 +41,13 @@ class Replay:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     progress: Progress = field(default_factory=Progress)
     _running: set[asyncio.Task[None]] = field(default_factory=set)
+    _unlisted: list[BaseException] = field(default_factory=list)
 
     async def run(self, planned: Sequence[Planned]) -> None:
-        """Offer everything in its time and return when the last request is listed."""
+        """Offer everything in its time and return when the last request is listed.
+
+        Raises what kept a request from being listed: a list that is short must not be compared.
+        """
         begun = time.monotonic()
         printing = asyncio.create_task(self._print(begun))
         try:
@@ -51,6 +55,8 @@ class Replay:
             await self._finish()
         finally:
             printing.cancel()
+        if self._unlisted:
+            raise self._unlisted[0]
         self._say(begun, done=True)
 
     async def _offer(self, planned: Sequence[Planned], begun: float) -> None:
@@ -62,7 +68,7 @@ class Replay:
             self.progress.sent(late_s=late_s)
             task = asyncio.create_task(self._call(request, late_s))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._ended)
 
     async def _stopped_before(self, due: float) -> bool:
         wait_s = due - time.monotonic()
@@ -83,6 +89,13 @@ class Replay:
         self.listing.add(row)
         self.progress.ended(row, at=time.monotonic())
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._unlisted.append(error)
+            self.stop.set()
+
     async def _finish(self) -> None:
         stopping = asyncio.create_task(self.stop.wait())
         while self._running and not stopping.done():
@@ -92,7 +105,7 @@ class Replay:
             await asyncio.wait(self._running, timeout=LINGER_S)
         for task in self._running:
             task.cancel()  # the call returns its row as it stands
-        await asyncio.gather(*self._running)
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _print(self, begun: float) -> None:
         while True:

@@ -14,13 +14,15 @@ class PlatformFacts:
     """What only the platform knows of one replay.
 
     ``restarts`` by process; ``failure_mode_allowed`` is Envoy's count of requests that passed
-    because throttle could not be asked.
+    because throttle could not be asked, ``late_open`` throttle's of those that it let pass by their
+    limit's failure rule, because it was late itself.
     """
 
     limits: Sequence[CustomerLimit] = ()
     restarts: Mapping[str, int] = field(default_factory=dict)
     throttle_restarts: int = 0
     failure_mode_allowed: int = 0
+    late_open: int = 0
     replica_seconds: float = 0.0
     peak_rss_mb: float = 0.0
 
@@ -144,5 +146,9 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Nothing missing, duplicated or different, and nobody above its limit."""
-        return not (self.missing or self.duplicated or self.different or self.over_limit)
+        """Nothing missing, duplicated or different, and nobody above its limit, for certain.
+
+        A ledger that may not be complete may yet hold a row twice: unknown is not zero.
+        """
+        wrong = self.missing or self.duplicated or self.different or self.over_limit
+        return self.found.complete and not wrong

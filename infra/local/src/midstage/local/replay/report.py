@@ -22,7 +22,7 @@ Shown = Mapping[str, object]
 
 
 def exit_code(report: Report) -> int:
-    """0 where callers and ledger agree and nobody is above its limit, else 1."""
+    """0 where callers and a complete ledger agree and nobody is above its limit, else 1."""
     return 0 if report.agrees else 1
 
 
@@ -49,6 +49,7 @@ def as_json(report: Report) -> bytes:
         "restarts": platform.restarts,
         "throttle_restarts": platform.throttle_restarts,
         "failure_mode_allowed": platform.failure_mode_allowed,
+        "late_open": platform.late_open,
         "replica_seconds": round(platform.replica_seconds, 1),
         "peak_rss_mb": round(platform.peak_rss_mb, 1),
         "details": {

@@ -141,7 +141,7 @@ def _platform(report: Report) -> str:
     return (
         f"Replicas ran {facts.replica_seconds:,.0f} s together; all processes held "
         f"{facts.peak_rss_mb:,.0f} MiB at most; restarts: {restarts or 'none'}; passed without "
-        f"throttle: {facts.failure_mode_allowed}"
+        f"throttle: {facts.failure_mode_allowed}; passed because it was late: {facts.late_open}"
     )
 
 
@@ -149,7 +149,8 @@ def _verdict(report: Report) -> str:
     if report.agrees:
         return "Callers and ledger agree to the last request."
     over = f"; above their limits: {', '.join(report.over_limit)}" if report.over_limit else ""
+    unsure = "" if report.found.complete else "; the ledger is not known to be complete"
     return (
         f"They do NOT agree: {len(report.missing)} missing, {len(report.duplicated)} duplicated, "
-        f"{len(report.different)} different{over}."
+        f"{len(report.different)} different{over}{unsure}."
     )
