@@ -54,3 +54,14 @@ def read(bootstrap: str, count: int) -> list[int]:
         return [int(m.value() or b"") for m in consumer.consume(count, timeout=30)]
     finally:
         consumer.close()
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_any_folder_holds_the_data_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locale: str
+) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    port, controller_port = found(2)
+    at = tmp_path / "with blank ü 漢 😀 and \\ back"
+    kafka.prepare(at, port=port, controller_port=controller_port)
+    assert (at / "data" / "meta.properties").exists()

@@ -17,6 +17,7 @@ from pathlib import Path
 from midstage.local import fetch
 from midstage.local.errors import PlatformError
 from midstage.local.jars import nothing_said
+from midstage.local.leash import leashed
 
 LOCK = Path(__file__).with_name("envoy.lock")
 _BINARY = "envoy/_bin/envoy"
@@ -51,7 +52,7 @@ def unready(admin_port: int) -> str | None:
 
 def _fill(at: Path, *, say: Callable[[str], None]) -> None:
     say("fetching Envoy")
-    done = subprocess.run(_installer(at), capture_output=True, text=True, check=False)
+    done = subprocess.run(leashed(_installer(at)), capture_output=True, text=True, check=False)
     if done.returncode:
         raise PlatformError(
             f"Envoy could not be fetched ({(done.stderr or done.stdout).strip()[-300:]}):"

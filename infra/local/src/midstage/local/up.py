@@ -88,9 +88,9 @@ def up(
         directory=directory,
         replicas=replicas,
     )
-    screen = Screen(Console(stderr=True))
     try:
-        code = run(options, screen)
+        with Screen(Console(stderr=True)) as screen:
+            code = run(options, screen)
     except (MidstageError, traces.TraceError) as e:
         typer.echo(f"midstage up: {e}", err=True)
         code = FAILED
