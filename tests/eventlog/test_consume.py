@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from midstage.contracts.errors import UnavailableError, UnreadableError
+from midstage.contracts.topics import DEAD_LETTER_BYTES
 from midstage.eventlog.consume import Chunk, Consumer, Positions
-from midstage.eventlog.dead_letters import REASON, TOMBSTONE, DeadLetterTopic
+from midstage.eventlog.dead_letters import CUT, REASON, TOMBSTONE, DeadLetterTopic
 from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.kafka import GroupPositions, KafkaLog
 from midstage.eventlog.log import BEGINNING, Message, Record
@@ -143,6 +144,38 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_as_it_was_and_the_next_goe
     assert int(told["ms-dlq-partition"]) == broken.partition.number
     assert int(told["ms-dlq-offset"]) == broken.offset
     assert TOMBSTONE not in told
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [(b"broken" + b"x" * DEAD_LETTER_BYTES, ()), (b"broken", (("h", b"x" * DEAD_LETTER_BYTES),))],
+    ids=["value", "headers"],
+)
+def test_what_is_too_large_for_any_dead_letter_is_cut_and_the_next_goes_on(
+    value: bytes, headers: tuple[tuple[str, bytes], ...]
+) -> None:
+    """Kafka limits what is compressed: a few bytes there can be many megabytes here."""
+    log = MemoryLog()
+    log.create(
+        [
+            topic_of(TOPIC, message_bytes=4 * DEAD_LETTER_BYTES),
+            topic_of(f"{TOPIC}.test.dlq", partitions=1, message_bytes=DEAD_LETTER_BYTES),
+        ]
+    )
+    writer = log.writer()
+    writer.send(Message(topic=TOPIC, key=b"k" * 5000, value=value, headers=headers))
+    writer.close()
+    say(log, "next", key=b"k" * 5000)
+    effects = Effects()
+    with running(consumer(log, effects, MemoryPositions(log.partitions(TOPIC)))):
+        within(5, lambda: effects.words() == ["next"])
+
+    [letter] = dead(log)
+    assert value.startswith(letter.value or b"?")
+    assert letter.key != b"k" * 5000
+    told = dict(letter.headers)
+    assert (told[REASON], told[CUT]) == (b"it says broken", b"%d" % len(value))
+    assert "h" not in told
 
 
 def everything(log: MemoryLog) -> Sequence[Record]:

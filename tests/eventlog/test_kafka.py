@@ -1,19 +1,27 @@
 """What only a real Kafka can show: versioned logs on it, being away, and the fatal error."""
 
+import os
 import socket
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Producer
 
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.contracts.topics import Topic
+from midstage.eventlog.consume import Chunk, Consumer
+from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.kafka import FatalClientError, KafkaLog
 from midstage.eventlog.kafka.errors import meant
-from midstage.eventlog.log import Message, Partition, Undelivered
+from midstage.eventlog.kafka.reader import UNREADABLE_HEADERS
+from midstage.eventlog.log import BEGINNING, Message, Partition, Record, Undelivered
+from midstage.eventlog.memory import MemoryPositions
+from midstage.eventlog.murmur2 import partition_of
 from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
@@ -31,6 +39,7 @@ from .accounts import (
     records_in,
     replicas,
 )
+from .running import running
 
 
 @pytest.fixture
@@ -81,6 +90,99 @@ def test_a_restart_on_kafka_starts_from_its_snapshot(log: KafkaLog, topic: Topic
     assert sum(found.starts.values()) == 5
     with replicas(log, topic=topic, snapshots=snapshots()) as [later]:
         assert later.state("alice") == (5, Account(balance=5, turns=5))
+
+
+@pytest.mark.platform
+def test_a_transactions_mark_is_neither_lag_nor_a_reason_to_wait(
+    kafka: str, log: KafkaLog, topic: Topic
+) -> None:
+    """Flink and Kafka Streams write so: behind their records stands a mark that is no record."""
+    in_a_transaction(kafka, record("alice", 1, Credited(amount=5), topic=topic))
+    reader = log.reader(dict.fromkeys(log.partitions(topic.name), BEGINNING))
+    within(20, lambda: not reader.poll(most=10, timeout_s=0.1) and not any(reader.lag().values()))
+    reader.close()
+    with replicas(log, topic=topic) as [view]:
+        answer = view.execute(key="alice", command_id="c1", payload=b"", decide=credit(1))
+        assert answer.version == 2
+
+
+@pytest.mark.platform
+def test_each_chunk_begins_where_the_last_one_ended_also_behind_a_transaction(
+    kafka: str, log: KafkaLog, topic: Topic
+) -> None:
+    """A ledger refuses a chunk that does not follow upon the one before."""
+    chunks: list[Chunk[bytes | None]] = []
+    loop = Consumer(
+        name="test",
+        log=log,
+        read=lambda record: record.value,
+        effect=chunks.append,
+        positions=MemoryPositions(log.partitions(topic.name)),
+        dead_letters=DeadLetterTopic(log=log, reader="test"),
+    )
+    with running(loop):
+        for number in range(1, 4):
+            in_a_transaction(kafka, record("alice", number, Credited(amount=1), topic=topic))
+            within(20, lambda: len(chunks) == number and loop.lag() == 0)  # noqa: B023  asked now
+    [place] = {place for chunk in chunks for place in chunk.ends}
+    ends = [chunk.ends[place] for chunk in chunks]
+    assert [chunk.begins[place] for chunk in chunks] == [0, *ends[:-1]]
+
+
+def in_a_transaction(kafka: str, *messages: Message) -> None:
+    producer = Producer({"bootstrap.servers": kafka, "transactional.id": uuid.uuid4().hex})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    for each in messages:
+        headers: list[tuple[str, str | bytes | None]] = list(each.headers)
+        producer.produce(
+            each.topic, key=each.key, value=each.value, headers=headers, partition=place_of(each)
+        )
+    producer.commit_transaction(20)
+
+
+def place_of(message: Message) -> int:
+    return partition_of(message.key or b"", ACCOUNTS.partitions)
+
+
+FOREIGN = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+class Latin(str):
+    def encode(self, *_):
+        return b"\\xe9"
+
+async def main(kafka, topic):
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        for _ in range(100):
+            await producer.send(topic, b"usual", headers=[("e", b"v")], partition=0)
+        await producer.send_and_wait(topic, b"odd", headers=[(Latin("e"), b"v")], partition=0)
+        await producer.send_and_wait(topic, b"next", headers=[("e", b"v")], partition=0)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.platform
+def test_headers_that_are_not_utf_8_stop_no_reader(kafka: str, log: KafkaLog, topic: Topic) -> None:
+    """After many usual records: only a call that is hot trusts what the client returns."""
+    subprocess.run(
+        [sys.executable, "-c", FOREIGN, kafka, topic.name],
+        env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"},
+        check=True,
+    )
+    reader = log.reader({Partition(topic=topic.name, number=0): 0})
+    records: list[Record] = []
+
+    def all_read() -> bool:
+        records.extend(reader.poll(most=10, timeout_s=0.1))
+        return len(records) == 102
+
+    within(20, all_read)
+    reader.close()
+    assert [each.value for each in records[-2:]] == [b"odd", b"next"]
+    assert [dict(each.headers) for each in records[-2:]] == [dict(UNREADABLE_HEADERS), {"e": b"v"}]
 
 
 def adds_up(view: View, balance: int) -> bool:

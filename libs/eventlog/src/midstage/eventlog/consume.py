@@ -27,7 +27,7 @@ _POLL_S = 0.2
 class Chunk(Generic[T]):
     """What is to have its effect at once: decoded records, in order within each partition.
 
-    ``begins`` and ``ends`` name the partitions that were touched: where the reader stood, and
+    ``begins`` and ``ends`` name the partitions that were touched: where the last chunk ended, and
     where it stands when the effect is done. ``items`` may be empty: all were dead letters.
     """
 
@@ -93,12 +93,14 @@ class Consumer(Generic[T]):
         self._reached = reached
         self._progress = Progress(clock_monotonic)
         self._lag = 0
+        self._at: Mapping[Partition, int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Consume until ``stop`` is set; raises what is neither unreadable nor unavailable."""
         reader: Reader | None = None
         try:
             reader = self._tried(self._opened, stop)
+            self._at = {} if reader is None else reader.positions()
             while reader is not None and not stop.is_set():
                 self._turn(reader, stop)
         finally:
@@ -119,7 +121,6 @@ class Consumer(Generic[T]):
 
     def _turn(self, reader: Reader, stop: threading.Event) -> None:
         """One chunk, from the poll to the moved positions."""
-        begins = reader.positions()
         records = self._tried(lambda: self._taken(reader), stop)
         self._lag = sum(reader.lag().values())
         if not records:
@@ -127,7 +128,8 @@ class Consumer(Generic[T]):
                 self._progress.came_round(lag=self._lag)
             return
         self._progress.has_records()
-        chunk = self._chunk(records, begins, reader.positions())
+        now_at = reader.positions()
+        chunk = self._chunk(records, self._at, now_at)
         steps: tuple[Callable[[], object], ...] = (
             self._dead_letters.flush,
             lambda: self._effect(chunk),
@@ -137,6 +139,7 @@ class Consumer(Generic[T]):
         for step in steps:
             if not self._done(step, stop):
                 return  # told to stop: the chunk comes again, its positions have not moved
+        self._at = now_at
         self._progress.moved()
 
     def _taken(self, reader: Reader) -> Sequence[Record]:

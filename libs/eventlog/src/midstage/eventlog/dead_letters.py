@@ -1,12 +1,14 @@
 """Dead letters: what a reader could not read, with the original bytes, headers and the reason.
 
 They are durable before the reader's position moves, so an unreadable record is never lost; after
-a crash the same one may stand there twice.
+a crash the same one may stand there twice. A record too large for any dead letter (a broker
+limits what is compressed) is cut, and says so.
 """
 
 import threading
 
 from midstage.contracts.errors import UnavailableError
+from midstage.contracts.topics import DEAD_LETTER_BYTES
 from midstage.eventlog.log import Delivered, Delivery, Log, Message, Record, Writer
 
 REASON = "ms-dlq-reason"
@@ -15,8 +17,14 @@ PARTITION = "ms-dlq-partition"
 OFFSET = "ms-dlq-offset"
 TIMESTAMP_MS = "ms-dlq-timestamp-ms"
 TOMBSTONE = "ms-dlq-tombstone"
+CUT = "ms-dlq-cut"
+"""The length of the original value, where only its first bytes and no headers are kept."""
 
 _REASON_CHARACTERS = 1000
+_LARGEST_BYTES = DEAD_LETTER_BYTES - 16 * 1024  # room for what is told, and for the batch
+_PER_HEADER_BYTES = 10
+_CUT_VALUE_BYTES = 1024 * 1024
+_CUT_KEY_BYTES = 1024
 _FLUSH_WITHIN_S = 5.0
 
 
@@ -87,9 +95,24 @@ def letter(record: Record, *, reader: str, reason: str) -> Message:
         (OFFSET, str(record.offset).encode()),
         (TIMESTAMP_MS, str(record.timestamp_ms).encode()),
     )
+    topic = f"{record.partition.topic}.{reader}.dlq"
+    value = record.value or b""
+    if _size(record) > _LARGEST_BYTES:
+        return Message(
+            topic=topic,
+            key=None if record.key is None else record.key[:_CUT_KEY_BYTES],
+            value=value[:_CUT_VALUE_BYTES],
+            headers=(*told, (CUT, str(len(value)).encode())),
+        )
     return Message(
-        topic=f"{record.partition.topic}.{reader}.dlq",
+        topic=topic,
         key=record.key,
-        value=record.value or b"",
+        value=value,
         headers=(*record.headers, *told, *(((TOMBSTONE, b"1"),) if record.value is None else ())),
     )
+
+
+def _size(record: Record) -> int:
+    headers = sum(len(name.encode()) + len(text) for name, text in record.headers)
+    headers += _PER_HEADER_BYTES * len(record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers

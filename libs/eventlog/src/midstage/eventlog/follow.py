@@ -127,6 +127,9 @@ class Follower(Generic[S, F]):
     def _turn(self, reader: Reader, heard: Callable[[Folded], None]) -> None:
         records = reader.poll(most=_MOST, timeout_s=_POLL_S)
         if not records:
+            with self.changed:
+                self._positions = reader.positions()  # they pass marks that are no records
+                self.changed.notify_all()
             self._progress.came_round(lag=sum(reader.lag().values()))
             return
         self._progress.has_records()

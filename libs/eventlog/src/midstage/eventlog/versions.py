@@ -8,7 +8,6 @@ leader. Any number of threads may ask and execute while one runs the loop.
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from types import MappingProxyType
@@ -158,8 +157,9 @@ class Versions(Generic[S, F]):
         verdict = self._appender.append(by, version=version, facts=facts)
         if verdict is not Verdict.ACCEPTED:
             return None
-        answer = self.answer(by.id)
-        return None if answer is None else replace(answer, repeated=False)
+        return Answer(
+            key=by.key, version=version, command_id=by.id, facts=tuple(facts), repeated=False
+        )
 
     def _is_newest(self, key: str, version: int) -> bool:
         """Whether nobody appended meanwhile: a refusal must not come from an old state."""

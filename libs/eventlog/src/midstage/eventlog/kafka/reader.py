@@ -5,24 +5,32 @@ A gap is raised by every ``poll`` from then on: only a new reader elsewhere gets
 """
 
 from collections.abc import Mapping, Sequence
+from operator import methodcaller
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Got
 
 from midstage.contracts.errors import UnavailableError
 from midstage.eventlog.kafka.errors import FatalClientError, meant, of
-from midstage.eventlog.log import BEGINNING, GapError, Partition, Record
+from midstage.eventlog.log import BEGINNING, GapError, Headers, Partition, Record
 
 SETTINGS: Mapping[str, str | int | bool] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",  # never skip silently to another offset
+    "enable.partition.eof": True,  # only so is a transaction's mark at the end known as read
     "fetch.wait.max.ms": 100,  # a partition that joins waits for the others' long poll
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 20,
     "queued.max.messages.kbytes": 32 * 1024,
 }
 _ASK_S = 2.0
+UNREADABLE_HEADERS: Headers = (("ms-headers", b"unreadable"),)
+"""In place of headers that are none; the record goes on, unsigned."""
+
+# Over a name that is not UTF-8 the client returns a broken list and sets an error. Python sees the
+# error in a call that is made so; ``message.headers()``, once hot, does not look, and crashes.
+_ask_headers = methodcaller("headers")
 
 
 class KafkaReader:
@@ -88,15 +96,19 @@ class KafkaReader:
             place = self._known.get((message.topic() or "", message.partition() or 0))
             error = message.error()
             if error is not None or place is None:
-                self._note(error, place)
+                self._note(message, error, place)
                 continue
             record = _record(message, place)
             records.append(record)
             self._positions[place] = record.offset + 1
         return records
 
-    def _note(self, error: KafkaError | None, place: Partition | None) -> None:
-        if error is None or error.code() == KafkaError._PARTITION_EOF:
+    def _note(self, message: Got, error: KafkaError | None, place: Partition | None) -> None:
+        if error is None:
+            return
+        if error.code() == KafkaError._PARTITION_EOF:
+            if place is not None:  # behind a transaction's mark, which is no record
+                self._positions[place] = max(self._positions[place], message.offset() or 0)
             return
         lost = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
         if error.code() in lost and place is not None:
@@ -137,15 +149,22 @@ class KafkaReader:
 
 
 def _record(message: Got, place: Partition) -> Record:
-    headers: list[tuple[str, bytes | None]] = message.headers() or []  # type: ignore[assignment]  # the stub adds the forms for writing
     return Record(
         partition=place,
         offset=message.offset() or 0,
         key=message.key(),
         value=message.value(),
-        headers=tuple([(n, v or b"") for n, v in headers]),
+        headers=_headers(message),
         timestamp_ms=message.timestamp()[1],
     )
+
+
+def _headers(message: Got) -> Headers:
+    try:
+        headers: list[tuple[str, bytes | None]] = _ask_headers(message) or []
+    except (SystemError, UnicodeError):  # a name in them is not UTF-8
+        return UNREADABLE_HEADERS
+    return tuple([(n, v or b"") for n, v in headers])
 
 
 def oldest(starts: Mapping[Partition, int]) -> frozenset[Partition]:
