@@ -175,6 +175,19 @@ def test_load_facts_reach_the_log_and_the_api(bench: Bench) -> None:
     assert carrying == {(2, 1)}
 
 
+def test_a_restarted_stats_goes_on_with_the_load_of_its_ledger(bench: Bench) -> None:
+    """Its facts of the last minute are those of before, and what edges said still stands."""
+    edge, now = bench.edge(), datetime.now(UTC)
+    bench.write(edge.line(1, time=now - timedelta(seconds=3), app="ocr"))
+    bench.write(edge.beat(1, at=now))
+    bench.caught_up()
+    bench.stop()
+    facts = bench.start().loads.due()
+    (again,) = [fact for fact in facts if fact.outcomes]
+    assert (again.app, again.outcomes, again.revision) == ("ocr", {"ok": 1}, 1)
+    assert again.complete_until == now
+
+
 def test_nothing_can_be_changed_without_the_token(asked: Asked) -> None:
     assert asked.client.post("/v1/usage").status_code == 401
 

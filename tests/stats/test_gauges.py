@@ -1,5 +1,6 @@
 """What is in flight, and up to when everything is counted: unknown is not zero."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from midstage.contracts.edges import Gauge
@@ -89,3 +90,26 @@ def test_a_closed_source_with_a_hole_holds_back() -> None:
 
 def test_without_a_word_from_any_edge_completeness_is_unknown() -> None:
     assert complete_until([], now=NOON) is None
+
+
+def test_a_closed_source_carries_nothing_any_more() -> None:
+    assert carrying([source(gauges=chat(2), closed_with=0)], now=NOON) is None
+    edges = [source("a", gauges=chat(2), closed_with=0), source("b", silent_s=2, gauges=chat(3))]
+    assert carrying(edges, now=NOON) == {"chat": Carried(in_flight=3)}
+
+
+def test_of_two_sources_that_were_the_newest_the_later_word_speaks() -> None:
+    """The older file's last beat still says that it is the newest: it counts once."""
+    edges = [source("a", silent_s=3, gauges=chat(2)), source("b", gauges=chat(5))]
+    assert carrying(edges, now=NOON) == {"chat": Carried(in_flight=5)}
+    assert carrying(reversed(edges), now=NOON) == {"chat": Carried(in_flight=5)}
+
+
+def test_a_source_that_was_never_complete_makes_completeness_unknown() -> None:
+    lacking = replace(source("b"), complete_until=None)
+    assert complete_until([source(), lacking], now=NOON) is None
+
+
+def test_a_source_that_is_gone_for_ten_minutes_holds_nothing_back() -> None:
+    edges = [source(), source("b", edge="edge-2", silent_s=601)]
+    assert complete_until(edges, now=NOON) == NOON - timedelta(seconds=1)

@@ -113,6 +113,23 @@ def test_rows_are_numbered_on_from_commit_to_commit_so_that_no_page_skips_one(
     ledger.close()
 
 
+def test_freshness_is_of_the_rows_that_came_lately(tmp_path: Path) -> None:
+    at = [NOON]
+    ledger = DuckdbLedger(tmp_path / "usage.duckdb", now=lambda: at[0], memory_mb=128)
+    ages_ms = (90_000, 100, 200, 300, 400, 10_000)
+    for number, age in enumerate(ages_ms):
+        at[0] = NOON + timedelta(minutes=1 if number else 0)
+        ended = at[0] - timedelta(milliseconds=age)
+        arrivals: list[Arrival] = [arrival(request(SOURCE, number + 1, time=ended))]
+        added = decide(ledger.known(*named(arrivals)), arrivals)
+        ledger.commit(added, begins={PLACE: number}, ends={PLACE: number + 1})
+    recorded = ledger.queries().recorded(since=NOON + timedelta(seconds=1))
+    assert (recorded.rows, recorded.recent, recorded.freshness_ms_p50) == (6, 5, 300.0)
+    assert recorded.freshness_ms_p99 is not None
+    assert recorded.freshness_ms_p99 > 9_000
+    ledger.close()
+
+
 def test_a_row_keeps_everything_that_the_event_said(tmp_path: Path) -> None:
     said = request(
         SOURCE,

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 
 from midstage.contracts import sketch
 from midstage.contracts.load import LoadObserved
+from midstage.contracts.topics import LOAD
+from midstage.eventlog.memory import MemoryLog
+from midstage.stats.stream.loads import Loads
 from midstage.stats.views.gauges import Carried
 from midstage.stats.views.load import Finished, Window, absorbed, due
 
@@ -73,6 +76,36 @@ def test_a_late_event_writes_its_second_again_with_a_higher_revision() -> None:
     assert [fact.outcomes for fact in again] == [{"ok": 2}]
     assert again[0].revision > first.revision
     assert again[0].in_flight == 7
+
+
+def test_gauges_of_now_say_nothing_of_a_second_that_is_long_over() -> None:
+    later = NOON + timedelta(seconds=30)
+    window = absorbed(Window(), [finished()], now=later)
+    facts = {
+        fact.second: fact for fact in written(window, later, {"chat": Carried(in_flight=7)})[1]
+    }
+    assert facts[NOON].in_flight is None
+    assert {fact.in_flight for second, fact in facts.items() if second != NOON} == {7}
+
+
+def test_what_is_older_than_the_window_is_forgotten() -> None:
+    window = absorbed(Window(), [finished()], now=NOON)
+    window, _ = written(window, NOON + SOON)
+    window, _ = written(window, NOON + timedelta(seconds=90))
+    assert window.seconds == {}
+    assert {second for _, second in window.written} == {NOON + timedelta(seconds=88)}
+
+
+def test_the_newest_load_of_an_application_that_nobody_names_any_more_is_forgotten() -> None:
+    at = [NOON + SOON]
+    loads = Loads(
+        log=MemoryLog(), topic=LOAD, now=lambda: at[0], sources=(), recent=[finished(NOON)]
+    )
+    assert [fact.app for fact in loads.due()] == ["chat"]
+    assert set(loads.newest()) == {"chat"}
+    at[0] += timedelta(minutes=11)
+    assert loads.due() == ()
+    assert loads.newest() == {}
 
 
 def test_an_event_later_than_a_minute_changes_no_load() -> None:

@@ -65,10 +65,12 @@ class Loads:
             )
             for fact in facts:
                 self._keep(fact)
+            for app in self._newest.keys() - self._window.apps.keys():
+                del self._newest[app]
         return facts
 
     def newest(self) -> Mapping[str, LoadObserved]:
-        """The newest second of each application, in its newest revision."""
+        """The newest second of each application lately heard of, in its newest revision."""
         with self._lock:
             return dict(self._newest)
 
