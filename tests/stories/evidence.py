@@ -15,11 +15,14 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from midstage.contracts.requests import BILLED
 from midstage.contracts.topics import REQUESTS
+from midstage.contracts.units import micros
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import BEGINNING, Record
 from midstage.local.platform import Platform
 from midstage.local.ports import found
+from midstage.local.replay.compare import LedgerRow
 from midstage.local.replay.findings import Report
 from midstage.local.replay.progress import Line
 from midstage.testkit.kill import ordered
@@ -117,16 +120,73 @@ def bytes_behind(platform: Platform) -> int:
     return sum(source["bytes_behind"] for source in answer.json()["sources"])
 
 
-def at_a_random_moment(deed: Callable[[], None]) -> Callable[[Line], None]:
-    """Does ``deed`` once, at a moment that nothing in the platform is in step with."""
-    waiting: list[threading.Timer] = []
+class Moment:
+    """Does ``deed`` once, at a moment that nothing in the platform is in step with.
 
-    def watch(line: Line) -> None:
-        if not waiting and line.offered:
-            waiting.append(threading.Timer(RANDOM.uniform(0.3, 2.5), deed))
-            waiting[0].start()
+    The replay's progress starts it; ``over`` waits for its end, and raises what it raised.
+    """
 
-    return watch
+    def __init__(self, deed: Callable[[], None]) -> None:
+        """Nothing is done before the first request is offered."""
+        self._deed = deed
+        self._running: threading.Timer | None = None
+        self._raised: list[BaseException] = []
+
+    def __call__(self, line: Line) -> None:
+        """Watch the replay."""
+        if self._running is None and line.offered:
+            self._running = threading.Timer(RANDOM.uniform(0.3, 2.5), self._do)
+            self._running.start()
+
+    def over(self) -> None:
+        """The deed is done."""
+        assert self._running is not None, "the replay offered nothing"
+        self._running.join()
+        if self._raised:
+            raise self._raised[0]
+
+    def _do(self) -> None:
+        try:
+            self._deed()
+        except BaseException as error:  # noqa: BLE001  the test's own thread raises it again
+            self._raised.append(error)
+
+
+def replayed_through(
+    platform: Platform, deed: Callable[[], None], *, requests: int, speed: float | None = None
+) -> Report:
+    """Replay while ``deed`` happens; what it raised is raised here.
+
+    What the customers are billed grew by what the rows of the replay say, whatever the deed was.
+    """
+    before, moment = billed(platform), Moment(deed)
+    report = platform.replay(speed=speed, requests=requests, watch=moment)
+    moment.over()
+    grown = billed(platform)
+    grown.subtract(before)
+    rows = [row for row in report.found.rows if row.outcome in BILLED]
+    assert +grown == _summed(rows)
+    return report
+
+
+def _summed(rows: Sequence[LedgerRow]) -> "Counter[tuple[str, str]]":
+    sums: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        for unit, amount in row.usage.items():
+            sums[row.customer, unit] += micros(amount)
+    return +sums
+
+
+def billed(platform: Platform) -> "Counter[tuple[str, str]]":
+    """Micro-units by customer and name, as usage has them."""
+    answer = httpx.get(f"{platform.addresses.stats}/v1/usage?by=customer").raise_for_status()
+    return Counter(
+        {
+            (group["customer"], unit): amount
+            for group in answer.json()["usage"]
+            for unit, amount in group["micros"].items()
+        }
+    )
 
 
 @contextlib.contextmanager

@@ -17,11 +17,11 @@ from midstage.testkit.waiting import within
 from .evidence import (
     Orders,
     assert_exact,
-    at_a_random_moment,
     bytes_behind,
     counted_from,
     envoy_counter,
     ready,
+    replayed_through,
     resent,
     second,
     sources,
@@ -36,7 +36,7 @@ OPEN_ON_THROTTLE = "cluster.midstage-throttle.upstream_cx_destroy_with_active_rq
 
 
 def replayed(platform: Platform, deed: Callable[[], None]) -> Report:
-    return platform.replay(requests=REQUESTS, watch=at_a_random_moment(deed))
+    return replayed_through(platform, deed, requests=REQUESTS)
 
 
 def until_it_bit(attempt: Callable[[], bool]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
 
-from .evidence import assert_exact, at_a_random_moment, bytes_behind, ready
+from .evidence import assert_exact, bytes_behind, ready, replayed_through
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -33,7 +33,7 @@ def test_half_a_minute_without_it_loses_nothing(platform: Platform, name: str) -
     def deed() -> None:
         away(platform, name, meanwhile=lambda: seen.append(bytes_behind(platform)))
 
-    report = platform.replay(speed=2, requests=400, watch=at_a_random_moment(deed))
+    report = replayed_through(platform, deed, requests=400, speed=2)
     assert_exact(report)
     assert (seen[0] > SECONDS_OF_LINES) == (name == "kafka")
     assert report.found.rows
