@@ -62,6 +62,11 @@ class LogFiles:
         link = self._dir / CURRENT
         return link.is_symlink() and not link.exists()
 
+    def named(self) -> str:
+        """The stem that ``current.jsonl`` names; empty where there is no such link."""
+        link = self._dir / CURRENT
+        return link.readlink().name.removesuffix(_SUFFIX) if link.is_symlink() else ""
+
     def rotate(self, at: datetime) -> None:
         """Name a new file; it begins when Envoy is told to open its logs again."""
         begin(self._dir, at)
@@ -88,11 +93,19 @@ class LogFiles:
 
 
 def _names(log_dir: Path) -> Sequence[str]:
-    """Every well-formed name: of the files, and the one that the link points at."""
+    """Every name that we made: of the files, and the one that the link points at."""
     found = [entry.name for entry in log_dir.iterdir()] if log_dir.is_dir() else []
     link = log_dir / CURRENT
     named = [link.readlink().name] if link.is_symlink() else []
-    return [name for name in {*found, *named} if _NAME.fullmatch(name)]
+    return [name for name in {*found, *named} if _is_ours(name)]
+
+
+def _is_ours(name: str) -> bool:
+    try:
+        _begun(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _begun(name: str) -> datetime:

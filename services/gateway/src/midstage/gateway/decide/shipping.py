@@ -66,8 +66,14 @@ def begun(at: datetime) -> Completeness:
 
 
 def looked(before: Completeness, *, asked: datetime, size: int) -> Completeness:
-    """Envoy was alive at ``asked``, and some time later its file had ``size`` bytes."""
-    return Completeness(until=before.until, soon=max(before.soon, asked - MARGIN), bytes=size)
+    """Envoy was alive at ``asked``, and some time later its file had ``size`` bytes.
+
+    A clock that was set back takes back what was said of times that are yet to come.
+    """
+    certain = asked - MARGIN
+    until = before.until if before.until <= asked else certain
+    soon = before.soon if before.soon <= asked else certain
+    return Completeness(until=until, soon=max(soon, certain), bytes=size)
 
 
 def acknowledged(before: Completeness, offset: int) -> Completeness:

@@ -1,6 +1,10 @@
-"""A new log file where the newest one is large: so files that are done can go."""
+"""A new log file where the newest one is large: so files that are done can go.
 
-from collections.abc import Sequence
+And where somebody removed the newest one: Envoy would go on writing into a file without a name,
+or make it again, and a second line 1 of the same source is a request that counts for nothing.
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -22,6 +26,10 @@ class Names(Sizes, Protocol):
         """Whether a new file is named that Envoy has not made yet."""
         ...
 
+    def named(self) -> str:
+        """The stem of the file that Envoy makes when it opens its log; empty where none is."""
+        ...
+
     def rotate(self, at: datetime) -> None:
         """Name a new file."""
         ...
@@ -37,20 +45,29 @@ class Rotation:
         self._clock = clock
         self._most_bytes = most_bytes
         self._looked_at = float("-inf")
+        self._used: set[str] = set()
+
+    def used(self, stems: Iterable[str]) -> None:
+        """Files that have been there; their names can't be used again."""
+        self._used.update(stems)
 
     def turn(self, sources: Sequence[Source]) -> None:
         """Look once a second; ``sources`` are by age."""
         now = self._clock.monotonic()
-        if sources and now - self._looked_at >= LOOK_EVERY_S:
+        if now - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = now
-            self._look(sources[-1])
+            self._look(sources)
 
-    def _look(self, newest: Source) -> None:
-        if not self._files.wanted():
-            if self._files.size(newest.file.stem) < self._most_bytes:
-                return
+    def _look(self, sources: Sequence[Source]) -> None:
+        if self._files.wanted():
+            if self._files.named() in self._used:
+                _log.error("log_file_removed", file=self._files.named())
+                self._files.rotate(self._clock.now())
+        elif sources and self._files.size(sources[-1].file.stem) >= self._most_bytes:
             self._files.rotate(self._clock.now())
-            _log.info("log_rotated", after=newest.name)
+            _log.info("log_rotated", after=sources[-1].name)
+        else:
+            return
         try:
             self._envoy.reopen_logs()
         except UnavailableError as e:

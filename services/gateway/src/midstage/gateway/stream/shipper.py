@@ -72,6 +72,7 @@ class Shipper:
         writer: Writer | None = None
         try:
             self._kept = self._around.positions.take()
+            self._rotation.used(self._kept)
             while not stop.is_set():
                 try:
                     writer = writer or self._opened()
@@ -119,6 +120,7 @@ class Shipper:
         for stem in self._sources.keys() - arrived.keys():
             _log.error("file_gone", file=stem, shipped=self._sources[stem].position.number)
         self._sources = arrived
+        self._rotation.used(arrived)
 
     def _ship(self, source: Source, writer: Writer) -> bool:
         self._settle(source)
