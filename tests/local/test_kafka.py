@@ -1,4 +1,5 @@
 import signal
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def read(bootstrap: str, count: int) -> list[int]:
         return [int(m.value() or b"") for m in consumer.consume(count, timeout=30)]
     finally:
         consumer.close()
+
+
+def test_an_identity_that_looks_like_an_option_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" * 16))
+    port, controller_port = found(2)
+    kafka.prepare(tmp_path, port=port, controller_port=controller_port)
+    assert "cluster.id=-" in (tmp_path / "data" / "meta.properties").read_text()
 
 
 @pytest.mark.parametrize("locale", ["C.UTF-8", "C"])

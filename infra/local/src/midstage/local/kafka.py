@@ -117,8 +117,9 @@ def _escaped(value: str) -> str:
 
 def _format(file: Path) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]  # it may begin with -
     done = subprocess.run(
-        leashed([*_java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)]),
+        leashed([*_java(), *tool, "-c", str(file)]),
         capture_output=True,
         text=True,
         check=False,
