@@ -38,9 +38,17 @@ def test_what_no_calendar_holds_is_refused(text: str) -> None:
         times.parsed("--to", text, now=NOW)
 
 
-def test_a_time_without_a_zone_is_refused_with_the_remedy() -> None:
-    with pytest.raises(RefusedError, match=r"no time zone; write it like 2026-01-31T12:00:00Z"):
-        times.parsed("--from", "2026-01-31T12:00:00", now=NOW)
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("2026-01-31T12:00:00", "2026-01-31T12:00:00Z"),
+        ("2026-01-31", "2026-01-31T00:00:00Z"),
+    ],
+)
+def test_a_time_without_a_zone_is_refused_with_a_remedy_that_works(text: str, remedy: str) -> None:
+    with pytest.raises(RefusedError, match=f"no time zone; write it like {remedy} "):
+        times.parsed("--from", text, now=NOW)
+    assert times.rfc3339(times.parsed("--from", remedy, now=NOW)) == remedy
 
 
 def test_an_absolute_time_is_sent_as_it_is() -> None:

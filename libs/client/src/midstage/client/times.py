@@ -30,7 +30,9 @@ def parsed(option: str, text: str, *, now: datetime) -> datetime:
             f"{option} {text!r} is neither a time like 2026-01-31T12:00:00Z nor one like -1h"
         ) from e
     if time.tzinfo is None:
-        raise RefusedError(f"{option} {text!r} has no time zone; write it like {text}Z")
+        raise RefusedError(
+            f"{option} {text!r} has no time zone; write it like {time.isoformat()}Z for UTC"
+        )
     return exact
 
 
