@@ -176,6 +176,25 @@ def test_estimates_are_summed_apart_and_not_compared() -> None:
     assert found.estimated.ledger["output_tokens"] == 43 * million
 
 
+def test_what_a_caller_that_left_counted_itself_is_not_held_against_exact_units() -> None:
+    left = call(1, Outcome.CANCELLED, tokens=40)
+    exact = replace(row(left), estimated=False, usage={"requests": 1, "output_tokens": 43})
+    found = compared([left], [exact])
+    assert (found.different, found.estimated_rows) == ((), 1)
+
+
+def test_a_row_twice_that_is_not_the_same_is_a_difference_too() -> None:
+    other = replace(row(call(1), 2), status=503)
+    assert counts(report([call(1)], [row(call(1), 1), other])) == (0, 1, 1)
+
+
+def test_units_of_what_is_not_billed_are_in_no_sum() -> None:
+    failed = replace(call(1, Outcome.ERROR), usage={"output_tokens": 3})
+    found = compared([failed], [row(failed)])
+    assert found.different == ()
+    assert (found.units.caller, found.units.ledger) == ({}, {})
+
+
 def test_an_estimate_of_an_answer_that_ended_is_a_difference() -> None:
     """Or a gateway that marks every row as estimated would agree with everybody."""
     found = report([call(1)], [replace(row(call(1)), estimated=True, usage={})])

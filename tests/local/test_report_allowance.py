@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from midstage.contracts.requests import Outcome
 from midstage.local.replay.allowance import allowance, ideal
@@ -74,6 +75,12 @@ def test_answers_that_may_be_the_gateways_own_are_not_held_against_throttle() ->
     rows = [at(0, 200), *[at(0, 500)] * 10, *[at(0, 0)] * 10]
     kept = allowance(rows, LIMIT)
     assert (kept.admitted, kept.within) == (1, True)
+
+
+def test_a_long_stream_does_not_lengthen_the_time_in_which_it_was_let_pass() -> None:
+    long = [replace(at(0, 200, took_ms=60_000.0), ttft_ms=500.0) for _ in range(7)]
+    kept = allowance(long, LIMIT)
+    assert (kept.seconds, kept.allowed, kept.within) == (0.5, 6.0, False)
 
 
 @given(times, st.floats(0.1, 50), st.integers(1, 50))

@@ -3,6 +3,7 @@
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -130,7 +131,9 @@ def stats(shelf: Shelf) -> Iterator[str]:
     thread.join()
 
 
-def reconciled(mine: Sequence[CallerRow], stats: str, directory: Path) -> Report:
+def reconciled(
+    mine: Sequence[CallerRow], stats: str, directory: Path, patience: Patience = IMPATIENT
+) -> Report:
     with Listing(directory / "list.jsonl") as listing:
         for one in mine:
             listing.add(one)
@@ -139,7 +142,7 @@ def reconciled(mine: Sequence[CallerRow], stats: str, directory: Path) -> Report
         run="run",
         stats_url=stats,
         platform=PlatformFacts(),
-        patience=IMPATIENT,
+        patience=patience,
         report_file=directory / "report.json",
     )
 
@@ -187,6 +190,23 @@ def test_a_row_that_comes_again_after_the_last_one_is_still_seen(
     assert [twice.ref for twice in reconciled([call(1)], stats, tmp_path).duplicated] == [
         "run-0000001"
     ]
+
+
+@pytest.mark.slow
+def test_a_row_that_a_complete_ledger_lacks_is_waited_for_longer_than_one_that_comes_again(
+    shelf: Shelf, stats: str, tmp_path: Path
+) -> None:
+    shelf.states = [state(2, until=NOON + timedelta(seconds=20))]
+    shelf.kept = [row(call(1), 1)]
+    begun = time.monotonic()
+
+    def late() -> None:
+        if time.monotonic() - begun > 1.0 and len(shelf.kept) == 1:
+            shelf.kept.append(row(call(2), 2))
+
+    shelf.looked = late
+    patience = replace(IMPATIENT, settle_s=0.1, grace_s=20.0)
+    assert reconciled([call(1), call(2)], stats, tmp_path, patience).missing == ()
 
 
 def test_a_complete_ledger_that_lacks_a_row_says_which(
