@@ -132,3 +132,16 @@ def test_nothing_survives_kill_9_of_midstage_up(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
     await_gone(pids, within_s=5)
+
+
+def test_ctrl_c_twice_during_the_start_undoes_it_whole(tmp_path: Path) -> None:
+    process = started(tmp_path, "--requests", "1")
+    await_line(process, "kafka is ready")
+    pids = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=15)
+    assert process.returncode == 1
+    said = [line.split(" s  ")[-1] for line in err.splitlines()]
+    assert said[-2:] == ["stopping", "everything is stopped"]
+    assert alive(pids) == []

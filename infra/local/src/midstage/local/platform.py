@@ -213,6 +213,7 @@ class Platform:
         self._say(f"{name} is ready")
 
     def _stop(self) -> None:
+        self._say("stopping")
         self.layout.addresses.unlink(missing_ok=True)
         names = set(self.supervisor.lives())
         apart = {name for name, _ in STOPS}

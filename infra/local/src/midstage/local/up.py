@@ -116,7 +116,6 @@ def run(options: Options, screen: Screen) -> int:
                 platform.stay()
         except KeyboardInterrupt:
             screen.rest()
-            screen.say("stopping")
     return code
 
 
