@@ -38,6 +38,9 @@ def main(arguments):
     except SetupError as error:
         print("midstage: " + str(error), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("midstage: set-up was interrupted: run it again, nothing is lost", file=sys.stderr)
+        return 1
     return 0
 
 

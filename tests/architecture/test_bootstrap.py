@@ -90,3 +90,12 @@ def test_an_unknown_argument_is_refused(checkout: Path) -> None:
     )
     assert done.returncode == 1
     assert "takes no argument but 'lock'" in done.stderr
+
+
+def test_an_interrupted_set_up_says_how_to_go_on(checkout: Path) -> None:
+    altered(
+        checkout, "    if sys.version_info < OLDEST:", "    raise KeyboardInterrupt\n    if False:"
+    )
+    done = set_up(checkout)
+    assert done.returncode == 1
+    assert done.stderr == "midstage: set-up was interrupted: run it again, nothing is lost\n"
