@@ -6,15 +6,12 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from midstage.contracts.errors import UnavailableError, UnreadableError
-from midstage.contracts.topics import DEAD_LETTER_BYTES
 from midstage.eventlog.consume import Chunk, Consumer, Positions
-from midstage.eventlog.dead_letters import CUT, REASON, TOMBSTONE, DeadLetterTopic
+from midstage.eventlog.dead_letters import REASON, TOMBSTONE, DeadLetterTopic
 from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.kafka import GroupPositions, KafkaLog
 from midstage.eventlog.log import BEGINNING, Message, Record
 from midstage.eventlog.memory import MemoryLog, MemoryPositions
-from midstage.eventlog.progress import Progress
-from midstage.testkit.clock import FrozenClock
 from midstage.testkit.waiting import within
 
 from .conftest import topic_of
@@ -146,38 +143,6 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_as_it_was_and_the_next_goe
     assert TOMBSTONE not in told
 
 
-@pytest.mark.parametrize(
-    ("value", "headers"),
-    [(b"broken" + b"x" * DEAD_LETTER_BYTES, ()), (b"broken", (("h", b"x" * DEAD_LETTER_BYTES),))],
-    ids=["value", "headers"],
-)
-def test_what_is_too_large_for_any_dead_letter_is_cut_and_the_next_goes_on(
-    value: bytes, headers: tuple[tuple[str, bytes], ...]
-) -> None:
-    """Kafka limits what is compressed: a few bytes there can be many megabytes here."""
-    log = MemoryLog()
-    log.create(
-        [
-            topic_of(TOPIC, message_bytes=4 * DEAD_LETTER_BYTES),
-            topic_of(f"{TOPIC}.test.dlq", partitions=1, message_bytes=DEAD_LETTER_BYTES),
-        ]
-    )
-    writer = log.writer()
-    writer.send(Message(topic=TOPIC, key=b"k" * 5000, value=value, headers=headers))
-    writer.close()
-    say(log, "next", key=b"k" * 5000)
-    effects = Effects()
-    with running(consumer(log, effects, MemoryPositions(log.partitions(TOPIC)))):
-        within(5, lambda: effects.words() == ["next"])
-
-    [letter] = dead(log)
-    assert value.startswith(letter.value or b"?")
-    assert letter.key != b"k" * 5000
-    told = dict(letter.headers)
-    assert (told[REASON], told[CUT]) == (b"it says broken", b"%d" % len(value))
-    assert "h" not in told
-
-
 def everything(log: MemoryLog) -> Sequence[Record]:
     return log.reader(dict.fromkeys(log.partitions(TOPIC), BEGINNING)).poll(
         most=1000, timeout_s=0.01
@@ -299,6 +264,20 @@ def test_a_crash_before_the_effect_loses_nothing(
         within(5, lambda: effects.words() == ["a"])
 
 
+def test_who_is_told_to_stop_while_the_effect_is_unavailable_moves_nothing(
+    log: MemoryLog, positions: MemoryPositions
+) -> None:
+    say(log, "a")
+
+    def away(_chunk: Chunk[str]) -> None:
+        raise UnavailableError("the store is away")
+
+    loop = consumer(log, away, positions)
+    with running(loop):
+        within(5, lambda: loop.progress() == "the store is away")
+    assert set(positions.starts().values()) == {BEGINNING}
+
+
 def test_any_other_error_ends_the_loop_with_positions_where_they_were(
     log: MemoryLog, positions: MemoryPositions
 ) -> None:
@@ -351,37 +330,6 @@ def test_a_gap_is_never_skipped_and_keeps_it_not_ready(
         within(5, lambda: "does not hold offset 1" in (loop.progress() or ""))
     assert effects.words() == []
     assert positions.starts()[place] == 1
-
-
-def test_records_that_wait_while_nothing_moves_are_no_progress() -> None:
-    clock = FrozenClock()
-    progress = Progress(clock.monotonic)
-    progress.came_round(lag=0)
-    assert progress.reason() is None
-    progress.has_records()
-    clock.advance(4)
-    assert progress.reason() is None
-    clock.advance(2)
-    assert progress.reason() == "records wait and nothing moved for 6 s"
-    progress.moved()
-    assert progress.reason() is None
-
-
-def test_lag_that_no_poll_gives_is_no_progress_though_the_loop_turns() -> None:
-    clock = FrozenClock()
-    progress = Progress(clock.monotonic)
-    for _ in range(7):
-        progress.came_round(lag=3)
-        clock.advance(1)
-    assert progress.reason() == "records wait and nothing moved for 7 s"
-
-
-def test_a_loop_that_hangs_is_no_progress() -> None:
-    clock = FrozenClock()
-    progress = Progress(clock.monotonic)
-    progress.came_round(lag=0)
-    clock.advance(6)
-    assert progress.reason() == "the loop has not come round for 6 s"
 
 
 @pytest.mark.platform

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midstage.contracts.errors import UnavailableError
 from midstage.contracts.topics import Topic
-from midstage.eventlog.fold import Fold
+from midstage.eventlog.fold import Fold, Verdict
 from midstage.eventlog.log import BEGINNING, Log, Message, Partition, Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.murmur2 import partition_of
@@ -23,6 +26,7 @@ from .accounts import (
     Debited,
     Fact,
     Frozen,
+    NewerFact,
     accounts_log,
     credit,
     evolve,
@@ -204,6 +208,68 @@ def test_a_snapshot_beyond_the_end_of_the_log_is_ignored() -> None:
     """The log was made anew: what the snapshot tells of is not in it."""
     records = standing(HISTORY)
     assert restarted(saved(records), records[:1]) is None
+
+
+def test_a_key_saved_ahead_of_its_partition_is_not_folded_twice() -> None:
+    """A key's own offset counts: a command id that came again later must not count as older."""
+    ahead = folded(standing(HISTORY[:1]))
+    alice = PLACES[partition_of(b"alice", len(PLACES))]
+    [saved_alice] = ahead.saved(lambda _: (alice.number, 3))
+    again = fold()
+    again.restore(saved_alice)
+    gone = standing([record("alice", 2, Debited(amount=4), command_id="c9")])
+    assert again.apply(gone[0]).verdict is Verdict.LATE
+    assert again.state("alice") == (1, Account(balance=5, turns=1))
+
+
+def test_outcomes_are_let_go_of_when_their_day_is_over() -> None:
+    made = folded(standing(HISTORY))
+    assert remembered(made) == 3
+    made.forget(now=NOW + timedelta(hours=24))
+    assert remembered(made) == 3
+    made.forget(now=NOW + timedelta(hours=24, seconds=1))
+    assert remembered(made) == 0
+
+
+def remembered(made: Fold[Account, Fact]) -> int:
+    return sum(len(each.outcomes) for each in made.saved(lambda _: (0, 0)))
+
+
+def test_a_snapshot_of_another_schema_is_ignored() -> None:
+    """The same code over other facts or another state made another fold."""
+    records = standing(HISTORY)
+    grown = replace(ACCOUNTS, union=NewerFact)
+    found = snapshots(saved(records), topic=grown)
+    assert found.newest(oldest=dict.fromkeys(PLACES, 0), ends=ends_of(records)) is None
+
+
+def test_a_snapshot_that_was_not_written_whole_has_no_manifest() -> None:
+    log = accounts_log()
+    writing = snapshots(log)
+    log.lose_next_acknowledgement()
+    at = ends_of(standing(HISTORY))
+    with pytest.raises(UnavailableError, match="not written"):
+        writing.write(folded(standing(HISTORY)).saved(lambda _: (0, 0)), at)
+    writing.close()
+    assert [each.key for each in written_to(log)] == [b"alice", b"bob"]
+
+
+def test_a_snapshot_that_can_not_be_written_stops_nobody() -> None:
+    log = accounts_log()
+    with replicas(log, snapshots=snapshots(log)) as [view]:
+        log.lose_next_acknowledgement()  # of the record
+        log.lose_next_acknowledgement()  # of the snapshot's first one
+        put_lost(log)
+        within(10, lambda: view.state("alice")[0] == 1)
+        answer = view.execute(key="bob", command_id="c2", payload=b"", decide=credit(1))
+        assert answer.version == 1
+        assert view.caught_up() is None
+
+
+def put_lost(log: MemoryLog) -> None:
+    writer = log.writer()
+    writer.send(record("alice", 1, Credited(amount=5)))
+    writer.close()
 
 
 def test_a_snapshot_is_of_one_code_and_another_code_has_another_hash() -> None:

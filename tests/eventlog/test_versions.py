@@ -259,6 +259,20 @@ def test_a_refusal_never_comes_from_an_old_state(log: MemoryLog) -> None:
     assert seen == [0, 5]
 
 
+def test_nothing_to_do_is_never_said_of_an_old_state(log: MemoryLog) -> None:
+    seen: list[int] = []
+
+    def spend_all(account: Account) -> Sequence[Fact]:
+        seen.append(account.balance)
+        if len(seen) == 1:
+            put(log, record("alice", 1, Credited(amount=5)))
+        return [Debited(amount=account.balance)] if account.balance else []
+
+    with replicas(log) as [view]:
+        assert execute(view, "c1", spend_all) == 2
+    assert seen == [0, 5]
+
+
 def test_a_decision_without_facts_appends_nothing(log: MemoryLog) -> None:
     with replicas(log) as [view]:
         execute(view, "c1", credit(5))
@@ -283,40 +297,6 @@ def test_a_crash_between_append_and_read_back_is_settled_by_the_log(log: MemoryL
         again = restarted.execute(key="alice", command_id="c1", payload=b"", decide=credit(5))
         assert (again.version, again.repeated) == (1, True)
         assert restarted.state("alice") == (1, Account(balance=5, turns=1))
-
-
-def test_an_answer_is_of_its_own_key_though_the_id_was_used_for_another_meanwhile(
-    log: MemoryLog,
-) -> None:
-    """Two replicas may accept one id for two keys at once: no order holds between partitions."""
-    asked: list[View] = []
-
-    def used_elsewhere(place: str) -> None:
-        assert place == "append:sent"
-        put(log, record("bob", 1, Credited(amount=9), command_id="c1"))
-        comes_to(asked[0], "bob", (1, Account(balance=9, turns=1)))
-
-    with replicas(log, reached=used_elsewhere) as [view]:
-        asked.append(view)
-        answer = view.execute(key="alice", command_id="c1", payload=b"", decide=credit(5))
-        assert (answer.key, answer.facts) == ("alice", (Credited(amount=5),))
-
-
-def test_of_two_records_for_one_version_an_unknown_first_one_stops_the_key_for_good(
-    log: MemoryLog,
-) -> None:
-    """A newer replica took the first; who can't read it must not take the second instead."""
-    with replicas(log) as [view]:
-        put(
-            log,
-            record("alice", 1, Frozen(why="newer")),
-            record("alice", 1, Credited(amount=5), command_id="late"),
-        )
-        put(log, record("bob", 1, Credited(amount=1)))
-        comes_to(view, "bob", (1, Account(balance=1, turns=1)))
-        within(10, lambda: "alice" in (view.caught_up() or ""))
-        assert view.state("alice") == (0, Account())
-        assert view.answer("late") is None
 
 
 def test_a_fact_that_is_not_known_here_stops_its_key_and_no_other(log: MemoryLog) -> None:

@@ -57,18 +57,7 @@ def running(
     log: Log, topic: topics.Topic, directory: Path, *, grpc_port: int | None = None
 ) -> Iterator[Running]:
     """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
-    token_file = directory / "token"
-    token_file.write_text(TOKEN)
-    token_file.chmod(0o600)
-    settings = Settings(
-        kafka="not asked",
-        host="127.0.0.1",
-        port=free_port(),
-        grpc_port=grpc_port or free_port(),
-        token_file=token_file,
-        answer_within_ms=30,
-        caller_timeout_ms=50,
-    )
+    settings = settings_in(directory, grpc_port=grpc_port or free_port())
     process = compose(settings, log=log, topic=topic)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
@@ -88,6 +77,21 @@ def running(
         process.stop()
         thread.join(15)
     assert codes == [0]
+
+
+def settings_in(directory: Path, *, grpc_port: int) -> Settings:
+    token_file = directory / "token"
+    token_file.write_text(TOKEN)
+    token_file.chmod(0o600)
+    return Settings(
+        kafka="not asked",
+        host="127.0.0.1",
+        port=free_port(),
+        grpc_port=grpc_port,
+        token_file=token_file,
+        answer_within_ms=30,
+        caller_timeout_ms=50,
+    )
 
 
 @pytest.fixture(scope="module")

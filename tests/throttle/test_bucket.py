@@ -8,9 +8,10 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midstage.contracts.limits import FailureRule
+from midstage.contracts.limits import FailureRule, LimitSet
+from midstage.testkit.clock import NOON
 from midstage.throttle.decide import take, take_late, untouched
-from midstage.throttle.model import TOKEN, Bucket, Limit, micros_per_s
+from midstage.throttle.model import TOKEN, Bucket, Limit, limit_of, micros_per_s
 
 SECOND = 1_000_000_000
 
@@ -122,6 +123,18 @@ def test_a_clock_that_goes_back_fills_nothing() -> None:
     _, still = take(bucket, limit, hits=1, now_ns=10 * SECOND + SECOND // 2)
     assert not back.admitted
     assert not still.admitted
+
+
+def test_a_clock_that_goes_back_takes_nothing_away() -> None:
+    limit = limited(burst=2)
+    _, verdict = take(untouched(limit, 10 * SECOND), limit, hits=2, now_ns=5 * SECOND)
+    assert verdict.admitted
+
+
+def test_a_rate_below_a_millionth_is_never_nothing() -> None:
+    """Such a fact is none of the API's, but stands in the log where somebody wrote it."""
+    fact = LimitSet(limit="slow", customer="a", app="b", rate_per_s=1e-9, burst=1, at=NOON)
+    assert limit_of(fact).rate_micros == 1
 
 
 def test_a_smaller_burst_bounds_what_is_there() -> None:

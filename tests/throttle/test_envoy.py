@@ -142,6 +142,17 @@ def test_the_port_opens_when_the_limits_are_known() -> None:
     asyncio.run(story())
 
 
+def test_buckets_that_are_full_again_are_let_go() -> None:
+    async def story(platform: Platform) -> None:
+        for number in range(20):
+            await platform.ask(f"random-{number}", "chat")
+        await platform.until(
+            lambda: now(platform.counted("midstage_throttle_buckets") == 0), seconds=2
+        )
+
+    run(story, limit("*", "chat", rate_per_s=100_000.0, burst=5))
+
+
 def test_a_taken_port_is_an_error() -> None:
     async def story(platform: Platform) -> None:
         second = RateLimitServer(
@@ -314,13 +325,8 @@ async def platform_of(
     log: Held, *, caller_timeout_s: float = 60.0, late_below_s: float = 0.0
 ) -> AsyncIterator[Platform]:
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
-    gate = Gate(
-        limits=log,
-        monotonic_ns=time.monotonic_ns,
-        metrics=metrics,
-        caller_timeout_s=caller_timeout_s,
-        late_below_s=late_below_s,
+    gate, metrics = gate_over(
+        log, registry, caller_timeout_s=caller_timeout_s, late_below_s=late_below_s
     )
     server = RateLimitServer(
         host="127.0.0.1",
@@ -335,6 +341,24 @@ async def platform_of(
         tasks.create_task(server.run(stop))
         yield Platform(log=log, gate=gate, server=server, registry=registry, stop=stop)
         stop.set()
+
+
+def gate_over(
+    log: Held,
+    registry: CollectorRegistry | None = None,
+    *,
+    caller_timeout_s: float = 60.0,
+    late_below_s: float = 0.0,
+) -> tuple[Gate, Metrics]:
+    metrics = Metrics(registry or CollectorRegistry())
+    gate = Gate(
+        limits=log,
+        monotonic_ns=time.monotonic_ns,
+        metrics=metrics,
+        caller_timeout_s=caller_timeout_s,
+        late_below_s=late_below_s,
+    )
+    return gate, metrics
 
 
 def asks_in_time(port: int, answers: list[rls_pb2.RateLimitResponse]) -> None:

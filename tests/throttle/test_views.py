@@ -46,6 +46,12 @@ def test_of_two_limits_for_one_pair_the_strictest_holds(order: tuple[int, ...]) 
     assert found(rules, "acme", "chat") == "r2"
 
 
+@pytest.mark.parametrize("order", list(permutations([5, 2, 9])))
+def test_of_two_limits_of_one_rate_the_smaller_burst_holds(order: tuple[int, ...]) -> None:
+    rules = Rules(limited(f"b{burst}", "acme", "chat", burst=burst) for burst in order)
+    assert found(rules, "acme", "chat") == "b2"
+
+
 def test_removed_limits_do_not_hold() -> None:
     slots = {"limit/gone": Slot(), "limit/here": Slot(standing=fact("here", "acme", "chat"))}
     assert found(rules_of(slots), "acme", "chat") == "here"
@@ -88,6 +94,15 @@ def test_after_a_while_nothing_is_left() -> None:
     assert len(buckets) == 0
 
 
+def test_a_raised_rate_counts_from_the_sweep_on_though_nobody_asks() -> None:
+    slow, fast = limited("one", "acme", "*", rate=0), limited("one", "acme", "*", rate=1)
+    buckets = Buckets()
+    assert passes(buckets, slow, "acme", hits=10)
+    buckets.sweep(Rules([fast]), now_ns=5 * SECOND, most=10)
+    assert not passes(buckets, fast, "acme", at=6 * SECOND - SECOND // 2)
+    assert passes(buckets, fast, "acme", at=6 * SECOND)
+
+
 def test_buckets_of_removed_limits_are_forgotten() -> None:
     buckets = Buckets()
     passes(buckets, limited(*ANY), "acme", at=0)
@@ -123,7 +138,7 @@ def limited(name: str, customer: str, app: str, *, rate: int = 1, burst: int = 1
         name=name,
         customer=customer,
         app=app,
-        rate_micros=rate * 1_000_000,
+        rate_micros=max(1, rate * 1_000_000),
         burst=burst,
         on_failure=FailureRule.OPEN,
     )
