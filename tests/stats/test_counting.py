@@ -69,8 +69,9 @@ def test_each_line_counts_once_although_it_was_sent_twice(bench: Bench) -> None:
 
 def test_the_settings_say_which_outcomes_are_billed(bench: Bench) -> None:
     bench.billed = frozenset({Outcome.ERROR})
-    bench.write(bench.edge().line(1), bench.edge().line(2, outcome=Outcome.ERROR, status=500))
-    assert counted(bench)[2] == {"requests": 1_000_000, "input_tokens": 3_000_000}
+    failed = bench.edge().line(2, outcome=Outcome.ERROR, status=500, usage={"images": 2})
+    bench.write(bench.edge().line(1), failed)
+    assert counted(bench)[2] == {"images": 2_000_000}
 
 
 @pytest.mark.parametrize("place", PLACES)
