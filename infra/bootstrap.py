@@ -121,7 +121,8 @@ def install_packages():
     """Everything of the lock, each file checked against its hash."""
     run(
         [VENV / "bin/uv", "pip", "sync", "--python", VENV / "bin/python", "--require-hashes", LOCK],
-        "packages could not be fetched: check the network and run it again, nothing is lost",
+        "packages could not be fetched: check the network and run it again, nothing is lost; "
+        "behind a mirror set UV_DEFAULT_INDEX, because uv does not read pip's settings",
     )
 
 

@@ -89,6 +89,8 @@ class Services:
         if call.path in self.problems:
             status = self.problems[call.path]
             return status, {"status": status, "detail": "the service's own sentence"}
+        if call.query.get("customer") == "nobody":
+            return 200, {"usage": []}
         if call.method == "GET":
             return 200, ANSWERS[call.path]
         name = call.path.removeprefix("/v1/limits/")
@@ -157,6 +159,11 @@ def test_usage_is_a_table_on_stdout(midstage: Midstage, services: Services) -> N
         "acme       chat          3    3                3",
     ]
     assert services.calls[0].query == {"by": "customer,app"}
+
+
+def test_that_there_is_nothing_is_no_data(midstage: Midstage, services: Services) -> None:
+    ended = midstage("get", "usage", "--customer", "nobody", "--dir", str(services.directory))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "nothing found\n")
 
 
 def test_the_question_is_passed_on(midstage: Midstage, services: Services) -> None:

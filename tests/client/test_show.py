@@ -64,7 +64,7 @@ def test_ranges_flags_and_the_unknown() -> None:
 
 
 def test_no_rows_is_a_sentence_and_no_error() -> None:
-    assert table([], COLUMNS) == "nothing found"
+    assert table([], COLUMNS) == ""
     assert show(b'{"usage":[]}', rows="usage", columns=COLUMNS, output=Output.TABLE)
 
 

@@ -58,7 +58,7 @@ def usage(
     }
     stats = api.service("stats", directory=directory, server=server)
     answer = stats.ask("/v1/usage", query)
-    typer.echo(show(answer, rows="usage", columns=USAGE, output=output))
+    _print(show(answer, rows="usage", columns=USAGE, output=output))
 
 
 def limits(
@@ -72,7 +72,7 @@ def limits(
     """Print the limits that stand."""
     throttle = api.service("throttle", directory=directory, server=server)
     answer = throttle.ask("/v1/limits", {"customer": customer, "app": app})
-    typer.echo(show(answer, rows="limits", columns=LIMITS, output=output))
+    _print(show(answer, rows="limits", columns=LIMITS, output=output))
 
 
 def sources(
@@ -84,4 +84,9 @@ def sources(
     """Print the edges' log files: what was counted of each, and the holes in it."""
     stats = api.service("stats", directory=directory, server=server)
     answer = stats.ask("/v1/sources", {})
-    typer.echo(show(answer, rows="sources", columns=SOURCES, output=output))
+    _print(show(answer, rows="sources", columns=SOURCES, output=output))
+
+
+def _print(found: str) -> None:
+    """Data on stdout; that there is none is no data."""
+    typer.echo(found or "nothing found", err=not found)

@@ -51,10 +51,10 @@ def show(answer: bytes, *, rows: str, columns: Sequence[str], output: Output) ->
 def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """The rows under upper-case titles; ``units.*`` is one column for each name in ``units``.
 
-    A column that no row fills is left out, except the first; without rows there is one sentence.
+    A column that no row fills is left out, except the first; without rows there is nothing.
     """
     if not rows:
-        return "nothing found"
+        return ""
     named = [name for column in columns for name in _expanded(rows, column)]
     filled = [name for name in named if any(_value(row, name) is not None for row in rows)]
     titles = _titles(filled or columns[:1])
