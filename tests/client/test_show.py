@@ -63,9 +63,9 @@ def test_ranges_flags_and_the_unknown() -> None:
     ]
 
 
-def test_no_rows_is_a_sentence_and_no_error() -> None:
+def test_no_rows_is_no_data_and_no_error() -> None:
     assert table([], COLUMNS) == ""
-    assert show(b'{"usage":[]}', rows="usage", columns=COLUMNS, output=Output.TABLE)
+    assert show(b'{"usage":[]}', rows="usage", columns=COLUMNS, output=Output.TABLE) == ""
 
 
 def test_names_can_not_steer_the_terminal() -> None:
