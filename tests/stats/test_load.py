@@ -11,7 +11,7 @@ from midstage.contracts.topics import LOAD
 from midstage.eventlog.memory import MemoryLog
 from midstage.stats.stream.loads import Loads
 from midstage.stats.views.gauges import Carried
-from midstage.stats.views.load import Finished, Window, absorbed, due
+from midstage.stats.views.load import MOST_APPS, Finished, Window, absorbed, due
 
 from .conftest import NOON
 
@@ -49,6 +49,16 @@ def test_a_second_is_written_once_it_is_over_and_settled() -> None:
     assert sketch.count(fact.latency_ms) == 2
     assert sketch.count(fact.ttft_ms) == 0
     assert written(window, NOON + SOON)[1] == []
+
+
+def test_made_up_names_do_not_push_out_the_applications_that_are_known() -> None:
+    window = absorbed(Window(), [finished()], now=NOON)
+    made_up = [finished(app=f"made-up-{number}") for number in range(MOST_APPS + 10)]
+    window = absorbed(window, [*made_up, finished()], now=NOON)
+    _, facts = written(window, NOON + SOON)
+    assert len({fact.app for fact in facts}) == MOST_APPS
+    (known,) = [fact for fact in facts if fact.app == "chat"]
+    assert known.outcomes == {"ok": 2}
 
 
 def test_an_application_without_requests_gives_zeros_while_edges_speak_of_it() -> None:

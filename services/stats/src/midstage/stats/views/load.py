@@ -20,6 +20,8 @@ from midstage.stats.views.gauges import GONE_AFTER, Carried, Carrying
 WINDOW = timedelta(seconds=60)
 """How long a late event still changes what was written; later ones are in usage only."""
 SETTLING = timedelta(milliseconds=500)
+MOST_APPS = 2_000
+"""Made-up names in events must not cost a fact a second each; usage counts them all the same."""
 _SECOND = timedelta(seconds=1)
 
 
@@ -81,7 +83,9 @@ def finished(row: Counted) -> Finished:
 
 def absorbed(window: Window, arrived: Iterable[Finished], *, now: datetime) -> Window:
     """The window with these requests; those outside of the minute around ``now`` are left out."""
-    recent = [one for one in arrived if abs(now - one.time) <= WINDOW]
+    inside = [one for one in arrived if abs(now - one.time) <= WINDOW]
+    named = _named(window, inside)
+    recent = [one for one in inside if one.app in named]
     if not recent:
         return window
     seconds = dict(window.seconds)
@@ -115,6 +119,12 @@ def due(
 def begin(time: datetime) -> datetime:
     """The begin of the second in which ``time`` lies."""
     return time.replace(microsecond=0)
+
+
+def _named(window: Window, inside: Iterable[Finished]) -> frozenset[str]:
+    """The applications that have a load: those known, and new ones as long as there is room."""
+    fresh = sorted({one.app for one in inside} - window.apps.keys())
+    return frozenset([*window.apps, *fresh[: max(0, MOST_APPS - len(window.apps))]])
 
 
 def _by_second(recent: Iterable[Finished]) -> dict[Key, Second]:
