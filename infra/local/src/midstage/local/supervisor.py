@@ -65,7 +65,8 @@ class Supervisor:
         self._memory = Memory()
         self._over = False
         logs.mkdir(parents=True, exist_ok=True)
-        self._keeper = threading.Thread(target=self._keep, name="supervisor", daemon=True)
+        self._ended = threading.Event()
+        self._keeper = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._keeper.start()
 
     def start(self, child: Child) -> None:
@@ -128,8 +129,11 @@ class Supervisor:
             return process.pid
 
     def await_over(self) -> None:
-        """Return never, but raise PlatformError when the keeping thread has ended."""
-        self._keeper.join()
+        """Return never, but raise PlatformError when the keeping thread has ended.
+
+        Not by ``Thread.join``: one that Ctrl-C interrupts takes a running thread for an ended one.
+        """
+        self._ended.wait()
         raise PlatformError(_OVER)
 
     def close(self, *, within_s: float = 1.0) -> None:
@@ -142,7 +146,7 @@ class Supervisor:
 
     def life(self, name: str) -> Life:
         """Where the child is in its life."""
-        if not self._keeper.is_alive():
+        if self._ended.is_set():
             raise PlatformError(_OVER)
         return self._table[name].life
 
@@ -189,6 +193,12 @@ class Supervisor:
                 entry.life = lifecycle.stopping(entry.life, now)
                 if entry.process is not None and entry.life.state is State.STOPPING:
                     entry.process.terminate()
+
+    def _run(self) -> None:
+        try:
+            self._keep()
+        finally:
+            self._ended.set()
 
     def _keep(self) -> None:
         with self._changed:
