@@ -36,8 +36,8 @@ class Orders:
 
     folder: Path
 
-    def __call__(self, service: str, place: str, *, nth: int = 1) -> None:
-        ordered(self.folder / service, place, nth=nth)
+    def __call__(self, service: str, place: str, *, nth: int = 1, after_s: float = 0.0) -> None:
+        ordered(self.folder / service, place, nth=nth, after_s=after_s)
 
     def left(self, service: str) -> bool:
         """Whether the service lives on, because the place was not reached."""

@@ -108,13 +108,26 @@ def test_requests_open_on_a_killed_replica_fail_and_are_counted_so(platform: Pla
     until_it_bit(attempt)
 
 
-@pytest.mark.parametrize("place", ["ship:sent", "ship:acknowledged"])
+def test_a_shipper_killed_before_its_lines_left_loses_none(
+    platform: Platform, orders: Orders
+) -> None:
+    assert_exact(replayed(platform, lambda: orders("gateway", "ship:sent", nth=3)))
+    assert not orders.left("gateway")
+
+
+@pytest.mark.parametrize(
+    ("place", "after_s"),
+    [
+        ("ship:sent", 0.3),  # Kafka has the lines, the shipper has not heard of it
+        ("ship:acknowledged", 0.0),
+    ],
+)
 def test_a_shipper_killed_at_a_named_place_sends_again(
-    platform: Platform, orders: Orders, place: str
+    platform: Platform, orders: Orders, place: str, after_s: float
 ) -> None:
     def attempt() -> bool:
         before = resent(platform)
-        assert_exact(replayed(platform, lambda: orders("gateway", place, nth=3)))
+        assert_exact(replayed(platform, lambda: orders("gateway", place, nth=3, after_s=after_s)))
         assert not orders.left("gateway")
         return resent(platform) > before
 

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from midstage.testkit.kill import Killer, ordered
 
 SERVICE = """
 import sys
+import time
 
 def main(env, *, reached):
     for turn in range(1, 4):
@@ -73,3 +75,11 @@ def test_of_two_killers_with_one_order_only_one_kills(tmp_path: Path) -> None:
         for killer in killers:
             killer("p")
     assert deaths == ["first"]
+
+
+def test_a_death_can_wait_until_others_have_gone_on(tmp_path: Path) -> None:
+    deaths: list[float] = []
+    ordered(tmp_path / "order", "p", after_s=0.05)
+    begun = time.monotonic()
+    Killer(order=tmp_path / "order", die=lambda: deaths.append(time.monotonic() - begun))("p")
+    assert deaths[0] >= 0.05

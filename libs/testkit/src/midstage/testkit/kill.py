@@ -1,9 +1,10 @@
 """Turns a failpoint into a death: runs a service that kills itself with -9 at a named place.
 
 ``python -m midstage.testkit.kill --order FILE -- midstage.stats.main`` imports that module and
-calls ``main(os.environ, reached=killer)``. As long as FILE is there and says ``PLACE NTH``, the
-process dies at the nth time that it reaches the place. The order is removed before the death, so
-the restarted process lives on, until a test writes the next order.
+calls ``main(os.environ, reached=killer)``. As long as FILE is there and says ``PLACE NTH AFTER_S``,
+the process dies at the nth time that it reaches the place, AFTER_S seconds later: meanwhile the
+thread that came there stands still, and the others (a client's, say) go on. The order is removed
+before the death, so the restarted process lives on, until a test writes the next order.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -38,12 +40,13 @@ class Killer:
     def __call__(self, place: str) -> None:
         """Note that ``place`` was reached."""
         with self._lock:
-            wanted, nth = _read(self._order)
+            wanted, nth, after_s = _read(self._order)
             if place != wanted:
                 return
             self._reached += 1
             due = self._reached >= nth
         if due and self._claimed():
+            time.sleep(after_s)
             self._die()
 
     def _claimed(self) -> bool:
@@ -56,29 +59,29 @@ class Killer:
         return True
 
 
-def ordered(order: Path, place: str, *, nth: int = 1) -> None:
-    """Write the order to die at the ``nth`` time that ``place`` is reached from now on."""
+def ordered(order: Path, place: str, *, nth: int = 1, after_s: float = 0.0) -> None:
+    """Write the order to die ``after_s`` after ``place`` is reached the ``nth`` time from now."""
     draft = order.with_name(f"{order.name}.draft")
-    draft.write_text(f"{place} {nth}\n")
+    draft.write_text(f"{place} {nth} {after_s}\n")
     draft.rename(order)
 
 
 def run(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the module that the arguments name under a killer; its exit code."""
     parser = argparse.ArgumentParser(prog="midstage.testkit.kill")
-    parser.add_argument("--order", type=Path, required=True, help="file: 'PLACE NTH', if any")
+    parser.add_argument("--order", type=Path, required=True, help="file: 'PLACE NTH AFTER_S'")
     parser.add_argument("module", help="the module whose main(env, reached=...) is run")
     asked = parser.parse_args(arguments)
     main: Main = importlib.import_module(asked.module).main
     return main(env, reached=Killer(order=asked.order))
 
 
-def _read(order: Path) -> tuple[str, int]:
+def _read(order: Path) -> tuple[str, int, float]:
     try:
-        place, nth = order.read_text().split()
+        place, nth, after_s = order.read_text().split()
     except FileNotFoundError:
-        return "", 0
-    return place, int(nth)
+        return "", 0, 0.0
+    return place, int(nth), float(after_s)
 
 
 def _die() -> None:
