@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import msgspec
@@ -82,16 +83,20 @@ class Service:
         return UnavailableError(f"{self.url} does not answer: {error}")
 
 
+Name = Literal["throttle", "stats", "gateway", "deploy", "control", "hpa", "data"]
+
+
 def service(
-    name: str, *, directory: Path, server: str | None, token_file: Path | None = None
+    name: Name, *, directory: Path, server: str | None, token_file: Path | None = None
 ) -> Service:
     """The service ``name``: at ``server`` where one is given, else that of the directory."""
     if server is not None:
         return Service(url=platform.base_url(server), token_file=token_file)
     found = platform.in_directory(directory)
-    urls = {"stats": found.stats, "throttle": found.throttle, "gateway": found.gateway}
     return Service(
-        url=urls[name], token_file=token_file or Path(found.token_file), directory=directory
+        url=getattr(found, name),
+        token_file=token_file or Path(found.token_file),
+        directory=directory,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from midstage.client import api, times
+from midstage.client import api, apps, cluster, records, scaling, times
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import Output, OutputOption, show
 
@@ -24,11 +24,13 @@ SOURCES = ("source", "highest", "rows", "holes", "closed", "torn", "complete_unt
 def register(app: typer.Typer) -> None:
     """Add ``get`` to ``app``."""
     group = typer.Typer(
-        no_args_is_help=True, rich_markup_mode=None, help="Print usage, limits or sources."
+        no_args_is_help=True, rich_markup_mode=None, help="Print what the platform knows."
     )
     group.command("usage")(usage)
     group.command("limits")(limits)
     group.command("sources")(sources)
+    for part in (apps, cluster, scaling, records):
+        part.register_get(group)
     app.add_typer(group, name="get")
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from midstage.client import VERSION, get, limits, send
+from midstage.client import VERSION, apps, cluster, get, limits, records, scaling, send
 from midstage.contracts.errors import MidstageError
 
 GROUP = "midstage.commands"
@@ -40,8 +40,8 @@ def build(others: Iterable[EntryPoint] = ()) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for register in (send.register, get.register, limits.register):
-        register(app)
+    for part in (send, get, limits, apps, cluster, scaling, records):
+        part.register(app)
     for other in sorted(others, key=lambda point: point.name):
         _add(app, other)
     return app

@@ -43,6 +43,10 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     throttle: str
     stats: str
     gateway: str
+    deploy: str
+    control: str
+    hpa: str
+    data: str
     token_file: str
 
 

@@ -6,7 +6,6 @@ file differs. The same code always gives the same bytes.
 
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -67,7 +66,7 @@ def _front(topics: Sequence[Topic]) -> Iterator[str]:
     for topic in topics:
         yield (
             f"| [`{topic.name}`](#{_anchor(topic)}) | {topic.kind} | {topic.key} | {topic.writer} "
-            f"| {', '.join(topic.readers)} | {topic.partitions} | {_kept(topic.kept)} |"
+            f"| {', '.join(topic.readers)} | {topic.partitions} | {_kept(topic)} |"
         )
     yield ""
 
@@ -203,8 +202,10 @@ def _absent(field: inspect.Field) -> str:
     return f"`{msgspec.json.encode(field.default).decode()}`"
 
 
-def _kept(kept: timedelta | None) -> str:
-    return "for ever" if kept is None else f"{kept.days} days"
+def _kept(topic: Topic) -> str:
+    if topic.compacted:
+        return "the newest of each key"
+    return "for ever" if topic.kept is None else f"{topic.kept.days} days"
 
 
 def _listed(names: Iterator[str]) -> str:

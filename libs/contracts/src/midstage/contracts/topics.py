@@ -9,11 +9,32 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from midstage.contracts.apps import AppFact
+from midstage.contracts.cluster import (
+    CLUSTER_REACHED,
+    CLUSTER_UNREACHABLE,
+    NODE_OBSERVED,
+    NODE_USED,
+    OBJECT_GONE,
+    POD_OBSERVED,
+    POD_USED,
+    WORKLOAD_OBSERVED,
+    ClusterReached,
+    ClusterUnreachable,
+    NodeObserved,
+    NodeUsed,
+    ObjectGone,
+    PodObserved,
+    PodUsed,
+    WorkloadObserved,
+)
 from midstage.contracts.edges import SOURCE_BEAT, SOURCE_CLOSED, SourceBeat, SourceClosed
 from midstage.contracts.fact import Fact
 from midstage.contracts.limits import LimitFact
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
+from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
+from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, ScalingFact
 
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """The broker takes messages up to this size."""
@@ -35,7 +56,8 @@ class Topic:
     """One topic; ``kept`` None means for ever. ``facts`` maps an event type to its struct.
 
     ``refusers`` put what they can't read, or can't make a fact of, into dead letters of their own.
-    For a versioned log ``facts`` is empty and ``union`` is the tagged union of its facts.
+    For a versioned log ``facts`` is empty and ``union`` is the tagged union of its facts. Of a
+    ``compacted`` stream the broker keeps the newest record of each key, for ever.
     """
 
     name: str
@@ -49,6 +71,7 @@ class Topic:
     refusers: tuple[str, ...] = ()
     facts: tuple[tuple[str, type[Fact]], ...] = ()
     union: object = None
+    compacted: bool = False
 
     def dead_letters(self, refuser: str) -> str:
         """The name of the topic that takes what ``refuser`` could not read."""
@@ -71,11 +94,11 @@ REQUESTS = Topic(
     kind=Kind.STREAM,
     key="source",
     writer="the edges: gateway, SDK, HTTP ingest",
-    readers=("stats",),
+    readers=("stats", "data"),
     partitions=12,
     kept=timedelta(days=7),
     about="One fact per request, at its end.",
-    refusers=("stats", "gateway"),
+    refusers=("stats", "gateway", "data"),
     facts=((REQUEST_COMPLETED, RequestCompleted),),
 )
 EDGES = Topic(
@@ -83,7 +106,7 @@ EDGES = Topic(
     kind=Kind.STREAM,
     key="source",
     writer="the edges",
-    readers=("stats",),
+    readers=("stats", "deploy"),
     partitions=12,
     kept=timedelta(days=7),
     about="Each source's heartbeat, each second: highest number, completeness, what is in flight.",
@@ -95,7 +118,7 @@ LOAD = Topic(
     kind=Kind.STREAM,
     key="application",
     writer="stats",
-    readers=("people's own consumers",),
+    readers=("hpa", "people's own consumers"),
     partitions=12,
     kept=timedelta(days=7),
     about="What each application carried, each second.",
@@ -113,4 +136,85 @@ LIMITS = Topic(
     union=LimitFact,
 )
 
-TOPICS: Final = (REQUESTS, EDGES, LOAD, LIMITS)
+_CLUSTER_FACTS: Final = (
+    (NODE_OBSERVED, NodeObserved),
+    (POD_OBSERVED, PodObserved),
+    (WORKLOAD_OBSERVED, WorkloadObserved),
+    (OBJECT_GONE, ObjectGone),
+    (POD_USED, PodUsed),
+    (NODE_USED, NodeUsed),
+    (CLUSTER_REACHED, ClusterReached),
+    (CLUSTER_UNREACHABLE, ClusterUnreachable),
+)
+APPS = Topic(
+    name="midstage.apps.v1",
+    kind=Kind.VERSIONED,
+    key="application",
+    writer="deploy",
+    readers=("deploy", "control", "hpa", "gateway", "stats", "data"),
+    partitions=6,
+    kept=None,
+    about="What teams want to run, and how each rollout ended.",
+    union=AppFact,
+)
+CLUSTER = Topic(
+    name="midstage.cluster.v1",
+    kind=Kind.STREAM,
+    key="cluster/kind/namespace/name",
+    writer="control",
+    readers=("deploy", "hpa", "gateway"),
+    partitions=6,
+    kept=timedelta(days=90),
+    about="Each change of the clusters' nodes, pods and workloads, and what they use.",
+    facts=_CLUSTER_FACTS,
+)
+INVENTORY = Topic(
+    name="midstage.inventory.v1",
+    kind=Kind.STREAM,
+    key="cluster/kind/namespace/name",
+    writer="control",
+    readers=("control", "deploy", "hpa", "gateway"),
+    partitions=6,
+    kept=None,
+    about="The newest state of each thing in the clusters, for whoever starts.",
+    facts=_CLUSTER_FACTS,
+    compacted=True,
+)
+SCALING = Topic(
+    name="midstage.scaling.v1",
+    kind=Kind.VERSIONED,
+    key="application",
+    writer="hpa",
+    readers=("hpa", "deploy", "data"),
+    partitions=6,
+    kept=None,
+    about="Changes of replica counts, each with all that it was decided from.",
+    union=ScalingFact,
+)
+EVALUATIONS = Topic(
+    name="midstage.evaluations.v1",
+    kind=Kind.STREAM,
+    key="application",
+    writer="hpa",
+    readers=("hpa", "people's own consumers"),
+    partitions=6,
+    kept=timedelta(days=7),
+    about="Every evaluation of a scaling policy, with its inputs and offsets.",
+    facts=((EVALUATION_MADE, EvaluationMade),),
+)
+ROUTES = Topic(
+    name="midstage.routes.v1",
+    kind=Kind.STREAM,
+    key="application",
+    writer="gateway",
+    readers=("deploy",),
+    partitions=6,
+    kept=timedelta(days=90),
+    about="Which pods each edge sends requests to, and which are drained.",
+    facts=((ROUTES_APPLIED, RoutesApplied),),
+)
+
+TOPICS: Final = (
+    *(REQUESTS, EDGES, LOAD, LIMITS, APPS, CLUSTER),
+    *(INVENTORY, SCALING, EVALUATIONS, ROUTES),
+)

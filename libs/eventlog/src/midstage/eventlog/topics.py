@@ -17,6 +17,7 @@ def settings_of(topic: Topic) -> list[TopicSettings]:
         partitions=topic.partitions,
         retention_ms=kept,
         message_bytes=MESSAGE_BYTES,
+        compacted=topic.compacted,
     )
     dead = [
         TopicSettings(

@@ -1,0 +1,11 @@
+"""The clusters: ``get nodes|pods``, ``describe``, ``logs``, ``events``."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+
+
+def register_get(group: typer.Typer) -> None:
+    """Add to ``midstage get``."""

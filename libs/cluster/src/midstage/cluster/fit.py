@@ -1,0 +1,102 @@
+"""Which node a pod fits on, and the scheduler's words where it fits on none. Pure.
+
+The same function places pods in the local cluster and tells deploy whether an update has room, so
+both say the same. Words and order are those of Kubernetes' scheduler.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from midstage.cluster.objects import Node, Pod, Template
+from midstage.contracts.cluster import Amount, Phase
+
+_EPSILON = 1e-9
+
+
+def free(nodes: Sequence[Node], pods: Sequence[Pod]) -> dict[str, Amount]:
+    """What is left on each node, by name: its capacity less what its pods have requested."""
+    left = {node.name: node.capacity for node in nodes}
+    for pod in pods:
+        if pod.node in left and pod.phase is not Phase.LOST:
+            left[pod.node] = less(left[pod.node], pod.requests)
+    return left
+
+
+def place(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount]) -> str | None:
+    """The node with the most room after the pod is on it; None where none takes it."""
+    taking = [node for node in nodes if _why_not(template, node, left) is None]
+    if not taking:
+        return None
+    return min(taking, key=lambda node: _fullness(template, node, left)).name
+
+
+def words(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount]) -> str:
+    """Why no node takes it, as Kubernetes' scheduler says it."""
+    reasons = Counter(
+        reason for node in nodes if (reason := _why_not(template, node, left)) is not None
+    )
+    told = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    return f"0/{len(nodes)} nodes are available: {told or 'there are none'}."
+
+
+def less(amount: Amount, taken: Amount) -> Amount:
+    """``amount`` without ``taken``."""
+    return Amount(
+        cpu=amount.cpu - taken.cpu,
+        memory_mb=amount.memory_mb - taken.memory_mb,
+        gpus=amount.gpus - taken.gpus,
+    )
+
+
+def _why_not(template: Template, node: Node, left: Mapping[str, Amount]) -> str | None:
+    """The first of the scheduler's filters that refuses the node; None: it takes the pod."""
+    return next((said for refuses, said in _FILTERS if refuses(template, node, left)), None) or (
+        _taint(template, node) or _lacks(template.requests, left[node.name])
+    )
+
+
+def _taint(template: Template, node: Node) -> str | None:
+    for taint in node.taints:
+        tolerated = any(
+            toleration.key == taint.key and toleration.value in (None, taint.value)
+            for toleration in template.tolerations
+        )
+        if not tolerated:
+            return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
+    return None
+
+
+def _lacks(wanted: Amount, left: Amount) -> str | None:
+    if wanted.cpu > left.cpu + _EPSILON:
+        return "Insufficient cpu"
+    if wanted.memory_mb > left.memory_mb:
+        return "Insufficient memory"
+    return "Insufficient nvidia.com/gpu" if wanted.gpus > left.gpus else None
+
+
+def _fullness(template: Template, node: Node, left: Mapping[str, Amount]) -> tuple[float, str]:
+    """How full the fullest of its amounts would be; GPU nodes are kept for who asks for GPUs."""
+    rest = less(left[node.name], template.requests)
+    shares = [
+        1 - part / whole
+        for part, whole in (
+            (rest.cpu, node.capacity.cpu),
+            (rest.memory_mb, node.capacity.memory_mb),
+        )
+        if whole
+    ]
+    spares_gpus = bool(node.capacity.gpus) and not template.requests.gpus
+    return (max(shares, default=1.0) + spares_gpus, node.name)
+
+
+_Filter = Callable[[Template, Node, Mapping[str, Amount]], bool]
+_FILTERS: Sequence[tuple[_Filter, str]] = (
+    (lambda _t, node, _l: not node.ready, "node(s) were not ready"),
+    (lambda _t, node, _l: not node.schedulable, "node(s) were unschedulable"),
+    (
+        lambda template, node, _l: any(
+            node.labels.get(key) != value for key, value in template.node_selector.items()
+        ),
+        "node(s) didn't match Pod's node affinity/selector",
+    ),
+)

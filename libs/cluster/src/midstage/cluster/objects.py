@@ -1,0 +1,131 @@
+"""The objects of a cluster as its Protocol speaks of them; values, whatever cluster it is.
+
+A workload is so many replicas of one revision of one application: the cluster makes and replaces
+pods until they are there. Each object has a ``uid`` (new when it is made anew) and a
+``resource_version`` that grows with each change in the whole cluster.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from midstage.contracts.apps import Probe, Toleration
+from midstage.contracts.cluster import Amount, Phase, Taint
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of all objects; unknown fields are ignored."""
+
+
+class Template(Value, frozen=True, kw_only=True):
+    """What each pod of a workload runs and needs; ``$(PORT)`` and the environment as in the spec."""
+
+    image: str | None = None
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    requests: Amount = Amount()
+    readiness: Probe = Probe()
+    liveness: Probe | None = None
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
+    grace_s: float = 10.0
+
+
+class Workload(Value, frozen=True, kw_only=True):
+    """So many ``replicas`` of one ``revision``; ``ready`` is the cluster's own count.
+
+    ``spec_version`` and ``scale_version``: the versions in the logs that its writer carried out
+    (in Kubernetes the annotation ``midstage.dev/version``).
+    """
+
+    name: str
+    namespace: str = "default"
+    app: str
+    revision: str
+    template: Template
+    replicas: int
+    spec_version: int = 0
+    scale_version: int = 0
+    ready: int = 0
+    uid: str = ""
+    resource_version: int = 0
+
+
+class Node(Value, frozen=True, kw_only=True):
+    """A node: what it has in all, and whether it takes pods."""
+
+    name: str
+    ready: bool = True
+    schedulable: bool = True
+    reason: str = ""
+    capacity: Amount
+    labels: dict[str, str] = {}
+    taints: tuple[Taint, ...] = ()
+    uid: str = ""
+    resource_version: int = 0
+
+
+class Pod(Value, frozen=True, kw_only=True):
+    """A pod; the fields mean what ``contracts.cluster.PodObserved`` says."""
+
+    name: str
+    namespace: str = "default"
+    app: str
+    revision: str
+    workload: str
+    node: str = ""
+    phase: Phase
+    ready: bool = False
+    draining: bool = False
+    address: str = ""
+    reason: str = ""
+    message: str = ""
+    restarts: int = 0
+    exit_code: int | None = None
+    requests: Amount = Amount()
+    created_at: datetime
+    started_at: datetime | None = None
+    ready_at: datetime | None = None
+    uid: str = ""
+    resource_version: int = 0
+
+
+class Change(Value, frozen=True, kw_only=True):
+    """One change of a watch, exactly one of the objects; ``gone``: it was as told, and is not now.
+
+    Without an object it is a bookmark: nothing changed up to ``resource_version``.
+    """
+
+    resource_version: int
+    gone: bool = False
+    node: Node | None = None
+    pod: Pod | None = None
+    workload: Workload | None = None
+
+
+class Listing(Value, frozen=True, kw_only=True):
+    """Everything at one moment; a watch from ``resource_version`` on misses nothing."""
+
+    resource_version: int
+    nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+
+
+class PodUse(Value, frozen=True, kw_only=True):
+    """What one pod uses now: cores, MiB, share of its GPUs' time (None: unknown)."""
+
+    name: str
+    namespace: str = "default"
+    node: str
+    cpu: float
+    memory_mb: float
+    gpu: float | None = None
+
+
+class Lease(Value, frozen=True, kw_only=True):
+    """Who may write facts of this cluster: ``epoch`` grows each time that the holder changes."""
+
+    holder: str
+    epoch: int
+    expires_at: datetime

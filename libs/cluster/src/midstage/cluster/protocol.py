@@ -1,0 +1,83 @@
+"""What every cluster can do, the local one as Kubernetes; one conformance suite runs over all.
+
+Reading is list, then watch from the listing's resource version. Writing is optimistic: each write
+names the resource version that it was decided from, and is refused where the object has changed
+since, so a zombie's late write undoes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from midstage.cluster.objects import Change, Lease, Listing, Pod, PodUse, Workload
+from midstage.contracts.errors import RefusedError, UnavailableError
+
+
+class ConflictError(RefusedError):
+    """The object is not as the writer believes: read again and decide anew."""
+
+    def __init__(self, detail: str) -> None:
+        """Name the object and what it is now."""
+        super().__init__(detail, status=409)
+
+
+class ExpiredError(UnavailableError):
+    """The watch's beginning is too long ago (410): list again."""
+
+
+class Cluster(Protocol):
+    """One cluster. Every method raises UnavailableError where it can't be asked now."""
+
+    name: str
+
+    def list(self) -> Listing:
+        """Everything at one moment."""
+        ...
+
+    def watch(self, since: int) -> Iterator[Change]:
+        """Each change after resource version ``since``, in order, without end; bookmarks at least
+        each 5 s while nothing changes.
+
+        ExpiredError where the cluster does not remember so far back; UnavailableError where the
+        connection breaks. Closing the iterator lets go of the connection.
+        """
+        ...
+
+    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+        """Make it so; ``expected`` is the resource version it was decided from, 0: there is none.
+
+        Only name, namespace, app, revision, template, replicas and the two versions are taken.
+        ConflictError where it is another one now. To fewer replicas: draining pods go first, then
+        those that are not ready, then the youngest; each gets SIGTERM, its grace, SIGKILL.
+        """
+        ...
+
+    def delete_workload(self, name: str, *, expected: int) -> None:
+        """Remove it with its pods; nothing where it is gone already; ConflictError as above."""
+        ...
+
+    def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
+        """Mark a pod to be taken out of all balancers, or take the mark back; it runs on.
+
+        ConflictError where there is no pod of that name with that uid.
+        """
+        ...
+
+    def usage(self) -> Sequence[PodUse]:
+        """What each running pod uses, measured over the last seconds."""
+        ...
+
+    def logs(
+        self, pod: str, *, follow: bool = False, tail: int | None = None, previous: bool = False
+    ) -> Iterator[bytes]:
+        """What a pod wrote, in pieces as they come; of the ``previous`` process where it restarted.
+
+        RefusedError (404) where there is no such pod.
+        """
+        ...
+
+    def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
+        """Hold the lease ``name`` for ``within`` from now: renew it while it is one's own, take it
+        when it has run out; else the lease of whoever holds it is answered.
+        """
+        ...

@@ -1,0 +1,188 @@
+"""What teams want to run: an application's spec, its revisions, and how each rollout ended.
+
+A versioned log: written by deploy to ``midstage.apps.v1``, keyed by application; read by control,
+hpa, gateway, stats and data through ``eventlog.versions``. A revision is the content hash of what
+its replicas run, so a change of routes, counts or policy makes no new one.
+"""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from midstage.contracts.fact import Name
+from midstage.contracts.limits import FailureRule
+from midstage.contracts.policy import Policy
+
+AppName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+Prefix = Annotated[str, msgspec.Meta(pattern="^(/[A-Za-z0-9._~-]+)+$", max_length=256)]
+Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.-]{1,253}$")]
+Replicas = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The base of a spec's parts; deploy refuses unknown fields, readers of the log ignore them."""
+
+
+class Resources(Spec, frozen=True, kw_only=True):
+    """What one replica asks for and may use: cores, MiB, whole GPUs."""
+
+    cpu: Annotated[float, msgspec.Meta(gt=0, le=1024)] = 0.1
+    memory_mb: Annotated[int, msgspec.Meta(ge=1, le=16_777_216)] = 128
+    gpus: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+
+
+class Probe(Spec, frozen=True, kw_only=True):
+    """An HTTP GET on the replica; ``failures`` in a row change the verdict, one success mends it."""
+
+    path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)] = "/readyz"
+    every_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 1.0
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 1.0
+    failures: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+    initial_delay_s: Seconds = 0.0
+
+
+class Toleration(Spec, frozen=True, kw_only=True):
+    """Lets replicas onto nodes with this taint; without ``value`` any value of the key will do."""
+
+    key: Word
+    value: str | None = None
+
+
+class Routes(Spec, frozen=True, kw_only=True):
+    """How callers reach the application through the gateway; neither: nobody does."""
+
+    prefix: Prefix | None = None
+    hosts: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 600.0
+    on_throttle_failure: FailureRule = FailureRule.OPEN
+
+
+class Rollout(Spec, frozen=True, kw_only=True):
+    """How a new revision replaces the old one.
+
+    ``surge`` replicas more than wanted may run meanwhile. Where there is no room for even one, the
+    update goes on in place as long as ``min_available`` replicas stay ready (None: all but one, at
+    least one), or is refused.
+    """
+
+    surge: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
+    min_available: Annotated[int, msgspec.Meta(ge=0, le=1000)] | None = None
+    progress_within_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 600.0
+
+
+class AppSpec(Spec, frozen=True, kw_only=True):
+    """One application: what its replicas run, how many, where, who reaches them, how they scale.
+
+    Exactly one of ``image`` and ``command``; ``$(PORT)`` in the command is the port to serve on.
+    ``replicas`` counts where there is no ``scaling``; with it, it is the count to begin with.
+    ``pool`` is the node label ``midstage.dev/pool``. ``drain_s``: how long a replica may finish its
+    requests once it is out of the balancer; ``grace_s``: from SIGTERM to SIGKILL.
+    ``availability_target`` is a share of requests, 0.999 by default.
+    """
+
+    image: Text | None = None
+    command: Annotated[tuple[Text, ...], msgspec.Meta(max_length=256)] = ()
+    env: Annotated[
+        dict[Word, Annotated[str, msgspec.Meta(max_length=32_768)]], msgspec.Meta(max_length=256)
+    ] = {}
+    resources: Resources = Resources()
+    replicas: Replicas = 1
+    readiness: Probe = Probe()
+    liveness: Probe | None = None
+    pool: Word | None = None
+    node_selector: Annotated[dict[Word, str], msgspec.Meta(max_length=64)] = {}
+    tolerations: Annotated[tuple[Toleration, ...], msgspec.Meta(max_length=64)] = ()
+    routes: Routes = Routes()
+    scaling: Policy | None = None
+    rollout: Rollout = Rollout()
+    drain_s: Seconds = 30.0
+    grace_s: Seconds = 10.0
+    availability_target: Annotated[float, msgspec.Meta(ge=0.5, le=0.99999)] = 0.999
+
+
+class AppFactBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
+    """What every fact of this log names."""
+
+    app: AppName
+    at: datetime
+
+
+class AppSpecified(AppFactBase, frozen=True, kw_only=True, tag="AppSpecified"):
+    """The application shall be so; ``revision`` is ``revision_of(spec)``.
+
+    ``undoes`` names the revision that was left by an undo, else it is empty.
+    """
+
+    spec: AppSpec
+    revision: Name
+    by: str = ""
+    why: str = ""
+    undoes: str = ""
+
+
+class AppRemoved(AppFactBase, frozen=True, kw_only=True, tag="AppRemoved"):
+    """The application shall be gone, replicas and routes."""
+
+    by: str = ""
+    why: str = ""
+
+
+class How(StrEnum):
+    """How a rollout goes."""
+
+    FIRST = "first"  # there was nothing before
+    SURGE = "surge"
+    IN_PLACE = "in place"
+
+
+class RolloutStarted(AppFactBase, frozen=True, kw_only=True, tag="RolloutStarted"):
+    """Replicas of ``revision`` begin to replace those of ``previous`` (empty: none)."""
+
+    revision: Name
+    previous: str = ""
+    how: How
+
+
+class Verdict(StrEnum):
+    """How a rollout ended."""
+
+    COMPLETE = "complete"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+class RolloutEnded(AppFactBase, frozen=True, kw_only=True, tag="RolloutEnded"):
+    """All wanted replicas run ``revision``, or they never will: ``reason`` says why."""
+
+    revision: Name
+    verdict: Verdict
+    reason: str = ""
+
+
+AppFact = AppSpecified | AppRemoved | RolloutStarted | RolloutEnded
+
+
+def revision_of(spec: AppSpec) -> str:
+    """The name of what the replicas of ``spec`` run: 10 hex digits of a SHA-256 over its template.
+
+    Only what makes replicas differ counts: program, environment, needs, placing, probes, grace.
+    """
+    template = (
+        spec.image,
+        spec.command,
+        sorted(spec.env.items()),
+        spec.resources,
+        spec.readiness,
+        spec.liveness,
+        spec.pool,
+        sorted(spec.node_selector.items()),
+        spec.tolerations,
+        spec.grace_s,
+    )
+    return hashlib.sha256(msgspec.json.encode(template)).hexdigest()[:10]

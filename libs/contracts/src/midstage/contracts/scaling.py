@@ -1,0 +1,156 @@
+"""What hpa decided: changes of replica counts, and every evaluation with all that it used.
+
+``midstage.scaling.v1`` is a versioned log, keyed by application, read by deploy and data.
+``midstage.evaluations.v1`` is a stream of every evaluation, changed or not. Both carry the inputs
+and the offsets that were folded, so that each can be made again from itself, and from the topics.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from midstage.contracts.fact import Fact, Name
+from midstage.contracts.policy import Policy
+
+EVALUATION_MADE = "dev.midstage.evaluation.made.v1"
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Rule(StrEnum):
+    """What proposes a count."""
+
+    REQUESTS_PER_S = "requests/s"
+    CONCURRENCY = "concurrency"
+    CPU = "cpu"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of the parts of an evaluation."""
+
+
+class LoadInput(Part, frozen=True, kw_only=True):
+    """What the replicas carried: means over the ``seconds`` complete seconds up to ``until``.
+
+    None is unknown, never zero. ``observed_at`` is the newest second's own end.
+    """
+
+    until: datetime | None = None
+    seconds: Count = 0
+    requests_per_s: float | None = None
+    concurrency: float | None = None
+
+
+class PodInput(Part, frozen=True, kw_only=True):
+    """One pod that counts: ready, or still starting; ``cpu`` is used cores (None: unknown)."""
+
+    name: Name
+    ready: bool
+    cpu: float | None = None
+    cpu_requested: float = 0.0
+    cpu_at: datetime | None = None
+
+
+class Wanted(Part, frozen=True, kw_only=True):
+    """An earlier want, for stabilising."""
+
+    at: datetime
+    replicas: Count
+
+
+class Changed(Part, frozen=True, kw_only=True):
+    """An earlier change of the count, for limiting the rate."""
+
+    at: datetime
+    before: Count
+    after: Count
+
+
+class Inputs(Part, frozen=True, kw_only=True):
+    """All that an evaluation used; ``current`` is the count in force (0: none decided yet).
+
+    ``cluster_at``: when the cluster was last reached; None: it is unreachable or never was.
+    """
+
+    app: Name
+    now: datetime
+    policy: Policy
+    spec_version: Count
+    current: Count
+    load: LoadInput = LoadInput()
+    pods: tuple[PodInput, ...] = ()
+    cluster_at: datetime | None = None
+    wants: tuple[Wanted, ...] = ()
+    changes: tuple[Changed, ...] = ()
+
+
+class Proposal(Part, frozen=True, kw_only=True):
+    """What one rule wants and why; ``want`` None: its input is missing or stale, ``reason`` says."""
+
+    rule: Rule
+    carried: float | None = None
+    target: float
+    want: Count | None = None
+    reason: str
+
+
+class Stage(Part, frozen=True, kw_only=True):
+    """The figure after one step of the decision, and why it is that."""
+
+    name: str
+    replicas: Count
+    reason: str = ""
+
+
+class Evaluation(Part, frozen=True, kw_only=True):
+    """One evaluation: inputs, each rule's proposal, each stage's figure, the count in the end.
+
+    ``offsets`` is what had been folded, ``<topic>/<partition>`` to the next offset; ``engine`` the
+    code that decided. The same inputs give the same bytes in all other fields.
+    """
+
+    inputs: Inputs
+    proposals: tuple[Proposal, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    replicas: Count
+    reason: str
+    engine: str = ""
+    offsets: dict[str, int] = {}
+
+
+class EvaluationMade(Fact, frozen=True, kw_only=True):
+    """An evaluation was made; ``decided`` whether it changed the count."""
+
+    app: Name
+    evaluation: Evaluation
+    decided: bool = False
+
+
+class ScaleDecided(msgspec.Struct, frozen=True, kw_only=True, tag="ScaleDecided", tag_field="fact"):
+    """From ``at`` on the application should have ``replicas``; ``previous`` before.
+
+    ``load_at`` is the end of the newest load that was used, None where none was.
+    """
+
+    app: Name
+    replicas: Annotated[int, msgspec.Meta(ge=1)]
+    previous: Count
+    reason: str
+    at: datetime
+    load_at: datetime | None = None
+    evaluation: Evaluation
+
+
+class ScalingRemoved(
+    msgspec.Struct, frozen=True, kw_only=True, tag="ScalingRemoved", tag_field="fact"
+):
+    """The application scales no more: it is gone or its spec has no policy."""
+
+    app: Name
+    at: datetime
+    reason: str = ""
+
+
+ScalingFact = ScaleDecided | ScalingRemoved

@@ -1,0 +1,1 @@
+"""Turns the clusters' state into facts, and serves the inventory."""

@@ -1,0 +1,1 @@
+"""Keeps and returns inference data: request records."""

@@ -1,0 +1,1 @@
+"""Turns specs and scale decisions into workloads in the clusters, and follows each rollout."""

@@ -1,0 +1,1 @@
+"""Decides replica counts from the log alone."""
