@@ -18,7 +18,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Template(Value, frozen=True, kw_only=True):
-    """What each pod of a workload runs and needs; ``$(PORT)`` and the environment as in the spec."""
+    """What each pod of a workload runs and needs; ``$(PORT)`` and ``env`` as in the spec."""
 
     image: str | None = None
     command: tuple[str, ...] = ()

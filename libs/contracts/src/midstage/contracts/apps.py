@@ -38,7 +38,7 @@ class Resources(Spec, frozen=True, kw_only=True):
 
 
 class Probe(Spec, frozen=True, kw_only=True):
-    """An HTTP GET on the replica; ``failures`` in a row change the verdict, one success mends it."""
+    """An HTTP GET on the replica; ``failures`` in a row change the verdict, a success mends it."""
 
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)] = "/readyz"
     every_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 1.0

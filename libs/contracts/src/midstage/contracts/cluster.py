@@ -87,8 +87,8 @@ class NodeObserved(Observed, frozen=True, kw_only=True):
 class PodObserved(Observed, frozen=True, kw_only=True):
     """A pod as it is now.
 
-    ``ready`` is the readiness probe's verdict; requests may go to ``address`` (host:port) only while
-    it is ready and not ``draining``. ``reason`` is one word, ``message`` the whole truth: the
+    ``ready`` is the readiness probe's verdict; requests may go to ``address`` (host:port) only
+    while it is ready and not ``draining``. ``reason`` is one word, ``message`` the whole truth: the
     scheduler's words, an exit code with the last lines. ``node`` is empty before it has one.
     """
 

@@ -12,7 +12,7 @@ Target = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The base of a policy's parts; deploy refuses unknown fields, readers of the log ignore them."""
+    """The base of a policy's parts; deploy refuses unknown fields, readers ignore them."""
 
 
 class Targets(Part, frozen=True, kw_only=True):

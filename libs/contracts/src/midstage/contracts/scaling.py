@@ -87,7 +87,7 @@ class Inputs(Part, frozen=True, kw_only=True):
 
 
 class Proposal(Part, frozen=True, kw_only=True):
-    """What one rule wants and why; ``want`` None: its input is missing or stale, ``reason`` says."""
+    """What one rule wants and why; ``want`` None: its input is missing or stale."""
 
     rule: Rule
     carried: float | None = None
