@@ -12,7 +12,7 @@ from midstage.local.table import Instead
 from .evidence import Orders
 
 SPEED = 10
-MORTAL = ("gateway", "stats", "throttle")
+MORTAL = ("gateway", "stats", "throttle", "control", "hpa", "deploy", "data")
 
 
 @pytest.fixture(scope="session")

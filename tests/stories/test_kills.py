@@ -27,6 +27,7 @@ from .evidence import (
     sources,
     written,
 )
+from .loop import fault, pods
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -101,7 +102,7 @@ def test_calls_open_on_a_killed_throttle_pass_as_their_route_says(platform: Plat
 
 def test_requests_open_on_a_killed_replica_fail_and_are_counted_so(platform: Platform) -> None:
     def attempt() -> bool:
-        report = replayed(platform, lambda: void(platform.kill("replica-chat-2")))
+        report = replayed(platform, lambda: killed_pod(platform, "chat"))
         assert_exact(report)
         return report.ends.failed > 0
 
@@ -186,6 +187,12 @@ def test_envoys_own_kill_loses_what_was_open_and_names_each(platform: Platform) 
     assert len(seen_to_end) < len(report.missing)
     assert len(sources(platform)) == before + 1
     within(10, lambda: sum(not source["closed"] for source in sources(platform)) == 1)
+
+
+def killed_pod(platform: Platform, app: str) -> None:
+    """Kill the process of the ready pod that comes first, as if from outside."""
+    pod = next(pod for pod in pods(platform, app) if pod.ready)
+    fault(platform, fault="kill", pod=pod.name)
 
 
 def void(_: object) -> None:

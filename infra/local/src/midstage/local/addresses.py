@@ -10,14 +10,14 @@ from midstage.local.ports import LOOPBACK, found, free
 
 SINGLE = (
     *("kafka", "kafka_controller", "throttle", "throttle_grpc", "stats", "gateway"),
-    *("listen", "envoy_admin"),
+    *("cluster", "control", "hpa", "deploy", "data", "listen", "envoy_admin"),
 )
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """Base URLs of the HTTP neighbours, ``host:port`` of Kafka and gRPC, and the key files.
 
-    ``listen`` is where callers come in. ``replicas`` are the base URLs by application.
+    ``listen`` is where callers come in.
     """
 
     kafka: str
@@ -25,11 +25,15 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     throttle_grpc: str
     stats: str
     gateway: str
+    cluster: str
+    control: str
+    hpa: str
+    deploy: str
+    data: str
     listen: str
     envoy_admin: str
     token_file: str
     api_keys_file: str
-    replicas: dict[str, list[str]]
 
 
 def settled(file: Path, names: Sequence[str]) -> dict[str, int]:
@@ -45,9 +49,7 @@ def settled(file: Path, names: Sequence[str]) -> dict[str, int]:
     return ports
 
 
-def addresses(
-    ports: Mapping[str, int], *, layout: Layout, replicas: Mapping[str, Sequence[int]]
-) -> Addresses:
+def addresses(ports: Mapping[str, int], *, layout: Layout) -> Addresses:
     """The addresses that these ports give."""
     return Addresses(
         kafka=f"{LOOPBACK}:{ports['kafka']}",
@@ -55,11 +57,15 @@ def addresses(
         throttle_grpc=f"{LOOPBACK}:{ports['throttle_grpc']}",
         stats=_url(ports["stats"]),
         gateway=_url(ports["gateway"]),
+        cluster=_url(ports["cluster"]),
+        control=_url(ports["control"]),
+        hpa=_url(ports["hpa"]),
+        deploy=_url(ports["deploy"]),
+        data=_url(ports["data"]),
         listen=_url(ports["listen"]),
         envoy_admin=_url(ports["envoy_admin"]),
         token_file=str(layout.token),
         api_keys_file=str(layout.api_keys),
-        replicas={app: [_url(port) for port in of] for app, of in replicas.items()},
     )
 
 

@@ -41,11 +41,6 @@ class Layout:
         return self.root / "api-keys.json"
 
     @property
-    def apps(self) -> Path:
-        """The applications with their routes and endpoints."""
-        return self.root / "apps.json"
-
-    @property
     def logs(self) -> Path:
         """One log file for each process."""
         return self.root / "logs"
@@ -76,6 +71,16 @@ class Layout:
         return self.root / "ledger" / "usage.duckdb"
 
     @property
+    def cluster(self) -> Path:
+        """What the local cluster was told to run, and its pods' logs."""
+        return self.root / "cluster"
+
+    @property
+    def records(self) -> Path:
+        """The records of requests."""
+        return self.root / "records"
+
+    @property
     def replay(self) -> Path:
         """The callers' own lists, one for each replay."""
         return self.root / "replay"
@@ -84,5 +89,5 @@ class Layout:
         """Make the folders that are not there yet; the root is for its owner alone."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folders = (self.logs, self.kafka, self.edge_config, self.edge_log, self.edge_state)
-        for folder in (*folders, self.ledger.parent, self.replay):
+        for folder in (*folders, self.ledger.parent, self.cluster, self.records, self.replay):
             folder.mkdir(parents=True, exist_ok=True)

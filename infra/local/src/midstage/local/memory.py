@@ -1,16 +1,13 @@
 """The most memory that all processes together were seen to hold, looked at once a second.
 
-Resident sets are added, so pages that processes share count more than once: never too low.
+All are this process's descendants, the local cluster's pods too. Resident sets are added, so pages
+that processes share count more than once: never too low.
 """
 
-import os
-import resource
-from collections.abc import Sequence
-from pathlib import Path
+import psutil
 
 _EVERY_S = 1.0
 _MIB = 1024 * 1024
-_PAGE = resource.getpagesize()
 
 
 class Memory:
@@ -20,18 +17,20 @@ class Memory:
         """Nothing has been looked at yet."""
         self.peak_mb = 0.0
         self._next = 0.0
+        self._self = psutil.Process()
 
-    def look(self, pids: Sequence[int], now: float) -> None:
-        """Add up these processes and this one, if a second has passed since the last look."""
+    def look(self, now: float) -> None:
+        """Add up this process and its descendants, if a second has passed since the last look."""
         if now < self._next:
             return
         self._next = now + _EVERY_S
-        held = sum(_resident(pid) for pid in (os.getpid(), *pids))
+        held = sum(map(_resident, [self._self, *self._self.children(recursive=True)]))
         self.peak_mb = max(self.peak_mb, held / _MIB)
 
 
-def _resident(pid: int) -> int:
+def _resident(process: psutil.Process) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    except OSError:
-        return 0  # it ended between the table and the look
+        held: int = process.memory_info().rss
+    except psutil.NoSuchProcess:
+        return 0  # it ended between the list and the look
+    return held

@@ -8,7 +8,6 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +20,7 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.local import (
     addresses,
+    applying,
     apps,
     envoy,
     figures,
@@ -33,22 +33,27 @@ from midstage.local import (
 )
 from midstage.local.jars import nothing_said
 from midstage.local.layout import Layout
-from midstage.local.lifecycle import State
 from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.findings import Report
 from midstage.local.replay.progress import Line
 from midstage.local.replay.reconcile import reconcile
 from midstage.local.replaying import nothing_watched
 from midstage.local.supervisor import Child, Supervisor
-from midstage.local.table import EDGE, REPLICA, Instead, Table
+from midstage.local.table import EDGE, Instead, Table
 
 READY_WITHIN_S = 60.0
-STOPS = (("caller", 2.5), ("envoy", 1.0), ("gateway", 2.0), ("", 1.5), ("kafka", 2.5))
+STOPS = (
+    *(("caller", 2.5), ("envoy", 1.0), ("gateway", 2.0)),
+    *(("", 1.5), ("cluster", 1.0), ("kafka", 2.0)),
+)
 """Who is stopped in this order, with the seconds before SIGKILL; empty: the rest, at once."""
 
 
 class Platform:
-    """The platform in ``directory``; ``replicas`` by application, ``instead`` by process name."""
+    """The platform in ``directory``; ``instead`` by process name.
+
+    ``replicas`` are the applications that are applied, with the count that each begins with.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class Platform:
         *,
         replicas: Mapping[str, int] | None = None,
         speed: float = 1.0,
+        nodes: Path | None = None,
         instead: Mapping[str, Instead] | None = None,
         say: Callable[[str], None] = nothing_said,
     ) -> None:
@@ -63,6 +69,7 @@ class Platform:
         self.layout = Layout(root=directory.absolute())
         self.speed = speed
         self._counts = {"chat": 3} if replicas is None else dict(replicas)
+        self._nodes = nodes
         self._instead = dict(instead or {})
         self._say = say
         self._open = contextlib.ExitStack()
@@ -105,11 +112,6 @@ class Platform:
         """How often each process was restarted since the start, those that never were left out."""
         lives = self.supervisor.lives().items()
         return {name: life.restarts for name, life in lives if life.restarts}
-
-    def replicas_running(self) -> int:
-        """Replicas that run now."""
-        lives = self.supervisor.lives().items()
-        return sum(life.state is State.RUNNING for name, life in lives if name.startswith(REPLICA))
 
     def set_limits(self, wanted: Sequence[CustomerLimit]) -> int:
         """Set the customers' limits where they differ; how many did."""
@@ -167,7 +169,10 @@ class Platform:
         self._create_topics()
         # the gateway is ready once Envoy is, and Envoy starts from the gateway's files
         self.supervisor.start(table.gateway())
-        self._up(table.throttle(), table.stats(), *table.replicas())
+        self._up(
+            *(table.cluster(), table.throttle(), table.stats()),
+            *(table.control(), table.hpa(), table.deploy(), table.data()),
+        )
         self.supervisor.await_ready(
             "gateway",
             within_s=READY_WITHIN_S,
@@ -176,25 +181,31 @@ class Platform:
         self._up(table.envoy())
         self._ready("gateway")
         addresses.write(self.layout.addresses, msgspec.json.encode(self.addresses))
+        self._apply()
+
+    def _apply(self) -> None:
+        wanted = {app: apps.spec(app, replicas=n) for app, n in self._counts.items()}
+        applying.put(self.addresses.deploy, self.token, wanted)
+        for app, spec in wanted.items():
+            applying.await_ready(
+                self.addresses.deploy,
+                app,
+                within_s=READY_WITHIN_S,
+                say=self._say,
+                least=spec.scaling.min if spec.scaling else spec.replicas,
+            )
+            self._say(f"{app} serves")
 
     def _table(self) -> Table:
-        names = {
-            app: [f"replica-{app}-{n}" for n in range(1, self._counts.get(app, 0) + 1)]
-            for app in apps.ON_THROTTLE_FAILURE
-        }
-        ports = addresses.settled(self.layout.ports, [*addresses.SINGLE, *chain(*names.values())])
-        self.addresses = addresses.addresses(
-            ports,
-            layout=self.layout,
-            replicas={app: [ports[name] for name in of] for app, of in names.items()},
-        )
-        addresses.write(self.layout.apps, apps.encoded(self.addresses.replicas))
+        ports = addresses.settled(self.layout.ports, addresses.SINGLE)
+        self.addresses = addresses.addresses(ports, layout=self.layout)
         return Table(
             layout=self.layout,
             addresses=self.addresses,
             ports=ports,
             speed=self.speed,
             instead=self._instead,
+            nodes=self._nodes,
         )
 
     def _create_topics(self) -> None:

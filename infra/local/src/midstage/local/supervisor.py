@@ -208,9 +208,7 @@ class Supervisor:
                     self._reap(entry, now)
                     if lifecycle.is_due(entry.life, now):
                         self._spawn(entry, now)
-                self._memory.look(
-                    [e.process.pid for e in self._table.values() if e.process is not None], now
-                )
+                self._memory.look(now)
                 self._changed.wait(_TICK_S)
 
     def _spawn(self, entry: _Running, now: float) -> None:

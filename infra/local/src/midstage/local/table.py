@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from midstage.gateway.adapters import envoy as proxy
 from midstage.gateway.adapters import logfiles
@@ -14,8 +15,7 @@ from midstage.local.layout import Layout
 from midstage.local.supervisor import Child
 
 EDGE = "edge-1"
-REPLICA = "replica-"
-"""Begins the name of each replica's process."""
+CLUSTER = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +28,17 @@ class Instead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Makes the children of one platform; ``speed`` scales the replicas' times alone."""
+    """Makes the children of one platform; ``speed`` scales the replicas' times alone.
+
+    ``nodes`` is the file of the local cluster's nodes, None: those that it ships.
+    """
 
     layout: Layout
     addresses: Addresses
     ports: Mapping[str, int]
     speed: float
     instead: Mapping[str, Instead]
+    nodes: Path | None = None
 
     def kafka(self) -> Child:
         """The broker."""
@@ -64,7 +68,6 @@ class Table:
             CONFIG_DIR=str(self.layout.edge_config),
             LOG_DIR=str(self.layout.edge_log),
             STATE_DIR=str(self.layout.edge_state),
-            APPS_FILE=str(self.layout.apps),
             API_KEYS_FILE=str(self.layout.api_keys),
             EDGE_KEYS_FILE=str(self.layout.edge_keys),
             LISTEN_PORT=str(self.ports["listen"]),
@@ -87,18 +90,46 @@ class Table:
             EDGE_KEYS_FILE=str(self.layout.edge_keys),
         )
 
-    def replicas(self) -> list[Child]:
-        """The stand-ins for the AI services' pods, named ``replica-<app>-<number>``."""
-        return [
-            self._replica(f"{REPLICA}{app}-{number}", base)
-            for app, bases in self.addresses.replicas.items()
-            for number, base in enumerate(bases, 1)
+    def cluster(self) -> Child:
+        """The local cluster, in which the replicas run as pods."""
+        base = self.addresses.cluster
+        options = [
+            *("--dir", str(self.layout.cluster)),
+            *("--port", base.rpartition(":")[2]),
+            *("--token-file", str(self.layout.token)),
+            *("--speed", f"{self.speed:g}"),
         ]
+        if self.nodes is not None:
+            options += ["--nodes", str(self.nodes)]
+        command = [sys.executable, "-m", "midstage.local.cluster", *options]
+        return self._child("cluster", command, unready=partial(probe.unready, base))
 
-    def _replica(self, name: str, base: str) -> Child:
-        options = ["--port", base.rpartition(":")[2], "--speed", f"{self.speed:g}"]
-        command = [sys.executable, "-m", "midstage.local.replica", *options]
-        return self._child(name, command, unready=partial(probe.unready, base))
+    def control(self) -> Child:
+        """What tells the others what the cluster is."""
+        return self._service("control", self.addresses.control, **self._clusters())
+
+    def hpa(self) -> Child:
+        """What decides how many replicas there are."""
+        return self._service("hpa", self.addresses.hpa)
+
+    def deploy(self) -> Child:
+        """What makes the cluster run what was asked for and decided."""
+        return self._service("deploy", self.addresses.deploy, **self._clusters())
+
+    def data(self) -> Child:
+        """What keeps the records of requests."""
+        return self._service(
+            "data",
+            self.addresses.data,
+            RECORDS_DIR=str(self.layout.records),
+            EDGE_KEYS_FILE=str(self.layout.edge_keys),
+        )
+
+    def _clusters(self) -> dict[str, str]:
+        return {
+            "CLUSTERS": f"{CLUSTER}={self.addresses.cluster}",
+            "CLUSTER_TOKEN_FILE": str(self.layout.token),
+        }
 
     def _service(self, name: str, base: str, **settings: str) -> Child:
         shared = {

@@ -123,7 +123,7 @@ def _replayed(options: Options, platform: Platform, screen: Screen) -> int:
     watcher = Watcher(platform.addresses.stats)
 
     def watch(line: Line) -> None:
-        screen.show(watcher.moment(line, replicas=platform.replicas_running()))
+        screen.show(watcher.moment(line))
 
     report = platform.replay(trace=options.trace, requests=options.requests, watch=watch)
     screen.rest()

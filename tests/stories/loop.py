@@ -1,0 +1,134 @@
+"""What the stories of the loop ask and tell the platform, as people would over the APIs."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+import httpx
+import msgspec
+
+from midstage.contracts.apps import AppSpec, Resources, Routes
+from midstage.local import apps
+from midstage.local.platform import Platform
+from midstage.testkit.waiting import within
+
+READY_S = 60.0
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of deploy's status as the stories look at."""
+
+    wanted: int
+    ready: int
+    reason: str = ""
+    rollout: str = ""
+
+
+class Deployed(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of deploy's answer as the stories look at."""
+
+    revision: str
+    version: int
+    status: Status
+
+
+class Pod(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of a pod as the stories look at."""
+
+    name: str
+    app: str = ""
+    revision: str = ""
+    node: str = ""
+    phase: str = ""
+    ready: bool = False
+    draining: bool = False
+
+
+def spec(app: str, *, replicas: int, **changed: object) -> AppSpec:
+    """A fixed number of replicas that start at once; ``env`` and the rest may be changed."""
+    fixed = AppSpec(
+        image=apps.IMAGE,
+        env={"MIDSTAGE_REPLICA_COLD_START_S": "1"},
+        resources=Resources(cpu=0.2, memory_mb=64),
+        replicas=replicas,
+        routes=Routes(prefix=f"/{app}"),
+        drain_s=30.0,
+        grace_s=5.0,
+    )
+    return msgspec.structs.replace(fixed, **changed)
+
+
+def ask(platform: Platform, method: str, path: str, body: bytes = b"") -> httpx.Response:
+    """One change at deploy."""
+    return httpx.request(
+        method,
+        f"{platform.addresses.deploy}{path}",
+        content=body,
+        headers={
+            "authorization": f"Bearer {platform.token}",
+            "content-type": "application/json",
+            "idempotency-key": uuid.uuid4().hex,
+        },
+        timeout=30,
+    )
+
+
+def put(platform: Platform, app: str, wanted: AppSpec) -> None:
+    """Ask for an application; again where a killed deploy did not answer."""
+
+    def asked() -> bool:
+        try:
+            return ask(platform, "PUT", f"/v1/apps/{app}", msgspec.json.encode(wanted)).is_success
+        except httpx.TransportError:
+            return False
+
+    within(READY_S, asked)
+
+
+def deployed(platform: Platform, app: str) -> Deployed | None:
+    """What deploy says of it; None while it can't be asked."""
+    try:
+        answer = httpx.get(f"{platform.addresses.deploy}/v1/apps/{app}", timeout=10)
+    except httpx.TransportError:
+        return None
+    return msgspec.json.decode(answer.content, type=Deployed) if answer.is_success else None
+
+
+def pods(platform: Platform, app: str) -> Sequence[Pod]:
+    """The application's pods as control tells them."""
+    answer = httpx.get(
+        f"{platform.addresses.control}/v1/pods", params={"app": app}, timeout=10
+    ).raise_for_status()
+    listed: Mapping[str, object] = answer.json()
+    return msgspec.convert(listed["pods"], tuple[Pod, ...])
+
+
+def settled(platform: Platform, app: str, *, replicas: int, revision: str = "") -> bool:
+    """Whether so many replicas, all of this revision, are ready, and nothing else is there."""
+    try:
+        found = pods(platform, app)
+    except httpx.HTTPError:
+        return False
+    revisions = {pod.revision for pod in found}
+    return (
+        len(found) == replicas
+        and all(pod.ready and not pod.draining for pod in found)
+        and (not revision or revisions == {revision})
+    )
+
+
+def await_settled(platform: Platform, app: str, *, replicas: int, revision: str = "") -> None:
+    """Wait for it; the failure shows what is there instead."""
+    try:
+        within(READY_S, lambda: settled(platform, app, replicas=replicas, revision=revision))
+    except AssertionError as e:
+        raise AssertionError(f"{deployed(platform, app)}, {pods(platform, app)}") from e
+
+
+def fault(platform: Platform, **what: object) -> None:
+    """A fault on demand in the local cluster."""
+    httpx.post(
+        f"{platform.addresses.cluster}/v1/faults",
+        json=what,
+        headers={"authorization": f"Bearer {platform.token}"},
+        timeout=10,
+    ).raise_for_status()

@@ -1,0 +1,218 @@
+"""The loop under load: it scales, survives a node and its own processes, and aborts no request."""
+
+import signal
+import subprocess
+import sys
+import uuid
+
+import httpx
+import msgspec
+import pytest
+
+from midstage.contracts.apps import revision_of
+from midstage.contracts.scaling import ScaleDecided
+from midstage.contracts.topics import SCALING
+from midstage.eventlog.appended import Facts, opened
+from midstage.eventlog.kafka import KafkaLog
+from midstage.hpa.replay import replayed
+from midstage.local.platform import Platform
+from midstage.testkit.waiting import within
+
+from .evidence import Orders, assert_exact, ready, records_of, replayed_through, second
+from .loop import ask, await_settled, deployed, fault, pods, put, settled, spec
+from .steady import steady
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(400)]
+
+UPDATES, SCALE_DOWNS = 10, 30
+GOOD = 0.9995
+
+
+def decided(platform: Platform, app: str) -> list[ScaleDecided]:
+    """All changes of the count that the log accepted, in order."""
+    read, facts = opened(SCALING), Facts[object](SCALING)
+    versions: dict[int, ScaleDecided] = {}
+    for record in records_of(platform, SCALING.name):
+        appended = read(record).data
+        for fact in facts(appended.facts):
+            if appended.key == app and isinstance(fact, ScaleDecided):
+                versions.setdefault(appended.version, fact)
+    return [versions[version] for version in sorted(versions)]
+
+
+def test_scale_downs_and_updates_abort_no_request(platform: Platform) -> None:
+    put(platform, "steady", spec("steady", replicas=4))
+    await_settled(platform, "steady", replicas=4)
+    with steady(platform, "steady", callers=8) as load:
+        for turn in range(SCALE_DOWNS):
+            low, high = 2 + turn % 2, 4
+            put(platform, "steady", spec("steady", replicas=low))
+            await_settled(platform, "steady", replicas=low)
+            if turn % 2:
+                put(platform, "steady", spec("steady", replicas=high))
+                await_settled(platform, "steady", replicas=high)
+        put(platform, "steady", spec("steady", replicas=3))
+        for turn in range(UPDATES):
+            env = {"MIDSTAGE_REPLICA_COLD_START_S": "1", "TURN": str(turn)}
+            wanted = spec("steady", replicas=3, env=env)
+            put(platform, "steady", wanted)
+            await_settled(platform, "steady", replicas=3, revision=revision_of(wanted))
+    assert load.offered > 1000
+    assert load.share_ok >= GOOD, load.ends
+
+
+def test_a_node_dies_under_load_and_its_pods_return_elsewhere(platform: Platform) -> None:
+    put(platform, "steady", spec("steady", replicas=4))
+    await_settled(platform, "steady", replicas=4)
+    node = pods(platform, "steady")[0].node
+    with steady(platform, "steady", callers=4) as load:
+        fault(platform, fault="node-dies", node=node)
+        within(60, lambda: all(pod.node != node for pod in pods(platform, "steady")))
+        await_settled(platform, "steady", replicas=4)
+        before = load.ends["ok"]
+        within(30, lambda: load.ends["ok"] > before + 20)
+    fault(platform, fault="node-returns", node=node)
+
+
+@pytest.mark.parametrize("name", ["stats", "control", "hpa", "deploy", "cluster"])
+def test_nothing_shrinks_because_a_process_is_killed(platform: Platform, name: str) -> None:
+    put(platform, "steady", spec("steady", replicas=4))
+    await_settled(platform, "steady", replicas=4)
+    with steady(platform, "steady", callers=4) as load:
+        platform.kill(name)
+        put(platform, "steady", spec("steady", replicas=3))
+        put(platform, "steady", spec("steady", replicas=4))
+        await_settled(platform, "steady", replicas=4)
+    if name != "cluster":  # its pods are its children: they die with it and come back
+        assert load.share_ok >= GOOD, load.ends
+    within(60, lambda: ready(getattr(platform.addresses, name)))
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("deploy", "deploy:decided"),
+        ("deploy", "deploy:written"),
+        ("deploy", "append:sent"),
+        ("control", "control:observed"),
+        ("control", "control:written"),
+    ],
+)
+def test_a_death_at_a_named_place_of_an_update_ends_right(
+    platform: Platform, orders: Orders, name: str, place: str
+) -> None:
+    put(platform, "steady", spec("steady", replicas=3))
+    await_settled(platform, "steady", replicas=3)
+    env = {"MIDSTAGE_REPLICA_COLD_START_S": "1", "STORY": uuid.uuid4().hex}
+    wanted = spec("steady", replicas=3, env=env)
+    with steady(platform, "steady", callers=4) as load:
+        orders(name, place)
+        put(platform, "steady", wanted)
+        within(30, lambda: not orders.left(name))
+        await_settled(platform, "steady", replicas=3, revision=revision_of(wanted))
+    assert load.share_ok >= GOOD, load.ends
+
+
+def test_load_rises_and_falls_and_hpa_dies_at_each_named_place(
+    platform: Platform, orders: Orders
+) -> None:
+    before = len(decided(platform, "chat"))
+
+    def deed() -> None:
+        for place in ("hpa:evaluated", "append:sent"):
+            orders("hpa", place)
+            within(60, lambda: not orders.left("hpa"))
+
+    assert_exact(replayed_through(platform, deed, requests=800))
+    found = decided(platform, "chat")[before:]
+    assert any(fact.replicas > fact.previous for fact in found)
+    within(90, lambda: any(f.replicas < f.previous for f in decided(platform, "chat")[before:]))
+
+
+def test_two_hpa_and_two_deploy_act_on_each_decision_once(platform: Platform) -> None:
+    before = len(decided(platform, "chat"))
+    with second(platform, "hpa") as other, second(platform, "deploy") as another:
+        within(60, lambda: ready(other) and ready(another))
+        assert_exact(replayed_through(platform, lambda: None, requests=500))
+        found = decided(platform, "chat")
+        for earlier, later in zip(found[before:], found[before + 1 :], strict=False):
+            assert later.previous == earlier.replicas
+            assert later.replicas != earlier.replicas
+        wanted = found[-1].replicas if found else 3
+        within(60, lambda: settled(platform, "chat", replicas=wanted) or len(found))
+
+
+def test_a_woken_zombie_deploy_cannot_undo_a_newer_state(platform: Platform) -> None:
+    put(platform, "steady", spec("steady", replicas=2))
+    await_settled(platform, "steady", replicas=2)
+    zombie = platform.kill("deploy", signal.SIGSTOP)
+    with second(platform, "deploy") as successor:
+        within(60, lambda: ready(successor))
+        body = msgspec.json.encode(spec("steady", replicas=4))
+        headers = {"authorization": f"Bearer {platform.token}", "idempotency-key": uuid.uuid4().hex}
+        httpx.put(
+            f"{successor}/v1/apps/steady", content=body, headers=headers, timeout=30
+        ).raise_for_status()
+        await_settled(platform, "steady", replicas=4)
+        platform.kill("deploy", signal.SIGCONT)
+        assert platform.supervisor.pid("deploy") == zombie
+        within(30, lambda: (found := deployed(platform, "steady")) and found.status.wanted == 4)
+    await_settled(platform, "steady", replicas=4)
+
+
+def test_without_room_an_update_ends_in_place_or_is_refused(platform: Platform) -> None:
+    gpus = spec("gpu", replicas=2, resources={"cpu": 0.2, "memory_mb": 64, "gpus": 1})
+    put(platform, "gpu", msgspec.convert(msgspec.to_builtins(gpus), type(gpus)))
+    await_settled(platform, "gpu", replicas=2)
+    env = {"MIDSTAGE_REPLICA_COLD_START_S": "1", "STORY": "2"}
+    newer = msgspec.convert({**msgspec.to_builtins(gpus), "env": env}, type(gpus))
+    put(platform, "gpu", newer)
+    await_settled(platform, "gpu", replicas=2, revision=revision_of(newer))
+
+    pinned = {**msgspec.to_builtins(newer), "rollout": {"min_available": 2}}
+    pinned["env"] = {**env, "STORY": "3"}
+    refused = ask(platform, "PUT", "/v1/apps/gpu", msgspec.json.encode(pinned))
+    assert refused.status_code == 409
+    assert "Insufficient nvidia.com/gpu" in refused.json()["detail"]
+    assert ask(platform, "DELETE", "/v1/apps/gpu").is_success
+    within(60, lambda: not pods(platform, "gpu"))
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"image": "a", "replica": 3}, "$.replica"),
+        ({"image": "a", "scaling": {"min": 5, "max": 2, "targets": {"cpu": 0.5}}}, "$.scaling"),
+        ({"image": "a", "scaling": {"max": 2, "targets": {}}}, "$.scaling.targets"),
+        ({"image": "a", "replicas": "three"}, "$.replicas"),
+        ({"image": "a", "command": ["b"]}, "$"),
+    ],
+)
+def test_a_bad_spec_is_refused_with_its_path(
+    platform: Platform, body: dict[str, object], path: str
+) -> None:
+    refused = ask(platform, "PUT", "/v1/apps/bad", msgspec.json.encode(body))
+    assert 400 <= refused.status_code < 500
+    assert path in refused.json()["detail"]
+
+
+def test_every_evaluation_can_be_made_again_byte_for_byte(platform: Platform) -> None:
+    again = replayed(KafkaLog(bootstrap=platform.addresses.kafka, client_id="stories"))
+    assert again.total > 0
+    assert again.first_difference is None
+    assert again.from_stored_equal == again.from_topics_equal == again.total
+
+
+def test_the_commands_of_the_tour_work(platform: Platform) -> None:
+    midstage = [sys.executable, "-m", "midstage.client.main"]
+    where = ["--dir", str(platform.layout.root)]
+    for command in (
+        *(["get", "nodes"], ["get", "pods"], ["get", "apps"], ["get", "decisions"]),
+        *(["get", "availability"], ["get", "records", "--limit", "3"]),
+        *(["describe", "app", "chat"], ["hpa", "explain", "chat"], ["events"]),
+    ):
+        done = subprocess.run(
+            [*midstage, *command, *where], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout.strip(), command
