@@ -16,7 +16,7 @@ from pathlib import Path
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 MOST_TOKENS = 1_000_000
 DEFAULT_SPEED = 4.0
-"""The default replay (``conv``, 3,600 rows, 745 s of trace) then takes about 3 minutes."""
+"""The default replay (``conv``, 3,432 rows, 764 s of trace) then takes about 3 minutes."""
 
 _SHIPPED = Path(__file__).parent / "traces"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:\+00:00|Z)?", re.ASCII)
