@@ -18,18 +18,26 @@ ROUTES_APPLIED = "dev.midstage.routes.applied.v1"
 class Way(StrEnum):
     """What an edge does with a pod; only what Envoy confirmed is said."""
 
-    SERVING = "serving"  # new requests may go to it
-    DRAINING = "draining"  # no new requests; some are still open
-    DRAINED = "drained"  # no new requests, none open
+    SERVING = "serving"  # new requests go to it
+    DRAINING = "draining"  # no new requests; some are open, or it may serve again unasked
+    DRAINED = "drained"  # marked as draining or ending; no new requests, none open
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One pod that the edge knows of; ``active`` requests are open on it."""
+    """One pod that the edge knows of; ``active`` requests are open on it.
+
+    ``resource_version`` is that of the pod's newest fact that this follows from: what is said of a
+    pod whose mark has a higher one says nothing about the mark.
+    """
 
     pod: Name
     address: str
     way: Way
     active: Annotated[int, msgspec.Meta(ge=0)] = 0
+    cluster: str = ""
+    revision: str = ""
+    uid: str = ""
+    resource_version: int = 0
 
 
 class RoutesApplied(Fact, frozen=True, kw_only=True):
