@@ -1,0 +1,183 @@
+"""Keeps a view current: a compacted topic to its end, then its stream, for ever.
+
+The stream is read from the ends that it had before the compacted topic was read, so nothing is
+missed; what stands in both is folded twice, which must change nothing. A record that can't be read
+is named in the logs and skipped. One thread runs the loop; all others look at the view while they
+hold ``changed``, which is notified whenever something was folded.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+from midstage.contracts.errors import UnavailableError, UnreadableError
+from midstage.contracts.fact import Event, Fact
+from midstage.contracts.topics import Topic
+from midstage.eventlog.backoff import Backoff
+from midstage.eventlog.codec import Decoder
+from midstage.eventlog.log import BEGINNING, GapError, Log, Partition, Reader, Record
+from midstage.eventlog.progress import Progress
+
+_MOST = 2000  # records folded while others wait for the view
+_POLL_S = 0.2
+_logger = logging.getLogger(__name__)
+
+Apply = Callable[[Event[Fact], Record], object]
+
+
+class Since(StrEnum):
+    """Where the stream begins."""
+
+    END = "end"  # only what is written from now on, after the compacted topic where there is one
+    OLDEST = "oldest"  # all that is still held
+
+
+class Current:
+    """A chassis Loop that calls ``apply`` with each event, holding ``changed``."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        log: Log,
+        stream: Topic,
+        apply: Apply,
+        compacted: Topic | None = None,
+        since: Since = Since.END,
+        on_change: Callable[[], None] | None = None,
+        changed: threading.Condition | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Connect nothing yet; ``on_change`` is called after each batch, without the lock.
+
+        Several loops may share one ``changed`` where they fold into one view.
+        """
+        self.name = name
+        self.changed = changed or threading.Condition()
+        self._log = log
+        self._stream = stream
+        self._compacted = compacted
+        self._since = since
+        self._apply = apply
+        self._on_change = on_change
+        self._readers = {each.name: Decoder(each) for each in (stream, compacted) if each}
+        self._progress = Progress(monotonic)
+        self._positions: Mapping[Partition, int] = {}
+        self._goal: Mapping[Partition, int] | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Follow until ``stop`` is set; raises what is neither unreadable nor unavailable."""
+        backoff = Backoff()
+        reader: Reader | None = None
+        try:
+            while not stop.is_set():
+                try:
+                    reader = reader or self._opened(stop)
+                    if reader is not None:
+                        self._turn(reader)
+                    backoff.reset()
+                except GapError as e:
+                    _logger.warning("view_begun_anew", extra={"view": self.name, "reason": str(e)})
+                    _close(reader)
+                    reader = None
+                    self._back_off(str(e), backoff, stop)
+                except UnavailableError as e:
+                    self._back_off(str(e), backoff, stop)
+        finally:
+            self._progress.ended()
+            _close(reader)
+
+    def caught_up(self) -> str | None:
+        """None when all that stood in the log at the start is folded and it goes on; else why."""
+        reason = self._progress.reason()
+        with self.changed:
+            if reason is None and (self._goal is None or not _reached(self._positions, self._goal)):
+                return f"{self._stream.name} is still being folded"
+        return reason
+
+    def positions(self) -> Mapping[Partition, int]:
+        """The offset to be folded next of each partition of the stream; empty before the first."""
+        with self.changed:
+            return dict(self._positions)
+
+    def wait_for_all(self, within_s: float) -> None:
+        """Wait until everything that stands in the stream now is folded; else UnavailableError."""
+        goal = self._log.ends(self._log.partitions(self._stream.name))
+        with self.changed:
+            if not self.changed.wait_for(lambda: _reached(self._positions, goal), within_s):
+                raise UnavailableError(f"{self._stream.name} was not folded in time; try again")
+
+    def _opened(self, stop: threading.Event) -> Reader | None:
+        """The stream's reader, after the compacted topic was folded; None when told to stop."""
+        places = self._log.partitions(self._stream.name)
+        ends = self._log.ends(places)
+        if self._compacted is not None and not self._folded_whole(self._compacted, stop):
+            return None
+        oldest = self._since is Since.OLDEST
+        reader = self._log.reader(dict.fromkeys(places, BEGINNING) if oldest else ends)
+        with self.changed:
+            self._positions, self._goal = reader.positions(), ends
+            self.changed.notify_all()
+        self._progress.came_round(lag=0)
+        return reader
+
+    def _folded_whole(self, topic: Topic, stop: threading.Event) -> bool:
+        places = self._log.partitions(topic.name)
+        ends = self._log.ends(places)
+        reader = self._log.reader(dict.fromkeys(places, BEGINNING))
+        try:
+            while not _reached(reader.positions(), ends):
+                if stop.is_set():
+                    return False
+                self._fold(reader.poll(most=_MOST, timeout_s=_POLL_S))
+        finally:
+            reader.close()
+        return True
+
+    def _turn(self, reader: Reader) -> None:
+        records = reader.poll(most=_MOST, timeout_s=_POLL_S)
+        if records:
+            self._progress.has_records()
+        self._fold(records, reader)
+        if records:
+            self._progress.moved()
+        else:
+            self._progress.came_round(lag=sum(reader.lag().values()))
+
+    def _fold(self, records: Sequence[Record], stream: Reader | None = None) -> None:
+        """Fold a batch; an empty one may have moved past marks that are no records."""
+        events = [(event, record) for record in records if (event := self._read(record))]
+        with self.changed:
+            for event, record in events:
+                self._apply(event, record)
+            if stream is not None:
+                self._positions = stream.positions()
+            self.changed.notify_all()
+        if records and self._on_change is not None:
+            self._on_change()
+
+    def _read(self, record: Record) -> Event[Fact] | None:
+        if record.value is None:
+            return None  # compaction's mark: the key is gone
+        try:
+            return self._readers[record.partition.topic](record)
+        except UnreadableError as e:
+            place = record.partition
+            at = {"topic": place.topic, "partition": place.number, "offset": record.offset}
+            _logger.warning("record_not_folded", extra={**at, "reason": str(e)})
+            return None
+
+    def _back_off(self, reason: str, backoff: Backoff, stop: threading.Event) -> None:
+        self._progress.backs_off(reason)
+        backoff.wait(stop)
+
+
+def _reached(positions: Mapping[Partition, int], goal: Mapping[Partition, int]) -> bool:
+    return all(positions.get(place, -1) >= end for place, end in goal.items())
+
+
+def _close(reader: Reader | None) -> None:
+    if reader is not None:
+        reader.close()
