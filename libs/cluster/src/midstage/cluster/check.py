@@ -1,0 +1,28 @@
+"""What a workload has to be before a cluster takes it. Pure."""
+
+import math
+import re
+
+from midstage.cluster.objects import Workload
+from midstage.contracts.errors import RefusedError
+
+MOST_REPLICAS = 1000
+LONGEST_GRACE_S = 3600.0
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def check(workload: Workload) -> None:
+    """RefusedError (422) that names the field, where the workload can't be."""
+    template, needs = workload.template, workload.template.requests
+    if not _NAME.fullmatch(workload.name):
+        raise RefusedError(
+            f"name: {workload.name!r} is not 1 to 63 of a-z, 0-9 and -, a letter or digit at ends"
+        )
+    if not 0 <= workload.replicas <= MOST_REPLICAS:
+        raise RefusedError(f"replicas: {workload.replicas} is not 0 to {MOST_REPLICAS}")
+    if not template.image and not template.command:
+        raise RefusedError("template: neither image nor command says what to run")
+    if not 0 <= template.grace_s <= LONGEST_GRACE_S:
+        raise RefusedError(f"template.grace_s: {template.grace_s} is not 0 to {LONGEST_GRACE_S}")
+    if not (math.isfinite(needs.cpu) and min(needs.cpu, needs.memory_mb, needs.gpus) >= 0):
+        raise RefusedError("template.requests: an amount is below nothing")

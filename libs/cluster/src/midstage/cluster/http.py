@@ -1,0 +1,190 @@
+"""The local cluster over HTTP: ``Cluster`` as its users hold it, thread-safe.
+
+Whatever can't be asked now is unavailable: a refused connection, a timeout, a 5xx. A watch on which
+nothing came for 10 s, not even a bookmark, is half open and counts as broken.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from midstage.cluster import wire
+from midstage.cluster.faults import Fault
+from midstage.cluster.objects import Change, Lease, Listing, Pod, PodUse, Workload
+from midstage.cluster.protocol import ConflictError, ExpiredError
+from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
+
+T = TypeVar("T")
+
+_WITHIN_S = 5.0
+_SILENT_S = 10.0
+_TOLD = 300
+_NOTHING: Mapping[str, str] = {}
+
+
+class HttpCluster:
+    """Implements ``Cluster`` against ``python -m midstage.local.cluster`` at ``base_url``."""
+
+    def __init__(self, *, name: str, base_url: str, token: str) -> None:
+        """``token`` is the bearer token of the changing routes; nothing connects yet."""
+        self.name = name
+        self._client = httpx.Client(
+            base_url=base_url,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=_WITHIN_S,
+            limits=httpx.Limits(max_connections=None),
+            trust_env=False,
+        )
+
+    def list(self) -> Listing:
+        """As ``Cluster.list``."""
+        return self._get(wire.OBJECTS, Listing)
+
+    def watch(self, since: int) -> Iterator[Change]:
+        """As ``Cluster.watch``."""
+        with self._stream(wire.WATCH, {"since": str(since)}) as answer:
+            decoder = msgspec.json.Decoder(Change)
+            for line in _lines(answer.iter_raw()):
+                yield self._read(line, decoder.decode)
+        raise UnavailableError(f"{self.name}: the watch ended; list again or go on with it")
+
+    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+        """As ``Cluster.put_workload``."""
+        body = wire.WorkloadPut(workload=workload, expected=expected)
+        return self._put(f"{wire.WORKLOADS}/{quote(workload.name, safe='')}", body, Workload)
+
+    def delete_workload(self, name: str, *, expected: int) -> None:
+        """As ``Cluster.delete_workload``."""
+        where = f"{wire.WORKLOADS}/{quote(name, safe='')}"
+        self._ask("DELETE", where, params={"expected": str(expected)})
+
+    def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
+        """As ``Cluster.drain_pod``."""
+        body = wire.PodDrained(uid=uid, draining=draining)
+        return self._put(f"{wire.PODS}/{quote(name, safe='')}/draining", body, Pod)
+
+    def usage(self) -> Sequence[PodUse]:
+        """As ``Cluster.usage``."""
+        return self._get(wire.USAGE, wire.Usage).pods
+
+    def logs(
+        self, pod: str, *, follow: bool = False, tail: int | None = None, previous: bool = False
+    ) -> Iterator[bytes]:
+        """As ``Cluster.logs``; the pieces end where the pod does."""
+        params = {"follow": _flag(follow), "previous": _flag(previous)}
+        if tail is not None:
+            params["tail"] = str(tail)
+        where = f"{wire.PODS}/{quote(pod, safe='')}/logs"
+        with self._stream(where, params, silent_s=None if follow else _SILENT_S) as answer:
+            yield from answer.iter_raw()
+
+    def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
+        """As ``Cluster.take_lease``."""
+        body = wire.LeaseTaken(holder=holder, within_s=within.total_seconds())
+        return self._put(f"{wire.LEASES}/{quote(name, safe='')}", body, Lease)
+
+    def fault(self, fault: Fault) -> None:
+        """Let something go wrong on demand; RefusedError where it can't, 404: no such object."""
+        self._ask("POST", wire.FAULTS, content=msgspec.json.encode(fault))
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _raised: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _get(self, where: str, kind: type[T]) -> T:
+        return self._read(self._ask("GET", where), msgspec.json.Decoder(kind).decode)
+
+    def _put(self, where: str, body: wire.Body, kind: type[T]) -> T:
+        answer = self._ask("PUT", where, content=msgspec.json.encode(body))
+        return self._read(answer, msgspec.json.Decoder(kind).decode)
+
+    def _ask(
+        self,
+        method: str,
+        where: str,
+        *,
+        content: bytes | None = None,
+        params: Mapping[str, str] = _NOTHING,
+    ) -> bytes:
+        with self._reaching():
+            answer = self._client.request(method, where, content=content, params=params)
+        if not answer.is_success:
+            raise self._error(answer)
+        return answer.content
+
+    @contextmanager
+    def _stream(
+        self, where: str, params: Mapping[str, str], *, silent_s: float | None = _SILENT_S
+    ) -> Iterator[httpx.Response]:
+        within = httpx.Timeout(_WITHIN_S, read=silent_s)
+        with (
+            self._reaching(),
+            self._client.stream("GET", where, params=params, timeout=within) as answer,
+        ):
+            if not answer.is_success:
+                answer.read()
+                raise self._error(answer)
+            yield answer
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.TransportError, httpx.StreamError) as e:
+            raise UnavailableError(f"{self.name} does not answer: {e or type(e).__name__}") from e
+
+    def _read(self, answer: bytes, decode: Callable[[bytes], T]) -> T:
+        try:
+            return decode(answer)
+        except msgspec.MsgspecError as e:
+            raise UnavailableError(f"{self.name} answers what can't be read: {e}") from e
+
+    def _error(self, answer: httpx.Response) -> MidstageError:
+        said = f"{self.name} answers {answer.status_code}: {_detail(answer.content)}"
+        match answer.status_code:
+            case 409:
+                return ConflictError(_detail(answer.content))
+            case 410:
+                return ExpiredError(said)
+            case status if 400 <= status < 500:
+                return RefusedError(_detail(answer.content) or said, status=status)
+            case _:
+                return UnavailableError(said)
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Whole lines of what comes in any pieces; what is left without an end is not one."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=wire.Problem).detail
+    except msgspec.MsgspecError:
+        return body[:_TOLD].decode(errors="replace")
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001  a query parameter
+    return "true" if value else "false"

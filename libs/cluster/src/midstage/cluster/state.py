@@ -1,0 +1,331 @@
+"""A whole cluster as one value that changes: objects, their history, and its own controllers.
+
+Pure: time and names come in, no process is run. After each method the workloads have their pods,
+pods that fit are on nodes, and every change has a version. Told by a kubelet what became of pods,
+it is the local cluster; told by a test, it is the fake. For one thread at a time.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from midstage.cluster import fit
+from midstage.cluster.check import check
+from midstage.cluster.controller import counts, placed, surplus
+from midstage.cluster.history import KEEP, History
+from midstage.cluster.objects import Change, Listing, Node, Pod, Template, Workload
+from midstage.cluster.protocol import ConflictError
+from midstage.contracts.cluster import Amount, Phase
+from midstage.contracts.errors import RefusedError
+
+LOST_FOR = timedelta(seconds=2)
+"""How long a pod of a dead node is kept as lost before it is replaced elsewhere."""
+_SUFFIX = 5
+
+
+class State:
+    """The objects of one cluster; ``fresh`` gives hex digits that were never given before."""
+
+    def __init__(
+        self,
+        *,
+        nodes: Iterable[Node],
+        fresh: Callable[[], str],
+        begin: int = 0,
+        keep: int = KEEP,
+        lost_for: timedelta = LOST_FOR,
+    ) -> None:
+        """A cluster of ``nodes`` whose versions go on from ``begin``."""
+        self._fresh = fresh
+        self._lost_for = lost_for
+        self._history = History(begin=begin, keep=keep)
+        self._nodes: dict[str, Node] = {}
+        self._pods: dict[str, Pod] = {}
+        self._workloads: dict[str, Workload] = {}
+        self._templates: dict[str, Template] = {}
+        self._lost_at: dict[str, datetime] = {}
+        for node in nodes:
+            self._write_node(node)
+
+    @property
+    def version(self) -> int:
+        """The resource version of the newest change."""
+        return self._history.version
+
+    def listing(self) -> Listing:
+        """Everything now."""
+        return Listing(
+            resource_version=self.version,
+            nodes=tuple(self._nodes.values()),
+            pods=tuple(self._pods.values()),
+            workloads=tuple(self._workloads.values()),
+        )
+
+    def after(self, since: int) -> Sequence[Change]:
+        """The changes after ``since``; ExpiredError where they are not kept any more."""
+        return self._history.after(since)
+
+    def forget(self) -> None:
+        """Keep none of the changes so far: watches from before have to list again."""
+        self._history.forget()
+
+    def pods(self) -> Sequence[Pod]:
+        """All pods now."""
+        return tuple(self._pods.values())
+
+    def pod(self, name: str) -> Pod | None:
+        """The pod of that name, None where there is none."""
+        return self._pods.get(name)
+
+    def workloads(self) -> Sequence[Workload]:
+        """All workloads now."""
+        return tuple(self._workloads.values())
+
+    def node(self, name: str) -> Node:
+        """The node of that name; RefusedError (404) where there is none."""
+        if name not in self._nodes:
+            raise RefusedError(f"there is no node {name}", status=404)
+        return self._nodes[name]
+
+    def template(self, pod: str) -> Template:
+        """What the pod runs: its workload's template of when it was made."""
+        return self._templates[pod]
+
+    def put_workload(self, workload: Workload, *, expected: int, now: datetime) -> Workload:
+        """As ``Cluster.put_workload``; what is so already is left as it is."""
+        check(workload)
+        known = self._workloads.get(workload.name)
+        _expect(known, workload.name, expected)
+        if known is not None and _owner(known) != _owner(workload):
+            raise RefusedError(f"{workload.name} is another application's, revision's or namespace")
+        wanted = msgspec.structs.replace(
+            workload,
+            uid=known.uid if known else self._fresh(),
+            ready=known.ready if known else 0,
+            resource_version=known.resource_version if known else 0,
+        )
+        if wanted != known:
+            self._write_workload(wanted)
+        self.settle(now)
+        return self._workloads[workload.name]
+
+    def delete_workload(self, name: str, *, expected: int, now: datetime) -> None:
+        """As ``Cluster.delete_workload``."""
+        known = self._workloads.get(name)
+        if known is None:
+            return
+        _expect(known, name, expected)
+        del self._workloads[name]
+        self._history.wrote(workload=known, gone=True)
+        self.settle(now)
+
+    def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
+        """As ``Cluster.drain_pod``."""
+        pod = self._pods.get(name)
+        if pod is None or pod.uid != uid:
+            raise ConflictError(f"there is no pod {name} with uid {uid}: read again")
+        return self._changed(pod, draining=draining)
+
+    def started(self, name: str, *, address: str, now: datetime) -> None:
+        """Its process runs, and will serve at ``address``; after an end that is a restart."""
+        if (pod := self._living(name)) is None:
+            return
+        again = pod.phase is Phase.BACKOFF and pod.exit_code is not None
+        self._changed(
+            pod,
+            phase=Phase.STARTING,
+            address=address,
+            started_at=now,
+            restarts=pod.restarts + again,
+            reason="",
+            message=pod.message if again else "",
+        )
+
+    def answered(self, name: str, *, ready: bool, now: datetime, message: str = "") -> None:
+        """The readiness probe's verdict; ``message`` says why not."""
+        pod = self._pods.get(name)
+        if pod is None or pod.ready == ready or pod.phase not in (Phase.STARTING, Phase.RUNNING):
+            return
+        self._changed(
+            pod,
+            ready=ready,
+            phase=Phase.RUNNING,
+            ready_at=now if ready else pod.ready_at,
+            reason="" if ready else "Unready",
+            message=message,
+        )
+        self.settle(now)
+
+    def ended(
+        self, name: str, *, exit_code: int | None, reason: str, message: str, now: datetime
+    ) -> None:
+        """Its process ended, or none could be started (``exit_code`` None); the next one waits."""
+        if (pod := self._living(name)) is None:
+            return
+        self._changed(
+            pod,
+            phase=Phase.BACKOFF,
+            ready=False,
+            exit_code=exit_code,
+            reason=reason,
+            message=message,
+        )
+        self.settle(now)
+
+    def stopped(self, name: str, *, now: datetime) -> None:
+        """A pod that was told to end has ended."""
+        pod = self._pods.get(name)
+        if pod is not None and pod.phase is Phase.STOPPING:
+            self._remove(pod)
+            self.settle(now)
+
+    def set_node(
+        self,
+        name: str,
+        *,
+        now: datetime,
+        ready: bool | None = None,
+        schedulable: bool | None = None,
+        capacity: Amount | None = None,
+        reason: str = "",
+    ) -> Node:
+        """A node dies, returns, is cordoned or has another size; RefusedError (404): no such."""
+        node = self.node(name)
+        changed = msgspec.structs.replace(
+            node,
+            ready=node.ready if ready is None else ready,
+            schedulable=node.schedulable if schedulable is None else schedulable,
+            capacity=capacity or node.capacity,
+            reason=reason,
+        )
+        if changed != node:
+            self._write_node(changed)
+        if not changed.ready:
+            self._lose(name, now)
+        self.settle(now)
+        return self._nodes[name]
+
+    def due(self) -> datetime | None:
+        """When ``settle`` will have something to do though nothing happens; None: never."""
+        return min(self._lost_at.values(), default=None)
+
+    def settle(self, now: datetime) -> None:
+        """Let the controllers do all that can be done now."""
+        for name, due in list(self._lost_at.items()):
+            if due <= now:
+                self._remove(self._pods[name])
+        self._size(now)
+        self._schedule()
+        self._count()
+
+    def _size(self, now: datetime) -> None:
+        of: dict[str, list[Pod]] = {name: [] for name in self._workloads}
+        for pod in self._pods.values():
+            of.setdefault(pod.workload, []).append(pod)
+        for name, pods in of.items():
+            workload = self._workloads.get(name)
+            for pod in surplus(pods, workload):
+                self._end(pod)
+            if workload is not None:
+                for _ in range(workload.replicas - sum(counts(pod) for pod in pods)):
+                    self._make(workload, now)
+
+    def _schedule(self) -> None:
+        nodes = tuple(self._nodes.values())
+        left = fit.free(nodes, tuple(self._pods.values()))
+        for pod in [each for each in self._pods.values() if each.phase is Phase.PENDING]:
+            after = self._write_pod(placed(pod, self.template(pod.name), nodes=nodes, left=left))
+            if after.node:
+                left[after.node] = fit.less(left[after.node], after.requests)
+
+    def _make(self, workload: Workload, now: datetime) -> None:
+        uid = self._fresh()
+        name = f"{workload.name}-{uid[-_SUFFIX:]}"
+        if name in self._pods:
+            name = f"{workload.name}-{uid}"
+        self._templates[name] = workload.template
+        self._write_pod(
+            Pod(
+                name=name,
+                namespace=workload.namespace,
+                app=workload.app,
+                revision=workload.revision,
+                workload=workload.name,
+                phase=Phase.PENDING,
+                requests=workload.template.requests,
+                created_at=now,
+                uid=uid,
+            )
+        )
+
+    def _end(self, pod: Pod) -> None:
+        if pod.phase in (Phase.PENDING, Phase.LOST):
+            self._remove(pod)
+        else:
+            self._changed(pod, phase=Phase.STOPPING, ready=False, reason="", message="")
+
+    def _lose(self, node: str, now: datetime) -> None:
+        for pod in list(self._pods.values()):
+            if pod.node != node or pod.phase is Phase.LOST:
+                continue
+            if pod.phase is Phase.STOPPING:
+                self._remove(pod)
+                continue
+            self._lost_at[pod.name] = now + self._lost_for
+            self._changed(
+                pod,
+                phase=Phase.LOST,
+                ready=False,
+                reason="NodeLost",
+                message=f"node {node} is not ready",
+            )
+
+    def _remove(self, pod: Pod) -> None:
+        del self._pods[pod.name]
+        self._templates.pop(pod.name, None)
+        self._lost_at.pop(pod.name, None)
+        self._history.wrote(pod=msgspec.structs.replace(pod, ready=False), gone=True)
+
+    def _count(self) -> None:
+        for workload in list(self._workloads.values()):
+            ready = sum(p.ready for p in self._pods.values() if p.workload == workload.name)
+            if ready != workload.ready:
+                self._write_workload(msgspec.structs.replace(workload, ready=ready))
+
+    def _living(self, name: str) -> Pod | None:
+        pod = self._pods.get(name)
+        ending = pod is None or pod.phase in (Phase.STOPPING, Phase.LOST)
+        return None if ending else pod
+
+    def _changed(self, pod: Pod, **fields: object) -> Pod:
+        return self._write_pod(msgspec.structs.replace(pod, **fields))
+
+    def _write_pod(self, pod: Pod) -> Pod:
+        if self._pods.get(pod.name) != pod:
+            written = self._history.wrote(pod=pod).pod
+            assert written is not None
+            self._pods[pod.name] = written
+        return self._pods[pod.name]
+
+    def _write_node(self, node: Node) -> None:
+        written = self._history.wrote(node=node).node
+        assert written is not None
+        self._nodes[node.name] = written
+
+    def _write_workload(self, workload: Workload) -> None:
+        written = self._history.wrote(workload=workload).workload
+        assert written is not None
+        self._workloads[workload.name] = written
+
+
+def _expect(known: Workload | None, name: str, expected: int) -> None:
+    """ConflictError unless the workload is the one that the writer has seen."""
+    actual = known.resource_version if known else 0
+    if actual != expected:
+        is_now = f"is at resource version {actual}" if known else "is not there"
+        raise ConflictError(f"workload {name} {is_now}, not {expected}: read again")
+
+
+def _owner(workload: Workload) -> tuple[str, str, str]:
+    return (workload.namespace, workload.app, workload.revision)
