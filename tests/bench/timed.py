@@ -14,7 +14,7 @@ class Timed:
         self._inner = inner
         self.writer, self.create = inner.writer, inner.create
         self.partitions, self.ends = inner.partitions, inner.ends
-        self.beginnings = inner.beginnings
+        self.beginnings, self.offsets_at = inner.beginnings, inner.offsets_at
 
     def reader(self, starts: Mapping[Partition, int]) -> Reader:
         return _First(self._inner.reader(starts), self._came)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -19,6 +20,7 @@ from midstage.eventlog.log import (
     Record,
 )
 from midstage.eventlog.murmur2 import partition_of
+from midstage.testkit.waiting import within
 
 from .conftest import Bench
 
@@ -144,6 +146,23 @@ def test_a_reader_waits_for_what_is_written_later(bench: Bench) -> None:
     assert list(reader.poll(most=10, timeout_s=0.05)) == []
     written(bench.log, *words(bench.topic, "late"))
     assert values(read(reader, 1)) == ["late"]
+
+
+def test_offsets_are_found_by_the_time_of_writing(bench: Bench) -> None:
+    [place, empty, _] = bench.log.partitions(bench.topic)
+    written(bench.log, *words(bench.topic, "a", "b", partition=place.number))
+    between = datetime.now(UTC) + timedelta(milliseconds=5)
+    within(5, lambda: datetime.now(UTC) > between + timedelta(milliseconds=5))
+    written(bench.log, *words(bench.topic, "c", "d", partition=place.number))
+
+    long_ago = datetime(1990, 1, 1, tzinfo=UTC)
+    assert bench.log.offsets_at([place, empty], long_ago) == {place: 0, empty: 0}
+    assert bench.log.offsets_at([place, empty], between) == {place: 2, empty: 0}
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert bench.log.offsets_at([place], later) == {place: 4}
+    bench.forget(place, 3)
+    assert bench.log.offsets_at([place], long_ago) == {place: 3}
+    assert bench.log.offsets_at([], later) == {}
 
 
 def test_lag_is_what_is_still_to_be_read(bench: Bench) -> None:

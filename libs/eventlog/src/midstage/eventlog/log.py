@@ -7,6 +7,7 @@ What is made once per record is a ``msgspec.Struct``: a frozen dataclass takes l
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -158,6 +159,13 @@ class Log(Protocol):
 
     def beginnings(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """The offset of the oldest record still held of each partition (the end where empty)."""
+        ...
+
+    def offsets_at(self, partitions: Iterable[Partition], at: datetime) -> Mapping[Partition, int]:
+        """The offset of each partition's first record written at ``at`` or later; else its end.
+
+        By the broker's time, whole milliseconds; what is held no more is not found.
+        """
         ...
 
     def create(self, topics: Iterable[TopicSettings]) -> None:

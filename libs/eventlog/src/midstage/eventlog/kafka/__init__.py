@@ -6,6 +6,7 @@ the broker's own replication factor, so one node and three need no setting of ou
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from midstage.eventlog.kafka.errors import FatalClientError
 from midstage.eventlog.kafka.groups import GroupPositions
@@ -67,6 +68,10 @@ class KafkaLog:
     def beginnings(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """See ``log.Log.beginnings``."""
         return self._broker.beginnings(partitions)
+
+    def offsets_at(self, partitions: Iterable[Partition], at: datetime) -> Mapping[Partition, int]:
+        """See ``log.Log.offsets_at``."""
+        return self._broker.offsets_at(partitions, at)
 
     def create(self, topics: Iterable[TopicSettings]) -> None:
         """See ``log.Log.create``."""

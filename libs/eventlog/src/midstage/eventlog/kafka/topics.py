@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -50,6 +51,12 @@ class Broker:
     def beginnings(self, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
         """The offset of the oldest record of each partition."""
         return self._offsets(partitions, OffsetSpec.earliest(), within_s=self._within_s)  # type: ignore[no-untyped-call]  # untyped there
+
+    def offsets_at(self, partitions: Iterable[Partition], at: datetime) -> Mapping[Partition, int]:
+        """The offset of the first record from ``at`` on of each partition; else its end."""
+        spec = OffsetSpec.for_timestamp(max(0, int(at.timestamp() * 1000)))  # type: ignore[no-untyped-call]  # untyped there
+        found = self._offsets(partitions, spec, within_s=self._within_s)
+        return {**found, **self.ends(place for place, offset in found.items() if offset < 0)}
 
     def limit_of(self, topic: str) -> int:
         """The topic's largest message in bytes."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import count
 
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -78,6 +79,13 @@ class Broker:
             self._ask()
             return {place: self._oldest.get(place, 0) for place in partitions}
 
+    def offsets_at(self, partitions: Iterable[Partition], at: datetime) -> Mapping[Partition, int]:
+        """See ``log.Log.offsets_at``."""
+        at_ms = int(at.timestamp() * 1000)
+        with self.changed:
+            self._ask()
+            return {place: self._first(place, at_ms) for place in partitions}
+
     def create(self, topics: Iterable[TopicSettings]) -> None:
         """See ``log.Log.create``."""
         with self.changed:
@@ -136,6 +144,11 @@ class Broker:
         if held is None:
             raise UnavailableError(f"{place.topic}[{place.number}] does not exist")
         return held
+
+    def _first(self, place: Partition, at_ms: int) -> int:
+        held = self._held(place)
+        later = (record.offset for record in held if record.timestamp_ms >= at_ms)
+        return max(next(later, len(held)), self._oldest.get(place, 0))
 
     def _number(self, message: Message, partitions: int) -> int:
         if message.partition is not None:
