@@ -32,14 +32,18 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadInput(Part, frozen=True, kw_only=True):
-    """What the replicas carried: means over the ``seconds`` complete seconds up to ``until``.
+    """What the replicas carried: means over the newest known seconds; None is unknown, never zero.
 
-    None is unknown, never zero. ``observed_at`` is the newest second's own end.
+    ``requests_per_s``, without refused ones, over ``seconds`` complete seconds up to ``until``.
+    ``concurrency`` (in flight and pending) over ``gauged_seconds`` seconds up to ``gauged_until``;
+    it needs no complete seconds, so it is known earlier.
     """
 
     until: datetime | None = None
     seconds: Count = 0
     requests_per_s: float | None = None
+    gauged_until: datetime | None = None
+    gauged_seconds: Count = 0
     concurrency: float | None = None
 
 
@@ -71,7 +75,12 @@ class Changed(Part, frozen=True, kw_only=True):
 class Inputs(Part, frozen=True, kw_only=True):
     """All that an evaluation used; ``current`` is the count in force (0: none decided yet).
 
-    ``cluster_at``: when the cluster was last reached; None: it is unreachable or never was.
+    ``spec_version`` and ``scale_version`` are the versions of the application in
+    ``midstage.apps.v1`` and ``midstage.scaling.v1`` that were folded; ``initial`` is the spec's
+    count to begin with. ``cluster_at``: when the clusters that hold its pods were all reached;
+    None: one is unreachable, or none ever was. ``wants``: of the earlier ones only the two that
+    stabilising can need, the largest of the down window and the least of the up window.
+    ``changes``: those within the policy's periods.
     """
 
     app: Name
@@ -84,16 +93,25 @@ class Inputs(Part, frozen=True, kw_only=True):
     cluster_at: datetime | None = None
     wants: tuple[Wanted, ...] = ()
     changes: tuple[Changed, ...] = ()
+    scale_version: Count = 0
+    initial: Count = 0
 
 
 class Proposal(Part, frozen=True, kw_only=True):
-    """What one rule wants and why; ``want`` None: its input is missing or stale."""
+    """What one rule wants and why; ``want`` None: its input is missing or stale.
+
+    ``carried``: by all replicas together, of cpu the used share of the ready ones' request.
+    ``exact``: so many replicas would carry it at their target; ``want`` is it rounded up.
+    ``ready_ratio``: what each ready replica carries, to the target; None: none is ready.
+    """
 
     rule: Rule
     carried: float | None = None
     target: float
     want: Count | None = None
     reason: str
+    exact: float | None = None
+    ready_ratio: float | None = None
 
 
 class Stage(Part, frozen=True, kw_only=True):
@@ -107,7 +125,8 @@ class Stage(Part, frozen=True, kw_only=True):
 class Evaluation(Part, frozen=True, kw_only=True):
     """One evaluation: inputs, each rule's proposal, each stage's figure, the count in the end.
 
-    ``offsets`` is what had been folded, ``<topic>/<partition>`` to the next offset; ``engine`` the
+    ``want`` is what later evaluations stabilise by; None: no rule had valid input. ``offsets`` is
+    what had been folded of the streams, ``<topic>/<partition>`` to the next offset; ``engine`` the
     code that decided. The same inputs give the same bytes in all other fields.
     """
 
@@ -116,6 +135,7 @@ class Evaluation(Part, frozen=True, kw_only=True):
     stages: tuple[Stage, ...] = ()
     replicas: Count
     reason: str
+    want: Count | None = None
     engine: str = ""
     offsets: dict[str, int] = {}
 
