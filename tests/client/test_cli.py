@@ -1,6 +1,7 @@
 """The command line as people use it: a real process, a real HTTP server, exit codes."""
 
 import json
+import re
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
@@ -61,7 +62,26 @@ LIMITS = {
         }
     ]
 }
-ANSWERS = {"/v1/usage": USAGE, "/v1/sources": SOURCES, "/v1/limits": LIMITS}
+AVAILABILITY = {
+    "availability": [
+        {
+            **{"app": "chat", "minute": None, "hour": None, "good": 3, "valid": 4},
+            **{"availability": 0.75, "target": 0.999},
+            "budget": {
+                **{"allowed_errors": 0.004, "allowed_micros": 4_000, "errors": 1},
+                **{"left": -0.996, "left_micros": -996_000, "left_share": -249.0},
+                "exhausted": True,
+            },
+        }
+    ],
+    "complete_until": None,
+}
+ANSWERS = {
+    "/v1/usage": USAGE,
+    "/v1/sources": SOURCES,
+    "/v1/limits": LIMITS,
+    "/v1/availability": AVAILABILITY,
+}
 
 
 @dataclass
@@ -132,6 +152,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
     token.chmod(0o600)
     platform = {
         **dict.fromkeys(("stats", "throttle", "gateway"), found.url),
+        **dict.fromkeys(("deploy", "control", "hpa", "data"), found.url),
         "kafka": "127.0.0.1:9",
         "token_file": str(token),
         "something_new": 1,
@@ -159,6 +180,15 @@ def test_usage_is_a_table_on_stdout(midstage: Midstage, services: Services) -> N
         "acme       chat          3    3                3",
     ]
     assert services.calls[0].query == {"by": "customer,app"}
+
+
+def test_availability_is_shown_with_its_budget(midstage: Midstage, services: Services) -> None:
+    ended = midstage("get", "availability", "--by", "app", "--dir", str(services.directory))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    titles, row = (re.split("   +", line) for line in ended.stdout.splitlines())
+    shown = dict(zip(titles, row, strict=True))
+    assert (shown["APP"], shown["AVAILABILITY"], shown["EXHAUSTED"]) == ("chat", "0.75", "yes")
+    assert services.calls[0].query == {"by": "app"}
 
 
 def test_that_there_is_nothing_is_no_data(midstage: Midstage, services: Services) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from midstage.chassis.clock import SystemClock
 from midstage.chassis.process import Loop
+from midstage.contracts.apps import AppFact
 from midstage.contracts.edges import (
     SOURCE_BEAT,
     SOURCE_CLOSED,
@@ -24,7 +25,8 @@ from midstage.contracts.edges import (
 )
 from midstage.contracts.fact import Event
 from midstage.contracts.requests import BILLED, REQUEST_COMPLETED, Outcome, RequestCompleted
-from midstage.contracts.topics import EDGES, LOAD, REQUESTS, Topic
+from midstage.contracts.topics import APPS, EDGES, LOAD, REQUESTS, Topic
+from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import BEGINNING, Log, Message, Partition, Record
@@ -193,6 +195,20 @@ class Bench:
         assert writer.flush(DEADLINE_S) == 0
         writer.close()
 
+    def specify(self, app: str, version: int, *facts: AppFact) -> None:
+        """As deploy does; the topic is made with the first spec."""
+        self.log.create(settings_of(self.topics.apps))
+        said = written(
+            self.topics.apps,
+            event_id=f"{app}/{version}",
+            by=command(key=app, command_id=f"{app}/{version}", payload=b""),
+            version=version,
+            engine="deploy/0.1.0",
+            facts=facts,
+            at=NOON,
+        )
+        self.write(said)
+
     def start(self) -> Service:
         service = compose(
             self.settings(),
@@ -251,6 +267,7 @@ def topics_of(prefix: str) -> Topics:
         requests=replace(REQUESTS, name=f"{prefix}.requests.v1", partitions=3),
         edges=replace(EDGES, name=f"{prefix}.edges.v1", partitions=3),
         load=replace(LOAD, name=f"{prefix}.load.v1", partitions=3),
+        apps=replace(APPS, name=f"{prefix}.apps.v1", partitions=3),
     )
 
 
@@ -281,7 +298,7 @@ def running(service: Service) -> Iterator[list[BaseException]]:
         except BaseException as error:  # noqa: BLE001  the test's own thread raises it again
             raised.append(error)
 
-    loops: tuple[Loop, ...] = (service.consumer, service.loads)
+    loops: tuple[Loop, ...] = (service.consumer, service.loads, service.apps)
     threads = [threading.Thread(target=run, args=(loop,)) for loop in loops]
     for thread in threads:
         thread.start()

@@ -76,6 +76,32 @@ def test_an_application_that_edges_do_not_name_carries_nothing_and_silence_is_un
     assert (silent.in_flight, silent.pending) == (None, None)
 
 
+def test_a_specified_application_without_a_request_carries_nothing_each_second() -> None:
+    """Alive and empty is zero: so it can shrink; silence of the edges stays unknown."""
+    window, seen = Window(), []
+    for second in range(3):
+        now = NOON + timedelta(seconds=second) + SOON
+        carrying: dict[str, Carried] | None = {"ocr": Carried()} if second < 2 else None
+        window, facts = due(
+            window, now=now, carrying=carrying, complete_until=None, specified={"chat"}
+        )
+        seen += [
+            (fact.second, fact.in_flight, fact.outcomes) for fact in facts if fact.app == "chat"
+        ]
+    assert seen == [
+        (NOON, 0, {}),
+        (NOON + TICK, 0, {}),
+        (NOON + 2 * TICK, None, {}),
+    ]
+
+
+def test_made_up_names_do_not_push_out_a_specified_application() -> None:
+    made_up = [finished(app=f"made-up-{number}") for number in range(MOST_APPS + 10)]
+    window = absorbed(Window(), made_up, now=NOON)
+    _, facts = due(window, now=NOON + SOON, carrying={}, complete_until=None, specified={"chat"})
+    assert [fact.in_flight for fact in facts if fact.app == "chat"] == [0]
+
+
 def test_a_late_event_writes_its_second_again_with_a_higher_revision() -> None:
     window = absorbed(Window(), [finished()], now=NOON)
     window, (first,) = written(window, NOON + SOON, {"chat": Carried(in_flight=7)})

@@ -14,7 +14,9 @@ from fastapi import APIRouter, Query, Response
 from midstage.contracts import sketch
 from midstage.contracts.load import LoadObserved
 from midstage.stats.model import Source
-from midstage.stats.views import usage
+from midstage.stats.views import availability, usage
+from midstage.stats.views.gauges import complete_until
+from midstage.stats.views.promises import Promise
 from midstage.stats.views.rows import (
     MOST_ROWS,
     Recorded,
@@ -37,8 +39,12 @@ class Books(Protocol):
         """Sums by group, in order; one more than ``MOST_GROUPS`` at most."""
         ...
 
+    def tallies(self, query: availability.AvailabilityQuery) -> Sequence[availability.Tally]:
+        """Good requests and errors, in order; one more than ``MOST_TALLIES`` at most."""
+        ...
+
     def rows(self, query: RowsQuery) -> RowsAnswer:
-        """A page of"""
+        """A page of rows."""
         ...
 
     def sources(self) -> Sequence[Source]:
@@ -79,11 +85,13 @@ def router(
     *,
     books: Books,
     load: Callable[[], Mapping[str, LoadObserved]],
+    promises: Callable[[], Mapping[str, Promise]],
     lag: Callable[[], int | None],
     now: Callable[[], datetime],
 ) -> APIRouter:
     """The routes of stats."""
     routes = APIRouter(prefix="/v1", tags=["stats"])
+    _availability(routes, books=books, promises=promises, now=now)
 
     @routes.get("/usage", response_model=usage.UsageAnswer)
     def get_usage(
@@ -120,6 +128,28 @@ def router(
         return _json(status(recorded, lag_records=lag()))
 
     return routes
+
+
+def _availability(
+    routes: APIRouter,
+    *,
+    books: Books,
+    promises: Callable[[], Mapping[str, Promise]],
+    now: Callable[[], datetime],
+) -> None:
+    @routes.get("/availability", response_model=availability.AvailabilityAnswer)
+    def get_availability(
+        app: str | None = None,
+        since: Annotated[str | None, Query(alias="from")] = None,
+        until: Annotated[str | None, Query(alias="to")] = None,
+        by: str = "app",
+    ) -> Response:
+        query = availability.query(app=app, since=since, until=until, by=by)
+        complete = complete_until(books.sources(), now=now())  # before the sums: they hold it all
+        tallies = books.tallies(query)
+        return _json(
+            availability.answer(query, tallies, promises=promises(), complete_until=complete)
+        )
 
 
 def _json(answer: object) -> Response:

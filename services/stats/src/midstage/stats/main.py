@@ -19,12 +19,14 @@ from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
-from midstage.contracts.topics import EDGES, LOAD, REQUESTS, Topic
+from midstage.contracts.apps import AppFact
+from midstage.contracts.topics import APPS, EDGES, LOAD, REQUESTS, Topic
 from midstage.eventlog.consume import Consumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
+from midstage.eventlog.versions import Versions
 from midstage.stats import api
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
@@ -35,6 +37,7 @@ from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions
 from midstage.stats.stream.loads import Loads
 from midstage.stats.stream.reading import Reading
 from midstage.stats.views.load import WINDOW
+from midstage.stats.views.promises import Promise, evolve, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
@@ -49,6 +52,7 @@ class Topics:
     requests: Topic = REQUESTS
     edges: Topic = EDGES
     load: Topic = LOAD
+    apps: Topic = APPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,7 @@ class Service:
     app: FastAPI
     consumer: Consumer[Arrival]
     loads: Loads
+    apps: Versions[Promise, AppFact]
     ledger: DuckdbLedger
 
     def run(self) -> int:
@@ -89,12 +94,14 @@ def compose(
         settings.ledger_file, now=clock.now, memory_mb=settings.ledger_memory_mb, reached=reached
     )
     books = ledger.queries()
+    apps = _specs(log=log, clock=clock, topic=topics.apps)
     loads = Loads(
         log=log,
         topic=topics.load,
         now=clock.now,
         sources=books.sources(),
         recent=books.finished(since=clock.now() - WINDOW),
+        specified=lambda: standing(apps.states()),
     )
     metrics = Metrics(CollectorRegistry())
     consumer = _counting(
@@ -108,14 +115,39 @@ def compose(
     )
     app = _app(
         settings,
-        routes=api.router(books=books, load=loads.newest, lag=consumer.lag, now=clock.now),
+        routes=api.router(
+            books=books,
+            load=loads.newest,
+            promises=apps.states,
+            lag=consumer.lag,
+            now=clock.now,
+        ),
         registry=metrics.registry,
         progress=consumer.progress,
     )
     process = Process(
-        service=SERVICE, app=app, host=settings.host, port=settings.port, loops=[loads, consumer]
+        service=SERVICE,
+        app=app,
+        host=settings.host,
+        port=settings.port,
+        loops=[loads, consumer, apps],
     )
-    return Service(process=process, app=app, consumer=consumer, loads=loads, ledger=ledger)
+    return Service(
+        process=process, app=app, consumer=consumer, loads=loads, apps=apps, ledger=ledger
+    )
+
+
+def _specs(*, log: Log, clock: Clock, topic: Topic) -> Versions[Promise, AppFact]:
+    """Read only, and asked by no readiness: counting goes on without any spec."""
+    return Versions[Promise, AppFact](
+        log=log,
+        topic=topic,
+        initial=Promise(),
+        evolve=evolve,
+        engine=f"{SERVICE}/{VERSION}",
+        now=clock.now,
+        monotonic=clock.monotonic,
+    )
 
 
 def _counting(

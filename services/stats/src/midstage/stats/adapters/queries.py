@@ -3,6 +3,7 @@
 A question sees what was committed when it began, as a whole, and nothing that comes in meanwhile.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,8 @@ import msgspec
 from midstage.contracts.units import units
 from midstage.stats.adapters.columns import utc
 from midstage.stats.model import Source
+from midstage.stats.views import availability
+from midstage.stats.views.availability import MOST_TALLIES, AvailabilityQuery, Tally
 from midstage.stats.views.load import Finished
 from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
 from midstage.stats.views.usage import MOST_GROUPS, By, Group, UsageQuery
@@ -41,6 +44,13 @@ FROM (
 )
 GROUP BY ALL ORDER BY 1, 2, 3 LIMIT {limit}
 """
+_TALLIES = """
+SELECT app, {at} AS at,
+    coalesce(sum(amount) FILTER (name = 'ok'), 0),
+    coalesce(sum(amount) FILTER (name = 'error'), 0)
+FROM minutes WHERE kind = 'outcome' AND {where} GROUP BY ALL ORDER BY 1, 2 LIMIT {limit}
+"""
+_TIMES = {availability.By.MINUTE: "minute", availability.By.HOUR: "date_trunc('hour', minute)"}
 
 
 class Queries:
@@ -64,6 +74,21 @@ class Queries:
                 micros=_amounts(unit_names, amounts),
             )
             for customer, app, minute, outcomes, requests, unit_names, amounts in found
+        ]
+
+    def tallies(self, query: AvailabilityQuery) -> list[Tally]:
+        """Good requests and errors by application and time; one more than ``MOST_TALLIES`` at most.
+
+        An application with other outcomes alone has both at zero.
+        """
+        statement, parameters = _tallies(query)
+        with self._db.cursor() as db:
+            found = db.execute(statement, parameters).fetchall()
+        return [
+            Tally(
+                app=app, at=None if at is None else at.replace(tzinfo=UTC), good=good, errors=errors
+            )
+            for app, at, good, errors in found
         ]
 
     def rows(self, query: RowsQuery) -> RowsAnswer:
@@ -108,16 +133,28 @@ class Queries:
 
 def _usage(query: UsageQuery) -> tuple[str, list[str | datetime]]:
     keys = ", ".join(key.value if key in query.by else f"NULL AS {key.value}" for key in By)
-    wanted = {
-        "customer = ?": query.customer,
-        "app = ?": query.app,
-        "minute >= ?": None if query.since is None else utc(query.since),
-        "minute < ?": None if query.until is None else utc(query.until),
+    where, parameters = _where(
+        {"customer = ?": query.customer, "app = ?": query.app}, query.since, query.until
+    )
+    return _USAGE.format(keys=keys, where=where, limit=MOST_GROUPS + 1), parameters
+
+
+def _tallies(query: AvailabilityQuery) -> tuple[str, list[str | datetime]]:
+    at = next((_TIMES[key] for key in query.by if key in _TIMES), "NULL::TIMESTAMP")
+    where, parameters = _where({"app = ?": query.app}, query.since, query.until)
+    return _TALLIES.format(at=at, where=where, limit=MOST_TALLIES + 1), parameters
+
+
+def _where(
+    names: Mapping[str, str | None], since: datetime | None, until: datetime | None
+) -> tuple[str, list[str | datetime]]:
+    wanted: dict[str, str | datetime | None] = {
+        **names,
+        "minute >= ?": None if since is None else utc(since),
+        "minute < ?": None if until is None else utc(until),
     }
     filters = {condition: value for condition, value in wanted.items() if value is not None}
-    where = " AND ".join(filters) or "TRUE"
-    statement = _USAGE.format(keys=keys, where=where, limit=MOST_GROUPS + 1)
-    return statement, list(filters.values())
+    return " AND ".join(filters) or "TRUE", list(filters.values())
 
 
 def _amounts(names: list[str] | None, amounts: list[int] | None) -> dict[str, int]:

@@ -5,7 +5,7 @@ rows, with the same revisions, so readers that have them change nothing.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
 from midstage.contracts.fact import Event
@@ -35,14 +35,19 @@ class Loads:
         now: Callable[[], datetime],
         sources: Iterable[Source],
         recent: Iterable[Finished],
+        specified: Callable[[], Collection[str]] = frozenset,
     ) -> None:
-        """Begin with the ledger's sources and the requests of its last minute."""
+        """Begin with the ledger's sources and the requests of its last minute.
+
+        ``specified`` tells which applications shall run now.
+        """
         self._log = log
         self._topic = topic.name
         self._now = now
         self._lock = threading.Lock()
         self._sources = {source.name: source for source in sources}
         self._window = absorbed(Window(), recent, now=now())
+        self._specified = specified
         self._newest: dict[str, LoadObserved] = {}
 
     def absorb(self, batch: Batch, now: datetime) -> None:
@@ -54,7 +59,7 @@ class Loads:
 
     def due(self) -> tuple[LoadObserved, ...]:
         """The facts to write now; each is handed out once."""
-        now = self._now()
+        now, specified = self._now(), self._specified()
         with self._lock:
             held = list(self._sources.values())
             self._window, facts = due(
@@ -62,6 +67,7 @@ class Loads:
                 now=now,
                 carrying=gauges.carrying(held, now=now),
                 complete_until=gauges.complete_until(held, now=now),
+                specified=specified,
             )
             for fact in facts:
                 self._keep(fact)

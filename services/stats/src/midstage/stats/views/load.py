@@ -2,11 +2,12 @@
 
 A second is written soon after it ends, zeros too, and again when late events changed it, for a
 minute. Its revision is the number of its requests: it grows with each late event, and after a
-restart the same rows give the same revision, so a fact written twice changes nothing.
+restart the same rows give the same revision, so a fact written twice changes nothing. What shall
+run has a fact each second from its spec on, before its first request and after its last.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -96,11 +97,19 @@ def absorbed(window: Window, arrived: Iterable[Finished], *, now: datetime) -> W
 
 
 def due(
-    window: Window, *, now: datetime, carrying: Carrying, complete_until: datetime | None
+    window: Window,
+    *,
+    now: datetime,
+    carrying: Carrying,
+    complete_until: datetime | None,
+    specified: Collection[str] = (),
 ) -> tuple[Window, tuple[LoadObserved, ...]]:
-    """The facts to write now, oldest first, and the window after that."""
+    """The facts to write now, oldest first, and the window after that.
+
+    ``specified`` applications have one each second, as those that edges name.
+    """
     last = begin(now - SETTLING) - _SECOND
-    apps = {**window.apps, **dict.fromkeys(carrying or (), now)}
+    apps = {**window.apps, **dict.fromkeys((*(carrying or ()), *specified), now)}
     kept = {app: seen for app, seen in apps.items() if now - seen <= GONE_AFTER}
     keys = {key for key in window.seconds if key[1] <= last} | {(app, last) for app in kept}
     written = dict(window.written)

@@ -6,11 +6,12 @@ answered as it was meant is refused with what to do about it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.units import units
+from midstage.stats.views.period import period
 
 MOST_GROUPS = 10_000
 
@@ -69,15 +70,12 @@ def query(
     *, customer: str | None, app: str | None, since: str | None, until: str | None, by: str
 ) -> UsageQuery:
     """The query that a caller means; RefusedError says what it can't be."""
-    begin = None if since is None else _minute("from", since)
-    end = None if until is None else _minute("to", until)
-    if begin is not None and end is not None and begin > end:
-        raise RefusedError(f"from={since!r} is after to={until!r}")
+    asked = period(since=since, until=until)
     return UsageQuery(
         customer=customer,
         app=app,
-        since=begin,
-        until=end,
+        since=asked.since,
+        until=asked.until,
         by=frozenset(_dimension(name.strip()) for name in by.split(",") if name.strip()),
     )
 
@@ -109,16 +107,3 @@ def _dimension(name: str) -> By:
         return By(name)
     except ValueError as error:
         raise RefusedError(f"by={name!r} is none of {', '.join(By)}") from error
-
-
-def _minute(name: str, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-        exact = time.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise RefusedError(f"{name}={text!r} is not a time like 2026-01-31T12:00:00Z") from error
-    if time.tzinfo is None:
-        raise RefusedError(f"{name}={text!r} has no time zone; write it like 2026-01-31T12:00:00Z")
-    if exact.second or exact.microsecond:
-        raise RefusedError(f"{name}={text!r} is not at a whole minute; usage is kept by the minute")
-    return exact
