@@ -2,7 +2,8 @@
 
 Written by stats to ``midstage.load.v1``, keyed by application; read by hpa, alerts and gateway.
 Each shard of stats sees a part; readers fold the parts with ``folded``: counts added, sketches
-merged, the least completeness, and a missing shard makes the whole unknown (None).
+merged, the least completeness, and a missing shard makes the whole unknown (None). A second that
+has no fact is unknown too, never zero: stats was away.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +20,11 @@ LOAD_OBSERVED = "dev.midstage.load.observed.v1"
 class LoadObserved(Fact, frozen=True, kw_only=True):
     """One application, the second from ``second`` on, as one shard of stats saw it.
 
-    ``outcomes``: requests ended by outcome. ``units``: micro-units by name, of all requests.
+    ``outcomes``: requests ended by outcome; ``refused`` ones never reached a replica, so they are
+    no load of it. ``units``: micro-units by name, of all requests.
     ``in_flight`` and ``pending``: from the edges' heartbeats, None when unknown.
-    ``complete_until``: every request that ended before it is counted here; None when unknown.
+    ``complete_until``: every request that ended before it is counted here, and in the application's
+    earlier seconds as they were written before this fact; None when unknown.
     ``revision`` grows when a late event changes a second that was written already.
     """
 
