@@ -1,0 +1,51 @@
+"""What hpa remembers of an application: what its spec asks for, and the count in force.
+
+Both are states of versioned logs (``midstage.apps.v1``, ``midstage.scaling.v1``), frozen values.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from midstage.contracts.policy import Policy
+from midstage.contracts.scaling import Changed
+
+LONGEST: Final = timedelta(hours=1)
+"""No policy looks back further: stabilising windows and periods of rates are at most so long."""
+DECISIONS_KEPT: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the newest spec asks for; no ``policy``: the application does not scale.
+
+    ``initial`` is the spec's count, to begin with.
+    """
+
+    policy: Policy | None = None
+    initial: int = 0
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One change of the count, without all that it was decided from."""
+
+    at: datetime
+    before: int
+    after: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaler:
+    """The count in force (0: none), the ``facts`` folded, and what changed lately, oldest first.
+
+    ``changes`` hold the last hour before the newest one, for the rate; the first count is no
+    change. ``decisions`` are the newest, for people.
+    """
+
+    count: int = 0
+    facts: int = 0
+    changes: tuple[Changed, ...] = ()
+    decisions: tuple[Decision, ...] = ()

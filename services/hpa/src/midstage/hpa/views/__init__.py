@@ -1,0 +1,1 @@
+"""What hpa looks things up in: what was carried, which pods there are, what was wanted before."""

@@ -1,0 +1,84 @@
+"""All that hpa has folded of the streams, and the inputs that it gives for an evaluation.
+
+Pure: the same facts up to the same offsets, the same versions and the same ``now`` give the same
+inputs, whether they were folded live, after a restart or by the replay.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from midstage.contracts.cluster import ClusterFact
+from midstage.contracts.inventory import Inventory
+from midstage.contracts.load import LoadObserved
+from midstage.contracts.policy import Policy
+from midstage.contracts.scaling import Changed, EvaluationMade, Inputs, Wanted
+from midstage.hpa.model import Asked, Scaler
+from midstage.hpa.views.carried import Carried
+from midstage.hpa.views.pods import pods, reached_at
+from midstage.hpa.views.wants import Wants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the versioned logs say of one application, and at which versions."""
+
+    asked: Asked
+    spec_version: int
+    scaler: Scaler
+    scale_version: int
+
+
+class World:
+    """The fold of load, cluster and earlier evaluations; not for two threads at once."""
+
+    def __init__(self) -> None:
+        """Know of nothing."""
+        self.carried = Carried()
+        self.inventory = Inventory()
+        self.wants = Wants()
+
+    def load(self, fact: LoadObserved, at: datetime) -> bool:
+        """Fold what was carried, written ``at``; whether it is of our time."""
+        return self.carried.apply(fact, at)
+
+    def cluster(self, fact: ClusterFact) -> None:
+        """Fold what a cluster is."""
+        self.inventory.apply(fact)
+
+    def evaluated(self, fact: EvaluationMade, at: datetime) -> None:
+        """Fold what was wanted, by us or by another process; written ``at``."""
+        evaluation = fact.evaluation
+        if evaluation.want is not None:
+            want = Wanted(at=evaluation.inputs.now, replicas=evaluation.want)
+            self.wants.apply(fact.app, want, at)
+
+    def inputs(self, app: str, standing: Standing, policy: Policy, now: datetime) -> Inputs:
+        """What an evaluation of ``app`` under ``policy`` has to go by at ``now``."""
+        return Inputs(
+            app=app,
+            now=now,
+            policy=policy,
+            spec_version=standing.spec_version,
+            current=standing.scaler.count,
+            load=self.carried.of(app, now=now, window_s=policy.window_s),
+            pods=pods(self.inventory, app, now),
+            cluster_at=reached_at(self.inventory, app, now),
+            wants=self._wants(app, policy, now),
+            changes=_changes(standing.scaler, policy, now),
+            scale_version=standing.scale_version,
+            initial=standing.asked.initial,
+        )
+
+    def _wants(self, app: str, policy: Policy, now: datetime) -> tuple[Wanted, ...]:
+        """The two that stabilising can need."""
+        found = {
+            self.wants.largest(app, now - timedelta(seconds=policy.stabilise_down_s)),
+            self.wants.least(app, now - timedelta(seconds=policy.stabilise_up_s)),
+        }
+        kept = [want for want in found if want is not None]
+        return tuple(sorted(kept, key=lambda want: (want.at, want.replicas)))
+
+
+def _changes(scaler: Scaler, policy: Policy, now: datetime) -> tuple[Changed, ...]:
+    since = now - timedelta(seconds=max(policy.up.period_s, policy.down.period_s))
+    return tuple(change for change in scaler.changes if change.at > since)
