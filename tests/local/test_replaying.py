@@ -65,32 +65,27 @@ def test_the_callers_progress_is_watched_line_by_line_to_its_end(tmp_path: Path)
     assert [one.offered for one in seen] == [1, 2, 3]
 
 
-def lives(*, throttle: int, replica_s: float) -> dict[str, Life]:
+def lives(*, throttle: int) -> dict[str, Life]:
     return {
         "throttle": Life(state=State.RUNNING, restarts=throttle),
         "stats": Life(state=State.RUNNING, restarts=2),
-        "replica-chat-1": Life(state=State.ENDED, ran_s=replica_s),
     }
 
 
 def test_the_platforms_figures_are_those_of_one_replay_alone() -> None:
     before, after = (
-        figures.look(
-            lives(throttle=throttle, replica_s=ran_s), now=0.0, envoy_admin=NOBODY, throttle=NOBODY
-        )
-        for throttle, ran_s in ((1, 10.0), (3, 14.5))
+        figures.look(lives(throttle=restarts), envoy_admin=NOBODY, throttle=NOBODY)
+        for restarts in (1, 3)
     )
     facts = figures.between(before, after, limits=(), peak_rss_mb=880.04)
     assert facts.restarts == {"throttle": 2}
-    assert (facts.throttle_restarts, facts.replica_seconds, facts.peak_rss_mb) == (2, 4.5, 880.0)
+    assert (facts.throttle_restarts, facts.peak_rss_mb) == (2, 880.0)
 
 
 @pytest.mark.parametrize(("before", "after", "passed"), [(5, 8, 3), (5, 2, 2), (0, 0, 0)])
 def test_what_was_restarted_counts_from_zero(before: int, after: int, passed: int) -> None:
     def stood(count: int) -> Look:
-        return Look(
-            restarts={}, replica_seconds=0.0, failure_mode_allowed=count, late_open=10 * count
-        )
+        return Look(restarts={}, failure_mode_allowed=count, late_open=10 * count)
 
     facts = figures.between(stood(before), stood(after), limits=(), peak_rss_mb=0.0)
     assert (facts.failure_mode_allowed, facts.late_open) == (passed, 10 * passed)
@@ -107,7 +102,7 @@ def test_what_throttle_let_pass_because_it_was_late_is_read_from_its_metrics() -
     thread.start()
     try:
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        seen = figures.look({}, now=0.0, envoy_admin=NOBODY, throttle=base)
+        seen = figures.look({}, envoy_admin=NOBODY, throttle=base)
     finally:
         server.should_exit = True
         thread.join()

@@ -21,6 +21,7 @@ from midstage.local.replay.reconcile import Patience, Source, complete, reconcil
 from midstage.stats.api import router
 from midstage.stats.model import Beat, Ranges
 from midstage.stats.model import Source as State
+from midstage.stats.views.availability import AvailabilityQuery, Tally
 from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
 from midstage.stats.views.usage import Group, UsageQuery
 
@@ -37,9 +38,15 @@ class Shelf:
     kept: list[Row] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     looked: Callable[[], None] = lambda: None
+    counted: list[Tally] = field(default_factory=list)
+    asked: list[AvailabilityQuery] = field(default_factory=list)
 
     def usage(self, query: UsageQuery) -> Sequence[Group]:
         raise NotImplementedError(query)
+
+    def tallies(self, query: AvailabilityQuery) -> Sequence[Tally]:
+        self.asked.append(query)
+        return self.counted
 
     def rows(self, query: RowsQuery) -> RowsAnswer:
         found = [row for row in self.kept if row.ref.startswith(query.ref_prefix)]
@@ -121,7 +128,9 @@ def shelf() -> Shelf:
 def stats(shelf: Shelf) -> Iterator[str]:
     """The routes of stats over ``shelf``, on a real port."""
     app = FastAPI()
-    app.include_router(router(books=shelf, load=dict, lag=lambda: 0, now=lambda: NOON))
+    app.include_router(
+        router(books=shelf, promises=dict, load=dict, lag=lambda: 0, now=lambda: NOON)
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

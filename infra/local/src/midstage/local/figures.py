@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from midstage.local import lifecycle
 from midstage.local.lifecycle import Life
 from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.findings import PlatformFacts
-from midstage.local.table import REPLICA
 
 _WITHIN_S = 2.0
 _LATE_OPEN = re.compile(r'^midstage_throttle_late_total\{rule="open"\} (\S+)$', re.MULTILINE)
@@ -21,18 +19,14 @@ class Look:
     """How the platform stood at one moment; running counts since its start."""
 
     restarts: Mapping[str, int]
-    replica_seconds: float
     failure_mode_allowed: int
     late_open: int
 
 
-def look(lives: Mapping[str, Life], *, now: float, envoy_admin: str, throttle: str) -> Look:
+def look(lives: Mapping[str, Life], *, envoy_admin: str, throttle: str) -> Look:
     """Look at the supervisor's table, and at Envoy's and throttle's counters."""
     return Look(
         restarts={name: life.restarts for name, life in lives.items()},
-        replica_seconds=sum(
-            lifecycle.ran_s(life, now) for name, life in lives.items() if name.startswith(REPLICA)
-        ),
         failure_mode_allowed=_failure_mode_allowed(envoy_admin),
         late_open=_late_open(throttle),
     )
@@ -51,7 +45,6 @@ def between(
         throttle_restarts=restarts.get("throttle", 0),
         failure_mode_allowed=_grown(before.failure_mode_allowed, after.failure_mode_allowed),
         late_open=_grown(before.late_open, after.late_open),
-        replica_seconds=round(after.replica_seconds - before.replica_seconds, 1),
         peak_rss_mb=round(peak_rss_mb, 1),
     )
 

@@ -86,6 +86,11 @@ def progress_of(replay: Replay, layout: Layout) -> Path:
     return layout.replay / f"{replay.run}.progress.jsonl"
 
 
+def plot_of(replay: Replay, layout: Layout) -> Path:
+    """The plot of how replicas followed the load, as SVG."""
+    return layout.replay / f"{replay.run}.svg"
+
+
 def watched(child: Child, *, supervisor: Supervisor, watch: Callable[[Line], None]) -> None:
     """Run the caller to its end; PlatformError with its last words when it fails."""
     supervisor.start(child)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from midstage.contracts.requests import Outcome
 from midstage.local.replay.allowance import Allowance, allowance
+from midstage.local.replay.circle import UNKNOWN, Circle
 from midstage.local.replay.compare import LedgerRow, compared
 from midstage.local.replay.customers import SHARES, CustomerLimit
 from midstage.local.replay.findings import (
@@ -19,7 +20,14 @@ from midstage.local.replay.listing import CallerRow
 from midstage.local.replay.progress import quantile
 
 
-def made(*, run: str, mine: Sequence[CallerRow], found: Found, platform: PlatformFacts) -> Report:
+def made(
+    *,
+    run: str,
+    mine: Sequence[CallerRow],
+    found: Found,
+    platform: PlatformFacts,
+    circle: Circle = UNKNOWN,
+) -> Report:
     """The report of the run ``run``."""
     answered = [row for row in mine if row.outcome is Outcome.OK]
     return Report(
@@ -28,11 +36,12 @@ def made(*, run: str, mine: Sequence[CallerRow], found: Found, platform: Platfor
         comparison=compared(mine, found.rows),
         found=found,
         customers=tuple(_customers(mine, found.rows, platform)),
-        latency_ms=_quantiles(row.duration_ms for row in answered),
-        ttft_ms=_quantiles(row.ttft_ms for row in answered if row.ttft_ms is not None),
-        freshness_ms=_quantiles(row.recorded_ms_after for row in found.rows),
-        late_ms=_quantiles(row.late_ms for row in mine),
+        latency_ms=quantiles(row.duration_ms for row in answered),
+        ttft_ms=quantiles(row.ttft_ms for row in answered if row.ttft_ms is not None),
+        freshness_ms=quantiles(row.recorded_ms_after for row in found.rows),
+        late_ms=quantiles(row.late_ms for row in mine),
         platform=platform,
+        circle=circle,
     )
 
 
@@ -79,7 +88,8 @@ def _ends(mine: Sequence[CallerRow], theirs: Sequence[LedgerRow]) -> Ends:
     )
 
 
-def _quantiles(values: Iterable[float]) -> Quantiles:
+def quantiles(values: Iterable[float]) -> Quantiles:
+    """Median and 99th percentile, to a tenth of a millisecond."""
     ordered = sorted(values)
     p50, p99 = quantile(ordered, 0.5), quantile(ordered, 0.99)
     return Quantiles(

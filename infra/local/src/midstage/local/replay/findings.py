@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from midstage.local.replay.allowance import Allowance
+from midstage.local.replay.circle import UNKNOWN, Circle
 from midstage.local.replay.compare import Comparison, Difference, Duplicate, LedgerRow
 from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.listing import CallerRow
@@ -23,7 +24,6 @@ class PlatformFacts:
     throttle_restarts: int = 0
     failure_mode_allowed: int = 0
     late_open: int = 0
-    replica_seconds: float = 0.0
     peak_rss_mb: float = 0.0
 
 
@@ -94,6 +94,7 @@ class Report:
     freshness_ms: Quantiles
     late_ms: Quantiles
     platform: PlatformFacts
+    circle: Circle = UNKNOWN
 
     @property
     def offered(self) -> int:

@@ -15,10 +15,14 @@ from typing import TypeVar
 import httpx
 import msgspec
 
+from midstage.eventlog.log import Log
+from midstage.local.replay import closing
 from midstage.local.replay.compare import LedgerRow
 from midstage.local.replay.findings import Found, Hole, PlatformFacts, Report
 from midstage.local.replay.listing import CallerRow, read_list
-from midstage.local.replay.report import as_json, made
+from midstage.local.replay.plot import plot
+from midstage.local.replay.report import made, write
+from midstage.local.replay.series import started
 
 LEAVING_S = 0.5
 """An edge may notice that a caller left this long after it did."""
@@ -70,16 +74,26 @@ def reconcile(
     run: str,
     stats_url: str,
     platform: PlatformFacts,
+    app: str = "",
+    log: Log | None = None,
     report_file: Path | None = None,
+    plot_file: Path | None = None,
     patience: Patience = Patience(),
 ) -> Report:
-    """Wait for the ledger, compare, and write ``report_file`` as JSON if there is one."""
+    """Wait for the ledger, compare, and write what is to be written.
+
+    Of ``app`` the report says how its replicas followed the load, where there is a ``log`` to ask.
+    ``report_file`` is written as JSON with a plot beside it, ``plot_file`` is that plot (SVG).
+    """
     mine = read_list(list_file)
     with httpx.Client(base_url=stats_url, timeout=_ANSWER_WITHIN_S, trust_env=False) as client:
         found = _Ledger(client=client, run=run).awaited(mine, patience)
-    report = made(run=run, mine=mine, found=found, platform=platform)
+        closed = closing.circle(mine, app=app, log=log, stats=client)
+    report = made(run=run, mine=mine, found=found, platform=platform, circle=closed)
     if report_file is not None:
-        report_file.write_bytes(as_json(report))
+        write(report, report_file)
+    if plot_file is not None:
+        plot_file.write_bytes(plot(report))
     return report
 
 
@@ -107,7 +121,7 @@ class _Ledger:
     def awaited(self, mine: Sequence[CallerRow], patience: Patience) -> Found:
         """Look until the ledger is complete or stands still."""
         refs = {row.ref for row in mine}
-        begun = min((_started(row) for row in mine), default=_LONG_AGO)
+        begun = min((started(row) for row in mine), default=_LONG_AGO)
         until = max((row.ended_at for row in mine), default=_LONG_AGO) + _LEAVING
         began = moved = time.monotonic()
         whole = False
@@ -165,7 +179,3 @@ class _Ledger:
 
 def _whole(source: Source) -> bool:
     return not source.holes and source.rows >= source.highest
-
-
-def _started(row: CallerRow) -> datetime:
-    return row.ended_at - timedelta(milliseconds=row.duration_ms)

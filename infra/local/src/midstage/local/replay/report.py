@@ -5,16 +5,29 @@
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from midstage.contracts.units import units
+from midstage.local.replay import circle_shown
 from midstage.local.replay.assemble import made
 from midstage.local.replay.compare import Comparison, Sums
 from midstage.local.replay.findings import Customer, Ends, PlatformFacts, Quantiles, Report
+from midstage.local.replay.plot import plot
 from midstage.local.replay.shown import INVENTED, as_text, print_report
 
-__all__ = ["PlatformFacts", "Report", "as_json", "as_text", "exit_code", "made", "print_report"]
+__all__ = [
+    "PlatformFacts",
+    "Report",
+    "as_json",
+    "as_text",
+    "exit_code",
+    "made",
+    "plot",
+    "print_report",
+    "write",
+]
 
 MOST_SHOWN = 100
 
@@ -24,6 +37,19 @@ Shown = Mapping[str, object]
 def exit_code(report: Report) -> int:
     """0 where callers and a complete ledger agree and nobody is above its limit, else 1."""
     return 0 if report.agrees else 1
+
+
+def write(report: Report, file: Path) -> Path:
+    """Write the report as JSON, and its plot beside it with the ending ``.svg``; the plot's file.
+
+    Raises OSError where one of them can't be written.
+    """
+    beside = file.with_suffix(".svg")
+    if beside == file:
+        beside = file.with_name(f"{file.name}.svg")
+    file.write_bytes(as_json(report))
+    beside.write_bytes(plot(report))
+    return beside
 
 
 def as_json(report: Report) -> bytes:
@@ -50,7 +76,7 @@ def as_json(report: Report) -> bytes:
         "throttle_restarts": platform.throttle_restarts,
         "failure_mode_allowed": platform.failure_mode_allowed,
         "late_open": platform.late_open,
-        "replica_seconds": round(platform.replica_seconds, 1),
+        **circle_shown.for_programs(report.circle),
         "peak_rss_mb": round(platform.peak_rss_mb, 1),
         "details": {
             "missing": report.missing[:MOST_SHOWN],

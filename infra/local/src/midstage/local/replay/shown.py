@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from midstage.contracts.units import units
+from midstage.local.replay import circle_shown
 from midstage.local.replay.allowance import Allowance
 from midstage.local.replay.compare import Sums
 from midstage.local.replay.customers import NAMES
@@ -48,6 +49,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield _customers(report)
     yield INVENTED
     yield _times(report)
+    yield from circle_shown.for_people(report.circle)
     yield _platform(report)
     yield _verdict(report)
 
@@ -139,9 +141,9 @@ def _platform(report: Report) -> str:
     facts = report.platform
     restarts = ", ".join(f"{name} {times}" for name, times in sorted(facts.restarts.items()))
     return (
-        f"Replicas ran {facts.replica_seconds:,.0f} s together; all processes held "
-        f"{facts.peak_rss_mb:,.0f} MiB at most; restarts: {restarts or 'none'}; passed without "
-        f"throttle: {facts.failure_mode_allowed}; passed because it was late: {facts.late_open}"
+        f"All processes held {facts.peak_rss_mb:,.0f} MiB at most; restarts: "
+        f"{restarts or 'none'}; passed without throttle: {facts.failure_mode_allowed}; "
+        f"passed because it was late: {facts.late_open}"
     )
 
 
