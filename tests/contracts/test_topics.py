@@ -9,7 +9,8 @@ from typing import get_args
 import pytest
 
 from midstage.contracts.catalogue import main, page
-from midstage.contracts.topics import EDGES, LIMITS, LOAD, REQUESTS, TOPICS, Kind, Topic
+from midstage.contracts.topics import CLUSTER, EDGES, INVENTORY, LOAD, REQUESTS, TOPICS, Kind, Topic
+from midstage.eventlog.topics import settings_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "topics.md"
 NAME = re.compile(r"midstage\.[a-z]+(-[a-z]+)*\.v\d+")
@@ -36,10 +37,20 @@ def test_a_topic_has_facts_of_its_kind(topic: Topic) -> None:
 
 def test_names_and_event_types_are_unique() -> None:
     names = [topic.name for topic in TOPICS]
-    types = [event_type for topic in TOPICS for event_type, _ in topic.facts]
+    types = [event_type for topic in TOPICS if topic != INVENTORY for event_type, _ in topic.facts]
     types += [topic.appended for topic in TOPICS if topic.kind is Kind.VERSIONED]
     assert len(set(names)) == len(names)
     assert len(set(types)) == len(types)
+    structs = [fact for topic in TOPICS if topic != INVENTORY for _, fact in topic.facts]
+    assert len(set(structs)) == len(structs)
+
+
+def test_the_inventory_holds_the_facts_of_the_clusters_under_the_same_keys() -> None:
+    """The one topic that repeats another: its newest of each key, for whoever starts."""
+    assert INVENTORY.facts == CLUSTER.facts
+    assert INVENTORY.key == CLUSTER.key
+    assert INVENTORY.partitions == CLUSTER.partitions
+    assert [topic for topic in TOPICS if topic.compacted] == [INVENTORY]
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
@@ -50,17 +61,28 @@ def test_event_types_are_past_and_versioned(topic: Topic) -> None:
 
 
 def test_partitions_are_as_the_design_says() -> None:
-    assert {topic.name: topic.partitions for topic in (REQUESTS, EDGES, LOAD)} == {
-        "midstage.requests.v1": 12,
-        "midstage.edges.v1": 12,
-        "midstage.load.v1": 12,
-    }
-    assert LIMITS.partitions == 6
+    twelve = {topic for topic in TOPICS if topic.partitions == 12}
+    assert twelve == {REQUESTS, EDGES, LOAD}
+    assert {topic.partitions for topic in TOPICS} == {6, 12}
 
 
-def test_decisions_are_kept_for_ever() -> None:
-    assert all(topic.kept is None for topic in TOPICS if topic.kind is Kind.VERSIONED)
-    assert all(topic.kept is not None for topic in TOPICS if topic.kind is Kind.STREAM)
+def test_decisions_and_the_newest_state_are_kept_for_ever_and_observations_for_a_time() -> None:
+    for topic in TOPICS:
+        for_ever = topic.kind is Kind.VERSIONED or topic.compacted
+        assert (topic.kept is None) == for_ever, topic.name
+
+
+def test_a_fold_of_decisions_loses_none_to_compaction() -> None:
+    for topic in TOPICS:
+        if topic.kind is Kind.VERSIONED:
+            itself, *others = settings_of(topic)
+            assert (itself.name, itself.compacted, itself.retention_ms) == (topic.name, False, -1)
+            assert [one.compacted for one in others if one.name == topic.snapshots] == [True]
+
+
+def test_the_newest_state_of_each_thing_is_compacted() -> None:
+    (itself,) = settings_of(INVENTORY)
+    assert (itself.compacted, itself.retention_ms) == (True, -1)
 
 
 def test_the_page_is_fresh() -> None:
@@ -74,8 +96,9 @@ def test_the_page_tells_each_topic_and_each_fact() -> None:
         for event_type, fact in topic.facts:
             assert f"### {fact.__name__} (`{event_type}`)\n" in text
             assert all(f"| `{field}` |" in text for field in fact.__struct_fields__)
-    assert "### LimitSet\n" in text
-    assert "### LimitRemoved\n" in text
+        for member in get_args(topic.union):
+            assert f"### {member.__name__}\n" in text
+            assert all(f"| `{field}` |" in text for field in member.__struct_fields__)
 
 
 def test_an_old_page_is_refused_and_written_anew(
