@@ -120,6 +120,11 @@ class State:
         self._history.wrote(workload=known, gone=True)
         self.settle(now)
 
+    def restore(self, workload: Workload, *, now: datetime) -> None:
+        """A workload of before the cluster's own restart: the same uid, a new version and pods."""
+        self._write_workload(msgspec.structs.replace(workload, ready=0))
+        self.settle(now)
+
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
         """As ``Cluster.drain_pod``."""
         pod = self._pods.get(name)

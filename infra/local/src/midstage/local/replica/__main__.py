@@ -6,10 +6,11 @@ The cold start counts from here: until it is over, ``/readyz`` and completions a
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import uvicorn
 import uvloop
@@ -18,10 +19,19 @@ from midstage.local.replica.server import Replica, application
 from midstage.local.replica.service_time import ServiceTime
 from midstage.local.replica.slots import Slots
 
+_VARIABLES: Mapping[str, str] = {
+    "--speed": "MIDSTAGE_SPEED",
+    "--slots": "MIDSTAGE_REPLICA_SLOTS",
+    "--queue": "MIDSTAGE_REPLICA_QUEUE",
+    "--cold-start-s": "MIDSTAGE_REPLICA_COLD_START_S",
+    "--grace-s": "MIDSTAGE_REPLICA_GRACE_S",
+}
+"""An option that is not given has the value of its variable."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT, then 0; 1 where the port can't be had."""
-    options = _parser().parse_args(argv)
+    options = _parser(os.environ).parse_args(argv)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(options))
 
@@ -64,16 +74,22 @@ def _end_with_zero(*signals: signal.Signals) -> None:
         signal.signal(number, lambda *_: None)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m midstage.local.replica", description=__doc__)
     say = parser.add_argument
     say("--host", default="127.0.0.1")
     say("--port", type=int, required=True)
-    say("--speed", type=float, default=1.0, help="divides service times and the cold start")
-    say("--slots", type=_at_least(1), default=16, help="generations at once")
-    say("--queue", type=_at_least(0), default=64, help="requests that may wait for a slot")
-    say("--cold-start-s", type=float, default=2.0, help="before /readyz says 200")
-    say("--grace-s", type=_at_least(0), default=5, help="for running answers after SIGTERM")
+
+    def option(name: str, kind: Callable[[str], float], usual: str, text: str) -> None:
+        variable = _VARIABLES[name]
+        default = env.get(variable) or usual  # a text, so that it is checked as an option is
+        say(name, type=kind, default=default, help=f"{text} ({variable}, or {usual})")
+
+    option("--speed", float, "1", "divides service times and the cold start")
+    option("--slots", _at_least(1), "16", "generations at once")
+    option("--queue", _at_least(0), "64", "requests that may wait for a slot")
+    option("--cold-start-s", float, "2", "before /readyz says 200")
+    option("--grace-s", _at_least(0), "5", "for running answers after SIGTERM")
     return parser
 
 
