@@ -1,0 +1,1 @@
+"""Topics in, files out: reading records, keeping chunks, closing hours, making downloads."""

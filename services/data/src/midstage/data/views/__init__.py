@@ -1,0 +1,1 @@
+"""Records, parts and downloads as they are asked for and shown."""
