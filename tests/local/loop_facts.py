@@ -163,12 +163,21 @@ def log_of(decisions: Sequence[ScaleDecided], facts: Sequence[ClusterFact]) -> M
     """A log that holds them, and what nobody can read."""
     log = MemoryLog()
     log.create([settings for topic in (CLUSTER, SCALING) for settings in settings_of(topic)])
+    _send(log, [*_clustered(facts), NOBODYS, *_appended(decisions)])
+    return log
+
+
+def sent(log: MemoryLog, facts: Sequence[ClusterFact]) -> None:
+    """Say more of the cluster."""
+    _send(log, list(_clustered(facts)))
+
+
+def _send(log: MemoryLog, messages: Sequence[Message]) -> None:
     writer = log.writer()
-    for one in (*_clustered(facts), NOBODYS, *_appended(decisions)):
+    for one in messages:
         writer.send(one)
     assert writer.flush(5.0) == 0
     writer.close()
-    return log
 
 
 def _clustered(facts: Sequence[ClusterFact]) -> Iterator[Message]:

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from midstage.local import envoy, probe
 from midstage.local.live import Moment, Watcher, plain
 from midstage.local.replay.progress import Line
 from midstage.local.screen import Screen
+
+from .loop_facts import decided, log_of, pod
 
 STATUS = (
     b'{"lag_records": 12, "rows": 340, "recent_rows": 9,'
@@ -52,11 +55,12 @@ def stats() -> Iterator[str]:
 
 
 def moments(stats: str) -> list[Moment]:
-    watcher = Watcher(stats)
-    return [
-        watcher.moment(line(10.0, offered=100, refused=20), replicas=3),
-        watcher.moment(line(12.0, offered=120, refused=24), replicas=3),
-    ]
+    log = log_of([decided(-60, 0, 2), decided(17, 2, 4)], [pod(1, "a", version=1)])
+    with contextlib.closing(Watcher(stats, log=log, app="chat")) as watcher:
+        return [
+            watcher.moment(line(10.0, offered=100, refused=20)),
+            watcher.moment(line(12.0, offered=120, refused=24)),
+        ]
 
 
 def test_rates_are_those_of_the_last_second_not_of_the_whole_run(stats: str) -> None:
@@ -66,14 +70,18 @@ def test_rates_are_those_of_the_last_second_not_of_the_whole_run(stats: str) -> 
 
 def test_a_line_holds_what_callers_and_stats_say(stats: str) -> None:
     assert plain(moments(stats)[1]) == (
-        "sent 120  offered/s 10  admitted/s 8  refused/s 2  in flight 3  replicas 3"
-        "  p50/p99 ms 812/–  lag 12  fresh p50/p99 ms 210/480  counted 340"
+        "sent 120  offered/s 10  admitted/s 8  refused/s 2  in flight 3  ready/wanted 1/4"
+        "  p50/p99 ms 812/–  lag 12  fresh p50/p99 ms 210/480  counted 340  decision 2→4 12:00:17"
     )
 
 
 def test_what_stats_does_not_say_is_unknown_not_zero() -> None:
     nobody = "http://127.0.0.1:9"
     assert "lag –  fresh p50/p99 ms –/–  counted –" in plain(moments(nobody)[1])
+    with contextlib.closing(Watcher(nobody)) as watcher:
+        told = plain(watcher.moment(line(1.0, offered=1, refused=0)))
+    assert "ready/wanted –/–" in told
+    assert told.endswith("decision –")
 
 
 def test_without_a_terminal_the_screen_writes_plain_lines(stats: str) -> None:
@@ -95,6 +103,7 @@ def test_on_a_terminal_the_screen_shows_a_table_and_lines_above_it(stats: str) -
     assert "offered/s" in shown
     assert "stats was killed by SIGKILL" in shown
     assert "│" in shown
+    assert "concurrency wants 4" in shown
 
 
 def test_the_table_is_whole_on_a_narrow_terminal(stats: str) -> None:
@@ -103,7 +112,7 @@ def test_the_table_is_whole_on_a_narrow_terminal(stats: str) -> None:
         screen.show(moments(stats)[1])
     shown = out.getvalue()
     assert "…" not in shown
-    for figure in ("refused/s", "fresh p50/p99 ms", "210/480", "counted", "340"):
+    for figure in ("refused/s", "fresh p50/p99 ms", "210/480", "counted", "340", "1/4", "2→4"):
         assert figure in shown
 
 

@@ -1,7 +1,7 @@
 """The live table: what is offered, admitted and refused each second, and how far the ledger is.
 
-What the callers see comes from the callers; lag, freshness and what is in flight from stats, as
-any analyst could ask. What can't be known now is shown as ``–``, never as zero.
+What the callers see comes from the callers, lag and freshness from stats, replicas and the last
+decision from the log. What can't be known now is shown as ``–``, never as zero.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,10 @@ import httpx
 import msgspec
 from rich.box import SQUARE
 from rich.table import Table
+from rich.text import Text
 
+from midstage.eventlog.log import Log
+from midstage.local.replay.following import Fleet, Following
 from midstage.local.replay.progress import Line
 
 _WITHIN_S = 1.0
@@ -40,19 +43,26 @@ class Moment:
     offered: float
     admitted: float
     refused: float
-    replicas: int
+    fleet: Fleet | None
     counting: Counting | None
 
 
 class Watcher:
-    """Turns the callers' running counts into rates, and asks stats."""
+    """Turns the callers' running counts into rates, and asks stats and the log."""
 
-    def __init__(self, stats: str) -> None:
-        """Ask the stats service at that base URL."""
+    def __init__(self, stats: str, *, log: Log | None = None, app: str = "") -> None:
+        """Ask the stats service at that base URL, and ``log`` for the replicas of ``app``."""
         self._client = httpx.Client(base_url=stats, timeout=_WITHIN_S, trust_env=False)
+        self._following = None if log is None else Following(log, app=app)
         self._before: Line | None = None
 
-    def moment(self, line: Line, *, replicas: int) -> Moment:
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+        if self._following is not None:
+            self._following.close()
+
+    def moment(self, line: Line) -> Moment:
         """The second that ends with ``line``."""
         before, self._before = self._before, line
         return Moment(
@@ -60,7 +70,7 @@ class Watcher:
             offered=_rate(line, before, line.offered, before.offered if before else 0),
             admitted=_rate(line, before, _admitted(line), _admitted(before) if before else 0),
             refused=_rate(line, before, line.refused, before.refused if before else 0),
-            replicas=replicas,
+            fleet=None if self._following is None else self._following.fleet(),
             counting=self._counting(),
         )
 
@@ -79,6 +89,9 @@ def table(moment: Moment) -> Table:
     half = (len(figures) + 1) // 2
     for justify in _COLUMNS:
         shown.add_column(justify=justify, no_wrap=True)
+    if moment.fleet is not None and moment.fleet.decision is not None:
+        shown.caption = Text(moment.fleet.decision.reason)
+        shown.caption_justify = "left"
     for left, right in zip_longest(figures[:half], figures[half:], fillvalue=("", "")):
         shown.add_row(*left, *right)
     return shown
@@ -98,12 +111,22 @@ def _figures(moment: Moment) -> list[tuple[str, str]]:
         ("admitted/s", f"{moment.admitted:.0f}"),
         ("refused/s", f"{moment.refused:.0f}"),
         ("in flight", str(line.in_flight)),
-        ("replicas", str(moment.replicas)),
+        ("ready/wanted", _replicas(moment.fleet)),
         ("p50/p99 ms", f"{_whole(line.p50_ms)}/{_whole(line.p99_ms)}"),
         ("lag", _whole(counting.lag_records)),
         ("fresh p50/p99 ms", fresh),
         ("counted", _whole(counting.rows)),
+        ("decision", _decision(moment.fleet)),
     ]
+
+
+def _replicas(fleet: Fleet | None) -> str:
+    return f"{UNKNOWN}/{UNKNOWN}" if fleet is None else f"{fleet.serving}/{_whole(fleet.wanted)}"
+
+
+def _decision(fleet: Fleet | None) -> str:
+    last = None if fleet is None else fleet.decision
+    return UNKNOWN if last is None else f"{last.previous}→{last.replicas} {last.at:%H:%M:%S}"
 
 
 def _whole(value: float | None) -> str:

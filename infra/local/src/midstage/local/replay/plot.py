@@ -92,7 +92,7 @@ def _panels(circle: Circle, series: Series) -> Iterator[str]:
 
     offered = panel("offered requests/s", 84, 204, max(series.offered))
     in_flight = panel("requests in flight", 246, 366, max(series.in_flight))
-    replicas = panel("replicas", 452, 592, max(1, _most_replicas(circle)), 58.0)
+    replicas = panel("replicas", 452, 592, max(1, _most_replicas(circle)), 46.0)
     for one in (offered, in_flight, replicas):
         yield from _frame(one)
     yield from _decisions(circle, (offered, in_flight, replicas))

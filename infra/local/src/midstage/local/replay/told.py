@@ -51,11 +51,14 @@ class Topics:
     scaling: Topic = SCALING
 
 
+TOPICS: Final = Topics()
+
+
 def told(
     log: Log,
     *,
     until: datetime,
-    topics: Topics = Topics(),
+    topics: Topics = TOPICS,
     within_s: float = WITHIN_S,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Told:
@@ -82,22 +85,37 @@ def _records(
         reader.close()
 
 
-def _pods(records: Iterator[Record], topic: Topic) -> Iterator[ClusterFact]:
+def pod_facts(topic: Topic) -> Callable[[Record], ClusterFact | None]:
+    """Reads what a record says of a pod; None for usage, nodes, workloads, and what is garbage."""
     read = Decoder(topic, _PODS)
-    for record in records:
+
+    def pod(record: Record) -> ClusterFact | None:
         try:
             fact = read(record).data
         except UnreadableError:
-            continue  # usage, nodes, workloads; and what nobody can read
+            return None
         match fact:
             case PodObserved():
-                yield fact
+                return fact
             case ObjectGone(kind=Kind.POD):
-                yield fact
+                return fact
+        return None
+
+    return pod
+
+
+def decisions_fold(topic: Topic) -> Fold[Decided, ScalingFact]:
+    """Each application's decisions, in the order of their versions."""
+    return Fold(topic=topic, initial=(), evolve=_with)
+
+
+def _pods(records: Iterator[Record], topic: Topic) -> Iterator[ClusterFact]:
+    read = pod_facts(topic)
+    return (fact for record in records if (fact := read(record)) is not None)
 
 
 def _decisions(records: Iterator[Record], topic: Topic) -> Decided:
-    fold: Fold[Decided, ScalingFact] = Fold(topic=topic, initial=(), evolve=_with)
+    fold = decisions_fold(topic)
     for record in records:
         fold.apply(record)
     return tuple(fact for decided in fold.states().values() for fact in decided)
