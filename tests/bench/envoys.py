@@ -17,7 +17,7 @@ import msgspec
 from midstage.contracts.limits import FailureRule
 from midstage.gateway.adapters import logfiles
 from midstage.gateway.adapters.envoy import command
-from midstage.gateway.model.apps import ApiKey, App, Endpoint, Routing, Setup
+from midstage.gateway.model.apps import ApiKey, App, Endpoint, Replica, Routing, Setup
 from midstage.gateway.views.bootstrap import BOOTSTRAP, LISTENERS
 from midstage.gateway.views.shapes import Json, Object, address, extension, typed
 from midstage.gateway.views.watched import steps
@@ -94,7 +94,7 @@ def _routing(replica: int) -> Routing:
         name=APP,
         prefix=f"/{APP}",
         hosts=(),
-        endpoints=(Endpoint(host=LOOPBACK, port=replica),),
+        replicas=(Replica(endpoint=Endpoint(host=LOOPBACK, port=replica)),),
         on_throttle_failure=FailureRule.OPEN,
         timeout_s=30.0,
     )

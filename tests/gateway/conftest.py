@@ -16,6 +16,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from midstage.chassis.clock import SystemClock
 from midstage.chassis.process import Loop
 from midstage.contracts.fact import Event
 from midstage.contracts.requests import RequestCompleted
@@ -24,7 +25,8 @@ from midstage.gateway.adapters.envoy import Admin, command
 from midstage.gateway.adapters.wanted import ConfigDirectory, WantedFiles
 from midstage.gateway.decide.lines import completed, parsed
 from midstage.gateway.metrics import Metrics
-from midstage.gateway.model.apps import Endpoint, Setup
+from midstage.gateway.model.apps import Deployed, Endpoint, Setup
+from midstage.gateway.stream.bell import Bell
 from midstage.gateway.stream.configuration import Configuration
 from midstage.testkit.waiting import within
 
@@ -47,6 +49,13 @@ def envoy_binary() -> Path:
     from midstage.local import envoy  # noqa: PLC0415  only where none is given
 
     return envoy.binary()
+
+
+class NothingDeployed:
+    """midstage runs nothing; all applications are people's own."""
+
+    def deployed(self) -> Deployed:
+        return Deployed()
 
 
 @dataclass(slots=True)
@@ -72,7 +81,11 @@ class Edge:
             setup=self.setup(),
             wanted=WantedFiles(apps_file=self.apps_file, api_keys_file=self.keys_file),
             watched=ConfigDirectory(self.config_dir),
+            known=NothingDeployed(),
+            clock=SystemClock(),
             metrics=self.metrics,
+            bell=Bell(),
+            applied=Bell(),
         )
 
     @property

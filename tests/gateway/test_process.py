@@ -14,7 +14,7 @@ import pytest
 from midstage.chassis.settings import SettingError
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.requests import Outcome
-from midstage.contracts.topics import EDGES, REQUESTS, Topic
+from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.kafka import KafkaLog
 from midstage.gateway.adapters.wanted import signing_key
@@ -53,8 +53,22 @@ def env(tmp_path: Path) -> Mapping[str, str]:
     return {f"MIDSTAGE_GATEWAY_{name}": value for name, value in values.items()}
 
 
-def named(topic: Topic) -> Topic:
-    return replace(topic, name=f"test.{uuid.uuid4().hex[:12]}.{topic.name}")
+def own_topics() -> Topics:
+    """Topics that nobody else uses."""
+    prefix = f"test.{uuid.uuid4().hex[:12]}"
+
+    def named(topic: Topic) -> Topic:
+        return replace(topic, name=f"{prefix}.{topic.name}")
+
+    own = Topics()
+    return Topics(
+        requests=named(own.requests),
+        edges=named(own.edges),
+        routes=named(own.routes),
+        apps=named(own.apps),
+        cluster=named(own.cluster),
+        inventory=named(own.inventory),
+    )
 
 
 @contextmanager
@@ -86,7 +100,7 @@ def test_a_request_through_envoy_is_a_signed_event_in_kafka(
             "MIDSTAGE_GATEWAY_API_KEYS_FILE": str(edge.keys_file),
         }
     )
-    topics = Topics(requests=named(REQUESTS), edges=named(EDGES))
+    topics = own_topics()
     log = KafkaLog(bootstrap=kafka, client_id="test")
     process = compose(settings, topics=topics)
     base = f"http://127.0.0.1:{settings.port}"
@@ -126,7 +140,7 @@ def test_without_kafka_gateway_configures_envoy_and_says_that_it_is_not_ready(
 
 
 def test_a_missing_setting_is_named(env: Mapping[str, str]) -> None:
-    for name in env:
+    for name in env.keys() - {"MIDSTAGE_GATEWAY_APPS_FILE"}:
         with pytest.raises(SettingError, match=name):
             from_env({key: value for key, value in env.items() if key != name})
 

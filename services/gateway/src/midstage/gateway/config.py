@@ -27,7 +27,7 @@ class Settings:
     config_dir: Path
     log_dir: Path
     state_dir: Path
-    apps_file: Path
+    apps_file: Path | None
     api_keys_file: Path
     edge_keys_file: Path
     listen: Endpoint
@@ -47,7 +47,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         config_dir=path(env, f"{_PREFIX}CONFIG_DIR").absolute(),
         log_dir=path(env, f"{_PREFIX}LOG_DIR").absolute(),
         state_dir=path(env, f"{_PREFIX}STATE_DIR").absolute(),
-        apps_file=path(env, f"{_PREFIX}APPS_FILE"),
+        apps_file=_apps_file(env),
         api_keys_file=path(env, f"{_PREFIX}API_KEYS_FILE"),
         edge_keys_file=path(env, f"{_PREFIX}EDGE_KEYS_FILE"),
         listen=Endpoint(
@@ -59,6 +59,12 @@ def from_env(env: Mapping[str, str]) -> Settings:
             env, f"{_PREFIX}ROTATE_BYTES", default=_ROTATE_BYTES, least=_LEAST_ROTATE_BYTES
         ),
     )
+
+
+def _apps_file(env: Mapping[str, str]) -> Path | None:
+    """None: all applications are deployed by midstage."""
+    name = text(env, f"{_PREFIX}APPS_FILE", default="")
+    return Path(name) if name else None
 
 
 def _port(env: Mapping[str, str], name: str, *, least: int = 1) -> int:

@@ -53,3 +53,24 @@ class Metrics:
             "1 while the applications or keys file is refused and an older one holds.",
             registry=registry,
         )
+        self.apps_refused = Gauge(
+            "midstage_gateway_refused_apps",
+            "Applications that are not routed as they were asked for; GET /v1/routes says why.",
+            registry=registry,
+        )
+        self.replicas = Gauge(
+            "midstage_gateway_replicas",
+            "Replicas of all applications, by what Envoy does with them.",
+            ["way"],
+            registry=registry,
+        )
+        self.routes_written = Counter(
+            "midstage_gateway_routes_written",
+            "Facts about the routes and replicas in force that were sent.",
+            registry=registry,
+        )
+        self.routes_undelivered = Counter(
+            "midstage_gateway_routes_undelivered",
+            "Facts about routes that Kafka did not acknowledge; newer ones were sent.",
+            registry=registry,
+        )

@@ -11,9 +11,14 @@ import httpx
 import msgspec
 
 from midstage.contracts.errors import UnavailableError
+from midstage.gateway.model.apps import Endpoint
+from midstage.gateway.model.inforce import Host, Seen
 from midstage.gateway.model.shipping import FLUSH_EVERY_MS, Load
 from midstage.gateway.views.bootstrap import BOOTSTRAP
+from midstage.gateway.views.routes import ROUTES_NAME
 
+_SILENT = "Envoy's admin address does not answer"
+_ROUTES = f"http.callers.rds.{ROUTES_NAME}.version_text"
 _GAUGE = re.compile(r"cluster\.(.+)\.(upstream_rq_active|upstream_rq_pending_active)")
 
 
@@ -50,6 +55,47 @@ class _Stats(msgspec.Struct):
     stats: list[_Stat] = []
 
 
+class _SocketAddress(msgspec.Struct):
+    address: str
+    port_value: int
+
+
+class _Address(msgspec.Struct):
+    socket_address: _SocketAddress
+
+
+class _Health(msgspec.Struct, frozen=True):
+    eds_health_status: str = ""
+    failed_active_health_check: bool = False
+    pending_active_hc: bool = False
+
+
+class _Host(msgspec.Struct):
+    address: _Address
+    stats: list[_Stat] = []
+    health_status: _Health = _Health()
+
+
+class _Cluster(msgspec.Struct):
+    name: str
+    host_statuses: list[_Host] = []
+
+
+class _Clusters(msgspec.Struct):
+    cluster_statuses: list[_Cluster] = []
+
+
+class _Text(msgspec.Struct):
+    value: str = ""
+
+
+class _Texts(msgspec.Struct):
+    stats: list[_Text] = []
+
+
+_clusters = msgspec.json.Decoder(_Clusters, strict=False)  # its numbers are texts
+
+
 class Admin:
     """Envoy's admin interface."""
 
@@ -60,14 +106,21 @@ class Admin:
     def loads(self) -> Mapping[str, Load]:
         """What each cluster has in flight and pending; UnavailableError where Envoy can't say."""
         try:
-            answer = self._http.get(
-                "/stats",
-                params={"format": "json", "filter": f"^{_GAUGE.pattern}$"},
-            ).raise_for_status()
-            stats = msgspec.json.decode(answer.content, type=_Stats).stats
+            content = self._get("/stats", format="json", filter=f"^{_GAUGE.pattern}$")
+            stats = msgspec.json.decode(content, type=_Stats).stats
         except (httpx.HTTPError, msgspec.DecodeError) as e:
-            raise UnavailableError(f"Envoy's admin address does not answer: {e}") from e
+            raise UnavailableError(f"{_SILENT}: {e}") from e
         return _loads(stats)
+
+    def seen(self) -> Seen:
+        """Its hosts, and then which routes it has; UnavailableError where Envoy can't say."""
+        try:
+            clusters = _clusters.decode(self._get("/clusters", format="json")).cluster_statuses
+            texts = self._get("/stats", format="json", filter=f"^{re.escape(_ROUTES)}$")
+            routes = msgspec.json.decode(texts, type=_Texts).stats
+        except (httpx.HTTPError, msgspec.DecodeError) as e:
+            raise UnavailableError(f"{_SILENT}: {e}") from e
+        return Seen(routes=routes[0].value if routes else "", hosts=_hosts(clusters))
 
     def reopen_logs(self) -> None:
         """Make Envoy open its request log again; UnavailableError where it can't be told."""
@@ -76,9 +129,30 @@ class Admin:
         except httpx.HTTPError as e:
             raise UnavailableError(f"Envoy can't be told to open its log again: {e}") from e
 
+    def _get(self, path: str, **asked: str) -> bytes:
+        return self._http.get(path, params=asked).raise_for_status().content
+
     def close(self) -> None:
         """Let go of the connection."""
         self._http.close()
+
+
+def _hosts(clusters: Sequence[_Cluster]) -> dict[tuple[str, Endpoint], Host]:
+    found: dict[tuple[str, Endpoint], Host] = {}
+    for cluster in clusters:
+        for host in cluster.host_statuses:
+            at = host.address.socket_address
+            values = {stat.name: stat.value for stat in host.stats}
+            place = cluster.name, Endpoint(host=at.address, port=at.port_value)
+            found[place] = Host(
+                draining=host.health_status.eds_health_status == "DRAINING",
+                failing=host.health_status.failed_active_health_check,
+                checking=host.health_status.pending_active_hc,
+                active=values.get("rq_active", 0),
+                waiting=values.get("rq_pending_active", 0),
+                begun=values.get("rq_total", 0),
+            )
+    return found
 
 
 def _loads(stats: Sequence[_Stat]) -> Mapping[str, Load]:

@@ -12,7 +12,7 @@ from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Name
 from midstage.gateway.adapters import files
 from midstage.gateway.decide import apps
-from midstage.gateway.model.apps import Routing
+from midstage.gateway.model.apps import App, Routing
 
 _OTHERS = 0o077
 _Hex = Annotated[str, msgspec.Meta(pattern="^([0-9a-fA-F]{2}){16,}$")]
@@ -25,18 +25,14 @@ _edge_keys = msgspec.json.Decoder(dict[Name, _Hex])
 class WantedFiles:
     """The applications file and the keys file."""
 
-    def __init__(self, *, apps_file: Path, api_keys_file: Path) -> None:
-        """Read nothing yet."""
+    def __init__(self, *, apps_file: Path | None, api_keys_file: Path) -> None:
+        """Read nothing yet; without ``apps_file`` people have no applications of their own."""
         self._apps_file = apps_file
         self._api_keys_file = api_keys_file
 
     def read(self) -> Routing:
         """What both say now; RefusedError naming file and fault."""
-        try:
-            written = _apps.decode(_content(self._apps_file))
-            found = apps.apps(written)
-        except (msgspec.DecodeError, RefusedError) as e:
-            raise RefusedError(f"{self._apps_file}: {e}") from e
+        found = () if self._apps_file is None else _written(self._apps_file)
         secret = _secret(self._api_keys_file)
         try:
             keys = apps.keys(_api_keys.decode(secret))
@@ -53,6 +49,10 @@ class ConfigDirectory:
     def __init__(self, directory: Path) -> None:
         """Write into ``directory``."""
         self._dir = directory
+
+    def holds(self, name: str) -> bool:
+        """Whether the file is there."""
+        return (self._dir / name).is_file()
 
     def replace(self, name: str, content: bytes) -> bool:
         """Make the file hold ``content``; whether it was another one before."""
@@ -73,6 +73,13 @@ def signing_key(file: Path, edge: str) -> bytes:
     if edge not in keys:
         raise RefusedError(f"{file} has no key of edge {edge!r}; add one of 32 bytes in hex")
     return bytes.fromhex(keys[edge])
+
+
+def _written(file: Path) -> tuple[App, ...]:
+    try:
+        return apps.apps(_apps.decode(_content(file)))
+    except (msgspec.DecodeError, RefusedError) as e:
+        raise RefusedError(f"{file}: {e}") from e
 
 
 def _content(file: Path) -> bytes:

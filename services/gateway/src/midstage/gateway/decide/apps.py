@@ -19,6 +19,7 @@ from midstage.gateway.model.apps import (
     ApiKey,
     App,
     Endpoint,
+    Replica,
 )
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -79,38 +80,39 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(host=host, port=int(port))
 
 
-def _app(written: WrittenApp) -> App:
-    name = written.name
+def checked(name: str, *, prefix: str, hosts: Sequence[str]) -> None:
+    """RefusedError where an application can't be called so or reached so, whoever says it."""
     if not _NAME.fullmatch(name) or name in _TAKEN:
         raise RefusedError(
             f"{name!r} can't be an application: up to 63 of a-z, 0-9 and -, "
             f"and none of {', '.join(_TAKEN)}"
         )
-    if written.prefix and not _PREFIX.fullmatch(written.prefix):
-        raise RefusedError(f"{name}: prefix {written.prefix!r} is not a path such as /chat")
+    if prefix and not _PREFIX.fullmatch(prefix):
+        raise RefusedError(f"{name}: prefix {prefix!r} is not a path such as /chat")
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise RefusedError(f"{name}: host {host!r} is not a lower-case host name without port")
+
+
+def _app(written: WrittenApp) -> App:
+    name = written.name
+    checked(name, prefix=written.prefix, hosts=written.hosts)
     if not (written.prefix or written.hosts):
         raise RefusedError(f"{name} has neither prefix nor hosts, so nobody can reach it")
     return App(
         name=name,
         prefix=written.prefix,
-        hosts=_hosts(name, written.hosts),
-        endpoints=_endpoints(name, written.endpoints),
+        hosts=tuple(written.hosts),
+        replicas=_replicas(name, written.endpoints),
         on_throttle_failure=written.on_throttle_failure,
         timeout_s=written.timeout_s,
     )
 
 
-def _hosts(name: str, written: Sequence[str]) -> tuple[str, ...]:
-    for host in written:
-        if not _HOST.fullmatch(host):
-            raise RefusedError(f"{name}: host {host!r} is not a lower-case host name without port")
-    return tuple(written)
-
-
-def _endpoints(name: str, written: Sequence[str]) -> tuple[Endpoint, ...]:
+def _replicas(name: str, written: Sequence[str]) -> tuple[Replica, ...]:
     found = tuple(endpoint(text) for text in written)
     _once((str(at) for at in found), f"endpoint of {name}")
-    return tuple(sorted(found, key=str))
+    return tuple(Replica(endpoint=at) for at in sorted(found, key=str))
 
 
 def _once(values: Iterable[str], what: str) -> None:

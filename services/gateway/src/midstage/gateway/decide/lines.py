@@ -51,6 +51,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     flags: str | None = None
     details: str | None = None
     pod: str | None = None
+    replica: str | None = None
+    revision: str | None = None
+    cluster: str | None = None
     duration: int | None = None
     duration_us: int | None = None
     body_us: int | None = None
@@ -120,6 +123,7 @@ def _request(line: Line) -> RequestCompleted:
         outcome=outcome,
         duration_ms=duration_ms,
         endpoint=_endpoint(line),
+        revision=line.revision or "",
         ttft_ms=_ttft_ms(line, most=duration_ms),
         bytes_in=_count(line.bytes_in),
         bytes_out=bytes_out,
@@ -127,7 +131,8 @@ def _request(line: Line) -> RequestCompleted:
         estimated=used.estimated,
         labels={UNREADABLE: used.unreadable} if used.unreadable else {},
         ref=(line.ref or "")[:256],
-        pod=line.pod or "",
+        cluster=line.cluster or "",
+        pod=line.replica or line.pod or "",
         trace_id=_trace_id(line),
     )
 

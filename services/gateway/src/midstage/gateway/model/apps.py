@@ -10,6 +10,7 @@ from midstage.contracts.limits import FailureRule
 UNKNOWN_APP = "unknown"
 """The application of a request that no route took."""
 THROTTLE_CLUSTER = "midstage-throttle"
+READINESS_PATH = "/readyz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +26,73 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One address that Envoy knows for an application, and the pod that is there, where one is.
+
+    ``out``: it gets no new requests. ``ending``: by its cluster's word it never will again, unless
+    that word is taken back by a fact with a higher ``resource_version``.
+    """
+
+    endpoint: Endpoint
+    out: bool = False
+    ending: bool = False
+    pod: str = ""
+    cluster: str = ""
+    revision: str = ""
+    uid: str = ""
+    resource_version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Homeless:
+    """A pod that is to end before it ever had an address: nothing can be open on it."""
+
+    pod: str
+    cluster: str
+    revision: str
+    uid: str
+    resource_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """One application: how callers reach it, and its replicas.
 
     ``prefix`` is a path without a slash at its end (``/chat``); it is cut off before the replica
-    sees the request. A request to one of ``hosts`` needs no prefix.
+    sees the request. A request to one of ``hosts`` needs no prefix; with neither nobody reaches it.
+    ``version`` is that of its key in ``midstage.apps.v1``; 0: it is people's own, from their file.
     """
 
     name: str
     prefix: str
     hosts: tuple[str, ...]
-    endpoints: tuple[Endpoint, ...]
+    replicas: tuple[Replica, ...]
     on_throttle_failure: FailureRule
     timeout_s: float
+    readiness_path: str = READINESS_PATH
+    homeless: tuple[Homeless, ...] = ()
+    version: int = 0
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """How callers reach it: prefix and hosts; each belongs to one application."""
+        return (*((self.prefix,) if self.prefix else ()), *self.hosts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """An application that is not routed as it was asked for, and why."""
+
+    app: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """What midstage runs: its applications with the pods that are known of."""
+
+    apps: tuple[App, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,14 @@
 """Where requests can go: throttle, and each application's replicas (CDS and EDS).
 
-A replica whose ``/readyz`` fails leaves the balancer within a second and comes back by itself;
-until then a request that can't connect goes to another one. How requests end removes no replica
-(no outlier detection): else one caller could take it from all others by timeouts or crashes.
-Queues live in the replicas: no breaker of Envoy's is reached before them.
+A replica whose readiness fails leaves the balancer within a second and comes back by itself; until
+then a request that can't connect goes to another one. How requests end removes no replica (no
+outlier detection): else one caller could take it from all others by timeouts or crashes. One that
+is out stays in sight as draining: no new requests, and what is open on it is counted and finishes.
 """
 
-from midstage.gateway.model.apps import THROTTLE_CLUSTER, App, Endpoint
+from midstage.gateway.model.apps import THROTTLE_CLUSTER, App, Endpoint, Replica
 from midstage.gateway.views.bootstrap import endpoints
+from midstage.gateway.views.requestlog import METADATA
 from midstage.gateway.views.shapes import Object, address, seconds, typed, watched
 
 _MANY = 1_000_000
@@ -28,7 +29,7 @@ def throttle(at: Endpoint) -> Object:
         "typed_extension_protocol_options": {
             _PROTOCOL: typed(_PROTOCOL, explicit_http_config={"http2_protocol_options": {}})
         },
-        "load_assignment": _assignment(THROTTLE_CLUSTER, (at,)),
+        "load_assignment": _assignment(THROTTLE_CLUSTER, (Replica(endpoint=at),)),
     }
 
 
@@ -43,8 +44,8 @@ def cluster(app: App, config_dir: str) -> Object:
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "ignore_health_on_host_removal": True,
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
-        "circuit_breakers": _BREAKERS,
-        "health_checks": [_READY],
+        "circuit_breakers": _BREAKERS,  # queues live in the replicas, none is reached before them
+        "health_checks": [{**_READY, "http_health_check": {"path": app.readiness_path}}],
         "typed_extension_protocol_options": {
             _PROTOCOL: typed(
                 _PROTOCOL,
@@ -58,13 +59,27 @@ def cluster(app: App, config_dir: str) -> Object:
 def assignment(app: App) -> Object:
     """One application's replicas; none is an answer too."""
     return typed(
-        "envoy.config.endpoint.v3.ClusterLoadAssignment", **_assignment(app.name, app.endpoints)
+        "envoy.config.endpoint.v3.ClusterLoadAssignment", **_assignment(app.name, app.replicas)
     )
 
 
-def _assignment(name: str, at: tuple[Endpoint, ...]) -> Object:
-    replicas = [{"endpoint": {"address": address(endpoint)}} for endpoint in at]
+def _assignment(name: str, at: tuple[Replica, ...]) -> Object:
+    replicas = [_replica(replica) for replica in at]
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": replicas}] if replicas else []}
+
+
+def _replica(replica: Replica) -> Object:
+    """Who it is travels with it, so that the request log names whoever answered."""
+    named = {
+        "pod": replica.pod,
+        "revision": replica.revision,
+        "cluster": replica.cluster,
+    }
+    return {
+        "endpoint": {"address": address(replica.endpoint)},
+        **({"health_status": "DRAINING"} if replica.out else {}),
+        **({"metadata": {"filter_metadata": {METADATA: named}}} if replica.pod else {}),
+    }
 
 
 _BREAKERS: Object = {
@@ -85,5 +100,4 @@ _READY: Object = {
     "unhealthy_edge_interval": seconds(0.25),
     "unhealthy_threshold": 2,
     "healthy_threshold": 1,
-    "http_health_check": {"path": "/readyz"},
 }

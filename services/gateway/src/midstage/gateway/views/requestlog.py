@@ -6,7 +6,7 @@ Every operator that repeats a caller's text is cut to a length, so a line stays 
 from midstage.gateway.views.shapes import Object, extension
 
 METADATA = "midstage"
-"""The namespace of the dynamic metadata that the usage reader sets, and of a route's metadata."""
+"""The namespace of the usage reader's dynamic metadata, and of a route's and a replica's."""
 
 FIELDS: Object = {
     "id": "%REQ(X-REQUEST-ID):64%",
@@ -22,6 +22,9 @@ FIELDS: Object = {
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "pod": "%UPSTREAM_HOST%",
+    "replica": "%METADATA(UPSTREAM_HOST:midstage:pod)%",
+    "revision": "%METADATA(UPSTREAM_HOST:midstage:revision)%",
+    "cluster": "%METADATA(UPSTREAM_HOST:midstage:cluster)%",
     "duration": "%DURATION%",
     "duration_us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
     "body_us": "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%",

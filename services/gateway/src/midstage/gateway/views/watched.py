@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -22,17 +23,35 @@ def steps(setup: Setup, *, before: Routing, after: Routing) -> Files:
 
     Make before break: an application's replicas and cluster come before its routes, and go after
     them. The bootstrap is last: once it is there, all that Envoy needs is. A file that stays the
-    same may be left out by whoever writes.
+    same may be left out by whoever writes; where only replicas change, theirs are all there are.
     """
     both = _united(before.apps, after.apps)
+    known = set(before.apps)
+    replicas = tuple(
+        (bootstrap.endpoints(app.name), _file([clusters.assignment(app)]))
+        for app in both
+        if app not in known
+    )
+    if before.apps and _without_replicas(before) == _without_replicas(after):
+        return replicas
     return (
-        *((bootstrap.endpoints(app.name), _file([clusters.assignment(app)])) for app in both),
+        *replicas,
         (bootstrap.CLUSTERS, _clusters(setup, both)),
         (bootstrap.LISTENERS, _file([listener(setup)])),
         (bootstrap.ROUTES, _file([route_configuration(after)])),
         (bootstrap.CLUSTERS, _clusters(setup, after.apps)),
         (bootstrap.BOOTSTRAP, _json(bootstrap.bootstrap(setup))),
     )
+
+
+def routes_version(after: Routing) -> str:
+    """What Envoy says that it has once these routes are in force."""
+    return _version([route_configuration(after)])
+
+
+def _without_replicas(routing: Routing) -> Routing:
+    bare = tuple(replace(app, replicas=(), homeless=(), version=0) for app in routing.apps)
+    return replace(routing, apps=bare)
 
 
 def _united(before: Sequence[App], after: Sequence[App]) -> Sequence[App]:
@@ -46,8 +65,11 @@ def _clusters(setup: Setup, apps: Sequence[App]) -> bytes:
 
 
 def _file(resources: Sequence[Json]) -> bytes:
-    version = hashlib.sha256(_json(resources)).hexdigest()[:16]
-    return _json(discovery(version, resources))
+    return _json(discovery(_version(resources), resources))
+
+
+def _version(resources: Sequence[Json]) -> str:
+    return hashlib.sha256(_json(resources)).hexdigest()[:16]
 
 
 def _json(value: Json) -> bytes:
