@@ -92,12 +92,13 @@ def _mark(one: Decision, there: str) -> str:
 
 def _axis(length_s: int, columns: int) -> Iterator[str]:
     tick_s = next((tick for tick in _TICKS_S if length_s / tick <= 8), _TICKS_S[-1])
-    line, labels = ["─"] * columns, [NOTHING] * (columns + 8)
+    line, labels = ["─"] * columns, [NOTHING] * columns
     for second in takewhile(lambda s: s < length_s, accumulate(repeat(tick_s), initial=0)):
         column = second * columns // length_s
         line[column] = "┴"
         text = f"{second}"
-        labels[column : column + len(text)] = text
+        if column + len(text) <= columns:
+            labels[column : column + len(text)] = text
     yield f"{'':>{_LABEL}} └{''.join(line)}"
     yield f"{'s':>{_LABEL}}  {''.join(labels)}".rstrip()
 
