@@ -1,0 +1,95 @@
+"""Applications over HTTP: specify, look, compare, undo, remove, and find out what became of it.
+
+A command's id is the caller's ``Idempotency-Key``: sent again it has the first one's outcome, from
+the log; with another body it is refused (409). Without the header an id is made and answered.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+
+from midstage.deploy.api.answers import (
+    AppAnswer,
+    AppsAnswer,
+    CommandAnswer,
+    DiffAnswer,
+    RevisionsAnswer,
+)
+from midstage.deploy.api.apps import Apps
+from midstage.deploy.api.specs import schema
+
+__all__ = ["Apps", "router"]
+
+BY = "api"
+APP = r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?"
+COMMAND_ID = r"[A-Za-z0-9._:-]{1,128}"
+
+AppName = Annotated[str, Path(pattern=f"^{APP}$")]
+CommandId = Annotated[str, Path(pattern=f"^{COMMAND_ID}$")]
+GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
+By = Annotated[str, Query(max_length=200, description="Who asks; kept in the log.")]
+Why = Annotated[str, Query(max_length=500, description="The reason; kept in the log.")]
+
+
+async def raw(request: Request) -> bytes:
+    """The body as it came: msgspec reads it, so that errors have its paths."""
+    return await request.body()
+
+
+Raw = Annotated[bytes, Depends(raw)]
+
+
+def router(apps: Apps) -> APIRouter:
+    """The routes; they block while the log answers, so they run in threads."""
+    routes = APIRouter(prefix="/v1", tags=["apps"])
+    _asking(routes, apps)
+    _changing(routes, apps)
+    return routes
+
+
+def _asking(routes: APIRouter, apps: Apps) -> None:
+    @routes.get("/apps")
+    def get_apps() -> AppsAnswer:
+        return apps.all()
+
+    @routes.get("/apps/{app}")
+    def get_app(app: AppName) -> AppAnswer:
+        return apps.one(app)
+
+    @routes.get("/apps/{app}/revisions")
+    def get_revisions(app: AppName) -> RevisionsAnswer:
+        return apps.revisions(app)
+
+    @routes.post("/apps/{app}/diff", openapi_extra=_spec_body())
+    def diff_app(app: AppName, body: Raw) -> DiffAnswer:
+        return apps.diff(app, body)
+
+    @routes.get("/commands/{command_id}")
+    def get_command(command_id: CommandId) -> CommandAnswer:
+        return apps.command(command_id)
+
+
+def _changing(routes: APIRouter, apps: Apps) -> None:
+    @routes.put("/apps/{app}", openapi_extra=_spec_body())
+    def put_app(
+        app: AppName, body: Raw, by: By = BY, why: Why = "", idempotency_key: GivenId = None
+    ) -> CommandAnswer:
+        return apps.put(app, body, idempotency_key, by=by, why=why)
+
+    @routes.delete("/apps/{app}")
+    def delete_app(
+        app: AppName, by: By = BY, why: Why = "", idempotency_key: GivenId = None
+    ) -> CommandAnswer:
+        return apps.remove(app, idempotency_key, by=by, why=why)
+
+    @routes.post("/apps/{app}/undo")
+    def undo_app(
+        app: AppName, by: By = BY, why: Why = "", idempotency_key: GivenId = None
+    ) -> CommandAnswer:
+        return apps.undo(app, idempotency_key, by=by, why=why)
+
+
+def _spec_body() -> dict[str, object]:
+    """The body as the API's document describes it; the route itself takes it raw."""
+    content = {"application/json": {"schema": schema()}}
+    return {"requestBody": {"required": True, "content": content}}

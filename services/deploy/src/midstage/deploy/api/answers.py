@@ -1,0 +1,198 @@
+"""What deploy's API answers, and how facts and views become that."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
+
+from midstage.contracts.apps import AppFact, AppRemoved, AppSpecified
+from midstage.deploy.decide.room import Course
+from midstage.deploy.model import App, Specified
+from midstage.deploy.views.differences import Difference, plain
+from midstage.deploy.views.status import RolloutStatus, Status, is_first, specified_at
+from midstage.eventlog.versions import Answer
+
+
+class RolloutAnswer(TypedDict):
+    """The newest rollout; ``state``: running, complete, failed or superseded."""
+
+    revision: str
+    previous: str
+    how: str
+    state: str
+    reason: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class StatusAnswer(TypedDict):
+    """``stage``: unknown, rolling, failed, pending, ready, ending or gone."""
+
+    stage: str
+    wanted: int
+    ready: int
+    starting: int
+    draining: int
+    old: int
+    reason: str
+    rollout: RolloutAnswer | None
+
+
+class AppAnswer(TypedDict):
+    """An application; ``version`` is that of its spec in the log."""
+
+    app: str
+    revision: str
+    version: int
+    by: str
+    why: str
+    at: datetime
+    spec: dict[str, object]
+    status: StatusAnswer
+
+
+class AppsAnswer(TypedDict):
+    """The applications that stand, by name."""
+
+    apps: list[AppAnswer]
+
+
+class RevisionAnswer(TypedDict):
+    """One spec that held; ``current``: it holds now; ``undoes``: the revision an undo left."""
+
+    version: int
+    revision: str
+    current: bool
+    by: str
+    why: str
+    at: datetime
+    undoes: str
+    spec: dict[str, object]
+
+
+class RevisionsAnswer(TypedDict):
+    """What was specified, the newest first."""
+
+    app: str
+    revisions: list[RevisionAnswer]
+
+
+class CommandAnswer(TypedDict):
+    """What became of a command; ``repeated``: it had been carried out before.
+
+    ``outcome``: created, configured, unchanged, undone or removed. ``rollout`` is how the replicas
+    come to it: none, first, surge, in place, unknown (the cluster can't be asked, or the command
+    is a repeated one).
+    """
+
+    app: str
+    outcome: str
+    revision: str
+    version: int
+    rollout: str
+    command_id: str
+    repeated: bool
+
+
+Change = TypedDict("Change", {"path": str, "from": object, "to": object})
+
+
+class DiffAnswer(TypedDict):
+    """What a spec would change; ``reason`` is the shortage where ``rollout`` is refused."""
+
+    app: str
+    exists: bool
+    changes: list[Change]
+    revision: str
+    new_revision: bool
+    rollout: str
+    reason: str
+
+
+def app_answer(entry: Specified, status: Status) -> AppAnswer:
+    """One application."""
+    fact = entry.fact
+    return {
+        "app": fact.app,
+        "revision": fact.revision,
+        "version": entry.version,
+        "by": fact.by,
+        "why": fact.why,
+        "at": fact.at,
+        "spec": dict(plain(fact.spec)),
+        "status": status_answer(status),
+    }
+
+
+def status_answer(status: Status) -> StatusAnswer:
+    """How it stands."""
+    return {
+        "stage": status.stage.value,
+        "wanted": status.wanted,
+        "ready": status.ready,
+        "starting": status.starting,
+        "draining": status.draining,
+        "old": status.old,
+        "reason": status.reason,
+        "rollout": None if status.rollout is None else _rollout(status.rollout),
+    }
+
+
+def revision_answer(entry: Specified, current: Specified | None) -> RevisionAnswer:
+    """One spec of the past."""
+    fact = entry.fact
+    return {
+        "version": entry.version,
+        "revision": fact.revision,
+        "current": entry == current,
+        "by": fact.by,
+        "why": fact.why,
+        "at": fact.at,
+        "undoes": fact.undoes,
+        "spec": dict(plain(fact.spec)),
+    }
+
+
+def command_answer(answer: Answer[AppFact], state: App, course: Course | None) -> CommandAnswer:
+    """What became of a command; ``state`` is the application's now."""
+    fact = answer.facts[0] if answer.facts else None
+    standing = state.current.fact.revision if state.current else ""
+    return {
+        "app": answer.key,
+        "outcome": _outcome(fact, answer.version, state),
+        "revision": fact.revision if isinstance(fact, AppSpecified) else standing,
+        "version": answer.version,
+        "rollout": "none" if fact is None else course.way.value if course else "unknown",
+        "command_id": answer.command_id,
+        "repeated": answer.repeated,
+    }
+
+
+def changes(found: Sequence[Difference]) -> list[Change]:
+    """The fields that differ."""
+    return [{"path": each.path, "from": each.before, "to": each.after} for each in found]
+
+
+def _outcome(fact: AppFact | None, version: int, state: App) -> str:
+    match fact:
+        case AppSpecified(undoes=left) if left:
+            return "undone"
+        case AppSpecified():
+            entry = specified_at(state, version)
+            return "created" if entry is not None and is_first(state, entry) else "configured"
+        case AppRemoved():
+            return "removed"
+        case _:
+            return "unchanged"
+
+
+def _rollout(rollout: RolloutStatus) -> RolloutAnswer:
+    return {
+        "revision": rollout.revision,
+        "previous": rollout.previous,
+        "how": rollout.how,
+        "state": rollout.state,
+        "reason": rollout.reason,
+        "started_at": rollout.started_at,
+        "ended_at": rollout.ended_at,
+    }

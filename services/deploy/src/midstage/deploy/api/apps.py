@@ -1,0 +1,200 @@
+"""What the routes ask for: applications as they stand, commands with their id and time.
+
+A spec that makes a new revision is tried on the cluster as it is seen before it is taken: without
+room for a surge or an update in place it is refused with the scheduler's words. Where the cluster
+is not known now, the spec is taken; the rollout waits.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from midstage.contracts.apps import AppFact, AppSpec, revision_of
+from midstage.contracts.errors import RefusedError
+from midstage.deploy.api.answers import (
+    AppAnswer,
+    AppsAnswer,
+    CommandAnswer,
+    DiffAnswer,
+    RevisionsAnswer,
+    app_answer,
+    changes,
+    command_answer,
+    revision_answer,
+)
+from midstage.deploy.api.specs import spec_of
+from midstage.deploy.decide.commands import decide
+from midstage.deploy.decide.room import Course, Way, course_of
+from midstage.deploy.decide.specs import check_routes
+from midstage.deploy.decide.wanted import wanted
+from midstage.deploy.model import (
+    App,
+    RemoveApp,
+    Room,
+    Situation,
+    Specified,
+    SpecifyApp,
+    UndoApp,
+)
+from midstage.deploy.views.differences import differences
+from midstage.deploy.views.status import status_of
+from midstage.eventlog.versions import Answer
+
+
+class AppLog(Protocol):
+    """The applications' versioned log, as the API needs it."""
+
+    def states(self) -> Mapping[str, App]:
+        """The state of every application."""
+        ...
+
+    def state(self, key: str) -> tuple[int, App]:
+        """Version and state of one application."""
+        ...
+
+    def execute(
+        self,
+        *,
+        key: str,
+        command_id: str,
+        payload: bytes,
+        decide: Callable[[App], Sequence[AppFact]],
+    ) -> Answer[AppFact]:
+        """Decide, append, read back."""
+        ...
+
+    def answer(self, command_id: str) -> Answer[AppFact] | None:
+        """What became of a command."""
+        ...
+
+
+class Around(Protocol):
+    """What is seen of the cluster."""
+
+    def room(self) -> Room | None:
+        """Nodes and pods; None where the cluster is not known now."""
+        ...
+
+    def situation(self, app: str, state: App, room: Room | None) -> Situation:
+        """All that is known of one application."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tried:
+    """How the last spec that was tried would go."""
+
+    course: Course | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apps:
+    """The applications as the routes use them."""
+
+    log: AppLog
+    around: Around
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+    def all(self) -> AppsAnswer:
+        """The applications that stand, by name."""
+        room = self.around.room()
+        found = [
+            self._answer(app, state, state.current, room)
+            for app, state in sorted(self.log.states().items())
+            if state.current is not None
+        ]
+        return {"apps": found}
+
+    def one(self, app: str) -> AppAnswer:
+        """One application; RefusedError (404) where there is none."""
+        _, state = self.log.state(app)
+        if state.current is None:
+            raise RefusedError(f"there is no application {app!r}", status=404)
+        return self._answer(app, state, state.current, self.around.room())
+
+    def revisions(self, app: str) -> RevisionsAnswer:
+        """What was specified of it; RefusedError (404) where nothing ever was."""
+        _, state = self.log.state(app)
+        if not state.history:
+            raise RefusedError(f"there is no application {app!r}", status=404)
+        found = [revision_answer(entry, state.current) for entry in reversed(state.history)]
+        return {"app": app, "revisions": found}
+
+    def put(
+        self, app: str, body: bytes, given_id: str | None, *, by: str, why: str
+    ) -> CommandAnswer:
+        """Carry out PUT; RefusedError where the spec is wrong, taken or has no room."""
+        spec = spec_of(body)
+        command = SpecifyApp(app=app, spec=spec, by=by, why=why, at=self.now())
+        payload = b"PUT " + msgspec.json.encode((spec, why), order="deterministic")
+        return self._executed(command, given_id, payload)
+
+    def undo(self, app: str, given_id: str | None, *, by: str, why: str) -> CommandAnswer:
+        """Carry out an undo; RefusedError where there is nothing to go back to, or no room."""
+        command = UndoApp(app=app, by=by, why=why, at=self.now())
+        return self._executed(command, given_id, b"UNDO")
+
+    def remove(self, app: str, given_id: str | None, *, by: str, why: str) -> CommandAnswer:
+        """Carry out DELETE; RefusedError (404) where there is none."""
+        command = RemoveApp(app=app, by=by, why=why, at=self.now())
+        return self._executed(command, given_id, b"DELETE")
+
+    def diff(self, app: str, body: bytes) -> DiffAnswer:
+        """What the spec would change, and how; RefusedError as for PUT but for a shortage."""
+        spec = spec_of(body)
+        check_routes(app, spec, self.log.states())
+        _, state = self.log.state(app)
+        current = state.current
+        before = current.fact if current else None
+        course = self._course(app, state, spec)
+        return {
+            "app": app,
+            "exists": current is not None,
+            "changes": changes(differences(before.spec if before else None, spec)),
+            "revision": revision_of(spec),
+            "new_revision": course.way is not Way.NONE,
+            "rollout": course.way.value,
+            "reason": course.shortage,
+        }
+
+    def command(self, command_id: str) -> CommandAnswer:
+        """What became of a command; RefusedError (404) where the log does not know it."""
+        answer = self.log.answer(command_id)
+        if answer is None:
+            raise RefusedError(f"the log knows no command {command_id!r}", status=404)
+        return command_answer(answer, self.log.state(answer.key)[1], None)
+
+    def _executed(
+        self, command: SpecifyApp | RemoveApp | UndoApp, given_id: str | None, payload: bytes
+    ) -> CommandAnswer:
+        tried = _Tried()
+
+        def may_be(state: App, spec: AppSpec) -> None:
+            check_routes(command.app, spec, self.log.states())
+            tried.course = self._course(command.app, state, spec)
+            if tried.course.way is Way.REFUSED:
+                raise RefusedError(f"no room for this update: {tried.course.shortage}", status=409)
+
+        answer = self.log.execute(
+            key=command.app,
+            command_id=given_id.strip('"') if given_id else self.new_id(),
+            payload=payload,
+            decide=lambda state: decide(state, command, may_be=may_be),
+        )
+        return command_answer(answer, self.log.state(command.app)[1], tried.course)
+
+    def _course(self, app: str, state: App, spec: AppSpec) -> Course:
+        """How the replicas would come to run the spec."""
+        current = state.current
+        if current is not None and current.fact.revision == revision_of(spec):
+            return Course(way=Way.NONE)
+        room = self.around.room()
+        situation = self.around.situation(app, state, room)
+        return course_of(spec, wanted(spec, situation.scale), situation.pods, room)
+
+    def _answer(self, app: str, state: App, current: Specified, room: Room | None) -> AppAnswer:
+        return app_answer(current, status_of(self.around.situation(app, state, room)))

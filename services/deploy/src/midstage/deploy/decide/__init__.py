@@ -1,0 +1,1 @@
+"""Pure decisions of deploy: specs, room, replicas, rollouts."""

@@ -1,0 +1,56 @@
+"""How many replicas an application should have, how many must stay ready, and what they run.
+
+hpa's count holds only where the spec has a policy, bounded by it: so a policy that was just
+tightened holds at once. Without a policy, or before the first decision, the spec's count holds.
+"""
+
+from typing import assert_never
+
+from midstage.cluster.objects import Template
+from midstage.contracts.apps import AppSpec
+from midstage.contracts.cluster import Amount
+from midstage.contracts.scaling import ScaleDecided, ScalingFact, ScalingRemoved
+from midstage.deploy.model import POOL_LABEL, Scale
+
+
+def evolve(scale: Scale, fact: ScalingFact) -> Scale:  # noqa: ARG001  the last fact is the state
+    """The scale after a fact of ``midstage.scaling.v1``."""
+    match fact:
+        case ScaleDecided():
+            return Scale(replicas=fact.replicas, at=fact.at)
+        case ScalingRemoved():
+            return Scale(at=fact.at)
+        case _:
+            assert_never(fact)
+
+
+def wanted(spec: AppSpec, scale: Scale) -> int:
+    """The count that holds now, at least 1."""
+    policy = spec.scaling
+    if policy is None:
+        return spec.replicas
+    count = spec.replicas if scale.replicas is None else scale.replicas
+    return max(policy.min, min(policy.max, count))
+
+
+def must_be_ready(spec: AppSpec, count: int) -> int:
+    """How many of ``count`` replicas an update leaves ready: by default all but one, at least 1."""
+    given = spec.rollout.min_available
+    return max(1, count - 1) if given is None else min(given, count)
+
+
+def template_of(spec: AppSpec) -> Template:
+    """What each replica runs; equal for all specs of one revision."""
+    needs = spec.resources
+    pool = {} if spec.pool is None else {POOL_LABEL: spec.pool}
+    return Template(
+        image=spec.image,
+        command=spec.command,
+        env=spec.env,
+        requests=Amount(cpu=needs.cpu, memory_mb=needs.memory_mb, gpus=needs.gpus),
+        readiness=spec.readiness,
+        liveness=spec.liveness,
+        node_selector={**spec.node_selector, **pool},
+        tolerations=spec.tolerations,
+        grace_s=spec.grace_s,
+    )

@@ -1,0 +1,36 @@
+"""Every metric of deploy, in a registry of its own."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """Touched by the shell alone."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register everything in ``registry``."""
+        self.writes = Counter(
+            "midstage_deploy_writes",
+            "Writes to the cluster by kind.",
+            ["kind"],
+            registry=registry,
+        )
+        self.conflicts = Counter(
+            "midstage_deploy_conflicts",
+            "Writes that the cluster refused because the object had changed.",
+            registry=registry,
+        )
+        self.rollouts = Counter(
+            "midstage_deploy_rollouts",
+            "Rollouts that came to a verdict here.",
+            ["verdict"],
+            registry=registry,
+        )
+        self.apps = Gauge("midstage_deploy_apps", "Applications that stand.", registry=registry)
+        self.turn_seconds = Histogram(
+            "midstage_deploy_turn_seconds",
+            "One turn over all applications, writes included.",
+            buckets=_SECONDS,
+            registry=registry,
+        )

@@ -1,0 +1,1 @@
+"""Deploy's loops: facts in, writes to the cluster out."""

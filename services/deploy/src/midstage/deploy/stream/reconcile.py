@@ -1,0 +1,235 @@
+"""The loop that makes the cluster what the log says: look, decide, write, wait for the facts.
+
+Any number of processes may run it: each write names the resource version that it was decided on,
+and each fact is appended once. Nothing is decided about an application before what was done to it
+has shown up in the facts, or 5 s are over; what was decided over 2 s ago is not written any more,
+so a process that slept does no harm with old thoughts.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from midstage.chassis.logs import logger
+from midstage.cluster.objects import Pod, Workload
+from midstage.cluster.protocol import ConflictError
+from midstage.contracts.apps import AppFact
+from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.deploy.decide.commands import decide
+from midstage.deploy.decide.flight import has_landed
+from midstage.deploy.decide.steps import plan
+from midstage.deploy.metrics import Metrics
+from midstage.deploy.model import (
+    Action,
+    App,
+    DeleteWorkload,
+    DrainPod,
+    EndRollout,
+    PutWorkload,
+    Seen,
+    Situation,
+)
+from midstage.deploy.stream.surroundings import Surroundings
+from midstage.eventlog.failpoint import Failpoint
+from midstage.eventlog.versions import Answer
+
+TURN_S = 0.2
+LANDS_WITHIN_S = 5.0
+STALE_AFTER_S = 2.0
+
+_log = logger(__name__)
+
+
+class Cluster(Protocol):
+    """What deploy does to a cluster; see ``midstage.cluster.protocol``."""
+
+    name: str
+
+    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+        """Make it so, if it is still at ``expected``."""
+        ...
+
+    def delete_workload(self, name: str, *, expected: int) -> None:
+        """Remove it, if it is still at ``expected``."""
+        ...
+
+    def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
+        """Mark the pod, or take the mark back."""
+        ...
+
+
+class AppLog(Protocol):
+    """The applications' versioned log, as the loop needs it."""
+
+    def states(self) -> Mapping[str, App]:
+        """The state of every application."""
+        ...
+
+    def execute(
+        self,
+        *,
+        key: str,
+        command_id: str,
+        payload: bytes,
+        decide: Callable[[App], Sequence[AppFact]],
+    ) -> Answer[AppFact]:
+        """Decide, append, read back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flight:
+    action: Action
+    at_s: float
+
+
+class Reconciler:
+    """A chassis Loop over all applications."""
+
+    name = "reconcile"
+
+    def __init__(
+        self,
+        *,
+        apps: AppLog,
+        around: Surroundings,
+        cluster: Cluster,
+        unready: Callable[[], str | None],
+        hears_edges: Callable[[], bool],
+        monotonic: Callable[[], float],
+        metrics: Metrics,
+        reached: Failpoint,
+    ) -> None:
+        """``unready`` says why a topic that is needed is not folded; None where all are."""
+        self._apps = apps
+        self._around = around
+        self._cluster = cluster
+        self._unready = unready
+        self._hears_edges = hears_edges
+        self._monotonic = monotonic
+        self._metrics = metrics
+        self._reached = reached
+        self._flights: dict[str, tuple[_Flight, ...]] = {}
+        self._orphans: frozenset[str] = frozenset()
+
+    def run(self, stop: threading.Event) -> None:
+        """Turn until ``stop`` is set."""
+        while not stop.wait(TURN_S):
+            self.turn()
+
+    def turn(self) -> None:
+        """Do once what is to be done now."""
+        self._around.look(hears_edges=self._hears_edges())
+        if self._unready() is not None:
+            return
+        room = self._around.room()
+        if room is None:
+            return
+        states = self._apps.states()
+        self._metrics.apps.set(sum(1 for state in states.values() if state.current))
+        self._name_orphans(states)
+        with self._metrics.turn_seconds.time():
+            for app, state in states.items():
+                self._carry_out(self._around.situation(app, state, room))
+
+    def _carry_out(self, situation: Situation) -> None:
+        decided_s = self._monotonic()
+        if self._waits(situation, decided_s):
+            return
+        planned = plan(situation)
+        for action in planned.actions:
+            self._reached("deploy:decided")
+            if self._monotonic() - decided_s > STALE_AFTER_S or not self._wrote(situation, action):
+                break
+            self._reached("deploy:written")
+        if planned.seen is not None:
+            self._tell(situation, planned.seen)
+
+    def _waits(self, situation: Situation, now_s: float) -> bool:
+        """Whether something that was done has not shown up yet."""
+        flights = tuple(
+            flight
+            for flight in self._flights.pop(situation.app, ())
+            if now_s - flight.at_s < LANDS_WITHIN_S and not has_landed(flight.action, situation)
+        )
+        if flights:
+            self._flights[situation.app] = flights
+        return bool(flights)
+
+    def _wrote(self, situation: Situation, action: Action) -> bool:
+        """Write once; a conflict waits for newer facts, as what is written does."""
+        app = situation.app
+        flight = _Flight(action=action, at_s=self._monotonic())
+        self._flights[app] = (*self._flights.get(app, ()), flight)
+        try:
+            self._write(action)
+        except ConflictError as e:
+            self._metrics.conflicts.inc()
+            _log.info("write_conflicted", app=app, reason=str(e))
+            return False
+        except RefusedError as e:
+            _log.error("write_refused", app=app, action=_told(action), reason=str(e))
+            return False
+        except UnavailableError as e:
+            _log.warning("cluster_unavailable", app=app, action=_told(action), reason=str(e))
+            return False
+        self._metrics.writes.labels(kind=type(action).__name__).inc()
+        _log.info(
+            "written",
+            app=app,
+            action=_told(action),
+            spec_version=situation.state.carries,
+            scale_version=situation.scale_version,
+        )
+        return True
+
+    def _write(self, action: Action) -> None:
+        match action:
+            case PutWorkload():
+                self._cluster.put_workload(action.workload, expected=action.expected)
+            case DeleteWorkload():
+                self._cluster.delete_workload(action.name, expected=action.expected)
+            case DrainPod():
+                self._cluster.drain_pod(action.name, uid=action.uid, draining=action.draining)
+            case _:
+                assert_never(action)
+
+    def _tell(self, situation: Situation, seen: Seen) -> None:
+        """Append what was seen; whoever sees the same says it under the same id."""
+        ends = isinstance(seen, EndRollout)
+        what = seen.verdict.value if isinstance(seen, EndRollout) else "started"
+        try:
+            self._apps.execute(
+                key=seen.app,
+                command_id=f"rollout/{seen.app}/{situation.state.version}/{what}",
+                payload=b"",
+                decide=lambda state: decide(state, seen),
+            )
+        except (RefusedError, UnavailableError) as e:
+            _log.warning("rollout_not_told", app=seen.app, what=what, reason=str(e))
+            return
+        if ends:
+            self._metrics.rollouts.labels(verdict=what).inc()
+        _log.info("rollout", app=seen.app, revision=seen.revision, what=what)
+
+    def _name_orphans(self, states: Mapping[str, App]) -> None:
+        """Workloads of applications that the log does not know are left alone."""
+        orphans = frozenset(app for app in self._around.workload_apps() if app not in states)
+        for app in sorted(orphans - self._orphans):
+            _log.warning(
+                "workload_of_unknown_app", app=app, remedy="put the application, or end it"
+            )
+        self._orphans = orphans
+
+
+def _told(action: Action) -> str:
+    match action:
+        case PutWorkload(workload=workload):
+            return f"put {workload.name} replicas {workload.replicas}"
+        case DeleteWorkload():
+            return f"delete {action.name}"
+        case DrainPod():
+            return f"{'drain' if action.draining else 'undrain'} {action.name}"
+        case _:
+            assert_never(action)

@@ -1,0 +1,1 @@
+"""Pure read models of deploy: edges, status, differences."""

@@ -1,0 +1,137 @@
+"""How an application stands: counts, its rollout, and the true reason where something is amiss."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from midstage.contracts.apps import AppSpecified, Verdict
+from midstage.contracts.cluster import PodObserved
+from midstage.deploy.decide.fleet import Fleet, fleet_of, serving
+from midstage.deploy.decide.reasons import trouble
+from midstage.deploy.decide.wanted import wanted
+from midstage.deploy.model import App, Rollout, Situation, Specified
+
+
+class Stage(StrEnum):
+    """Where an application is, in one word."""
+
+    UNKNOWN = "unknown"  # the cluster can't be asked now
+    ROLLING = "rolling"
+    FAILED = "failed"
+    PENDING = "pending"  # not all replicas are ready
+    READY = "ready"
+    ENDING = "ending"  # removed, and replicas are left
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutStatus:
+    """The newest rollout; ``state`` is ``running`` or its verdict."""
+
+    revision: str
+    previous: str
+    how: str
+    state: str
+    reason: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """``ready`` of the ``wanted`` replicas run the spec that holds; ``old`` are of another."""
+
+    stage: Stage
+    wanted: int
+    ready: int
+    starting: int
+    draining: int
+    old: int
+    reason: str
+    rollout: RolloutStatus | None
+
+
+def status_of(situation: Situation) -> Status:
+    """How it stands now."""
+    current = situation.state.current
+    fleet = fleet_of(situation, current.fact.revision if current else "")
+    count = wanted(current.fact.spec, situation.scale) if current else 0
+    pods = fleet.new_pods
+    kept = [pod for pod in pods if not pod.draining]
+    return Status(
+        stage=_stage(situation, current, fleet, count),
+        wanted=count,
+        ready=serving(pods),
+        starting=sum(1 for pod in kept if not pod.ready),
+        draining=sum(1 for crew in fleet.crews for pod in crew.pods if pod.draining),
+        old=len(fleet.old_pods),
+        reason=_reason(situation, fleet, count, kept),
+        rollout=_rolled(situation.state.rollout),
+    )
+
+
+def specified_at(state: App, version: int) -> Specified | None:
+    """The spec that came with this version; None where another fact did."""
+    return next((entry for entry in state.history if entry.version == version), None)
+
+
+def is_first(state: App, entry: Specified) -> bool:
+    """Whether nothing stood before this spec in the application's own life."""
+    since = state.since if state.since < entry.version else 0
+    return not any(since < other.version < entry.version for other in state.history)
+
+
+def newest_first(state: App) -> list[tuple[int, AppSpecified]]:
+    """The specs that the log remembers."""
+    return [(entry.version, entry.fact) for entry in reversed(state.history)]
+
+
+def _stage(situation: Situation, current: Specified | None, fleet: Fleet, count: int) -> Stage:
+    if situation.room is None:
+        return Stage.UNKNOWN
+    if current is None:
+        return Stage.ENDING if fleet.crews else Stage.GONE
+    return _rolling(situation.state.rollout, current) or (
+        Stage.READY if serving(fleet.new_pods) >= count else Stage.PENDING
+    )
+
+
+def _rolling(rollout: Rollout | None, current: Specified) -> Stage | None:
+    if rollout is None or rollout.started.revision != current.fact.revision:
+        return Stage.ROLLING
+    if rollout.ended is None:
+        return Stage.ROLLING
+    return Stage.FAILED if rollout.ended.verdict is Verdict.FAILED else None
+
+
+def _reason(situation: Situation, fleet: Fleet, count: int, kept: list[PodObserved]) -> str:
+    """What is amiss now; else what the rollout ended with; else that it is complete."""
+    if situation.room is None:
+        return "the cluster can't be asked now"
+    amiss = trouble(kept)
+    if amiss:
+        return amiss
+    rollout = situation.state.rollout
+    if rollout is not None and rollout.ended is not None and rollout.ended.reason:
+        return rollout.ended.reason
+    ready = serving(fleet.new_pods)
+    if situation.state.current is None:
+        return "removed"
+    if ready < count:
+        return f"{count - ready} of {count} starting"
+    return "complete" if not fleet.old else "older replicas are leaving"
+
+
+def _rolled(rollout: Rollout | None) -> RolloutStatus | None:
+    if rollout is None:
+        return None
+    started, ended = rollout.started, rollout.ended
+    return RolloutStatus(
+        revision=started.revision,
+        previous=started.previous,
+        how=started.how.value,
+        state=ended.verdict.value if ended else "running",
+        reason=ended.reason if ended else "",
+        started_at=started.at,
+        ended_at=ended.at if ended else None,
+    )
