@@ -113,6 +113,15 @@ class Versions(Generic[S, F]):
             stuck = ", ".join(f"{key} ({why})" for key, why in self._fold.stuck.items())
         return f"facts that this engine does not know, upgrade it: {stuck}" if stuck else None
 
+    def following(self) -> str | None:
+        """None when all is folded and it goes on, even if some key is stuck; else why not."""
+        return self._follower.reason()
+
+    def stuck(self, key: str) -> str | None:
+        """The fact that this engine does not know, where it stopped the key; else None."""
+        with self._changed:
+            return self._fold.stuck.get(key)
+
     def execute(
         self, *, key: str, command_id: str, payload: bytes, decide: Callable[[S], Sequence[F]]
     ) -> Answer[F]:

@@ -42,10 +42,12 @@ class Scaler:
     """The count in force (0: none), the ``facts`` folded, and what changed lately, oldest first.
 
     ``changes`` hold the last hour before the newest one, for the rate; the first count is no
-    change. ``decisions`` are the newest, for people.
+    change. ``decisions`` are the newest, for people. What was wanted up to ``removed_at`` was
+    wanted of another life of the application.
     """
 
     count: int = 0
     facts: int = 0
+    removed_at: datetime | None = None
     changes: tuple[Changed, ...] = ()
     decisions: tuple[Decision, ...] = ()

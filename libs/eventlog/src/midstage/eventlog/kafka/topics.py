@@ -54,7 +54,7 @@ class Broker:
 
     def offsets_at(self, partitions: Iterable[Partition], at: datetime) -> Mapping[Partition, int]:
         """The offset of the first record from ``at`` on of each partition; else its end."""
-        spec = OffsetSpec.for_timestamp(max(0, int(at.timestamp() * 1000)))  # type: ignore[no-untyped-call]  # untyped there
+        spec = OffsetSpec.for_timestamp(max(0, int(at.timestamp() * 1000)))
         found = self._offsets(partitions, spec, within_s=self._within_s)
         return {**found, **self.ends(place for place, offset in found.items() if offset < 0)}
 

@@ -53,9 +53,10 @@ def evolve(scaler: Scaler, fact: ScalingFact) -> Scaler:
                 facts=scaler.facts + 1,
                 changes=_changes(scaler, decision),
                 decisions=(*scaler.decisions, decision)[-DECISIONS_KEPT:],
+                removed_at=scaler.removed_at,
             )
         case ScalingRemoved():
-            return Scaler(facts=scaler.facts + 1, decisions=scaler.decisions)
+            return Scaler(facts=scaler.facts + 1, decisions=scaler.decisions, removed_at=fact.at)
         case _:
             assert_never(fact)
 

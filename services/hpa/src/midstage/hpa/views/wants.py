@@ -13,6 +13,7 @@ from midstage.hpa.model import LONGEST
 
 KEPT: Final = LONGEST + timedelta(minutes=2)
 AHEAD: Final = timedelta(seconds=60)
+_SWEEP_EACH: Final = 10_000
 
 
 class Wants:
@@ -22,6 +23,7 @@ class Wants:
         """Know of nothing."""
         self._largest: dict[str, list[Wanted]] = {}
         self._least: dict[str, list[Wanted]] = {}
+        self._until_sweep = _SWEEP_EACH
 
     def apply(self, app: str, want: Wanted, written_at: datetime) -> None:
         """Take in a want that was written at that time; one of another time is not believed."""
@@ -29,6 +31,7 @@ class Wants:
             return
         _insert(self._largest.setdefault(app, []), want, sign=1)
         _insert(self._least.setdefault(app, []), want, sign=-1)
+        self._sweep(written_at)
 
     def largest(self, app: str, since: datetime) -> Wanted | None:
         """The largest want after ``since``, of equal ones the newest."""
@@ -38,10 +41,14 @@ class Wants:
         """The least want after ``since``, of equal ones the newest."""
         return _first(self._least.get(app, []), since)
 
-    def forget(self, app: str) -> None:
-        """The application is gone."""
-        self._largest.pop(app, None)
-        self._least.pop(app, None)
+    def _sweep(self, at: datetime) -> None:
+        """Now and then forget the applications of which nothing is left to ask for."""
+        self._until_sweep -= 1
+        if self._until_sweep:
+            return
+        self._until_sweep = _SWEEP_EACH
+        for app in [app for app, held in self._largest.items() if held[-1].at < at - KEPT]:
+            del self._largest[app], self._least[app]
 
 
 def _insert(held: list[Wanted], want: Wanted, *, sign: int) -> None:

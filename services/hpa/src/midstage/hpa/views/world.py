@@ -5,7 +5,8 @@ inputs, whether they were folded live, after a restart or by the replay.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from midstage.contracts.cluster import ClusterFact
 from midstage.contracts.inventory import Inventory
@@ -16,6 +17,8 @@ from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.carried import Carried
 from midstage.hpa.views.pods import pods, reached_at
 from midstage.hpa.views.wants import Wants
+
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +66,19 @@ class World:
             load=self.carried.of(app, now=now, window_s=policy.window_s),
             pods=pods(self.inventory, app, now),
             cluster_at=reached_at(self.inventory, app, now),
-            wants=self._wants(app, policy, now),
+            wants=self._wants(app, standing.scaler, policy, now),
             changes=_changes(standing.scaler, policy, now),
             scale_version=standing.scale_version,
             initial=standing.asked.initial,
         )
 
-    def _wants(self, app: str, policy: Policy, now: datetime) -> tuple[Wanted, ...]:
+    def _wants(self, app: str, scaler: Scaler, policy: Policy, now: datetime) -> tuple[Wanted, ...]:
         """The two that stabilising can need."""
-        found = {
-            self.wants.largest(app, now - timedelta(seconds=policy.stabilise_down_s)),
-            self.wants.least(app, now - timedelta(seconds=policy.stabilise_up_s)),
-        }
+        down, up = (
+            max(now - timedelta(seconds=window_s), scaler.removed_at or _LONG_AGO)
+            for window_s in (policy.stabilise_down_s, policy.stabilise_up_s)
+        )
+        found = {self.wants.largest(app, down), self.wants.least(app, up)}
         kept = [want for want in found if want is not None]
         return tuple(sorted(kept, key=lambda want: (want.at, want.replicas)))
 

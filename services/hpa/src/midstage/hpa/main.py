@@ -1,0 +1,148 @@
+"""hpa's only composition: two versioned logs, the evaluating loop, HTTP for people, the replay.
+
+Any number of processes may run: each evaluates, the log takes each change once.
+``python -m midstage.hpa.main`` serves, ``… replay --kafka ADDRESS`` makes all evaluations again.
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry
+
+from midstage.chassis import http
+from midstage.chassis.clock import Clock, SystemClock
+from midstage.chassis.process import Process
+from midstage.chassis.readiness import Readiness
+from midstage.chassis.settings import secret
+from midstage.chassis.start import start
+from midstage.contracts.apps import AppFact
+from midstage.contracts.scaling import ScalingFact
+from midstage.eventlog.failpoint import Failpoint, nothing
+from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.log import Log
+from midstage.eventlog.snapshots import Snapshots, code_of
+from midstage.eventlog.versions import Versions
+from midstage.hpa import api
+from midstage.hpa.config import Settings, from_env
+from midstage.hpa.decide import scaling
+from midstage.hpa.metrics import Metrics
+from midstage.hpa.model import Asked, Scaler
+from midstage.hpa.stream.deciding import Deciding
+from midstage.hpa.stream.evaluating import Evaluating
+from midstage.hpa.stream.folding import Topics
+from midstage.hpa.stream.past import Past
+from midstage.hpa.stream.replay import command
+
+SERVICE = "hpa"
+VERSION = "0.1.0"
+ENGINE = f"{SERVICE}/{VERSION}"
+
+
+def compose(
+    settings: Settings,
+    *,
+    log: Log | None = None,
+    topics: Topics | None = None,
+    clock: Clock | None = None,
+    reached: Failpoint = nothing,
+) -> Process:
+    """The process; ``log``, ``topics`` and ``clock`` are swapped by tests alone."""
+    clock = clock or SystemClock()
+    topics = topics or Topics()
+    log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
+    apps = _apps(log, topics, clock)
+    scalers = _scalers(log, topics, clock, reached)
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    deciding = Deciding(
+        log=log,
+        topic=topics.evaluations.name,
+        apps=apps,
+        scaling=scalers,
+        engine=ENGINE,
+        instance=uuid.uuid4().hex,
+        now=clock.now,
+        metrics=metrics,
+        reached=reached,
+    )
+    evaluating = Evaluating(
+        log=log,
+        topics=topics,
+        deciding=deciding,
+        metrics=metrics,
+        now=clock.now,
+        monotonic=clock.monotonic,
+    )
+    readiness = Readiness()
+    readiness.add("apps", apps.caught_up)
+    readiness.add("scaling", scalers.caught_up)
+    readiness.add("evaluating", evaluating.caught_up)
+    decided = api.Decided(
+        apps=apps,
+        scaling=scalers,
+        latest=evaluating.latest,
+        past=Past(log=log, topic=topics.evaluations).at,
+    )
+    return Process(
+        service=SERVICE,
+        app=http.build(
+            service=SERVICE,
+            version=VERSION,
+            readiness=readiness,
+            registry=registry,
+            token=secret(settings.token_file),
+            routers=[api.router(decided)],
+        ),
+        host=settings.host,
+        port=settings.port,
+        loops=[apps, scalers, evaluating],
+    )
+
+
+def _apps(log: Log, topics: Topics, clock: Clock) -> Versions[Asked, AppFact]:
+    """Another service's log: read, never snapshotted, lest its own snapshots be overwritten."""
+    return Versions[Asked, AppFact](
+        log=log,
+        topic=topics.apps,
+        initial=Asked(),
+        evolve=scaling.asked,
+        engine=ENGINE,
+        now=clock.now,
+        monotonic=clock.monotonic,
+    )
+
+
+def _scalers(
+    log: Log, topics: Topics, clock: Clock, reached: Failpoint
+) -> Versions[Scaler, ScalingFact]:
+    return Versions[Scaler, ScalingFact](
+        log=log,
+        topic=topics.scaling,
+        initial=Scaler(),
+        evolve=scaling.evolve,
+        engine=ENGINE,
+        now=clock.now,
+        monotonic=clock.monotonic,
+        reached=reached,
+        snapshots=Snapshots(
+            log=log, topic=topics.scaling, state=Scaler, code=code_of(scaling.evolve), every=1_000
+        ),
+    )
+
+
+def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
+    """Run until told to stop; the process's exit code."""
+    return start(SERVICE, lambda: compose(from_env(env), reached=reached))
+
+
+def replay(arguments: list[str]) -> int:
+    """Make all evaluations in a Kafka again; the exit code: 1 where one differs."""
+    return command(
+        arguments, log_at=lambda address: KafkaLog(bootstrap=address, client_id="midstage.replay")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(replay(sys.argv[2:]) if sys.argv[1:2] == ["replay"] else main(os.environ))

@@ -1,0 +1,1 @@
+"""Topics in, evaluations and decisions out; and the replay that makes them again."""

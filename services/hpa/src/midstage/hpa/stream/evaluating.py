@@ -1,0 +1,161 @@
+"""The loop: streams in, evaluations out, and decisions into the versioned log.
+
+One thread folds and evaluates, so an evaluation's offsets are exactly what it used. Each change has
+a command id made of application and version, so two processes decide it once; the one that was
+second evaluates again on the new state. No evaluation before all is folded, so a restart changes
+nothing by itself.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from midstage.chassis.logs import logger
+from midstage.contracts.errors import UnavailableError
+from midstage.contracts.load import LoadObserved
+from midstage.contracts.scaling import EvaluationMade
+from midstage.eventlog.backoff import Backoff
+from midstage.eventlog.log import GapError, Log, Partition, Reader, Record
+from midstage.eventlog.progress import Progress
+from midstage.hpa.metrics import Metrics
+from midstage.hpa.stream.deciding import Deciding
+from midstage.hpa.stream.due import Due
+from midstage.hpa.stream.folding import Folding, Topics
+from midstage.hpa.stream.reading import MOST, Opening
+
+_POLL_S: Final = 0.2
+_SOON_S: Final = 0.02
+_log = logger(__name__)
+
+
+class Evaluating:
+    """A chassis Loop; other threads ask for the newest evaluations and for its progress."""
+
+    name = "evaluating"
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        topics: Topics,
+        deciding: Deciding,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Connect nothing yet."""
+        self._topics = topics
+        self._opening = Opening(log=log, topics=topics, now=now)
+        self._deciding = deciding
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._progress = Progress(monotonic)
+        self._goal: Mapping[Partition, int] | None = None
+        self._folding = Folding(topics)
+        self._folded = False
+        self._due = Due()
+        self._latest: dict[str, EvaluationMade] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Fold and evaluate until ``stop`` is set; raises what is not UnavailableError."""
+        backoff = Backoff()
+        reader: Reader | None = None
+        try:
+            while not stop.is_set():
+                try:
+                    reader = reader or self._opened(stop)
+                    if reader is not None:
+                        self._turn(reader)
+                    backoff.reset()
+                except GapError as e:
+                    _log.warning("streams_begun_anew", reason=str(e))
+                    _close(reader)
+                    reader = None
+                    self._back_off(str(e), backoff, stop)
+                except UnavailableError as e:
+                    self._back_off(str(e), backoff, stop)
+        finally:
+            self._progress.ended()
+            _close(reader)
+            self._deciding.close()
+
+    def caught_up(self) -> str | None:
+        """None when the streams are folded and it goes on; else why not."""
+        reason = self._progress.reason()
+        if reason is None and not self._folded:
+            return "the streams are still being folded"
+        return reason
+
+    def latest(self, app: str) -> EvaluationMade | None:
+        """The newest evaluation in the log, of whatever process."""
+        return self._latest.get(app)
+
+    def _opened(self, stop: threading.Event) -> Reader | None:
+        self._folded = False
+        self._folding = Folding(self._topics, unreadable=self._unreadable)
+        opened = self._opening.opened(self._folding, stop)
+        if opened is None:
+            return None
+        reader, self._goal = opened
+        self._progress.came_round(lag=0)
+        return reader
+
+    def _turn(self, reader: Reader) -> None:
+        records = reader.poll(most=MOST, timeout_s=_SOON_S if self._due.soon() else _POLL_S)
+        for record in records:
+            self._fold(record)
+        lag = sum(reader.lag().values())
+        self._metrics.lag.set(lag)
+        if records:
+            self._progress.moved()
+        else:
+            self._progress.came_round(lag=lag)
+        if self._ready():
+            self._evaluate()
+
+    def _fold(self, record: Record) -> None:
+        match self._folding.fold(record):
+            case LoadObserved(app=app):
+                self._due.heard(app)
+            case EvaluationMade() as made:
+                self._latest[made.app] = made
+            case None:
+                pass
+
+    def _ready(self) -> bool:
+        if not self._folded:
+            self._folded = self._goal is not None and self._folding.reached(self._goal)
+        return self._folded and self._deciding.following() is None
+
+    def _evaluate(self) -> None:
+        """Evaluate what is due; where the log takes no change now, the rest has the next turn."""
+        due = set(self._due.of_heard(self._monotonic()))
+        if self._due.asks_all(self._monotonic()):
+            apps = self._deciding.applications()
+            self._metrics.applications.set(len(apps))
+            due.update(self._due.of_all(apps, self._monotonic()))
+        offsets = self._folding.offsets() if due else {}
+        for app in sorted(due):
+            self._due.done(app, self._monotonic())
+            self._deciding.evaluate(app, self._folding.world, offsets)
+
+    def _unreadable(self, record: Record, reason: str) -> None:
+        self._metrics.unreadable.inc()
+        place = record.partition
+        _log.warning(
+            "record_not_folded",
+            topic=place.topic,
+            partition=place.number,
+            offset=record.offset,
+            reason=reason,
+        )
+
+    def _back_off(self, reason: str, backoff: Backoff, stop: threading.Event) -> None:
+        self._progress.backs_off(reason)
+        backoff.wait(stop)
+
+
+def _close(reader: Reader | None) -> None:
+    if reader is not None:
+        reader.close()

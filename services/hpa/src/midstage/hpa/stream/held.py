@@ -1,0 +1,129 @@
+"""What a log holds of hpa's topics at one moment, in memory, for the replay.
+
+The streams record by record; of the versioned logs the state at each version.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+from midstage.contracts.scaling import Evaluation
+from midstage.contracts.topics import Topic
+from midstage.eventlog.fold import Fold, Verdict
+from midstage.eventlog.log import BEGINNING, Log, Partition, Record
+from midstage.hpa.decide.scaling import asked, evolve
+from midstage.hpa.model import Asked, Scaler
+from midstage.hpa.stream.folding import Topics
+from midstage.hpa.stream.reading import CLUSTER_BACK, EVALUATIONS_BACK, LOAD_BACK, MOST
+from midstage.hpa.views.world import Standing
+
+S = TypeVar("S")
+F = TypeVar("F")
+States = Mapping[tuple[str, int], S]
+"""By key and version."""
+
+_POLL_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Records by partition from ``oldest`` on, and the states of the versioned logs."""
+
+    streams: Mapping[Partition, Sequence[Record]]
+    oldest: Mapping[Partition, int]
+    back: Mapping[str, timedelta]
+    apps: States[Asked]
+    scalers: States[Scaler]
+
+    def records(self, place: Partition, begin: int, end: int) -> Iterator[Record]:
+        """Those with offsets from ``begin`` to before ``end``."""
+        found = self.streams.get(place, ())
+        first = _first(found, begin)
+        for record in found[first:]:
+            if record.offset >= end:
+                return
+            yield record
+
+    def all_of(self, topic: str) -> Iterator[Record]:
+        """All records of a topic, partition by partition."""
+        for place, records in self.streams.items():
+            if place.topic == topic:
+                yield from records
+
+    def standing(self, app: str, spec_version: int, scale_version: int) -> Standing | None:
+        """The application at these versions; None where the logs don't say."""
+        spec = self.apps.get((app, spec_version))
+        scaler = self.scalers.get((app, scale_version)) if scale_version else Scaler()
+        if spec is None or scaler is None:
+            return None
+        return Standing(
+            asked=spec, spec_version=spec_version, scaler=scaler, scale_version=scale_version
+        )
+
+    def enough(self, evaluation: Evaluation, vector: Mapping[Partition, int]) -> bool:
+        """Whether all is held that the evaluation could look back to."""
+        for place in vector:
+            if self.oldest.get(place, 0) == 0:
+                continue
+            records = self.streams.get(place, ())
+            since = evaluation.inputs.now - self.back[place.topic]
+            if not records or _written(records[0]) > since:
+                return False
+        return True
+
+
+def held(log: Log, names: Topics) -> Held:
+    """All that stands in the topics now; UnavailableError when the log can't be asked."""
+    streams: dict[Partition, list[Record]] = {}
+    oldest: dict[Partition, int] = {}
+    for topic in names.streams:
+        places = log.partitions(topic.name)
+        oldest |= log.beginnings(places)
+        streams |= {place: [] for place in places}
+        for record in _all(log, topic):
+            streams[record.partition].append(record)
+    return Held(
+        streams=streams,
+        oldest=oldest,
+        back={
+            names.load.name: LOAD_BACK,
+            names.cluster.name: CLUSTER_BACK,
+            names.evaluations.name: EVALUATIONS_BACK,
+        },
+        apps=_states(log, names.apps, Asked(), asked),
+        scalers=_states(log, names.scaling, Scaler(), evolve),
+    )
+
+
+def _states(log: Log, topic: Topic, initial: S, fold: Callable[[S, F], S]) -> States[S]:
+    states: dict[tuple[str, int], S] = {}
+    versions: Fold[S, F] = Fold(topic=topic, initial=initial, evolve=fold)
+    for record in _all(log, topic):
+        if versions.apply(record).verdict is Verdict.ACCEPTED:
+            key = (record.key or b"").decode()
+            version, state = versions.state(key)
+            states[key, version] = state
+    return states
+
+
+def _all(log: Log, topic: Topic) -> Iterator[Record]:
+    places = log.partitions(topic.name)
+    ends = log.ends(places)
+    reader = log.reader(dict.fromkeys(places, BEGINNING))
+    try:
+        while any(reader.positions()[place] < end for place, end in ends.items()):
+            for record in reader.poll(most=MOST, timeout_s=_POLL_S):
+                if record.offset < ends[record.partition]:
+                    yield record
+    finally:
+        reader.close()
+
+
+def _first(records: Sequence[Record], offset: int) -> int:
+    return bisect_left(records, offset, key=lambda record: record.offset)
+
+
+def _written(record: Record) -> datetime:
+    return datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)

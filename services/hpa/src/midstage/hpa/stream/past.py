@@ -1,0 +1,74 @@
+"""Finds the evaluation of an application that was in force at some time, in the log.
+
+The stream is kept for days and has one every few seconds, so the search begins shortly before the
+time asked for and goes further back only where it finds nothing.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from midstage.contracts.errors import UnreadableError
+from midstage.contracts.scaling import EvaluationMade
+from midstage.contracts.topics import Topic
+from midstage.eventlog.codec import Decoder
+from midstage.eventlog.log import Log, Partition, Record
+from midstage.eventlog.murmur2 import partition_of
+
+_BACK: Final = (timedelta(seconds=30), timedelta(minutes=10), timedelta(days=8))
+_WRITTEN_WITHIN: Final = timedelta(seconds=30)
+_MOST: Final = 500
+_POLL_S: Final = 1.0
+
+
+class Past:
+    """Reads the stream of evaluations on demand; any number of threads may ask."""
+
+    def __init__(self, *, log: Log, topic: Topic) -> None:
+        """Connect nothing yet."""
+        self._log = log
+        self._topic = topic
+        self._decoder = Decoder(topic)
+
+    def at(self, app: str, time: datetime) -> EvaluationMade | None:
+        """The last evaluation made at ``time`` or before; None where none is kept."""
+        places = self._log.partitions(self._topic.name)
+        place = places[partition_of(app.encode(), len(places))]
+        oldest = datetime.fromtimestamp(0, time.tzinfo)
+        for back in _BACK:
+            begin = max(oldest, time - min(back, time - oldest))
+            found = self._last(app, place, begin, time)
+            if found is not None:
+                return found
+        return None
+
+    def _last(
+        self, app: str, place: Partition, begin: datetime, time: datetime
+    ) -> EvaluationMade | None:
+        end = self._log.ends([place])[place]
+        start = self._log.offsets_at([place], begin)[place]
+        late_ms = (time + _WRITTEN_WITHIN).timestamp() * 1000
+        found: EvaluationMade | None = None
+        reader = self._log.reader({place: start})
+        try:
+            while reader.positions()[place] < end:
+                for record in reader.poll(most=_MOST, timeout_s=_POLL_S):
+                    if record.timestamp_ms > late_ms:
+                        return found
+                    made = self._made(record)
+                    if made is not None and made.app == app and _later(made, found, time):
+                        found = made
+        finally:
+            reader.close()
+        return found
+
+    def _made(self, record: Record) -> EvaluationMade | None:
+        try:
+            fact = self._decoder(record).data
+        except UnreadableError:
+            return None
+        return fact if isinstance(fact, EvaluationMade) else None
+
+
+def _later(made: EvaluationMade, found: EvaluationMade | None, time: datetime) -> bool:
+    at = made.evaluation.inputs.now
+    return at <= time and (found is None or at >= found.evaluation.inputs.now)
