@@ -19,17 +19,16 @@ from midstage.contracts.fact import Event
 from midstage.contracts.policy import Policy, Targets
 from midstage.contracts.requests import Outcome
 from midstage.contracts.scaling import Evaluation, Inputs, ScaleDecided
-from midstage.contracts.topics import CLUSTER, SCALING
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
-from midstage.eventlog.log import Message
+from midstage.eventlog.log import Log, Message
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.local.replay.listing import CallerRow
+from midstage.local.replay.told import TOPICS, Topics
 
 BEGUN = datetime(2026, 7, 1, 12, tzinfo=UTC)
 POLICY = Policy(max=10, targets=Targets(concurrency=5))
-NOBODYS = Message(topic=CLUSTER.name, key=b"x", value=b"{")
 
 
 def after(seconds: float) -> datetime:
@@ -162,25 +161,37 @@ def pods() -> list[ClusterFact]:
 def log_of(decisions: Sequence[ScaleDecided], facts: Sequence[ClusterFact]) -> MemoryLog:
     """A log that holds them, and what nobody can read."""
     log = MemoryLog()
-    log.create([settings for topic in (CLUSTER, SCALING) for settings in settings_of(topic)])
-    _send(log, [*_clustered(facts), NOBODYS, *_appended(decisions)])
+    said(log, decisions, facts)
     return log
 
 
-def sent(log: MemoryLog, facts: Sequence[ClusterFact]) -> None:
+def said(
+    log: Log,
+    decisions: Sequence[ScaleDecided],
+    facts: Sequence[ClusterFact],
+    topics: Topics = TOPICS,
+) -> None:
+    """Make the topics and write it all there, and a line of garbage."""
+    both = (topics.cluster, topics.scaling)
+    log.create([settings for topic in both for settings in settings_of(topic)])
+    garbage = Message(topic=topics.cluster.name, key=b"x", value=b"{")
+    _send(log, [*_clustered(facts, topics), garbage, *_appended(decisions, topics)])
+
+
+def sent(log: Log, facts: Sequence[ClusterFact]) -> None:
     """Say more of the cluster."""
-    _send(log, list(_clustered(facts)))
+    _send(log, list(_clustered(facts, TOPICS)))
 
 
-def _send(log: MemoryLog, messages: Sequence[Message]) -> None:
+def _send(log: Log, messages: Sequence[Message]) -> None:
     writer = log.writer()
     for one in messages:
         writer.send(one)
-    assert writer.flush(5.0) == 0
+    assert writer.flush(10.0) == 0
     writer.close()
 
 
-def _clustered(facts: Sequence[ClusterFact]) -> Iterator[Message]:
+def _clustered(facts: Sequence[ClusterFact], topics: Topics) -> Iterator[Message]:
     types = {PodObserved: POD_OBSERVED, ObjectGone: OBJECT_GONE, PodUsed: POD_USED}
     for number, fact in enumerate(facts):
         event = Event(
@@ -191,15 +202,15 @@ def _clustered(facts: Sequence[ClusterFact]) -> Iterator[Message]:
             data=fact,
         )
         key = key_of(cluster=fact.cluster, kind=Kind.POD, namespace="", name=fact.name)
-        yield message(event, topic=CLUSTER.name, key=key)
+        yield message(event, topic=topics.cluster.name, key=key)
 
 
-def _appended(decisions: Sequence[ScaleDecided]) -> Iterator[Message]:
+def _appended(decisions: Sequence[ScaleDecided], topics: Topics) -> Iterator[Message]:
     versions: dict[str, int] = {}
     for number, fact in enumerate(sorted(decisions, key=lambda fact: fact.at)):
         versions[fact.app] = versions.get(fact.app, 0) + 1
         yield written(
-            SCALING,
+            topics.scaling,
             event_id=f"d{number}",
             by=command(key=fact.app, command_id=f"c{number}", payload=b""),
             version=versions[fact.app],

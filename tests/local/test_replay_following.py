@@ -1,10 +1,18 @@
 """The live view of replicas, from a log that goes on, is cut, and comes back."""
 
 import contextlib
+import dataclasses
+import uuid
 
+import pytest
+
+from midstage.contracts import topics
+from midstage.eventlog.kafka import KafkaLog
 from midstage.local.replay.following import Fleet, Following
+from midstage.local.replay.told import Topics, told
+from midstage.testkit.waiting import within
 
-from .loop_facts import DECISIONS, after, decided, log_of, pod, pods, sent
+from .loop_facts import DECISIONS, after, decided, log_of, pod, pods, said, sent
 
 
 def test_a_look_sees_what_the_log_says_by_then() -> None:
@@ -43,3 +51,27 @@ def test_while_the_broker_is_away_nothing_is_known_and_then_it_goes_on() -> None
     assert last.decision is not None
     assert last.decision.at == after(170.5)
     following.close()
+
+
+@pytest.mark.platform
+@pytest.mark.slow
+def test_a_real_log_tells_the_same(kafka: str) -> None:
+    name = uuid.uuid4().hex[:12]
+    own = Topics(
+        cluster=dataclasses.replace(topics.CLUSTER, name=f"midstage.cluster-{name}.v1"),
+        scaling=dataclasses.replace(topics.SCALING, name=f"midstage.scaling-{name}.v1"),
+    )
+    log = KafkaLog(bootstrap=kafka, client_id="test")
+    said(log, DECISIONS, pods(), own)
+    read, expected = (
+        told(log, until=after(190), topics=own),
+        told(log_of(DECISIONS, pods()), until=after(190)),
+    )
+    assert read.decisions == expected.decisions
+    assert {(p.name, p.observed_at) for p in read.pods} == {
+        (p.name, p.observed_at) for p in expected.pods
+    }
+    with contextlib.closing(Following(log, app="chat", topics=own)) as following:
+        fleet = within(10, following.fleet)
+    assert fleet is not None
+    assert (fleet.serving, fleet.wanted) == (6, 6)

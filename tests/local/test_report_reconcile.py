@@ -15,15 +15,19 @@ import uvicorn
 from fastapi import FastAPI
 
 from midstage.contracts.requests import Outcome
+from midstage.eventlog.log import Log
 from midstage.local.replay.findings import Hole, PlatformFacts, Report
 from midstage.local.replay.listing import CallerRow, Listing
 from midstage.local.replay.reconcile import Patience, Source, complete, reconcile
+from midstage.local.replay.report import as_text
 from midstage.stats.api import router
 from midstage.stats.model import Beat, Ranges
 from midstage.stats.model import Source as State
 from midstage.stats.views.availability import AvailabilityQuery, Tally
 from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
 from midstage.stats.views.usage import Group, UsageQuery
+
+from .loop_facts import decided, log_of, pod
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 USAGE = {"requests": 1, "input_tokens": 5, "output_tokens": 7}
@@ -141,7 +145,11 @@ def stats(shelf: Shelf) -> Iterator[str]:
 
 
 def reconciled(
-    mine: Sequence[CallerRow], stats: str, directory: Path, patience: Patience = IMPATIENT
+    mine: Sequence[CallerRow],
+    stats: str,
+    directory: Path,
+    patience: Patience = IMPATIENT,
+    log: Log | None = None,
 ) -> Report:
     with Listing(directory / "list.jsonl") as listing:
         for one in mine:
@@ -153,6 +161,9 @@ def reconciled(
         platform=PlatformFacts(),
         patience=patience,
         report_file=directory / "report.json",
+        plot_file=directory / "plot.svg",
+        app="chat",
+        log=log,
     )
 
 
@@ -166,6 +177,38 @@ def test_all_pages_of_this_run_are_read_and_agree(shelf: Shelf, stats: str, tmp_
     assert report.freshness_ms.p99 == 250.0
     told = msgspec.json.decode((tmp_path / "report.json").read_bytes())
     assert (told["ledger"], told["complete"]) == (2500, True)
+
+
+def test_a_report_of_the_closed_loop_has_decisions_availability_and_its_picture(
+    shelf: Shelf, stats: str, tmp_path: Path
+) -> None:
+    mine = [call(number) for number in range(1, 101)]
+    shelf.kept = [row(one, number) for number, one in enumerate(mine, 1)]
+    shelf.states = [state(100, until=NOON + timedelta(hours=1))]
+    shelf.counted = [Tally(app="chat", good=98, errors=2)]
+    log = log_of([decided(20, 1, 2)], [pod(-9, "a", version=1), pod(25, "b", version=1)])
+    report = reconciled(mine, stats, tmp_path, log=log)
+    assert (report.agrees, report.circle.notes) == (True, ())
+    told = msgspec.json.decode((tmp_path / "report.json").read_bytes())
+    assert (told["scale_ups"], told["decision_to_ready_ms"]["p50"]) == (1, 5000.0)
+    assert told["availability"]["chat"]["availability"] == 0.98
+    assert told["availability"]["chat"]["budget"]["left"] == pytest.approx(-1.9)
+    (asked,) = shelf.asked
+    assert (asked.since, asked.until) == (NOON, NOON + timedelta(minutes=2))
+    for picture in ("report.svg", "plot.svg"):
+        assert b"1\xe2\x86\x922" in (tmp_path / picture).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_log_and_stats_that_do_not_answer_are_said_and_the_report_comes(tmp_path: Path) -> None:
+    log = log_of([], [])
+    log.cut()
+    report = reconciled([call(1)], "http://127.0.0.1:1", tmp_path, log=log)
+    first, second = report.circle.notes
+    assert "decisions and replicas could not be read from the log: the broker is away" in first
+    assert "stats did not tell the availability" in second
+    assert (report.circle.decisions, report.circle.scale_ups) == (None, None)
+    assert first in as_text(report)
 
 
 def test_rows_that_come_late_are_waited_for(shelf: Shelf, stats: str, tmp_path: Path) -> None:

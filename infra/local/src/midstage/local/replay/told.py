@@ -37,7 +37,7 @@ Decided = tuple[ScaleDecided, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """All decisions ever, and all that was said of pods up to a moment; ``app`` is any."""
+    """All decisions ever, by time, and all that was said of pods up to a moment; of every app."""
 
     decisions: Decided = ()
     pods: tuple[ClusterFact, ...] = ()
@@ -118,7 +118,8 @@ def _decisions(records: Iterator[Record], topic: Topic) -> Decided:
     fold = decisions_fold(topic)
     for record in records:
         fold.apply(record)
-    return tuple(fact for decided in fold.states().values() for fact in decided)
+    every = (fact for decided in fold.states().values() for fact in decided)
+    return tuple(sorted(every, key=lambda fact: (fact.at, fact.app)))
 
 
 def _with(decided: Decided, fact: ScalingFact) -> Decided:
