@@ -5,10 +5,10 @@ both say the same. Words and order are those of Kubernetes' scheduler.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from midstage.cluster.objects import Node, Pod, Template
-from midstage.contracts.cluster import Amount, Phase
+from midstage.contracts.cluster import Amount, Phase, Taint
 
 _EPSILON = 1e-9
 
@@ -24,7 +24,7 @@ def free(nodes: Sequence[Node], pods: Sequence[Pod]) -> dict[str, Amount]:
 
 def place(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount]) -> str | None:
     """The node with the most room after the pod is on it; None where none takes it."""
-    taking = [node for node in nodes if _why_not(template, node, left) is None]
+    taking = [node for node in nodes if not _why_not(template, node, left)]
     if not taking:
         return None
     return min(taking, key=lambda node: _fullness(template, node, left)).name
@@ -32,10 +32,8 @@ def place(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount])
 
 def words(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount]) -> str:
     """Why no node takes it, as Kubernetes' scheduler says it."""
-    reasons = Counter(
-        reason for node in nodes if (reason := _why_not(template, node, left)) is not None
-    )
-    told = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    reasons = Counter(reason for node in nodes for reason in _why_not(template, node, left))
+    told = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
     return f"0/{len(nodes)} nodes are available: {told or 'there are none'}."
 
 
@@ -48,30 +46,38 @@ def less(amount: Amount, taken: Amount) -> Amount:
     )
 
 
-def _why_not(template: Template, node: Node, left: Mapping[str, Amount]) -> str | None:
-    """The first of the scheduler's filters that refuses the node; None: it takes the pod."""
-    return next((said for refuses, said in _FILTERS if refuses(template, node, left)), None) or (
-        _taint(template, node) or _lacks(template.requests, left[node.name])
-    )
+def _why_not(template: Template, node: Node, left: Mapping[str, Amount]) -> Sequence[str]:
+    """What the first of the scheduler's filters that refuses the node says; empty: it takes it."""
+    if not node.ready:
+        return ["node(s) were not ready"]
+    if not node.schedulable:
+        return ["node(s) were unschedulable"]
+    if taint := _untolerated(template, node):
+        return [f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"]
+    if any(node.labels.get(key) != value for key, value in template.node_selector.items()):
+        return ["node(s) didn't match Pod's node affinity/selector"]
+    return _lacks(template.requests, left[node.name])
 
 
-def _taint(template: Template, node: Node) -> str | None:
+def _untolerated(template: Template, node: Node) -> Taint | None:
     for taint in node.taints:
         tolerated = any(
             toleration.key == taint.key and toleration.value in (None, taint.value)
             for toleration in template.tolerations
         )
         if not tolerated:
-            return f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"
+            return taint
     return None
 
 
-def _lacks(wanted: Amount, left: Amount) -> str | None:
-    if wanted.cpu > left.cpu + _EPSILON:
-        return "Insufficient cpu"
-    if wanted.memory_mb > left.memory_mb:
-        return "Insufficient memory"
-    return "Insufficient nvidia.com/gpu" if wanted.gpus > left.gpus else None
+def _lacks(wanted: Amount, left: Amount) -> Sequence[str]:
+    """Everything that the node has too little of; what was not asked for is not missed."""
+    short = {
+        "Insufficient cpu": wanted.cpu > 0 and wanted.cpu > left.cpu + _EPSILON,
+        "Insufficient memory": wanted.memory_mb > 0 and wanted.memory_mb > left.memory_mb,
+        "Insufficient nvidia.com/gpu": wanted.gpus > 0 and wanted.gpus > left.gpus,
+    }
+    return [reason for reason, is_short in short.items() if is_short]
 
 
 def _fullness(template: Template, node: Node, left: Mapping[str, Amount]) -> tuple[float, str]:
@@ -87,16 +93,3 @@ def _fullness(template: Template, node: Node, left: Mapping[str, Amount]) -> tup
     ]
     spares_gpus = bool(node.capacity.gpus) and not template.requests.gpus
     return (max(shares, default=1.0) + spares_gpus, node.name)
-
-
-_Filter = Callable[[Template, Node, Mapping[str, Amount]], bool]
-_FILTERS: Sequence[tuple[_Filter, str]] = (
-    (lambda _t, node, _l: not node.ready, "node(s) were not ready"),
-    (lambda _t, node, _l: not node.schedulable, "node(s) were unschedulable"),
-    (
-        lambda template, node, _l: any(
-            node.labels.get(key) != value for key, value in template.node_selector.items()
-        ),
-        "node(s) didn't match Pod's node affinity/selector",
-    ),
-)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from midstage.cluster.leases import Leases
-from midstage.cluster.objects import Change, Lease, Listing, Node, Pod, PodUse, Workload
+from midstage.cluster.objects import Change, Lease, Listing, Node, Pod, PodUse, Template, Workload
 from midstage.cluster.state import LOST_FOR, State
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -143,15 +143,22 @@ class MemoryCluster:
         with self._told() as state:
             state.stopped(pod, now=self._now())
 
-    def settle(self) -> None:
-        """All that goes well by itself: pods on nodes get ready, those told to end are gone."""
-        for pod in self.pods():
+    def settle(self, *, all_goes_well: bool = True) -> None:
+        """Time has passed: what was lost is replaced, and where ``all_goes_well`` pods that start
+        get ready and those told to end are gone.
+        """
+        for pod in self.pods() if all_goes_well else ():
             if pod.phase is Phase.STOPPING:
                 self.end(pod.name)
             elif pod.phase is Phase.STARTING:
                 self.ready(pod.name)
         with self._told() as state:
             state.settle(self._now())
+
+    def template(self, pod: str) -> Template:
+        """What the pod runs."""
+        with self._changed:
+            return self._state.template(pod)
 
     def use(self, pod: str, *, cpu: float, memory_mb: float, gpu: float | None = None) -> None:
         """It uses so much from now on."""

@@ -46,7 +46,7 @@ class State:
         self._templates: dict[str, Template] = {}
         self._lost_at: dict[str, datetime] = {}
         for node in nodes:
-            self._write_node(node)
+            self._write_node(msgspec.structs.replace(node, uid=node.uid or fresh()))
 
     @property
     def version(self) -> int:

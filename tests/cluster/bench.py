@@ -1,0 +1,118 @@
+"""What the conformance suite may ask of any cluster, and nothing of how it is made.
+
+A cluster under test has four nodes: ``plain`` (4 cores), ``other`` (4 cores, label zone=b), ``gpu``
+(4 cores, 1 GPU), ``tainted`` (16 cores, 4 GPUs, taint dedicated=batch).
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from midstage.cluster.objects import Change, Listing, Node, Pod, Template, Workload
+from midstage.cluster.protocol import Cluster
+from midstage.contracts.cluster import Amount, Taint
+from midstage.testkit.waiting import within
+
+NODES = (
+    Node(name="plain", capacity=Amount(cpu=4, memory_mb=4096)),
+    Node(name="other", capacity=Amount(cpu=4, memory_mb=4096), labels={"zone": "b"}),
+    Node(name="gpu", capacity=Amount(cpu=4, memory_mb=4096, gpus=1)),
+    Node(
+        name="tainted",
+        capacity=Amount(cpu=16, memory_mb=8192, gpus=4),
+        taints=(Taint(key="dedicated", value="batch"),),
+    ),
+)
+SMALL = Amount(cpu=0.1, memory_mb=16)
+WITHIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A cluster, the programs its pods may run, and the hands that no client has."""
+
+    cluster: Cluster
+    serving: Template  # becomes ready; says "hello" and then "serving"
+    crashing: Template  # says "one" to "seven" and ends with 3
+    deaf: Template  # runs, and is never ready
+    settle: Callable[[], None]  # lets happen what goes well by itself, where nothing does so
+    unready: Callable[[Pod], None]  # makes a serving pod's readiness fail, and not come back
+    too_old: Callable[[], int]  # a resource version that is not remembered any more
+    node_dies: Callable[[str], None]
+    node_returns: Callable[[str], None]
+
+    def workload(self, template: Template | None = None, *, replicas: int = 1) -> Workload:
+        """A new one of an application of its own."""
+        app = f"app-{uuid.uuid4().hex[:8]}"
+        return Workload(
+            name=f"{app}-1",
+            app=app,
+            revision="1",
+            template=template or self.serving,
+            replicas=replicas,
+        )
+
+    def put(self, workload: Workload, *, replicas: int | None = None) -> Workload:
+        """Written from what is there now."""
+        wanted = workload if replicas is None else sized(workload, replicas)
+        known = self.known(workload.name)
+        return self.cluster.put_workload(wanted, expected=known.resource_version if known else 0)
+
+    def known(self, name: str) -> Workload | None:
+        return next((each for each in self.cluster.list().workloads if each.name == name), None)
+
+    def pods(self, workload: Workload) -> Sequence[Pod]:
+        return [pod for pod in self.cluster.list().pods if pod.workload == workload.name]
+
+    def until(self, fact: Callable[[], object], *, within_s: float = WITHIN_S) -> None:
+        """Wait for a fact, and let happen what makes it so."""
+
+        def settled() -> object:
+            self.settle()
+            return fact()
+
+        within(within_s, settled, every=0.05)
+
+    def ready(self, workload: Workload, count: int) -> Sequence[Pod]:
+        """Wait until exactly ``count`` pods are there, all ready; they, oldest first."""
+        self.until(lambda: [pod.ready for pod in self.pods(workload)] == [True] * count)
+        return sorted(self.pods(workload), key=lambda pod: pod.created_at)
+
+    def only(self, workload: Workload) -> Pod:
+        """The one pod of the workload."""
+        (pod,) = self.pods(workload)
+        return pod
+
+
+def sized(workload: Workload, replicas: int) -> Workload:
+    return msgspec.structs.replace(workload, replicas=replicas)
+
+
+def needing(template: Template, **amount: float) -> Template:
+    wanted = msgspec.convert({"cpu": 0.1, "memory_mb": 16, **amount}, Amount)
+    return msgspec.structs.replace(template, requests=wanted)
+
+
+def folded(listing: Listing, changes: Sequence[Change]) -> Listing:
+    """What a watcher believes after ``changes``."""
+    known: dict[tuple[str, str], Node | Pod | Workload] = {}
+    for each in (*listing.nodes, *listing.pods, *listing.workloads):
+        known[type(each).__name__, each.name] = each
+    version = listing.resource_version
+    for change in changes:
+        version = change.resource_version
+        found = change.node or change.pod or change.workload
+        if found is None:
+            continue
+        if change.gone:
+            del known[type(found).__name__, found.name]
+        else:
+            known[type(found).__name__, found.name] = found
+    return Listing(
+        resource_version=version,
+        nodes=tuple(each for each in known.values() if isinstance(each, Node)),
+        pods=tuple(each for each in known.values() if isinstance(each, Pod)),
+        workloads=tuple(each for each in known.values() if isinstance(each, Workload)),
+    )

@@ -1,0 +1,72 @@
+"""The clusters under one roof: what a conformance test may ask of each."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from midstage.cluster.faults import NodeDies, NodeReturns
+from midstage.cluster.http import HttpCluster
+from midstage.cluster.protocol import ConflictError
+from midstage.testkit.waiting import within
+
+from . import remembered
+from .bench import NODES, Bench
+from .daemon import Daemon, asked, prepared, running, runs
+
+MARK = 1000
+"""The daemon of the suite goes on from an earlier life: what was before this is too old."""
+
+
+@pytest.fixture(scope="session")
+def suite_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "cluster").mkdir()
+    (folder / "cluster" / "cluster.json").write_bytes(msgspec.json.encode({"mark": MARK}))
+    with running(folder) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """One of the test's own, not started."""
+    made = prepared(tmp_path)
+    yield made
+    made.kill()
+
+
+@pytest.fixture(params=["memory", pytest.param("daemon", marks=pytest.mark.platform)])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    if request.param == "memory":
+        yield remembered.bench()
+        return
+    daemon: Daemon = request.getfixturevalue("suite_daemon")
+    with daemon.client() as cluster:
+        yield over_http(cluster)
+        within(20, lambda: emptied(cluster))
+
+
+def emptied(cluster: HttpCluster) -> bool:
+    """Whether all is as it was; delete what is left."""
+    for node in NODES:
+        cluster.fault(NodeReturns(node=node.name))
+    for workload in cluster.list().workloads:
+        with contextlib.suppress(ConflictError):
+            cluster.delete_workload(workload.name, expected=workload.resource_version)
+    return not cluster.list().pods and not cluster.list().workloads
+
+
+def over_http(cluster: HttpCluster) -> Bench:
+    return Bench(
+        cluster=cluster,
+        serving=runs("serve"),
+        crashing=runs("crash"),
+        deaf=runs("deaf"),
+        settle=lambda: None,
+        unready=lambda pod: asked(pod, "/unready"),
+        too_old=lambda: MARK - 1,
+        node_dies=lambda node: cluster.fault(NodeDies(node=node)),
+        node_returns=lambda node: cluster.fault(NodeReturns(node=node)),
+    )

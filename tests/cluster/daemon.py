@@ -1,0 +1,116 @@
+"""A local cluster's daemon as a child process of a test."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from midstage.chassis.settings import ensure_secret
+from midstage.cluster.http import HttpCluster
+from midstage.cluster.objects import Pod, Template
+from midstage.contracts.apps import Probe
+from midstage.local import ports
+from midstage.testkit.waiting import within
+
+from .bench import NODES, SMALL
+
+PROGRAM = Path(__file__).with_name("program.py")
+QUICK = Probe(every_s=0.1, failures=1)
+
+
+@dataclass(slots=True)
+class Daemon:
+    """Started, killed and started again on one folder and port."""
+
+    folder: Path
+    port: int
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def token_file(self) -> Path:
+        return self.folder / "token"
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self, **other: object) -> list[str]:
+        options = {
+            "dir": self.folder / "cluster",
+            "port": self.port,
+            "nodes": self.folder / "nodes.json",
+            "token-file": self.token_file,
+            "speed": 20,
+            **other,
+        }
+        asked = [f"--{name}={value}" for name, value in options.items()]
+        return [sys.executable, "-m", "midstage.local.cluster", *asked]
+
+    def start(self) -> None:
+        with (self.folder / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(self.command(), stderr=log)
+        within(30, self._ready, every=0.1)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def client(self) -> HttpCluster:
+        return HttpCluster(name="local", base_url=self.base, token=ensure_secret(self.token_file))
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "daemon.log").read_text()
+        try:
+            return httpx.get(f"{self.base}/readyz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Daemon]:
+    """A daemon over the nodes of the bench."""
+    daemon = prepared(folder)
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.kill()
+
+
+def prepared(folder: Path) -> Daemon:
+    ensure_secret(folder / "token")
+    entries = [
+        {
+            "name": node.name,
+            "cpu": node.capacity.cpu,
+            "memory_mb": node.capacity.memory_mb,
+            "gpus": node.capacity.gpus,
+            "labels": node.labels,
+            "taints": node.taints,
+        }
+        for node in NODES
+    ]
+    (folder / "nodes.json").write_bytes(msgspec.json.encode({"nodes": entries}))
+    return Daemon(folder, ports.found(1)[0])
+
+
+def runs(kind: str, *, liveness: Probe | None = None, grace_s: float = 1.0) -> Template:
+    return Template(
+        command=(sys.executable, "-S", str(PROGRAM), kind),
+        requests=SMALL,
+        readiness=QUICK,
+        liveness=liveness,
+        grace_s=grace_s,
+    )
+
+
+def asked(pod: Pod, path: str) -> None:
+    """Ask a pod for ``path``; what it answers does not matter."""
+    httpx.get(f"http://{pod.address}{path}", trust_env=False)

@@ -1,0 +1,202 @@
+"""Conformance: where pods come to be, how they fare, and leases. The suite knows only a Bench."""
+
+import threading
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from midstage.cluster.objects import Lease, Template
+from midstage.contracts.apps import Toleration
+from midstage.contracts.cluster import Phase
+
+from .bench import Bench, needing, sized
+
+pytestmark = pytest.mark.slow
+
+
+def tolerating(template: Template, key: str, value: str | None = None) -> Template:
+    return msgspec.structs.replace(template, tolerations=(Toleration(key=key, value=value),))
+
+
+def test_without_room_the_scheduler_says_why_until_there_is(bench: Bench) -> None:
+    big = bench.workload(needing(bench.serving, cpu=3), replicas=4)
+    bench.put(big)
+    bench.until(lambda: sum(pod.ready for pod in bench.pods(big)) == 3)
+    (waiting,) = [pod for pod in bench.pods(big) if pod.phase is Phase.PENDING]
+    assert (waiting.node, waiting.address, waiting.reason) == ("", "", "Unschedulable")
+    assert waiting.message == (
+        "0/4 nodes are available: 1 node(s) had untolerated taint {dedicated: batch},"
+        " 3 Insufficient cpu."
+    )
+    other = bench.workload(needing(bench.serving, cpu=2))
+    bench.put(other)
+    bench.put(big, replicas=2)
+    bench.ready(big, 2)
+    bench.ready(other, 1)
+
+
+def test_all_shortages_of_a_node_are_told(bench: Bench) -> None:
+    huge = bench.workload(needing(bench.serving, cpu=5, memory_mb=5000, gpus=9))
+    bench.put(huge)
+    bench.until(lambda: bench.only(huge).reason == "Unschedulable")
+    assert bench.only(huge).message == (
+        "0/4 nodes are available: 1 node(s) had untolerated taint {dedicated: batch},"
+        " 3 Insufficient cpu, 3 Insufficient memory, 3 Insufficient nvidia.com/gpu."
+    )
+
+
+def test_a_tainted_node_takes_only_who_tolerates_it(bench: Bench) -> None:
+    wanted = needing(bench.serving, cpu=10)
+    workload = bench.workload(tolerating(wanted, "dedicated", "batch"))
+    bench.put(workload)
+    assert bench.ready(workload, 1)[0].node == "tainted"
+    for strange in (wanted, tolerating(wanted, "dedicated", "web"), tolerating(wanted, "other")):
+        refused = bench.workload(strange)
+        bench.put(refused)
+        bench.until(lambda refused=refused: bench.only(refused).reason == "Unschedulable")
+        assert "untolerated taint {dedicated: batch}" in bench.only(refused).message
+
+
+def test_a_selector_chooses_the_node(bench: Bench) -> None:
+    chosen = msgspec.structs.replace(bench.serving, node_selector={"zone": "b"})
+    workload = bench.workload(chosen, replicas=2)
+    bench.put(workload)
+    assert {pod.node for pod in bench.ready(workload, 2)} == {"other"}
+    nowhere = bench.workload(msgspec.structs.replace(bench.serving, node_selector={"zone": "c"}))
+    bench.put(nowhere)
+    bench.until(lambda: bench.only(nowhere).reason == "Unschedulable")
+    assert "3 node(s) didn't match Pod's node affinity/selector" in bench.only(nowhere).message
+
+
+def test_gpus_are_whole_and_used_once(bench: Bench) -> None:
+    workload = bench.workload(needing(bench.serving, gpus=1), replicas=2)
+    bench.put(workload)
+    bench.until(lambda: sum(pod.ready for pod in bench.pods(workload)) == 1)
+    (running,) = [pod for pod in bench.pods(workload) if pod.ready]
+    (waiting,) = [pod for pod in bench.pods(workload) if not pod.ready]
+    assert running.node == "gpu"
+    assert "1 Insufficient nvidia.com/gpu" not in waiting.message
+    assert "3 Insufficient nvidia.com/gpu" in waiting.message
+
+
+def test_a_crash_is_told_with_its_last_lines_and_tried_again(bench: Bench) -> None:
+    workload = bench.workload(bench.crashing)
+    bench.put(workload)
+    bench.until(lambda: bench.only(workload).phase is Phase.BACKOFF)
+    pod = bench.only(workload)
+    assert (pod.ready, pod.exit_code, pod.reason) == (False, 3, "CrashLoopBackOff")
+    assert pod.message.split("seven")[0].split()[-4:] == ["three", "four", "five", "six"]
+    assert "two" not in pod.message
+    bench.until(lambda: bench.only(workload).restarts >= 2)
+    assert bench.only(workload).uid == pod.uid
+    known = bench.known(workload.name)
+    assert known is not None
+    assert known.ready == 0
+
+
+def test_who_never_answers_well_never_gets_ready(bench: Bench) -> None:
+    deaf, good = bench.workload(bench.deaf), bench.workload()
+    bench.put(deaf)
+    bench.until(lambda: bench.only(deaf).address)
+    bench.put(good)
+    bench.ready(good, 1)
+    pod = bench.only(deaf)
+    assert (pod.phase, pod.ready, pod.ready_at) == (Phase.STARTING, False, None)
+
+
+def test_who_was_ready_can_be_unready(bench: Bench) -> None:
+    workload = bench.workload()
+    bench.put(workload)
+    (pod,) = bench.ready(workload, 1)
+    bench.unready(pod)
+    bench.until(lambda: not bench.only(workload).ready)
+    after = bench.only(workload)
+    assert (after.phase, after.uid, after.reason) == (Phase.RUNNING, pod.uid, "Unready")
+    assert "503" in after.message
+    bench.until(lambda: (known := bench.known(workload.name)) and known.ready == 0)
+
+
+def test_pods_of_a_dead_node_are_lost_and_replaced_elsewhere(bench: Bench) -> None:
+    workload = bench.workload(needing(bench.serving, cpu=3), replicas=2)
+    bench.put(workload)
+    lost, kept = bench.ready(workload, 2)
+    bench.node_dies(lost.node)
+    (node,) = [each for each in bench.cluster.list().nodes if each.name == lost.node]
+    assert not node.ready
+    (told,) = [pod for pod in bench.pods(workload) if pod.uid == lost.uid]
+    assert (told.phase, told.ready, told.reason) == (Phase.LOST, False, "NodeLost")
+    bench.until(
+        lambda: (
+            {pod.node for pod in bench.pods(workload) if pod.ready}
+            == {"plain", "other", "gpu"} - {lost.node}
+        )
+    )
+    pods = bench.ready(workload, 2)
+    assert kept.uid in {pod.uid for pod in pods}
+    assert lost.uid not in {pod.uid for pod in pods}
+    bench.put(workload, replicas=3)
+    bench.until(
+        lambda: "1 node(s) were not ready" in "".join(p.message for p in bench.pods(workload))
+    )
+    bench.node_returns(lost.node)
+    bench.ready(workload, 3)
+
+
+def test_a_lease_has_one_holder_until_it_runs_out(bench: Bench) -> None:
+    name, long = bench.workload().app, timedelta(seconds=60)
+    first = bench.cluster.take_lease(name, holder="a", within=timedelta(seconds=1))
+    assert (first.holder, first.epoch) == ("a", 1)
+    told = bench.cluster.take_lease(name, holder="b", within=long)
+    assert (told.holder, told.epoch) == ("a", 1)
+    assert told.expires_at == first.expires_at
+    renewed = bench.cluster.take_lease(name, holder="a", within=timedelta(seconds=1))
+    assert renewed.epoch == 1
+    assert renewed.expires_at > first.expires_at
+    bench.until(lambda: bench.cluster.take_lease(name, holder="b", within=long).holder == "b")
+    taken = bench.cluster.take_lease(name, holder="a", within=long)
+    assert (taken.holder, taken.epoch) == ("b", 2)
+
+
+def test_a_lease_that_only_its_holder_wants_keeps_its_epoch(bench: Bench) -> None:
+    name = bench.workload().app
+    first = bench.cluster.take_lease(name, holder="a", within=timedelta(milliseconds=1))
+    later = bench.cluster.take_lease(name, holder="a", within=timedelta(seconds=1))
+    assert later.epoch == first.epoch
+
+
+def test_leases_of_other_names_do_not_matter(bench: Bench) -> None:
+    one, two = bench.workload().app, bench.workload().app
+    within = timedelta(seconds=60)
+    assert bench.cluster.take_lease(one, holder="a", within=within).holder == "a"
+    assert bench.cluster.take_lease(two, holder="b", within=within).holder == "b"
+
+
+def test_of_contenders_one_holds_the_lease(bench: Bench) -> None:
+    name, answers = bench.workload().app, list[Lease]()
+
+    def take(holder: str) -> None:
+        answers.append(bench.cluster.take_lease(name, holder=holder, within=timedelta(seconds=60)))
+
+    threads = [threading.Thread(target=take, args=(f"holder-{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8
+    assert len({(lease.holder, lease.epoch) for lease in answers}) == 1
+
+
+def test_more_replicas_than_one_step(bench: Bench) -> None:
+    workload = bench.workload(replicas=1)
+    bench.put(workload)
+    (first,) = bench.ready(workload, 1)
+    bench.cluster.put_workload(
+        sized(workload, 4),
+        expected=next(
+            each.resource_version
+            for each in bench.cluster.list().workloads
+            if each.name == workload.name
+        ),
+    )
+    assert first.uid in {pod.uid for pod in bench.ready(workload, 4)}
