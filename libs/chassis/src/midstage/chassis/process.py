@@ -57,15 +57,20 @@ class Process:
         loops: Sequence[Loop] = (),
         async_loops: Sequence[AsyncLoop] = (),
         stop_within_s: float = 8.0,
+        stopping: threading.Event | None = None,
     ) -> None:
-        """Keep the parts; nothing starts or listens before ``run``."""
+        """Keep the parts; nothing starts or listens before ``run``.
+
+        ``stopping`` is set as soon as a stop is asked for: answers without end look at it, or the
+        server would wait for them until its time is up.
+        """
         self._service = service
         self._app = app
         self._address = (host, port)
         self._loops = tuple(loops)
         self._async_loops = tuple(async_loops)
         self._stop_within_s = stop_within_s
-        self._asked = threading.Event()
+        self._asked = stopping or threading.Event()
         self._wake: Callable[[], None] | None = None
         self._failed = False
         self._watchdog = threading.Timer(stop_within_s + _GRACE_S, _force)

@@ -1,0 +1,209 @@
+"""From what a cluster says to facts: pure.
+
+``differences`` against what the inventory says already, so a restart or a take-over writes nothing
+that is known, and what vanished meanwhile becomes ``ObjectGone``. Each change of a watch is one
+fact. Resource versions are the cluster's own, so the same fact made twice is the same to a reader.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import assert_never
+
+import msgspec
+
+from midstage.cluster.objects import Change, Listing, Node, Pod, PodUse, Workload
+from midstage.contracts.cluster import (
+    ClusterFact,
+    Kind,
+    NodeObserved,
+    NodeUsed,
+    ObjectGone,
+    PodObserved,
+    PodUsed,
+    WorkloadObserved,
+    key_of,
+)
+from midstage.contracts.inventory import Inventory, Living, key_of_fact, kind_of
+from midstage.control.model import Stamp
+
+
+def differences(
+    known: Inventory, listing: Listing, stamp: Stamp, now: datetime
+) -> Sequence[ClusterFact]:
+    """What has to be written so that ``known`` says what ``listing`` says."""
+    items: Iterable[Node | Pod | Workload] = (
+        *listing.nodes,
+        *listing.workloads,
+        *listing.pods,
+    )
+    there = [observed(each, stamp, now) for each in items]
+    keys = {key_of_fact(fact) for fact in there}
+    missing = [held for held in known.objects(stamp.cluster) if key_of_fact(held) not in keys]
+    return (
+        *(fact for fact in there if _is_news(known, fact)),
+        *(_gone(held, stamp, now, version=listing.resource_version) for held in missing),
+    )
+
+
+def changed(change: Change, stamp: Stamp, now: datetime) -> ClusterFact | None:
+    """The fact of one change; None for a bookmark."""
+    item = change.node or change.pod or change.workload
+    if item is None:
+        return None
+    fact = observed(item, stamp, now)
+    return _gone(fact, stamp, now, version=change.resource_version) if change.gone else fact
+
+
+def measured(
+    uses: Iterable[PodUse], known: Inventory, stamp: Stamp, now: datetime
+) -> Sequence[ClusterFact]:
+    """What each known pod uses, and the pods of each node together."""
+    facts: list[ClusterFact] = []
+    of: defaultdict[str, list[PodUse]] = defaultdict(list)
+    for use in uses:
+        of[use.node].append(use)
+        key = key_of(cluster=stamp.cluster, kind=Kind.POD, namespace=use.namespace, name=use.name)
+        pod = known.newest(key)
+        if isinstance(pod, PodObserved):
+            facts.append(_pod_used(use, pod, stamp, now))
+    facts.extend(_node_used(node, held, stamp, now) for node, held in sorted(of.items()) if node)
+    return facts
+
+
+def answered(
+    late: Iterable[Living | ObjectGone], known: Inventory, stamp: Stamp, now: datetime
+) -> Sequence[Living | ObjectGone]:
+    """What undoes facts that the holder of an older lease wrote after ours had begun.
+
+    Of an object that we know what we know, under our epoch; of one that we never saw that it is
+    gone, one version before the late fact, lest it bury what was just made.
+    """
+    return [_answer(known.newest(key_of_fact(fact)), fact, stamp, now) for fact in late]
+
+
+def observed(item: Node | Pod | Workload, stamp: Stamp, now: datetime) -> Living:
+    """The fact that says what ``item`` is."""
+    match item:
+        case Node():
+            return NodeObserved(
+                cluster=stamp.cluster,
+                name=item.name,
+                epoch=stamp.epoch,
+                observed_at=now,
+                uid=item.uid,
+                resource_version=item.resource_version,
+                ready=item.ready,
+                schedulable=item.schedulable,
+                reason=item.reason,
+                capacity=item.capacity,
+                labels=item.labels,
+                taints=item.taints,
+            )
+        case Pod():
+            return _pod(item, stamp, now)
+        case Workload():
+            return WorkloadObserved(
+                cluster=stamp.cluster,
+                name=item.name,
+                namespace=item.namespace,
+                epoch=stamp.epoch,
+                observed_at=now,
+                uid=item.uid,
+                resource_version=item.resource_version,
+                app=item.app,
+                revision=item.revision,
+                replicas=item.replicas,
+                ready=item.ready,
+                spec_version=item.spec_version,
+                scale_version=item.scale_version,
+            )
+        case _:
+            assert_never(item)
+
+
+def _pod(item: Pod, stamp: Stamp, now: datetime) -> PodObserved:
+    return PodObserved(
+        cluster=stamp.cluster,
+        name=item.name,
+        namespace=item.namespace,
+        epoch=stamp.epoch,
+        observed_at=now,
+        uid=item.uid,
+        resource_version=item.resource_version,
+        app=item.app,
+        revision=item.revision,
+        workload=item.workload,
+        node=item.node,
+        phase=item.phase,
+        ready=item.ready,
+        draining=item.draining,
+        address=item.address,
+        reason=item.reason,
+        message=item.message,
+        restarts=item.restarts,
+        exit_code=item.exit_code,
+        requests=item.requests,
+        created_at=item.created_at,
+        started_at=item.started_at,
+        ready_at=item.ready_at,
+    )
+
+
+def _is_news(known: Inventory, fact: Living) -> bool:
+    """Whether more than the epoch and the time differ from what is known."""
+    held = known.newest(key_of_fact(fact))
+    if held is None or isinstance(held, ObjectGone):
+        return True
+    same = {"epoch": fact.epoch, "observed_at": fact.observed_at}
+    return msgspec.structs.replace(held, **same) != fact
+
+
+def _answer(
+    known: Living | ObjectGone | None, late: Living | ObjectGone, stamp: Stamp, now: datetime
+) -> Living | ObjectGone:
+    if known is None:
+        return _gone(late, stamp, now, version=late.resource_version - 1)
+    return msgspec.structs.replace(known, epoch=stamp.epoch, observed_at=now)
+
+
+def _gone(held: Living | ObjectGone, stamp: Stamp, now: datetime, *, version: int) -> ObjectGone:
+    return ObjectGone(
+        cluster=stamp.cluster,
+        name=held.name,
+        namespace=held.namespace,
+        epoch=stamp.epoch,
+        observed_at=now,
+        uid=held.uid,
+        resource_version=version,
+        kind=kind_of(held),
+        app="" if isinstance(held, NodeObserved) else held.app,
+    )
+
+
+def _pod_used(use: PodUse, pod: PodObserved, stamp: Stamp, now: datetime) -> PodUsed:
+    return PodUsed(
+        cluster=stamp.cluster,
+        name=use.name,
+        namespace=use.namespace,
+        epoch=stamp.epoch,
+        observed_at=now,
+        uid=pod.uid,
+        app=pod.app,
+        cpu=use.cpu,
+        memory_mb=use.memory_mb,
+        gpu=use.gpu,
+    )
+
+
+def _node_used(node: str, uses: Sequence[PodUse], stamp: Stamp, now: datetime) -> NodeUsed:
+    gpus = [use.gpu for use in uses if use.gpu is not None]
+    return NodeUsed(
+        cluster=stamp.cluster,
+        name=node,
+        epoch=stamp.epoch,
+        observed_at=now,
+        cpu=sum(use.cpu for use in uses),
+        memory_mb=sum(use.memory_mb for use in uses),
+        gpu=sum(gpus) / len(gpus) if gpus else None,
+    )

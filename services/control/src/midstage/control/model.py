@@ -1,0 +1,41 @@
+"""What control knows while it watches a cluster: values, no state that changes.
+
+A ``Stamp`` says under which lease a fact is written; readers take the facts of the highest one.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from midstage.contracts.cluster import ClusterFact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """Whose facts: the cluster, and the epoch of the lease that their writer holds."""
+
+    cluster: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A place in the stream of changes: the offset to be read next of each partition, by number.
+
+    As text it is an SSE event's id: the offsets with dots between.
+    """
+
+    offsets: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """The text that ``views.position`` reads."""
+        return ".".join(str(offset) for offset in self.offsets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """One fact of the stream, as it stands there: its event's type and JSON, and its time."""
+
+    type: str
+    at: datetime
+    fact: ClusterFact
+    text: bytes

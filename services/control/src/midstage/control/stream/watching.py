@@ -1,0 +1,107 @@
+"""What comes from a cluster while it is watched: changes and measurements, in one queue.
+
+Two threads ask, because a watch waits for as long as nothing changes; the one that writes never
+waits for the cluster. They end at the next bookmark after ``close``, so nobody waits for them.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from midstage.cluster.objects import Change, PodUse
+from midstage.contracts.errors import UnavailableError
+from midstage.control.stream.cluster import AwayError, Watched, asked
+
+_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Came:
+    """Changes in order with the (monotonic) time of the first one, and the newest measurement."""
+
+    changes: Sequence[Change]
+    first_at: float
+    uses: Sequence[PodUse] | None
+
+
+class Watching:
+    """One watch from one resource version on, and measurements each ``usage_every_s``."""
+
+    def __init__(
+        self,
+        cluster: Watched,
+        *,
+        since: int,
+        usage_every_s: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Begin at once."""
+        self._cluster = cluster
+        self._since = since
+        self._usage_every_s = usage_every_s
+        self._monotonic = monotonic
+        self._ended = threading.Event()
+        self._over = AwayError(f"{cluster.name}: the watch ended")
+        self._came: queue.SimpleQueue[tuple[float, Change | Sequence[PodUse] | Exception]] = (
+            queue.SimpleQueue()
+        )
+        for name, work in (("watch", self._watch), ("usage", self._measure)):
+            threading.Thread(target=work, name=f"{name}:{cluster.name}", daemon=True).start()
+
+    def take(self, within_s: float) -> Came:
+        """What has come, waiting for something up to ``within_s``.
+
+        Raises what ended the watch (AwayError, ExpiredError) after all that came before it.
+        """
+        changes: list[Change] = []
+        first_at = 0.0
+        uses: Sequence[PodUse] | None = None
+        wait_s = within_s
+        while len(changes) < _MOST:
+            try:
+                at, item = self._came.get(timeout=wait_s) if wait_s else self._came.get_nowait()
+            except queue.Empty:
+                break
+            wait_s = 0.0
+            match item:
+                case Exception():
+                    if changes or uses is not None:
+                        self._came.put((at, item))  # it is the watch's last word: nothing follows
+                        break
+                    raise item
+                case Change():
+                    first_at = first_at or at
+                    changes.append(item)
+                case _:
+                    uses = item
+        return Came(changes=changes, first_at=first_at, uses=uses)
+
+    def close(self) -> None:
+        """Let both threads end when they hear something next."""
+        self._ended.set()
+
+    def _watch(self) -> None:
+        try:
+            changes = self._cluster.watch(self._since)
+            while not self._ended.is_set():
+                change = asked(lambda: next(changes, None))
+                self._put(change or self._over)
+                if change is None:
+                    break
+        except Exception as e:  # noqa: BLE001  the writing thread raises it
+            self._put(e)
+
+    def _measure(self) -> None:
+        try:
+            while not self._ended.is_set():
+                with suppress(UnavailableError):  # the watch tells whether the cluster is away
+                    self._put(self._cluster.usage())
+                self._ended.wait(self._usage_every_s)
+        except Exception as e:  # noqa: BLE001  the writing thread raises it
+            self._put(e)
+
+    def _put(self, item: Change | Sequence[PodUse] | Exception) -> None:
+        if not self._ended.is_set():
+            self._came.put((self._monotonic(), item))

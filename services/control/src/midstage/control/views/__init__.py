@@ -1,0 +1,1 @@
+"""Read models of the inventory: rows of the API, applications, places in the stream."""

@@ -1,0 +1,195 @@
+"""Whole control processes over a log and a cluster, each in a thread, and what they wrote."""
+
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from midstage.cluster.memory import MemoryCluster
+from midstage.cluster.objects import Template, Workload
+from midstage.contracts import topics
+from midstage.contracts.cluster import Amount, ClusterFact, NodeUsed, PodUsed
+from midstage.contracts.inventory import Inventory
+from midstage.contracts.topics import Topic
+from midstage.control.config import Settings
+from midstage.control.main import Cluster, compose
+from midstage.eventlog.codec import Decoder
+from midstage.eventlog.failpoint import Failpoint, nothing
+from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.log import BEGINNING, Log
+from midstage.eventlog.memory import MemoryLog
+from midstage.eventlog.topics import settings_of
+from midstage.testkit.waiting import within
+
+EVER = datetime(2026, 1, 1, tzinfo=UTC)
+TOKEN = "a-token-of-this-test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The two topics of a test, on one log."""
+
+    log: Log
+    stream: Topic
+    inventory: Topic
+
+    def written(self, topic: Topic) -> Sequence[ClusterFact]:
+        """All facts that stand in a topic now, those of each object in order."""
+        places = self.log.partitions(topic.name)
+        ends = self.log.ends(places)
+        reader = self.log.reader(dict.fromkeys(places, BEGINNING))
+        read = Decoder(topic)
+        facts: list[ClusterFact] = []
+        try:
+            while any(reader.positions()[place] < end for place, end in ends.items()):
+                for record in reader.poll(most=1000, timeout_s=1):
+                    fact = read(record).data
+                    assert isinstance(fact, ClusterFact)
+                    facts.append(fact)
+        finally:
+            reader.close()
+        return facts
+
+    def changes(self, topic: Topic | None = None) -> Sequence[ClusterFact]:
+        """What was written of objects, measurements aside."""
+        facts = self.written(topic or self.stream)
+        return [fact for fact in facts if not isinstance(fact, PodUsed | NodeUsed)]
+
+    def said(self, kind: type[ClusterFact], name: str = "") -> Sequence[ClusterFact]:
+        """The facts of one kind in the stream, of one object where it is named."""
+        facts = self.written(self.stream)
+        return [fact for fact in facts if isinstance(fact, kind) and name in ("", fact.name)]
+
+
+def ready(facts: Sequence[ClusterFact], app: str = "chat") -> Sequence[str]:
+    """The pods that a reader of these facts sends requests to."""
+    return [pod.name for pod in Inventory(facts).pods_of(app) if pod.ready and not pod.draining]
+
+
+def state(facts: Sequence[ClusterFact]) -> object:
+    """All objects that a reader of these facts knows, whoever observed them when."""
+    held = Inventory(facts)
+    return [
+        [msgspec.structs.replace(each, epoch=0, observed_at=EVER) for each in found]
+        for found in (held.nodes(), held.pods(), held.workloads())
+    ]
+
+
+def pair_on(log: Log) -> Pair:
+    """Fresh topics."""
+    number = uuid.uuid4().hex[:10]
+    made = Pair(
+        log=log,
+        stream=replace(topics.CLUSTER, name=f"midstage.cluster-{number}.v1"),
+        inventory=replace(topics.INVENTORY, name=f"midstage.inventory-{number}.v1"),
+    )
+    for topic in (made.stream, made.inventory):
+        log.create(settings_of(topic))
+    return made
+
+
+@pytest.fixture
+def pair() -> Pair:
+    return pair_on(MemoryLog())
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.platform)])
+def both(request: pytest.FixtureRequest) -> Pair:
+    if request.param == "memory":
+        return pair_on(MemoryLog())
+    address: str = request.getfixturevalue("kafka")
+    return pair_on(KafkaLog(bootstrap=address, client_id="test"))
+
+
+@pytest.fixture
+def cluster() -> MemoryCluster:
+    return cluster_of(2)
+
+
+def cluster_of(replicas: int, *, name: str = "local") -> MemoryCluster:
+    """A cluster with a node and so many ready pods of chat."""
+    made = MemoryCluster(name=name)
+    made.put_workload(workload(replicas), expected=0)
+    made.settle()
+    return made
+
+
+def workload(replicas: int, *, app: str = "chat", revision: str = "abc") -> Workload:
+    return Workload(
+        name=f"{app}-{revision}",
+        app=app,
+        revision=revision,
+        template=Template(command=("serve",), requests=Amount(cpu=0.5, memory_mb=64)),
+        replicas=replicas,
+    )
+
+
+def scaled(cluster: MemoryCluster, replicas: int, *, app: str = "chat") -> None:
+    known = next(each for each in cluster.list().workloads if each.app == app)
+    cluster.put_workload(workload(replicas, app=app), expected=known.resource_version)
+    cluster.settle()
+
+
+def settings_in(directory: Path, *, streams: int = 4, lease_s: float = 2.0) -> Settings:
+    token_file = directory / "token"
+    token_file.write_text(TOKEN)
+    token_file.chmod(0o600)
+    return Settings(
+        kafka="not asked",
+        host="127.0.0.1",
+        port=free_port(),
+        token_file=token_file,
+        clusters={},
+        cluster_token_file=token_file,
+        lease_s=lease_s,
+        usage_every_s=0.1,
+        streams=streams,
+    )
+
+
+@contextmanager
+def running(
+    pair: Pair,
+    clusters: Sequence[Cluster],
+    directory: Path,
+    *,
+    settings: Settings | None = None,
+    reached: Failpoint = nothing,
+    code: int = 0,
+) -> Iterator[httpx.Client]:
+    """Compose the process as ``main`` does, wait until it is ready, stop it in the end."""
+    settings = settings or settings_in(directory)
+    process = compose(
+        settings,
+        log=pair.log,
+        clusters=clusters,
+        stream=pair.stream,
+        inventory=pair.inventory,
+        reached=reached,
+    )
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(process.run()))
+    thread.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{settings.port}", timeout=30) as http:
+            within(15, lambda: codes or http.get("/readyz").status_code == 200)
+            yield http
+    finally:
+        process.stop()
+        thread.join(15)
+    assert codes == [code]
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
