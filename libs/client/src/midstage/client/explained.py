@@ -1,0 +1,134 @@
+"""An evaluation in words: inputs with their ages, each rule's figure, each stage, the result."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from midstage.client.show import table
+from midstage.contracts.scaling import Evaluation, EvaluationMade, Inputs, PodInput, Proposal, Stage
+
+
+def text(made: EvaluationMade) -> str:
+    """Some paragraphs of plain text, each a title and a small table or sentence."""
+    evaluation = made.evaluation
+    return "\n\n".join(
+        [
+            "\n".join(_headline(made)),
+            f"Inputs\n{_indented(table(_inputs(evaluation.inputs), ('input', 'value', 'age')))}",
+            f"Rules\n{_indented(_rules(evaluation.proposals))}",
+            f"Steps\n{_indented(table(_steps(evaluation.stages), ('step', 'replicas', 'why')))}",
+            "\n".join(_folded(evaluation)),
+        ]
+    )
+
+
+def _headline(made: EvaluationMade) -> Iterator[str]:
+    evaluation = made.evaluation
+    current = evaluation.inputs.current
+    was = f"was {current}" if current else "the first count"
+    outcome = "unchanged" if evaluation.replicas == current else was
+    yield (
+        f"{made.app} at {_time(evaluation.inputs.now)}: {evaluation.replicas} replicas ({outcome})"
+    )
+    yield f"because {evaluation.reason}" if evaluation.reason else "nothing asks for a change"
+
+
+def _inputs(inputs: Inputs) -> Sequence[dict[str, object]]:
+    load, policy = inputs.load, inputs.policy
+    ready = [pod for pod in inputs.pods if pod.ready]
+    return [
+        _input("count in force", inputs.current or None, None),
+        _input("bounds", f"{policy.min} to {policy.max}", None),
+        _input(
+            f"requests/s, mean of {load.seconds} s",
+            _figure(load.requests_per_s),
+            _age(inputs, load.until),
+        ),
+        _input(
+            f"in flight and pending, mean of {load.gauged_seconds} s",
+            _figure(load.concurrency),
+            _age(inputs, load.gauged_until),
+        ),
+        _input(
+            "pods ready, starting",
+            f"{len(ready)}, {len(inputs.pods) - len(ready)}",
+            _age(inputs, inputs.cluster_at),
+        ),
+        _input("cores used by the ready ones", _cores(ready), _oldest(inputs, ready)),
+        *(_input("earlier want", want.replicas, _age(inputs, want.at)) for want in inputs.wants),
+        *(
+            _input("earlier change", f"{each.before} to {each.after}", _age(inputs, each.at))
+            for each in inputs.changes
+        ),
+    ]
+
+
+def _input(name: str, value: object, age: str | None) -> dict[str, object]:
+    return {"input": name, "value": "unknown" if value is None else str(value), "age": age}
+
+
+def _rules(proposals: Sequence[Proposal]) -> str:
+    rows: list[dict[str, object]] = [
+        {
+            "rule": each.rule.value,
+            "carried": _figure(each.carried),
+            "target": _figure(each.target),
+            "exact": _figure(each.exact),
+            "wants": each.want,
+            "why": each.reason,
+        }
+        for each in proposals
+    ]
+    columns = ("rule", "carried", "target", "exact", "wants", "why")
+    return table(rows, columns) or "the policy has no target"
+
+
+def _steps(stages: Sequence[Stage]) -> Sequence[dict[str, object]]:
+    return [
+        {"step": stage.name, "replicas": stage.replicas, "why": stage.reason or None}
+        for stage in stages
+    ]
+
+
+def _folded(evaluation: Evaluation) -> Iterator[str]:
+    inputs = evaluation.inputs
+    yield f"Decided by {evaluation.engine or 'an unnamed engine'}, from"
+    yield f"  spec version {inputs.spec_version}, scale version {inputs.scale_version}"
+    for topic, offsets in _by_topic(evaluation.offsets).items():
+        yield f"  {topic} up to {' '.join(offsets)}"
+
+
+def _by_topic(offsets: dict[str, int]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, offset in offsets.items():
+        topic, _, partition = name.rpartition("/")
+        found.setdefault(topic, []).append(f"{partition}:{offset}")
+    return found
+
+
+def _cores(ready: Sequence[PodInput]) -> str | None:
+    known = [pod.cpu for pod in ready if pod.cpu is not None]
+    if not known:
+        return None
+    requested = sum(pod.cpu_requested for pod in ready)
+    return f"{_figure(sum(known))} of {_figure(requested)} requested, {len(known)} measured"
+
+
+def _oldest(inputs: Inputs, ready: Sequence[PodInput]) -> str | None:
+    times = [pod.cpu_at for pod in ready if pod.cpu_at is not None]
+    return _age(inputs, min(times)) if times else None
+
+
+def _age(inputs: Inputs, at: datetime | None) -> str | None:
+    return None if at is None else f"{max(0.0, (inputs.now - at).total_seconds()):.1f} s"
+
+
+def _figure(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _indented(lines: str) -> str:
+    return "\n".join(f"  {line}" for line in lines.splitlines())
