@@ -154,9 +154,9 @@ def test_the_chart_fits_eighty_columns_and_shows_what_followed_what(waved: Circl
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
-    st.lists(st.tuples(st.floats(0, 4000), st.floats(0, 30)), min_size=1, max_size=40),
+    st.lists(st.tuples(st.floats(0, 900), st.floats(0, 30)), min_size=1, max_size=40),
     st.integers(1, 400),
 )
 def test_a_chart_and_a_plot_of_anything_fit(drawn: list[tuple[float, float]], count: int) -> None:
