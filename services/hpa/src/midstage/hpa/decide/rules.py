@@ -16,6 +16,11 @@ from midstage.hpa.decide.figures import age_s, known, needed, shown, up
 LOAD_STALE_S: Final = 10.0
 CPU_STALE_S: Final = 30.0
 CLUSTER_STALE_S: Final = 30.0
+_WORDS: Final = {
+    Rule.REQUESTS_PER_S: "requests/s",
+    Rule.CONCURRENCY: "in flight and pending",
+    Rule.CPU: "of the request",
+}
 
 
 def proposals(inputs: Inputs, current: int) -> tuple[Proposal, ...]:
@@ -96,7 +101,7 @@ def _by_totals(
         carried=total,
         target=target,
         want=up(exact),
-        reason=f"{shown(total)} {rule.value} together, {shown(target)} each",
+        reason=f"{shown(total)} {_WORDS[rule]} together, {shown(target)} each",
         exact=exact,
         ready_ratio=exact / ready if ready else None,
     )
