@@ -79,7 +79,8 @@ def answered(
     Of an object that we know what we know, under our epoch; of one that we never saw that it is
     gone, one version before the late fact, lest it bury what was just made.
     """
-    return [_answer(known.newest(key_of_fact(fact)), fact, stamp, now) for fact in late]
+    found = [(fact, known.newest(key_of_fact(fact))) for fact in late]
+    return [_answer(held, fact, stamp, now) for fact, held in found if held != fact]
 
 
 def observed(item: Node | Pod | Workload, stamp: Stamp, now: datetime) -> Living:

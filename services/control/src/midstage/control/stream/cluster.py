@@ -37,6 +37,10 @@ class AwayError(UnavailableError):
     """The cluster can't be asked (not the log): that is a fact to be written."""
 
 
+class WatchEndedError(UnavailableError):
+    """The watch broke off: whether the cluster is away, the next question tells."""
+
+
 def asked(question: Callable[[], T]) -> T:
     """What the cluster answers; AwayError where it does not, or refuses us.
 

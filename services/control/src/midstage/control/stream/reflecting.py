@@ -19,7 +19,7 @@ from midstage.contracts.inventory import Inventory
 from midstage.control.decide import answered, changed, differences, measured
 from midstage.control.metrics import Metrics
 from midstage.control.model import Stamp
-from midstage.control.stream.cluster import AwayError, Watched, asked
+from midstage.control.stream.cluster import AwayError, Watched, WatchEndedError, asked
 from midstage.control.stream.known import Known
 from midstage.control.stream.tenure import Tenure
 from midstage.control.stream.watching import Came, Watching
@@ -73,8 +73,8 @@ class Reflector:
             while not stop.is_set():
                 try:
                     self._turn(writing, backoff)
-                except ExpiredError as e:
-                    _log.info("watch_expired", cluster=self._cluster.name, reason=str(e))
+                except (ExpiredError, WatchEndedError) as e:
+                    _log.info("watch_ended", cluster=self._cluster.name, reason=str(e))
                     backoff.wait(stop)
                 except AwayError as e:
                     self._away(writing, str(e))

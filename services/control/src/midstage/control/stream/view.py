@@ -25,8 +25,9 @@ class View:
         hear: Callable[[ClusterFact], None],
         monotonic: Callable[[], float],
     ) -> None:
-        """Connect nothing yet; ``hear`` is told each fact."""
+        """Connect nothing yet; ``hear`` is told each fact of the stream."""
         self._inventory = Inventory()
+        self._stream = stream.name
         self._hear = hear
         self.loop = Current(
             name="view",
@@ -42,8 +43,9 @@ class View:
         with self.loop.changed:
             return question(self._inventory)
 
-    def _apply(self, event: Event[Fact], _record: Record) -> None:
+    def _apply(self, event: Event[Fact], record: Record) -> None:
         fact = event.data
         assert isinstance(fact, ClusterFact)  # the topics have no others
         self._inventory.apply(fact)
-        self._hear(fact)
+        if record.partition.topic == self._stream:
+            self._hear(fact)

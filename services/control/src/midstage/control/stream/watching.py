@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from midstage.cluster.objects import Change, PodUse
-from midstage.contracts.errors import UnavailableError
-from midstage.control.stream.cluster import AwayError, Watched, asked
+from midstage.cluster.protocol import ExpiredError
+from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.control.stream.cluster import Watched, WatchEndedError
 
 _MOST = 1000
 
@@ -43,7 +44,6 @@ class Watching:
         self._usage_every_s = usage_every_s
         self._monotonic = monotonic
         self._ended = threading.Event()
-        self._over = AwayError(f"{cluster.name}: the watch ended")
         self._came: queue.SimpleQueue[tuple[float, Change | Sequence[PodUse] | Exception]] = (
             queue.SimpleQueue()
         )
@@ -53,7 +53,7 @@ class Watching:
     def take(self, within_s: float) -> Came:
         """What has come, waiting for something up to ``within_s``.
 
-        Raises what ended the watch (AwayError, ExpiredError) after all that came before it.
+        Raises what ended the watch (ExpiredError, WatchEndedError) after all that came before it.
         """
         changes: list[Change] = []
         first_at = 0.0
@@ -84,19 +84,22 @@ class Watching:
 
     def _watch(self) -> None:
         try:
-            changes = self._cluster.watch(self._since)
-            while not self._ended.is_set():
-                change = asked(lambda: next(changes, None))
-                self._put(change or self._over)
-                if change is None:
-                    break
+            for change in self._cluster.watch(self._since):
+                if self._ended.is_set():
+                    return
+                self._put(change)
+            self._put(WatchEndedError(f"{self._cluster.name}: the watch ended"))
+        except ExpiredError as e:
+            self._put(e)
+        except (UnavailableError, RefusedError) as e:
+            self._put(WatchEndedError(str(e)))
         except Exception as e:  # noqa: BLE001  the writing thread raises it
             self._put(e)
 
     def _measure(self) -> None:
         try:
             while not self._ended.is_set():
-                with suppress(UnavailableError):  # the watch tells whether the cluster is away
+                with suppress(UnavailableError, RefusedError):  # unknown is not zero
                     self._put(self._cluster.usage())
                 self._ended.wait(self._usage_every_s)
         except Exception as e:  # noqa: BLE001  the writing thread raises it
