@@ -3,13 +3,17 @@
 from datetime import timedelta
 
 import msgspec
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from midstage.contracts.policy import Policy, Rate, Targets
 from midstage.contracts.scaling import Changed, Inputs, LoadInput, PodInput, Wanted
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.testkit.clock import NOON
+
+pytestmark = pytest.mark.slow
+some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 counts = st.integers(1, 1000)
 past = st.floats(-5, 4000).map(lambda seconds: NOON - timedelta(seconds=seconds))
@@ -70,11 +74,13 @@ any_inputs = st.builds(
 )
 
 
+@some
 @given(any_inputs)
 def test_the_bounds_hold(of: Inputs) -> None:
     assert of.policy.min <= evaluate(of).replicas <= of.policy.max
 
 
+@some
 @given(any_inputs)
 def test_without_any_valid_input_nothing_shrinks(of: Inputs) -> None:
     evaluation = evaluate(of)
@@ -82,6 +88,7 @@ def test_without_any_valid_input_nothing_shrinks(of: Inputs) -> None:
         assert evaluation.replicas >= min(of.current, of.policy.max)
 
 
+@some
 @given(any_inputs)
 def test_with_some_input_unknown_nothing_shrinks(of: Inputs) -> None:
     evaluation = evaluate(of)
@@ -89,18 +96,21 @@ def test_with_some_input_unknown_nothing_shrinks(of: Inputs) -> None:
         assert evaluation.replicas >= min(of.current, of.policy.max)
 
 
+@some
 @given(any_inputs)
 def test_while_the_cluster_is_unknown_nothing_shrinks(of: Inputs) -> None:
     evaluation = evaluate(msgspec.structs.replace(of, cluster_at=None))
     assert evaluation.replicas >= min(of.current, of.policy.max)
 
 
+@some
 @given(any_inputs)
 def test_the_same_inputs_give_the_same_bytes(of: Inputs) -> None:
     first = msgspec.json.encode(evaluate(of))
     assert msgspec.json.encode(evaluate(of)) == first
 
 
+@some
 @given(any_inputs)
 def test_an_evaluation_is_made_again_from_what_the_wire_keeps(of: Inputs) -> None:
     """NaN and infinity are no JSON: they become null, so the fold must never make them inputs."""
@@ -110,6 +120,7 @@ def test_an_evaluation_is_made_again_from_what_the_wire_keeps(of: Inputs) -> Non
         assert msgspec.json.encode(evaluate(kept)) == stored
 
 
+@some
 @given(any_inputs)
 def test_every_figure_is_one(of: Inputs) -> None:
     for each in evaluate(of).proposals:
@@ -119,6 +130,7 @@ def test_every_figure_is_one(of: Inputs) -> None:
             assert each.exact <= each.want <= each.exact + 1 or each.want == round(each.exact)
 
 
+@some
 @given(any_inputs, st.floats(0, 1e5), st.floats(0, 1e5))
 def test_more_load_never_gives_fewer_replicas(of: Inputs, one: float, other: float) -> None:
     def count(carried: float) -> int:
@@ -133,6 +145,7 @@ def test_more_load_never_gives_fewer_replicas(of: Inputs, one: float, other: flo
     assert count(min(one, other)) <= count(max(one, other))
 
 
+@some
 @given(any_inputs)
 def test_what_was_decided_is_not_decided_again_at_once(of: Inputs) -> None:
     """Without a window to wait for, the count that was just reached stays."""
