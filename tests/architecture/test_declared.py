@@ -19,8 +19,8 @@ RUN_NOT_IMPORTED = {
     "uvloop",  # uvicorn loads both by name
     "httptools",
     "midstage-client",  # midstage-local adds a command to it
-    "midstage-throttle",  # and runs these as processes
-    "midstage-stats",
+    # and runs these as processes
+    *(f"midstage-{each}" for each in ("throttle", "stats", "deploy", "control", "hpa", "data")),
 }
 
 
@@ -49,7 +49,10 @@ def test_every_declaration_is_used(distribution: Distribution) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("service", "foreign"),
-    [("gateway", "duckdb"), ("throttle", "duckdb"), ("stats", "grpc"), ("client", "fastapi")],
+    [
+        *(("gateway", "duckdb"), ("throttle", "duckdb"), ("stats", "grpc"), ("client", "fastapi")),
+        *(("deploy", "duckdb"), ("control", "pyarrow"), ("hpa", "httpx"), ("data", "grpc")),
+    ],
 )
 def test_a_service_alone_has_only_what_it_declared(
     tmp_path: Path, service: str, foreign: str

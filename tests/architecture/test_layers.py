@@ -5,39 +5,70 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, distributions
+from .conftest import ROOT, Distribution, distributions
 
-BREACHES = {
-    "services never import each other": (
+BREACHES = [
+    (
+        "services never import each other",
         "services/stats/src/midstage/stats/stream/__init__.py",
         "import midstage.throttle.model",
     ),
-    "services stand on libs, libs on contracts": (
+    (
+        "services never import each other",
+        "services/deploy/src/midstage/deploy/model.py",
+        "import midstage.hpa.model",
+    ),
+    (
+        "services stand on libs, libs on contracts",
         "libs/contracts/src/midstage/contracts/units.py",
         "import midstage.eventlog.log",
     ),
-    "every service has the same rooms, stacked the same way": (
+    (
+        "services stand on libs, libs on contracts",
+        "libs/cluster/src/midstage/cluster/fit.py",
+        "import midstage.control.model",
+    ),
+    (
+        "every service has the same rooms, stacked the same way",
         "services/stats/src/midstage/stats/model.py",
         "import midstage.stats.main",
     ),
-    "decisions are pure": ("services/throttle/src/midstage/throttle/decide.py", "import time"),
-    "only adapters know clients": (
+    (
+        "decisions are pure",
+        "services/throttle/src/midstage/throttle/decide.py",
+        "import time",
+    ),
+    (
+        "decisions are pure",
+        "services/hpa/src/midstage/hpa/decide/rules.py",
+        "import random",
+    ),
+    (
+        "only adapters know clients",
         "services/stats/src/midstage/stats/stream/__init__.py",
         "import duckdb",
     ),
-    "the log has one client, in one module": (
+    (
+        "only adapters know clients",
+        "services/data/src/midstage/data/stream/__init__.py",
+        "import pyarrow",
+    ),
+    (
+        "the log has one client, in one module",
         "libs/eventlog/src/midstage/eventlog/codec.py",
         "import confluent_kafka",
     ),
-    "only tests know the testkit": (
+    (
+        "only tests know the testkit",
         "services/gateway/src/midstage/gateway/main.py",
         "import midstage.testkit",
     ),
-}
+]
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +87,8 @@ def test_the_tree_as_it_is_keeps_every_contract(copy: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("contract", BREACHES)
-def test_a_breach_is_seen(copy: Path, contract: str) -> None:
-    file, line = BREACHES[contract]
+@pytest.mark.parametrize(("contract", "file", "line"), BREACHES)
+def test_a_breach_is_seen(copy: Path, contract: str, file: str, line: str) -> None:
     target = copy / file
     before = target.read_text()
     target.write_text(f"{before}\n{line}\n")
@@ -66,6 +96,23 @@ def test_a_breach_is_seen(copy: Path, contract: str) -> None:
         assert contract in _broken(copy)
     finally:
         target.write_text(before)
+
+
+def test_every_contract_has_a_breach() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    named = {each["name"] for each in linter["contracts"]}
+    assert named == {contract for contract, _, _ in BREACHES}
+
+
+def test_every_service_stands_in_every_contract_of_services() -> None:
+    services = {each.name.replace("-", ".") for each in distributions() if _is_service(each)}
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    assert services <= set(linter["root_packages"])
+    for each in linter["contracts"]:
+        said = {*each.get("modules", ()), *each.get("containers", ())}
+        said |= {".".join(name.split(".")[:2]) for name in each.get("source_modules", ())}
+        said |= {name for layer in each.get("layers", ()) for name in layer.split(" | ")}
+        assert services <= said or "midstage.*" in said, each["name"]
 
 
 @pytest.mark.slow
@@ -76,6 +123,10 @@ def test_a_new_kind_of_room_is_refused(copy: Path) -> None:
         assert "every service has the same rooms, stacked the same way" in _broken(copy)
     finally:
         room.unlink()
+
+
+def _is_service(distribution: Distribution) -> bool:
+    return distribution.folder.parent.name == "services"
 
 
 def _broken(copy: Path) -> set[str]:
