@@ -6,7 +6,6 @@ all in the reverse. The folder keeps log, ledger, keys and ports: the next run g
 
 import contextlib
 import signal
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -113,6 +112,10 @@ class Platform:
         lives = self.supervisor.lives().items()
         return {name: life.restarts for name, life in lives if life.restarts}
 
+    def log(self, client_id: str) -> KafkaLog:
+        """The platform's own log."""
+        return KafkaLog(bootstrap=self.addresses.kafka, client_id=client_id)
+
     def set_limits(self, wanted: Sequence[CustomerLimit]) -> int:
         """Set the customers' limits where they differ; how many did."""
         return limits.put(self.addresses.throttle, self.token, wanted)
@@ -145,13 +148,15 @@ class Platform:
             list_file=replaying.list_of(run, self.layout),
             run=run.run,
             stats_url=self.addresses.stats,
+            app=run.app,
+            log=self.log("midstage.local.report"),
+            plot_file=replaying.plot_of(run, self.layout),
             platform=figures.between(before, self._look(), limits=wanted, peak_rss_mb=peak),
         )
 
     def _look(self) -> figures.Look:
         return figures.look(
             self.supervisor.lives(),
-            now=time.monotonic(),
             envoy_admin=self.addresses.envoy_admin,
             throttle=self.addresses.throttle,
         )
@@ -209,7 +214,7 @@ class Platform:
         )
 
     def _create_topics(self) -> None:
-        log = KafkaLog(bootstrap=self.addresses.kafka, client_id="midstage.local")
+        log = self.log("midstage.local")
         log.create([settings for topic in TOPICS for settings in settings_of(topic)])
         self._say("topics are there")
 

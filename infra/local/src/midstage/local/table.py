@@ -121,7 +121,7 @@ class Table:
         return self._service(
             "data",
             self.addresses.data,
-            RECORDS_DIR=str(self.layout.records),
+            DIRECTORY=str(self.layout.records),
             EDGE_KEYS_FILE=str(self.layout.edge_keys),
         )
 

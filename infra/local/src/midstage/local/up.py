@@ -22,7 +22,7 @@ from midstage.local.live import Watcher
 from midstage.local.platform import Platform
 from midstage.local.replay import trace as traces
 from midstage.local.replay.progress import Line
-from midstage.local.replay.report import as_json, exit_code
+from midstage.local.replay.report import exit_code, write
 from midstage.local.replay.shown import as_text
 from midstage.local.screen import Screen
 
@@ -120,17 +120,22 @@ def run(options: Options, screen: Screen) -> int:
 
 
 def _replayed(options: Options, platform: Platform, screen: Screen) -> int:
-    watcher = Watcher(platform.addresses.stats)
+    watcher = Watcher(
+        platform.addresses.stats,
+        log=platform.log("midstage.local.live"),
+        app=apps.of_trace(options.trace),
+    )
 
     def watch(line: Line) -> None:
         screen.show(watcher.moment(line))
 
-    report = platform.replay(trace=options.trace, requests=options.requests, watch=watch)
+    with contextlib.closing(watcher):
+        report = platform.replay(trace=options.trace, requests=options.requests, watch=watch)
     screen.rest()
     typer.echo(as_text(report))
     if options.report is not None:
         with _named_where_unwritable(options.report):
-            options.report.write_bytes(as_json(report))
+            write(report, options.report)
     return exit_code(report)
 
 
