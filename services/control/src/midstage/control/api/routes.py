@@ -5,7 +5,6 @@ Nothing is changed here, so no route needs the token.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -173,7 +172,13 @@ def said(told: Told) -> bytes:
 def begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """``pieces`` after the first was asked for, so that a refusal comes before the answer."""
     first = next(pieces, None)
-    return iter(()) if first is None else chain([first], pieces)
+    return iter(()) if first is None else _whole(first, pieces)
+
+
+def _whole(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    """A generator that ends with what it reads from, so a connection is let go of."""
+    yield first
+    yield from rest
 
 
 def _node(held: Inventory, name: str, cluster: str | None) -> NodeObserved:

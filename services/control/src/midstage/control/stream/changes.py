@@ -85,7 +85,7 @@ class Changes:
             )
             lately = self._told(places, wanted, Position(offsets=back), until=at_end.offsets)
             found = [told.happened for told in lately if told.happened is not None]
-            found.sort(key=lambda happened: happened.at)
+            found.sort(key=lambda happened: (happened.at, happened.fact.resource_version))
             for happened in found[-tail:]:
                 yield Told(happened=happened, place=None)
         yield Told(happened=None, place=at_end)
