@@ -170,7 +170,9 @@ SENT = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     rounds=st.lists(SENT, min_size=1, max_size=3),
     crashes=st.lists(st.tuples(st.sampled_from(PLACES), st.integers(1, 2)), max_size=3),
