@@ -49,9 +49,10 @@ def course_of(spec: AppSpec, count: int, pods: Sequence[PodObserved], room: Room
     if not old:
         return _first(template_of(spec), room)
     game = _Game(template_of(spec), room, old, ready=sum(1 for pod in living if _serves(pod)))
+    game.let_go(len(old) + len(new) - count)
     return game.played(
         missing=count - len(new),
-        surge=max(0, count + spec.rollout.surge - len(old) - len(new)),
+        surge=spec.rollout.surge > 0,
         least=must_be_ready(spec, count),
     )
 
@@ -80,8 +81,13 @@ class _Game:
         self._old = sorted(old, key=lambda pod: (_serves(pod), pod.created_at, pod.uid))
         self._ready = ready
 
-    def played(self, *, missing: int, surge: int, least: int) -> Course:
-        """The course of ``missing`` replicas, ``surge`` of which may come before an old one goes.
+    def let_go(self, too_many: int) -> None:
+        """Those that are more than wanted go without another in their place."""
+        for pod in self._old[: max(0, too_many)]:
+            self._leave(pod)
+
+    def played(self, *, missing: int, surge: bool, least: int) -> Course:
+        """The course of ``missing`` replicas; with ``surge`` they may come before an old one goes.
 
         ``least``: how many must be ready all the time.
         """

@@ -32,9 +32,11 @@ def plain(spec: AppSpec) -> dict[str, Value]:
 
 
 def _compared(path: str, old: Value, new: Value) -> Iterator[Difference]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        yield from _of_fields(path, old, new)
-    elif old != new:
+    if old == new:
+        return
+    if isinstance(old, dict | None) and isinstance(new, dict | None):
+        yield from _of_fields(path, old or {}, new or {})
+    else:
         yield Difference(path=path, before=old, after=new)
 
 
