@@ -209,15 +209,20 @@ class Facts:
 
 @dataclass(slots=True)
 class Gateway:
-    """The routing of one gateway process, in this one; ``kill`` ends it without a goodbye."""
+    """The routing of one gateway process, in this one."""
 
     routing: Routing
     metrics: Metrics
     loops: Sequence[Looped]
 
-    def stop(self) -> None:
+    def dies_of(self, kind: type[BaseException]) -> None:
+        """Wait until one loop has raised this; the process would end, so the others stop too."""
+        within(DEADLINE_S, lambda: any(loop.ended for loop in self.loops))
+        (dead,) = [loop for loop in self.loops if loop.ended]
+        dead.dies_of(kind)
         for loop in self.loops:
-            loop.stop()
+            if loop is not dead:
+                loop.stop()
 
 
 def settings_for(edge: Edge, *, apps_file: Path | None = None) -> Settings:

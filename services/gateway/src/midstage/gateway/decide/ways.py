@@ -10,7 +10,7 @@ from midstage.gateway.model.apps import Replica
 from midstage.gateway.model.inforce import Host, Standing, Watch
 
 QUIET_S = 0.5
-"""Workers hear of a change at their next turn, which takes milliseconds."""
+"""Workers hear of a change at their next turn, which takes milliseconds (without merge window)."""
 
 
 def standing(

@@ -41,7 +41,7 @@ def cluster(app: App, config_dir: str) -> Object:
         "eds_cluster_config": {"eds_config": watched(f"{config_dir}/{endpoints(app.name)}")},
         "connect_timeout": seconds(_CONNECT_WITHIN_S),
         "lb_policy": "LEAST_REQUEST",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": _AT_ONCE,
         "ignore_health_on_host_removal": True,
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
         "circuit_breakers": _BREAKERS,  # queues live in the replicas, none is reached before them
@@ -91,6 +91,11 @@ _BREAKERS: Object = {
             "max_retries": _MANY,
         }
     ]
+}
+
+_AT_ONCE: Object = {
+    "healthy_panic_threshold": {"value": 0},
+    "update_merge_window": seconds(0),  # else workers hear of who drains up to a second later
 }
 
 _READY: Object = {
