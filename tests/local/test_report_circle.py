@@ -61,6 +61,10 @@ def test_decisions_of_the_replay_are_told_with_their_times(waved: Circle) -> Non
     assert shown["decision_to_ready_ms"] == {"p50": 2500.0, "p99": 2800.0}
     assert shown["load_to_ready_ms"] == {"p50": 2900.0, "p99": 3200.0}
     assert (shown["scale_ups"], shown["scale_downs"]) == (5, 4)
+    text = as_text(report(waved))
+    assert re.search(r"scale-up to ready pods +│ 2,500.0 │ 2,800.0", text)
+    assert re.search(r"22.0 │ +4 → 7 │ +400 │ +2,500 │ chat │ concurrency wants 7", text)
+    assert "5 scale-ups and 4 scale-downs before the last request" in text
 
 
 def test_replica_seconds_stand_beside_a_fixed_fleet_at_the_peak(waved: Circle) -> None:

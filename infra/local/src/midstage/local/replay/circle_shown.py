@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from textwrap import shorten as shortened
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -14,6 +15,8 @@ from midstage.local.replay.scaling import Decision
 
 MOST_SHOWN = 30
 _UNKNOWN = "–"
+_REASON_CHARACTERS = 64
+"""The whole reason is in the JSON."""
 
 
 def for_programs(circle: Circle) -> Mapping[str, object]:
@@ -41,6 +44,14 @@ def latencies(circle: Circle) -> Mapping[str, Quantiles]:
         "decision_to_ready_ms": _known(one.decision_to_ready_ms for one in decisions),
         "load_to_ready_ms": _known(one.load_to_ready_ms for one in decisions),
     }
+
+
+def times(circle: Circle) -> Mapping[str, Quantiles]:
+    """The same by names for people; none where nobody asked for the loop."""
+    if circle.series is None:
+        return {}
+    names = ("load to decision", "scale-up to ready pods", "load to ready pods")
+    return dict(zip(names, latencies(circle).values(), strict=True))
 
 
 def for_people(circle: Circle) -> Iterator[RenderableType]:
@@ -84,19 +95,20 @@ def _availability(one: Availability) -> Mapping[str, object]:
 
 
 def _table(circle: Circle, decisions: tuple[Decision, ...]) -> Table:
-    table = Table(title="Decisions of hpa", title_justify="left")
-    for name in ("at s", "application", "from", "to", "load to decision ms", "to ready ms"):
-        table.add_column(name, justify="left" if name == "application" else "right")
-    table.add_column("reason", ratio=1)
+    title = "Decisions of hpa, and milliseconds from the load to each and from each to its pods"
+    table = Table(title=title, title_justify="left")
+    for name in ("at s", "replicas", "from load", "to ready"):
+        table.add_column(name, justify="right")
+    for name in ("app", "reason"):
+        table.add_column(name)
     for one in decisions[:MOST_SHOWN]:
         table.add_row(
             f"{_seconds(circle, one):.1f}",
-            one.app,
-            str(one.before),
-            str(one.after),
+            f"{one.before} → {one.after}",
             _whole(one.load_to_decision_ms),
             _whole(one.decision_to_ready_ms),
-            one.reason,
+            one.app,
+            shortened(one.reason, _REASON_CHARACTERS, placeholder="…"),
         )
     return table
 

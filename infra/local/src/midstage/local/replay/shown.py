@@ -123,6 +123,7 @@ def _times(report: Report) -> Table:
         "time to first token (streamed)": report.ttft_ms,
         "end of a request to its row": report.freshness_ms,
         "behind the trace's schedule": report.late_ms,
+        **circle_shown.times(report.circle),
     }
     for name, of in rows.items():
         table.add_row(name, *_quantiles(of))
