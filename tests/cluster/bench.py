@@ -80,6 +80,10 @@ class Bench:
         self.until(lambda: [pod.ready for pod in self.pods(workload)] == [True] * count)
         return sorted(self.pods(workload), key=lambda pod: pod.created_at)
 
+    def unschedulable(self, workload: Workload) -> None:
+        """Wait until its one pod is said to fit nowhere."""
+        self.until(lambda: self.only(workload).reason == "Unschedulable")
+
     def only(self, workload: Workload) -> Pod:
         """The one pod of the workload."""
         (pod,) = self.pods(workload)
@@ -95,11 +99,17 @@ def needing(template: Template, **amount: float) -> Template:
     return msgspec.structs.replace(template, requests=wanted)
 
 
+def by_name(listing: Listing) -> dict[str, Node | Pod | Workload]:
+    return {f"{type(each).__name__}/{each.name}": each for each in objects(listing)}
+
+
+def objects(listing: Listing) -> list[Node | Pod | Workload]:
+    return [*listing.nodes, *listing.pods, *listing.workloads]
+
+
 def folded(listing: Listing, changes: Sequence[Change]) -> Listing:
     """What a watcher believes after ``changes``."""
-    known: dict[tuple[str, str], Node | Pod | Workload] = {}
-    for each in (*listing.nodes, *listing.pods, *listing.workloads):
-        known[type(each).__name__, each.name] = each
+    known = by_name(listing)
     version = listing.resource_version
     for change in changes:
         version = change.resource_version
@@ -107,9 +117,9 @@ def folded(listing: Listing, changes: Sequence[Change]) -> Listing:
         if found is None:
             continue
         if change.gone:
-            del known[type(found).__name__, found.name]
+            del known[f"{type(found).__name__}/{found.name}"]
         else:
-            known[type(found).__name__, found.name] = found
+            known[f"{type(found).__name__}/{found.name}"] = found
     return Listing(
         resource_version=version,
         nodes=tuple(each for each in known.values() if isinstance(each, Node)),

@@ -1,20 +1,17 @@
 """The clusters under one roof: what a conformance test may ask of each."""
 
-import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from midstage.cluster.faults import NodeDies, NodeReturns
 from midstage.cluster.http import HttpCluster
-from midstage.cluster.protocol import ConflictError
 from midstage.testkit.waiting import within
 
 from . import remembered
-from .bench import NODES, Bench
-from .daemon import Daemon, asked, prepared, running, runs
+from .bench import Bench
+from .daemon import Daemon, asked, emptied, running, runs
 
 MARK = 1000
 """The daemon of the suite goes on from an earlier life: what was before this is too old."""
@@ -29,14 +26,6 @@ def suite_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    """One of the test's own, not started."""
-    made = prepared(tmp_path)
-    yield made
-    made.kill()
-
-
 @pytest.fixture(params=["memory", pytest.param("daemon", marks=pytest.mark.platform)])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "memory":
@@ -46,16 +35,6 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     with daemon.client() as cluster:
         yield over_http(cluster)
         within(20, lambda: emptied(cluster))
-
-
-def emptied(cluster: HttpCluster) -> bool:
-    """Whether all is as it was; delete what is left."""
-    for node in NODES:
-        cluster.fault(NodeReturns(node=node.name))
-    for workload in cluster.list().workloads:
-        with contextlib.suppress(ConflictError):
-            cluster.delete_workload(workload.name, expected=workload.resource_version)
-    return not cluster.list().pods and not cluster.list().workloads
 
 
 def over_http(cluster: HttpCluster) -> Bench:

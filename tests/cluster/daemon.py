@@ -9,10 +9,13 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import psutil
 
 from midstage.chassis.settings import ensure_secret
+from midstage.cluster.faults import NodeReturns
 from midstage.cluster.http import HttpCluster
-from midstage.cluster.objects import Pod, Template
+from midstage.cluster.objects import Pod, Template, Workload
+from midstage.cluster.protocol import ConflictError
 from midstage.contracts.apps import Probe
 from midstage.local import ports
 from midstage.testkit.waiting import within
@@ -114,3 +117,36 @@ def runs(kind: str, *, liveness: Probe | None = None, grace_s: float = 1.0) -> T
 def asked(pod: Pod, path: str) -> None:
     """Ask a pod for ``path``; what it answers does not matter."""
     httpx.get(f"http://{pod.address}{path}", trust_env=False)
+
+
+def workload(template: Template, name: str = "app-1", *, replicas: int = 1) -> Workload:
+    return Workload(
+        name=name, app=name.rpartition("-")[0], revision="1", template=template, replicas=replicas
+    )
+
+
+def ready(cluster: HttpCluster, count: int = 1) -> list[Pod]:
+    def pods() -> list[Pod]:
+        found = [pod for pod in cluster.list().pods if pod.ready]
+        return found if len(found) == count else []
+
+    return within(20, pods)
+
+
+def processes(daemon: Daemon) -> list[psutil.Process]:
+    assert daemon.process is not None
+    return psutil.Process(daemon.process.pid).children()
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def emptied(cluster: HttpCluster) -> bool:
+    """Whether all is as it was; delete what is left."""
+    for node in NODES:
+        cluster.fault(NodeReturns(node=node.name))
+    for workload in cluster.list().workloads:
+        with contextlib.suppress(ConflictError):
+            cluster.delete_workload(workload.name, expected=workload.resource_version)
+    return not cluster.list().pods and not cluster.list().workloads

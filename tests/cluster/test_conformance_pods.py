@@ -39,7 +39,7 @@ def test_without_room_the_scheduler_says_why_until_there_is(bench: Bench) -> Non
 def test_all_shortages_of_a_node_are_told(bench: Bench) -> None:
     huge = bench.workload(needing(bench.serving, cpu=5, memory_mb=5000, gpus=9))
     bench.put(huge)
-    bench.until(lambda: bench.only(huge).reason == "Unschedulable")
+    bench.unschedulable(huge)
     assert bench.only(huge).message == (
         "0/4 nodes are available: 1 node(s) had untolerated taint {dedicated: batch},"
         " 3 Insufficient cpu, 3 Insufficient memory, 3 Insufficient nvidia.com/gpu."
@@ -54,7 +54,7 @@ def test_a_tainted_node_takes_only_who_tolerates_it(bench: Bench) -> None:
     for strange in (wanted, tolerating(wanted, "dedicated", "web"), tolerating(wanted, "other")):
         refused = bench.workload(strange)
         bench.put(refused)
-        bench.until(lambda refused=refused: bench.only(refused).reason == "Unschedulable")
+        bench.unschedulable(refused)
         assert "untolerated taint {dedicated: batch}" in bench.only(refused).message
 
 
@@ -65,7 +65,7 @@ def test_a_selector_chooses_the_node(bench: Bench) -> None:
     assert {pod.node for pod in bench.ready(workload, 2)} == {"other"}
     nowhere = bench.workload(msgspec.structs.replace(bench.serving, node_selector={"zone": "c"}))
     bench.put(nowhere)
-    bench.until(lambda: bench.only(nowhere).reason == "Unschedulable")
+    bench.unschedulable(nowhere)
     assert "3 node(s) didn't match Pod's node affinity/selector" in bench.only(nowhere).message
 
 

@@ -5,22 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from midstage.cluster.objects import Change, Listing
+from midstage.cluster.objects import Change
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.cluster import Phase
 from midstage.contracts.errors import RefusedError
 from midstage.testkit.waiting import within
 
-from .bench import NODES, Bench, folded
+from .bench import NODES, Bench, by_name, folded
 
 pytestmark = pytest.mark.slow
-
-
-def by_name(listing: Listing) -> dict[str, object]:
-    return {
-        f"{type(each).__name__}/{each.name}": each
-        for each in (*listing.nodes, *listing.pods, *listing.workloads)
-    }
 
 
 class Watching:

@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from midstage.cluster import wire
+from midstage.cluster.check import check
 from midstage.cluster.faults import Fault
 from midstage.cluster.objects import Change, Lease, Listing, Pod, PodUse, Workload
 from midstage.cluster.protocol import ConflictError, ExpiredError
@@ -31,9 +32,15 @@ _NOTHING: Mapping[str, str] = {}
 class HttpCluster:
     """Implements ``Cluster`` against ``python -m midstage.local.cluster`` at ``base_url``."""
 
-    def __init__(self, *, name: str, base_url: str, token: str) -> None:
-        """``token`` is the bearer token of the changing routes; nothing connects yet."""
+    def __init__(
+        self, *, name: str, base_url: str, token: str, silent_s: float = _SILENT_S
+    ) -> None:
+        """``token`` is the bearer token of the changing routes; nothing connects yet.
+
+        A stream on which nothing comes for ``silent_s`` is taken for broken.
+        """
         self.name = name
+        self._silent_s = silent_s
         self._client = httpx.Client(
             base_url=base_url,
             headers={"authorization": f"Bearer {token}"},
@@ -48,14 +55,16 @@ class HttpCluster:
 
     def watch(self, since: int) -> Iterator[Change]:
         """As ``Cluster.watch``."""
-        with self._stream(wire.WATCH, {"since": str(since)}) as answer:
+        since_then = {"since": str(since)}
+        with self._stream(wire.WATCH, since_then, silent_s=self._silent_s) as answer:
             decoder = msgspec.json.Decoder(Change)
             for line in _lines(answer.iter_raw()):
                 yield self._read(line, decoder.decode)
         raise UnavailableError(f"{self.name}: the watch ended; list again or go on with it")
 
     def put_workload(self, workload: Workload, *, expected: int) -> Workload:
-        """As ``Cluster.put_workload``."""
+        """As ``Cluster.put_workload``; what can't be is refused before it is asked for."""
+        check(workload)
         body = wire.WorkloadPut(workload=workload, expected=expected)
         return self._put(f"{wire.WORKLOADS}/{quote(workload.name, safe='')}", body, Workload)
 
@@ -81,7 +90,7 @@ class HttpCluster:
         if tail is not None:
             params["tail"] = str(tail)
         where = f"{wire.PODS}/{quote(pod, safe='')}/logs"
-        with self._stream(where, params, silent_s=None if follow else _SILENT_S) as answer:
+        with self._stream(where, params, silent_s=None if follow else self._silent_s) as answer:
             yield from answer.iter_raw()
 
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
@@ -133,7 +142,7 @@ class HttpCluster:
 
     @contextmanager
     def _stream(
-        self, where: str, params: Mapping[str, str], *, silent_s: float | None = _SILENT_S
+        self, where: str, params: Mapping[str, str], *, silent_s: float | None
     ) -> Iterator[httpx.Response]:
         within = httpx.Timeout(_WITHIN_S, read=silent_s)
         with (

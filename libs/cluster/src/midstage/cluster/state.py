@@ -22,6 +22,7 @@ from midstage.contracts.errors import RefusedError
 LOST_FOR = timedelta(seconds=2)
 """How long a pod of a dead node is kept as lost before it is replaced elsewhere."""
 _SUFFIX = 5
+_ON_A_NODE = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF)
 
 
 class State:
@@ -300,8 +301,7 @@ class State:
 
     def _living(self, name: str) -> Pod | None:
         pod = self._pods.get(name)
-        ending = pod is None or pod.phase in (Phase.STOPPING, Phase.LOST)
-        return None if ending else pod
+        return pod if pod is not None and pod.phase in _ON_A_NODE else None
 
     def _changed(self, pod: Pod, **fields: object) -> Pod:
         return self._write_pod(msgspec.structs.replace(pod, **fields))
