@@ -1,12 +1,13 @@
 """Availability and error budgets: exact, the caller's doing left out, unknown where nothing was."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from midstage.contracts.apps import (
@@ -217,6 +218,50 @@ def test_it_is_asked_by_minute_hour_and_application(bench: Bench) -> None:
     assert (part["good"], part["valid"]) == (1, 2)
 
 
+@pytest.mark.slow
+def test_a_late_event_counts_in_its_minute_once_and_a_restart_changes_nothing(bench: Bench) -> None:
+    client = served(bench)
+    before = ask(client, "?by=app,minute")
+    late = bench.edge().line(9, outcome=Outcome.ERROR, status=500)
+    bench.write(late, late, bench.edge().line(1))
+    after = ask(TestClient(bench.caught_up().app), "?by=app,minute")
+    assert [one for one in after if one not in before] == [
+        one for one in after if (one["app"], one["minute"]) == ("chat", "2026-01-01T12:00:00Z")
+    ]
+    assert (after[0]["good"], after[0]["valid"]) == (2, 3)
+    assert ask(TestClient(bench.caught_up().app), "?by=app,minute") == after
+
+
+@pytest.mark.slow
+@given(st.lists(st.tuples(st.sampled_from(Outcome), st.integers(0, 179)), max_size=25))
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_ledgers_minutes_add_up_to_its_hours(
+    benches: Callable[[], Bench], requests: list[tuple[Outcome, int]]
+) -> None:
+    bench = benches()
+    bench.write(
+        *(
+            bench.edge().line(seq, outcome=outcome, time=NOON + minute * MINUTE)
+            for seq, (outcome, minute) in enumerate(requests, start=1)
+        )
+    )
+    client = TestClient(bench.caught_up().app)
+    minutes, hours = ask(client, "?by=minute"), ask(client, "?by=hour")
+    bench.stop()
+    sums: Counter[str] = Counter()
+    for one in minutes:
+        sums[f"{str(one['minute'])[:13]} valid"] += int(str(one["valid"]))
+        sums[f"{str(one['minute'])[:13]} good"] += int(str(one["good"]))
+    for one in hours:
+        assert sums[f"{str(one['hour'])[:13]} valid"] == one["valid"]
+        assert sums[f"{str(one['hour'])[:13]} good"] == one["good"]
+    good = sum(outcome is Outcome.OK for outcome, _ in requests)
+    assert sum(int(str(one["good"])) for one in hours) == good
+
+
+@pytest.mark.slow
 def test_up_to_when_it_is_complete_is_said(bench: Bench) -> None:
     edge = bench.edge()
     bench.write(edge.line(1), edge.beat(1, at=datetime.now(UTC)))
@@ -245,6 +290,7 @@ def test_a_question_that_can_not_be_meant_is_refused(
     assert sentence in refused.json()["detail"]
 
 
+@pytest.mark.slow
 def test_an_application_has_a_load_from_its_spec_on(bench: Bench) -> None:
     bench.write(bench.edge().beat(0, at=datetime.now(UTC)))
     bench.caught_up()
@@ -262,6 +308,7 @@ def target_of(service: Service, app: str) -> object:
     return groups[0]["target"] if groups else None
 
 
+@pytest.mark.slow
 def test_a_spec_gives_the_target_and_without_its_topic_stats_counts_all_the_same(
     bench: Bench,
 ) -> None:
