@@ -1,6 +1,6 @@
 """What analysts are answered: filters, pages that miss and repeat nothing, refusals with a name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from midstage.contracts.requests import Outcome
 from midstage.data.main import Service
+from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
 
-from .conftest import DEADLINE_S, HOUR, MINUTE, Bench, client, reading
+from .conftest import DEADLINE_S, HOUR, MINUTE, Bench, client, made, reading
 
 
 @dataclass
@@ -52,9 +53,17 @@ class Asked:
             after = f"&after={page['next']}"
 
 
-@pytest.fixture
-def asked(bench: Bench) -> Asked:
-    """Three records of one hour in a part, two of the next outside."""
+@pytest.fixture(scope="module")
+def bench_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    bench = made(MemoryLog(), tmp_path_factory.mktemp("bench"))
+    yield bench
+    bench.stop()
+
+
+@pytest.fixture(scope="module")
+def asked(bench_of_all: Bench) -> Asked:
+    """Three records of one hour in a part, two of the next outside; nobody adds any."""
+    bench = bench_of_all
     edge = bench.edge()
     bench.write(
         edge.line(1, ref="a", revision="r1", pod="p-1"),
@@ -102,14 +111,14 @@ def test_filters_hold_together(asked: Asked, query: str, refs: str) -> None:
     assert asked.refs(query) == [*refs]
 
 
-def test_a_record_is_shown_whole(asked: Asked, bench: Bench) -> None:
+def test_a_record_is_shown_whole(asked: Asked, bench_of_all: Bench) -> None:
     (record,) = client(asked.service).get("/v1/records?ref=a").json()["records"]
     assert record.pop("partition") in range(3)
     assert record == {
         "time": "2026-01-01T12:00:00Z",
-        "source": bench.edge().source,
+        "source": bench_of_all.edge().source,
         "seq": 1,
-        "id": f"{bench.edge().source}/1",
+        "id": f"{bench_of_all.edge().source}/1",
         "app": "chat",
         "revision": "r1",
         "endpoint": "",
@@ -215,7 +224,7 @@ ROUND = st.lists(TIMES, max_size=8)
 
 @pytest.mark.slow
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     before=ROUND,

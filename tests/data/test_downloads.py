@@ -55,8 +55,8 @@ def shown(service: Service, download: dict[str, object]) -> dict[str, object]:
     return found
 
 
-def made(service: Service, **body: object) -> dict[str, object]:
-    download = asked(service, **body)
+def made(service: Service, *, key: str = "k", **body: object) -> dict[str, object]:
+    download = asked(service, key=key, **body)
     service.making.turn()
     return shown(service, download)
 
@@ -65,7 +65,10 @@ def file(
     service: Service, download: dict[str, object], method: str = "GET", **headers: str
 ) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return client(service).request(method, f"/v1/downloads/{download['id']}/file", headers=named)
+    answer: httpx.Response = client(service).request(
+        method, f"/v1/downloads/{download['id']}/file", headers=named
+    )
+    return answer
 
 
 def test_lines_are_the_records_as_they_are_shown(service: Service) -> None:
@@ -92,7 +95,8 @@ def test_parquet_is_read_by_pyarrow_and_duckdb(service: Service, tmp_path: Path)
     table = pq.read_table(path)
     assert table["ref"].to_pylist() == [f"{n}" for n in range(1, ROWS + 1)]
     assert str(table.schema.field("time").type) == "timestamp[us, tz=UTC]"
-    ((tokens,),) = duckdb.sql(f"SELECT sum(usage['input_tokens']) FROM '{path}'").fetchall()
+    query = f"SELECT sum(usage['input_tokens']) FROM '{path}'"
+    ((tokens,),) = duckdb.connect().execute(query).fetchall()
     assert tokens == 3 * ROWS
     assert (download["rows"], download["bytes"]) == (ROWS, path.stat().st_size)
 

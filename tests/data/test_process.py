@@ -70,20 +70,22 @@ class Running:
             process.kill()
             process.communicate()
 
-    def ask(self, path: str) -> Mapping[str, Sequence[Mapping[str, object]]] | None:
+    def ask(self, path: str) -> Mapping[str, object] | None:
         """What data answers, None while it does not."""
         with (
             suppress(OSError),
             urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer,
         ):
-            found: Mapping[str, Sequence[Mapping[str, object]]] = json.load(answer)
+            found: Mapping[str, object] = json.load(answer)
             return found
         return None
 
     def kept(self) -> list[object]:
         """The numbers of our edge's records, in order."""
         answer = self.ask(f"/v1/records?limit=1000&customer={self.edge}")
-        return [record["seq"] for record in answer["records"]] if answer else []
+        records = answer["records"] if answer else []
+        assert isinstance(records, list)
+        return [record["seq"] for record in records]
 
     def closed(self) -> bool:
         """Whether our edge's records are all in parts."""

@@ -1,13 +1,55 @@
-"""Records and availability: ``get records|availability``, ``download``."""
+"""Records and availability: ``get records|availability``, ``download records``.
 
+Times told relative to now are resolved once, when a command begins.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
-from midstage.client import api, times
-from midstage.client.platform import HERE, Directory, Server
+from midstage.client import api, downloads, times
+from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, OutputOption, show
+from midstage.contracts.requests import Outcome
+
+TELL_EACH_S = 1.0
+TELL_ON_TERMINAL_EACH_S = 0.1
+RECORDS = (
+    *("time", "app", "customer", "status", "outcome", "duration_ms", "ttft_ms"),
+    *("usage.*", "revision", "pod", "ref"),
+)
+
+App = Annotated[str | None, typer.Option(help="Only this application.")]
+Customer = Annotated[str | None, typer.Option(help="Only this customer.")]
+OneOutcome = Annotated[Outcome | None, typer.Option(help="Only with this outcome.")]
+Status = Annotated[int | None, typer.Option(min=0, max=999, help="Only with this HTTP status.")]
+Pod = Annotated[str | None, typer.Option(help="Only answered by this pod.")]
+Revision = Annotated[str | None, typer.Option(help="Only of this revision.")]
+Ref = Annotated[str | None, typer.Option(help="Only with this number of the caller's own.")]
+From = Annotated[
+    str | None,
+    typer.Option("--from", help="Ended from then on: RFC 3339, or before now like -1h, -7d."),
+]
+To = Annotated[str | None, typer.Option("--to", help="Ended before then.")]
+
+
+class Format(StrEnum):
+    """The form of a downloaded file."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+class _Page(msgspec.Struct):
+    next: str | None = None
+
 
 AVAILABILITY = (
     *("app", "minute", "hour", "good", "valid", "availability", "target"),
@@ -18,11 +60,91 @@ AVAILABILITY = (
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
+    group = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="Bring data of the platform into a file."
+    )
+    group.command("records")(download)
+    app.add_typer(group, name="download")
 
 
 def register_get(group: typer.Typer) -> None:
     """Add to ``midstage get``."""
+    group.command("records")(records)
     group.command("availability")(availability)
+
+
+def records(
+    *,
+    app: App = None,
+    customer: Customer = None,
+    outcome: OneOutcome = None,
+    status: Status = None,
+    pod: Pod = None,
+    revision: Revision = None,
+    ref: Ref = None,
+    since: From = None,
+    until: To = None,
+    newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many at most.")] = 100,
+    after: Annotated[
+        str | None, typer.Option(help="Go on behind a page, as it said on stderr.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    directory: Directory = HERE,
+    server: Server = None,
+) -> None:
+    """Print request records, page by page."""
+    filters = _filters(
+        app=app, customer=customer, outcome=outcome, status=status, pod=pod,
+        revision=revision, ref=ref, since=since, until=until,
+    )  # fmt: skip
+    query = {
+        **{name: str(value) for name, value in filters.items()},
+        "order": "newest" if newest else "oldest",
+        "limit": str(limit),
+        "after": after,
+    }
+    answer = api.service("data", directory=directory, server=server).ask("/v1/records", query)
+    found = show(answer, rows="records", columns=RECORDS, output=output)
+    typer.echo(found or "nothing found", err=not found)
+    following = msgspec.json.decode(answer, type=_Page).next
+    if following is not None:
+        typer.echo(f"there are more; go on with --after {following}", err=True)
+
+
+def download(
+    *,
+    out: Annotated[Path, typer.Option(help="The file to write; it must not be there yet.")],
+    form: Annotated[Format, typer.Option("--format", help="The form of the file.")] = Format.JSONL,
+    app: App = None,
+    customer: Customer = None,
+    outcome: OneOutcome = None,
+    status: Status = None,
+    pod: Pod = None,
+    revision: Revision = None,
+    ref: Ref = None,
+    since: From = None,
+    until: To = None,
+    directory: Directory = HERE,
+    server: Server = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Bring request records into a file; what broke off goes on with the same command."""
+    filters = _filters(
+        app=app, customer=customer, outcome=outcome, status=status, pod=pod,
+        revision=revision, ref=ref, since=since, until=until,
+    )  # fmt: skip
+    typed = {**filters, "from": since, "to": until}
+    data = api.service("data", directory=directory, server=server, token_file=token_file)
+    tell = _Teller()
+    manifest = downloads.fetch(
+        data,
+        wish=msgspec.json.encode([form, typed], order="sorted").decode(),
+        body={"format": form.value, "filters": filters},
+        file=out,
+        tell=tell,
+    )
+    tell.last(f"{out}: {manifest.rows} records, {manifest.bytes} bytes, SHA-256 {manifest.sha256}")
 
 
 def availability(
@@ -52,3 +174,52 @@ def availability(
     answer = stats.ask("/v1/availability", query)
     found = show(answer, rows="availability", columns=AVAILABILITY, output=output)
     typer.echo(found or "nothing found", err=not found)
+
+
+def _filters(
+    *,
+    app: str | None,
+    customer: str | None,
+    outcome: Outcome | None,
+    status: int | None,
+    pod: str | None,
+    revision: str | None,
+    ref: str | None,
+    since: str | None,
+    until: str | None,
+) -> Mapping[str, str | int]:
+    """Those that are given, by the names that data has for them."""
+    now = datetime.now(UTC)
+    named: dict[str, str | int | None] = {
+        "app": app,
+        "customer": customer,
+        "outcome": None if outcome is None else outcome.value,
+        "status": status,
+        "pod": pod,
+        "revision": revision,
+        "ref": ref,
+        "from": None if since is None else times.rfc3339(times.parsed("--from", since, now=now)),
+        "to": None if until is None else times.rfc3339(times.parsed("--to", until, now=now)),
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+class _Teller:
+    """Says on stderr how far it is: over the same line on a terminal, once a second elsewhere."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stderr.isatty()
+        self._each_s = TELL_ON_TERMINAL_EACH_S if self._on_terminal else TELL_EACH_S
+        self._said_at = -TELL_EACH_S
+
+    def __call__(self, text: str) -> None:
+        if time.monotonic() - self._said_at >= self._each_s:
+            self._said_at = time.monotonic()
+            self._say(text, nl=not self._on_terminal)
+
+    def last(self, text: str) -> None:
+        """What stays."""
+        self._say(text, nl=True)
+
+    def _say(self, text: str, *, nl: bool) -> None:
+        typer.echo(f"\r\x1b[K{text}" if self._on_terminal else text, err=True, nl=nl)
