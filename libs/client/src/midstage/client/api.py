@@ -4,7 +4,8 @@ A refusal (4xx) is a RefusedError with the service's own sentence, a service tha
 or can't now (5xx) is an UnavailableError that names its address.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -35,6 +36,29 @@ class Service:
         """The JSON text that GET gives; parameters that are None are left out."""
         given = {name: value for name, value in query.items() if value is not None}
         return self._answer("GET", path, params=given)
+
+    @contextmanager
+    def pieces(
+        self, path: str, query: Mapping[str, str | None], *, silent_s: float | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        """What GET gives as it comes; ``silent_s`` without a byte is an UnavailableError."""
+        given = {name: value for name, value in query.items() if value is not None}
+        within = httpx.Timeout(TIMEOUT_S, read=silent_s)
+        try:
+            with (
+                httpx.Client(
+                    base_url=self.url, timeout=within, trust_env=self.directory is None
+                ) as client,
+                client.stream("GET", path, params=given) as answer,
+            ):
+                if not answer.is_success:
+                    answer.read()
+                    raise _meant(self.url, answer)
+                yield answer.iter_bytes()
+        except httpx.TimeoutException as e:
+            raise UnavailableError(f"{self.url} has gone silent") from e
+        except httpx.HTTPError as e:
+            raise self._away(e) from e
 
     def change(
         self, method: str, path: str, *, command_id: str, body: Mapping[str, object] | None = None

@@ -152,11 +152,12 @@ def _streams(routes: APIRouter, api: Api) -> None:
         *,
         app: Text = None,
         kind: KindText | None = None,
+        name: Text = None,
         everything: bool = False,
         tail: Annotated[int, Query(ge=0, le=1000)] = 0,
         follow: bool = True,
     ) -> Response:
-        wanted = Filter(app=app, kind=kind, everything=everything)
+        wanted = Filter(app=app, kind=kind, name=name, everything=everything)
         return api.events(wanted, after=last_event_id or after, tail=tail, follow=follow)
 
 

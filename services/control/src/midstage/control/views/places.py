@@ -29,13 +29,14 @@ class Filter:
 
     app: str | None = None
     kind: str | None = None
+    name: str | None = None
     everything: bool = False
 
     def matches(self, fact: ClusterFact) -> bool:
         """Whether the change is wanted."""
         if not self.everything and isinstance(fact, PodUsed | NodeUsed | ClusterReached):
             return False
-        if self.kind not in (None, kind_of(fact).value):
+        if self.kind not in (None, kind_of(fact).value) or self.name not in (None, fact.name):
             return False
         return self.app in (None, app_of(fact))
 
