@@ -21,7 +21,7 @@ from midstage.contracts.policy import Policy
 from midstage.contracts.topics import Topic
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
-from midstage.eventlog.log import Log, Message
+from midstage.eventlog.log import Log, Message, Writer
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.hpa.config import Settings
@@ -56,6 +56,7 @@ class Others:
     log: Log
     names: Topics
     versions: dict[str, int] = field(default_factory=dict)
+    writer: Writer | None = None
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def specify(self, app: str, policy: Policy | None, *, replicas: int = 1) -> None:
@@ -135,7 +136,7 @@ class Others:
             **{
                 "shard": 0,
                 "shards": 1,
-                "revision": requests,
+                "revision": next(self.numbers),
                 "complete_until": at + timedelta(seconds=1),
                 "outcomes": {"ok": requests},
                 "in_flight": in_flight,
@@ -154,11 +155,11 @@ class Others:
 
     def put(self, *messages: Message) -> None:
         """Write and wait until it stands."""
-        writer = self.log.writer()
+        if self.writer is None:
+            self.writer = self.log.writer()
         for each in messages:
-            writer.send(each)
-        assert writer.flush(20) == 0
-        writer.close()
+            self.writer.send(each)
+        assert self.writer.flush(20) == 0
 
     def _say_cluster(self, type_: str, fact: facts.ClusterFact) -> None:
         for topic in (self.names.cluster, self.names.inventory):

@@ -1,7 +1,5 @@
 """From an evaluation to a decision in the log, and what the log says then."""
 
-from functools import partial
-
 import msgspec
 
 from midstage.contracts.apps import (
@@ -59,7 +57,9 @@ def test_nothing_is_decided_on_a_count_that_another_process_has_changed() -> Non
 
 def test_the_end_is_said_once() -> None:
     removed = ScalingRemoved(app="chat", at=NOON)
-    over = Decider(initial=Scaler(), decide=partial(ended), evolve=evolve)
+    over: Decider[Scaler, ScalingRemoved, ScalingFact] = Decider(
+        initial=Scaler(), decide=ended, evolve=evolve
+    )
     over.given(decided(4)).when(removed).then(removed)
     over.given(decided(4), removed).when(removed).then_nothing()
     over.given().when(removed).then_nothing()

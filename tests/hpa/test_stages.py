@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from midstage.contracts.policy import Rate, Targets
-from midstage.contracts.scaling import Inputs
+from midstage.contracts.scaling import Changed, Inputs
 from midstage.hpa.decide import stages
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.decide.rules import proposals
@@ -160,7 +160,7 @@ def test_stabilising_never_turns_the_direction() -> None:
     ],
 )
 def test_up_is_as_fast_as_the_policy_lets(
-    rate: Rate, changes: tuple[stages.Changed, ...], count: int
+    rate: Rate, changes: tuple[Changed, ...], count: int
 ) -> None:
     rising = inputs(policy=policy(up=rate), load=load(concurrency=1e6), changes=changes)
     assert evaluate(rising).replicas == count
@@ -179,7 +179,7 @@ def test_up_is_as_fast_as_the_policy_lets(
     ],
 )
 def test_down_is_as_fast_as_the_policy_lets(
-    rate: Rate, changes: tuple[stages.Changed, ...], count: int
+    rate: Rate, changes: tuple[Changed, ...], count: int
 ) -> None:
     falling = inputs(policy=policy(down=rate), load=load(concurrency=1), changes=changes)
     assert evaluate(falling).replicas == count

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from midstage.contracts.cluster import (
     Amount,
+    ClusterFact,
     ClusterReached,
     ClusterUnreachable,
     Phase,
@@ -217,7 +218,7 @@ def test_what_a_pod_used_is_forgotten_after_a_minute() -> None:
 
 
 def test_the_cluster_with_the_pods_is_the_one_that_must_answer() -> None:
-    held = [pod("a", Phase.RUNNING), reached("local"), reached("far", ago=9)]
+    held: list[ClusterFact] = [pod("a", Phase.RUNNING), reached(), reached("far", ago=9)]
     away = ClusterUnreachable(cluster="far", name="far", epoch=1, observed_at=NOON, since=NOON)
     assert reached_at(Inventory(held), "chat", NOON) == NOON - SECOND
     assert reached_at(Inventory([*held, away]), "chat", NOON) == NOON - SECOND

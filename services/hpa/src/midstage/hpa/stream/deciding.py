@@ -118,11 +118,14 @@ class Deciding:
         """None when both versioned logs are folded, else why not."""
         return self._apps.following() or self._scaling.following()
 
-    def applications(self) -> frozenset[str]:
-        """Those that scale, and those that have a count and scale no more."""
-        scales = {app for app, asked in self._apps.states().items() if asked.policy is not None}
-        counted = {app for app, scaler in self._scaling.states().items() if scaler.count > 0}
-        return frozenset(scales | counted)
+    def applications(self) -> Mapping[str, Asked]:
+        """What is asked for those that scale, and those that have a count and scale no more."""
+        scalers = self._scaling.states()
+        return {
+            app: asked
+            for app, asked in self._apps.states().items()
+            if asked.policy is not None or (app in scalers and scalers[app].count > 0)
+        }
 
     def standing(self, app: str) -> Standing:
         """What the versioned logs say of it now."""

@@ -1,6 +1,6 @@
-"""Which applications are to be evaluated now: soon after their load came, else each 5 s."""
+"""Which applications are to be evaluated now: soon after their load or spec came, or each 5 s."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 AT_MOST_EVERY_S: Final = 0.5
@@ -15,6 +15,7 @@ class Due:
         """Nothing was evaluated yet."""
         self._done: dict[str, float] = {}
         self._heard: set[str] = set()
+        self._asked: Mapping[str, object] = {}
         self._asked_all = float("-inf")
 
     def heard(self, app: str) -> None:
@@ -41,12 +42,20 @@ class Due:
         """Those whose load came, and whose last evaluation is long enough ago."""
         return sorted(app for app in self._heard if now - self._last(app) >= AT_MOST_EVERY_S)
 
-    def of_all(self, apps: Iterable[str], now: float) -> Sequence[str]:
-        """Those of ``apps`` that have not been evaluated for too long; forgets all others."""
-        named = set(apps)
-        self._heard &= named
-        self._done = {app: at for app, at in self._done.items() if app in named}
-        return sorted(app for app in named if now - self._last(app) >= AT_LEAST_EVERY_S)
+    def of_all(self, asked: Mapping[str, object], now: float) -> Sequence[str]:
+        """Those not evaluated for too long, and those that ask for something else than before.
+
+        ``asked``: by application what its spec asks for, the same object until that changes. All
+        others are forgotten.
+        """
+        before, self._asked = self._asked, dict(asked)
+        self._heard &= asked.keys()
+        self._done = {app: at for app, at in self._done.items() if app in asked}
+        return sorted(
+            app
+            for app, spec in asked.items()
+            if before.get(app) is not spec or now - self._last(app) >= AT_LEAST_EVERY_S
+        )
 
     def _last(self, app: str) -> float:
         return self._done.get(app, float("-inf"))
