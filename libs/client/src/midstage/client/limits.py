@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 import typer
 
-from midstage.client import api
+from midstage.client import api, groups
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.limits import ANY, FailureRule
@@ -27,9 +27,8 @@ def register(app: typer.Typer) -> None:
     setting = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Set a limit.")
     setting.command("limit")(set_limit)
     app.add_typer(setting, name="set")
-    deleting = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Delete a limit.")
+    deleting = groups.named(app, "delete", about="Delete a limit or an application.")
     deleting.command("limit")(delete_limit)
-    app.add_typer(deleting, name="delete")
 
 
 def set_limit(
