@@ -57,7 +57,7 @@ def compose(options: argparse.Namespace, *, env: Mapping[str, str]) -> Process:
         }
 
     machine = Machine(hub=hub, logs=logs, faults=in_force, environment=environment, taken=set())
-    kubelet = Kubelet(hub=hub, live=lambda pod: PodLife(machine, pod))
+    kubelet = Kubelet(hub=hub, logs=logs, live=lambda pod: PodLife(machine, pod))
     meter = Meter(pids=kubelet.pids)
     breaking = Breaking(
         hub=hub, nodes={node.name: node for node in known}, in_force=in_force, send=kubelet.signal

@@ -14,6 +14,7 @@ from midstage.contracts.cluster import Phase
 from midstage.contracts.errors import RefusedError
 from midstage.local.cluster.hub import Hub
 from midstage.local.cluster.pod import PodLife
+from midstage.local.cluster.podlogs import PodLogs
 
 _LONGEST_S = 5.0
 _STOP_WITHIN_S = 4.0
@@ -24,8 +25,9 @@ class Kubelet:
 
     name = "kubelet"
 
-    def __init__(self, *, hub: Hub, live: Callable[[Pod], PodLife]) -> None:
+    def __init__(self, *, hub: Hub, logs: PodLogs, live: Callable[[Pod], PodLife]) -> None:
         """No pod lives yet."""
+        self._logs = logs
         self._hub = hub
         self._live = live
         self._lives: dict[str, PodLife] = {}
@@ -96,6 +98,8 @@ class Kubelet:
 
     def _settle(self) -> None:
         self._hub.try_again()
+        for name in self._lives:
+            self._logs.trim(name)
         due = self._hub.state.due()
         if due is not None and due <= self._hub.now():
             with self._hub.changing() as state:

@@ -1,7 +1,9 @@
 """What pods wrote: one file for each run of each pod, the newest kept for a while after its end."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from midstage.local.lastwords import last_words
@@ -9,14 +11,17 @@ from midstage.local.lastwords import last_words
 _PIECE = 64 * 1024
 _TAIL_BYTES = 1024 * 1024
 _KEPT = 200
+_MOST_BYTES = 32 * 1024 * 1024
 _LOOK_S = 0.2
 
 
 class PodLogs:
     """The files of one cluster's pods under ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, most_bytes: int = _MOST_BYTES, kept: int = _KEPT) -> None:
         """Make the folder; logs of before are kept as long as there is room."""
+        self._most_bytes = most_bytes
+        self._kept = kept
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._runs: dict[str, int] = {}
@@ -34,8 +39,15 @@ class PodLogs:
         """The pod is gone: its files go when there are many newer ones."""
         self._runs.pop(pod, None)
         files = sorted(self._folder.glob("*.log"), key=lambda file: file.stat().st_mtime)
-        for file in files[: max(0, len(files) - _KEPT)]:
+        for file in files[: max(0, len(files) - self._kept)]:
             file.unlink(missing_ok=True)
+
+    def trim(self, pod: str) -> None:
+        """A log that has grown too long begins anew; what runs goes on writing at its end."""
+        file = self._file(pod, self.run(pod))
+        with suppress(FileNotFoundError):
+            if file.stat().st_size > self._most_bytes:
+                os.truncate(file, 0)
 
     def last_lines(self, pod: str) -> str:
         """The last lines of the newest run, each after a line break; empty where there is none."""
@@ -49,6 +61,7 @@ class PodLogs:
         at = self._begin_of_tail(pod, run, tail)
         while True:
             last = not goes_on()
+            at = 0 if at > self._size(pod, run) else at  # it was trimmed
             while piece := self._piece(pod, run, at):
                 at += len(piece)
                 yield piece
@@ -64,6 +77,10 @@ class PodLogs:
         begin = max(0, size - _TAIL_BYTES)
         lines = self._piece(pod, run, begin, most=_TAIL_BYTES).splitlines(keepends=True)
         return size - sum(map(len, lines[len(lines) - min(tail, len(lines)) :]))
+
+    def _size(self, pod: str, run: int) -> int:
+        file = self._file(pod, run)
+        return file.stat().st_size if file.exists() else 0
 
     def _piece(self, pod: str, run: int, at: int, *, most: int = _PIECE) -> bytes:
         try:
