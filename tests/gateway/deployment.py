@@ -12,8 +12,15 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from midstage.chassis.clock import SystemClock
-from midstage.contracts.apps import AppFact, AppRemoved, AppSpec, AppSpecified, Probe, Routes
-from midstage.contracts.apps import revision_of as revision
+from midstage.contracts.apps import (
+    AppFact,
+    AppRemoved,
+    AppSpec,
+    AppSpecified,
+    Probe,
+    Routes,
+    revision_of,
+)
 from midstage.contracts.cluster import (
     OBJECT_GONE,
     POD_OBSERVED,
@@ -53,6 +60,9 @@ def spec(
     )
 
 
+R1 = revision_of(spec())
+
+
 def pod(
     name: str,
     *,
@@ -65,6 +75,7 @@ def pod(
     address: str | None = None,
     was_ready: bool = True,
     epoch: int = 1,
+    revision: str = R1,
 ) -> PodObserved:
     return PodObserved(
         cluster="local",
@@ -75,8 +86,8 @@ def pod(
         uid=f"uid-of-{name}",
         resource_version=version,
         app=app,
-        revision="r1",
-        workload=f"{app}-r1",
+        revision=revision,
+        workload=f"{app}-{revision}",
         node="node-1",
         phase=phase,
         ready=ready,
@@ -102,7 +113,7 @@ class Facts:
 
     def specified(self, app: str, wanted: AppSpec) -> int:
         """Deploy has taken the spec; its version."""
-        fact = AppSpecified(app=app, at=self._at(), spec=wanted, revision=revision(wanted))
+        fact = AppSpecified(app=app, at=self._at(), spec=wanted, revision=revision_of(wanted))
         return self.appended(app, fact)
 
     def removed(self, app: str) -> int:

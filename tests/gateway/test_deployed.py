@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midstage.contracts.apps import AppFact, AppRemoved, AppSpec, AppSpecified, Probe, Routes
+from midstage.contracts.apps import (
+    AppFact,
+    AppRemoved,
+    AppSpec,
+    AppSpecified,
+    Probe,
+    Routes,
+    revision_of,
+)
 from midstage.contracts.cluster import Phase, PodObserved
 from midstage.contracts.limits import FailureRule
 from midstage.gateway.decide.deployed import deployed, evolve
@@ -17,11 +25,13 @@ from midstage.gateway.decide.routing import merged
 from midstage.gateway.model.apps import App, Deployed, Endpoint, Replica, Routing
 from midstage.gateway.model.deployed import Slot
 
-from .deployment import NOON, pod, spec
+from .deployment import NOON, R1, pod, spec
 
 
 def specified(app: str, wanted: AppSpec, *, second: int = 0) -> AppSpecified:
-    return AppSpecified(app=app, at=NOON.replace(second=second), spec=wanted, revision="r1")
+    return AppSpecified(
+        app=app, at=NOON.replace(second=second), spec=wanted, revision=revision_of(wanted)
+    )
 
 
 def folded(*facts: AppFact) -> tuple[int, Slot]:
@@ -43,7 +53,7 @@ def reasons(found: Deployed) -> Mapping[str, Sequence[str]]:
 
 def test_a_spec_and_its_ready_pod_are_a_route_with_a_replica() -> None:
     wanted = replace_routes(
-        spec("/chat", hosts=("chat.localhost",), ready="/health"),
+        spec("/chat", hosts=("chat.localhost",)),
         timeout_s=7.0,
         on_throttle_failure=FailureRule.CLOSED,
     )
@@ -60,14 +70,14 @@ def test_a_spec_and_its_ready_pod_are_a_route_with_a_replica() -> None:
                     endpoint=Endpoint(host="127.0.0.1", port=40001),
                     pod="chat-1",
                     cluster="local",
-                    revision="r1",
+                    revision=R1,
                     uid="uid-of-chat-1",
                     resource_version=9,
                 ),
             ),
             on_throttle_failure=FailureRule.CLOSED,
             timeout_s=7.0,
-            readiness_path="/health",
+            readiness_path="/readyz",
             version=1,
         ),
     )
@@ -216,6 +226,23 @@ def test_a_new_revision_does_not_lose_its_prefix_to_whoever_asked_meanwhile() ->
     }
 
     assert {app.name: app.ways for app in told(slots).apps} == {"chat": ("/x",), "code": ()}
+
+
+def test_a_readiness_path_stays_and_who_answers_elsewhere_is_not_asked() -> None:
+    """With another path Envoy begins a new cluster, and old requests are out of sight."""
+    old, new = spec("/chat", ready="/health"), spec("/chat", ready="/other")
+    slots = {"chat": folded(specified("chat", old), specified("chat", new))}
+    (app,) = told(
+        slots,
+        pod("old", port=1, revision=revision_of(old)),
+        pod("new", port=2, revision=revision_of(new)),
+    ).apps
+
+    assert app.readiness_path == "/health"
+    assert {replica.pod: replica.checked for replica in app.replicas} == {
+        "old": True,
+        "new": False,
+    }
 
 
 def test_times_without_a_zone_harm_nobody() -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client import generate_latest
 
+from midstage.contracts.apps import revision_of
 from midstage.contracts.cluster import (
     CLUSTER_UNREACHABLE,
     ClusterUnreachable,
@@ -28,10 +29,14 @@ from midstage.gateway.model.apps import Endpoint
 from midstage.testkit.waiting import within
 
 from .conftest import ACME, DEADLINE_S, Edge, free_port
-from .deployment import NOON, Facts, Gateway, gateway, pod, spec
+from .deployment import NOON, R1, Facts, Gateway, gateway, pod, spec
 from .replica import Answering, Asked, Replica, running
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
+
+
+PATIENT_S = 120.0
+"""A caller that waits for as long as a story takes."""
 
 
 class Story:
@@ -57,7 +62,13 @@ class Story:
         self._stack.callback(self.edge.stop)
 
     def statuses(self, count: int, path: str = "/chat/v1/x") -> set[int]:
-        return {self.edge.get(path).status_code for _ in range(count)}
+        with httpx.Client(headers=ACME, timeout=DEADLINE_S) as client:
+            return {client.get(self.edge.url(path)).status_code for _ in range(count)}
+
+    def slow(self) -> httpx.Response:
+        """A stream that ends when the replica lets it."""
+        headers = {**ACME, "x-midstage-ref": "slow"}
+        return httpx.get(self.edge.url("/chat/v1/slow"), headers=headers, timeout=PATIENT_S)
 
     def draining(self, port: int, app: str = "chat") -> bool:
         """Whether Envoy shows it so."""
@@ -77,7 +88,7 @@ def held(release: threading.Event) -> Callable[[Asked, Answering], None]:
 
     def behaviour(asked: Asked, answering: Answering) -> None:
         answering.events(b"one")
-        assert release.wait(DEADLINE_S)
+        assert release.wait(PATIENT_S)
         answering.chunk(b"data: two\n\n")
         answering.end()
 
@@ -108,7 +119,7 @@ def test_a_pod_from_ready_to_gone(story: Story) -> None:
         story.facts.drained("second")
         story.facts.await_ways(first=Way.SERVING, second=Way.DRAINED)
         with ThreadPoolExecutor(1) as callers:
-            slow = callers.submit(story.edge.get, "/chat/v1/slow", "slow")
+            slow = callers.submit(story.slow)
             within(DEADLINE_S, lambda: "/v1/slow" in {asked.path for asked in first.asked})
             story.facts.drained("second", draining=False)
             story.facts.await_ways(first=Way.SERVING, second=Way.SERVING)
@@ -132,7 +143,7 @@ def test_a_pod_from_ready_to_gone(story: Story) -> None:
         assert (data.outcome, data.pod, data.revision, data.cluster) == (
             Outcome.OK,
             "first",
-            "r1",
+            R1,
             "local",
         )
 
@@ -239,8 +250,9 @@ def test_the_file_s_applications_stand_beside_the_log_s(story: Story, tmp_path: 
 def test_envoy_asks_for_the_readiness_that_the_spec_names(story: Story) -> None:
     replica = story.replica()
     replica.on("/health", lambda asked, answering: answering.plain(b"{}", status="503 No"))
-    story.facts.specified("chat", spec("/chat", ready="/health"))
-    story.facts.observed(pod("p", port=replica.port))
+    wanted = spec("/chat", ready="/health")
+    story.facts.specified("chat", wanted)
+    story.facts.observed(pod("p", port=replica.port, revision=revision_of(wanted)))
     with story.gateway():
         story.envoy()
         within(DEADLINE_S, lambda: "/health" in {asked.path for asked in replica.asked})
@@ -248,6 +260,38 @@ def test_envoy_asks_for_the_readiness_that_the_spec_names(story: Story) -> None:
         replica.on("/health", lambda asked, answering: answering.plain(b"{}"))
         story.facts.await_ways(p=Way.SERVING)
         assert story.statuses(2) == {200}
+
+
+def test_an_update_to_another_readiness_path_takes_nobody_away(story: Story) -> None:
+    def refuses(asked: Asked, answering: Answering) -> None:
+        answering.plain(b"{}", status="503 No")
+
+    release = threading.Event()
+    old, new = story.replica(), story.replica()
+    old.on("/v1/slow", held(release))
+    old.on("/other", refuses)
+    new.on("/health", refuses)
+    before, after = spec("/chat", ready="/health"), spec("/chat", ready="/other")
+    story.facts.specified("chat", before)
+    story.facts.observed(pod("old", port=old.port, revision=revision_of(before)))
+    with story.gateway(), ThreadPoolExecutor(1) as callers:
+        story.envoy()
+        story.facts.await_ways(old=Way.SERVING)
+        slow = callers.submit(story.slow)
+        within(DEADLINE_S, lambda: "/v1/slow" in {asked.path for asked in old.asked})
+        story.facts.specified("chat", after)
+        story.facts.observed(pod("new", port=new.port, revision=revision_of(after)))
+        story.facts.await_ways(old=Way.SERVING, new=Way.SERVING)
+        assert story.statuses(20) == {200}
+        story.facts.drained("old")
+        within(DEADLINE_S, lambda: story.draining(old.port))
+        said = len(story.facts.said("chat"))
+        within(DEADLINE_S, lambda: len(story.facts.said("chat")) > said + 1)
+        assert story.facts.endpoints("chat")["old"].active == 1  # it is still in sight
+        assert story.facts.ways() == {"old": Way.DRAINING, "new": Way.SERVING}
+        release.set()
+        assert slow.result().is_success
+        story.facts.await_ways(old=Way.DRAINED, new=Way.SERVING)
 
 
 @pytest.mark.parametrize("place", ["configuration:written", "routes:written"])
@@ -268,7 +312,7 @@ def test_a_gateway_that_dies_while_a_pod_drains(story: Story, place: str) -> Non
     with ThreadPoolExecutor(1) as callers, story.gateway(reached=dies) as first:
         story.envoy()
         story.facts.await_ways(p=Way.SERVING)
-        slow = callers.submit(story.edge.get, "/chat/v1/slow", "slow")
+        slow = callers.submit(story.slow)
         within(DEADLINE_S, lambda: replica.asked)
         story.facts.observed(pod("q", port=other.port))
         story.facts.await_ways(p=Way.SERVING, q=Way.SERVING)
@@ -346,7 +390,7 @@ def test_an_application_that_is_removed_drains_and_then_is_gone(story: Story) ->
     with story.gateway(), ThreadPoolExecutor(1) as callers:
         story.envoy()
         story.facts.await_ways(p=Way.SERVING)
-        slow = callers.submit(story.edge.get, "/chat/v1/slow", "slow")
+        slow = callers.submit(story.slow)
         within(DEADLINE_S, lambda: replica.asked)
         story.facts.removed("chat")
         within(DEADLINE_S, lambda: story.edge.get("/chat/v1/x").status_code == 404)

@@ -74,10 +74,14 @@ def _specified(slot: Slot, fact: AppSpecified) -> Slot:
     except RefusedError as e:
         return replace(slot, refused=str(e))
     asks_on = slot.spec is not None and not slot.removed and slot.spec.routes == fact.spec.routes
+    path = slot.readiness_path or fact.spec.readiness.path
+    answers = fact.spec.readiness.path == path
     return Slot(
         app=fact.app,
         spec=fact.spec,
         routed_at=slot.routed_at if asks_on else _aware(fact.at),
+        readiness_path=path,
+        checked=slot.checked | {fact.revision} if answers else slot.checked,
     )
 
 
@@ -97,7 +101,7 @@ def _app(
         return None, reasons
     if slot.app != key:
         return None, [f"the facts under this key are about {slot.app!r}"]
-    known = _known(key, slot.spec, version=version, pods=pods)
+    known = _known(slot, slot.spec, version=version, pods=pods)
     if slot.removed:
         return (_leaving(known) if pods.replicas or pods.homeless else None), reasons
     others = [f"{way} is {taken[way]}'s" for way in known.ways if way in taken]
@@ -106,16 +110,17 @@ def _app(
     return known, reasons
 
 
-def _known(name: str, spec: AppSpec, *, version: int, pods: Pods) -> App:
+def _known(slot: Slot, spec: AppSpec, *, version: int, pods: Pods) -> App:
+    replicas = (replace(one, checked=one.revision in slot.checked) for one in pods.replicas)
     return App(
-        name=name,
+        name=slot.app,
         prefix=spec.routes.prefix or "",
         hosts=tuple(dict.fromkeys(spec.routes.hosts)),
-        replicas=pods.replicas,
+        replicas=tuple(replicas),
         homeless=pods.homeless,
         on_throttle_failure=spec.routes.on_throttle_failure,
         timeout_s=max(spec.routes.timeout_s, _LEAST_TIMEOUT_S),
-        readiness_path=spec.readiness.path,
+        readiness_path=slot.readiness_path,
         version=version,
     )
 

@@ -30,12 +30,14 @@ class Replica:
     """One address that Envoy knows for an application, and the pod that is there, where one is.
 
     ``out``: it gets no new requests. ``ending``: by its cluster's word it never will again, unless
-    that word is taken back by a fact with a higher ``resource_version``.
+    that word is taken back by a fact with a higher ``resource_version``. ``checked``: Envoy asks
+    for its readiness too; else it is ready where its cluster says so.
     """
 
     endpoint: Endpoint
     out: bool = False
     ending: bool = False
+    checked: bool = True
     pod: str = ""
     cluster: str = ""
     revision: str = ""

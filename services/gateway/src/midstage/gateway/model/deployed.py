@@ -13,12 +13,18 @@ class Slot:
 
     ``routed_at``: since when it asks for the prefix and hosts of ``spec``. ``removed``: nobody
     shall reach it any more, its replicas finish what they have.
+
+    ``readiness_path`` is that of the first spec, for ever: with another one Envoy would begin a new
+    cluster, and lose sight of the requests that are open in the old one. ``checked`` are the
+    revisions that answer there.
     """
 
     app: str = ""
     spec: AppSpec | None = None
     routed_at: datetime | None = None
     removed: bool = False
+    readiness_path: str = ""
+    checked: frozenset[str] = frozenset()
     refused: str = ""
 
 

@@ -6,7 +6,7 @@ not read to its end, the files that are there stay: Envoy never gets less becaus
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,9 +16,9 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.gateway.decide.routing import merged
 from midstage.gateway.metrics import Metrics
-from midstage.gateway.model.apps import Deployed, Refused, Routing, Setup
+from midstage.gateway.model.apps import App, Deployed, Refused, Routing, Setup
 from midstage.gateway.stream.bell import Bell
-from midstage.gateway.views.bootstrap import BOOTSTRAP
+from midstage.gateway.views.bootstrap import BOOTSTRAP, ROUTES
 from midstage.gateway.views.watched import routes_version, steps
 
 LOOK_EVERY_S = 1.0
@@ -123,7 +123,7 @@ class Configuration:
         before = self.told
         self._refuse(both.refused, before.refused if before else ())
         if before is None or before.routing != both.routing or before.refused != both.refused:
-            self._apply(before.routing if before else Routing(), both.routing, both.refused)
+            self._apply(before, both.routing, both.refused)
 
     def _read(self) -> None:
         try:
@@ -162,19 +162,23 @@ class Configuration:
                 _log.error("configuration_refused", app=one.app, reason=one.reason)
         self._metrics.apps_refused.set(len({one.app for one in refused}))
 
-    def _apply(self, before: Routing, after: Routing, refused: tuple[Refused, ...]) -> None:
-        written = [
-            name
-            for name, content in steps(self._setup, before=before, after=after)
-            if self._watched.replace(name, content)
-        ]
+    def _apply(self, before: Told | None, after: Routing, refused: tuple[Refused, ...]) -> None:
+        was = before.routing if before is not None else Routing()
+        files = steps(self._setup, before=was, after=after)
+        written = [name for name, content in files if self._watched.replace(name, content)]
         self._reached("configuration:written")
-        self.told = Told(routing=after, version=routes_version(after), refused=refused)
+        version = (
+            before.version
+            if before is not None and ROUTES not in {name for name, _ in files}
+            else routes_version(after)
+        )
+        self.told = Told(routing=after, version=version, refused=refused)
         self._applied.ring()
         if written:
             self._metrics.configured.inc()
-            _log.info("configured", apps=_names(after), keys=len(after.keys), files=written)
+            changed = _names(set(after.apps) - set(was.apps))
+            _log.info("configured", changed=changed, keys=len(after.keys), files=written)
 
 
-def _names(routing: Routing) -> Sequence[str]:
-    return [f"{app.name} ({len(app.replicas)})" for app in routing.apps]
+def _names(apps: Iterable[App]) -> Sequence[str]:
+    return sorted(f"{app.name} ({len(app.replicas)})" for app in apps)

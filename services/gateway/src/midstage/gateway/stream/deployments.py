@@ -25,7 +25,9 @@ from midstage.eventlog.topics import settings_of
 from midstage.gateway.decide.deployed import deployed, evolve
 from midstage.gateway.decide.pods import pods
 from midstage.gateway.model.apps import Deployed
-from midstage.gateway.model.deployed import Slot
+from midstage.gateway.model.deployed import Pods, Slot
+
+Observed = Sequence[PodObserved]
 
 
 class Deployments:
@@ -58,6 +60,7 @@ class Deployments:
             monotonic=clock.monotonic,
         )
         self._whole = False
+        self._pods: dict[str, tuple[Observed, Pods]] = {}
 
     @property
     def loops(self) -> Sequence[Loop]:
@@ -81,9 +84,17 @@ class Deployments:
             self._whole = True
         slots, stuck = self._specs.slots()
         with self._current.changed:
-            observed = {app: self._inventory.pods_of(app) for app in slots}
-        by_app = {app: pods(found) for app, found in observed.items() if found}
+            observed = {app: found for app in slots if (found := self._inventory.pods_of(app))}
+        self._pods = {app: self._pods_of(app, found) for app, found in observed.items()}
+        by_app = {app: decided for app, (_, decided) in self._pods.items()}
         return deployed(slots, pods=by_app, stuck=stuck)
+
+    def _pods_of(self, app: str, observed: Observed) -> tuple[Observed, Pods]:
+        """Decided anew only where something changed: one pod's change is not everybody's work."""
+        before = self._pods.get(app)
+        if before is not None and before[0] == observed:
+            return before
+        return observed, pods(observed)
 
     def _apply(self, event: Event[Fact], _record: Record) -> None:
         """Of the cluster's facts those count that are about pods; their epochs are each fact's."""

@@ -75,8 +75,12 @@ def _replica(replica: Replica) -> Object:
         "revision": replica.revision,
         "cluster": replica.cluster,
     }
+    unchecked = {"health_check_config": {"disable_active_health_check": True}}
     return {
-        "endpoint": {"address": address(replica.endpoint)},
+        "endpoint": {
+            "address": address(replica.endpoint),
+            **({} if replica.checked else unchecked),
+        },
         **({"health_status": "DRAINING"} if replica.out else {}),
         **({"metadata": {"filter_metadata": {METADATA: named}}} if replica.pod else {}),
     }
