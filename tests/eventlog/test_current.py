@@ -54,7 +54,9 @@ class Pair:
             self.writer.send(said(topic, name))
         assert self.writer.flush(10) == 0
 
-    def loop(self, seen: Seen, *, since: Since = Since.END, whole: bool = True) -> Current:
+    def loop(
+        self, seen: Seen, *, since: Since = Since.END, whole: bool = True, overlap: int = 0
+    ) -> Current:
         return Current(
             name="view",
             log=self.log,
@@ -62,6 +64,7 @@ class Pair:
             compacted=self.newest if whole else None,
             apply=seen.apply,
             since=since,
+            overlap=overlap,
             on_change=seen.change,
         )
 
@@ -104,6 +107,21 @@ def test_the_newest_first_then_the_stream(pair: Pair) -> None:
         within(10, lambda: seen.names[-1:] == ["d"])
         assert "old" not in seen.names
         assert seen.calls >= 2
+
+
+@pytest.mark.slow
+def test_what_a_writer_has_not_brought_into_the_compacted_topic_yet(pair: Pair) -> None:
+    """It writes to the stream first; a view that begins in between must not miss the fact."""
+    pair.put(pair.newest, "a")
+    pair.put(pair.stream, "a", "b")
+    blind, seen = Seen(), Seen()
+    with current(pair.loop(blind)), current(pair.loop(seen, overlap=1000)) as loop:
+        loop.wait_for_all(10)
+        assert blind.names == ["a"]
+        assert sorted(seen.names) == ["a", "a", "b"]
+        pair.put(pair.stream, "c")
+        loop.wait_for_all(10)
+        assert seen.names[-1] == "c"
 
 
 @pytest.mark.slow

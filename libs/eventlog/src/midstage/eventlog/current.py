@@ -46,13 +46,16 @@ class Current:
         apply: Apply,
         compacted: Topic | None = None,
         since: Since = Since.END,
+        overlap: int = 0,
         on_change: Callable[[], None] | None = None,
         changed: threading.Condition | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Connect nothing yet; ``on_change`` is called after each batch, without the lock.
 
-        Several loops may share one ``changed`` where they fold into one view.
+        Several loops may share one ``changed`` where they fold into one view. A writer that writes
+        to the compacted topic after the stream may be between the two just now: so that nothing is
+        missed, ``overlap`` records of each partition before the stream's end are folded once more.
         """
         self.name = name
         self.changed = changed or threading.Condition()
@@ -60,6 +63,7 @@ class Current:
         self._stream = stream
         self._compacted = compacted
         self._since = since
+        self._overlap = overlap
         self._apply = apply
         self._on_change = on_change
         self._readers = {each.name: Decoder(each) for each in (stream, compacted) if each}
@@ -115,13 +119,20 @@ class Current:
         ends = self._log.ends(places)
         if self._compacted is not None and not self._folded_whole(self._compacted, stop):
             return None
-        oldest = self._since is Since.OLDEST
-        reader = self._log.reader(dict.fromkeys(places, BEGINNING) if oldest else ends)
+        reader = self._log.reader(self._starts(ends))
         with self.changed:
             self._positions, self._goal = reader.positions(), ends
             self.changed.notify_all()
         self._progress.came_round(lag=0)
         return reader
+
+    def _starts(self, ends: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        if self._since is Since.OLDEST:
+            return dict.fromkeys(ends, BEGINNING)
+        if not self._overlap:
+            return ends
+        held = self._log.beginnings(ends)
+        return {place: max(held[place], end - self._overlap) for place, end in ends.items()}
 
     def _folded_whole(self, topic: Topic, stop: threading.Event) -> bool:
         places = self._log.partitions(topic.name)
