@@ -1,6 +1,7 @@
 """Placing: a pod goes where it fits, and where it fits nowhere each node says why."""
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midstage.cluster.fit import free, place, words
@@ -67,6 +68,8 @@ def asks(**amount: float) -> Template:
     )
 
 
+@pytest.mark.slow
+@settings(deadline=None)
 @given(TEMPLATES, NODES)
 def test_a_pod_is_placed_exactly_where_no_node_has_to_excuse_itself(
     template: Template, nodes: list[Node]

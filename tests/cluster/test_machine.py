@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midstage.cluster.objects import Template
@@ -90,6 +90,8 @@ def test_variables_are_expanded_as_kubernetes_does() -> None:
         assert expanded(text, env) == said
 
 
+@pytest.mark.slow
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="$")))
 def test_what_names_no_variable_stays(text: str) -> None:
     assert expanded(text, {"A": "1"}) == text
