@@ -83,7 +83,7 @@ def compose(
         apps=apps,
         scaling=scalers,
         latest=evaluating.latest,
-        past=Past(log=log, topic=topics.evaluations).at,
+        past=Past(log=log, topic=topics.evaluations, now=clock.now).at,
     )
     return Process(
         service=SERVICE,

@@ -4,7 +4,8 @@ The stream is kept for days and has one every few seconds, so the search begins 
 time asked for and goes further back only where it finds nothing.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from midstage.contracts.errors import UnreadableError
@@ -16,6 +17,7 @@ from midstage.eventlog.murmur2 import partition_of
 
 _BACK: Final = (timedelta(seconds=30), timedelta(minutes=10), timedelta(days=8))
 _WRITTEN_WITHIN: Final = timedelta(seconds=30)
+_EPOCH: Final = datetime(1971, 1, 1, tzinfo=UTC)
 _MOST: Final = 500
 _POLL_S: Final = 1.0
 
@@ -23,9 +25,10 @@ _POLL_S: Final = 1.0
 class Past:
     """Reads the stream of evaluations on demand; any number of threads may ask."""
 
-    def __init__(self, *, log: Log, topic: Topic) -> None:
+    def __init__(self, *, log: Log, topic: Topic, now: Callable[[], datetime]) -> None:
         """Connect nothing yet."""
         self._log = log
+        self._now = now
         self._topic = topic
         self._decoder = Decoder(topic)
 
@@ -33,10 +36,11 @@ class Past:
         """The last evaluation made at ``time`` or before; None where none is kept."""
         places = self._log.partitions(self._topic.name)
         place = places[partition_of(app.encode(), len(places))]
-        oldest = datetime.fromtimestamp(0, time.tzinfo)
+        time = min(time, self._now() + _WRITTEN_WITHIN)
+        if time < _EPOCH:
+            return None
         for back in _BACK:
-            begin = max(oldest, time - min(back, time - oldest))
-            found = self._last(app, place, begin, time)
+            found = self._last(app, place, time - back, time)
             if found is not None:
                 return found
         return None
