@@ -39,6 +39,7 @@ from midstage.contracts.inventory import key_of_fact
 from midstage.contracts.routes import ROUTES_APPLIED, Endpoint, RoutesApplied, Way
 from midstage.deploy.config import Settings
 from midstage.deploy.main import Topics, compose
+from midstage.deploy.stream.reconcile import Cluster
 from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Log
@@ -179,13 +180,15 @@ def running(
     cluster: MemoryCluster,
     directory: Path,
     *,
+    writes: Cluster | None = None,
     read: Topics = Topics(),  # noqa: B008  a frozen value
     reached: Failpoint = nothing,
     wait: bool = True,
+    code: int = 0,
 ) -> Iterator[Running]:
-    """Compose the process as ``main`` does, over this log and cluster, and stop it in the end."""
+    """Compose the process as ``main`` does, and stop it in the end; it leaves with ``code``."""
     settings = settings_in(directory)
-    process = compose(settings, log=log, cluster=cluster, read=read, reached=reached)
+    process = compose(settings, log=log, cluster=writes or cluster, read=read, reached=reached)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()
@@ -200,7 +203,7 @@ def running(
     finally:
         process.stop()
         thread.join(15)
-    assert codes == [0]
+    assert codes == [code]
 
 
 def settings_in(directory: Path) -> Settings:

@@ -36,6 +36,7 @@ from midstage.eventlog.versions import Answer
 
 TURN_S = 0.2
 LANDS_WITHIN_S = 5.0
+AGAIN_AFTER_S = 1.0
 STALE_AFTER_S = 2.0
 
 _log = logger(__name__)
@@ -80,8 +81,10 @@ class AppLog(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flight:
+    """An action that the facts do not show yet; it is waited for until ``until_s``."""
+
     action: Action
-    at_s: float
+    until_s: float
 
 
 class Reconciler:
@@ -151,17 +154,16 @@ class Reconciler:
         flights = tuple(
             flight
             for flight in self._flights.pop(situation.app, ())
-            if now_s - flight.at_s < LANDS_WITHIN_S and not has_landed(flight.action, situation)
+            if now_s < flight.until_s and not has_landed(flight.action, situation)
         )
         if flights:
             self._flights[situation.app] = flights
         return bool(flights)
 
     def _wrote(self, situation: Situation, action: Action) -> bool:
-        """Write once; a conflict waits for newer facts, as what is written does."""
+        """Write once, and remember to wait for newer facts, whatever came of it."""
         app = situation.app
-        flight = _Flight(action=action, at_s=self._monotonic())
-        self._flights[app] = (*self._flights.get(app, ()), flight)
+        self._remember(app, action, AGAIN_AFTER_S)
         try:
             self._write(action)
         except ConflictError as e:
@@ -174,6 +176,7 @@ class Reconciler:
         except UnavailableError as e:
             _log.warning("cluster_unavailable", app=app, action=_told(action), reason=str(e))
             return False
+        self._remember(app, action, LANDS_WITHIN_S)
         self._metrics.writes.labels(kind=type(action).__name__).inc()
         _log.info(
             "written",
@@ -183,6 +186,11 @@ class Reconciler:
             scale_version=situation.scale_version,
         )
         return True
+
+    def _remember(self, app: str, action: Action, within_s: float) -> None:
+        flight = _Flight(action=action, until_s=self._monotonic() + within_s)
+        others = (each for each in self._flights.get(app, ()) if each.action != action)
+        self._flights[app] = (*others, flight)
 
     def _write(self, action: Action) -> None:
         match action:
