@@ -20,7 +20,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     wanted: int
     ready: int
     reason: str = ""
-    rollout: str = ""
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):

@@ -192,7 +192,7 @@ def test_envoys_own_kill_loses_what_was_open_and_names_each(platform: Platform) 
 def killed_pod(platform: Platform, app: str) -> None:
     """Kill the process of the ready pod that comes first, as if from outside."""
     pod = next(pod for pod in pods(platform, app) if pod.ready)
-    fault(platform, fault="kill", pod=pod.name)
+    fault(platform, fault="kill_pod", pod=pod.name)
 
 
 def void(_: object) -> None:
