@@ -35,7 +35,7 @@ from .replica import Answering, Asked, Replica, running
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 
-PATIENT_S = 120.0
+PATIENT_S = 60.0
 """A caller that waits for as long as a story takes."""
 
 

@@ -110,6 +110,8 @@ def test_a_request_through_envoy_is_a_signed_event_in_kafka(
         within(DEADLINE_S, lambda: all_of(log, topics.requests.name))
         within(DEADLINE_S, lambda: all_of(log, topics.edges.name))
         (source,) = httpx.get(f"{base}/v1/sources").json()["sources"]
+        within(DEADLINE_S, lambda: "chat" in ways(base))
+        in_force = ways(base)
         metrics = httpx.get(f"{base}/metrics").text
 
     records = all_of(log, topics.requests.name)
@@ -119,6 +121,12 @@ def test_a_request_through_envoy_is_a_signed_event_in_kafka(
     assert event == replace(edge.event("through"), source=source["source"], seq=event.seq)
     assert getattr(event.data, "outcome", None) is Outcome.OK
     assert source["shipped"] >= 1
+    assert in_force == {
+        "brief": ["serving"],
+        "chat": ["serving"],
+        "empty": [],
+        "tight": ["serving"],
+    }
     assert "midstage_gateway_lines_total" in metrics
 
 
@@ -143,6 +151,10 @@ def test_a_missing_setting_is_named(env: Mapping[str, str]) -> None:
     for name in env.keys() - {"MIDSTAGE_GATEWAY_APPS_FILE"}:
         with pytest.raises(SettingError, match=name):
             from_env({key: value for key, value in env.items() if key != name})
+
+
+def test_people_without_applications_of_their_own_need_no_file(env: Mapping[str, str]) -> None:
+    assert from_env({**env, "MIDSTAGE_GATEWAY_APPS_FILE": ""}).apps_file is None
 
 
 @pytest.mark.parametrize(
@@ -170,6 +182,12 @@ def test_an_edge_without_a_key_is_refused(tmp_path: Path) -> None:
     file.chmod(0o640)
     with pytest.raises(RefusedError, match="chmod 600"):
         signing_key(file, "edge-2")
+
+
+def ways(base: str) -> Mapping[str, list[str]]:
+    """What Envoy does with each application's replicas."""
+    routes = httpx.get(f"{base}/v1/routes").json()["apps"]
+    return {app["app"]: [one["way"] for one in app["endpoints"]] for app in routes}
 
 
 def _answers(url: str) -> bool:
