@@ -181,13 +181,18 @@ def test_what_a_pod_writes(pair: Pair, cluster: MemoryCluster, tmp_path: Path) -
 
 
 class Talkative(MemoryCluster):
-    """Its pods write one line, wait, and then write without end."""
+    """Its pods write one line, wait for ``go``, and then write without end."""
+
+    def __init__(self) -> None:
+        super().__init__(name="local")
+        self.go = threading.Event()
+        self.closed = threading.Event()
 
     def logs(
         self, pod: str, *, follow: bool = False, tail: int | None = None, previous: bool = False
     ) -> Iterator[bytes]:
-        self.closed = False
-        self.go = threading.Event()
+        if not follow:
+            return
         yield b"first\n"
         self.go.wait(20)
         yield b"second\n"
@@ -195,11 +200,11 @@ class Talkative(MemoryCluster):
             while True:
                 yield b"more\n"
         finally:
-            self.closed = True
+            self.closed.set()
 
 
 def test_output_comes_as_it_is_written(pair: Pair, tmp_path: Path) -> None:
-    cluster = Talkative(name="local")
+    cluster = Talkative()
     cluster.put_workload(workload(1), expected=0)
     cluster.settle()
     name = cluster.pods()[0].name
@@ -210,7 +215,21 @@ def test_output_comes_as_it_is_written(pair: Pair, tmp_path: Path) -> None:
             assert next(pieces) == b"first\n"  # the second one was not written yet
             cluster.go.set()
             assert next(pieces).startswith(b"second\n")
-        within(5, lambda: cluster.closed)
+        assert cluster.closed.wait(5)
+
+
+def test_a_quiet_pod_is_listened_to_at_once(
+    pair: Pair, cluster: MemoryCluster, tmp_path: Path
+) -> None:
+    name = cluster.pods()[0].name
+    with running(pair, [cluster], tmp_path) as http:
+        path = f"/v1/pods/local/default/{name}/logs"
+        with http.stream("GET", path, params={"follow": "true"}) as answer:
+            assert answer.status_code == 200  # and it has written nothing
+            cluster.say(name, b"now\n")
+            assert next(answer.iter_raw()) == b"now\n"
+        follow = {"follow": "true", "previous": "true"}
+        assert http.get(path, params=follow).status_code == 404
 
 
 def gone(found: list[Block]) -> int:

@@ -72,7 +72,11 @@ class Api:
             raise RefusedError(f"there is no cluster {cluster!r} here", status=404)
 
         def source() -> Iterator[bytes]:
-            return begun(asked.logs(name, follow=follow, tail=tail, previous=previous))
+            if not follow:
+                return begun(asked.logs(name, tail=tail, previous=previous))
+            for _ in asked.logs(name, tail=0, previous=previous):
+                pass  # a refusal comes before the answer, and a quiet pod keeps no route waiting
+            return asked.logs(name, follow=True, tail=tail, previous=previous)
 
         return self.endless.answer(source, LOGS)
 
