@@ -24,12 +24,11 @@ ROWS = 40
 @pytest.fixture
 def service(bench: Bench) -> Service:
     """Forty records of two hours, the first hour in a part; every second one is of ``ocr``."""
+    bench.changed = {"part_rows": 7}
     edge = bench.edge()
     bench.write(
         *(
-            edge.line(
-                n, ref=f"{n}", time=NOON + n * 2.2 * 60 * SECOND, app=["chat", "ocr"][n % 2]
-            )
+            edge.line(n, ref=f"{n}", time=NOON + n * 2.2 * 60 * SECOND, app=["chat", "ocr"][n % 2])
             for n in range(1, ROWS + 1)
         )
     )

@@ -1,6 +1,7 @@
 """Hours become files: closed when over, late rows apart, a crash anywhere leaves each row once."""
 
 import hashlib
+import itertools
 import json
 from datetime import timedelta
 from decimal import Decimal
@@ -122,6 +123,15 @@ def test_late_rows_of_a_closed_hour_become_a_further_part(bench: Bench) -> None:
     assert (second.hour, second.number, second.rows) == (NOON, 2, 1)
     assert numbers(service) == [2, 1]
     assert numbers(bench.caught_up()) == [2, 1]
+
+
+def test_a_full_hour_becomes_several_parts_that_follow_each_other(bench: Bench) -> None:
+    bench.changed = {"part_rows": 4}
+    service = kept(bench, *(n * SECOND / 2 for n in range(11, 0, -1)))
+    parts = closed(bench, service)
+    assert [(part.number, part.rows) for part in parts] == [(1, 3), (2, 4), (3, 4)]
+    assert all(one.last < two.first for one, two in itertools.pairwise(parts))
+    assert numbers(service) == [*range(11, 0, -1)]
 
 
 @pytest.mark.parametrize("place", PART_PLACES)

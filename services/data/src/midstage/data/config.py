@@ -22,7 +22,8 @@ class Settings:
     directory: Path
     edge_keys_file: Path
     commit_interval_s: float = 1.0
-    store_memory_mb: int = 64
+    store_memory_mb: int = 48
+    part_rows: int = 25_000
     hour_grace: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=30)
     parts_bytes: int = 10_240 * _MB
@@ -41,7 +42,8 @@ def from_env(env: Mapping[str, str]) -> Settings:
         directory=settings.path(env, f"{_PREFIX}DIRECTORY").absolute(),
         edge_keys_file=settings.path(env, f"{_PREFIX}EDGE_KEYS_FILE"),
         commit_interval_s=_whole(env, "COMMIT_INTERVAL_MS", 1000, least=0, most=10_000) / 1000,
-        store_memory_mb=_whole(env, "STORE_MEMORY_MB", 64, least=48),
+        store_memory_mb=_whole(env, "STORE_MEMORY_MB", 48, least=32),
+        part_rows=_whole(env, "PART_ROWS", 25_000, least=1000),
         hour_grace=timedelta(seconds=_whole(env, "HOUR_GRACE_S", 300, least=0, most=86_400)),
         retention=timedelta(days=_whole(env, "RETENTION_DAYS", 30, most=36_500)),
         parts_bytes=_whole(env, "PARTS_MB", 10_240) * _MB,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from midstage.contracts.errors import RefusedError
 from midstage.data.model import (
     HOUR,
+    SECOND,
     Arrived,
     Batch,
     Download,
@@ -19,6 +20,7 @@ from midstage.data.model import (
     Known,
     Part,
     Source,
+    Span,
     Staged,
     hour_of,
 )
@@ -100,6 +102,24 @@ def removed(
         gone.append(part)
         left -= part.bytes
     return tuple(gone)
+
+
+def slices(seconds: Iterable[tuple[datetime, int]], *, most: int) -> tuple[Span, ...]:
+    """Neighbouring spans of time that cover all rows, of about ``most`` rows at most each.
+
+    ``seconds`` are those that have rows, ascending, and how many; a second is never cut.
+    """
+    found: list[Span] = []
+    rows = 0
+    for second, count in seconds:
+        end = second + SECOND
+        if found and rows + count <= most:
+            found[-1] = Span(begin=found[-1].begin, end=end)
+            rows += count
+        else:
+            found.append(Span(begin=second, end=end))
+            rows = count
+    return tuple(found)
 
 
 def welcome(held: Sequence[Download], wanted: Download, *, most: int) -> Download | None:

@@ -76,7 +76,11 @@ def compose(
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     clock = clock or SystemClock()
     store = DuckdbStore(
-        settings.directory, now=clock.now, memory_mb=settings.store_memory_mb, reached=reached
+        settings.directory,
+        now=clock.now,
+        memory_mb=settings.store_memory_mb,
+        part_rows=settings.part_rows,
+        reached=reached,
     )
     downloads = Downloads(
         settings.directory / "downloads",

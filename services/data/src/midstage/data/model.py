@@ -18,6 +18,7 @@ Fingerprint = NewType("Fingerprint", bytes)
 """16 bytes that stand for one ``(source, id)``; equal ones are taken for the same event."""
 
 HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
 _ABOVE_ALL = 2**63
 
 
@@ -101,6 +102,14 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The time from ``begin`` up to but without ``end``."""
+
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offsets:
     """The first and the last offset of one partition whose records are contained."""
 
@@ -112,8 +121,8 @@ class Offsets:
 class Part:
     """One closed file of an hour: rows sorted by time, source, number and id; never changed.
 
-    ``offsets`` by partition number of the topic of requests. A late row of the hour is in a
-    further part. ``file`` is relative to the directory of records.
+    ``offsets`` by partition number of the topic of requests. What an hour has more than fits into
+    one part is in further ones, and so is a late row. ``file`` is below the directory of records.
     """
 
     hour: datetime

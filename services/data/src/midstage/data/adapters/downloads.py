@@ -4,8 +4,9 @@ A manifest says ``waiting`` until the file is durable under its name, so after a
 anew, from a new snapshot: nobody has read a byte of it yet.
 """
 
+import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -22,10 +23,11 @@ from midstage.data.adapters.watch import StoppedError, Watch
 from midstage.data.decide import welcome
 from midstage.data.model import Download, Format, State
 from midstage.data.views.downloads import failed, meant
+from midstage.data.views.records import Filters
 from midstage.eventlog.failpoint import Failpoint, nothing
 
 _AT_ONCE = 1000
-_lines = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder()
 
 
 class Downloads:
@@ -50,7 +52,9 @@ class Downloads:
         self._held = {one.id: one for one in map(_read, directory.glob("*.json"))}
         names = {_name(one) for one in self._held.values() if one.state is State.READY}
         for path in directory.iterdir():
-            if path.suffix != ".json" and path.name not in names:
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.suffix != ".json" and path.name not in names:
                 path.unlink()
 
     def ask(self, wanted: Download) -> Download:
@@ -135,8 +139,7 @@ class Downloads:
         self, asked: Download, records: Snapshot, draft: Path, stopped: Callable[[], bool]
     ) -> Download:
         wanted = meant(asked.filters)
-        hours = records.hours(wanted)
-        whole = records.scope(hours, wanted)
+        whole = records.scope(records.hours(wanted), wanted)
         left = self._most_bytes - sum(one.bytes for one in self.held())
         with Watch(draft, most_bytes=left, stopped=stopped, interrupt=records.interrupt) as watch:
             extent = records.extent(whole)
@@ -147,32 +150,35 @@ class Downloads:
                 offsets=extent.offsets,
                 read_until=records.positions(),
             )
-            self._progress(making)
-            match asked.format:
-                case Format.PARQUET:
-                    records.to_parquet(whole, str(draft))
-                case Format.JSONL:
-                    scopes = [records.scope([hour], wanted) for hour in hours]
-                    self._write_lines(making, records, scopes, draft, watch)
+            scopes = records.slices(wanted)
+            write = {Format.JSONL: self._lines, Format.PARQUET: self._parquet}[asked.format]
+            for rows in write(records, scopes, draft):
+                making = replace(making, rows=making.rows + rows)
+                self._progress(making)
+                watch.check()
         watch.check()
-        return replace(making, rows=extent.rows)
+        return making
 
-    def _write_lines(
-        self,
-        making: Download,
-        records: Snapshot,
-        scopes: Sequence[Scope],
-        draft: Path,
-        watch: Watch,
-    ) -> None:
-        rows = 0
+    def _lines(self, records: Snapshot, scopes: Iterable[Scope], draft: Path) -> Iterator[int]:
+        """Write the records as lines; yields how many, some at a time."""
         with draft.open("wb") as out:
             for scope in scopes:
                 for some in records.records(scope, at_once=_AT_ONCE):
-                    out.write(_lines.encode_lines(some))
-                    rows += len(some)
-                    self._progress(replace(making, rows=rows, bytes=out.tell()))
-                    watch.check()
+                    out.write(_encoder.encode_lines(some))
+                    yield len(some)
+
+    def _parquet(self, records: Snapshot, scopes: Iterable[Scope], draft: Path) -> Iterator[int]:
+        """Write sorted pieces, then join them: so no more than a piece is sorted in memory."""
+        folder = draft.with_suffix(".pieces")
+        folder.mkdir()
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, folder)
+            pieces = [folder / "0.parquet"]
+            records.to_parquet(records.scope([], Filters()), pieces[0])  # its columns, if no others
+            for number, scope in enumerate(scopes, start=1):
+                pieces.append(folder / f"{number}.parquet")
+                yield records.to_parquet(scope, pieces[-1])
+            records.join_parquet(pieces, draft)
 
     def _progress(self, now: Download) -> None:
         """Show how far it is; not durable, because after a crash it is made anew."""

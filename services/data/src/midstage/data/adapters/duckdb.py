@@ -37,7 +37,8 @@ class DuckdbStore:
         directory: Path,
         *,
         now: Callable[[], datetime],
-        memory_mb: int = 64,
+        memory_mb: int = 48,
+        part_rows: int = 25_000,
         reached: Failpoint = nothing,
     ) -> None:
         """Open or make it; UnavailableError when another process has it or it is damaged.
@@ -54,7 +55,10 @@ class DuckdbStore:
             self._positions = _positions(self._db)
             self._sources = _sources(self._db)
         self._forgotten: datetime | None = None
-        self.parts = Parts(self._db, files=self._files, now=now, reached=reached)
+        self._part_rows = part_rows
+        self.parts = Parts(
+            self._db, files=self._files, now=now, reached=reached, most_rows=part_rows
+        )
         self.parts.tidy()
 
     def positions(self) -> Mapping[Partition, int]:
@@ -93,7 +97,7 @@ class DuckdbStore:
 
     def queries(self) -> Queries:
         """What the store answers, on connections of their own: they see what is committed."""
-        return Queries(self._db, files=self._files)
+        return Queries(self._db, files=self._files, most_rows=self._part_rows)
 
     def close(self) -> None:
         """Write everything into the file itself, and let go of it."""

@@ -17,7 +17,8 @@ from midstage.data.adapters import files as disk
 from midstage.data.adapters.files import Files
 from midstage.data.adapters.rows import instant
 from midstage.data.adapters.schema import NAMES, ORDER, SCHEMA, transaction
-from midstage.data.model import Offsets, Part, Staged
+from midstage.data.decide import slices
+from midstage.data.model import Offsets, Part, Span, Staged
 from midstage.eventlog.failpoint import Failpoint
 
 _log = logger(__name__)
@@ -27,12 +28,17 @@ _STAGED = """
 SELECT epoch_us(hour), count(*), epoch_us(min(kept_at)), epoch_us(max(kept_at))
 FROM staged GROUP BY hour
 """
+_SLICE = "FROM staged WHERE hour = $hour AND time >= $begin AND time < $end"
 _WRITE = f"""
-COPY (SELECT {NAMES} FROM staged WHERE hour = ? ORDER BY {", ".join(ORDER)})
+COPY (SELECT {NAMES} {_SLICE} ORDER BY {", ".join(ORDER)})
 TO '{{file}}' (FORMAT parquet, COMPRESSION zstd)
 """
-_OFFSETS = 'SELECT "partition", min("offset"), max("offset") FROM staged WHERE hour = ? GROUP BY 1'
-_TIMES = "SELECT count(*), epoch_us(min(time)), epoch_us(max(time)) FROM staged WHERE hour = ?"
+_SECONDS = """
+SELECT epoch_us(date_trunc('second', time)), count(*) FROM staged WHERE hour = ?
+GROUP BY 1 ORDER BY 1
+"""
+_OFFSETS = f'SELECT "partition", min("offset"), max("offset") {_SLICE} GROUP BY 1 ORDER BY 1'
+_TIMES = f"SELECT count(*), epoch_us(min(time)), epoch_us(max(time)) {_SLICE}"
 _NUMBER = "SELECT coalesce(max(number), 0) + 1 FROM parts WHERE hour = ?"
 _PRESENT = "SELECT about FROM parts WHERE removed_at IS NULL ORDER BY hour, number"
 
@@ -49,12 +55,14 @@ class Parts:
         files: Files,
         now: Callable[[], datetime],
         reached: Failpoint,
+        most_rows: int,
     ) -> None:
-        """Keep the manifest in the database behind ``db``."""
+        """Keep the manifest in the database behind ``db``; ``most_rows`` are sorted at once."""
         self._db = db
         self._files = files
         self._now = now
         self._reached = reached
+        self._most_rows = most_rows
 
     def staged(self) -> Sequence[Staged]:
         """The hours that have rows outside of parts."""
@@ -66,22 +74,26 @@ class Parts:
         with self._db.cursor() as db:
             return present(db)
 
-    def close_hour(self, hour: datetime) -> Part:
-        """Move what the hour has outside of parts into a further part.
+    def close_hour(self, hour: datetime) -> Sequence[Part]:
+        """Move what the hour has outside of parts into further parts.
 
         The transaction sees the rows that were there when it began, and removes no others: what
-        is kept meanwhile stays for the next part.
+        is kept meanwhile stays for the next time.
         """
         with self._db.cursor() as db:
             with transaction(db):
-                part = self._written(db, hour)
-                about = msgspec.json.encode(part).decode()
-                db.execute("INSERT INTO parts VALUES (?, ?, ?, NULL)", [hour, part.number, about])
+                parts = self._written(db, hour)
+                for part in parts:
+                    about = msgspec.json.encode(part).decode()
+                    db.execute(
+                        "INSERT INTO parts VALUES (?, ?, ?, NULL)", [hour, part.number, about]
+                    )
                 db.execute("DELETE FROM staged WHERE hour = ?", [hour])
                 self._reached("part:unstaged")
             self._reached("part:committed")
-        self._tell(part)
-        return part
+        for part in parts:
+            self._tell(part)
+        return parts
 
     def remove(self, parts: Sequence[Part]) -> None:
         """Let parts go for ever; their numbers are not given again while a reader may hold them."""
@@ -117,19 +129,25 @@ class Parts:
             with suppress(OSError):  # it is not empty, or not a folder
                 folder.rmdir()
 
-    def _written(self, db: Connection, hour: datetime) -> Part:
-        """The hour's rows as a durable file under its name, and what its manifest says."""
+    def _written(self, db: Connection, hour: datetime) -> list[Part]:
+        """The hour's rows as durable files under their names, and what their manifests say."""
         ((number,),) = db.execute(_NUMBER, [hour]).fetchall()
-        ((rows, first, last),) = db.execute(_TIMES, [hour]).fetchall()
-        offsets = db.execute(_OFFSETS, [hour]).fetchall()
-        name = f"{hour:%Y-%m-%dT%H}/part-{number}.parquet"
+        seconds = [(instant(at), rows) for at, rows in db.execute(_SECONDS, [hour]).fetchall()]
+        self._files.path(_folder(hour)).mkdir(exist_ok=True)
+        disk.durable(self._files.directory)
+        spans = slices(seconds, most=self._most_rows)
+        return [self._slice(db, hour, span, number + n) for n, span in enumerate(spans)]
+
+    def _slice(self, db: Connection, hour: datetime, span: Span, number: int) -> Part:
+        asked = {"hour": hour, "begin": span.begin, "end": span.end}
+        ((rows, first, last),) = db.execute(_TIMES, asked).fetchall()
+        offsets = db.execute(_OFFSETS, asked).fetchall()
+        name = f"{_folder(hour)}/part-{number}.parquet"
         path = self._files.path(name)
-        path.parent.mkdir(exist_ok=True)
         draft = disk.draft_of(path)
-        db.execute(_WRITE.format(file=_quoted(draft)), [hour]).fetchall()
+        db.execute(_WRITE.format(file=quoted(draft)), asked).fetchall()
         self._reached("part:written")
         disk.publish(draft, path)
-        disk.durable(self._files.directory)
         self._reached("part:renamed")
         return Part(
             hour=hour,
@@ -164,10 +182,14 @@ def staged(db: Connection) -> list[Staged]:
     ]
 
 
+def _folder(hour: datetime) -> str:
+    return f"{hour:%Y-%m-%dT%H}"
+
+
 def _manifest(part: Part) -> str:
     return f"{part.file.removesuffix('.parquet')}.json"
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
     """The path inside a statement's quotes; COPY takes no parameter there."""
     return str(path).replace("'", "''")

@@ -7,18 +7,20 @@ caller asks for reaches a statement as a bound parameter only.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import msgspec
 
 from midstage.data.adapters.files import Files
-from midstage.data.adapters.parts import present, staged
+from midstage.data.adapters.parts import present, quoted, staged
 from midstage.data.adapters.rows import instant
 from midstage.data.adapters.schema import COLUMNS, NAMES, ORDER
-from midstage.data.model import HOUR, Offsets, Part, Staged, hour_of
+from midstage.data.decide import slices
+from midstage.data.model import HOUR, Offsets, Part, Span, Staged, hour_of
 from midstage.data.views.records import Filters, Order, Place, Record, RecordsQuery
 
 Bound = str | int | datetime | list[str]
@@ -26,6 +28,7 @@ Connection = duckdb.DuckDBPyConnection
 
 _FIRST_HOURS = 2
 """Looked into at once; then twice as many each time, so a rare record is found in few steps."""
+_ROW_GROUP = 20_480
 _SHOWN = ", ".join("epoch_us(time)" if name == "time" else f'"{name}"' for name in COLUMNS)
 _PLACE = f"({', '.join(ORDER)})"
 _AFTER = f"{_PLACE} {{}} ($after_time, $after_source, $after_number, $after_id)"
@@ -51,9 +54,10 @@ class Extent:
 class Snapshot:
     """Records as they stood at one moment."""
 
-    def __init__(self, db: Connection, *, files: Files) -> None:
-        """What the transaction of ``db`` sees."""
+    def __init__(self, db: Connection, *, files: Files, most_rows: int) -> None:
+        """What the transaction of ``db`` sees; about ``most_rows`` are sorted at once."""
         self._db = db
+        self._most_rows = most_rows
         self._files = files
         self._parts = present(db)
         outside = db.execute("SELECT DISTINCT epoch_us(hour) FROM staged").fetchall()
@@ -86,6 +90,19 @@ class Snapshot:
                 f" WHERE {where}"
             )
         return Scope(relation=f"({relation})", parameters={**parameters, **bounds})
+
+    def slices(self, filters: Filters) -> Iterator[Scope]:
+        """All records that match in neighbouring scopes, oldest first, each sorted with ease."""
+        for hour in self.hours(filters):
+            scope = self.scope([hour], filters)
+            statement = (
+                f"SELECT epoch_us(date_trunc('second', time)), count(*) FROM {scope.relation} "
+                "GROUP BY 1 ORDER BY 1"
+            )
+            found = self._db.execute(statement, scope.parameters).fetchall()
+            seconds = [(instant(second), rows) for second, rows in found]
+            for span in slices(seconds, most=self._most_rows):
+                yield self.scope([hour], _within(filters, span))
 
     def page(self, query: RecordsQuery) -> list[Record]:
         """The records of one page, and one more where there is one."""
@@ -126,13 +143,21 @@ class Snapshot:
         while some := result.fetchmany(at_once):
             yield [_record(values) for values in some]
 
-    def to_parquet(self, scope: Scope, file: str) -> None:
-        """Write all of them in their order to a Parquet file at a path of ours."""
-        quoted = file.replace("'", "''")
-        self._db.execute(
+    def to_parquet(self, scope: Scope, file: Path) -> int:
+        """Write all of them in their order to a Parquet file; how many they are."""
+        ((rows,),) = self._db.execute(
             f"COPY (SELECT {NAMES} FROM {scope.relation} ORDER BY {', '.join(ORDER)}) "
-            f"TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)",
+            f"TO '{quoted(file)}' (FORMAT parquet, COMPRESSION zstd)",
             scope.parameters,
+        ).fetchall()
+        return int(rows)
+
+    def join_parquet(self, files: Sequence[Path], file: Path) -> None:
+        """One file with the rows of all ``files``, in their order."""
+        self._db.execute(
+            f"COPY (FROM read_parquet($files)) TO '{quoted(file)}' "
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})",
+            {"files": [str(one) for one in files]},
         ).fetchall()
 
     def _some(self, hours: Sequence[datetime], query: RecordsQuery, limit: int) -> list[Record]:
@@ -153,10 +178,11 @@ class Snapshot:
 class Queries:
     """Answers from the records; may be asked from any thread."""
 
-    def __init__(self, db: Connection, *, files: Files) -> None:
+    def __init__(self, db: Connection, *, files: Files, most_rows: int) -> None:
         """Ask the database behind ``db`` and the files that it names."""
         self._db = db
         self._files = files
+        self._most_rows = most_rows
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -164,7 +190,7 @@ class Queries:
         with self._files.reading(), self._db.cursor() as db:
             db.begin()
             try:
-                yield Snapshot(db, files=self._files)
+                yield Snapshot(db, files=self._files, most_rows=self._most_rows)
             finally:
                 db.rollback()
 
@@ -182,6 +208,12 @@ class Queries:
         """The hours that have rows outside of parts."""
         with self._db.cursor() as db:
             return staged(db)
+
+
+def _within(filters: Filters, span: Span) -> Filters:
+    since = span.begin if filters.since is None else max(span.begin, filters.since)
+    until = span.end if filters.until is None else min(span.end, filters.until)
+    return replace(filters, since=since, until=until)
 
 
 def _conditions(filters: Filters) -> tuple[list[str], dict[str, Bound]]:

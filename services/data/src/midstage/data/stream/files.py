@@ -26,8 +26,8 @@ class Shelf(Protocol):
         """Every part that is there."""
         ...
 
-    def close_hour(self, hour: datetime) -> Part:
-        """Move the hour's rows into a further part."""
+    def close_hour(self, hour: datetime) -> Sequence[Part]:
+        """Move the hour's rows into further parts."""
         ...
 
     def remove(self, parts: Sequence[Part]) -> None:
@@ -82,9 +82,9 @@ class Closing:
         for hour in closing(self._shelf.staged(), now=self._now(), grace=self._grace):
             if stopped():
                 return
-            part = self._shelf.close_hour(hour)
-            _log.info("hour_closed", file=part.file, rows=part.rows, bytes=part.bytes)
-            self._closed(part)
+            for part in self._shelf.close_hour(hour):
+                _log.info("part_closed", file=part.file, rows=part.rows, bytes=part.bytes)
+                self._closed(part)
         gone = removed(
             self._shelf.present(),
             now=self._now(),
