@@ -1,0 +1,35 @@
+"""Settings: what is missing or wrong is named."""
+
+from pathlib import Path
+
+import pytest
+
+from midstage.chassis.settings import SettingError
+from midstage.deploy.config import from_env
+
+GIVEN = {
+    "MIDSTAGE_DEPLOY_KAFKA": "127.0.0.1:9092",
+    "MIDSTAGE_DEPLOY_PORT": "8084",
+    "MIDSTAGE_DEPLOY_TOKEN_FILE": "/run/token",
+    "MIDSTAGE_DEPLOY_CLUSTERS": "local=http://127.0.0.1:7000, other=https://other:443",
+    "MIDSTAGE_DEPLOY_CLUSTER_TOKEN_FILE": "/run/cluster",
+}
+
+
+def test_the_first_cluster_is_the_one() -> None:
+    settings = from_env(GIVEN)
+    assert (settings.cluster, settings.cluster_url) == ("local", "http://127.0.0.1:7000")
+    assert settings.cluster_token_file == Path("/run/cluster")
+    assert settings.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_what_is_missing_is_named(name: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        from_env({key: value for key, value in GIVEN.items() if key != name})
+
+
+@pytest.mark.parametrize("value", ["http://x", "a=ftp://x", "=http://x", "a=http://x,,", "a b=c"])
+def test_clusters_that_are_none_are_refused(value: str) -> None:
+    with pytest.raises(SettingError, match="is not name=http://address"):
+        from_env({**GIVEN, "MIDSTAGE_DEPLOY_CLUSTERS": value})

@@ -1,0 +1,107 @@
+"""How an update would go, played through on the nodes as they are seen."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from midstage.cluster.objects import Node
+from midstage.contracts.apps import AppSpec, Resources, Rollout, revision_of
+from midstage.contracts.cluster import Amount, Phase, PodObserved
+from midstage.deploy.decide.room import Way, course_of
+from midstage.deploy.model import Room
+from midstage.testkit.clock import NOON
+from tests.deploy.facts import node, observed_node
+
+OLD = AppSpec(command=("old",), resources=Resources(cpu=1))
+
+
+def spec(cpu: float = 1, gpus: int = 0, **rollout: int) -> AppSpec:
+    return AppSpec(
+        command=("new",),
+        resources=Resources(cpu=cpu, gpus=gpus),
+        rollout=Rollout(**rollout),
+    )
+
+
+def pods(
+    count: int, *, on: str = "n", ready: bool = True, cpu: float = 1, gpus: int = 0
+) -> list[PodObserved]:
+    return [
+        PodObserved(
+            cluster="local",
+            name=f"n-{number}",
+            epoch=1,
+            observed_at=NOON,
+            uid=f"n-{number}",
+            app="chat",
+            revision=revision_of(OLD),
+            workload="chat-old",
+            node="n",
+            phase=Phase.RUNNING,
+            ready=ready,
+            requests=Amount(cpu=1, memory_mb=128, gpus=gpus),
+            created_at=NOON,
+        )
+        for number in range(count)
+    ]
+
+
+def course(
+    of: AppSpec, count: int, running: Sequence[PodObserved], *nodes: Node
+) -> tuple[Way, str]:
+    room = Room(nodes=tuple(observed_node(each) for each in nodes), pods=tuple(running))
+    found = course_of(of, count, running, room)
+    return found.way, found.shortage
+
+
+def test_with_room_it_surges() -> None:
+    assert course(spec(), 3, pods(3), node("n", cpu=4)) == (Way.SURGE, "")
+
+
+def test_without_room_it_goes_in_place_while_enough_stay_ready() -> None:
+    assert course(spec(), 3, pods(3), node("n", cpu=3))[0] is Way.IN_PLACE
+    assert course(spec(surge=0), 3, pods(3), node("n", cpu=9))[0] is Way.IN_PLACE
+
+
+def test_one_replica_without_room_is_refused_unless_none_has_to_be_ready() -> None:
+    refused = (Way.REFUSED, "0/1 nodes are available: 1 Insufficient cpu.")
+    assert course(spec(), 1, pods(1), node("n", cpu=1)) == refused
+    assert course(spec(min_available=0), 1, pods(1), node("n", cpu=1))[0] is Way.IN_PLACE
+
+
+def test_the_last_spare_gpu_decides() -> None:
+    running = pods(2, gpus=1)
+    spare = node("n", cpu=9, gpus=3)
+    assert course(spec(gpus=1), 2, running, spare)[0] is Way.SURGE
+    assert course(spec(gpus=1), 2, running, node("n", cpu=9, gpus=2))[0] is Way.IN_PLACE
+    kept = course(spec(gpus=1, min_available=2), 2, running, node("n", cpu=9, gpus=2))
+    assert kept == (Way.REFUSED, "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+
+
+def test_what_fits_once_but_not_each_time_is_refused() -> None:
+    assert course(spec(cpu=2), 3, pods(3), node("n", cpu=5))[0] is Way.REFUSED
+    assert course(spec(cpu=2), 3, pods(3), node("n", cpu=6))[0] is Way.IN_PLACE
+
+
+def test_replicas_that_do_not_serve_give_their_place_first() -> None:
+    assert course(spec(), 1, pods(1, ready=False), node("n", cpu=1))[0] is Way.IN_PLACE
+
+
+def test_an_update_that_goes_on_counts_what_is_placed() -> None:
+    assert course(spec(), 2, pods(3), node("n", cpu=3))[0] is Way.SURGE
+
+
+@pytest.mark.parametrize("cpu", [3.0, 9.0])
+def test_a_first_revision_may_wait_for_room(cpu: float) -> None:
+    assert course(spec(cpu=4), 1, [], node("n", cpu=4), node("m", cpu=cpu))[0] is Way.FIRST
+
+
+def test_what_no_node_could_ever_take_is_refused() -> None:
+    assert course(spec(cpu=10), 1, [], node("n", cpu=4)) == (
+        Way.REFUSED,
+        "0/1 nodes are available: 1 Insufficient cpu.",
+    )
+
+
+def test_a_cluster_that_is_not_known_refuses_nothing() -> None:
+    assert course_of(spec(cpu=10), 1, [], None).way is Way.UNKNOWN
