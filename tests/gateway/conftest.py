@@ -84,6 +84,7 @@ class Edge:
             known=NothingDeployed(),
             clock=SystemClock(),
             metrics=self.metrics,
+            serving=frozenset,
             bell=Bell(),
             applied=Bell(),
         )

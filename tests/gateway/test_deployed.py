@@ -21,8 +21,8 @@ from midstage.contracts.cluster import Phase, PodObserved
 from midstage.contracts.limits import FailureRule
 from midstage.gateway.decide.deployed import deployed, evolve
 from midstage.gateway.decide.pods import pods
-from midstage.gateway.decide.routing import merged
-from midstage.gateway.model.apps import App, Deployed, Endpoint, Replica, Routing
+from midstage.gateway.decide.routing import merged, unbroken
+from midstage.gateway.model.apps import App, Deployed, Endpoint, Place, Replica, Routing
 from midstage.gateway.model.deployed import Slot
 
 from .deployment import NOON, R1, pod, spec
@@ -296,6 +296,40 @@ def test_the_file_s_application_gives_way_to_the_log_s() -> None:
     assert [app.name for app in both.routing.apps] == ["mine", "chat"]
     assert {one.app for one in both.refused} == {"chat", "takes-prefix", "takes-host"}
     assert all("applications file" in one.reason for one in both.refused)
+
+
+def test_who_ends_serves_on_until_somebody_else_does() -> None:
+    slots = {"chat": folded(specified("chat", spec("/chat")))}
+    old, new = pod("old", port=1, draining=True), pod("new", port=2)
+    routing = Routing(apps=told(slots, old, new).apps)
+    at_old, at_new = (("chat", Endpoint(host="127.0.0.1", port=port)) for port in (1, 2))
+
+    def out(*, serving: set[Place]) -> set[str]:
+        (app,) = unbroken(routing, serving=serving).apps
+        return {replica.pod for replica in app.replicas if replica.out}
+
+    assert out(serving={at_old}) == set()
+    assert out(serving={at_old, at_new}) == {"old"}
+    assert out(serving={at_new}) == {"old"}
+    assert out(serving=set()) == {"old"}  # it serves no more: it never will again
+
+
+@pytest.mark.parametrize(
+    "old",
+    [pod("old", port=1, phase=Phase.STOPPING), pod("old", port=1, ready=False, draining=True)],
+)
+def test_who_can_t_serve_does_not_serve_on(old: PodObserved) -> None:
+    slots = {"chat": folded(specified("chat", spec("/chat")))}
+    routing = Routing(apps=told(slots, old, pod("new", port=2)).apps)
+
+    assert unbroken(routing, serving={("chat", Endpoint(host="127.0.0.1", port=1))}) == routing
+
+
+def test_the_last_one_drains_where_nobody_is_to_follow() -> None:
+    slots = {"chat": folded(specified("chat", spec("/chat")))}
+    routing = Routing(apps=told(slots, pod("old", port=1, draining=True)).apps)
+
+    assert unbroken(routing, serving={("chat", Endpoint(host="127.0.0.1", port=1))}) == routing
 
 
 _text = st.text(max_size=20)

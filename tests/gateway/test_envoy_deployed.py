@@ -262,6 +262,35 @@ def test_envoy_asks_for_the_readiness_that_the_spec_names(story: Story) -> None:
         assert story.statuses(2) == {200}
 
 
+def test_one_replica_after_another_without_a_gap(story: Story) -> None:
+    """Each next one is ready in the moment in which the one before is marked."""
+    stop = threading.Event()
+
+    def calls() -> list[int]:
+        with httpx.Client(headers=ACME, timeout=DEADLINE_S) as client:
+            url = story.edge.url("/chat/v1/x")
+            return [client.get(url).status_code for _ in iter(stop.is_set, True)]
+
+    story.facts.specified("chat", spec("/chat"))
+    story.facts.observed(pod("p0", port=story.replica().port))
+    with story.gateway(), ThreadPoolExecutor(2) as callers:
+        story.envoy()
+        story.facts.await_ways(p0=Way.SERVING)
+        within(DEADLINE_S, lambda: story.statuses(1) == {200})
+        try:
+            asked = [callers.submit(calls) for _ in range(2)]
+            for turn in range(5):
+                story.facts.observed(pod(f"p{turn + 1}", port=story.replica().port))
+                story.facts.drained(f"p{turn}")
+                ways = {f"p{turn}": Way.DRAINED, f"p{turn + 1}": Way.SERVING}
+                within(DEADLINE_S, lambda: story.facts.ways() == ways)  # noqa: B023
+                story.facts.gone(f"p{turn}")
+        finally:
+            stop.set()
+
+    assert {status for one in asked for status in one.result()} == {200}
+
+
 def test_an_update_to_another_readiness_path_takes_nobody_away(story: Story) -> None:
     def refuses(asked: Asked, answering: Answering) -> None:
         answering.plain(b"{}", status="503 No")

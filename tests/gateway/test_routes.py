@@ -75,6 +75,7 @@ class Story:
             clock=self.clock,
             metrics=self.metrics,
             bell=Bell(),
+            changed=lambda: None,
             reached=self.places.append,
         )
 

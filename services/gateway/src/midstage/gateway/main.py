@@ -157,6 +157,7 @@ def routed(
         watched=ConfigDirectory(settings.config_dir),
         clock=clock,
         metrics=metrics,
+        serving=lambda: routes.serving,
         bell=wanted,
         applied=applied,
         reached=reached,
@@ -173,6 +174,7 @@ def routed(
         clock=clock,
         metrics=metrics,
         bell=applied,
+        changed=wanted.ring,
         reached=reached,
     )
     return Routing(

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from midstage.contracts.errors import UnavailableError
-from midstage.gateway.model.apps import Endpoint
+from midstage.gateway.model.apps import Endpoint, Place
 from midstage.gateway.model.inforce import Host, Seen
 from midstage.gateway.model.shipping import FLUSH_EVERY_MS, Load
 from midstage.gateway.views.bootstrap import BOOTSTRAP
@@ -137,8 +137,8 @@ class Admin:
         self._http.close()
 
 
-def _hosts(clusters: Sequence[_Cluster]) -> dict[tuple[str, Endpoint], Host]:
-    found: dict[tuple[str, Endpoint], Host] = {}
+def _hosts(clusters: Sequence[_Cluster]) -> dict[Place, Host]:
+    found: dict[Place, Host] = {}
     for cluster in clusters:
         for host in cluster.host_statuses:
             at = host.address.socket_address

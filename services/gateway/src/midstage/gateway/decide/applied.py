@@ -9,11 +9,10 @@ import msgspec
 from midstage.contracts.fact import Event
 from midstage.contracts.routes import ROUTES_APPLIED, Endpoint, RoutesApplied, Way
 from midstage.gateway.decide.ways import standing
-from midstage.gateway.model import apps
-from midstage.gateway.model.apps import App, Homeless, Replica
+from midstage.gateway.model.apps import App, Homeless, Place, Replica
 from midstage.gateway.model.inforce import Seen, Standing, Watch
 
-Watches = Mapping[tuple[str, apps.Endpoint], Watch]
+Watches = Mapping[Place, Watch]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class Look:
 def looked(told: Sequence[App], seen: Seen, *, before: Watches, now_s: float) -> Look:
     """From ``before``, the watches of the last look, to this one at ``now_s`` (monotonic)."""
     by_app: dict[str, tuple[Endpoint, ...]] = {}
-    watches: dict[tuple[str, apps.Endpoint], Watch] = {}
+    watches: dict[Place, Watch] = {}
     settled = True
     for app in told:
         endpoints = [_drained(homeless) for homeless in app.homeless]

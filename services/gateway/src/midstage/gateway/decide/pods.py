@@ -51,8 +51,11 @@ def _concerns(pod: PodObserved) -> bool:
 
 
 def _serves(pod: PodObserved) -> bool:
-    alive = pod.phase in (Phase.STARTING, Phase.RUNNING)
-    return pod.ready and alive and not pod.draining
+    return _able(pod) and not pod.draining
+
+
+def _able(pod: PodObserved) -> bool:
+    return pod.ready and pod.phase in (Phase.STARTING, Phase.RUNNING)
 
 
 def _ends(pod: PodObserved) -> bool:
@@ -73,6 +76,7 @@ def _replica(pod: PodObserved, at: Endpoint) -> Replica:
     return Replica(
         endpoint=at,
         out=not _serves(pod),
+        able=_able(pod),
         ending=_ends(pod),
         pod=pod.name,
         cluster=pod.cluster,

@@ -31,11 +31,12 @@ class Replica:
 
     ``out``: it gets no new requests. ``ending``: by its cluster's word it never will again, unless
     that word is taken back by a fact with a higher ``resource_version``. ``checked``: Envoy asks
-    for its readiness too; else it is ready where its cluster says so.
+    for its readiness too; else it is ready where its cluster says so. ``able``: it could serve.
     """
 
     endpoint: Endpoint
     out: bool = False
+    able: bool = True
     ending: bool = False
     checked: bool = True
     pod: str = ""
@@ -43,6 +44,10 @@ class Replica:
     revision: str = ""
     uid: str = ""
     resource_version: int = 0
+
+
+Place = tuple[str, Endpoint]
+"""One address of one application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """What Envoy says of itself, and what follows from it for each replica."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from midstage.contracts.routes import Way
-from midstage.gateway.model.apps import Endpoint, Replica
+from midstage.gateway.model.apps import Place, Replica
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,16 @@ class Seen:
     """One answer of Envoy's: the version of its routes, and its hosts by application."""
 
     routes: str
-    hosts: dict[tuple[str, Endpoint], Host]
+    hosts: Mapping[Place, Host]
+
+    @property
+    def serving(self) -> frozenset[Place]:
+        """Where it sends new requests."""
+        return frozenset(
+            place
+            for place, host in self.hosts.items()
+            if not (host.draining or host.failing or host.checking)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

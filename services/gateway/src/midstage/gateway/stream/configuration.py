@@ -6,7 +6,8 @@ not read to its end, the files that are there stay: Envoy never gets less becaus
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,9 +15,9 @@ from midstage.chassis.clock import Clock
 from midstage.chassis.logs import logger
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.gateway.decide.routing import merged
+from midstage.gateway.decide.routing import merged, unbroken
 from midstage.gateway.metrics import Metrics
-from midstage.gateway.model.apps import App, Deployed, Refused, Routing, Setup
+from midstage.gateway.model.apps import App, Deployed, Place, Refused, Routing, Setup
 from midstage.gateway.stream.bell import Bell
 from midstage.gateway.views.bootstrap import BOOTSTRAP, ROUTES
 from midstage.gateway.views.watched import routes_version, steps
@@ -81,17 +82,22 @@ class Configuration:
         watched: Watched,
         clock: Clock,
         metrics: Metrics,
+        serving: Callable[[], AbstractSet[Place] | None],
         bell: Bell,
         applied: Bell,
         reached: Failpoint = nothing,
     ) -> None:
-        """Write nothing before ``run``; ``bell`` wakes this, and this rings ``applied``."""
+        """Write nothing before ``run``; ``bell`` wakes this, and this rings ``applied``.
+
+        ``serving`` is where Envoy sends requests, None before it was asked.
+        """
         self._setup = setup
         self._wanted = wanted
         self._known = known
         self._watched = watched
         self._clock = clock
         self._metrics = metrics
+        self._serving = serving
         self._bell = bell
         self._applied = applied
         self._reached = reached
@@ -111,19 +117,22 @@ class Configuration:
 
     def progress(self) -> str | None:
         """Why Envoy has no configuration of this process yet; None once it has one."""
-        return None if self.told is not None else self._faulty or self._waits
+        if self.told is not None:
+            return None
+        return self._faulty or self._waits or "Envoy was not asked yet what it serves"
 
     def turn(self) -> None:
         """Look once."""
         self._read()
-        people, deployed = self._people, self._deployed()
-        if people is None or deployed is None:
+        people, deployed, serving = self._people, self._deployed(), self._serving()
+        if people is None or deployed is None or serving is None:
             return
         both = merged(people, deployed)
+        routing = unbroken(both.routing, serving=serving)
         before = self.told
         self._refuse(both.refused, before.refused if before else ())
-        if before is None or before.routing != both.routing or before.refused != both.refused:
-            self._apply(before, both.routing, both.refused)
+        if before is None or before.routing != routing or before.refused != both.refused:
+            self._apply(before, routing, both.refused)
 
     def _read(self) -> None:
         try:

@@ -23,7 +23,7 @@ from midstage.eventlog.progress import Progress
 from midstage.eventlog.topics import settings_of
 from midstage.gateway.decide.applied import Look, Watches, event, fact, looked, same
 from midstage.gateway.metrics import Metrics
-from midstage.gateway.model.apps import App
+from midstage.gateway.model.apps import App, Place
 from midstage.gateway.model.inforce import Seen
 from midstage.gateway.stream.bell import Bell
 from midstage.gateway.stream.configuration import Told
@@ -58,7 +58,7 @@ class Routes:
     """A chassis Loop; ``look``, ``in_force`` and ``progress`` may be asked by other threads.
 
     ``look`` is None while Envoy does not answer; ``in_force`` are the applications as the routes
-    that Envoy has name them.
+    that Envoy has name them; ``serving`` is where it sends requests, None before it was asked.
     """
 
     name = "routes"
@@ -73,9 +73,13 @@ class Routes:
         clock: Clock,
         metrics: Metrics,
         bell: Bell,
+        changed: Callable[[], None],
         reached: Failpoint = nothing,
     ) -> None:
-        """Touch nothing before ``run``; ``bell`` is rung when Envoy was told something."""
+        """Touch nothing before ``run``; ``bell`` is rung when Envoy was told something.
+
+        ``changed`` is called when Envoy serves elsewhere than before.
+        """
         self._edge = edge
         self._log = log
         self._envoy = envoy
@@ -83,6 +87,7 @@ class Routes:
         self._clock = clock
         self._metrics = metrics
         self._bell = bell
+        self._changed = changed
         self._reached = reached
         self._progress = Progress(clock.monotonic)
         self._writer: Writer | None = None
@@ -90,6 +95,7 @@ class Routes:
         self._said: dict[str, RoutesApplied] = {}
         self._said_at_s = float("-inf")
         self._under_way: Sequence[_Sent] = ()
+        self.serving: frozenset[Place] | None = None
         self.look: Look | None = None
         self.in_force: Mapping[str, App] = {}
 
@@ -118,14 +124,16 @@ class Routes:
     def turn(self) -> None:
         """Look once, and say what there is to say; UnavailableError where Kafka is away."""
         told = self._told()  # before Envoy is asked: it may know more than was told, never less
-        look = self._looked(told) if told is not None else None
+        seen = self._seen()
+        look = self._looked(told, seen) if told is not None and seen is not None else None
         self.look = look
         if told is not None and look is not None:
             self._count(look)
             self._say(told, look)
         self._progress.came_round(lag=0)
 
-    def _looked(self, told: Told) -> Look | None:
+    def _seen(self) -> Seen | None:
+        """What Envoy says; None where it does not answer, and then it serves nowhere."""
         self._asked_at = self._clock.now()
         try:
             seen = self._envoy.seen()
@@ -134,8 +142,19 @@ class Routes:
             if self.look is not None:
                 _log.warning("envoy_unanswered", reason=str(e))
             self._watches = {}
+            self._serve(frozenset())
             return None
-        look = looked(told.routing.apps, seen, before=self._watches, now_s=self._clock.monotonic())
+        self._serve(seen.serving)
+        return seen
+
+    def _serve(self, serving: frozenset[Place]) -> None:
+        if serving != self.serving:
+            self.serving = serving
+            self._changed()
+
+    def _looked(self, told: Told, seen: Seen) -> Look:
+        now_s = self._clock.monotonic()
+        look = looked(told.routing.apps, seen, before=self._watches, now_s=now_s)
         self._watches = look.watches
         if seen.routes == told.version:
             self.in_force = {app.name: app for app in told.routing.apps}
