@@ -82,7 +82,13 @@ def test_cpu_figures_that_are_missing_or_old_are_unknown() -> None:
     assert nothing(cpu(inputs(pods=pods(3, cpu=0.1, age_s=31)), 0.6, 4), "none of 3 ready pods")
     assert nothing(cpu(inputs(pods=pods(0, starting=3)), 0.6, 4), "none of 0 ready pods")
     assert cpu(inputs(pods=pods(3, cpu=0.1, age_s=30)), 0.6, 4).want == 1
-    assert nothing(cpu(inputs(pods=pods(3, cpu=0.1, requested=0.0)), 0.6, 4), "none of 0 ready")
+
+
+@pytest.mark.parametrize("absurd", [0.0, -1.0, 1e308, float("inf"), float("nan")])
+def test_a_pod_with_an_absurd_request_is_not_reckoned_with(absurd: float) -> None:
+    broken = pods(3, cpu=0.1, requested=absurd, unmeasured=2)
+    assert nothing(cpu(inputs(pods=broken), 0.6, 4), "none of 0 ready")
+    assert cpu(inputs(pods=(*broken, *pods(1, cpu=0.3))), 0.6, 4).want == 1
 
 
 def test_cpu_is_unknown_while_the_cluster_is() -> None:

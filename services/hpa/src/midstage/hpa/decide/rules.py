@@ -16,6 +16,8 @@ from midstage.hpa.decide.figures import age_s, known, needed, shown, up
 LOAD_STALE_S: Final = 10.0
 CPU_STALE_S: Final = 30.0
 CLUSTER_STALE_S: Final = 30.0
+MOST_CORES: Final = 1e6
+"""A pod that requests more, or uses more, is a broken figure."""
 _WORDS: Final = {
     Rule.REQUESTS_PER_S: "requests/s",
     Rule.CONCURRENCY: "in flight and pending",
@@ -56,7 +58,7 @@ def cpu(inputs: Inputs, target: float, current: int) -> Proposal:
     https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/ (algorithm details).
     """
     why_not = cluster_unknown(inputs)
-    ready = [pod for pod in inputs.pods if pod.ready and known(pod.cpu_requested)]
+    ready = [pod for pod in inputs.pods if pod.ready and 0 < pod.cpu_requested <= MOST_CORES]
     measured = [pod for pod in ready if _measured(pod, inputs.now)]
     if why_not is None and not measured:
         why_not = f"none of {len(ready)} ready pods has a CPU figure of the last {CPU_STALE_S:g} s"
@@ -124,7 +126,7 @@ def _measured(pod: PodInput, now: datetime) -> bool:
 
 
 def _used(pods: Sequence[PodInput]) -> float:
-    return sum(min(pod.cpu or 0.0, 1e9) for pod in pods)
+    return sum(min(pod.cpu or 0.0, MOST_CORES) for pod in pods)
 
 
 def _filled(
