@@ -39,3 +39,14 @@ class Happened:
     at: datetime
     fact: ClusterFact
     text: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a listener hears: a change, or None, because nothing happened for a while.
+
+    ``place`` is where to go on after it; None: not from here.
+    """
+
+    happened: Happened | None
+    place: Position | None

@@ -3,9 +3,9 @@
 Nothing is changed here, so no route needs the token.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, TypeVar
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
@@ -13,11 +13,11 @@ from midstage.contracts.cluster import NodeObserved, PodObserved
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.inventory import Inventory
 from midstage.control.api.endless import Endless
-from midstage.control.stream.changes import Changes, Told
-from midstage.control.stream.view import View
+from midstage.control.model import Told
 from midstage.control.views import apps, rows
 from midstage.control.views.places import Filter
 
+T = TypeVar("T")
 SSE = "text/event-stream"
 LOGS = "text/plain; charset=utf-8"
 MOST_ROWS = 1000
@@ -27,6 +27,24 @@ Text = Annotated[str | None, Query(max_length=256)]
 Id = Annotated[str | None, Query(max_length=2000)]
 LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=2000)]
 KindText = Literal["node", "pod", "workload", "cluster"]
+
+
+class View(Protocol):
+    """What is known of the clusters."""
+
+    def ask(self, question: Callable[[Inventory], T]) -> T:
+        """The answer of one moment."""
+        ...
+
+
+class Changes(Protocol):
+    """The stream of changes."""
+
+    def listen(
+        self, wanted: Filter, *, after: str | None, tail: int, follow: bool
+    ) -> Iterator[Told]:
+        """The changes after an id, or the last ones; then those that come."""
+        ...
 
 
 class Logs(Protocol):

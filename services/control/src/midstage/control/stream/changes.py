@@ -5,12 +5,11 @@ whichever process answers. The order is that of each object; objects are mixed a
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from midstage.contracts.cluster import ClusterFact
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.topics import Topic
-from midstage.control.model import Happened, Position
+from midstage.control.model import Happened, Position, Told
 from midstage.control.views.places import Filter, position, within
 from midstage.eventlog.codec import Decoder, encode
 from midstage.eventlog.log import Log, Partition, Reader, Record
@@ -19,14 +18,6 @@ ALIVE_EACH_S = 5.0
 _LOOKED_BACK = 2000  # records of each partition, for the last few changes
 _POLL_S = 0.2
 _MOST = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A change, or None: nothing happened for a while; ``place`` None: not one to go on from."""
-
-    happened: Happened | None
-    place: Position | None
 
 
 class Changes:
