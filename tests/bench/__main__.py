@@ -15,7 +15,7 @@ from typing import Protocol
 from rich.console import Console
 
 from midstage.local.kafka import running_kafka
-from tests.bench import decisions, edge, eventlog, ledger, machine
+from tests.bench import closing, decisions, edge, eventlog, ledger, machine, scaling, watching
 from tests.bench.figures import Figure
 from tests.bench.notes import NOTES
 from tests.bench.report import Report, shown, written
@@ -35,6 +35,9 @@ GROUPS: Mapping[str, Race] = {
     "versions": decisions.race,
     "stats": ledger.race,
     "gateway": edge.race,
+    "control": watching.race,
+    "hpa": scaling.race,
+    "loop": closing.race,
 }
 
 

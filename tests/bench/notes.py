@@ -29,4 +29,16 @@ NOTES: Mapping[str, Sequence[str]] = {
         " signature verified, ranges asked, rows, roll-ups and positions in one DuckDB transaction"
         " per chunk, load facts written each second; beside the bare client on the same events.",
     ),
+    "control": (
+        "control: one change after the other in a cluster in memory, until a consumer has read what"
+        " came of it; the peer watches the same cluster and sends each change's bytes on.",
+    ),
+    "hpa": (
+        "hpa: evaluations a second on one core; the peer is the bare formulae on dictionaries,"
+        " without reasons, stages, stabilising or bytes.",
+    ),
+    "loop": (
+        "loop: one replay of the default trace on the whole platform at speed 4; load, callers and"
+        " replicas share the cores with everything. Cold starts are the replicas' own.",
+    ),
 }
