@@ -78,7 +78,8 @@ def held(log: Log, names: Topics) -> Held:
     """All that stands in the topics now; UnavailableError when the log can't be asked."""
     streams: dict[Partition, list[Record]] = {}
     oldest: dict[Partition, int] = {}
-    for topic in names.streams:
+    # evaluations first: what they used was written before them, also while the platform goes on
+    for topic in (names.evaluations, names.cluster, names.load):
         places = log.partitions(topic.name)
         oldest |= log.beginnings(places)
         streams |= {place: [] for place in places}
