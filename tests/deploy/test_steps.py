@@ -219,6 +219,8 @@ def test_a_crash_loop_fails_the_update_and_the_old_go_on_serving() -> None:
     assert [pod.revision for pod in world.serving()] == [good] * 3
     assert status(world).stage is Stage.FAILED
     world.undo()
+    world.step()
+    assert "crash" not in status(world).reason
     world.until(world.settled)
     assert [workload.revision for workload in world.state.workloads()] == [good]
     assert min(world.least_serving) >= 3

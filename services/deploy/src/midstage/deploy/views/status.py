@@ -111,12 +111,13 @@ def _reason(situation: Situation, fleet: Fleet, count: int, kept: list[PodObserv
     amiss = trouble(kept)
     if amiss:
         return amiss
-    rollout = situation.state.rollout
-    if rollout is not None and rollout.ended is not None and rollout.ended.reason:
-        return rollout.ended.reason
-    ready = serving(fleet.new_pods)
-    if situation.state.current is None:
+    current, rollout = situation.state.current, situation.state.rollout
+    if current is None:
         return "removed"
+    ended = rollout.ended if rollout else None
+    if ended is not None and ended.revision == current.fact.revision and ended.reason:
+        return ended.reason
+    ready = serving(fleet.new_pods)
     if ready < count:
         return f"{count - ready} of {count} starting"
     return "complete" if not fleet.old else "older replicas are leaving"
