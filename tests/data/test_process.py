@@ -161,3 +161,30 @@ def test_a_second_process_on_the_same_directory_is_refused_in_one_sentence(data:
             assert second.stderr is not None
             assert second.wait(DEADLINE_S) == 1
             assert f"held by another process (pid {first.pid})" in second.stderr.read()
+
+
+def test_killed_while_a_download_is_made_it_is_made_anew_and_brought_by_the_command(
+    data: Running,
+) -> None:
+    order, out = data.directory / "order", data.directory / "records.jsonl"
+    killing = ("midstage.testkit.kill", "--order", str(order), "midstage.data.main")
+    command = [
+        *(sys.executable, "-m", "midstage.client.main", "download", "records"),
+        *("--server", f"http://127.0.0.1:{data.port}", "--customer", data.edge),
+        *("--token-file", str(data.directory / "token"), "--out", str(out)),
+    ]
+    send(data.kafka, lines(data, 1, 100))
+    with data.process(*killing) as process:
+        within(DEADLINE_S, lambda: data.kept() == [*range(1, 101)])
+        ordered(order, "download:renamed")
+        broken = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (broken.returncode, out.exists()) == (1, False), broken.stderr
+        assert process.wait(DEADLINE_S) == -9
+    with data.process(*killing):
+        within(DEADLINE_S, lambda: data.kept() == [*range(1, 101)])
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    found = [json.loads(line)["seq"] for line in out.read_text().splitlines()]
+    assert found == [*range(1, 101)]
+    assert {path.name for path in data.directory.iterdir()} >= {"records.jsonl"}
+    assert not out.with_name("records.jsonl.part").exists()

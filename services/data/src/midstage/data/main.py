@@ -38,7 +38,7 @@ from midstage.eventlog.log import Log
 
 SERVICE = "data"
 VERSION = "0.1.0"
-MOST_RECORDS = 2_000
+MOST_RECORDS = 1_000
 """Of one chunk, so of one transaction, and of what is in memory at once."""
 
 
