@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_a_kill_at_a_named_place_loses_nothing(kafka: str, tmp_path: Path, place
             assert second.wait(20) == 0
 
 
-def running_in(pair: Pair, cluster: str) -> object:
+def running_in(pair: Pair, cluster: str) -> Sequence[str]:
     facts = [fact for fact in pair.written(pair.inventory) if fact.cluster == cluster]
     return ready(facts, APP)
 

@@ -113,7 +113,8 @@ def line(block: Block) -> str:
         known = _TYPES.get(fact.type)
         if known is None:
             return cell(f"{fact.time}  {fact.type}")
-        return cell(f"{fact.time[:23]:<23}  {_said(msgspec.json.decode(fact.data, type=known))}")
+        at = fact.time.removesuffix("Z")[:23]  # to the millisecond
+        return cell(f"{at:<23}Z  {_said(msgspec.json.decode(fact.data, type=known))}")
     except msgspec.DecodeError as e:
         raise UnavailableError(f"control's answer is not one of midstage's: {e}") from e
 

@@ -107,6 +107,7 @@ def compose(
         changes=Changes(log=log, topic=stream, monotonic=clock.monotonic, stopping=stopping.is_set),
         clusters={cluster.name: cluster for cluster in clusters},
         endless=Endless(most=settings.streams, stopping=stopping, count=metrics.streams.set),
+        now=clock.now,
     )
     return Process(
         service=SERVICE,

@@ -5,6 +5,7 @@ Nothing is changed here, so no route needs the token.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal, Protocol, TypeVar
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -65,6 +66,7 @@ class Api:
     changes: Changes
     clusters: Mapping[str, Logs]
     endless: Endless
+    now: Callable[[], datetime]
 
     def node(self, name: str, cluster: str | None) -> rows.NodeAnswer:
         """One node; RefusedError (404) where there is none, (409) where several are called so."""
@@ -114,11 +116,11 @@ def router(api: Api) -> APIRouter:
 
     @routes.get("/clusters")
     def get_clusters() -> rows.Clusters:
-        return api.view.ask(rows.clusters)
+        return api.view.ask(lambda held: rows.clusters(held, api.now()))
 
     @routes.get("/nodes")
     def get_nodes() -> rows.Nodes:
-        return api.view.ask(rows.nodes)
+        return api.view.ask(lambda held: rows.nodes(held, api.now()))
 
     @routes.get("/nodes/{name}")
     def get_node(name: Name, cluster: Text = None) -> rows.NodeAnswer:

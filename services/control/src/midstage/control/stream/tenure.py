@@ -13,6 +13,7 @@ from midstage.control.stream.cluster import Watched, asked
 LEASE = "midstage-control"
 _RENEWED_AFTER = 1 / 3
 _TRUSTED = 3 / 4
+_AT_ONCE = timedelta(milliseconds=1)  # a lease can't be given back, only held for less long
 
 
 class Tenure:
@@ -62,7 +63,7 @@ class Tenure:
         if self._taken_at is None:
             return
         self._taken_at = None
-        asked(lambda: self._cluster.take_lease(LEASE, holder=self._holder, within=timedelta(0)))
+        asked(lambda: self._cluster.take_lease(LEASE, holder=self._holder, within=_AT_ONCE))
 
     def _left_s(self, part: float) -> float:
         if self._taken_at is None:

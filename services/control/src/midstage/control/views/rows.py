@@ -6,12 +6,15 @@ not measured, or not yet, is null, never zero.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
 from midstage.contracts.cluster import Amount, NodeObserved, NodeUsed, Phase, PodObserved, PodUsed
 from midstage.contracts.inventory import Inventory
+
+SILENT = timedelta(seconds=20)
+"""A cluster that answers is heard of each 5 s."""
 
 
 class AmountRow(TypedDict):
@@ -32,7 +35,10 @@ class UsedRow(TypedDict):
 
 
 class ClusterRow(TypedDict):
-    """A cluster: up to when it answered, and why it does not now (null: it does)."""
+    """A cluster: up to when it answered, and why it does not now (null: it does).
+
+    Heard of too long ago is unreachable as well: then nobody holds its lease.
+    """
 
     cluster: str
     reachable: bool
@@ -131,14 +137,15 @@ class Wanted:
         )
 
 
-def clusters(held: Inventory) -> Clusters:
-    """All clusters."""
+def clusters(held: Inventory, now: datetime) -> Clusters:
+    """All clusters, as they stand at ``now``."""
     nodes, pods = held.nodes(), held.pods()
     return {
         "clusters": [
             _cluster(
                 held,
                 name,
+                now,
                 nodes=sum(node.cluster == name for node in nodes),
                 pods=sum(pod.cluster == name for pod in pods),
             )
@@ -147,13 +154,13 @@ def clusters(held: Inventory) -> Clusters:
     }
 
 
-def nodes(held: Inventory) -> Nodes:
-    """All nodes."""
+def nodes(held: Inventory, now: datetime) -> Nodes:
+    """All nodes, and the clusters as they stand at ``now``."""
     on: dict[tuple[str, str], list[PodObserved]] = {}
     for pod in held.pods():
         on.setdefault((pod.cluster, pod.node), []).append(pod)
     rows = [_node(held, node, on.get((node.cluster, node.name), [])) for node in held.nodes()]
-    return {"nodes": rows, "clusters": clusters(held)["clusters"]}
+    return {"nodes": rows, "clusters": clusters(held, now)["clusters"]}
 
 
 def node(held: Inventory, found: NodeObserved) -> NodeAnswer:
@@ -206,17 +213,26 @@ def pod(held: Inventory, fact: PodObserved) -> PodRow:
     }
 
 
-def _cluster(held: Inventory, name: str, *, nodes: int, pods: int) -> ClusterRow:
-    away = held.unreachable(name)
+def _cluster(held: Inventory, name: str, now: datetime, *, nodes: int, pods: int) -> ClusterRow:
+    reason = _away(held, name, now)
     return {
         "cluster": name,
-        "reachable": away is None and held.reached_at(name) is not None,
+        "reachable": reason is None,
         "reached_at": held.reached_at(name),
-        "reason": None if away is None else away.reason,
+        "reason": reason,
         "nodes": nodes,
         "pods": pods,
         "epoch": held.epoch(name),
     }
+
+
+def _away(held: Inventory, name: str, now: datetime) -> str | None:
+    away, reached = held.unreachable(name), held.reached_at(name)
+    if away is not None:
+        return away.reason
+    if reached is None or now - reached > SILENT:
+        return "nothing was heard of it lately; is a control running for it?"
+    return None
 
 
 def _node(held: Inventory, fact: NodeObserved, on: Sequence[PodObserved]) -> NodeRow:
