@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from midstage.contracts.policy import Rate, Targets
@@ -27,6 +28,21 @@ def test_the_spec_gives_the_first_count_within_the_bounds() -> None:
     first = stages.begin(inputs(current=0, initial=0))
     assert (first.replicas, first.reason) == (1, "none yet; the spec begins with 1")
     assert stages.begin(inputs(current=7, initial=3)).replicas == 7
+
+
+def test_what_the_spec_begins_with_is_held_as_the_first_want() -> None:
+    idle = inputs(
+        policy=policy(targets=Targets(concurrency=10), stabilise_down_s=60),
+        load=load(concurrency=0),
+        pods=pods(0),
+        current=0,
+        initial=3,
+    )
+    first = evaluate(idle)
+    assert (first.replicas, first.want) == (3, 3)
+    assert why(first, "stabilise") == "3 by the largest want of the last 60 s"
+    at_once = msgspec.structs.replace(idle.policy, stabilise_down_s=0)
+    assert evaluate(msgspec.structs.replace(idle, policy=at_once)).replicas == 1
 
 
 def test_the_largest_want_wins() -> None:

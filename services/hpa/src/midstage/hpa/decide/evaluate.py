@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from midstage.contracts.scaling import Evaluation, Inputs, Stage
 from midstage.hpa.decide.rules import proposals
-from midstage.hpa.decide.stages import LIMIT, WANT, Situation, Step, begin
+from midstage.hpa.decide.stages import LIMIT, WANT, Situation, Step, begin, begun_with
 
 
 def evaluate(inputs: Inputs) -> Evaluation:
@@ -18,7 +18,7 @@ def evaluate(inputs: Inputs) -> Evaluation:
         inputs=inputs, proposals=proposals(inputs, start.replicas), current=start.replicas
     )
     wanted = _chain(situation, start, WANT)
-    want = wanted[-1].replicas
+    want = max(wanted[-1].replicas, begun_with(situation))
     limited = _chain(situation, wanted[-1], LIMIT)
     stages = (start, *wanted, *limited)
     return Evaluation(

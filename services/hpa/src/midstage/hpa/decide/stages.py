@@ -41,6 +41,12 @@ def begin(inputs: Inputs) -> Stage:
     return Stage(name="current", replicas=count, reason=f"none yet; the spec begins with {count}")
 
 
+def begun_with(situation: Situation) -> int:
+    """What stabilising holds at first: HPA v2 too takes the count that it finds as a first want."""
+    first = situation.inputs.current == 0 and situation.inputs.policy.stabilise_down_s > 0
+    return situation.current if first else 0
+
+
 def largest(situation: Situation, before: int) -> Stage:
     """The largest want; without valid input nothing changes."""
     leading = situation.leading
@@ -90,7 +96,8 @@ def stabilise(situation: Situation, before: int) -> Stage:
     """Up no further than the least want of the up window, down than the largest of the down one."""
     policy, current = situation.inputs.policy, situation.current
     least = min([before, *_wants(situation, policy.stabilise_up_s)])
-    largest_want = max([before, *_wants(situation, policy.stabilise_down_s)])
+    earlier = _wants(situation, policy.stabilise_down_s)
+    largest_want = max([before, begun_with(situation), *earlier])
     figure = min(max(current, least), largest_want)
     if figure == before:
         return Stage(name="stabilise", replicas=before)
