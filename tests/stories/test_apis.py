@@ -9,10 +9,11 @@ import pytest
 
 from midstage.local.platform import Platform
 
+SERVICES = ("stats", "throttle", "gateway", "control", "hpa", "deploy", "data")
 pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("service", ["stats", "throttle", "gateway"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_path: Path) -> None:
     base = getattr(platform.addresses, service)
     done = subprocess.run(
@@ -32,7 +33,7 @@ def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_p
     assert httpx.get(f"{base}/readyz").status_code == 200
 
 
-@pytest.mark.parametrize("service", ["stats", "throttle", "gateway"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_each_service_says_how_it_is(platform: Platform, service: str) -> None:
     base = getattr(platform.addresses, service)
     assert httpx.get(f"{base}/healthz").status_code == 200
