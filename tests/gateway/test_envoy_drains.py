@@ -1,4 +1,4 @@
-"""Pods that end, at a real Envoy: nothing new goes there, what is open finishes, then it is said."""
+"""Pods that end, at a real Envoy: nothing new goes there, what is open ends, then it is said."""
 
 import threading
 from collections.abc import Iterator
