@@ -121,7 +121,7 @@ class Reflector:
             if came.changes or came.uses is not None:
                 self._answered()
                 self._write(writing, self._facts(came))
-            if came.changes:
+            if came.first_at:
                 waited = self._clock.monotonic() - came.first_at
                 self._metrics.written_seconds.observe(waited)
             if self._clock.monotonic() >= self._reached_due:

@@ -20,7 +20,10 @@ _MOST = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Came:
-    """Changes in order with the (monotonic) time of the first one, and the newest measurement."""
+    """Changes in order, and the newest measurement.
+
+    ``first_at``: when the first change that is no bookmark came (monotonic); 0: there is none.
+    """
 
     changes: Sequence[Change]
     first_at: float
@@ -72,7 +75,7 @@ class Watching:
                         break
                     raise item
                 case Change():
-                    first_at = first_at or at
+                    first_at = first_at or (at if item.node or item.pod or item.workload else 0.0)
                     changes.append(item)
                 case _:
                     uses = item
