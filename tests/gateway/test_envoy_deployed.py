@@ -34,20 +34,16 @@ def story(tmp_path: Path, envoy_binary: Path) -> Iterator[Story]:
         yield story
 
 
-def test_a_fact_is_in_force_within_half_a_second(story: Story) -> None:
+def test_a_mark_and_its_taking_back_reach_envoy(story: Story) -> None:
     replica, other = story.replica(), story.replica()
     story.facts.specified("chat", spec("/chat"))
     story.facts.observed(pod("p", port=replica.port), pod("q", port=other.port))
     with story.gateway():
         story.envoy()
         story.facts.await_ways(p=Way.SERVING, q=Way.SERVING)
-        took = []
         for draining in (True, False) * 4:
-            begun = time.monotonic()
             story.facts.drained("p", draining=draining)
-            within(DEADLINE_S, lambda: story.draining(replica.port) is draining, every=0.005)  # noqa: B023
-            took.append(time.monotonic() - begun)
-    assert sorted(took)[len(took) // 2] < 0.5
+            within(DEADLINE_S, lambda: story.draining(replica.port) is draining)  # noqa: B023
 
 
 def test_a_pod_whose_readiness_fails_is_out_and_comes_back(story: Story) -> None:

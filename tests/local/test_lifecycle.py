@@ -60,13 +60,6 @@ def test_what_runs_once_is_not_restarted() -> None:
     assert (ended.state, ended.exit_code, ended.restarts) == (State.ENDED, 3, 0)
 
 
-def test_running_time_is_counted_over_restarts_and_not_while_it_is_down() -> None:
-    dead = lifecycle.died(running(10.0), 15.0, exit_code=1, restarted=True)
-    assert lifecycle.ran_s(dead, 100.0) == 5.0
-    again = lifecycle.started(dead, 100.0)
-    assert lifecycle.ran_s(again, 101.5) == 6.5
-
-
 @given(st.integers(min_value=1, max_value=10**6))
 def test_a_wait_is_never_zero_nor_longer_than_the_longest(deaths: int) -> None:
     assert 0 < lifecycle.wait_s(deaths) <= LONGEST_WAIT_S

@@ -76,16 +76,13 @@ def test_secrets_are_for_their_owner_alone_and_stay_from_run_to_run(tmp_path: Pa
     assert len(bytes.fromhex(edge_keys["edge-1"])) == 32
 
 
-def test_both_applications_are_routed_and_only_the_one_in_use_has_replicas() -> None:
-    file = msgspec.json.decode(apps.encoded({"chat": ["http://127.0.0.1:4001"], "code": []}))
-    assert [(app["name"], app["prefix"], app["endpoints"]) for app in file["apps"]] == [
-        ("chat", "/chat", ["127.0.0.1:4001"]),
-        ("code", "/code", []),
-    ]
-    assert {app["name"]: app["on_throttle_failure"] for app in file["apps"]} == {
-        "chat": "open",
-        "code": "closed",
-    }
+@pytest.mark.parametrize(("app", "on_failure"), [("chat", "open"), ("code", "closed")])
+def test_an_application_is_asked_for_as_a_person_would(app: str, on_failure: str) -> None:
+    spec = apps.spec(app, replicas=3)
+    assert (spec.routes.prefix, spec.routes.on_throttle_failure.value) == (f"/{app}", on_failure)
+    assert spec.scaling is not None
+    assert spec.scaling.min <= spec.replicas == 3 <= spec.scaling.max
+    assert apps.spec(app, replicas=1).scaling != spec.scaling
 
 
 def test_last_words_are_the_end_of_the_log_in_short(tmp_path: Path) -> None:

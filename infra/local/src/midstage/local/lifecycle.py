@@ -29,7 +29,7 @@ class State(StrEnum):
 class Life:
     """One process: since when it is in its state, when its next start is due, how often it fell.
 
-    ``in_a_row`` are deaths without a stable time between them, ``ran_s`` all earlier runs together.
+    ``in_a_row`` are deaths without a stable time between them.
     """
 
     state: State = State.WAITING
@@ -37,7 +37,6 @@ class Life:
     due: float = 0.0
     restarts: int = 0
     in_a_row: int = 0
-    ran_s: float = 0.0
     exit_code: int | None = None
 
 
@@ -58,7 +57,7 @@ def started(life: Life, now: float) -> Life:
 
 def died(life: Life, now: float, *, exit_code: int, restarted: bool) -> Life:
     """It ended: to be started again, unless it was asked to stop or runs once."""
-    after = replace(life, since=now, ran_s=ran_s(life, now), exit_code=exit_code)
+    after = replace(life, since=now, exit_code=exit_code)
     if life.state is State.STOPPING or not restarted:
         return replace(after, state=State.ENDED)
     in_a_row = 1 if now - life.since >= STABLE_S else life.in_a_row + 1
@@ -81,9 +80,3 @@ def stopping(life: Life, now: float) -> Life:
 def wait_s(in_a_row: int) -> float:
     """How long to wait before the next start after so many deaths in a row (from 1 on)."""
     return float(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(in_a_row - 1, 30)))
-
-
-def ran_s(life: Life, now: float) -> float:
-    """How long it ran in all."""
-    running = life.state in (State.RUNNING, State.STOPPING)
-    return life.ran_s + (now - life.since if running else 0.0)

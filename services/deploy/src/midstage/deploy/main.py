@@ -38,6 +38,8 @@ from midstage.eventlog.versions import Versions
 
 SERVICE = "deploy"
 VERSION = "0.1.0"
+OVERLAP = 1000
+"""Records of each partition that are read twice: more than control has under way at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ def compose(
         log=log,
         stream=read.cluster,
         compacted=read.inventory,
+        overlap=OVERLAP,
         apply=around.cluster_fact,
         changed=around.changed,
     )
