@@ -173,6 +173,7 @@ class World:
         self._past: list[Listing] = [self.state.listing()]
         self._stopping: dict[str, float] = {}
         self._marked: dict[str, float] = {}
+        self._never_served: set[str] = set()
         self._placed: dict[str, float] = {}
 
     def seat(self, *, pods_lag: int = 0, workloads_lag: int = 0) -> Seat:
@@ -268,8 +269,11 @@ class World:
         )
         if draining:
             self._marked.setdefault(uid, self.passed_s)
+            if pod.ready_at is None:
+                self._never_served.add(uid)
         else:
             self._marked.pop(uid, None)
+            self._never_served.discard(uid)
             for edge in self.edges:
                 edge.heard_at.pop(uid, None)
         return pod
@@ -289,8 +293,8 @@ class World:
         return done
 
     def _may_stop(self, pod: Pod) -> bool:
-        if pod.ready_at is None:
-            return True
+        if pod.ready_at is None or pod.uid in self._never_served:
+            return True  # no edge sends to who became ready only after its mark
         marked = self._marked.get(pod.uid)
         if marked is None:
             return False
