@@ -128,6 +128,39 @@ def test_a_draining_mark_is_put_and_taken_back(bench: Bench) -> None:
     assert bench.only(workload).uid == pod.uid
 
 
+def test_a_write_ends_no_pod_but_those_that_it_names_as_they_are(bench: Bench) -> None:
+    workload = bench.workload(replicas=2)
+    bench.put(workload)
+    first, second = bench.ready(workload, 2)
+    seen = bench.cluster.drain_pod(first.name, uid=first.uid, draining=True)
+    bench.cluster.drain_pod(first.name, uid=first.uid, draining=False)
+
+    def fewer(replicas: int, *ending: Pod) -> None:
+        known = next(w for w in bench.cluster.list().workloads if w.name == workload.name)
+        named = {(pod.uid, pod.resource_version) for pod in ending}
+        expected = known.resource_version
+        if replicas:
+            smaller = msgspec.structs.replace(workload, replicas=replicas)
+            bench.cluster.put_workload(smaller, expected=expected, ending=named)
+        else:
+            bench.cluster.delete_workload(workload.name, expected=expected, ending=named)
+
+    with pytest.raises(ConflictError):
+        fewer(1, seen)  # its mark was taken back meanwhile
+    with pytest.raises(ConflictError):
+        fewer(0, seen)
+    marked = bench.cluster.drain_pod(second.name, uid=second.uid, draining=True)
+    with pytest.raises(ConflictError):
+        fewer(0, marked)  # the other one serves
+    assert {pod.uid for pod in bench.pods(workload)} == {first.uid, second.uid}
+    fewer(1, marked)
+    bench.until(lambda: len(bench.pods(workload)) == 1)
+    assert bench.only(workload).uid == first.uid
+    last = bench.cluster.drain_pod(first.name, uid=first.uid, draining=True)
+    fewer(0, last)
+    bench.until(lambda: not bench.pods(workload))
+
+
 def test_a_mark_for_a_pod_of_before_is_refused(bench: Bench) -> None:
     workload = bench.workload()
     bench.put(workload)

@@ -8,6 +8,7 @@ import pytest
 
 from midstage.cluster.memory import MemoryCluster
 from midstage.cluster.objects import Pod, Workload
+from midstage.cluster.protocol import Ending
 from midstage.contracts.apps import AppFact, RolloutEnded, RolloutStarted
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.policy import Policy, Targets
@@ -200,16 +201,16 @@ class Flaky:
         self.times = times
         self._cluster = cluster
 
-    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+    def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         if self.times:
             self.times -= 1
             if not self.times:
-                self._cluster.put_workload(workload, expected=expected)
+                self._cluster.put_workload(workload, expected=expected, ending=ending)
             raise UnavailableError("no answer came")
-        return self._cluster.put_workload(workload, expected=expected)
+        return self._cluster.put_workload(workload, expected=expected, ending=ending)
 
-    def delete_workload(self, name: str, *, expected: int) -> None:
-        self._cluster.delete_workload(name, expected=expected)
+    def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
+        self._cluster.delete_workload(name, expected=expected, ending=ending)
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
         return self._cluster.drain_pod(name, uid=uid, draining=draining)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry
 
 from midstage.cluster.objects import Listing, Node, Pod, Workload
-from midstage.cluster.protocol import ConflictError
+from midstage.cluster.protocol import ConflictError, Ending
 from midstage.cluster.state import State
 from midstage.contracts.apps import AppFact, AppSpec
 from midstage.contracts.cluster import ClusterFact, Phase
@@ -250,16 +250,20 @@ class World:
         )
         return is_done and not any(pod.draining for pod in self.state.pods())
 
-    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+    def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         return self._checked(
             f"put {workload.name} {workload.replicas}",
-            lambda: self.state.put_workload(workload, expected=expected, now=self.now()),
+            lambda: self.state.put_workload(
+                workload, expected=expected, now=self.now(), ending=ending
+            ),
         )
 
-    def delete_workload(self, name: str, *, expected: int) -> None:
+    def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         self._checked(
             f"delete {name}",
-            lambda: self.state.delete_workload(name, expected=expected, now=self.now()),
+            lambda: self.state.delete_workload(
+                name, expected=expected, now=self.now(), ending=ending
+            ),
         )
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:

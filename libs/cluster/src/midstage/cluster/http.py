@@ -18,7 +18,7 @@ from midstage.cluster import wire
 from midstage.cluster.check import check
 from midstage.cluster.faults import Fault
 from midstage.cluster.objects import Change, Lease, Listing, Pod, PodUse, Workload
-from midstage.cluster.protocol import ConflictError, ExpiredError
+from midstage.cluster.protocol import ConflictError, Ending, ExpiredError
 from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
 
 T = TypeVar("T")
@@ -62,16 +62,17 @@ class HttpCluster:
                 yield self._read(line, decoder.decode)
         raise UnavailableError(f"{self.name}: the watch ended; list again or go on with it")
 
-    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+    def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         """As ``Cluster.put_workload``; what can't be is refused before it is asked for."""
         check(workload)
-        body = wire.WorkloadPut(workload=workload, expected=expected)
+        body = wire.WorkloadPut(workload=workload, expected=expected, ending=_named(ending))
         return self._put(f"{wire.WORKLOADS}/{quote(workload.name, safe='')}", body, Workload)
 
-    def delete_workload(self, name: str, *, expected: int) -> None:
+    def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         """As ``Cluster.delete_workload``."""
         where = f"{wire.WORKLOADS}/{quote(name, safe='')}"
-        self._ask("DELETE", where, params={"expected": str(expected)})
+        body = wire.WorkloadDeleted(expected=expected, ending=_named(ending))
+        self._put(f"{where}/deleted", body, wire.Done)
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
         """As ``Cluster.drain_pod``."""
@@ -197,3 +198,7 @@ def _detail(body: bytes) -> str:
 
 def _flag(value: bool) -> str:  # noqa: FBT001  a query parameter
     return "true" if value else "false"
+
+
+def _named(ending: Ending) -> tuple[tuple[str, int], ...] | None:
+    return None if ending is None else tuple(sorted(ending))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from midstage.cluster.leases import Leases
 from midstage.cluster.objects import Change, Lease, Listing, Node, Pod, PodUse, Template, Workload
+from midstage.cluster.protocol import Ending
 from midstage.cluster.state import LOST_FOR, State
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -71,15 +72,15 @@ class MemoryCluster:
             if not changes:
                 yield Change(resource_version=since)
 
-    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+    def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         """As ``Cluster.put_workload``."""
         with self._reached() as state:
-            return state.put_workload(workload, expected=expected, now=self._now())
+            return state.put_workload(workload, expected=expected, now=self._now(), ending=ending)
 
-    def delete_workload(self, name: str, *, expected: int) -> None:
+    def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         """As ``Cluster.delete_workload``."""
         with self._reached() as state:
-            state.delete_workload(name, expected=expected, now=self._now())
+            state.delete_workload(name, expected=expected, now=self._now(), ending=ending)
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
         """As ``Cluster.drain_pod``."""

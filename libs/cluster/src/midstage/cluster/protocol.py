@@ -5,7 +5,7 @@ names the resource version that it was decided from, and is refused where the ob
 since, so a zombie's late write undoes nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import timedelta
 from typing import Protocol
 
@@ -23,6 +23,15 @@ class ConflictError(RefusedError):
 
 class ExpiredError(UnavailableError):
     """The watch's beginning is too long ago (410): list again."""
+
+
+Ending = Set[tuple[str, int]] | None
+"""Uid and resource version of each pod that a write may end; None: whichever.
+
+Facts of pods and workloads come at different times, so a fresh version of the one proves nothing
+about the other: whoever must end no pod but those that are drained says which, as they were seen.
+Pods that were never ready may always end.
+"""
 
 
 class Cluster(Protocol):
@@ -43,16 +52,17 @@ class Cluster(Protocol):
         """
         ...
 
-    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+    def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         """Make it so; ``expected`` is the resource version it was decided from, 0: there is none.
 
         Only name, namespace, app, revision, template, replicas and the two versions are taken.
-        ConflictError where it is another one now. To fewer replicas: draining pods go first, then
-        those that are not ready, then the youngest; each gets SIGTERM, its grace, SIGKILL.
+        ConflictError where it is another one now, or where a pod not in ``ending`` would end.
+        To fewer replicas: draining pods go first, then those that are not ready, then the
+        youngest; each gets SIGTERM, its grace, SIGKILL.
         """
         ...
 
-    def delete_workload(self, name: str, *, expected: int) -> None:
+    def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         """Remove it with its pods; nothing where it is gone already; ConflictError as above."""
         ...
 

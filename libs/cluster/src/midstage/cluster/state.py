@@ -15,7 +15,7 @@ from midstage.cluster.check import check
 from midstage.cluster.controller import counts, placed, surplus
 from midstage.cluster.history import KEEP, History
 from midstage.cluster.objects import Change, Listing, Node, Pod, Template, Workload
-from midstage.cluster.protocol import ConflictError
+from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError
 
@@ -93,7 +93,9 @@ class State:
         """What the pod runs: its workload's template of when it was made."""
         return self._templates[pod]
 
-    def put_workload(self, workload: Workload, *, expected: int, now: datetime) -> Workload:
+    def put_workload(
+        self, workload: Workload, *, expected: int, now: datetime, ending: Ending = None
+    ) -> Workload:
         """As ``Cluster.put_workload``; what is so already is left as it is."""
         check(workload)
         known = self._workloads.get(workload.name)
@@ -106,17 +108,21 @@ class State:
             ready=known.ready if known else 0,
             resource_version=known.resource_version if known else 0,
         )
+        self._spare(workload.name, wanted, ending)
         if wanted != known:
             self._write_workload(wanted)
         self.settle(now)
         return self._workloads[workload.name]
 
-    def delete_workload(self, name: str, *, expected: int, now: datetime) -> None:
+    def delete_workload(
+        self, name: str, *, expected: int, now: datetime, ending: Ending = None
+    ) -> None:
         """As ``Cluster.delete_workload``."""
         known = self._workloads.get(name)
         if known is None:
             return
         _expect(known, name, expected)
+        self._spare(name, None, ending)
         del self._workloads[name]
         self._history.wrote(workload=known, gone=True)
         self.settle(now)
@@ -236,6 +242,15 @@ class State:
             if workload is not None:
                 for _ in range(workload.replicas - sum(counts(pod) for pod in pods)):
                     self._make(workload, now)
+
+    def _spare(self, name: str, wanted: Workload | None, ending: Ending) -> None:
+        """ConflictError where a pod that was ever ready would end and is not in ``ending``."""
+        if ending is None:
+            return
+        own = (pod for pod in self._pods.values() if pod.workload == name)
+        for pod in surplus(own, wanted):
+            if pod.ready_at is not None and (pod.uid, pod.resource_version) not in ending:
+                raise ConflictError(f"pod {pod.name} would end and was not to: read again")
 
     def _schedule(self) -> None:
         nodes = tuple(self._nodes.values())

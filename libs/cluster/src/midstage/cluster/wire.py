@@ -28,6 +28,18 @@ class WorkloadPut(Body, frozen=True, kw_only=True):
 
     workload: Workload
     expected: int
+    ending: tuple[tuple[str, int], ...] | None = None
+
+
+class WorkloadDeleted(Body, frozen=True, kw_only=True):
+    """``PUT /v1/workloads/{name}/deleted``; also where it is gone already."""
+
+    expected: int
+    ending: tuple[tuple[str, int], ...] | None = None
+
+
+class Done(Body, frozen=True, kw_only=True):
+    """It is so."""
 
 
 class PodDrained(Body, frozen=True, kw_only=True):

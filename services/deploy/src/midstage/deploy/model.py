@@ -161,10 +161,14 @@ class Situation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutWorkload:
-    """Make it so; ``expected`` is the resource version that was seen, 0: none was."""
+    """Make it so; ``expected`` is the resource version that was seen, 0: none was.
+
+    ``ending``: uid and resource version of the pods that may end by it.
+    """
 
     workload: Workload
     expected: int
+    ending: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +177,7 @@ class DeleteWorkload:
 
     name: str
     expected: int
+    ending: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

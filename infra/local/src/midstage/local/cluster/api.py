@@ -17,7 +17,7 @@ from midstage.chassis.problems import problem
 from midstage.cluster import wire
 from midstage.cluster.faults import Fault
 from midstage.cluster.objects import Change
-from midstage.cluster.protocol import ExpiredError
+from midstage.cluster.protocol import Ending, ExpiredError
 from midstage.contracts.errors import RefusedError
 from midstage.local.cluster.breaking import Breaking
 from midstage.local.cluster.hub import Hub
@@ -61,12 +61,14 @@ def _writing(made: APIRouter, hub: Hub) -> None:
         body = await _body(request, wire.WorkloadPut)
         if body.workload.name != name:
             raise RefusedError(f"the body is about {body.workload.name}, the path about {name}")
-        return _json(hub.put_workload(body.workload, expected=body.expected))
+        ending = _named(body.ending)
+        return _json(hub.put_workload(body.workload, expected=body.expected, ending=ending))
 
-    @made.delete(wire.WORKLOADS + "/{name}", status_code=204)
-    async def delete_workload(name: str, expected: int) -> Response:
-        hub.delete_workload(name, expected=expected)
-        return Response(status_code=204)
+    @made.put(wire.WORKLOADS + "/{name}/deleted")
+    async def delete_workload(name: str, request: Request) -> Response:
+        body = await _body(request, wire.WorkloadDeleted)
+        hub.delete_workload(name, expected=body.expected, ending=_named(body.ending))
+        return _json(wire.Done())
 
     @made.put(wire.PODS + "/{name}/draining")
     async def drain_pod(name: str, request: Request) -> Response:
@@ -139,3 +141,7 @@ def _decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 def _json(answer: object) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+def _named(pods: tuple[tuple[str, int], ...] | None) -> Ending:
+    return None if pods is None else frozenset(pods)

@@ -14,6 +14,7 @@ from pathlib import Path
 from midstage.chassis.logs import logger
 from midstage.cluster.leases import Leases
 from midstage.cluster.objects import Lease, Node, Workload
+from midstage.cluster.protocol import Ending
 from midstage.cluster.state import State
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.local.cluster import keeping
@@ -62,15 +63,15 @@ class Hub:
                     self._keep()
                 self.ring()
 
-    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
+    def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         """As ``Cluster.put_workload``; kept before it is answered."""
         with self._keeping() as state:
-            return state.put_workload(workload, expected=expected, now=self.now())
+            return state.put_workload(workload, expected=expected, now=self.now(), ending=ending)
 
-    def delete_workload(self, name: str, *, expected: int) -> None:
+    def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         """As ``Cluster.delete_workload``; kept before it is answered."""
         with self._keeping() as state:
-            state.delete_workload(name, expected=expected, now=self.now())
+            state.delete_workload(name, expected=expected, now=self.now(), ending=ending)
 
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
         """As ``Cluster.take_lease``; a new holder's epoch is kept before it is answered."""

@@ -7,6 +7,7 @@ No ready replica is marked while no more than ``must_be_ready`` serve.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from midstage.cluster.objects import Template, Workload
@@ -184,11 +185,20 @@ def _without_marked(situation: Situation, crew: Crew, *, least: int) -> Iterator
     template = _template(situation, workload.revision)
     if template is not None and rest < crew.replicas:
         version = workload.resource_version
-        yield _put(situation, template, workload.revision, rest, expected=version)
+        smaller = _put(situation, template, workload.revision, rest, expected=version)
+        yield replace(smaller, ending=_marked(crew))
+
+
+def _marked(crew: Crew) -> frozenset[tuple[str, int]]:
+    return frozenset((pod.uid, pod.resource_version) for pod in crew.pods if pod.draining)
 
 
 def _delete(crew: Crew) -> DeleteWorkload:
-    return DeleteWorkload(name=crew.workload.name, expected=crew.workload.resource_version)
+    return DeleteWorkload(
+        name=crew.workload.name,
+        expected=crew.workload.resource_version,
+        ending=_marked(crew),
+    )
 
 
 def _put(

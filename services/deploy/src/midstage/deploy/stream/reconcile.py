@@ -13,7 +13,7 @@ from typing import Protocol, assert_never
 
 from midstage.chassis.logs import logger
 from midstage.cluster.objects import Pod, Workload
-from midstage.cluster.protocol import ConflictError
+from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.apps import AppFact
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.deploy.decide.commands import decide
@@ -47,12 +47,12 @@ class Cluster(Protocol):
 
     name: str
 
-    def put_workload(self, workload: Workload, *, expected: int) -> Workload:
-        """Make it so, if it is still at ``expected``."""
+    def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
+        """Make it so, if it is still at ``expected`` and ends no pod but these."""
         ...
 
-    def delete_workload(self, name: str, *, expected: int) -> None:
-        """Remove it, if it is still at ``expected``."""
+    def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
+        """Remove it, if it is still at ``expected`` and ends no pod but these."""
         ...
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
@@ -195,9 +195,13 @@ class Reconciler:
     def _write(self, action: Action) -> None:
         match action:
             case PutWorkload():
-                self._cluster.put_workload(action.workload, expected=action.expected)
+                self._cluster.put_workload(
+                    action.workload, expected=action.expected, ending=action.ending
+                )
             case DeleteWorkload():
-                self._cluster.delete_workload(action.name, expected=action.expected)
+                self._cluster.delete_workload(
+                    action.name, expected=action.expected, ending=action.ending
+                )
             case DrainPod():
                 self._cluster.drain_pod(action.name, uid=action.uid, draining=action.draining)
             case _:
