@@ -15,6 +15,7 @@ from midstage.contracts.topics import SCALING
 from midstage.eventlog.appended import Facts, opened
 from midstage.eventlog.kafka import KafkaLog
 from midstage.hpa.stream.replay import replayed
+from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
 
@@ -96,6 +97,8 @@ def test_nothing_shrinks_because_a_process_is_killed(platform: Platform, name: s
         ("deploy", "append:sent"),
         ("control", "control:observed"),
         ("control", "control:written"),
+        ("stats", "ledger:inserted"),
+        ("stats", "ledger:committed"),
     ],
 )
 def test_a_death_at_a_named_place_of_an_update_ends_right(
@@ -126,7 +129,9 @@ def test_load_rises_and_falls_and_hpa_dies_at_each_named_place(
     assert_exact(replayed_through(platform, deed, requests=800))
     found = decided(platform, "chat")[before:]
     assert any(fact.replicas > fact.previous for fact in found)
-    within(90, lambda: any(f.replicas < f.previous for f in decided(platform, "chat")[before:]))
+    within(90, lambda: settled(platform, "chat", replicas=apps.LEAST), every=0.2)
+    last = decided(platform, "chat")[-1]
+    assert (last.replicas, last.previous > last.replicas) == (apps.LEAST, True)
 
 
 def test_two_hpa_and_two_deploy_act_on_each_decision_once(platform: Platform) -> None:
@@ -138,8 +143,8 @@ def test_two_hpa_and_two_deploy_act_on_each_decision_once(platform: Platform) ->
         for earlier, later in zip(found[before:], found[before + 1 :], strict=False):
             assert later.previous == earlier.replicas
             assert later.replicas != earlier.replicas
-        wanted = found[-1].replicas if found else 3
-        within(60, lambda: settled(platform, "chat", replicas=wanted) or len(found))
+        within(90, lambda: settled(platform, "chat", replicas=apps.LEAST), every=0.2)
+    assert decided(platform, "chat")[-1].replicas == apps.LEAST
 
 
 def test_a_woken_zombie_deploy_cannot_undo_a_newer_state(platform: Platform) -> None:
