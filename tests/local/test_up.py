@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from midstage.local import up
+from midstage.local import session, up
 from midstage.local.errors import PlatformError
 from midstage.local.platform import Platform
 from midstage.local.supervisor import Child, Supervisor
@@ -96,8 +96,8 @@ class Impatient(Platform):
 def test_a_second_ctrl_c_while_a_start_is_undone_cuts_nothing_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(up, "Platform", Impatient)
-    before = {number: signal.getsignal(number) for number in up.ENDS}
+    monkeypatch.setattr(session, "Platform", Impatient)
+    before = {number: signal.getsignal(number) for number in session.ENDS}
     try:
         assert called(tmp_path).exit_code == 1
     finally:
