@@ -130,6 +130,15 @@ def test_what_is_stopped_ends_in_time_even_if_it_is_deaf(supervisor: Supervisor)
 
 
 @pytest.mark.slow
+def test_one_that_ends_just_when_its_time_is_over_is_stopped_too(supervisor: Supervisor) -> None:
+    for _ in range(10):
+        supervisor.start(Child(name="quick", command=["sleep", "60"]))
+        supervisor.await_ready("quick", within_s=5)
+        supervisor.stop(["quick"], within_s=0.001)
+        assert supervisor.life("quick").state is State.ENDED
+
+
+@pytest.mark.slow
 def test_a_stopped_process_can_be_started_again(supervisor: Supervisor) -> None:
     first = started(supervisor, "stats")
     supervisor.stop(["stats"], within_s=5)

@@ -42,8 +42,8 @@ from midstage.local.table import EDGE, Instead, Table
 
 READY_WITHIN_S = 60.0
 STOPS = (
-    *(("caller", 2.5), ("envoy", 1.0), ("gateway", 2.0)),
-    *(("", 1.5), ("cluster", 1.0), ("kafka", 2.0)),
+    *(("caller", 2.0), ("envoy", 1.0), ("gateway", 2.0)),
+    *(("", 1.5), ("cluster", 1.0), ("kafka", 2.5)),
 )
 """Who is stopped in this order, with the seconds before SIGKILL; empty: the rest, at once."""
 

@@ -23,6 +23,7 @@ from midstage.local.memory import Memory
 _TICK_S = 0.05
 _HOPELESS_AFTER = 3
 """Deaths in a row before it was ever ready after which a start is given up."""
+_KILLED_WITHIN_S = 1.0
 _OVER = "the supervisor's thread has ended: its children are gone"
 
 
@@ -114,10 +115,9 @@ class Supervisor:
         for name in names:
             self.await_end(name, within_s=max(0.0, deadline - time.monotonic()))
         for name in names:
-            if self.life(name).state is State.STOPPING:
-                self.kill(name, signal.SIGKILL)
+            self._kill_if_stopping(name)
         for name in names:
-            self.await_end(name, within_s=within_s)
+            self.await_end(name, within_s=max(within_s, _KILLED_WITHIN_S))
 
     def kill(self, name: str, sig: signal.Signals) -> int:
         """Send a signal as if from outside (a dead child is restarted); the pid that got it."""
@@ -193,6 +193,13 @@ class Supervisor:
                 entry.life = lifecycle.stopping(entry.life, now)
                 if entry.process is not None and entry.life.state is State.STOPPING:
                     entry.process.terminate()
+
+    def _kill_if_stopping(self, name: str) -> None:
+        """It may have ended by itself since its time was over."""
+        with self._changed:
+            entry = self._table[name]
+            if entry.life.state is State.STOPPING and entry.process is not None:
+                entry.process.kill()  # harmless to one that has ended and was not reaped yet
 
     def _run(self) -> None:
         try:
