@@ -41,6 +41,7 @@ def test_what_the_spec_begins_with_is_held_as_the_first_want() -> None:
     first = evaluate(idle)
     assert (first.replicas, first.want) == (3, 3)
     assert why(first, "stabilise") == "3 by the largest want of the last 60 s"
+    assert evaluate(msgspec.structs.replace(idle, load=load())).want == 3  # load comes later
     at_once = msgspec.structs.replace(idle.policy, stabilise_down_s=0)
     assert evaluate(msgspec.structs.replace(idle, policy=at_once)).replicas == 1
 

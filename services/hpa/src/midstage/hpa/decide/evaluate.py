@@ -27,7 +27,7 @@ def evaluate(inputs: Inputs) -> Evaluation:
         stages=stages,
         replicas=limited[-1].replicas,
         reason=_reason(stages),
-        want=want if situation.leading else None,
+        want=want if situation.leading or begun_with(situation) else None,
     )
 
 
