@@ -46,6 +46,13 @@ def test_medians_and_ratios_follow_from_the_rounds(out: Path) -> None:
             assert ratio == pytest.approx(each["median"] / medians[each["measure"], peer])
 
 
+def test_the_loop_s_own_races_run_too(kafka: str, tmp_path: Path) -> None:
+    done = _bench("control", "hpa", "--quick", "--kafka", kafka, "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = {(each["group"], each["contestant"]) for each in _figures(tmp_path)}
+    assert {("control", "midstage control"), ("hpa", "midstage evaluate")} <= found
+
+
 def test_the_machine_is_described_but_not_named(out: Path) -> None:
     machine = json.loads((out / "results.json").read_text())["machine"]
     assert machine["Python"] == platform.python_version()
