@@ -2,8 +2,8 @@
 
 Written by control to ``midstage.cluster.v1`` (each change) and ``midstage.inventory.v1`` (the
 newest of each key), keyed ``cluster/kind/namespace/name``; read by deploy, hpa and gateway. Every
-fact carries the epoch of the lease under which it was written: readers drop lower epochs of that
-cluster. ``observed_at`` is when control saw it; unreachable is a fact of its own, not "all gone".
+fact carries the epoch of the lease under which it was written: of each object the highest epoch
+and version counts. ``observed_at`` is when control saw it; unreachable is a fact, not "all gone".
 """
 
 from datetime import datetime
