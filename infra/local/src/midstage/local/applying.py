@@ -20,7 +20,6 @@ _LOOK_S = 0.2
 class _Status(msgspec.Struct):
     """As much of deploy's answer as says whether the application is there."""
 
-    wanted: int = 0
     ready: int = 0
     reason: str = ""
 
