@@ -1,10 +1,16 @@
 """Fixtures that every area shares: one real Kafka for the whole run."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# A shell starts what it puts in the background with Ctrl-C ignored, and every child inherits that:
+# what the stories start must hear Ctrl-C as it does from a person's terminal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
