@@ -9,6 +9,9 @@ from midstage.contracts.apps import (
     Resources,
     Rollout,
     RolloutEnded,
+    RolloutPaused,
+    RolloutProgressed,
+    RolloutResumed,
     RolloutStarted,
     Routes,
     Toleration,
@@ -16,6 +19,16 @@ from midstage.contracts.apps import (
 )
 from midstage.contracts.limits import FailureRule
 from midstage.contracts.policy import Policy, Rate, Targets
+from midstage.contracts.running import (
+    Check,
+    Disruption,
+    Need,
+    OnDrift,
+    OnFailure,
+    Source,
+    Spread,
+    Volume,
+)
 from midstage.contracts.topics import APPS
 
 from .examples import NOON, Decision
@@ -52,6 +65,23 @@ FULL = AppSpec(
     grace_s=2.0,
     availability_target=0.9995,
 )
+SURROUNDED = AppSpec(
+    image="ocr:2",
+    args=("--lang", "de"),
+    env_from={"KEY": Source(secret="ocr", key="api"), "MODE": Source(config="ocr", key="mode")},
+    volumes=(
+        Volume(path="/models", claim="models", read_only=True),
+        Volume(path="/t", scratch_mb=9),
+    ),
+    pull_secrets=("registry",),
+    checks=(Check(name="model", script="test -e /models/ocr", timeout_s=5.0, within_s=60.0),),
+    needs=(Need.BIG_CORES, Need.SPOT),
+    spread=(Spread(over="zone", max_skew=2, required=True),),
+    priority="serving",
+    disruption=Disruption(max_unavailable=2),
+    rollout=Rollout(on_failure=OnFailure.UNDO),
+    drift=OnDrift.TOLERATE,
+)
 DECISIONS = {
     "apps-appended-specified-full": Decision(
         topic=APPS,
@@ -80,6 +110,34 @@ DECISIONS = {
         version=1,
         facts=(
             AppSpecified(app="ocr", at=NOON, spec=AppSpec(image="ocr:1"), revision="abcdefabcd"),
+        ),
+    ),
+    "apps-appended-specified-surrounded": Decision(
+        topic=APPS,
+        key="ocr",
+        engine="deploy/0.1.0",
+        version=2,
+        facts=(
+            AppSpecified(app="ocr", at=NOON, spec=SURROUNDED, revision="abcdefabcd", generation=3),
+        ),
+    ),
+    "apps-appended-rollout-steps": Decision(
+        topic=APPS,
+        key="chat",
+        engine="deploy/0.1.0",
+        version=2,
+        facts=(
+            RolloutProgressed(
+                app="chat",
+                at=NOON,
+                revision="0123456789",
+                wanted=3,
+                ready=1,
+                old=2,
+                reason="no room",
+            ),
+            RolloutPaused(app="chat", at=NOON, revision="0123456789", by="ada", why="to look"),
+            RolloutResumed(app="chat", at=NOON, revision="0123456789", by="ada", why="well"),
         ),
     ),
     "apps-appended-rollout-ended": Decision(

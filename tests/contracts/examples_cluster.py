@@ -115,6 +115,25 @@ EVENTS: Events = {
             scale_version=9,
         ),
     ),
+    "workload-observed-drifted": observed(
+        WORKLOAD_OBSERVED,
+        WorkloadObserved(
+            cluster="local",
+            namespace="default",
+            name="chat-0123456789",
+            epoch=7,
+            observed_at=NOON,
+            uid="workload-1",
+            resource_version=41,
+            app="chat",
+            revision="0123456789",
+            replicas=3,
+            ready=2,
+            spec_version=4,
+            scale_version=9,
+            drift=("kubectl-edit: spec.template.spec.containers",),
+        ),
+    ),
     "object-gone": observed(
         OBJECT_GONE,
         ObjectGone(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from midstage.cluster.objects import Node
@@ -19,7 +20,7 @@ def spec(cpu: float = 1, gpus: int = 0, **rollout: int) -> AppSpec:
     return AppSpec(
         command=("new",),
         resources=Resources(cpu=cpu, gpus=gpus),
-        rollout=Rollout(**rollout),
+        rollout=msgspec.convert(rollout, Rollout),
     )
 
 

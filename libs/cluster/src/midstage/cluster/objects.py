@@ -11,6 +11,7 @@ import msgspec
 
 from midstage.contracts.apps import Probe, Toleration
 from midstage.contracts.cluster import Amount, Phase, Taint
+from midstage.contracts.running import Check, Disruption, Source, Spread, Volume
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,12 +23,19 @@ class Template(Value, frozen=True, kw_only=True):
 
     image: str | None = None
     command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
     env: dict[str, str] = {}
+    env_from: dict[str, Source] = {}
+    volumes: tuple[Volume, ...] = ()
+    pull_secrets: tuple[str, ...] = ()
     requests: Amount = Amount()
     readiness: Probe = Probe()
     liveness: Probe | None = None
+    checks: tuple[Check, ...] = ()
     node_selector: dict[str, str] = {}
     tolerations: tuple[Toleration, ...] = ()
+    spread: tuple[Spread, ...] = ()
+    priority: str | None = None
     grace_s: float = 10.0
 
 
@@ -35,7 +43,9 @@ class Workload(Value, frozen=True, kw_only=True):
     """So many ``replicas`` of one ``revision``; ``ready`` is the cluster's own count.
 
     ``spec_version`` and ``scale_version``: the versions in the logs that its writer carried out
-    (in Kubernetes the annotation ``midstage.dev/version``).
+    (in Kubernetes annotations). ``disruption`` holds for all pods of the application.
+    ``tolerates``: fields that somebody else has set are left as they are; ``drift``, told by the
+    cluster alone, names them as ``manager: path``.
     """
 
     name: str
@@ -46,6 +56,9 @@ class Workload(Value, frozen=True, kw_only=True):
     replicas: int
     spec_version: int = 0
     scale_version: int = 0
+    disruption: Disruption | None = None
+    tolerates: bool = False
+    drift: tuple[str, ...] = ()
     ready: int = 0
     uid: str = ""
     resource_version: int = 0
@@ -121,6 +134,26 @@ class PodUse(Value, frozen=True, kw_only=True):
     cpu: float
     memory_mb: float
     gpu: float | None = None
+
+
+class FieldChange(Value, frozen=True, kw_only=True):
+    """One field as it is and as it would be, both as JSON text; empty: it is not there."""
+
+    path: str
+    before: str = ""
+    after: str = ""
+
+
+class Preview(Value, frozen=True, kw_only=True):
+    """What a write would do, asked of the cluster itself; nothing was changed.
+
+    ``conflicts``: fields that somebody else has set, as ``manager: path``. ``refusals``: why the
+    cluster would not take it or its pods: quota, limit ranges, admission, in its own words.
+    """
+
+    changes: tuple[FieldChange, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
 
 
 class Lease(Value, frozen=True, kw_only=True):

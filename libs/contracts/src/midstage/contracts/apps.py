@@ -15,6 +15,18 @@ import msgspec
 from midstage.contracts.fact import Name
 from midstage.contracts.limits import FailureRule
 from midstage.contracts.policy import Policy
+from midstage.contracts.running import (
+    Check,
+    Disruption,
+    EnvName,
+    Need,
+    OnDrift,
+    OnFailure,
+    Source,
+    Spread,
+    Strategy,
+    Volume,
+)
 
 AppName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -68,12 +80,14 @@ class Rollout(Spec, frozen=True, kw_only=True):
 
     ``surge`` replicas more than wanted may run meanwhile. Where there is no room for even one, the
     update goes on in place as long as ``min_available`` replicas stay ready (None: all but one, at
-    least one), or is refused.
+    least one), or is refused. ``on_failure``: what becomes of a rollout that failed.
     """
 
+    strategy: Strategy = Strategy.ROLLING
     surge: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
     min_available: Annotated[int, msgspec.Meta(ge=0, le=1000)] | None = None
     progress_within_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 600.0
+    on_failure: OnFailure = OnFailure.HOLD
 
 
 class AppSpec(Spec, frozen=True, kw_only=True):
@@ -83,24 +97,36 @@ class AppSpec(Spec, frozen=True, kw_only=True):
     ``replicas`` counts where there is no ``scaling``; with it, it is the count to begin with.
     ``pool`` is the node label ``midstage.dev/pool``. ``drain_s``: how long a replica may finish its
     requests once it is out of the balancer; ``grace_s``: from SIGTERM to SIGKILL.
-    ``availability_target`` is a share of requests, 0.999 by default.
+    ``availability_target`` is a share of requests, 0.999 by default. ``args`` follow the command
+    or the image's own entry point; ``checks`` have to pass before a replica is ready; ``needs``
+    find the pool where none is named.
     """
 
     image: Text | None = None
     command: Annotated[tuple[Text, ...], msgspec.Meta(max_length=256)] = ()
+    args: Annotated[tuple[Text, ...], msgspec.Meta(max_length=256)] = ()
     env: Annotated[
         dict[Word, Annotated[str, msgspec.Meta(max_length=32_768)]], msgspec.Meta(max_length=256)
     ] = {}
+    env_from: Annotated[dict[EnvName, Source], msgspec.Meta(max_length=256)] = {}
+    volumes: Annotated[tuple[Volume, ...], msgspec.Meta(max_length=32)] = ()
+    pull_secrets: Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)] = ()
     resources: Resources = Resources()
     replicas: Replicas = 1
     readiness: Probe = Probe()
     liveness: Probe | None = None
+    checks: Annotated[tuple[Check, ...], msgspec.Meta(max_length=8)] = ()
+    needs: Annotated[tuple[Need, ...], msgspec.Meta(max_length=8)] = ()
     pool: Word | None = None
     node_selector: Annotated[dict[Word, str], msgspec.Meta(max_length=64)] = {}
     tolerations: Annotated[tuple[Toleration, ...], msgspec.Meta(max_length=64)] = ()
+    spread: Annotated[tuple[Spread, ...], msgspec.Meta(max_length=8)] = ()
+    priority: Word | None = None
+    disruption: Disruption | None = None
     routes: Routes = Routes()
     scaling: Policy | None = None
     rollout: Rollout = Rollout()
+    drift: OnDrift = OnDrift.CORRECT
     drain_s: Seconds = 30.0
     grace_s: Seconds = 10.0
     availability_target: Annotated[float, msgspec.Meta(ge=0.5, le=0.99999)] = 0.999
@@ -114,13 +140,15 @@ class AppFactBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact"):
 
 
 class AppSpecified(AppFactBase, frozen=True, kw_only=True, tag="AppSpecified"):
-    """The application shall be so; ``revision`` is ``revision_of(spec)``.
+    """The application shall be so; ``revision`` is ``revision_of(spec, generation)``.
 
-    ``undoes`` names the revision that was left by an undo, else it is empty.
+    ``undoes`` names the revision that was left by an undo, else it is empty. ``generation`` grows
+    with each restart, which is the same spec as another revision.
     """
 
     spec: AppSpec
     revision: Name
+    generation: Annotated[int, msgspec.Meta(ge=0)] = 0
     by: str = ""
     why: str = ""
     undoes: str = ""
@@ -165,15 +193,52 @@ class RolloutEnded(AppFactBase, frozen=True, kw_only=True, tag="RolloutEnded"):
     reason: str = ""
 
 
-AppFact = AppSpecified | AppRemoved | RolloutStarted | RolloutEnded
+class RolloutProgressed(AppFactBase, frozen=True, kw_only=True, tag="RolloutProgressed"):
+    """How far a rollout is: ``ready`` of ``wanted`` replicas run it, ``old`` are still there.
+
+    ``reason``: what it waits for now, in the words of whoever knows; empty while it goes on.
+    """
+
+    revision: Name
+    wanted: Annotated[int, msgspec.Meta(ge=0)]
+    ready: Annotated[int, msgspec.Meta(ge=0)]
+    old: Annotated[int, msgspec.Meta(ge=0)]
+    reason: str = ""
 
 
-def revision_of(spec: AppSpec) -> str:
+class RolloutPaused(AppFactBase, frozen=True, kw_only=True, tag="RolloutPaused"):
+    """The rollout goes no further; what it has come to goes on serving, and scales."""
+
+    revision: Name
+    by: str = ""
+    why: str = ""
+
+
+class RolloutResumed(AppFactBase, frozen=True, kw_only=True, tag="RolloutResumed"):
+    """The paused rollout goes on."""
+
+    revision: Name
+    by: str = ""
+    why: str = ""
+
+
+AppFact = (
+    AppSpecified
+    | AppRemoved
+    | RolloutStarted
+    | RolloutProgressed
+    | RolloutPaused
+    | RolloutResumed
+    | RolloutEnded
+)
+
+
+def revision_of(spec: AppSpec, generation: int = 0) -> str:
     """The name of what the replicas of ``spec`` run: 10 hex digits of a SHA-256 over its template.
 
     Only what makes replicas differ counts: program, environment, needs, placing, probes, grace.
     """
-    template = (
+    template: tuple[object, ...] = (
         spec.image,
         spec.command,
         sorted(spec.env.items()),
@@ -185,4 +250,17 @@ def revision_of(spec: AppSpec) -> str:
         spec.tolerations,
         spec.grace_s,
     )
+    later = (
+        spec.args,
+        sorted(spec.env_from.items()),
+        spec.volumes,
+        spec.pull_secrets,
+        spec.checks,
+        sorted(spec.needs),
+        spec.spread,
+        spec.priority or "",
+        generation,
+    )
+    if any(later):  # revisions of before these fields keep their names
+        template = (*template, later)
     return hashlib.sha256(msgspec.json.encode(template)).hexdigest()[:10]

@@ -114,7 +114,8 @@ class WorkloadObserved(Observed, frozen=True, kw_only=True):
     """So many replicas of one revision, as the cluster was told.
 
     ``spec_version`` and ``scale_version`` are the versions in ``midstage.apps.v1`` and
-    ``midstage.scaling.v1`` that whoever wrote it carried out.
+    ``midstage.scaling.v1`` that whoever wrote it carried out. ``drift`` names each field of ours
+    that somebody else has set, and who: ``manager: path``.
     """
 
     app: str
@@ -123,6 +124,7 @@ class WorkloadObserved(Observed, frozen=True, kw_only=True):
     ready: Count = 0
     spec_version: Count = 0
     scale_version: Count = 0
+    drift: tuple[str, ...] = ()
 
 
 class ObjectGone(Observed, frozen=True, kw_only=True):

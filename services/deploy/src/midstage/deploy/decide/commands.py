@@ -13,6 +13,9 @@ from midstage.contracts.apps import (
     AppSpec,
     AppSpecified,
     RolloutEnded,
+    RolloutPaused,
+    RolloutProgressed,
+    RolloutResumed,
     RolloutStarted,
     Verdict,
     revision_of,
@@ -94,6 +97,8 @@ def evolve(app: App, fact: AppFact) -> App:
             ends = app.rollout is not None and app.rollout.started.revision == fact.revision
             started = app.rollout.started if app.rollout and ends else None
             return _rolled(app, Rollout(started=started, ended=fact) if started else app.rollout)
+        case RolloutProgressed() | RolloutPaused() | RolloutResumed():
+            return _rolled(app, app.rollout)
         case _:
             assert_never(fact)
 

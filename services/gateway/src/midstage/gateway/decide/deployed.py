@@ -16,6 +16,9 @@ from midstage.contracts.apps import (
     AppSpec,
     AppSpecified,
     RolloutEnded,
+    RolloutPaused,
+    RolloutProgressed,
+    RolloutResumed,
     RolloutStarted,
 )
 from midstage.contracts.errors import RefusedError
@@ -41,7 +44,13 @@ def evolve(slot: Slot, fact: AppFact) -> Slot:
             return _specified(slot, fact)
         case AppRemoved():
             return replace(slot, app=fact.app, removed=True, refused="")
-        case RolloutStarted() | RolloutEnded():
+        case (
+            RolloutStarted()
+            | RolloutProgressed()
+            | RolloutPaused()
+            | RolloutResumed()
+            | RolloutEnded()
+        ):
             return slot
         case _:
             assert_never(fact)

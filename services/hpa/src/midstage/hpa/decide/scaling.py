@@ -3,7 +3,16 @@
 from datetime import datetime
 from typing import assert_never
 
-from midstage.contracts.apps import AppFact, AppRemoved, AppSpecified, RolloutEnded, RolloutStarted
+from midstage.contracts.apps import (
+    AppFact,
+    AppRemoved,
+    AppSpecified,
+    RolloutEnded,
+    RolloutPaused,
+    RolloutProgressed,
+    RolloutResumed,
+    RolloutStarted,
+)
 from midstage.contracts.scaling import (
     Changed,
     Evaluation,
@@ -68,7 +77,13 @@ def asked(held: Asked, fact: AppFact) -> Asked:
             return Asked(policy=fact.spec.scaling, initial=fact.spec.replicas)
         case AppRemoved():
             return Asked(removed=True)
-        case RolloutStarted() | RolloutEnded():
+        case (
+            RolloutStarted()
+            | RolloutProgressed()
+            | RolloutPaused()
+            | RolloutResumed()
+            | RolloutEnded()
+        ):
             return held
         case _:
             assert_never(fact)

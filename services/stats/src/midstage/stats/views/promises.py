@@ -14,6 +14,9 @@ from midstage.contracts.apps import (
     AppSpec,
     AppSpecified,
     RolloutEnded,
+    RolloutPaused,
+    RolloutProgressed,
+    RolloutResumed,
     RolloutStarted,
 )
 
@@ -44,7 +47,13 @@ def evolve(promise: Promise, fact: AppFact) -> Promise:
             return Promise(target=millionths(spec.availability_target), standing=True)
         case AppRemoved():
             return replace(promise, standing=False)
-        case RolloutStarted() | RolloutEnded():
+        case (
+            RolloutStarted()
+            | RolloutProgressed()
+            | RolloutPaused()
+            | RolloutResumed()
+            | RolloutEnded()
+        ):
             return promise
         case _:
             assert_never(fact)
