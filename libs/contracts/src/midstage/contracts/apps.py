@@ -143,12 +143,14 @@ class AppSpecified(AppFactBase, frozen=True, kw_only=True, tag="AppSpecified"):
     """The application shall be so; ``revision`` is ``revision_of(spec, generation)``.
 
     ``undoes`` names the revision that was left by an undo, else it is empty. ``generation`` grows
-    with each restart, which is the same spec as another revision.
+    with each restart, which is the same spec as another revision. ``references``: of each secret
+    and config of the spec that was there (``secret/name``) a fingerprint of what was in it.
     """
 
     spec: AppSpec
     revision: Name
     generation: Annotated[int, msgspec.Meta(ge=0)] = 0
+    references: dict[str, str] = {}
     by: str = ""
     why: str = ""
     undoes: str = ""
