@@ -31,7 +31,12 @@ DECISIONS: dict[str, Decision] = {
     **examples_scaling.DECISIONS,
 }
 GROWN: frozenset[str] = frozenset(
-    {"apps-appended-specified-full", "apps-appended-specified-minimal", "workload-observed"}
+    {
+        "apps-appended-specified-full",
+        "apps-appended-specified-minimal",
+        "apps-appended-specified-surrounded",
+        "workload-observed",
+    }
 )
 """Files of facts that have gained fields since: still read, and written with more than they say."""
 

@@ -118,6 +118,8 @@ def observed(item: Node | Pod | Workload, stamp: Stamp, now: datetime) -> Living
                 ready=item.ready,
                 spec_version=item.spec_version,
                 scale_version=item.scale_version,
+                drift=item.drift,
+                reason=item.reason,
             )
         case _:
             assert_never(item)
