@@ -5,6 +5,7 @@ from datetime import timedelta
 from midstage.contracts.cluster import (
     CLUSTER_REACHED,
     CLUSTER_UNREACHABLE,
+    ENDPOINTS_OBSERVED,
     NODE_OBSERVED,
     NODE_USED,
     OBJECT_GONE,
@@ -14,6 +15,8 @@ from midstage.contracts.cluster import (
     Amount,
     ClusterReached,
     ClusterUnreachable,
+    EndpointsObserved,
+    EndpointState,
     Kind,
     NodeObserved,
     NodeUsed,
@@ -132,6 +135,32 @@ EVENTS: Events = {
             spec_version=4,
             scale_version=9,
             drift=("kubectl-edit: spec.template.spec.containers",),
+        ),
+    ),
+    "endpoints-observed": observed(
+        ENDPOINTS_OBSERVED,
+        EndpointsObserved(
+            cluster="local",
+            namespace="default",
+            name="chat-x7k2p",
+            epoch=7,
+            observed_at=NOON,
+            uid="slice-1",
+            resource_version=42,
+            app="chat",
+            service="chat",
+            endpoints=(
+                EndpointState(
+                    address="10.1.2.3:8080", ready=True, serving=True, pod=POD, node="gpu-1"
+                ),
+                EndpointState(
+                    address="10.1.2.4:8080",
+                    serving=True,
+                    terminating=True,
+                    pod="chat-0123456789-1",
+                    node="cpu-1",
+                ),
+            ),
         ),
     ),
     "object-gone": observed(

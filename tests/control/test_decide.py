@@ -6,10 +6,22 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midstage.cluster.objects import Change, Listing, Node, Pod, PodUse, Template, Workload
+from midstage.cluster.objects import (
+    Change,
+    Endpoints,
+    Listing,
+    Node,
+    NodeUse,
+    Pod,
+    PodUse,
+    Template,
+    Workload,
+)
 from midstage.contracts.cluster import (
     Amount,
     ClusterFact,
+    EndpointsObserved,
+    EndpointState,
     Kind,
     NodeObserved,
     NodeUsed,
@@ -131,16 +143,38 @@ def test_a_change_is_one_fact_and_a_bookmark_is_none() -> None:
     assert (gone.kind, gone.app, gone.resource_version) == (Kind.NODE, "", 42)
 
 
-def test_use_is_told_of_known_pods_and_summed_by_node() -> None:
+def test_use_is_told_of_known_pods_and_nodes() -> None:
     uses = [
         PodUse(name="chat-1", node="n1", cpu=0.5, memory_mb=100, gpu=0.5),
         PodUse(name="unknown", node="n1", cpu=0.25, memory_mb=50),
     ]
-    pod, node = measured(uses, known(), FIRST, LATER)
+    nodes = [
+        NodeUse(name="n1", cpu=0.75, memory_mb=150, gpu=0.5),
+        NodeUse(name="unknown", cpu=1, memory_mb=1),
+    ]
+    pod, node = measured(uses, nodes, known(), FIRST, LATER)
     assert isinstance(pod, PodUsed)
     assert (pod.app, pod.cpu, pod.gpu, pod.uid) == ("chat", 0.5, 0.5, "uid-of-chat-1")
     assert isinstance(node, NodeUsed)
     assert (node.name, node.cpu, node.memory_mb, node.gpu) == ("n1", 0.75, 150, 0.5)
+
+
+def test_endpoints_are_facts_like_all_others() -> None:
+    address = EndpointState(address="10.0.0.7:8080", ready=True, serving=True, pod="chat-1")
+    found = Endpoints(
+        name="chat-x", app="chat", service="chat", endpoints=(address,), resource_version=7
+    )
+    listing = msgspec.structs.replace(LISTING, endpoints=(found,))
+    [fact] = differences(known(), listing, FIRST, LATER)
+    assert isinstance(fact, EndpointsObserved)
+    assert (fact.app, fact.service, fact.endpoints) == ("chat", "chat", (address,))
+    held = known(listing)
+    assert held.endpoints() == [observed(found, FIRST, NOON)]
+    gone = changed(Change(resource_version=50, gone=True, endpoints=found), FIRST, LATER)
+    assert isinstance(gone, ObjectGone)
+    assert (gone.kind, gone.app) == (Kind.ENDPOINTS, "chat")
+    held.apply(gone)
+    assert held.endpoints() == []
 
 
 def test_a_late_fact_is_answered_with_what_is_known() -> None:

@@ -19,6 +19,7 @@ from midstage.client.sse import Block, blocks
 from midstage.contracts.cluster import (
     CLUSTER_REACHED,
     CLUSTER_UNREACHABLE,
+    ENDPOINTS_OBSERVED,
     NODE_OBSERVED,
     NODE_USED,
     OBJECT_GONE,
@@ -28,6 +29,7 @@ from midstage.contracts.cluster import (
     ClusterFact,
     ClusterReached,
     ClusterUnreachable,
+    EndpointsObserved,
     NodeObserved,
     NodeUsed,
     ObjectGone,
@@ -36,6 +38,7 @@ from midstage.contracts.cluster import (
     WorkloadObserved,
 )
 from midstage.contracts.errors import UnavailableError
+from midstage.contracts.inventory import Living
 
 SILENT_S = 15.0  # control gives a sign of life each 5 s
 _TRIES = 30
@@ -44,6 +47,7 @@ _TYPES: Mapping[str, type[ClusterFact]] = {
     NODE_OBSERVED: NodeObserved,
     POD_OBSERVED: PodObserved,
     WORKLOAD_OBSERVED: WorkloadObserved,
+    ENDPOINTS_OBSERVED: EndpointsObserved,
     OBJECT_GONE: ObjectGone,
     POD_USED: PodUsed,
     NODE_USED: NodeUsed,
@@ -68,7 +72,7 @@ def events(
     tail: Annotated[int, typer.Option(min=0, max=1000, help="So many of the last ones.")] = 30,
     app: Annotated[str | None, typer.Option(help="Only this application's.")] = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only of one kind: node, pod, workload, cluster.")
+        str | None, typer.Option(help="Only of one kind: node, pod, workload, endpoints, cluster.")
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Measurements and signs of life too.")
@@ -148,7 +152,9 @@ def _told(
 
 def _said(fact: ClusterFact) -> str:
     match fact:
-        case NodeObserved() | PodObserved() | WorkloadObserved() | ObjectGone():
+        case (
+            NodeObserved() | PodObserved() | WorkloadObserved() | EndpointsObserved() | ObjectGone()
+        ):
             return _object(fact)
         case PodUsed():
             return _row("pod", fact.name, _use(fact.cpu, fact.memory_mb))
@@ -163,7 +169,7 @@ def _said(fact: ClusterFact) -> str:
             assert_never(fact)
 
 
-def _object(fact: NodeObserved | PodObserved | WorkloadObserved | ObjectGone) -> str:
+def _object(fact: Living | ObjectGone) -> str:
     match fact:
         case NodeObserved():
             ready = "ready" if fact.ready else "not ready"
@@ -176,6 +182,10 @@ def _object(fact: NodeObserved | PodObserved | WorkloadObserved | ObjectGone) ->
             return _row("pod", fact.name, what + where, told)
         case WorkloadObserved():
             return _row("workload", fact.name, f"{fact.ready} of {fact.replicas} ready")
+        case EndpointsObserved():
+            serving = sum(each.ready for each in fact.endpoints)
+            what = f"{serving} of {len(fact.endpoints)} ready"
+            return _row("endpoints", fact.name, what, f"service {fact.service}")
         case ObjectGone():
             return _row(fact.kind.value, fact.name, "gone")
         case _:
@@ -188,4 +198,4 @@ def _use(cpu: float, memory_mb: float) -> str:
 
 def _row(kind: str, name: str, what: str, why: str = "") -> str:
     last = (why.strip().splitlines() or [""])[-1]
-    return f"{kind:<8}  {name}  {what}" + (f" ({last})" if last else "")
+    return f"{kind:<9} {name}  {what}" + (f" ({last})" if last else "")

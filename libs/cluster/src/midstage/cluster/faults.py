@@ -60,6 +60,17 @@ class SlowStart(FaultBase, frozen=True, kw_only=True, tag_field="fault", tag="sl
     seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)]
 
 
+class ImagePull(FaultBase, frozen=True, kw_only=True, tag_field="fault", tag="image_pull"):
+    """Images of an application (or of one revision of it) can't be pulled; who runs goes on.
+
+    ``off``: they can again.
+    """
+
+    app: Word
+    revision: Word | None = None
+    off: bool = False
+
+
 class KillPod(FaultBase, frozen=True, kw_only=True, tag_field="fault", tag="kill_pod"):
     """The pod's process gets a signal by name, as if from outside."""
 
@@ -67,4 +78,4 @@ class KillPod(FaultBase, frozen=True, kw_only=True, tag_field="fault", tag="kill
     signal: Annotated[str, msgspec.Meta(pattern="^SIG[A-Z0-9]+$")] = "SIGKILL"
 
 
-Fault = NodeDies | NodeReturns | Cordon | FillNode | CrashLoop | SlowStart | KillPod
+Fault = NodeDies | NodeReturns | Cordon | FillNode | CrashLoop | SlowStart | ImagePull | KillPod

@@ -17,8 +17,9 @@ import msgspec
 from midstage.cluster import wire
 from midstage.cluster.check import check
 from midstage.cluster.faults import Fault
-from midstage.cluster.objects import Change, Lease, Listing, Pod, PodUse, Workload
+from midstage.cluster.objects import Change, Lease, Listing, Node, NodeUse, Pod, PodUse, Workload
 from midstage.cluster.protocol import ConflictError, Ending, ExpiredError
+from midstage.cluster.usage import by_node
 from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
 
 T = TypeVar("T")
@@ -82,6 +83,20 @@ class HttpCluster:
     def usage(self) -> Sequence[PodUse]:
         """As ``Cluster.usage``."""
         return self._get(wire.USAGE, wire.Usage).pods
+
+    def node_usage(self) -> Sequence[NodeUse]:
+        """The pods of each node together."""
+        return by_node(self.usage())
+
+    def cordon(self, node: str, *, on: bool) -> Node:
+        """As ``Cluster.cordon``."""
+        where = f"{wire.NODES}/{quote(node, safe='')}/cordoned"
+        return self._put(where, wire.NodeCordoned(on=on), Node)
+
+    def evict_pod(self, name: str, *, uid: str) -> None:
+        """As ``Cluster.evict_pod``."""
+        where = f"{wire.PODS}/{quote(name, safe='')}/evicted"
+        self._put(where, wire.PodEvicted(uid=uid), wire.Done)
 
     def logs(
         self, pod: str, *, follow: bool = False, tail: int | None = None, previous: bool = False

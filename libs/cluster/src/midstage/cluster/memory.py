@@ -12,9 +12,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from midstage.cluster.leases import Leases
-from midstage.cluster.objects import Change, Lease, Listing, Node, Pod, PodUse, Template, Workload
+from midstage.cluster.objects import (
+    Change,
+    Lease,
+    Listing,
+    Node,
+    NodeUse,
+    Pod,
+    PodUse,
+    Template,
+    Workload,
+)
 from midstage.cluster.protocol import Ending
 from midstage.cluster.state import LOST_FOR, State
+from midstage.cluster.usage import by_node
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError, UnavailableError
 
@@ -91,6 +102,20 @@ class MemoryCluster:
         """What ``use`` said of each pod that still runs."""
         with self._reached() as state:
             return [self._use[pod.name] for pod in state.pods() if pod.name in self._use]
+
+    def node_usage(self) -> Sequence[NodeUse]:
+        """The pods of each node together."""
+        return by_node(self.usage())
+
+    def cordon(self, node: str, *, on: bool) -> Node:
+        """As ``Cluster.cordon``."""
+        with self._reached() as state:
+            return state.set_node(node, schedulable=not on, now=self._now())
+
+    def evict_pod(self, name: str, *, uid: str) -> None:
+        """As ``Cluster.evict_pod``."""
+        with self._reached() as state:
+            state.evict_pod(name, uid=uid, now=self._now())
 
     def logs(
         self, pod: str, *, follow: bool = False, tail: int | None = None, previous: bool = False

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from midstage.contracts.apps import Probe, Toleration
-from midstage.contracts.cluster import Amount, Phase, Taint
+from midstage.contracts.cluster import Amount, EndpointState, Phase, Taint
 from midstage.contracts.running import Check, Disruption, Source, Spread, Volume
 
 
@@ -45,7 +45,8 @@ class Workload(Value, frozen=True, kw_only=True):
     ``spec_version`` and ``scale_version``: the versions in the logs that its writer carried out
     (in Kubernetes annotations). ``disruption`` holds for all pods of the application.
     ``tolerates``: fields that somebody else has set are left as they are; ``drift``, told by the
-    cluster alone, names them as ``manager: path``.
+    cluster alone, names them as ``manager: path``; ``reason``, likewise, says why it makes no pods
+    now: quota, admission.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Workload(Value, frozen=True, kw_only=True):
     disruption: Disruption | None = None
     tolerates: bool = False
     drift: tuple[str, ...] = ()
+    reason: str = ""
     ready: int = 0
     uid: str = ""
     resource_version: int = 0
@@ -103,6 +105,21 @@ class Pod(Value, frozen=True, kw_only=True):
     resource_version: int = 0
 
 
+class Endpoints(Value, frozen=True, kw_only=True):
+    """One slice of the addresses behind a service of ours; a local cluster has none."""
+
+    name: str
+    namespace: str = "default"
+    app: str
+    service: str
+    endpoints: tuple[EndpointState, ...] = ()
+    uid: str = ""
+    resource_version: int = 0
+
+
+Item = Node | Pod | Workload | Endpoints
+
+
 class Change(Value, frozen=True, kw_only=True):
     """One change of a watch, exactly one of the objects; ``gone``: it was as told, and is not now.
 
@@ -114,6 +131,12 @@ class Change(Value, frozen=True, kw_only=True):
     node: Node | None = None
     pod: Pod | None = None
     workload: Workload | None = None
+    endpoints: Endpoints | None = None
+
+    @property
+    def item(self) -> Item | None:
+        """The object; None for a bookmark."""
+        return self.node or self.pod or self.workload or self.endpoints
 
 
 class Listing(Value, frozen=True, kw_only=True):
@@ -123,6 +146,7 @@ class Listing(Value, frozen=True, kw_only=True):
     nodes: tuple[Node, ...] = ()
     pods: tuple[Pod, ...] = ()
     workloads: tuple[Workload, ...] = ()
+    endpoints: tuple[Endpoints, ...] = ()
 
 
 class PodUse(Value, frozen=True, kw_only=True):
@@ -131,6 +155,15 @@ class PodUse(Value, frozen=True, kw_only=True):
     name: str
     namespace: str = "default"
     node: str
+    cpu: float
+    memory_mb: float
+    gpu: float | None = None
+
+
+class NodeUse(Value, frozen=True, kw_only=True):
+    """What one node uses now, its own processes with it: cores, MiB, share of its GPUs' time."""
+
+    name: str
     cpu: float
     memory_mb: float
     gpu: float | None = None

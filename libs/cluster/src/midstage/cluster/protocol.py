@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence, Set
 from datetime import timedelta
 from typing import Protocol
 
-from midstage.cluster.objects import Change, Lease, Listing, Pod, PodUse, Workload
+from midstage.cluster.objects import Change, Lease, Listing, Node, NodeUse, Pod, PodUse, Workload
 from midstage.contracts.errors import RefusedError, UnavailableError
 
 
@@ -75,6 +75,25 @@ class Cluster(Protocol):
 
     def usage(self) -> Sequence[PodUse]:
         """What each running pod uses, measured over the last seconds."""
+        ...
+
+    def node_usage(self) -> Sequence[NodeUse]:
+        """What each node uses, measured over the last seconds; a node not measured is left out."""
+        ...
+
+    def cordon(self, node: str, *, on: bool) -> Node:
+        """Let the node take no new pods, or take them again; its pods run on.
+
+        RefusedError (404) where there is no such node.
+        """
+        ...
+
+    def evict_pod(self, name: str, *, uid: str) -> None:
+        """End a pod so that it comes back elsewhere, as its application's disruption lets.
+
+        UnavailableError where another one has to be ready first: try again. ConflictError where
+        there is no pod of that name with that uid.
+        """
         ...
 
     def logs(

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from midstage.cluster import fit
+from midstage.cluster import disruption, fit
 from midstage.cluster.check import check
 from midstage.cluster.controller import counts, placed, surplus
 from midstage.cluster.history import KEEP, History
 from midstage.cluster.objects import Change, Listing, Node, Pod, Template, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.cluster import Amount, Phase
-from midstage.contracts.errors import RefusedError
+from midstage.contracts.errors import RefusedError, UnavailableError
 
 LOST_FOR = timedelta(seconds=2)
 """How long a pod of a dead node is kept as lost before it is replaced elsewhere."""
@@ -138,6 +138,17 @@ class State:
         if pod is None or pod.uid != uid:
             raise ConflictError(f"there is no pod {name} with uid {uid}: read again")
         return self._changed(pod, draining=draining)
+
+    def evict_pod(self, name: str, *, uid: str, now: datetime) -> None:
+        """As ``Cluster.evict_pod``."""
+        pod = self._pods.get(name)
+        if pod is None or pod.uid != uid:
+            raise ConflictError(f"there is no pod {name} with uid {uid}: read again")
+        if why := disruption.refusal(pod, self._pods.values(), self._workloads.values()):
+            raise UnavailableError(f"{name} can't go yet: {why}")
+        if pod.phase is not Phase.STOPPING:
+            self._end(pod)
+        self.settle(now)
 
     def started(self, name: str, *, address: str, now: datetime) -> None:
         """Its process runs, and will serve at ``address``; after an end that is a restart."""

@@ -13,6 +13,7 @@ OBJECTS = "/v1/objects"
 WATCH = "/v1/watch"
 WORKLOADS = "/v1/workloads"
 PODS = "/v1/pods"
+NODES = "/v1/nodes"
 USAGE = "/v1/usage"
 LEASES = "/v1/leases"
 FAULTS = "/v1/faults"
@@ -47,6 +48,18 @@ class PodDrained(Body, frozen=True, kw_only=True):
 
     uid: str
     draining: bool
+
+
+class PodEvicted(Body, frozen=True, kw_only=True):
+    """``PUT /v1/pods/{name}/evicted``; unavailable while its application can't spare it."""
+
+    uid: str
+
+
+class NodeCordoned(Body, frozen=True, kw_only=True):
+    """``PUT /v1/nodes/{name}/cordoned``; answers the node as it is now."""
+
+    on: bool
 
 
 class LeaseTaken(Body, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What the clusters are: nodes, pods, workloads, what they use, and whether one can be asked.
+"""What the clusters are: nodes, pods, workloads, endpoints, their use, and whether one answers.
 
 Written by control to ``midstage.cluster.v1`` (each change) and ``midstage.inventory.v1`` (the
 newest of each key), keyed ``cluster/kind/namespace/name``; read by deploy, hpa and gateway. Every
@@ -17,6 +17,7 @@ from midstage.contracts.fact import Fact, Name
 NODE_OBSERVED = "dev.midstage.node.observed.v1"
 POD_OBSERVED = "dev.midstage.pod.observed.v1"
 WORKLOAD_OBSERVED = "dev.midstage.workload.observed.v1"
+ENDPOINTS_OBSERVED = "dev.midstage.endpoints.observed.v1"
 OBJECT_GONE = "dev.midstage.object.gone.v1"
 POD_USED = "dev.midstage.pod.used.v1"
 NODE_USED = "dev.midstage.node.used.v1"
@@ -33,6 +34,7 @@ class Kind(StrEnum):
     NODE = "node"
     POD = "pod"
     WORKLOAD = "workload"
+    ENDPOINTS = "endpoints"
 
 
 class Phase(StrEnum):
@@ -115,7 +117,8 @@ class WorkloadObserved(Observed, frozen=True, kw_only=True):
 
     ``spec_version`` and ``scale_version`` are the versions in ``midstage.apps.v1`` and
     ``midstage.scaling.v1`` that whoever wrote it carried out. ``drift`` names each field of ours
-    that somebody else has set, and who: ``manager: path``.
+    that somebody else has set, and who: ``manager: path``. ``reason``: why the cluster makes no
+    pods for it now (quota, admission), in its own words; else empty.
     """
 
     app: str
@@ -125,10 +128,33 @@ class WorkloadObserved(Observed, frozen=True, kw_only=True):
     spec_version: Count = 0
     scale_version: Count = 0
     drift: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+    """One address (host:port) behind a service, with the cluster's own verdicts.
+
+    ``serving`` without ``ready``: it ends, and still answers (``terminating``).
+    """
+
+    address: str
+    ready: bool = False
+    serving: bool = False
+    terminating: bool = False
+    pod: str = ""
+    node: str = ""
+
+
+class EndpointsObserved(Observed, frozen=True, kw_only=True):
+    """Where the cluster itself sends requests of a service: one slice of its addresses."""
+
+    app: str = ""
+    service: str = ""
+    endpoints: tuple[EndpointState, ...] = ()
 
 
 class ObjectGone(Observed, frozen=True, kw_only=True):
-    """The object is not there any more; ``app`` where it was a pod's or workload's."""
+    """The object is not there any more; ``app`` where it was of one."""
 
     kind: Kind
     app: str = ""
@@ -144,7 +170,7 @@ class PodUsed(Observed, frozen=True, kw_only=True):
 
 
 class NodeUsed(Observed, frozen=True, kw_only=True):
-    """What the pods of a node use together."""
+    """What a node uses, measured: cores, MiB, the share of its GPUs' time (None: unknown)."""
 
     cpu: float
     memory_mb: float
@@ -168,6 +194,7 @@ ClusterFact = (
     NodeObserved
     | PodObserved
     | WorkloadObserved
+    | EndpointsObserved
     | ObjectGone
     | PodUsed
     | NodeUsed

@@ -15,6 +15,7 @@ from midstage.contracts.cluster import (
     ClusterFact,
     ClusterReached,
     ClusterUnreachable,
+    EndpointsObserved,
     Kind,
     NodeObserved,
     NodeUsed,
@@ -28,7 +29,7 @@ from midstage.contracts.cluster import (
 GONE_KEPT: Final = 20_000
 """So many objects that are gone are remembered, the latest ones, lest a late fact revive them."""
 
-Living = NodeObserved | PodObserved | WorkloadObserved
+Living = NodeObserved | PodObserved | WorkloadObserved | EndpointsObserved
 Used = PodUsed | NodeUsed
 Reach = ClusterReached | ClusterUnreachable
 T = TypeVar("T")
@@ -52,6 +53,8 @@ def kind_of(fact: ClusterFact) -> Kind:
             return Kind.POD
         case WorkloadObserved():
             return Kind.WORKLOAD
+        case EndpointsObserved():
+            return Kind.ENDPOINTS
         case ObjectGone():
             return fact.kind
         case ClusterReached() | ClusterUnreachable():
@@ -84,6 +87,7 @@ class Inventory:
         self._nodes: dict[str, NodeObserved] = {}
         self._pods: dict[str, dict[str, PodObserved]] = {}
         self._workloads: dict[str, dict[str, WorkloadObserved]] = {}
+        self._endpoints: dict[str, EndpointsObserved] = {}
         for fact in facts:
             self.apply(fact)
 
@@ -92,7 +96,13 @@ class Inventory:
         if fact.epoch > self._epochs.get(fact.cluster, -1):
             self._epochs[fact.cluster] = fact.epoch
         match fact:
-            case NodeObserved() | PodObserved() | WorkloadObserved() | ObjectGone():
+            case (
+                NodeObserved()
+                | PodObserved()
+                | WorkloadObserved()
+                | EndpointsObserved()
+                | ObjectGone()
+            ):
                 folded = self._see(key_of_fact(fact), fact)
             case PodUsed() | NodeUsed():
                 folded = self._measure(key_of_fact(fact), fact)
@@ -124,6 +134,10 @@ class Inventory:
         """The workloads of one application, by cluster, namespace and name."""
         return _sorted(self._workloads.get(app, {}).items())
 
+    def endpoints(self) -> Sequence[EndpointsObserved]:
+        """All slices of endpoints, by cluster, namespace and name."""
+        return _sorted(self._endpoints.items())
+
     def node(self, *, cluster: str, name: str) -> NodeObserved | None:
         """One node; None where it is gone or was never there."""
         return self._nodes.get(key_of(cluster=cluster, kind=Kind.NODE, namespace="", name=name))
@@ -141,7 +155,7 @@ class Inventory:
         return found if isinstance(found, PodUsed) else None
 
     def node_usage(self, node: NodeObserved) -> NodeUsed | None:
-        """What the node's pods used when they were measured last; None: not measured yet."""
+        """What the node used when it was measured last; None: not measured yet."""
         found = self._used.get(key_of_fact(node))
         return found if isinstance(found, NodeUsed) else None
 
@@ -197,6 +211,8 @@ class Inventory:
                 self._pods.setdefault(fact.app, {})[key] = fact
             case WorkloadObserved():
                 self._workloads.setdefault(fact.app, {})[key] = fact
+            case EndpointsObserved():
+                self._endpoints[key] = fact
             case _:
                 assert_never(fact)
 
@@ -215,6 +231,8 @@ class Inventory:
                 _drop(self._pods, app, key)
             case WorkloadObserved(app=app):
                 _drop(self._workloads, app, key)
+            case EndpointsObserved():
+                del self._endpoints[key]
             case None:
                 pass
 

@@ -13,6 +13,7 @@ from midstage.contracts.apps import AppFact
 from midstage.contracts.cluster import (
     CLUSTER_REACHED,
     CLUSTER_UNREACHABLE,
+    ENDPOINTS_OBSERVED,
     NODE_OBSERVED,
     NODE_USED,
     OBJECT_GONE,
@@ -21,6 +22,7 @@ from midstage.contracts.cluster import (
     WORKLOAD_OBSERVED,
     ClusterReached,
     ClusterUnreachable,
+    EndpointsObserved,
     NodeObserved,
     NodeUsed,
     ObjectGone,
@@ -140,6 +142,7 @@ _CLUSTER_FACTS: Final = (
     (NODE_OBSERVED, NodeObserved),
     (POD_OBSERVED, PodObserved),
     (WORKLOAD_OBSERVED, WorkloadObserved),
+    (ENDPOINTS_OBSERVED, EndpointsObserved),
     (OBJECT_GONE, ObjectGone),
     (POD_USED, PodUsed),
     (NODE_USED, NodeUsed),

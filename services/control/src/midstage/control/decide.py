@@ -5,16 +5,26 @@ that is known, and what vanished meanwhile becomes ``ObjectGone``. Each change o
 fact. Resource versions are the cluster's own, so the same fact made twice is the same to a reader.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import assert_never
 
 import msgspec
 
-from midstage.cluster.objects import Change, Listing, Node, Pod, PodUse, Workload
+from midstage.cluster.objects import (
+    Change,
+    Endpoints,
+    Item,
+    Listing,
+    Node,
+    NodeUse,
+    Pod,
+    PodUse,
+    Workload,
+)
 from midstage.contracts.cluster import (
     ClusterFact,
+    EndpointsObserved,
     Kind,
     NodeObserved,
     NodeUsed,
@@ -32,9 +42,10 @@ def differences(
     known: Inventory, listing: Listing, stamp: Stamp, now: datetime
 ) -> Sequence[ClusterFact]:
     """What has to be written so that ``known`` says what ``listing`` says."""
-    items: Iterable[Node | Pod | Workload] = (
+    items: Iterable[Item] = (
         *listing.nodes,
         *listing.workloads,
+        *listing.endpoints,
         *listing.pods,
     )
     there = [observed(each, stamp, now) for each in items]
@@ -48,7 +59,7 @@ def differences(
 
 def changed(change: Change, stamp: Stamp, now: datetime) -> ClusterFact | None:
     """The fact of one change; None for a bookmark."""
-    item = change.node or change.pod or change.workload
+    item = change.item
     if item is None:
         return None
     fact = observed(item, stamp, now)
@@ -56,18 +67,23 @@ def changed(change: Change, stamp: Stamp, now: datetime) -> ClusterFact | None:
 
 
 def measured(
-    uses: Iterable[PodUse], known: Inventory, stamp: Stamp, now: datetime
+    uses: Iterable[PodUse],
+    nodes: Iterable[NodeUse],
+    known: Inventory,
+    stamp: Stamp,
+    now: datetime,
 ) -> Sequence[ClusterFact]:
-    """What each known pod uses, and the pods of each node together."""
+    """What each known pod and each known node uses."""
     facts: list[ClusterFact] = []
-    of: defaultdict[str, list[PodUse]] = defaultdict(list)
     for use in uses:
-        of[use.node].append(use)
         key = key_of(cluster=stamp.cluster, kind=Kind.POD, namespace=use.namespace, name=use.name)
         pod = known.newest(key)
         if isinstance(pod, PodObserved):
             facts.append(_pod_used(use, pod, stamp, now))
-    facts.extend(_node_used(node, held, stamp, now) for node, held in sorted(of.items()) if node)
+    for each in nodes:
+        node = known.node(cluster=stamp.cluster, name=each.name)
+        if node is not None:
+            facts.append(_node_used(each, node, stamp, now))
     return facts
 
 
@@ -83,7 +99,7 @@ def answered(
     return [_answer(held, fact, stamp, now) for fact, held in found if held != fact]
 
 
-def observed(item: Node | Pod | Workload, stamp: Stamp, now: datetime) -> Living:
+def observed(item: Item, stamp: Stamp, now: datetime) -> Living:
     """The fact that says what ``item`` is."""
     match item:
         case Node():
@@ -120,6 +136,19 @@ def observed(item: Node | Pod | Workload, stamp: Stamp, now: datetime) -> Living
                 scale_version=item.scale_version,
                 drift=item.drift,
                 reason=item.reason,
+            )
+        case Endpoints():
+            return EndpointsObserved(
+                cluster=stamp.cluster,
+                name=item.name,
+                namespace=item.namespace,
+                epoch=stamp.epoch,
+                observed_at=now,
+                uid=item.uid,
+                resource_version=item.resource_version,
+                app=item.app,
+                service=item.service,
+                endpoints=item.endpoints,
             )
         case _:
             assert_never(item)
@@ -199,14 +228,14 @@ def _pod_used(use: PodUse, pod: PodObserved, stamp: Stamp, now: datetime) -> Pod
     )
 
 
-def _node_used(node: str, uses: Sequence[PodUse], stamp: Stamp, now: datetime) -> NodeUsed:
-    gpus = [use.gpu for use in uses if use.gpu is not None]
+def _node_used(use: NodeUse, node: NodeObserved, stamp: Stamp, now: datetime) -> NodeUsed:
     return NodeUsed(
         cluster=stamp.cluster,
-        name=node,
+        name=use.name,
         epoch=stamp.epoch,
         observed_at=now,
-        cpu=sum(use.cpu for use in uses),
-        memory_mb=sum(use.memory_mb for use in uses),
-        gpu=sum(gpus) / len(gpus) if gpus else None,
+        uid=node.uid,
+        cpu=use.cpu,
+        memory_mb=use.memory_mb,
+        gpu=use.gpu,
     )

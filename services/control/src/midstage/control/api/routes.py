@@ -27,7 +27,7 @@ Name = Annotated[str, Path(min_length=1, max_length=256)]
 Text = Annotated[str | None, Query(max_length=256)]
 Id = Annotated[str | None, Query(max_length=2000)]
 LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=2000)]
-KindText = Literal["node", "pod", "workload", "cluster"]
+KindText = Literal["node", "pod", "workload", "endpoints", "cluster"]
 
 
 class View(Protocol):

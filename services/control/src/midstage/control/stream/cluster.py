@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
-from midstage.cluster.objects import Change, Lease, Listing, PodUse
+from midstage.cluster.objects import Change, Lease, Listing, NodeUse, PodUse
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.errors import RefusedError, UnavailableError
 
@@ -26,6 +26,10 @@ class Watched(Protocol):
 
     def usage(self) -> Sequence[PodUse]:
         """What each pod uses."""
+        ...
+
+    def node_usage(self) -> Sequence[NodeUse]:
+        """What each node uses."""
         ...
 
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:

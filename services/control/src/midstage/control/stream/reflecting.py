@@ -137,7 +137,8 @@ class Reflector:
         facts = [fact for fact in made if fact is not None]
         if came.uses is None:
             return facts
-        return (*facts, *measured(came.uses, self._held, self._stamp, now))
+        used = measured(came.uses.pods, came.uses.nodes, self._held, self._stamp, now)
+        return (*facts, *used)
 
     def _write(self, writing: Writing, facts: Sequence[ClusterFact]) -> None:
         """Write, and only then know; UnavailableError where the lease ran out meanwhile."""

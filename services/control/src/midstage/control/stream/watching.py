@@ -10,12 +10,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from midstage.cluster.objects import Change, PodUse
+from midstage.cluster.objects import Change, NodeUse, PodUse
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.control.stream.cluster import Watched, WatchEndedError
 
 _MOST = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uses:
+    """One measurement."""
+
+    pods: Sequence[PodUse]
+    nodes: Sequence[NodeUse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +35,7 @@ class Came:
 
     changes: Sequence[Change]
     first_at: float
-    uses: Sequence[PodUse] | None
+    uses: Uses | None
 
 
 class Watching:
@@ -47,9 +55,7 @@ class Watching:
         self._usage_every_s = usage_every_s
         self._monotonic = monotonic
         self._ended = threading.Event()
-        self._came: queue.SimpleQueue[tuple[float, Change | Sequence[PodUse] | Exception]] = (
-            queue.SimpleQueue()
-        )
+        self._came: queue.SimpleQueue[tuple[float, Change | Uses | Exception]] = queue.SimpleQueue()
         for name, work in (("watch", self._watch), ("usage", self._measure)):
             threading.Thread(target=work, name=f"{name}:{cluster.name}", daemon=True).start()
 
@@ -60,7 +66,7 @@ class Watching:
         """
         changes: list[Change] = []
         first_at = 0.0
-        uses: Sequence[PodUse] | None = None
+        uses: Uses | None = None
         wait_s = within_s
         while len(changes) < _MOST:
             try:
@@ -75,9 +81,9 @@ class Watching:
                         break
                     raise item
                 case Change():
-                    first_at = first_at or (at if item.node or item.pod or item.workload else 0.0)
+                    first_at = first_at or (0.0 if item.item is None else at)
                     changes.append(item)
-                case _:
+                case Uses():
                     uses = item
         return Came(changes=changes, first_at=first_at, uses=uses)
 
@@ -103,11 +109,11 @@ class Watching:
         try:
             while not self._ended.is_set():
                 with suppress(UnavailableError, RefusedError):  # unknown is not zero
-                    self._put(self._cluster.usage())
+                    self._put(Uses(pods=self._cluster.usage(), nodes=self._cluster.node_usage()))
                 self._ended.wait(self._usage_every_s)
         except Exception as e:  # noqa: BLE001  the writing thread raises it
             self._put(e)
 
-    def _put(self, item: Change | Sequence[PodUse] | Exception) -> None:
+    def _put(self, item: Change | Uses | Exception) -> None:
         if not self._ended.is_set():
             self._came.put((self._monotonic(), item))

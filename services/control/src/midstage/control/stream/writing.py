@@ -26,6 +26,7 @@ TYPES: Final[Mapping[type[ClusterFact], str]] = {
     cluster.NodeObserved: cluster.NODE_OBSERVED,
     cluster.PodObserved: cluster.POD_OBSERVED,
     cluster.WorkloadObserved: cluster.WORKLOAD_OBSERVED,
+    cluster.EndpointsObserved: cluster.ENDPOINTS_OBSERVED,
     cluster.ObjectGone: cluster.OBJECT_GONE,
     cluster.PodUsed: cluster.POD_USED,
     cluster.NodeUsed: cluster.NODE_USED,

@@ -9,6 +9,7 @@ from midstage.contracts.cluster import (
     ClusterFact,
     ClusterReached,
     ClusterUnreachable,
+    EndpointsObserved,
     NodeObserved,
     NodeUsed,
     ObjectGone,
@@ -44,7 +45,7 @@ class Filter:
 def app_of(fact: ClusterFact) -> str:
     """The application that a fact is about; empty for nodes and clusters."""
     match fact:
-        case PodObserved() | PodUsed() | WorkloadObserved() | ObjectGone():
+        case PodObserved() | PodUsed() | WorkloadObserved() | EndpointsObserved() | ObjectGone():
             return fact.app
         case NodeObserved() | NodeUsed() | ClusterReached() | ClusterUnreachable():
             return ""

@@ -1,0 +1,88 @@
+"""What a Kubernetes API answers when it does not do what was asked, in midstage's four errors.
+
+The words are always the server's own. 409 is a conflict, 410 (or a version it can't know) expired,
+other 4xx refused; 429 and 5xx are unavailable, and say how long the server wants to be left alone.
+"""
+
+import msgspec
+
+from midstage.cluster.protocol import ConflictError, ExpiredError
+from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
+
+_TOLD = 500
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several things that are wrong."""
+
+    reason: str = ""
+    message: str = ""
+    field: str = ""
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a Status says beyond its message."""
+
+    causes: tuple[Cause, ...] | None = None
+    retry_after_seconds: int = 0
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of an error, and of an ERROR event in a watch."""
+
+    kind: str = ""
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+    details: Details | None = None
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """The single causes; none where the server names none."""
+        return (self.details and self.details.causes) or ()
+
+
+class BusyError(UnavailableError):
+    """Too much is asked of the server (429): again after ``after_s`` seconds."""
+
+    def __init__(self, detail: str, *, after_s: float) -> None:
+        """Keep how long the server wants to be left alone."""
+        super().__init__(detail)
+        self.after_s = after_s
+
+
+def error_of(name: str, code: int, body: bytes, retry_after: str = "") -> MidstageError:
+    """The error of an answer with status ``code``; ``name`` is the cluster's."""
+    status = _status(body)
+    words = status.message or body[:_TOLD].decode(errors="replace") or "no words"
+    said = f"{name} answers {code}: {words}"
+    if _too_new(status):
+        return ExpiredError(said)
+    match code:
+        case 409:
+            return ConflictError(words)
+        case 410:
+            return ExpiredError(said)
+        case 429:
+            return BusyError(said, after_s=_after_s(status, retry_after))
+        case _ if 400 <= code < 500:
+            return RefusedError(words if status.message else said, status=code)
+        case _:
+            return UnavailableError(said)
+
+
+def _status(body: bytes) -> Status:
+    try:
+        return msgspec.json.decode(body, type=Status)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Status()
+
+
+def _too_new(status: Status) -> bool:
+    """Whether a resource version was named that this server never gave: it was made anew."""
+    return any(cause.reason == "ResourceVersionTooLarge" for cause in status.causes)
+
+
+def _after_s(status: Status, header: str) -> float:
+    said = status.details.retry_after_seconds if status.details else 0
+    return float(header) if header.isascii() and header.isdecimal() else float(said or 1)
