@@ -25,7 +25,7 @@ from midstage.cluster.objects import Template
 from midstage.contracts.apps import Probe
 from midstage.contracts.cluster import Phase
 from midstage.contracts.errors import RefusedError
-from midstage.local.cluster.images import STAND_IN
+from midstage.local.pods.images import STAND_IN
 from midstage.testkit.waiting import within
 
 from .bench import SMALL

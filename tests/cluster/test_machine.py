@@ -15,10 +15,10 @@ from midstage.contracts.apps import Probe
 from midstage.contracts.cluster import Amount, Taint
 from midstage.local import ports
 from midstage.local.cluster import nodes
-from midstage.local.cluster.images import STAND_IN, UnknownImageError, expanded, program
-from midstage.local.cluster.podlogs import PodLogs
-from midstage.local.cluster.probes import Verdict, asked
 from midstage.local.errors import PlatformError
+from midstage.local.pods.images import STAND_IN, UnknownImageError, expanded, program
+from midstage.local.pods.podlogs import PodLogs
+from midstage.local.pods.probes import Verdict, asked
 
 
 def test_the_shipped_nodes_are_cpu_gpu_and_one_tainted() -> None:

@@ -22,12 +22,12 @@ from midstage.cluster.objects import Pod
 from midstage.local import holding
 from midstage.local.cluster import api, nodes
 from midstage.local.cluster.breaking import Breaking
-from midstage.local.cluster.faults import InForce
 from midstage.local.cluster.hub import Hub
 from midstage.local.cluster.kubelet import Kubelet
 from midstage.local.cluster.pod import Machine, PodLife
-from midstage.local.cluster.podlogs import PodLogs
-from midstage.local.cluster.usage import Meter
+from midstage.local.pods.faults import InForce
+from midstage.local.pods.podlogs import PodLogs
+from midstage.local.pods.usage import Meter
 from midstage.local.ports import LOOPBACK
 
 SERVICE = "cluster"

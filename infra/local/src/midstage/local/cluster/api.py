@@ -21,8 +21,8 @@ from midstage.cluster.protocol import Ending, ExpiredError
 from midstage.contracts.errors import RefusedError
 from midstage.local.cluster.breaking import Breaking
 from midstage.local.cluster.hub import Hub
-from midstage.local.cluster.podlogs import PodLogs
-from midstage.local.cluster.usage import Meter
+from midstage.local.pods.podlogs import PodLogs
+from midstage.local.pods.usage import Meter
 
 T = TypeVar("T")
 _LINES = "application/jsonl"
@@ -75,6 +75,19 @@ def _writing(made: APIRouter, hub: Hub) -> None:
         body = await _body(request, wire.PodDrained)
         with hub.changing() as state:
             return _json(state.drain_pod(name, uid=body.uid, draining=body.draining))
+
+    @made.put(wire.PODS + "/{name}/evicted")
+    async def evict_pod(name: str, request: Request) -> Response:
+        body = await _body(request, wire.PodEvicted)
+        with hub.changing() as state:
+            state.evict_pod(name, uid=body.uid, now=hub.now())
+        return _json(wire.Done())
+
+    @made.put(wire.NODES + "/{name}/cordoned")
+    async def cordon(name: str, request: Request) -> Response:
+        body = await _body(request, wire.NodeCordoned)
+        with hub.changing() as state:
+            return _json(state.set_node(name, schedulable=not body.on, now=hub.now()))
 
     @made.put(wire.LEASES + "/{name}")
     async def take_lease(name: str, request: Request) -> Response:

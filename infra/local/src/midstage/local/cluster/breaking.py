@@ -8,6 +8,7 @@ from midstage.cluster.faults import (
     CrashLoop,
     Fault,
     FillNode,
+    ImagePull,
     KillPod,
     NodeDies,
     NodeReturns,
@@ -16,8 +17,8 @@ from midstage.cluster.faults import (
 from midstage.cluster.objects import Node
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError
-from midstage.local.cluster.faults import InForce
 from midstage.local.cluster.hub import Hub
+from midstage.local.pods.faults import InForce
 
 _KILL = "SIGKILL"
 
@@ -50,6 +51,8 @@ class Breaking:
                     self._kill(fault.app, fault.revision)
             case SlowStart():
                 self._in_force.slow_start(fault)
+            case ImagePull():
+                self._in_force.image_pull(fault)
             case KillPod():
                 self._send(fault.pod, fault.signal)
             case _:

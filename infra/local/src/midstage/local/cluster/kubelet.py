@@ -14,7 +14,7 @@ from midstage.contracts.cluster import Phase
 from midstage.contracts.errors import RefusedError
 from midstage.local.cluster.hub import Hub
 from midstage.local.cluster.pod import PodLife
-from midstage.local.cluster.podlogs import PodLogs
+from midstage.local.pods.podlogs import PodLogs
 
 _LONGEST_S = 5.0
 _STOP_WITHIN_S = 4.0

@@ -11,17 +11,18 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 
 from midstage.cluster.objects import Pod, Template
 from midstage.local import ports
-from midstage.local.cluster.faults import InForce
 from midstage.local.cluster.hub import Hub
-from midstage.local.cluster.images import UnknownImageError, program
-from midstage.local.cluster.podlogs import PodLogs
-from midstage.local.cluster.probes import probing
-from midstage.local.cluster.process import PodProcess
 from midstage.local.lifecycle import STABLE_S, wait_s
+from midstage.local.pods.faults import InForce
+from midstage.local.pods.images import NOT_PULLABLE, UnknownImageError, program
+from midstage.local.pods.podlogs import PodLogs
+from midstage.local.pods.probes import asked, probing
+from midstage.local.pods.process import PodProcess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class PodLife:
 
     async def _once(self) -> End | None:
         """One run of the process; None where it was told to end."""
-        await self._ends_within(self._machine.faults.delay_s(self._pod))
+        await self._ends_within(self._machine.faults.delay_s(self._pod.app, self._pod.revision))
         if self._ending.is_set():
             return None
         try:
@@ -111,8 +112,10 @@ class PodLife:
             self._machine.taken.discard(self._port)
             (self._port,) = ports.found(1, taken=self._machine.taken)
             self._machine.taken.add(self._port)
+        if not self._machine.faults.pullable(self._pod.app, self._pod.revision):
+            raise UnknownImageError(NOT_PULLABLE)
         runs = program(self._template, self._machine.environment(self._pod, self._port))
-        crash = self._machine.faults.crash(self._pod)
+        crash = self._machine.faults.crash(self._pod.app, self._pod.revision)
         if crash is not None:
             runs = replace(runs, command=crash)
         log = self._machine.logs.begin(self._pod.name)
@@ -136,10 +139,16 @@ class PodLife:
 
     def _probes(self) -> list[Coroutine[None, None, None]]:
         probes = [
-            probing(self._template.readiness, port=self._port, good=False, said=self._is_ready)
+            probing(
+                self._template.readiness,
+                ask=partial(asked, self._template.readiness, port=self._port),
+                good=False,
+                said=self._is_ready,
+            )
         ]
         if (liveness := self._template.liveness) is not None:
-            probes.append(probing(liveness, port=self._port, good=True, said=self._is_alive))
+            ask = partial(asked, liveness, port=self._port)
+            probes.append(probing(liveness, ask=ask, good=True, said=self._is_alive))
         return probes
 
     def _is_ready(self, *, good: bool, fault: str) -> None:

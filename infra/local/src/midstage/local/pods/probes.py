@@ -1,10 +1,11 @@
-"""HTTP probes of a pod: one GET on a connection of its own, and the verdict of several.
+"""Probes of a pod: the verdict of several answers, and HTTP, one GET on a connection of its own.
 
 A status of 200 to 399 is a success, as for a kubelet. The client reads a status line and nothing
 else: dozens of pods are asked each second beside everything that runs on the machine.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -41,18 +42,29 @@ class Says(Protocol):
         ...
 
 
-async def probing(probe: Probe, *, port: int, good: bool, said: Says) -> None:
-    """Ask until cancelled; ``said`` hears each change of the verdict, with the fault."""
+async def probing(
+    probe: Probe,
+    *,
+    ask: Callable[[], Awaitable[str | None]],
+    good: bool,
+    said: Says,
+    eager_s: float | None = None,
+) -> None:
+    """Ask until cancelled; ``said`` hears each change of the verdict, with the fault.
+
+    While the verdict is bad it is asked each ``eager_s``, if that is sooner, as a kubelet may.
+    """
     verdict = Verdict(good=good)
     await asyncio.sleep(probe.initial_delay_s)
     while True:
         began = monotonic()
-        fault = await asked(probe, port=port)
+        fault = await ask()
         after = verdict.after(fault, probe)
         if after.good != verdict.good:
             said(good=after.good, fault=fault or "")
         verdict = after
-        await asyncio.sleep(max(0.0, began + probe.every_s - monotonic()))
+        every_s = probe.every_s if verdict.good or eager_s is None else min(eager_s, probe.every_s)
+        await asyncio.sleep(max(0.0, began + every_s - monotonic()))
 
 
 async def asked(probe: Probe, *, port: int) -> str | None:

@@ -16,6 +16,7 @@ STAND_IN = "midstage/llm-stand-in:1"
 IMAGES: Mapping[str, Sequence[str]] = {
     STAND_IN: (sys.executable, "-m", "midstage.local.replica", "--port", "$(PORT)"),
 }
+NOT_PULLABLE = "a fault on demand: its image can't be pulled"
 _VARIABLE = re.compile(r"\$(?:\$|\(([^()]*)\))")
 
 
@@ -38,7 +39,7 @@ def program(template: Template, own: Mapping[str, str]) -> Program:
     for name, value in template.env.items():
         if name not in own:
             env[name] = expanded(value, env)
-    command = template.command or _command_of(template.image or "")
+    command = template.command or command_of(template.image or "")
     return Program(command=[expanded(each, env) for each in command], env=env)
 
 
@@ -51,7 +52,8 @@ def expanded(text: str, env: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def _command_of(image: str) -> Sequence[str]:
+def command_of(image: str) -> Sequence[str]:
+    """What an image without a command runs; UnknownImageError."""
     if image not in IMAGES:
         raise UnknownImageError(
             f"image {image} is not known to the local cluster; known: {', '.join(sorted(IMAGES))}"

@@ -28,6 +28,15 @@ class Sample:
     memory_mb: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """Cores over the last ``over_s`` seconds, MiB now."""
+
+    cpu: float
+    memory_mb: float
+    over_s: float
+
+
 class Meter:
     """An async loop that looks at each pod's process once a second."""
 
@@ -57,6 +66,16 @@ class Meter:
             except psutil.Error:
                 self._forget(pod)
 
+    def used(self, key: str) -> Used | None:
+        """What the pod that ``pids`` calls ``key`` used over about the last 2 s; None: unknown."""
+        samples = self._samples.get(key, deque())
+        if len(samples) < 2:
+            return None
+        first, last = samples[0], samples[-1]
+        return Used(
+            cpu=_cores(first, last), memory_mb=last.memory_mb, over_s=round(last.at - first.at, 3)
+        )
+
     def usage(self, pods: Sequence[Pod]) -> Sequence[PodUse]:
         """What each of ``pods`` used over about the last 2 s; none of whom nothing is known yet."""
         return [
@@ -64,11 +83,11 @@ class Meter:
                 name=pod.name,
                 namespace=pod.namespace,
                 node=pod.node,
-                cpu=_cores(samples[0], samples[-1]),
-                memory_mb=samples[-1].memory_mb,
+                cpu=used.cpu,
+                memory_mb=used.memory_mb,
             )
             for pod in pods
-            if len(samples := self._samples.get(pod.name, deque())) > 1
+            if (used := self.used(pod.name)) is not None
         ]
 
     def _look_at(self, pod: str, pid: int, now: float) -> None:

@@ -26,9 +26,9 @@ class PodLogs:
         self._folder = folder
         self._runs: dict[str, int] = {}
 
-    def begin(self, pod: str) -> Path:
-        """The file of the pod's next run."""
-        self._runs[pod] = self._runs.get(pod, 0) + 1
+    def begin(self, pod: str, *, run: int | None = None) -> Path:
+        """The file of the pod's next run, or of the one with that number."""
+        self._runs[pod] = self._runs.get(pod, 0) + 1 if run is None else run
         return self._file(pod, self._runs[pod])
 
     def run(self, pod: str) -> int:
