@@ -52,6 +52,8 @@ class KafkaReader:
         self._failure: Exception | None = None
         self._away: str | None = None
         self._consumer = Consumer({**settings, **SETTINGS, "error_cb": self._error})
+        if oldest:
+            self._meet_leaders()
         self._consumer.assign(
             [
                 TopicPartition(p.topic, p.number, OFFSET_BEGINNING if p in oldest else offset)
@@ -115,6 +117,13 @@ class KafkaReader:
             self._gap = GapError(place, self._positions[place])
         elif self._failure is None:
             self._failure = meant(error, f"reading {place}")
+
+    def _meet_leaders(self) -> None:
+        """Asked for before its leader is known, an oldest offset is only found 0.5 s later."""
+        try:
+            self._consumer.list_topics(timeout=_ASK_S)
+        except KafkaException as e:
+            raise meant(of(e), "asking for the leaders") from e
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
