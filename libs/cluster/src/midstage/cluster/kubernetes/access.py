@@ -1,4 +1,4 @@
-"""How to get at a Kubernetes API: from a kubeconfig or from inside a pod, as the library reads them.
+"""How to get at a Kubernetes API: from a kubeconfig or inside a pod, as the library reads them.
 
 Tokens that run out are renewed by the library (exec plugins, the service account's file); a refusal
 for want of a valid identity reads everything anew, once, as certificates may have been replaced.
@@ -52,7 +52,7 @@ class Access:
             except (ConfigException, OSError, ValueError, KeyError) as e:
                 raise UnavailableError(f"{self._where} can't be used: {e}") from e
             if self._door is None:
-                pool = RESTClientObject(settings).pool_manager  # type: ignore[no-untyped-call]  # the library's own
+                pool = RESTClientObject(settings).pool_manager
                 self._door = Door(host=settings.host.rstrip("/"), pool=pool)
             return self._door, token or ""
 
@@ -72,10 +72,12 @@ class Access:
 def _read(where: str) -> Configuration:
     settings = Configuration()
     if where == IN_CLUSTER:
-        load_incluster_config(settings)
+        load_incluster_config(settings)  # type: ignore[no-untyped-call]  # the library has no types
     elif where.startswith(KUBECONFIG):
         path, _, context = where.removeprefix(KUBECONFIG).partition("#")
-        load_kube_config(path, context or None, settings, persist_config=False)
+        load_kube_config(  # type: ignore[no-untyped-call]  # the library has no types
+            path, context or None, settings, persist_config=False
+        )
     else:
         raise ConfigException(f"it is neither {KUBECONFIG}/path[#context] nor {IN_CLUSTER}")
     settings.retries = False
