@@ -36,6 +36,7 @@ GROWN: frozenset[str] = frozenset(
         "apps-appended-specified-minimal",
         "apps-appended-specified-surrounded",
         "workload-observed",
+        "workload-observed-drifted",
     }
 )
 """Files of facts that have gained fields since: still read, and written with more than they say."""

@@ -70,7 +70,7 @@ def test_the_log_gives_the_count_and_what_changed() -> None:
         Scaler(
             count=6,
             facts=2,
-            changes=(changed(0, 4, 6),),
+            changes=(changed(0, 0, 4), changed(0, 4, 6)),
             decisions=(
                 Decision(at=NOON, before=0, after=4, reason=BUSY.reason),
                 Decision(at=NOON, before=4, after=6, reason=BUSY.reason),

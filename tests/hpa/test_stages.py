@@ -46,6 +46,30 @@ def test_what_the_spec_begins_with_is_held_as_the_first_want() -> None:
     assert evaluate(msgspec.structs.replace(idle, policy=at_once)).replicas == 1
 
 
+def test_what_the_spec_begins_with_is_held_before_its_want_is_read_back() -> None:
+    """Half a second after the first count its evaluation may not have been read yet."""
+    soon = inputs(
+        policy=policy(targets=Targets(concurrency=10), stabilise_down_s=60),
+        load=load(concurrency=11),
+        pods=pods(3),
+        current=3,
+        changes=(changed(0.5, 0, 3),),
+    )
+    evaluation = evaluate(soon)
+    assert (evaluation.replicas, evaluation.want) == (3, 2)
+    assert why(evaluation, "stabilise") == "3 by the largest want of the last 60 s"
+    over = msgspec.structs.replace(soon, changes=(changed(60, 0, 3),))
+    assert evaluate(over).replicas == 2
+    unknown = msgspec.structs.replace(soon, load=load())
+    assert (evaluate(unknown).replicas, evaluate(unknown).want) == (3, None)
+
+
+def test_the_first_count_is_not_a_change_that_uses_up_the_rate() -> None:
+    slow = Rate(pods=2, percent=0)
+    rising = inputs(policy=policy(up=slow), load=load(concurrency=90), changes=(changed(5, 0, 4),))
+    assert evaluate(rising).replicas == 6
+
+
 def test_the_largest_want_wins() -> None:
     busy = inputs(policy=policy(targets=BOTH), load=load(concurrency=15), pods=pods(4, cpu=0.9))
     stage = stages.largest(situation(busy), 4)

@@ -17,12 +17,16 @@ from midstage.contracts.cluster import (
 )
 from midstage.contracts.inventory import Inventory
 from midstage.contracts.load import LoadObserved
+from midstage.contracts.policy import Rate
 from midstage.contracts.scaling import LoadInput, Wanted
+from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.carried import Carried
 from midstage.hpa.views.differing import difference
 from midstage.hpa.views.pods import pods, reached_at
 from midstage.hpa.views.wants import Wants
+from midstage.hpa.views.world import Standing, World
 from midstage.testkit.clock import NOON
+from tests.hpa.engine import changed, policy
 
 SECOND = timedelta(seconds=1)
 
@@ -226,6 +230,20 @@ def test_the_cluster_with_the_pods_is_the_one_that_must_answer() -> None:
     assert reached_at(Inventory([*held, away]), "new", NOON) is None
     assert reached_at(Inventory([]), "chat", NOON) is None
     assert reached_at(Inventory(held), "chat", NOON + timedelta(minutes=4)) is None
+
+
+def test_the_first_count_is_known_for_as_long_as_it_stabilises() -> None:
+    """Longer than the periods of the rates, which look at the other changes alone."""
+    rules = policy(stabilise_down_s=300, up=Rate(period_s=15), down=Rate(period_s=15))
+    standing = Standing(
+        asked=Asked(policy=rules, initial=3),
+        spec_version=1,
+        scaler=Scaler(count=3, facts=1, changes=(changed(0, 0, 3),)),
+        scale_version=1,
+    )
+    found = World().inputs("chat", standing, rules, NOON + 299 * SECOND)
+    assert found.changes == (changed(0, 0, 3),)
+    assert World().inputs("chat", standing, rules, NOON + 300 * SECOND).changes == ()
 
 
 def test_the_first_difference_is_told_by_its_path() -> None:

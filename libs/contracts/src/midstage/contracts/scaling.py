@@ -65,7 +65,7 @@ class Wanted(Part, frozen=True, kw_only=True):
 
 
 class Changed(Part, frozen=True, kw_only=True):
-    """An earlier change of the count, for limiting the rate."""
+    """An earlier change of the count, for limiting the rate; from 0: the first count."""
 
     at: datetime
     before: Count
@@ -80,7 +80,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     count to begin with. ``cluster_at``: when the clusters that hold its pods were all reached;
     None: one is unreachable, or none ever was. ``wants``: of the earlier ones only the two that
     stabilising can need, the largest of the down window and the least of the up window.
-    ``changes``: those within the policy's periods.
+    ``changes``: those within the policy's periods and its down window.
     """
 
     app: Name

@@ -41,8 +41,7 @@ class Decision:
 class Scaler:
     """The count in force (0: none), the ``facts`` folded, and what changed lately, oldest first.
 
-    ``changes`` hold the last hour before the newest one, for the rate; the first count is no
-    change. ``decisions`` are the newest, for people. What was wanted up to ``removed_at`` was
+    ``changes`` hold the last hour before the newest one, the first count as one from 0. ``decisions`` are the newest, for people. What was wanted up to ``removed_at`` was
     wanted of another life of the application.
     """
 

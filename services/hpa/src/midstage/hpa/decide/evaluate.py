@@ -18,7 +18,8 @@ def evaluate(inputs: Inputs) -> Evaluation:
         inputs=inputs, proposals=proposals(inputs, start.replicas), current=start.replicas
     )
     wanted = _chain(situation, start, WANT)
-    want = max(wanted[-1].replicas, begun_with(situation))
+    first = begun_with(situation) if inputs.current == 0 else 0
+    want = max(wanted[-1].replicas, first)
     limited = _chain(situation, wanted[-1], LIMIT)
     stages = (start, *wanted, *limited)
     return Evaluation(
@@ -27,7 +28,7 @@ def evaluate(inputs: Inputs) -> Evaluation:
         stages=stages,
         replicas=limited[-1].replicas,
         reason=_reason(stages),
-        want=want if situation.leading or begun_with(situation) else None,
+        want=want if situation.leading or first else None,
     )
 
 

@@ -107,6 +107,4 @@ def newest_load(evaluation: Evaluation) -> datetime | None:
 def _changes(scaler: Scaler, decision: Decision) -> tuple[Changed, ...]:
     since = decision.at - LONGEST
     kept = tuple(change for change in scaler.changes if change.at > since)
-    if scaler.count == 0:
-        return kept
     return (*kept, Changed(at=decision.at, before=decision.before, after=decision.after))

@@ -42,9 +42,17 @@ def begin(inputs: Inputs) -> Stage:
 
 
 def begun_with(situation: Situation) -> int:
-    """What stabilising holds at first: HPA v2 too takes the count that it finds as a first want."""
-    first = situation.inputs.current == 0 and situation.inputs.policy.stabilise_down_s > 0
-    return situation.current if first else 0
+    """What stabilising holds at first: HPA v2 too takes the count that it finds as a first want.
+
+    Of the first evaluation the count itself, of those after it the first count that was decided:
+    its want may not have been read back yet.
+    """
+    inputs = situation.inputs
+    window = timedelta(seconds=inputs.policy.stabilise_down_s)
+    if inputs.current == 0:
+        return situation.current if window else 0
+    firsts = [change for change in inputs.changes if change.before == 0]
+    return max((first.after for first in firsts if first.at > inputs.now - window), default=0)
 
 
 def largest(situation: Situation, before: int) -> Stage:
@@ -171,7 +179,8 @@ def _lowest(situation: Situation, by: Rate) -> int:
 
 def _at_start(situation: Situation, by: Rate) -> int:
     since = situation.inputs.now - timedelta(seconds=by.period_s)
-    recent = [change for change in situation.inputs.changes if change.at > since]
+    changes = [change for change in situation.inputs.changes if change.before > 0]
+    recent = [change for change in changes if change.at > since]
     return max(0, situation.current - sum(_by(change) for change in recent))
 
 

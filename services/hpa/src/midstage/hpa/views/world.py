@@ -84,5 +84,6 @@ class World:
 
 
 def _changes(scaler: Scaler, policy: Policy, now: datetime) -> tuple[Changed, ...]:
-    since = now - timedelta(seconds=max(policy.up.period_s, policy.down.period_s))
+    longest = max(policy.up.period_s, policy.down.period_s, policy.stabilise_down_s)
+    since = now - timedelta(seconds=longest)
     return tuple(change for change in scaler.changes if change.at > since)
