@@ -1,0 +1,1 @@
+"""Applications as people write them: files, folders and bundles, read without harm."""

@@ -1,0 +1,214 @@
+"""YAML and JSON as plain values, with the line of each field; what could harm is refused.
+
+YAML is built from the parser's events one by one, so that everything is counted before it grows:
+no anchors, aliases or tags, no key twice, no more levels and values than a spec could need. JSON is
+held to the same. What comes out can always be written as JSON again.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from midstage.contracts.errors import RefusedError
+
+DEEPEST = 32
+MOST_VALUES = 50_000
+LARGEST_NUMBER = 2**63 - 1
+
+_PARSER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_TAG = "tag:yaml.org,2002:"
+_MADE = (f"{_TAG}null", f"{_TAG}bool", f"{_TAG}int", f"{_TAG}float")
+"""What a plain scalar can become; dates and the like stay the text that they are."""
+_RESOLVER = yaml.resolver.Resolver()
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One document: its value, and the line (from 1) of each field by its path, where known."""
+
+    value: object
+    lines: Mapping[str, int]
+
+
+def of_yaml(text: str) -> Iterator[Document]:
+    """The documents that are not empty; RefusedError with the line and column of what is wrong."""
+    events = yaml.parse(text, Loader=_PARSER)
+    reading = _Reading(events)
+    try:
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                lines: dict[str, int] = {}
+                value = reading.value(next(events), "", lines)
+                if value is not None:
+                    yield Document(value=value, lines=lines)
+    except yaml.YAMLError as e:
+        raise RefusedError(" ".join(str(e).split())) from e
+
+
+def of_json(text: str) -> Iterator[Document]:
+    """The one document; RefusedError with the line and column of what is wrong."""
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except json.JSONDecodeError as e:
+        raise RefusedError(f"{e.msg} (line {e.lineno}, column {e.colno})") from e
+    except ValueError as e:
+        raise RefusedError("a number has too many digits") from e
+    except RecursionError as e:
+        raise RefusedError(f"it nests deeper than {DEEPEST} levels") from e
+    _Counted().check(value, 0)
+    yield Document(value=value, lines={})
+
+
+def beneath(path: str, key: str) -> str:
+    """The path of the field ``key`` of what is at ``path``."""
+    return f"{path}.{key}" if path else key
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Values from the parser's events."""
+
+    events: Iterator[yaml.Event]
+    left: int = MOST_VALUES
+    depth: int = 0
+
+    def value(self, event: yaml.Event, path: str, lines: dict[str, int]) -> object:
+        """What begins with ``event``, read to its end."""
+        self.left -= 1
+        if self.left < 0:
+            raise RefusedError(f"it has more than {MOST_VALUES} values{_at(event)}")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise RefusedError(f"anchors and aliases are not taken; write it out{_at(event)}")
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            raise RefusedError(f"tags like {_short(str(tag))} are not taken{_at(event)}")
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise RefusedError(f"it nests deeper than {DEEPEST} levels{_at(event)}")
+        is_list = isinstance(event, yaml.SequenceStartEvent)
+        found = self._list(path, lines) if is_list else self._mapping(path, lines)
+        self.depth -= 1
+        return found
+
+    def _list(self, path: str, lines: dict[str, int]) -> list[object]:
+        found: list[object] = []
+        for event in self.events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            where = f"{path}[{len(found)}]"
+            lines[where] = _line(event)
+            found.append(self.value(event, where, lines))
+        return found
+
+    def _mapping(self, path: str, lines: dict[str, int]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for event in self.events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self.value(event, path, lines)
+            if not isinstance(key, str):
+                raise RefusedError(f"the field {key!r} is no text; put it in quotes{_at(event)}")
+            if key in found:
+                raise RefusedError(f"the key {_short(key)!r} stands twice{_at(event)}")
+            where = beneath(path, key)
+            lines[where] = _line(event)
+            found[key] = self.value(next(self.events), where, lines)
+        return found
+
+
+def _scalar(event: yaml.ScalarEvent) -> object:
+    text = event.value
+    tag = f"{_TAG}str"
+    if event.implicit[0]:
+        tag = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # as types-PyYAML has it
+    if tag not in _MADE:
+        return _whole(text, event)
+    try:
+        made: object = _CONSTRUCTOR.construct_object(yaml.ScalarNode(tag, text))
+    except (ValueError, OverflowError):
+        made = math.inf
+    if _is_beyond(made):
+        raise RefusedError(f"{_short(text)} is no number that can be kept{_at(event)}")
+    return made
+
+
+def _whole(text: str, event: yaml.Event) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise RefusedError(f"half a character stands in a text{_at(event)}") from e
+    return text
+
+
+@dataclass(slots=True)
+class _Counted:
+    """Holds what another parser has read to the same bounds."""
+
+    left: int = MOST_VALUES
+
+    def check(self, value: object, depth: int) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise RefusedError(f"it has more than {MOST_VALUES} values")
+        if depth > DEEPEST:
+            raise RefusedError(f"it nests deeper than {DEEPEST} levels")
+        match value:
+            case dict():
+                for key, inner in value.items():
+                    self.check(key, depth)
+                    self.check(inner, depth + 1)
+            case list():
+                for inner in value:
+                    self.check(inner, depth + 1)
+            case _:
+                _check_scalar(value)
+
+
+def _check_scalar(value: object) -> None:
+    if _is_beyond(value):
+        raise RefusedError("a number is too large to be kept")
+    if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise RefusedError("half a character stands in a text")
+
+
+def _is_beyond(value: object) -> bool:
+    """Whether it is a number that JSON, or 64 bits, can't hold."""
+    match value:
+        case float():
+            return not math.isfinite(value)
+        case int():
+            return abs(value) > LARGEST_NUMBER
+        case _:
+            return False
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise RefusedError(f"the key {_short(twice)!r} stands twice")
+    return found
+
+
+def _no_number(word: str) -> float:
+    raise RefusedError(f"{word} is no number that can be kept")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
+def _at(event: yaml.Event) -> str:
+    column = event.start_mark.column + 1 if event.start_mark else 0
+    return f" (line {_line(event)}, column {column})"
