@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from midstage.cluster.objects import Change, Listing, Node, Pod, Template, Workload
+from midstage.cluster.objects import Change, Listing, Node, Pod, Preview, Template, Workload
 from midstage.cluster.protocol import Cluster
 from midstage.contracts.cluster import Amount, Taint
 from midstage.testkit.waiting import within
@@ -59,6 +59,11 @@ class Bench:
         wanted = workload if replicas is None else sized(workload, replicas)
         known = self.known(workload.name)
         return self.cluster.put_workload(wanted, expected=known.resource_version if known else 0)
+
+    def previewed(self, workload: Workload) -> Preview:
+        """What a write from what is there now would change."""
+        known = self.known(workload.name)
+        return self.cluster.preview(workload, expected=known.resource_version if known else 0)
 
     def known(self, name: str) -> Workload | None:
         return next((each for each in self.cluster.list().workloads if each.name == name), None)

@@ -92,7 +92,7 @@ def test_one_made_anew_has_another_uid(bench: Bench) -> None:
     assert second.resource_version > first.resource_version
 
 
-def test_fewer_replicas_end_draining_then_unready_then_youngest(bench: Bench) -> None:
+def test_fewer_replicas_end_unready_then_draining_ones(bench: Bench) -> None:
     workload = bench.workload(replicas=1)
     pods: list[Pod] = []
     for count in range(1, 5):
@@ -109,9 +109,51 @@ def test_fewer_replicas_end_draining_then_unready_then_youngest(bench: Bench) ->
         bench.until(lambda: len(bench.pods(workload)) == count)
         return {pod.name for pod in bench.pods(workload)}
 
-    assert left(3) == {second.name, third.name, youngest.name}
+    assert left(3) == {oldest.name, third.name, youngest.name}
     assert left(2) == {third.name, youngest.name}
-    assert left(1) == {third.name}
+    assert left(1) < {third.name, youngest.name}
+
+
+def test_who_carries_out_older_versions_conflicts(bench: Bench) -> None:
+    newest = msgspec.structs.replace(bench.workload(replicas=0), spec_version=7, scale_version=3)
+    bench.put(newest)
+    for stale in ({"spec_version": 6}, {"scale_version": 2}):
+        with pytest.raises(ConflictError, match="carries out"):
+            bench.put(msgspec.structs.replace(newest, replicas=1, **stale))
+    known = bench.known(newest.name)
+    assert known is not None
+    assert (known.replicas, known.spec_version, known.scale_version) == (0, 7, 3)
+
+
+def test_a_preview_names_each_field_and_does_nothing(bench: Bench) -> None:
+    workload = bench.workload(replicas=0)
+    from_nothing = bench.cluster.preview(workload, expected=0)
+    assert from_nothing.changes
+    assert all(not change.before and change.after for change in from_nothing.changes)
+    assert (from_nothing.conflicts, from_nothing.refusals) == ((), ())
+    assert bench.known(workload.name) is None
+    bench.put(workload)
+    later = msgspec.structs.replace(workload, spec_version=9)
+    assert bench.previewed(later).changes == ()
+    (change,) = bench.previewed(sized(workload, 3)).changes
+    assert change.path.endswith("replicas")
+    assert (change.before, change.after) == ("0", "3")
+    selecting = with_template(workload, node_selector={"zone": "b"})
+    (change,) = bench.previewed(selecting).changes
+    assert "zone" in change.path
+    assert (change.before, change.after) == ("", '"b"')
+    known = bench.known(workload.name)
+    assert known is not None
+    assert known.replicas == 0
+
+
+def test_a_preview_of_what_can_not_be_is_refused_as_the_write(bench: Bench) -> None:
+    workload = bench.workload(replicas=0)
+    first = bench.put(workload)
+    with pytest.raises(RefusedError, match="replicas"):
+        bench.cluster.preview(sized(workload, -1), expected=first.resource_version)
+    with pytest.raises(ConflictError):
+        bench.cluster.preview(workload, expected=0)
 
 
 def test_a_draining_mark_is_put_and_taken_back(bench: Bench) -> None:

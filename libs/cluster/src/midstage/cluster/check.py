@@ -4,6 +4,7 @@ import math
 import re
 
 from midstage.cluster.objects import Workload
+from midstage.cluster.protocol import ConflictError
 from midstage.contracts.errors import RefusedError
 
 MOST_REPLICAS = 1000
@@ -26,3 +27,15 @@ def check(workload: Workload) -> None:
         raise RefusedError(f"template.grace_s: {template.grace_s} is not 0 to {LONGEST_GRACE_S}")
     if not (math.isfinite(needs.cpu) and min(needs.cpu, needs.memory_mb, needs.gpus) >= 0):
         raise RefusedError("template.requests: an amount is below nothing")
+
+
+def refuse_older(known: Workload, wanted: Workload) -> None:
+    """ConflictError where the writer carries out older versions of the logs than is there."""
+    for what, there, given in (
+        ("spec", known.spec_version, wanted.spec_version),
+        ("scale", known.scale_version, wanted.scale_version),
+    ):
+        if there > given:
+            raise ConflictError(
+                f"workload {known.name} carries out {what} version {there}, not {given}: read again"
+            )

@@ -1,8 +1,7 @@
 """What a cluster does by itself so that its workloads are as they were told. Pure.
 
-Pods of a workload too many: draining ones go first, then those that are not ready, then the
-youngest. Pods too few: new ones, each on the node that fits; where none does, the scheduler's words
-stand in the pod until one does.
+Pods of a workload too many: they go in the order of Kubernetes' controller. Pods too few: new ones,
+each on the node that fits; where none does, the scheduler's words stand in the pod until one does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ UNSCHEDULABLE = "Unschedulable"
 
 def surplus(pods: Iterable[Pod], workload: Workload | None) -> Sequence[Pod]:
     """Which of a workload's ``pods`` shall end; without the workload all of them."""
-    alive = sorted((pod for pod in pods if counts(pod)), key=_ends_first)
+    alive = sorted((pod for pod in pods if counts(pod)), key=_in_order)
     return alive[: max(0, len(alive) - (workload.replicas if workload else 0))]
 
 
@@ -42,12 +41,14 @@ def placed(
     )
 
 
-def _ends_first(pod: Pod) -> tuple[bool, bool, bool, float, str]:
-    """Draining, not ready, on no node yet, youngest: whoever has more of it ends first."""
-    return (
-        not pod.draining,
-        pod.ready,
-        bool(pod.node),
-        -pod.created_at.timestamp(),
-        pod.name,
-    )
+def ends_first(pod: Pod) -> tuple[bool, bool, bool, bool]:
+    """What Kubernetes orders by, least first: on no node, not started, not ready, draining.
+
+    Of pods that are the same in all of it none is sure to go before another.
+    """
+    return (bool(pod.node), pod.started_at is not None, pod.ready, not pod.draining)
+
+
+def _in_order(pod: Pod) -> tuple[tuple[bool, bool, bool, bool], float, str]:
+    """Of those that are the same the youngest goes first."""
+    return (ends_first(pod), -pod.created_at.timestamp(), pod.name)

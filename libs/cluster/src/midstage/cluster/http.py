@@ -17,7 +17,17 @@ import msgspec
 from midstage.cluster import wire
 from midstage.cluster.check import check
 from midstage.cluster.faults import Fault
-from midstage.cluster.objects import Change, Lease, Listing, Node, NodeUse, Pod, PodUse, Workload
+from midstage.cluster.objects import (
+    Change,
+    Lease,
+    Listing,
+    Node,
+    NodeUse,
+    Pod,
+    PodUse,
+    Preview,
+    Workload,
+)
 from midstage.cluster.protocol import ConflictError, Ending, ExpiredError
 from midstage.cluster.usage import by_node
 from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
@@ -68,6 +78,13 @@ class HttpCluster:
         check(workload)
         body = wire.WorkloadPut(workload=workload, expected=expected, ending=_named(ending))
         return self._put(f"{wire.WORKLOADS}/{quote(workload.name, safe='')}", body, Workload)
+
+    def preview(self, workload: Workload, *, expected: int) -> Preview:
+        """As ``Cluster.preview``."""
+        check(workload)
+        body = wire.WorkloadPut(workload=workload, expected=expected)
+        where = f"{wire.WORKLOADS}/{quote(workload.name, safe='')}/preview"
+        return self._put(where, body, Preview)
 
     def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         """As ``Cluster.delete_workload``."""

@@ -20,6 +20,7 @@ from midstage.cluster.objects import (
     NodeUse,
     Pod,
     PodUse,
+    Preview,
     Template,
     Workload,
 )
@@ -87,6 +88,11 @@ class MemoryCluster:
         """As ``Cluster.put_workload``."""
         with self._reached() as state:
             return state.put_workload(workload, expected=expected, now=self._now(), ending=ending)
+
+    def preview(self, workload: Workload, *, expected: int) -> Preview:
+        """As ``Cluster.preview``."""
+        with self._reached() as state:
+            return state.preview(workload, expected=expected)
 
     def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         """As ``Cluster.delete_workload``."""

@@ -9,7 +9,17 @@ from collections.abc import Iterator, Sequence, Set
 from datetime import timedelta
 from typing import Protocol
 
-from midstage.cluster.objects import Change, Lease, Listing, Node, NodeUse, Pod, PodUse, Workload
+from midstage.cluster.objects import (
+    Change,
+    Lease,
+    Listing,
+    Node,
+    NodeUse,
+    Pod,
+    PodUse,
+    Preview,
+    Workload,
+)
 from midstage.contracts.errors import RefusedError, UnavailableError
 
 
@@ -55,10 +65,17 @@ class Cluster(Protocol):
     def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         """Make it so; ``expected`` is the resource version it was decided from, 0: there is none.
 
-        Only name, namespace, app, revision, template, replicas and the two versions are taken.
-        ConflictError where it is another one now, or where a pod not in ``ending`` would end.
-        To fewer replicas: draining pods go first, then those that are not ready, then the
-        youngest; each gets SIGTERM, its grace, SIGKILL.
+        What the cluster tells by itself (``drift``, ``ready``, uid, version) is not taken.
+        ConflictError where it is another one now, or carries a higher version of the logs, or
+        where a pod not in ``ending`` would end. To fewer replicas pods end in Kubernetes' order:
+        those on no node, those not started yet, those not ready, of the ready ones those that are
+        draining, then most often the youngest; each gets SIGTERM, its grace, SIGKILL.
+        """
+        ...
+
+    def preview(self, workload: Workload, *, expected: int) -> Preview:
+        """What ``put_workload`` would change, and why the cluster would not take it; nothing is
+        done. RefusedError and ConflictError as there; the versions of the logs are no change.
         """
         ...
 

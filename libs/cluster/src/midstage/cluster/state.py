@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from midstage.cluster import disruption, fit
-from midstage.cluster.check import check
+from midstage.cluster import disruption, fit, preview
+from midstage.cluster.check import check, refuse_older
 from midstage.cluster.controller import counts, placed, surplus
 from midstage.cluster.history import KEEP, History
-from midstage.cluster.objects import Change, Listing, Node, Pod, Template, Workload
+from midstage.cluster.objects import Change, Listing, Node, Pod, Preview, Template, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -97,11 +97,7 @@ class State:
         self, workload: Workload, *, expected: int, now: datetime, ending: Ending = None
     ) -> Workload:
         """As ``Cluster.put_workload``; what is so already is left as it is."""
-        check(workload)
-        known = self._workloads.get(workload.name)
-        _expect(known, workload.name, expected)
-        if known is not None and _owner(known) != _owner(workload):
-            raise RefusedError(f"{workload.name} is another application's, revision's or namespace")
+        known = self._looked_at(workload, expected)
         wanted = msgspec.structs.replace(
             workload,
             uid=known.uid if known else self._fresh(),
@@ -113,6 +109,11 @@ class State:
             self._write_workload(wanted)
         self.settle(now)
         return self._workloads[workload.name]
+
+    def preview(self, workload: Workload, *, expected: int) -> Preview:
+        """As ``Cluster.preview``."""
+        known = self._looked_at(workload, expected)
+        return Preview(changes=preview.of_workload(known, workload))
 
     def delete_workload(
         self, name: str, *, expected: int, now: datetime, ending: Ending = None
@@ -158,6 +159,7 @@ class State:
         self._changed(
             pod,
             phase=Phase.STARTING,
+            ready=False,
             address=address,
             started_at=now,
             restarts=pod.restarts + again,
@@ -241,6 +243,18 @@ class State:
         self._size(now)
         self._schedule()
         self._count()
+
+    def _looked_at(self, workload: Workload, expected: int) -> Workload | None:
+        """What is there in place of a workload that may be written; errors as for the write."""
+        check(workload)
+        known = self._workloads.get(workload.name)
+        _expect(known, workload.name, expected)
+        if known is None:
+            return None
+        if _owner(known) != _owner(workload):
+            raise RefusedError(f"{workload.name} is another application's, revision's or namespace")
+        refuse_older(known, workload)
+        return known
 
     def _size(self, now: datetime) -> None:
         of: dict[str, list[Pod]] = {name: [] for name in self._workloads}

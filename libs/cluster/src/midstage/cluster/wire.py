@@ -25,7 +25,10 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class WorkloadPut(Body, frozen=True, kw_only=True):
-    """``PUT /v1/workloads/{name}``; answers the workload as it is now."""
+    """``PUT /v1/workloads/{name}``; answers the workload as it is now.
+
+    ``PUT /v1/workloads/{name}/preview`` answers a Preview, and does nothing.
+    """
 
     workload: Workload
     expected: int

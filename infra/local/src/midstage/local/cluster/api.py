@@ -33,6 +33,7 @@ def router(*, hub: Hub, logs: PodLogs, meter: Meter, breaking: Breaking) -> APIR
     """The routes."""
     made = APIRouter()
     _reading(made, hub, meter)
+    _workloads(made, hub)
     _writing(made, hub)
     _watching(made, hub)
     _logs(made, hub, logs)
@@ -55,14 +56,17 @@ def _reading(made: APIRouter, hub: Hub, meter: Meter) -> None:
         return _json(wire.Usage(pods=tuple(meter.usage(hub.state.pods()))))
 
 
-def _writing(made: APIRouter, hub: Hub) -> None:
+def _workloads(made: APIRouter, hub: Hub) -> None:
     @made.put(wire.WORKLOADS + "/{name}")
     async def put_workload(name: str, request: Request) -> Response:
-        body = await _body(request, wire.WorkloadPut)
-        if body.workload.name != name:
-            raise RefusedError(f"the body is about {body.workload.name}, the path about {name}")
+        body = await _about(name, request)
         ending = _named(body.ending)
         return _json(hub.put_workload(body.workload, expected=body.expected, ending=ending))
+
+    @made.put(wire.WORKLOADS + "/{name}/preview")
+    async def preview(name: str, request: Request) -> Response:
+        body = await _about(name, request)
+        return _json(hub.preview(body.workload, expected=body.expected))
 
     @made.put(wire.WORKLOADS + "/{name}/deleted")
     async def delete_workload(name: str, request: Request) -> Response:
@@ -70,6 +74,8 @@ def _writing(made: APIRouter, hub: Hub) -> None:
         hub.delete_workload(name, expected=body.expected, ending=_named(body.ending))
         return _json(wire.Done())
 
+
+def _writing(made: APIRouter, hub: Hub) -> None:
     @made.put(wire.PODS + "/{name}/draining")
     async def drain_pod(name: str, request: Request) -> Response:
         body = await _body(request, wire.PodDrained)
@@ -137,6 +143,13 @@ def _logs(made: APIRouter, hub: Hub, logs: PodLogs) -> None:
         lines = None if tail is None else max(0, tail)
         pieces = logs.written(name, run, tail=lines, goes_on=goes_on)
         return StreamingResponse(pieces, media_type="text/plain; charset=utf-8")
+
+
+async def _about(name: str, request: Request) -> wire.WorkloadPut:
+    body = await _body(request, wire.WorkloadPut)
+    if body.workload.name != name:
+        raise RefusedError(f"the body is about {body.workload.name}, the path about {name}")
+    return body
 
 
 async def _body(request: Request, kind: type[T]) -> T:

@@ -11,9 +11,11 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from msgspec import structs
+
 from midstage.chassis.logs import logger
 from midstage.cluster.leases import Leases
-from midstage.cluster.objects import Lease, Node, Workload
+from midstage.cluster.objects import Lease, Node, Preview, Workload
 from midstage.cluster.protocol import Ending
 from midstage.cluster.state import State
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -24,6 +26,20 @@ _LONGEST_LEASE = timedelta(hours=1)
 _HELD_OVER_A_RESTART = timedelta(seconds=5)
 
 _log = logger(__name__)
+
+
+def refusals(workload: Workload) -> Iterator[str]:
+    """What the workload asks for that there is on Kubernetes alone; nothing is ignored silently."""
+    template = workload.template
+    for field, given in (
+        ("env_from", template.env_from),
+        ("volumes", template.volumes),
+        ("pull_secrets", template.pull_secrets),
+        ("spread", template.spread),
+        ("priority", template.priority),
+    ):
+        if given:
+            yield f"template.{field}: the local cluster has none of it; Kubernetes has"
 
 
 class Hub:
@@ -65,8 +81,15 @@ class Hub:
 
     def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         """As ``Cluster.put_workload``; kept before it is answered."""
+        for refusal in refusals(workload):
+            raise RefusedError(refusal)
         with self._keeping() as state:
             return state.put_workload(workload, expected=expected, now=self.now(), ending=ending)
+
+    def preview(self, workload: Workload, *, expected: int) -> Preview:
+        """As ``Cluster.preview``."""
+        told = self._state.preview(workload, expected=expected)
+        return structs.replace(told, refusals=tuple(refusals(workload)))
 
     def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         """As ``Cluster.delete_workload``; kept before it is answered."""

@@ -11,11 +11,11 @@ from math import ceil
 
 from midstage.cluster.kubernetes import names
 from midstage.cluster.objects import Template, Workload
+from midstage.cluster.preview import Json
 from midstage.contracts.apps import Probe, Toleration
 from midstage.contracts.cluster import Amount
 from midstage.contracts.running import Check, Source, Spread, Volume
 
-Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 Fields = Mapping[str, Json]
 
 CHECKS = (
