@@ -47,11 +47,11 @@ class Answer:
 class _Asked:
     method: str
     path: str
-    query: Query = _NOTHING
+    query: Query
     body: bytes | None = None
     content_type: str = JSON
-    accept: str = JSON
-    within_s: float | None = WITHIN_S
+    accept: str
+    within_s: float | None
 
 
 class Connection:
