@@ -14,7 +14,7 @@ from midstage.contracts.errors import UnavailableError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import message
-from midstage.eventlog.current import Current, Since
+from midstage.eventlog.current import OVERLAP, Current, Since
 from midstage.eventlog.log import Log, Message, Partition, Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
@@ -30,8 +30,10 @@ class Seen:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.calls = 0
+        self.records: list[Record] = []
 
     def apply(self, event: Event[Fact], record: Record) -> None:
+        self.records.append(record)
         assert isinstance(event.data, PodObserved)
         self.names.append(event.data.name)
 
@@ -55,7 +57,7 @@ class Pair:
         assert self.writer.flush(10) == 0
 
     def loop(
-        self, seen: Seen, *, since: Since = Since.END, whole: bool = True, overlap: int = 0
+        self, seen: Seen, *, since: Since = Since.END, whole: bool = True, overlap: int = OVERLAP
     ) -> Current:
         return Current(
             name="view",
@@ -101,7 +103,7 @@ def test_the_newest_first_then_the_stream(pair: Pair) -> None:
     pair.put(pair.stream, "old")
     pair.put(pair.newest, "a", "b", "c")
     seen = Seen()
-    with current(pair.loop(seen)):
+    with current(pair.loop(seen, overlap=0)):
         assert sorted(seen.names) == ["a", "b", "c"]
         pair.put(pair.stream, "d")
         within(10, lambda: seen.names[-1:] == ["d"])
@@ -115,13 +117,16 @@ def test_what_a_writer_has_not_brought_into_the_compacted_topic_yet(pair: Pair) 
     pair.put(pair.newest, "a")
     pair.put(pair.stream, "a", "b")
     blind, seen = Seen(), Seen()
-    with current(pair.loop(blind)), current(pair.loop(seen, overlap=1000)) as loop:
+    with current(pair.loop(blind, overlap=0)), current(pair.loop(seen)) as loop:
         loop.wait_for_all(10)
         assert blind.names == ["a"]
         assert sorted(seen.names) == ["a", "a", "b"]
+        again = [each for each in seen.records if each.partition.topic == pair.stream.name]
+        assert [loop.replays(each) for each in again] == [True, True]
         pair.put(pair.stream, "c")
         loop.wait_for_all(10)
         assert seen.names[-1] == "c"
+        assert not loop.replays(seen.records[-1])
 
 
 @pytest.mark.slow

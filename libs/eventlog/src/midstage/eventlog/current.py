@@ -1,9 +1,9 @@
 """Keeps a view current: a compacted topic to its end, then its stream, for ever.
 
-The stream is read from the ends that it had before the compacted topic was read, so nothing is
-missed; what stands in both is folded twice, which must change nothing. A record that can't be read
-is named in the logs and skipped. One thread runs the loop; all others look at the view while they
-hold ``changed``, which is notified whenever something was folded.
+The stream is read from a little before the ends that it had before the compacted topic was read, so
+nothing is missed; what stands in both is folded twice, which must change nothing. What can't be
+read is named in the logs and skipped. One thread runs the loop; all others look at the view while
+they hold ``changed``, which is notified whenever something was folded.
 """
 
 import logging
@@ -20,6 +20,8 @@ from midstage.eventlog.codec import Decoder
 from midstage.eventlog.log import BEGINNING, GapError, Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
 
+OVERLAP = 1000
+"""Records of each partition of a stream that its writer may not have in the compacted topic yet."""
 _MOST = 2000  # records folded while others wait for the view
 _POLL_S = 0.2
 _logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class Current:
         apply: Apply,
         compacted: Topic | None = None,
         since: Since = Since.END,
-        overlap: int = 0,
+        overlap: int = OVERLAP,
         on_change: Callable[[], None] | None = None,
         changed: threading.Condition | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -55,7 +57,8 @@ class Current:
 
         Several loops may share one ``changed`` where they fold into one view. A writer that writes
         to the compacted topic after the stream may be between the two just now: so that nothing is
-        missed, ``overlap`` records of each partition before the stream's end are folded once more.
+        missed, where there is a compacted topic ``overlap`` records of each partition before the
+        stream's end are folded once more; ``replays`` tells them from those that came since.
         """
         self.name = name
         self.changed = changed or threading.Condition()
@@ -106,6 +109,10 @@ class Current:
         with self.changed:
             return dict(self._positions)
 
+    def replays(self, record: Record) -> bool:
+        """Whether the record stood in the stream before it was read; to be asked in ``apply``."""
+        return self._goal is None or record.offset < self._goal.get(record.partition, 0)
+
     def wait_for_all(self, within_s: float) -> None:
         """Wait until everything that stands in the stream now is folded; else UnavailableError."""
         goal = self._log.ends(self._log.partitions(self._stream.name))
@@ -129,7 +136,7 @@ class Current:
     def _starts(self, ends: Mapping[Partition, int]) -> Mapping[Partition, int]:
         if self._since is Since.OLDEST:
             return dict.fromkeys(ends, BEGINNING)
-        if not self._overlap:
+        if self._compacted is None or not self._overlap:
             return ends
         held = self._log.beginnings(ends)
         return {place: max(held[place], end - self._overlap) for place, end in ends.items()}

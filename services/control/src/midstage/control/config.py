@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from midstage.chassis.settings import SettingError, number, path, text, whole
+from midstage.cluster.connect import NAMESPACE, places
 
 CLUSTERS = "MIDSTAGE_CONTROL_CLUSTERS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``clusters`` by name: base URLs; ``streams`` bounds the answers that are open without end."""
+    """``clusters`` by name: where they are (see ``midstage.cluster.connect``).
+
+    ``streams`` bounds the answers that are open without end.
+    """
 
     kafka: str
     host: str
@@ -20,6 +23,7 @@ class Settings:
     token_file: Path
     clusters: Mapping[str, str]
     cluster_token_file: Path
+    namespace: str
     lease_s: float
     usage_every_s: float
     streams: int
@@ -35,6 +39,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         token_file=token_file,
         clusters=clusters(text(env, CLUSTERS)),
         cluster_token_file=path(env, "MIDSTAGE_CONTROL_CLUSTER_TOKEN_FILE", default=token_file),
+        namespace=text(env, "MIDSTAGE_CONTROL_NAMESPACE", default=NAMESPACE),
         lease_s=number(env, "MIDSTAGE_CONTROL_LEASE_S", default=6.0, least=1.0, most=300.0),
         usage_every_s=number(
             env, "MIDSTAGE_CONTROL_USAGE_EVERY_S", default=2.0, least=0.1, most=300.0
@@ -44,14 +49,8 @@ def from_env(env: Mapping[str, str]) -> Settings:
 
 
 def clusters(given: str) -> Mapping[str, str]:
-    """``name=url[,name=url]`` as URLs by name; SettingError says what is wrong."""
-    found: dict[str, str] = {}
-    for part in given.split(","):
-        name, _, url = (word.strip() for word in part.partition("="))
-        parts = urlsplit(url)
-        if not name or "/" in name or parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SettingError(f"{CLUSTERS}: {part.strip()!r} is not name=url")
-        if name in found:
-            raise SettingError(f"{CLUSTERS} names {name!r} twice")
-        found[name] = url.rstrip("/")
-    return found
+    """``name=where[,name=where]`` as places by name; SettingError says what is wrong."""
+    try:
+        return places(given)
+    except ValueError as e:
+        raise SettingError(f"{CLUSTERS}: {e}") from e

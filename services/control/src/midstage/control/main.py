@@ -19,7 +19,7 @@ from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
-from midstage.cluster.http import HttpCluster
+from midstage.cluster.connect import connect
 from midstage.contracts import topics
 from midstage.contracts.topics import Topic
 from midstage.control.api.endless import Endless
@@ -134,7 +134,8 @@ def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
 def _clusters(settings: Settings) -> Sequence[Cluster]:
     token = secret(settings.cluster_token_file)
     return [
-        HttpCluster(name=name, base_url=url, token=token) for name, url in settings.clusters.items()
+        connect(name, where, token, namespace=settings.namespace)
+        for name, where in settings.clusters.items()
     ]
 
 

@@ -41,8 +41,9 @@ class Decision:
 class Scaler:
     """The count in force (0: none), the ``facts`` folded, and what changed lately, oldest first.
 
-    ``changes`` hold the last hour before the newest one, the first count as one from 0. ``decisions`` are the newest, for people. What was wanted up to ``removed_at`` was
-    wanted of another life of the application.
+    ``changes`` hold the last hour before the newest one, the first count as one from 0.
+    ``decisions`` are the newest, for people. What was wanted up to ``removed_at`` was wanted of
+    another life of the application.
     """
 
     count: int = 0

@@ -25,7 +25,7 @@ class View:
         hear: Callable[[ClusterFact], None],
         monotonic: Callable[[], float],
     ) -> None:
-        """Connect nothing yet; ``hear`` is told each fact of the stream."""
+        """Connect nothing yet; ``hear`` is told each fact that comes to the stream from now on."""
         self._inventory = Inventory()
         self._stream = stream.name
         self._hear = hear
@@ -47,5 +47,5 @@ class View:
         fact = event.data
         assert isinstance(fact, ClusterFact)  # the topics have no others
         self._inventory.apply(fact)
-        if record.partition.topic == self._stream:
+        if record.partition.topic == self._stream and not self.loop.replays(record):
             self._hear(fact)

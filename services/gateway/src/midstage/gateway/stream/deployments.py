@@ -27,9 +27,6 @@ from midstage.gateway.decide.pods import pods
 from midstage.gateway.model.apps import Deployed
 from midstage.gateway.model.deployed import Pods, Slot
 
-OVERLAP = 1000
-"""Records of each partition of the stream that control may not have in the inventory yet."""
-
 Observed = Sequence[PodObserved]
 
 
@@ -58,7 +55,6 @@ class Deployments:
             log=log,
             stream=cluster,
             compacted=inventory,
-            overlap=OVERLAP,
             apply=self._apply,
             on_change=self._tell,
             monotonic=clock.monotonic,
