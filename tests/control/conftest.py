@@ -149,6 +149,7 @@ def settings_in(directory: Path, *, streams: int = 4, lease_s: float = 2.0) -> S
         token_file=token_file,
         clusters={},
         cluster_token_file=token_file,
+        namespace="default",
         lease_s=lease_s,
         usage_every_s=0.1,
         streams=streams,

@@ -216,7 +216,8 @@ def settings_in(directory: Path) -> Settings:
         port=free_port(),
         token_file=token_file,
         cluster=CLUSTER,
-        cluster_url="http://not-asked",
+        cluster_at="http://not-asked",
+        namespace="default",
         cluster_token_file=token_file,
     )
 

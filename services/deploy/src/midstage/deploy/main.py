@@ -18,7 +18,7 @@ from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
-from midstage.cluster.http import HttpCluster
+from midstage.cluster.connect import connect
 from midstage.contracts import topics
 from midstage.contracts.apps import AppFact
 from midstage.contracts.scaling import ScalingFact
@@ -65,10 +65,11 @@ def compose(
     """The process; ``log``, ``cluster`` and ``read`` are swapped by tests alone."""
     clock = SystemClock()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
-    cluster = cluster or HttpCluster(
-        name=settings.cluster,
-        base_url=settings.cluster_url,
-        token=secret(settings.cluster_token_file),
+    cluster = cluster or connect(
+        settings.cluster,
+        settings.cluster_at,
+        secret(settings.cluster_token_file),
+        namespace=settings.namespace,
     )
     apps = _apps(log, read.apps, clock, reached)
     scaling = _scaling(log, read.scaling, clock)
