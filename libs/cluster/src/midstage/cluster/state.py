@@ -166,6 +166,8 @@ class State:
             reason="",
             message=pod.message if again else "",
         )
+        if pod.ready:
+            self.settle(now)
 
     def answered(self, name: str, *, ready: bool, now: datetime, message: str = "") -> None:
         """The readiness probe's verdict; ``message`` says why not."""
