@@ -18,14 +18,9 @@ def refusal(pod: Pod, pods: Iterable[Pod], workloads: Iterable[Workload]) -> str
     if budget is None or pod.phase is Phase.PENDING:
         return ""
     wanted = sum(each.replicas for each in own)
-    healthy = sum(
-        each.ready and each.phase is not Phase.STOPPING for each in pods if _same(each, pod)
-    )
+    there = [each for each in pods if each.app == pod.app and each.phase is not Phase.STOPPING]
+    healthy = sum(each.ready for each in there)
     left = healthy - 1 if pod.ready else healthy
     if left >= wanted - budget:
         return ""
     return f"{pod.app} has {healthy} of {wanted} ready, and at most {budget} may be away"
-
-
-def _same(each: Pod, pod: Pod) -> bool:
-    return each.app == pod.app

@@ -1,0 +1,97 @@
+"""Conformance: what nodes use, and how one is emptied. The suite knows only a Bench."""
+
+import msgspec
+import pytest
+
+from midstage.cluster.objects import Node
+from midstage.cluster.protocol import ConflictError
+from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.running import Disruption
+
+from .bench import Bench, needing
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_node_uses_at_least_what_its_pods_use(bench: Bench) -> None:
+    workload = bench.workload()
+    bench.put(workload)
+    (pod,) = bench.ready(workload, 1)
+    bench.until(lambda: [use for use in bench.cluster.usage() if use.name == pod.name])
+    bench.until(lambda: [use for use in bench.cluster.node_usage() if use.name == pod.node])
+    (use,) = [use for use in bench.cluster.node_usage() if use.name == pod.node]
+    assert use.cpu >= 0
+    assert use.memory_mb > 1
+    assert use.gpu is None
+
+
+def test_a_cordoned_node_takes_no_new_pods_and_keeps_its_own(bench: Bench) -> None:
+    only_there = msgspec.structs.replace(bench.serving, node_selector={"zone": "b"})
+    workload = bench.workload(only_there)
+    bench.put(workload)
+    (first,) = bench.ready(workload, 1)
+    assert not bench.cluster.cordon(first.node, on=True).schedulable
+    try:
+        bench.put(workload, replicas=2)
+        bench.until(lambda: "unschedulable" in " ".join(p.message for p in bench.pods(workload)))
+        assert [pod.uid for pod in bench.pods(workload) if pod.ready] == [first.uid]
+        assert not node(bench, first.node).schedulable
+    finally:
+        assert bench.cluster.cordon(first.node, on=False).schedulable
+    bench.ready(workload, 2)
+
+
+def test_no_such_node_can_be_cordoned(bench: Bench) -> None:
+    with pytest.raises(RefusedError) as refused:
+        bench.cluster.cordon("no-such-node", on=True)
+    assert refused.value.status == 404
+
+
+def test_an_evicted_pod_comes_back_elsewhere(bench: Bench) -> None:
+    workload = bench.workload()
+    bench.put(workload)
+    (pod,) = bench.ready(workload, 1)
+    bench.cluster.cordon(pod.node, on=True)
+    try:
+        bench.cluster.evict_pod(pod.name, uid=pod.uid)
+        bench.until(
+            lambda: (
+                [
+                    each.ready and each.node != pod.node
+                    for each in bench.pods(workload)
+                    if each.uid != pod.uid
+                ]
+                == [True]
+            )
+        )
+        bench.until(lambda: pod.uid not in {each.uid for each in bench.pods(workload)})
+    finally:
+        bench.cluster.cordon(pod.node, on=False)
+    with pytest.raises(ConflictError):
+        bench.cluster.evict_pod(pod.name, uid=pod.uid)
+
+
+def test_eviction_waits_for_what_the_application_can_spare(bench: Bench) -> None:
+    """Of two replicas one may be away: the second goes when the first is back."""
+    workload = msgspec.structs.replace(
+        bench.workload(needing(bench.serving, cpu=1), replicas=2), disruption=Disruption()
+    )
+    bench.put(workload)
+    first, second = bench.ready(workload, 2)
+
+    def gone(pod_name: str, uid: str) -> bool:
+        try:
+            bench.cluster.evict_pod(pod_name, uid=uid)
+        except UnavailableError:
+            return False
+        return True
+
+    bench.until(lambda: gone(first.name, first.uid))  # Kubernetes counts the pods in its own time
+    assert not gone(second.name, second.uid)
+    bench.ready(workload, 2)
+    bench.until(lambda: gone(second.name, second.uid))
+    bench.ready(workload, 2)
+
+
+def node(bench: Bench, name: str) -> Node:
+    return next(each for each in bench.cluster.list().nodes if each.name == name)
