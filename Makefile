@@ -9,7 +9,9 @@
 PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(if $(shell $(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))))
 BIN := .venv/bin
 ARGS ?=
-export PYTHONDONTWRITEBYTECODE ?=
+# each of the many processes would compile all that it imports: once is enough, and not among sources
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/build/bytecode
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: up test check bench docs lock clean setup
 
