@@ -51,6 +51,19 @@ class BusyError(UnavailableError):
         self.after_s = after_s
 
 
+class OwnedError(ConflictError):
+    """Fields that were applied are somebody else's: each as ``manager: path``."""
+
+    def __init__(self, detail: str, *, causes: tuple[Cause, ...]) -> None:
+        """Keep whose they are; of a cause's words only the manager's name counts."""
+        super().__init__(detail)
+        self.fields = tuple(each.field.lstrip(".") for each in causes)
+        self.conflicts = tuple(
+            f"{_quoted(each.message)}: {field}"
+            for each, field in zip(causes, self.fields, strict=True)
+        )
+
+
 def error_of(name: str, code: int, body: bytes, retry_after: str = "") -> MidstageError:
     """The error of an answer with status ``code``; ``name`` is the cluster's."""
     status = _status(body)
@@ -60,7 +73,8 @@ def error_of(name: str, code: int, body: bytes, retry_after: str = "") -> Midsta
         return ExpiredError(said)
     match code:
         case 409:
-            return ConflictError(words)
+            theirs = tuple(each for each in status.causes if each.reason == "FieldManagerConflict")
+            return OwnedError(words, causes=theirs) if theirs else ConflictError(words)
         case 410:
             return ExpiredError(said)
         case 429:
@@ -76,6 +90,11 @@ def _status(body: bytes) -> Status:
         return msgspec.json.decode(body, type=Status)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Status()
+
+
+def _quoted(message: str) -> str:
+    """The manager in ``conflict with "kubectl" using apps/v1``."""
+    return message.split('"')[1] if message.count('"') >= 2 else message
 
 
 def _too_new(status: Status) -> bool:
