@@ -42,7 +42,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Resources(Spec, frozen=True, kw_only=True):
-    """What one replica asks for and may use: cores, MiB, whole GPUs."""
+    """What one replica asks for and may use: ``cpu`` cores, ``memory_mb`` MiB, ``gpus`` GPUs."""
 
     cpu: Annotated[float, msgspec.Meta(gt=0, le=1024)] = 0.1
     memory_mb: Annotated[int, msgspec.Meta(ge=1, le=16_777_216)] = 128
@@ -50,7 +50,11 @@ class Resources(Spec, frozen=True, kw_only=True):
 
 
 class Probe(Spec, frozen=True, kw_only=True):
-    """An HTTP GET on the replica; ``failures`` in a row change the verdict, a success mends it."""
+    """An HTTP GET on the replica; ``failures`` in a row change the verdict, a success mends it.
+
+    ``path`` is asked for each ``every_s`` seconds, for the first time ``initial_delay_s`` seconds
+    after the start; 200 to 399 within ``timeout_s`` seconds is a success.
+    """
 
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)] = "/readyz"
     every_s: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 1.0
@@ -60,14 +64,18 @@ class Probe(Spec, frozen=True, kw_only=True):
 
 
 class Toleration(Spec, frozen=True, kw_only=True):
-    """Lets replicas onto nodes with this taint; without ``value`` any value of the key will do."""
+    """Lets replicas onto nodes with the taint ``key``; without ``value`` any value will do."""
 
     key: Word
     value: str | None = None
 
 
 class Routes(Spec, frozen=True, kw_only=True):
-    """How callers reach the application through the gateway; neither: nobody does."""
+    """How callers reach the application through the gateway: ``prefix`` of the path or ``hosts``.
+
+    Without both nobody does. ``timeout_s``: how long a request may take. ``on_throttle_failure``:
+    whether callers pass where their limits can't be asked.
+    """
 
     prefix: Prefix | None = None
     hosts: Annotated[tuple[Host, ...], msgspec.Meta(max_length=32)] = ()
@@ -78,9 +86,11 @@ class Routes(Spec, frozen=True, kw_only=True):
 class Rollout(Spec, frozen=True, kw_only=True):
     """How a new revision replaces the old one.
 
-    ``surge`` replicas more than wanted may run meanwhile. Where there is no room for even one, the
-    update goes on in place as long as ``min_available`` replicas stay ready (None: all but one, at
-    least one), or is refused. ``on_failure``: what becomes of a rollout that failed.
+    ``strategy``: rolling is the one there is. ``surge`` replicas more than wanted may run
+    meanwhile. Where there is no room for even one, the update goes on in place as long as
+    ``min_available`` replicas stay ready (None: all but one, at least one), or is refused. It has
+    failed after ``progress_within_s`` seconds without progress. ``on_failure``: what becomes of a
+    rollout that failed.
     """
 
     strategy: Strategy = Strategy.ROLLING
@@ -93,13 +103,23 @@ class Rollout(Spec, frozen=True, kw_only=True):
 class AppSpec(Spec, frozen=True, kw_only=True):
     """One application: what its replicas run, how many, where, who reaches them, how they scale.
 
-    Exactly one of ``image`` and ``command``; ``$(PORT)`` in the command is the port to serve on.
-    ``replicas`` counts where there is no ``scaling``; with it, it is the count to begin with.
-    ``pool`` is the node label ``midstage.dev/pool``. ``drain_s``: how long a replica may finish its
-    requests once it is out of the balancer; ``grace_s``: from SIGTERM to SIGKILL.
-    ``availability_target`` is a share of requests, 0.999 by default. ``args`` follow the command
-    or the image's own entry point; ``checks`` have to pass before a replica is ready; ``needs``
-    find the pool where none is named.
+    ``image``: a container image; exactly one of it and ``command``. ``command``: the words of a
+    program, in which ``$(PORT)`` is the port to serve on. ``args`` follow the command or the
+    image's own entry point. ``env``: variables and their values; ``env_from``: variables whose
+    values stand in secrets or configs of the cluster, a change of which restarts the replicas.
+    ``volumes``: what is mounted. ``pull_secrets``: secrets with which
+    images are fetched. ``resources``: what one replica asks for and may use.
+    ``replicas``: the count where there is no scaling, with it the count to begin with; ``scaling``:
+    how the count follows the load.
+    ``readiness``: when a replica takes requests; ``liveness``: when it is restarted; ``checks``
+    have to pass before a replica is ready. ``needs`` find the pool where none is named; ``pool``
+    is the node label ``midstage.dev/pool``; ``node_selector``: labels that a node has to have;
+    ``tolerations``: taints that it may have. ``spread``: how replicas lie apart. ``priority``: the
+    cluster's class of priority. ``disruption``: what emptying nodes may take. ``routes``: who
+    reaches it. ``rollout``: how revisions replace each other. ``drift``: what happens where
+    somebody else changes it in the cluster. ``drain_s``: how long a replica may finish its requests
+    once it is out of the balancer; ``grace_s``: from SIGTERM to SIGKILL. ``availability_target`` is
+    a share of requests, 0.999 by default.
     """
 
     image: Text | None = None

@@ -1,8 +1,8 @@
-"""Writes docs/topics.md and docs/asyncapi.yaml from the topic table and the facts, never outdated.
+"""Writes docs/topics.md, docs/asyncapi.yaml and docs/application.schema.json, never outdated.
 
-``python -m midstage.contracts.catalogue FILE…`` writes each (``.md`` the page, ``.yaml`` the
-AsyncAPI document), with ``--check`` compares: exit 1 where one differs. The same code always gives
-the same bytes.
+``python -m midstage.contracts.catalogue FILE…`` writes each (``.md`` the page of topics, ``.yaml``
+the AsyncAPI document, ``.json`` the schema of a spec), with ``--check`` compares: exit 1 where one
+differs. The same code always gives the same bytes.
 """
 
 import sys
@@ -13,6 +13,7 @@ from typing import get_args
 import msgspec
 from msgspec import inspect
 
+from midstage.contracts import application
 from midstage.contracts.asyncapi import document
 from midstage.contracts.topics import TOPICS, Kind, Topic
 
@@ -39,7 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     check = "--check" in arguments
     files = [Path(argument) for argument in arguments if argument != "--check"]
     if not files or any(file.suffix not in _WRITTEN for file in files):
-        sys.stderr.write("usage: python -m midstage.contracts.catalogue [--check] FILE.md|yaml…\n")
+        sys.stderr.write(
+            "usage: python -m midstage.contracts.catalogue [--check] FILE.md|yaml|json…\n"
+        )
         return 2
     wanted = {file: _WRITTEN[file.suffix](TOPICS) for file in files}
     if not check:
@@ -52,7 +55,11 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if old else 0
 
 
-_WRITTEN: dict[str, Callable[[Sequence[Topic]], str]] = {".md": page, ".yaml": document}
+_WRITTEN: dict[str, Callable[[Sequence[Topic]], str]] = {
+    ".md": page,
+    ".yaml": document,
+    ".json": lambda _: application.text(),
+}
 
 
 def _holds(file: Path, text: str) -> bool:

@@ -36,8 +36,9 @@ class Rate(Part, frozen=True, kw_only=True):
 
 
 class Policy(Part, frozen=True, kw_only=True):
-    """One application's scaling policy.
+    """One application's scaling policy: ``min`` to ``max`` replicas.
 
+    ``targets``: what one replica should carry. ``up``, ``down``: how fast the count may change.
     ``tolerance``: no change while the ratio of carried to target is within 1 ± it.
     ``window_s``: what is carried is the mean of the last so many complete seconds.
     ``stabilise_up_s``/``stabilise_down_s``: the least/largest want of that time counts.

@@ -19,7 +19,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Source(Part, frozen=True, kw_only=True):
-    """Where the value of an environment variable stands: ``key`` of exactly one of the two."""
+    """Where the value of an environment variable stands: ``key`` of exactly one of the two.
+
+    ``secret``: the name of a secret in the cluster. ``config``: that of a config map.
+    """
 
     secret: Word | None = None
     config: Word | None = None
@@ -27,7 +30,12 @@ class Source(Part, frozen=True, kw_only=True):
 
 
 class Volume(Part, frozen=True, kw_only=True):
-    """What is mounted at ``path``: exactly one of a secret, a config, a claim, MiB of scratch."""
+    """What is mounted at ``path``: exactly one of a secret, a config, a claim, MiB of scratch.
+
+    ``secret``, ``config``: the keys of it are files. ``claim``: the name of a volume claim in the
+    cluster. ``scratch_mb``: so many MiB that are empty at the start and gone with the replica.
+    ``read_only``: replicas can't write to it; they never can to a secret or a config.
+    """
 
     path: MountPath
     secret: Word | None = None
@@ -40,7 +48,10 @@ class Volume(Part, frozen=True, kw_only=True):
 class Check(Part, frozen=True, kw_only=True):
     """A shell script that has to end with 0 in the replica before it counts as ready.
 
-    It is tried again until ``within_s`` after the start; then the replica is restarted.
+    ``name``: how reasons call it. ``script``: what ``/bin/sh`` runs in the replica, or in a
+    document ``script_file``: the name of its file, relative to the spec. It may take ``timeout_s``
+    seconds, and is tried again until ``within_s`` seconds after the start; then the replica is
+    restarted.
     """
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")]
@@ -62,7 +73,7 @@ class Spread(Part, frozen=True, kw_only=True):
 
 
 class Disruption(Part, frozen=True, kw_only=True):
-    """At most so many replicas may be taken at once by whoever empties nodes."""
+    """What whoever empties nodes may take: ``max_unavailable`` replicas at once."""
 
     max_unavailable: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
 

@@ -19,7 +19,7 @@ def schemas(types: Sequence[object]) -> tuple[list[Node], dict[str, Node]]:
     """The schema of each type, and by name, in order, those that they refer to."""
     roots, components = msgspec.json.schema_components(types, ref_template=_REF)
     named = {name: _plain(components[name]) for name in sorted(components)}
-    for struct in {each.cls.__name__: each for each in _structs(types)}.values():
+    for struct in {each.cls.__name__: each for each in structs(types)}.values():
         _mark_times(struct, named[struct.cls.__name__])
     return [_plain(root) for root in roots], named
 
@@ -56,7 +56,8 @@ def _is_time(of: inspect.Type) -> bool:
             return False
 
 
-def _structs(types: Sequence[object]) -> Iterator[inspect.StructType]:
+def structs(types: Sequence[object]) -> Iterator[inspect.StructType]:
+    """Each struct that the types are or hold, as often as they do."""
     for each in types:
         yield from _within(inspect.type_info(each))
 
