@@ -4,7 +4,7 @@ Whatever can't be asked now is unavailable: a refused connection, a timeout, a 5
 nothing came for 10 s, not even a bookmark, is half open and counts as broken.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -26,6 +26,7 @@ from midstage.cluster.objects import (
     Pod,
     PodUse,
     Preview,
+    Reference,
     Workload,
 )
 from midstage.cluster.protocol import ConflictError, Ending, ExpiredError
@@ -130,6 +131,10 @@ class HttpCluster:
         """As ``Cluster.take_lease``."""
         body = wire.LeaseTaken(holder=holder, within_s=within.total_seconds())
         return self._put(f"{wire.LEASES}/{quote(name, safe='')}", body, Lease)
+
+    def references(self, references: Collection[Reference]) -> Mapping[Reference, str]:  # noqa: ARG002  a local cluster has none
+        """As ``Cluster.references``: a local cluster has neither secrets nor configs."""
+        return {}
 
     def fault(self, fault: Fault) -> None:
         """Let something go wrong on demand; RefusedError where it can't, 404: no such object."""

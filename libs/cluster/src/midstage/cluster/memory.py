@@ -7,7 +7,7 @@ Thread-safe; a watch waits for a change as one over the wire does.
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,7 @@ from midstage.cluster.objects import (
     Pod,
     PodUse,
     Preview,
+    Reference,
     Template,
     Workload,
 )
@@ -143,6 +144,10 @@ class MemoryCluster:
         """As ``Cluster.take_lease``."""
         with self._reached():
             return self._leases.take(name, holder=holder, within=within, now=self._now())
+
+    def references(self, references: Collection[Reference]) -> Mapping[Reference, str]:  # noqa: ARG002  a local cluster has none
+        """As ``Cluster.references``: a local cluster has neither secrets nor configs."""
+        return {}
 
     def pods(self, workload: str | None = None) -> Sequence[Pod]:
         """The pods now, of one workload or all."""

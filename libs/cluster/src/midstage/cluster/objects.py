@@ -6,6 +6,7 @@ pods until they are there. Each object has a ``uid`` (new when it is made anew) 
 """
 
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -187,6 +188,20 @@ class Preview(Value, frozen=True, kw_only=True):
     changes: tuple[FieldChange, ...] = ()
     conflicts: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+
+
+class ReferenceKind(StrEnum):
+    """What an application may refer to; the cluster has its content, midstage never reads it."""
+
+    SECRET = "secret"
+    CONFIG = "config"
+
+
+class Reference(Value, frozen=True, kw_only=True):
+    """A secret or config by name, in the namespace of the workloads."""
+
+    kind: ReferenceKind
+    name: str
 
 
 class Lease(Value, frozen=True, kw_only=True):

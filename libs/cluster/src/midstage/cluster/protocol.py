@@ -5,7 +5,7 @@ names the resource version that it was decided from, and is refused where the ob
 since, so a zombie's late write undoes nothing.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from midstage.cluster.objects import (
     Pod,
     PodUse,
     Preview,
+    Reference,
     Workload,
 )
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -125,5 +126,11 @@ class Cluster(Protocol):
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
         """Hold the lease ``name`` for ``within`` from now: renew it while it is one's own, take it
         when it has run out; else the lease of whoever holds it is answered.
+        """
+        ...
+
+    def references(self, references: Collection[Reference]) -> Mapping[Reference, str]:
+        """Of each secret and config that is there, what changes with its content, and tells
+        nothing of it.
         """
         ...

@@ -6,8 +6,8 @@ seconds; one that does not know us (401) once more with credentials read anew. T
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -41,6 +41,14 @@ class Answer:
 
     body: bytes
     date: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A body that goes on; ``let_go`` ends it from another thread than the one that reads."""
+
+    pieces: Iterator[bytes]
+    let_go: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +123,7 @@ class Connection:
     @contextmanager
     def stream(
         self, path: str, *, query: Query = _NOTHING, silent_s: float | None, accept: str = JSON
-    ) -> Iterator[Iterator[bytes]]:
+    ) -> Iterator[Stream]:
         """A body in pieces as they come; UnavailableError where none comes for ``silent_s``.
 
         Leaving the block lets go of the connection, also in the middle.
@@ -123,7 +131,7 @@ class Connection:
         asked = _Asked(method="GET", path=path, query=query, accept=accept, within_s=silent_s)
         with self._opened(asked) as answer:
             try:
-                yield self._pieces(answer)
+                yield Stream(pieces=self._pieces(answer), let_go=lambda: _ended(answer))
             finally:
                 answer.close()
 
@@ -208,6 +216,11 @@ class _UnknownError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__("the server does not know who asks", status=401)
+
+
+def _ended(answer: urllib3.BaseHTTPResponse) -> None:
+    with suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
+        answer.shutdown()
 
 
 def _date(header: str) -> datetime | None:

@@ -185,3 +185,42 @@ class Pod(Shape, frozen=True, kw_only=True):
     metadata: Meta
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
+
+
+class SliceConditions(Shape, frozen=True, kw_only=True):
+    """The verdicts on one endpoint; null: not known, which counts as ready."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class Target(Shape, frozen=True, kw_only=True):
+    """The object behind an endpoint."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class SliceEndpoint(Shape, frozen=True, kw_only=True):
+    """One endpoint of a slice."""
+
+    addresses: tuple[str, ...] = ()
+    conditions: SliceConditions = SliceConditions()
+    target_ref: Target | None = None
+    node_name: str | None = None
+
+
+class SlicePort(Shape, frozen=True, kw_only=True):
+    """One port of a slice."""
+
+    name: str | None = None
+    port: int | None = None
+
+
+class EndpointSlice(Shape, frozen=True, kw_only=True):
+    """A part of the endpoints of a service."""
+
+    metadata: Meta
+    endpoints: tuple[SliceEndpoint, ...] | None = None
+    ports: tuple[SlicePort, ...] | None = None
