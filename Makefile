@@ -26,14 +26,14 @@ check: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m midstage.contracts.catalogue --check docs/topics.md docs/asyncapi.yaml
+	@$(BIN)/python -m midstage.contracts.catalogue --check docs/topics.md docs/asyncapi.yaml docs/application.schema.json
 	@$(BIN)/python -m pytest -q tests/architecture
 
 bench: setup
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 docs: setup
-	@$(BIN)/python -m midstage.contracts.catalogue docs/topics.md docs/asyncapi.yaml
+	@$(BIN)/python -m midstage.contracts.catalogue docs/topics.md docs/asyncapi.yaml docs/application.schema.json
 
 lock: setup
 	@$(BIN)/python infra/bootstrap.py lock

@@ -64,6 +64,16 @@ class Service:
         self, method: str, path: str, *, command_id: str, body: Mapping[str, object] | None = None
     ) -> bytes:
         """Change something; the service takes the same ``command_id`` once."""
+        content = b"" if body is None else msgspec.json.encode(body)
+        return self._changed(method, path, command_id, content, "application/json")
+
+    def send(self, path: str, *, command_id: str, content: bytes, content_type: str) -> bytes:
+        """Change something by POST of a file."""
+        return self._changed("POST", path, command_id, content, content_type)
+
+    def _changed(
+        self, method: str, path: str, command_id: str, content: bytes, content_type: str
+    ) -> bytes:
         if self.token_file is None:
             raise RefusedError("a change needs the token; name its file with --token-file")
         return self._answer(
@@ -72,9 +82,9 @@ class Service:
             headers={
                 "authorization": f"Bearer {platform.token_in(self.token_file)}",
                 "idempotency-key": command_id,
-                "content-type": "application/json",
+                "content-type": content_type,
             },
-            content=b"" if body is None else msgspec.json.encode(body),
+            content=content,
         )
 
     def _answer(

@@ -12,17 +12,24 @@ from urllib.parse import quote, urlencode
 import msgspec
 import typer
 
-from midstage.client import api, explain, groups, specs
+from midstage.client import api, bundles, explain, groups, specs
+from midstage.client.bundles import Done
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.rollouts import Follower
 from midstage.client.show import Output, OutputOption, Row, show, table
 from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
+from midstage.specs.applications import Application
 
 T = TypeVar("T")
 
 App = Annotated[str, typer.Argument(metavar="APP", help="The application's name.")]
 Files = Annotated[
-    list[str], typer.Option("-f", "--file", help="YAML or JSON; - is the standard input.")
+    list[str],
+    typer.Option(
+        "-f",
+        "--file",
+        help="YAML, JSON, a folder of them, or a bundle (tar.gz, zip); - is the standard input.",
+    ),
 ]
 Why = Annotated[str, typer.Option(help="The reason, kept in the log.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout to its verdict.")]
@@ -30,14 +37,6 @@ Timeout = Annotated[float, typer.Option(help="With --wait: for at most so many s
 
 APPS = ("app", "stage", "ready", "wanted", "starting", "old", "revision", "version", "reason")
 REVISIONS = ("version", "revision", "current", "undoes", "at", "by", "why")
-
-
-class _Done(msgspec.Struct):
-    app: str
-    outcome: str
-    revision: str
-    version: int
-    rollout: str
 
 
 class _Change(msgspec.Struct, rename={"before": "from", "after": "to"}):
@@ -105,13 +104,15 @@ def apply(
     """Make applications as the files say; what is so already stays as it is."""
     given = specs.read(file)
     deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
-    done, refused = [], 0
-    for name, spec in given.items():
+    done, refused = bundles.apply(deploy, given.bundles, why=why, say=_say)
+    for each in done:
+        typer.echo(_told(each))
+    for app in given.apps.values():
         try:
-            done.append(_applied(deploy, name, spec, why))
+            done.append(_applied(deploy, app, why))
         except RefusedError as e:
             refused += 1
-            _say(f"app {name}: {e}")
+            _say(f"app {app.name}: {app.located(str(e))}")
     if wait:
         _follow(deploy, done, timeout)
     if refused:
@@ -129,7 +130,7 @@ def diff(
     try:
         given = specs.read(file)
         deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
-        found = [_compared(deploy, name, spec) for name, spec in given.items()]
+        found = [_compared(deploy, app) for app in given.all()]
     except MidstageError as e:
         _say(str(e))
         raise typer.Exit(2) from e
@@ -207,19 +208,20 @@ def get_revisions(
     typer.echo(show(answer, rows="revisions", columns=REVISIONS, output=output))
 
 
-def _applied(deploy: api.Service, name: str, spec: specs.Spec, why: str) -> _Done:
-    answer = deploy.change("PUT", _path(name, "", why), command_id=uuid.uuid4().hex, body=spec)
+def _applied(deploy: api.Service, app: Application, why: str) -> Done:
+    path = _path(app.name, "", why)
+    answer = deploy.change("PUT", path, command_id=uuid.uuid4().hex, body=app.spec)
     done = _done(answer)
     typer.echo(_told(done))
     return done
 
 
-def _compared(deploy: api.Service, name: str, spec: specs.Spec) -> _Diff:
-    path = f"/v1/apps/{quote(name, safe='')}/diff"
+def _compared(deploy: api.Service, app: Application) -> _Diff:
+    path = f"/v1/apps/{quote(app.name, safe='')}/diff"
     try:
-        answer = deploy.change("POST", path, command_id=uuid.uuid4().hex, body=spec)
+        answer = deploy.change("POST", path, command_id=uuid.uuid4().hex, body=app.spec)
     except RefusedError as e:
-        raise RefusedError(f"app {name}: {e}") from e
+        raise RefusedError(f"app {app.name}: {app.located(str(e))}") from e
     return _read(answer, _Diff)
 
 
@@ -245,7 +247,7 @@ def _how(found: _Diff, what: str) -> str:
     return f"{what}, rollout {found.rollout}{reason}"
 
 
-def _follow(deploy: api.Service, done: list[_Done], within_s: float) -> None:
+def _follow(deploy: api.Service, done: list[Done], within_s: float) -> None:
     follower = Follower(deploy=deploy, say=_say, within_s=within_s)
     failed = 0
     for each in done:
@@ -263,7 +265,7 @@ def _path(app: str, rest: str, why: str) -> str:
     return f"/v1/apps/{quote(app, safe='')}{rest}?{query}"
 
 
-def _told(done: _Done) -> str:
+def _told(done: Done) -> str:
     return (
         f"app {done.app} {done.outcome}, revision {done.revision}, version {done.version}, "
         f"rollout {done.rollout}"
@@ -274,8 +276,8 @@ def _row(app: _App) -> Row:
     return {**msgspec.structs.asdict(app), **msgspec.structs.asdict(app.status)}
 
 
-def _done(answer: bytes) -> _Done:
-    return _read(answer, _Done)
+def _done(answer: bytes) -> Done:
+    return _read(answer, Done)
 
 
 def _read(answer: bytes, kind: type[T]) -> T:

@@ -8,7 +8,7 @@ deploy's to judge; here only ``script_file`` of a check becomes its ``script``.
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from midstage.contracts.errors import RefusedError
@@ -35,10 +35,17 @@ class Files(Protocol):
         """The bytes of a file; RefusedError where there is none, or not a plain one."""
         ...
 
+    def shown(self, name: str) -> str:
+        """How messages call the file."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """One application as written; ``lines`` by the path in its spec, ``line`` where it begins."""
+    """One application as written; ``lines`` by the path in its spec, ``line`` where it begins.
+
+    ``file`` as messages call it.
+    """
 
     name: str
     spec: Spec
@@ -66,9 +73,9 @@ def applications(files: Files) -> tuple[Application, ...]:
     wrong: list[str] = []
     for name in files.specs():
         try:
-            found += of_file(name, files.read(name), files.read)
+            found += _of_file(files, name)
         except RefusedError as e:
-            wrong.append(f"{name}: {e}")
+            wrong.append(f"{files.shown(name)}: {e}")
     if wrong:
         raise RefusedError("; ".join(wrong))
     check_once(found)
@@ -87,13 +94,12 @@ def check_once(found: Sequence[Application]) -> None:
             )
 
 
-def of_file(name: str, raw: bytes, read: Callable[[str], bytes]) -> list[Application]:
-    """The applications of one file; ``read`` gives its scripts. RefusedError says what is wrong."""
+def _of_file(files: Files, name: str) -> list[Application]:
     parse = documents.of_json if name.endswith(".json") else documents.of_yaml
     return [
-        _with_scripts(each, name, read)
-        for document in parse(text(raw))
-        for each in _of(document, name)
+        _with_scripts(each, name, files.read)
+        for document in parse(text(files.read(name)))
+        for each in _of(document, files.shown(name))
     ]
 
 
@@ -187,31 +193,25 @@ def _with_scripts(app: Application, file: str, read: Callable[[str], bytes]) -> 
     checks = app.spec.get("checks")
     if not isinstance(checks, list):
         return app
-    spec = {
-        **app.spec,
-        "checks": [_with_script(each, n, app, read) for n, each in enumerate(checks)],
-    }
-    return Application(name=app.name, spec=spec, file=file, line=app.line, lines=app.lines)
+    known: list[object] = []
+    for number, check in enumerate(checks):
+        try:
+            known.append(_with_script(check, file, read))
+        except RefusedError as e:
+            path = f"checks[{number}].script_file"
+            line = f" (line {app.lines[path]})" if path in app.lines else ""
+            raise RefusedError(f"{path}: {e}{line}") from e
+    return replace(app, spec={**app.spec, "checks": known})
 
 
-def _with_script(
-    check: object, number: int, app: Application, read: Callable[[str], bytes]
-) -> object:
+def _with_script(check: object, file: str, read: Callable[[str], bytes]) -> object:
     if not isinstance(check, dict) or "script_file" not in check:
         return check
-    path = f"checks[{number}].script_file"
     given = check["script_file"]
-    try:
-        if "script" in check:
-            raise RefusedError("stands beside script; give one of them")  # noqa: TRY301  the path is added below
-        if not isinstance(given, str) or not given:
-            raise RefusedError("is the name of a file, relative to the spec")  # noqa: TRY301
-        script = text(read(paths.beside(app.file, given)))
-    except RefusedError as e:
-        raise RefusedError(f"{path}: {e}{_of_line(app, path)}") from e
+    if "script" in check:
+        raise RefusedError("stands beside script; give one of them")
+    if not isinstance(given, str) or not given:
+        raise RefusedError("is the name of a file, relative to the spec")
+    script = text(read(paths.beside(file, given)))
     kept = {key: value for key, value in check.items() if key != "script_file"}
     return {**kept, "script": script}
-
-
-def _of_line(app: Application, path: str) -> str:
-    return f" (line {app.lines[path]})" if path in app.lines else ""

@@ -46,6 +46,10 @@ class Bundle:
             raise RefusedError(f"{paths.shown(name)} is not in the bundle")
         return self.contents[name]
 
+    def shown(self, name: str) -> str:
+        """The name itself."""
+        return name
+
 
 def packing_of(raw: bytes) -> Packing | None:
     """How these bytes are packed, by how they begin; None where they are no bundle."""

@@ -1,4 +1,4 @@
-"""Specs on this machine: one file, or a folder with all its ``*.yaml``, ``*.yml``, ``*.json``.
+"""A folder of this machine: its specs are all its ``*.yaml``, ``*.yml`` and ``*.json``.
 
 Hidden files and folders are left out, links are not followed out of the folder.
 """
@@ -17,15 +17,12 @@ MOST_SPECS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A folder's files; ``only`` names the one spec that was asked for."""
+    """A folder's files."""
 
     root: Path
-    only: str | None = None
 
     def specs(self) -> Sequence[str]:
         """The names of the specs, sorted; RefusedError where there are none, or too many."""
-        if self.only is not None:
-            return [self.only]
         found = sorted(self._found())
         if not found:
             raise RefusedError(f"{self.root} has no *.yaml, *.yml or *.json")
@@ -37,7 +34,7 @@ class Folder:
         """A file's bytes; RefusedError where it can't be read, or stands outside of the folder."""
         file = self.root / name
         try:
-            if name != self.only and not file.resolve().is_relative_to(self.root.resolve()):
+            if not file.resolve().is_relative_to(self.root.resolve()):
                 raise RefusedError(f"{paths.shown(name)} is a link out of {self.root}")
             if file.exists() and not file.is_file():
                 raise RefusedError(f"{paths.shown(name)} is no file")
@@ -48,6 +45,10 @@ class Folder:
         if len(raw) > LARGEST_BYTES:
             raise RefusedError(f"it is larger than {LARGEST_BYTES} bytes")
         return raw
+
+    def shown(self, name: str) -> str:
+        """The path of the file."""
+        return str(self.root / name)
 
     def _found(self) -> Iterator[str]:
         for folder, inner, files in os.walk(self.root):

@@ -23,6 +23,8 @@ from midstage.contracts import topics
 from midstage.contracts.apps import AppFact
 from midstage.contracts.scaling import ScalingFact
 from midstage.deploy import api
+from midstage.deploy.api import bundles
+from midstage.deploy.api.specs import published
 from midstage.deploy.config import Settings, from_env
 from midstage.deploy.decide import commands, wanted
 from midstage.deploy.metrics import Metrics
@@ -117,7 +119,11 @@ def compose(
             readiness=readiness,
             registry=registry,
             token=secret(settings.token_file),
-            routers=[api.router(served)],
+            routers=[
+                api.router(served),
+                bundles.router(bundles.Bundles(apps=served, log=apps)),
+                published(),
+            ],
         ),
         host=settings.host,
         port=settings.port,

@@ -10,14 +10,17 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
+from fastapi import APIRouter, Response
 from msgspec import inspect
 
-from midstage.contracts.apps import AppSpec
+from midstage.contracts import application
+from midstage.contracts.apps import AppName, AppSpec
 from midstage.contracts.errors import RefusedError
 from midstage.deploy.decide.specs import check
 
 LARGEST_BYTES: Final = 256 * 1024
 _NO_PATH = "$"
+_SCHEMA = {"application/schema+json": {"schema": {"type": "object"}}}
 
 
 def spec_of(body: bytes) -> AppSpec:
@@ -32,6 +35,8 @@ def spec_of(body: bytes) -> AppSpec:
         raise RefusedError(f"the spec is not JSON: {e}", status=400) from e
     if not isinstance(given, dict):
         raise RefusedError("the spec is a JSON object with fields like command and replicas")
+    if "apiVersion" in given:
+        raise RefusedError("apiVersion: a whole document is here; send what stands under its spec")
     unknown = list(_unknown(given, inspect.type_info(AppSpec), ""))
     if unknown:
         raise RefusedError("; ".join(unknown))
@@ -43,6 +48,28 @@ def spec_of(body: bytes) -> AppSpec:
         spec = msgspec.structs.replace(spec, replicas=spec.scaling.min)
     check(spec)
     return spec
+
+
+def name_of(name: str) -> str:
+    """The name of an application; RefusedError where it can be none."""
+    try:
+        return msgspec.convert(name, AppName)
+    except msgspec.ValidationError as e:
+        raise RefusedError(
+            f"name: {name!r} is none; it has at most 42 small letters, digits and inner -"
+        ) from e
+
+
+def published() -> APIRouter:
+    """The route with the schema of a whole document, as docs/application.schema.json has it."""
+    routes = APIRouter(prefix="/v1", tags=["apps"])
+    body = application.text().encode()
+
+    @routes.get("/schema", response_class=Response, responses={200: {"content": _SCHEMA}})
+    async def get_schema() -> Response:
+        return Response(body, media_type="application/schema+json")
+
+    return routes
 
 
 def schema() -> object:

@@ -9,15 +9,30 @@ from collections.abc import Iterator, Mapping
 
 from midstage.contracts.apps import AppSpec
 from midstage.contracts.errors import RefusedError
+from midstage.deploy.decide.running import objections
 from midstage.deploy.decide.wanted import must_be_ready
-from midstage.deploy.model import POOL_LABEL, App
+from midstage.deploy.model import App
 
 
 def check(spec: AppSpec) -> None:
     """RefusedError with all contradictions in the spec."""
-    found = [*_program(spec), *_placing(spec), *_scaling(spec), *_rollout(spec)]
+    found = [*_program(spec), *objections(spec), *_scaling(spec), *_rollout(spec)]
     if found:
         raise RefusedError("; ".join(found))
+
+
+def check_together(specs: Mapping[str, AppSpec]) -> None:
+    """RefusedError (409) where two applications that come together ask for one route."""
+    taken: dict[str, str] = {}
+    for app, spec in specs.items():
+        prefix = () if spec.routes.prefix is None else (spec.routes.prefix,)
+        for route in (*prefix, *spec.routes.hosts):
+            other = taken.setdefault(route, app)
+            if other != app:
+                raise RefusedError(
+                    f"applications {other!r} and {app!r} both ask for the route {route!r}",
+                    status=409,
+                )
 
 
 def check_routes(app: str, spec: AppSpec, apps: Mapping[str, App]) -> None:
@@ -47,12 +62,6 @@ def _program(spec: AppSpec) -> Iterator[str]:
     for number, host in enumerate(hosts):
         if host in hosts[:number]:
             yield f"routes.hosts[{number}]: {host!r} is there twice"
-
-
-def _placing(spec: AppSpec) -> Iterator[str]:
-    labelled = spec.node_selector.get(POOL_LABEL)
-    if spec.pool is not None and labelled not in (None, spec.pool):
-        yield f"node_selector.{POOL_LABEL}: {labelled!r} contradicts pool {spec.pool!r}"
 
 
 def _scaling(spec: AppSpec) -> Iterator[str]:

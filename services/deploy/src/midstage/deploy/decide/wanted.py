@@ -7,9 +7,11 @@ tightened holds at once. Without a policy, or before the first decision, the spe
 from typing import assert_never
 
 from midstage.cluster.objects import Template
-from midstage.contracts.apps import AppSpec
+from midstage.contracts.apps import AppSpec, Toleration
 from midstage.contracts.cluster import Amount
+from midstage.contracts.running import Need
 from midstage.contracts.scaling import ScaleDecided, ScalingFact, ScalingRemoved
+from midstage.deploy.decide.running import NEED_LABELS, NEEDED
 from midstage.deploy.model import POOL_LABEL, Scale
 
 
@@ -42,15 +44,35 @@ def must_be_ready(spec: AppSpec, count: int) -> int:
 def template_of(spec: AppSpec) -> Template:
     """What each replica runs; equal for all specs of one revision."""
     needs = spec.resources
-    pool = {} if spec.pool is None else {POOL_LABEL: spec.pool}
     return Template(
         image=spec.image,
         command=spec.command,
+        args=spec.args,
         env=spec.env,
+        env_from=spec.env_from,
+        volumes=spec.volumes,
+        pull_secrets=spec.pull_secrets,
         requests=Amount(cpu=needs.cpu, memory_mb=needs.memory_mb, gpus=needs.gpus),
         readiness=spec.readiness,
         liveness=spec.liveness,
-        node_selector={**spec.node_selector, **pool},
-        tolerations=spec.tolerations,
+        checks=spec.checks,
+        node_selector=_selector(spec),
+        tolerations=_tolerations(spec),
+        spread=spec.spread,
+        priority=spec.priority,
         grace_s=spec.grace_s,
     )
+
+
+def _selector(spec: AppSpec) -> dict[str, str]:
+    """The labels of a node that takes the replicas: those that were named, and what they need."""
+    pool = {} if spec.pool is None else {POOL_LABEL: spec.pool}
+    return {**spec.node_selector, **pool, **{NEED_LABELS[need]: NEEDED for need in spec.needs}}
+
+
+def _tolerations(spec: AppSpec) -> tuple[Toleration, ...]:
+    """Nodes that may be taken back at any time keep everybody else away by a taint."""
+    spot = Toleration(key=NEED_LABELS[Need.SPOT])
+    if Need.SPOT not in spec.needs or spot in spec.tolerations:
+        return spec.tolerations
+    return (*spec.tolerations, spot)

@@ -1,0 +1,66 @@
+"""Bundles on their way to deploy, which carries out all of one or nothing."""
+
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from urllib.parse import urlencode
+
+import msgspec
+
+from midstage.client import api
+from midstage.client.specs import Packed
+from midstage.contracts.errors import RefusedError, UnavailableError
+
+
+class Done(msgspec.Struct):
+    """What became of one application."""
+
+    app: str
+    outcome: str
+    revision: str
+    version: int
+    rollout: str
+
+
+class _Refused(msgspec.Struct):
+    app: str
+    detail: str
+
+
+class _Answer(msgspec.Struct):
+    apps: list[Done]
+    refused: list[_Refused]
+
+
+def apply(
+    deploy: api.Service, bundles: Sequence[Packed], *, why: str, say: Callable[[str], None]
+) -> tuple[list[Done], int]:
+    """What became of the applications, and how many of them, or whole bundles, were refused."""
+    done: list[Done] = []
+    refused = 0
+    for each in bundles:
+        try:
+            answer = _sent(deploy, each, why)
+        except RefusedError as e:
+            refused += 1
+            say(f"{each.file}: nothing of it was applied: {e}")
+            continue
+        done += answer.apps
+        refused += len(answer.refused)
+        for one in answer.refused:
+            say(f"app {one.app}: {one.detail}")
+    return done, refused
+
+
+def _sent(deploy: api.Service, packed: Packed, why: str) -> _Answer:
+    query = urlencode({"by": os.environ.get("USER") or "cli", "why": why})
+    answer = deploy.send(
+        f"/v1/bundles?{query}",
+        command_id=uuid.uuid4().hex,
+        content=packed.raw,
+        content_type=packed.packing.value,
+    )
+    try:
+        return msgspec.json.decode(answer, type=_Answer)
+    except msgspec.DecodeError as e:
+        raise UnavailableError(f"deploy's answer is not one of midstage's: {e}") from e
