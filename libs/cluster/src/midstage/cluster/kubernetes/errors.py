@@ -59,7 +59,7 @@ class OwnedError(ConflictError):
         super().__init__(detail)
         self.fields = tuple(each.field.lstrip(".") for each in causes)
         self.conflicts = tuple(
-            f"{_quoted(each.message)}: {field}"
+            f"{_quoted(each.message)}: {field}".replace('"', "")
             for each, field in zip(causes, self.fields, strict=True)
         )
 
