@@ -35,6 +35,10 @@ class PodLogs:
         """The number of its newest run, from 1 on; 0: it had none."""
         return self._runs.get(pod, 0)
 
+    def had(self, pod: str, run: int) -> bool:
+        """Whether there is a log of that run."""
+        return self._file(pod, run).exists()
+
     def gone(self, pod: str) -> None:
         """The pod is gone: its files go when there are many newer ones."""
         self._runs.pop(pod, None)
@@ -53,6 +57,13 @@ class PodLogs:
         """The last lines of the newest run, each after a line break; empty where there is none."""
         _, lines, rest = last_words(self._file(pod, self.run(pod))).partition("\n")
         return lines + rest
+
+    def tail(self, pod: str, *, most: int, lines: int) -> str:
+        """The end of the newest run: at most ``lines``, and ``most`` bytes."""
+        run = self.run(pod)
+        begin = max(0, self._size(pod, run) - most)
+        text = self._piece(pod, run, begin, most=most).decode(errors="replace")
+        return "".join(text.splitlines(keepends=True)[-lines:])
 
     async def written(
         self, pod: str, run: int, *, tail: int | None, goes_on: Callable[[], bool]

@@ -1,0 +1,117 @@
+"""The API server as the kubelet uses it: blocking calls in threads of their own, a few at a time.
+
+A write that can't be made now is made later: ``insisted`` tries until it is done or refused.
+"""
+
+import asyncio
+import base64
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from midstage.chassis.logs import logger
+from midstage.cluster.kubernetes.connection import JSON, MERGE, Connection
+from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.local.kubelet.programs import Contents
+from midstage.local.kubelet.shapes import Content, Meta
+
+T = TypeVar("T")
+STRATEGIC = "application/strategic-merge-patch+json"
+_THREADS = 16
+_WITHIN_S = 5.0
+_FIRST_S, _LONGEST_S = 0.2, 2.0
+
+_log = logger(__name__)
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer to a write says of the object."""
+
+    metadata: Meta
+
+
+class Cluster:
+    """Calls of one API server."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Nothing is asked yet."""
+        self._connection = connection
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="api")
+
+    async def get(self, path: str, kind: type[T]) -> T:
+        """An object; RefusedError (404: it is not there) or UnavailableError."""
+        return self._connection.decoded(await self._ask("GET", path), msgspec.json.Decoder(kind))
+
+    async def create(self, path: str, body: object) -> None:
+        """Make an object; RefusedError (409: there is one) or UnavailableError."""
+        await self._ask("POST", path, body=body)
+
+    async def merge(self, path: str, body: object, *, kind: str = MERGE) -> Meta:
+        """Patch an object; what it is then. RefusedError or UnavailableError."""
+        answer = await self._ask("PATCH", path, body=body, kind=kind)
+        return self._connection.decoded(answer, msgspec.json.Decoder(Written)).metadata
+
+    async def delete(self, path: str, body: object) -> None:
+        """Delete an object; RefusedError or UnavailableError."""
+        await self._ask("DELETE", path, body=body)
+
+    async def contents(
+        self, namespace: str, secrets: Collection[str], configs: Collection[str]
+    ) -> Contents:
+        """What is there of them; UnavailableError where that can't be known."""
+        base = f"/api/v1/namespaces/{namespace}"
+        return Contents(
+            secrets=await self._existing(f"{base}/secrets", secrets, _decoded),
+            configs=await self._existing(f"{base}/configmaps", configs, _plain),
+        )
+
+    async def _existing(
+        self,
+        path: str,
+        names: Collection[str],
+        read: Callable[[Content], Mapping[str, bytes]],
+    ) -> Mapping[str, Mapping[str, bytes]]:
+        found = {}
+        for name in sorted(names):
+            try:
+                found[name] = read(await self.get(f"{path}/{name}", Content))
+            except RefusedError as e:
+                if e.status != 404:
+                    raise UnavailableError(f"{path}/{name}: {e}") from e
+        return found
+
+    async def _ask(self, method: str, path: str, *, body: object = None, kind: str = JSON) -> bytes:
+        call = partial(
+            self._connection.request,
+            method,
+            path,
+            body=None if body is None else msgspec.json.encode(body),
+            content_type=kind,
+            within_s=_WITHIN_S,
+        )
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+async def insisted(work: Callable[[], Awaitable[T]], *, what: str) -> T:
+    """Do ``work`` until the server could be asked; RefusedError where it refused."""
+    wait_s = _FIRST_S
+    while True:
+        try:
+            return await work()
+        except UnavailableError as e:
+            _log.warning("told_later", what=what, reason=str(e))
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+        wait_s = min(_LONGEST_S, 2 * wait_s)
+
+
+def _decoded(content: Content) -> Mapping[str, bytes]:
+    return {key: base64.b64decode(value) for key, value in content.data.items()}
+
+
+def _plain(content: Content) -> Mapping[str, bytes]:
+    binary = {key: base64.b64decode(value) for key, value in content.binary_data.items()}
+    return {**{key: value.encode() for key, value in content.data.items()}, **binary}
