@@ -1,16 +1,29 @@
-"""Fixtures that every area shares: one real Kafka for the whole run."""
+"""Fixtures that every area shares: one real Kafka, one real Kubernetes for the whole run."""
 
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from .kubernetes import Kubernetes
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and every child inherits that:
 # what the stories start must hear Ctrl-C as it does from a person's terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs Kubernetes, which takes minutes to build, unless ``-m`` speaks of it."""
+    if "kubernetes" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("kubernetes")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +38,19 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory: Path = tmp_path_factory.mktemp("kafka")
     with running_kafka(directory) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Kubernetes"]:
+    """A real Kubernetes with the four nodes of the conformance suite, whose pods are processes.
+
+    It is one of our own, or the one of the kubeconfig ``MIDSTAGE_TEST_KUBERNETES``.
+    """
+    from .kubernetes import given, running  # noqa: PLC0415  only where one is used
+
+    kubeconfig = os.environ.get("MIDSTAGE_TEST_KUBERNETES")
+    if kubeconfig:
+        yield given(Path(kubeconfig))
+        return
+    with running(tmp_path_factory.mktemp("kubernetes")) as own:
+        yield own

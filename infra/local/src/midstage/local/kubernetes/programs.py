@@ -150,8 +150,7 @@ def _controllers(home: Home) -> Mapping[str, str]:
     return {
         **_serving(home, CONTROLLERS, "controllers"),
         "kubeconfig": own,
-        "authentication-kubeconfig": own,
-        "authorization-kubeconfig": own,
+        **_asking(home, own),
         "leader-elect": "false",
         "use-service-account-credentials": "true",
         "service-account-private-key-file": _key(home, "service-accounts"),
@@ -172,8 +171,17 @@ def _scheduler(home: Home) -> Mapping[str, str]:
     return {
         **_serving(home, SCHEDULER, "controllers"),
         "config": str(home.root / "scheduler.json"),
-        "authentication-kubeconfig": own,
-        "authorization-kubeconfig": own,
+        **_asking(home, own),
+    }
+
+
+def _asking(home: Home, kubeconfig: str) -> Mapping[str, str]:
+    """How callers are known, so that it starts also while no API server is there to say so."""
+    return {
+        "authentication-kubeconfig": kubeconfig,
+        "authentication-skip-lookup": "true",
+        "client-ca-file": _crt(home, "ca"),
+        "authorization-kubeconfig": kubeconfig,
     }
 
 

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from midstage.chassis.settings import ensure_secret
 from midstage.local.jars import nothing_said
-from midstage.local.kubernetes import building, programs
+from midstage.local.kubernetes import building, programs, workers
 from midstage.local.kubernetes.plane import (
     READY_WITHIN_S,
     STOPPED_WITHIN_S,
     ControlPlane,
     prepare,
 )
+from midstage.local.kubernetes.workers import Workers
 from midstage.local.ports import found
 from midstage.local.supervisor import Supervisor
 
@@ -52,6 +54,26 @@ class RunningKubernetes:
         self.supervisor.start(self.plane.child(program))
         self.await_ready(program)
 
+    def employ(self, *, nodes: Path | None = None, speed: float = 1.0) -> Workers:
+        """Give it nodes: the process kubelet runs from now on, and what is bound to its nodes."""
+        root, (port,) = self.plane.home.root, found(1)
+        token_file = root / "kubelet-token"
+        ensure_secret(token_file)
+        child = workers.child(
+            kubeconfig=self.kubeconfig,
+            directory=root / "kubelet",
+            port=port,
+            token_file=token_file,
+            nodes=nodes,
+            speed=speed,
+            name=self.plane.prefix + workers.NAME,
+        )
+        self.supervisor.start(child)
+        self.await_ready(workers.NAME)
+        hired = Workers(url=workers.url(port), token_file=str(token_file))
+        workers.told(hired, beside=self.kubeconfig)
+        return hired
+
     def await_ready(self, program: str, *, within_s: float = READY_WITHIN_S) -> None:
         """Return once the program serves; PlatformError with its last words when it does not."""
         self.supervisor.await_ready(self.plane.prefix + program, within_s=within_s)
@@ -76,5 +98,7 @@ def running_kubernetes(
         wanted.start(supervisor)
         yield RunningKubernetes(plane=wanted, supervisor=supervisor)
     finally:
+        left = supervisor.lives().keys() - {*wanted.names}
+        supervisor.stop(sorted(left), within_s=STOPPED_WITHIN_S)
         wanted.stop(supervisor)
         supervisor.close()
