@@ -1,13 +1,14 @@
 """Whole processes: two at once, one that dies at each place, one that slept, neighbours away."""
 
 import threading
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from midstage.cluster.memory import MemoryCluster
-from midstage.cluster.objects import Pod, Workload
+from midstage.cluster.objects import Pod, Reference, Workload
 from midstage.cluster.protocol import Ending
 from midstage.contracts.apps import AppFact, RolloutEnded, RolloutStarted
 from midstage.contracts.errors import UnavailableError
@@ -214,6 +215,9 @@ class Flaky:
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
         return self._cluster.drain_pod(name, uid=uid, draining=draining)
+
+    def references(self, references: Collection[Reference], /) -> Mapping[Reference, str]:
+        return self._cluster.references(references)
 
 
 def rollouts(around: Neighbours) -> list[str]:

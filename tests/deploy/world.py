@@ -6,7 +6,7 @@ and then has requests open for a while. Every write is checked as it happens: a 
 ends was marked, and had been let go by every edge or had its drain time (``wrongs``).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -14,18 +14,21 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from midstage.cluster.objects import Listing, Node, Pod, Workload
+from midstage.cluster.objects import Listing, Node, Pod, Reference, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.cluster.state import State
 from midstage.contracts.apps import AppFact, AppSpec
 from midstage.contracts.cluster import ClusterFact, Phase
 from midstage.contracts.edges import SourceBeat
+from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.routes import Endpoint, RoutesApplied, Way
-from midstage.deploy.decide.commands import decide, evolve
+from midstage.deploy.decide.commands import decide
+from midstage.deploy.decide.fold import evolve
 from midstage.deploy.metrics import Metrics
 from midstage.deploy.model import App, Command, RemoveApp, Scale, SpecifyApp, UndoApp
 from midstage.deploy.stream.reconcile import Reconciler
+from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
 from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.log import Partition, Record
@@ -112,14 +115,20 @@ class Seat:
 
     def __init__(self, world: "World", *, pods_lag: int, workloads_lag: int) -> None:
         self.pods_lag, self.workloads_lag = pods_lag, workloads_lag
+        references = References(world, monotonic=world.monotonic)
         self.around = Surroundings(
-            cluster=CLUSTER, scales=world.scales, now=world.now, monotonic=world.monotonic
+            cluster=CLUSTER,
+            scales=world.scales,
+            references=references,
+            now=world.now,
+            monotonic=world.monotonic,
         )
         self._seen: dict[str, ClusterFact] = {}
         self.reconciler = Reconciler(
             apps=world.log,
             around=self.around,
             cluster=world,
+            references=references,
             unready=lambda: None,
             hears_edges=lambda: True,
             monotonic=world.monotonic,
@@ -168,8 +177,10 @@ class World:
         self.stop_s = 0.5
         self.wrongs: list[str] = []
         self.least_serving: list[int] = []
-        self.conflicts = 0
+        self.conflicts = self.tries = 0
         self.writes: list[str] = []
+        self.content: dict[str, str] = {}
+        self.refuses: Callable[[Workload], str] = lambda _workload: ""
         self._past: list[Listing] = [self.state.listing()]
         self._stopping: dict[str, float] = {}
         self._marked: dict[str, float] = {}
@@ -251,6 +262,9 @@ class World:
         return is_done and not any(pod.draining for pod in self.state.pods())
 
     def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
+        self.tries += 1
+        if words := self.refuses(workload):
+            raise RefusedError(words)
         return self._checked(
             f"put {workload.name} {workload.replicas}",
             lambda: self.state.put_workload(
@@ -281,6 +295,10 @@ class World:
             for edge in self.edges:
                 edge.heard_at.pop(uid, None)
         return pod
+
+    def references(self, references: Collection[Reference], /) -> Mapping[Reference, str]:
+        found = {each: self.content.get(f"{each.kind}/{each.name}") for each in references}
+        return {each: value for each, value in found.items() if value is not None}
 
     def _checked(self, what: str, write: Callable[[], T]) -> T:
         before = {pod.uid: pod for pod in self.state.pods() if pod.phase is not Phase.STOPPING}

@@ -30,6 +30,11 @@ def place(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount])
     return min(taking, key=lambda node: _fullness(template, node, left)).name
 
 
+def admits(template: Template, node: Node) -> bool:
+    """Whether the node takes such pods at all, whatever room it has."""
+    return not _turns_away(template, node)
+
+
 def words(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount]) -> str:
     """Why no node takes it, as Kubernetes' scheduler says it."""
     reasons = Counter(reason for node in nodes for reason in _why_not(template, node, left))
@@ -48,6 +53,10 @@ def less(amount: Amount, taken: Amount) -> Amount:
 
 def _why_not(template: Template, node: Node, left: Mapping[str, Amount]) -> Sequence[str]:
     """What the first of the scheduler's filters that refuses the node says; empty: it takes it."""
+    return _turns_away(template, node) or _lacks(template.requests, left[node.name])
+
+
+def _turns_away(template: Template, node: Node) -> Sequence[str]:
     if not node.ready:
         return ["node(s) were not ready"]
     if not node.schedulable:
@@ -56,7 +65,7 @@ def _why_not(template: Template, node: Node, left: Mapping[str, Amount]) -> Sequ
         return [f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}"]
     if any(node.labels.get(key) != value for key, value in template.node_selector.items()):
         return ["node(s) didn't match Pod's node affinity/selector"]
-    return _lacks(template.requests, left[node.name])
+    return []
 
 
 def _untolerated(template: Template, node: Node) -> Taint | None:

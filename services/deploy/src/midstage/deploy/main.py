@@ -26,10 +26,11 @@ from midstage.deploy import api
 from midstage.deploy.api import bundles
 from midstage.deploy.api.specs import published
 from midstage.deploy.config import Settings, from_env
-from midstage.deploy.decide import commands, wanted
+from midstage.deploy.decide import fold, wanted
 from midstage.deploy.metrics import Metrics
 from midstage.deploy.model import App, Scale
 from midstage.deploy.stream.reconcile import Cluster, Reconciler
+from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
 from midstage.eventlog.current import Current
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -40,8 +41,6 @@ from midstage.eventlog.versions import Versions
 
 SERVICE = "deploy"
 VERSION = "0.1.0"
-OVERLAP = 1000
-"""Records of each partition that are read twice: more than control has under way at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +74,20 @@ def compose(
     )
     apps = _apps(log, read.apps, clock, reached)
     scaling = _scaling(log, read.scaling, clock)
+    references = References(cluster, monotonic=clock.monotonic)
     around = Surroundings(
-        cluster=cluster.name, scales=scaling, now=clock.now, monotonic=clock.monotonic
+        cluster=cluster.name,
+        namespace=settings.namespace,
+        scales=scaling,
+        references=references,
+        now=clock.now,
+        monotonic=clock.monotonic,
     )
     seen = Current(
         name="inventory",
         log=log,
         stream=read.cluster,
         compacted=read.inventory,
-        overlap=OVERLAP,
         apply=around.cluster_fact,
         changed=around.changed,
     )
@@ -104,6 +108,7 @@ def compose(
         apps=apps,
         around=around,
         cluster=cluster,
+        references=references,
         unready=lambda: apps.caught_up() or scaling.caught_up() or seen.caught_up(),
         hears_edges=lambda: all(each.caught_up() is None for each in heard),
         monotonic=clock.monotonic,
@@ -134,7 +139,7 @@ def compose(
 def _apps(
     log: Log, topic: topics.Topic, clock: Clock, reached: Failpoint
 ) -> Versions[App, AppFact]:
-    evolve = commands.evolve
+    evolve = fold.evolve
     return Versions[App, AppFact](
         log=log,
         topic=topic,

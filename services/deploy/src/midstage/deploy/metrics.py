@@ -21,6 +21,11 @@ class Metrics:
             "Writes that the cluster refused because the object had changed.",
             registry=registry,
         )
+        self.refusals = Counter(
+            "midstage_deploy_refusals",
+            "Writes that the cluster refused for what they say: admission, authorisation.",
+            registry=registry,
+        )
         self.rollouts = Counter(
             "midstage_deploy_rollouts",
             "Rollouts that came to a verdict here.",

@@ -5,7 +5,8 @@ The log of an application has one fact a record, so the number of facts folded i
 ``<app>-<revision>``. What is seen comes from facts alone; nothing is read freshly to be written.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from midstage.cluster.objects import Workload
@@ -15,6 +16,8 @@ from midstage.contracts.apps import (
     AppSpecified,
     How,
     RolloutEnded,
+    RolloutPaused,
+    RolloutProgressed,
     RolloutStarted,
     Verdict,
 )
@@ -26,18 +29,25 @@ POOL_LABEL = "midstage.dev/pool"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specified:
-    """A spec and the version that it came with."""
+    """A spec and the version that it came with; ``complete``: all replicas have once run it."""
 
     version: int
     fact: AppSpecified
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """The newest rollout; ``ended`` is its last verdict, None while it goes on."""
+    """The newest rollout; ``ended`` is its last verdict, None while it goes on.
+
+    ``progress`` is what was told last of it; ``resumed_at``: since when its time counts, where it
+    had been paused.
+    """
 
     started: RolloutStarted
     ended: RolloutEnded | None = None
+    progress: RolloutProgressed | None = None
+    resumed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +55,8 @@ class App:
     """The fold of one application's log; ``history`` are its newest specs, oldest first.
 
     ``removed`` stands while the application shall be gone; ``since`` is the version of the newest
-    removal: what was specified before it is not undone to.
+    removal: what was specified before it is not undone to. ``paused`` names the revision whose
+    rollout goes no further.
     """
 
     version: int = 0
@@ -53,6 +64,7 @@ class App:
     removed: AppRemoved | None = None
     since: int = 0
     rollout: Rollout | None = None
+    paused: RolloutPaused | None = None
 
     @property
     def current(self) -> Specified | None:
@@ -63,6 +75,23 @@ class App:
     def carries(self) -> int:
         """The version that workloads carry which were made as this state says."""
         return self.since if self.removed or not self.history else self.history[-1].version
+
+    @property
+    def rolls(self) -> bool:
+        """Whether a rollout of the spec that holds goes on, or is about to begin."""
+        current, rollout = self.current, self.rollout
+        if current is None:
+            return False
+        begins = rollout is None or rollout.started.revision != current.fact.revision
+        return begins or (rollout is not None and rollout.ended is None)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether that rollout goes no further now."""
+        current, paused = self.current, self.paused
+        if current is None or paused is None:
+            return False
+        return paused.revision == current.fact.revision and self.rolls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +125,68 @@ class RemoveApp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoApp:
-    """Asked for: back to the newest spec of another revision than the one that holds."""
+    """Asked for: back to an earlier spec.
+
+    ``to`` is a revision or a version; empty: the newest spec of another revision.
+    """
 
     app: str
     by: str
     why: str
+    at: datetime
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartApp:
+    """Asked for: the same spec, with new replicas."""
+
+    app: str
+    by: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseApp:
+    """Asked for: the rollout shall go no further."""
+
+    app: str
+    by: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeApp:
+    """Asked for: the paused rollout shall go on."""
+
+    app: str
+    by: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoFailed:
+    """Seen: the rollout of the spec of version ``carries`` failed, and its policy is to undo."""
+
+    app: str
+    carries: int
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeReferences:
+    """Seen: what is in the secrets and configs that the spec of version ``carries`` names.
+
+    New replicas are due where one is another than it was; what is seen for the first time is noted.
+    """
+
+    app: str
+    carries: int
+    references: Mapping[str, str]
     at: datetime
 
 
@@ -127,9 +213,23 @@ class EndRollout:
     at: datetime
 
 
-Wish = SpecifyApp | UndoApp
-Seen = StartRollout | EndRollout
-Command = SpecifyApp | RemoveApp | UndoApp | StartRollout | EndRollout
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressRollout:
+    """Seen: how far the rollout of ``revision`` is, and what it waits for."""
+
+    app: str
+    revision: str
+    wanted: int
+    ready: int
+    old: int
+    reason: str
+    at: datetime
+
+
+Wish = SpecifyApp | UndoApp | RestartApp
+Asked = Wish | RemoveApp | PauseApp | ResumeApp
+Seen = StartRollout | EndRollout | ProgressRollout | UndoFailed | TakeReferences
+Command = Asked | Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,14 +241,36 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What the cluster said when it refused a write, and how often it has in a row."""
+
+    words: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fight:
+    """Somebody sets the same fields again and again: corrected ``times`` times.
+
+    ``waits``: they are left for the moment.
+    """
+
+    drift: tuple[str, ...]
+    times: int
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """All that is known of one application at ``now``.
 
     ``stoppable``: uids of draining pods that nobody waits for any more. ``room`` None: the cluster
-    is not known now.
+    is not known now. ``references``: fingerprints by name of all that the spec names and that is
+    there; None: not known now. ``fights`` by workload.
     """
 
     app: str
+    namespace: str = NAMESPACE
     state: App
     scale_version: int = 0
     scale: Scale = Scale()
@@ -156,6 +278,9 @@ class Situation:
     pods: tuple[PodObserved, ...] = ()
     stoppable: frozenset[str] = frozenset()
     room: Room | None = None
+    references: Mapping[str, str] | None = None
+    refusal: Refusal | None = None
+    fights: Mapping[str, Fight] = field(default_factory=dict)
     now: datetime
 
 

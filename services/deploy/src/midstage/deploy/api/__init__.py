@@ -28,6 +28,7 @@ AppName = Annotated[str, Path(pattern=f"^{APP}$")]
 CommandId = Annotated[str, Path(pattern=f"^{COMMAND_ID}$")]
 GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 By = Annotated[str, Query(max_length=200, description="Who asks; kept in the log.")]
+To = Annotated[str, Query(pattern="^[0-9a-f]{0,16}$", description="A revision or a version.")]
 Why = Annotated[str, Query(max_length=500, description="The reason; kept in the log.")]
 
 
@@ -57,6 +58,7 @@ def _asking(routes: APIRouter, apps: Apps) -> None:
         return apps.one(app)
 
     @routes.get("/apps/{app}/revisions")
+    @routes.get("/apps/{app}/history")
     def get_revisions(app: AppName) -> RevisionsAnswer:
         return apps.revisions(app)
 
@@ -84,9 +86,27 @@ def _changing(routes: APIRouter, apps: Apps) -> None:
 
     @routes.post("/apps/{app}/undo")
     def undo_app(
+        app: AppName, to: To = "", by: By = BY, why: Why = "", idempotency_key: GivenId = None
+    ) -> CommandAnswer:
+        return apps.undo(app, idempotency_key, to=to, by=by, why=why)
+
+    @routes.post("/apps/{app}/restart")
+    def restart_app(
         app: AppName, by: By = BY, why: Why = "", idempotency_key: GivenId = None
     ) -> CommandAnswer:
-        return apps.undo(app, idempotency_key, by=by, why=why)
+        return apps.restart(app, idempotency_key, by=by, why=why)
+
+    @routes.post("/apps/{app}/pause")
+    def pause_app(
+        app: AppName, by: By = BY, why: Why = "", idempotency_key: GivenId = None
+    ) -> CommandAnswer:
+        return apps.pause(app, idempotency_key, by=by, why=why)
+
+    @routes.post("/apps/{app}/resume")
+    def resume_app(
+        app: AppName, by: By = BY, why: Why = "", idempotency_key: GivenId = None
+    ) -> CommandAnswer:
+        return apps.resume(app, idempotency_key, by=by, why=why)
 
 
 def _spec_body() -> dict[str, object]:

@@ -5,16 +5,28 @@ from datetime import datetime
 
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
-from midstage.contracts.apps import AppFact, AppRemoved, AppSpecified
+from midstage.contracts.apps import (
+    AppFact,
+    AppRemoved,
+    AppSpecified,
+    RolloutPaused,
+    RolloutResumed,
+)
 from midstage.deploy.decide.room import Course
 from midstage.deploy.model import App, Specified
 from midstage.deploy.views.differences import Difference, plain
-from midstage.deploy.views.status import RolloutStatus, Status, is_first, specified_at
+from midstage.deploy.views.status import (
+    RolloutStatus,
+    Status,
+    is_first,
+    is_restart,
+    specified_at,
+)
 from midstage.eventlog.versions import Answer
 
 
 class RolloutAnswer(TypedDict):
-    """The newest rollout; ``state``: running, complete, failed or superseded."""
+    """The newest rollout; ``state``: running, paused, complete, failed or superseded."""
 
     revision: str
     previous: str
@@ -26,7 +38,10 @@ class RolloutAnswer(TypedDict):
 
 
 class StatusAnswer(TypedDict):
-    """``stage``: unknown, rolling, failed, pending, ready, ending or gone."""
+    """``stage``: unknown, rolling, paused, failed, pending, ready, ending or gone.
+
+    ``drift``: what somebody else has set in the cluster, and what is done about it.
+    """
 
     stage: str
     wanted: int
@@ -35,6 +50,7 @@ class StatusAnswer(TypedDict):
     draining: int
     old: int
     reason: str
+    drift: list[str]
     rollout: RolloutAnswer | None
 
 
@@ -58,11 +74,16 @@ class AppsAnswer(TypedDict):
 
 
 class RevisionAnswer(TypedDict):
-    """One spec that held; ``current``: it holds now; ``undoes``: the revision an undo left."""
+    """One spec that held; ``current``: it holds now; ``undoes``: the revision an undo left.
+
+    ``complete``: all replicas have once run it. ``generation`` grows with each restart.
+    """
 
     version: int
     revision: str
     current: bool
+    complete: bool
+    generation: int
     by: str
     why: str
     at: datetime
@@ -80,9 +101,9 @@ class RevisionsAnswer(TypedDict):
 class CommandAnswer(TypedDict):
     """What became of a command; ``repeated``: it had been carried out before.
 
-    ``outcome``: created, configured, unchanged, undone or removed. ``rollout`` is how the replicas
-    come to it: none, first, surge, in place, unknown (the cluster can't be asked, or the command
-    is a repeated one).
+    ``outcome``: created, configured, unchanged, undone, restarted, paused, resumed or removed.
+    ``rollout`` is how the replicas come to it: none, first, surge, in place, unknown (the cluster
+    can't be asked, or the command is a repeated one).
     """
 
     app: str
@@ -134,6 +155,7 @@ def status_answer(status: Status) -> StatusAnswer:
         "draining": status.draining,
         "old": status.old,
         "reason": status.reason,
+        "drift": list(status.drift),
         "rollout": None if status.rollout is None else _rollout(status.rollout),
     }
 
@@ -145,6 +167,8 @@ def revision_answer(entry: Specified, current: Specified | None) -> RevisionAnsw
         "version": entry.version,
         "revision": fact.revision,
         "current": entry == current,
+        "complete": entry.complete,
+        "generation": fact.generation,
         "by": fact.by,
         "why": fact.why,
         "at": fact.at,
@@ -162,7 +186,7 @@ def command_answer(answer: Answer[AppFact], state: App, course: Course | None) -
         "outcome": _outcome(fact, answer.version, state),
         "revision": fact.revision if isinstance(fact, AppSpecified) else standing,
         "version": answer.version,
-        "rollout": "none" if fact is None else course.way.value if course else "unknown",
+        "rollout": _way(fact, course),
         "command_id": answer.command_id,
         "repeated": answer.repeated,
     }
@@ -173,17 +197,35 @@ def changes(found: Sequence[Difference]) -> list[Change]:
     return [{"path": each.path, "from": each.before, "to": each.after} for each in found]
 
 
+def _way(fact: AppFact | None, course: Course | None) -> str:
+    match fact:
+        case None | RolloutPaused() | RolloutResumed():
+            return "none"
+        case _:
+            return course.way.value if course else "unknown"
+
+
 def _outcome(fact: AppFact | None, version: int, state: App) -> str:
     match fact:
-        case AppSpecified(undoes=left) if left:
-            return "undone"
+        case RolloutPaused():
+            return "paused"
+        case RolloutResumed():
+            return "resumed"
         case AppSpecified():
-            entry = specified_at(state, version)
-            return "created" if entry is not None and is_first(state, entry) else "configured"
+            return _specified(fact, version, state)
         case AppRemoved():
             return "removed"
         case _:
             return "unchanged"
+
+
+def _specified(fact: AppSpecified, version: int, state: App) -> str:
+    entry = specified_at(state, version)
+    if fact.undoes:
+        return "undone"
+    if entry is not None and is_first(state, entry):
+        return "created"
+    return "restarted" if is_restart(state, version, fact) else "configured"
 
 
 def _rollout(rollout: RolloutStatus) -> RolloutAnswer:

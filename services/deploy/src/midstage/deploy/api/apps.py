@@ -26,13 +26,17 @@ from midstage.deploy.api.answers import (
     revision_answer,
 )
 from midstage.deploy.api.specs import spec_of
-from midstage.deploy.decide.commands import decide
+from midstage.deploy.decide.commands import decide, generation_of
 from midstage.deploy.decide.room import Course, Way, course_of
 from midstage.deploy.decide.specs import check_routes
 from midstage.deploy.decide.wanted import wanted
 from midstage.deploy.model import (
     App,
+    Asked,
+    PauseApp,
     RemoveApp,
+    RestartApp,
+    ResumeApp,
     Room,
     Situation,
     Specified,
@@ -133,10 +137,28 @@ class Apps:
         payload = b"PUT " + msgspec.json.encode((spec, why), order="deterministic")
         return self._executed(command, given_id, payload)
 
-    def undo(self, app: str, given_id: str | None, *, by: str, why: str) -> CommandAnswer:
-        """Carry out an undo; RefusedError where there is nothing to go back to, or no room."""
-        command = UndoApp(app=app, by=by, why=why, at=self.now())
-        return self._executed(command, given_id, b"UNDO")
+    def undo(self, app: str, given_id: str | None, *, to: str, by: str, why: str) -> CommandAnswer:
+        """Carry out an undo, to a revision or version where ``to`` names one.
+
+        RefusedError where there is nothing to go back to, or no room.
+        """
+        command = UndoApp(app=app, to=to, by=by, why=why, at=self.now())
+        return self._executed(command, given_id, f"UNDO {to}".strip().encode())
+
+    def restart(self, app: str, given_id: str | None, *, by: str, why: str) -> CommandAnswer:
+        """Carry out a restart: the same spec with new replicas; RefusedError as for PUT."""
+        command = RestartApp(app=app, by=by, why=why, at=self.now())
+        return self._executed(command, given_id, b"RESTART")
+
+    def pause(self, app: str, given_id: str | None, *, by: str, why: str) -> CommandAnswer:
+        """Let the rollout go no further; RefusedError (409) where nothing is rolling."""
+        command = PauseApp(app=app, by=by, why=why, at=self.now())
+        return self._executed(command, given_id, b"PAUSE")
+
+    def resume(self, app: str, given_id: str | None, *, by: str, why: str) -> CommandAnswer:
+        """Let a paused rollout go on; RefusedError (409) where none is."""
+        command = ResumeApp(app=app, by=by, why=why, at=self.now())
+        return self._executed(command, given_id, b"RESUME")
 
     def remove(self, app: str, given_id: str | None, *, by: str, why: str) -> CommandAnswer:
         """Carry out DELETE; RefusedError (404) where there is none."""
@@ -150,12 +172,13 @@ class Apps:
         _, state = self.log.state(app)
         current = state.current
         before = current.fact if current else None
-        course = self._course(app, state, spec)
+        generation = generation_of(state)
+        course = self._course(app, state, spec, generation)
         return {
             "app": app,
             "exists": current is not None,
             "changes": changes(differences(before.spec if before else None, spec)),
-            "revision": revision_of(spec),
+            "revision": revision_of(spec, generation),
             "new_revision": course.way is not Way.NONE,
             "rollout": course.way.value,
             "reason": course.shortage,
@@ -168,14 +191,12 @@ class Apps:
             raise RefusedError(f"the log knows no command {command_id!r}", status=404)
         return command_answer(answer, self.log.state(answer.key)[1], None)
 
-    def _executed(
-        self, command: SpecifyApp | RemoveApp | UndoApp, given_id: str | None, payload: bytes
-    ) -> CommandAnswer:
+    def _executed(self, command: Asked, given_id: str | None, payload: bytes) -> CommandAnswer:
         tried = _Tried()
 
-        def may_be(state: App, spec: AppSpec) -> None:
+        def may_be(state: App, spec: AppSpec, generation: int) -> None:
             check_routes(command.app, spec, self.log.states())
-            tried.course = self._course(command.app, state, spec)
+            tried.course = self._course(command.app, state, spec, generation)
             if tried.course.way is Way.REFUSED:
                 raise RefusedError(f"no room for this update: {tried.course.shortage}", status=409)
 
@@ -187,14 +208,15 @@ class Apps:
         )
         return command_answer(answer, self.log.state(command.app)[1], tried.course)
 
-    def _course(self, app: str, state: App, spec: AppSpec) -> Course:
+    def _course(self, app: str, state: App, spec: AppSpec, generation: int) -> Course:
         """How the replicas would come to run the spec."""
         current = state.current
-        if current is not None and current.fact.revision == revision_of(spec):
+        if current is not None and current.fact.revision == revision_of(spec, generation):
             return Course(way=Way.NONE)
         room = self.around.room()
         situation = self.around.situation(app, state, room)
-        return course_of(spec, wanted(spec, situation.scale), situation.pods, room)
+        count = wanted(spec, situation.scale)
+        return course_of(spec, count, situation.pods, room, generation=generation)
 
     def _answer(self, app: str, state: App, current: Specified, room: Room | None) -> AppAnswer:
         return app_answer(current, status_of(self.around.situation(app, state, room)))

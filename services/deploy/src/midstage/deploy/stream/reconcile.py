@@ -6,18 +6,20 @@ has shown up in the facts, or 5 s are over; what was decided over 2 s ago is not
 so a process that slept does no harm with old thoughts.
 """
 
+import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from midstage.chassis.logs import logger
-from midstage.cluster.objects import Pod, Workload
+from midstage.cluster.objects import Pod, Reference, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.apps import AppFact
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.deploy.decide.commands import decide
 from midstage.deploy.decide.flight import has_landed
+from midstage.deploy.decide.references import references_of
 from midstage.deploy.decide.steps import plan
 from midstage.deploy.metrics import Metrics
 from midstage.deploy.model import (
@@ -26,10 +28,15 @@ from midstage.deploy.model import (
     DeleteWorkload,
     DrainPod,
     EndRollout,
+    ProgressRollout,
     PutWorkload,
     Seen,
     Situation,
+    StartRollout,
+    TakeReferences,
+    UndoFailed,
 )
+from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
 from midstage.eventlog.failpoint import Failpoint
 from midstage.eventlog.versions import Answer
@@ -57,6 +64,10 @@ class Cluster(Protocol):
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
         """Mark the pod, or take the mark back."""
+        ...
+
+    def references(self, references: Collection[Reference], /) -> Mapping[Reference, str]:
+        """Of each secret and config that is there, what changes with its content."""
         ...
 
 
@@ -98,6 +109,7 @@ class Reconciler:
         apps: AppLog,
         around: Surroundings,
         cluster: Cluster,
+        references: References,
         unready: Callable[[], str | None],
         hears_edges: Callable[[], bool],
         monotonic: Callable[[], float],
@@ -108,6 +120,7 @@ class Reconciler:
         self._apps = apps
         self._around = around
         self._cluster = cluster
+        self._references = references
         self._unready = unready
         self._hears_edges = hears_edges
         self._monotonic = monotonic
@@ -130,6 +143,8 @@ class Reconciler:
         if room is None:
             return
         states = self._apps.states()
+        specs = (state.current.fact.spec for state in states.values() if state.current)
+        self._references.look(frozenset(name for spec in specs for name in references_of(spec)))
         self._metrics.apps.set(sum(1 for state in states.values() if state.current))
         self._name_orphans(states)
         with self._metrics.turn_seconds.time():
@@ -141,7 +156,8 @@ class Reconciler:
         if self._waits(situation, decided_s):
             return
         planned = plan(situation)
-        for action in planned.actions:
+        may_write = self._around.outcomes.may_write(situation.app, situation.state.carries)
+        for action in planned.actions if may_write else ():
             self._reached("deploy:decided")
             if self._monotonic() - decided_s > STALE_AFTER_S or not self._wrote(situation, action):
                 break
@@ -162,21 +178,30 @@ class Reconciler:
 
     def _wrote(self, situation: Situation, action: Action) -> bool:
         """Write once, and remember to wait for newer facts, whatever came of it."""
-        app = situation.app
+        app, outcomes = situation.app, self._around.outcomes
+        target, carries = _target(action), situation.state.carries
         self._remember(app, action, AGAIN_AFTER_S)
         try:
             self._write(action)
         except ConflictError as e:
             self._metrics.conflicts.inc()
+            outcomes.conflicted(app, target, carries, str(e))
             _log.info("write_conflicted", app=app, reason=str(e))
             return False
         except RefusedError as e:
+            self._metrics.refusals.inc()
+            outcomes.refused(app, target, carries, str(e))
             _log.error("write_refused", app=app, action=_told(action), reason=str(e))
             return False
         except UnavailableError as e:
             _log.warning("cluster_unavailable", app=app, action=_told(action), reason=str(e))
             return False
         self._remember(app, action, LANDS_WITHIN_S)
+        outcomes.done(app, target)
+        for workload in situation.workloads:
+            if workload.name == target and workload.drift and isinstance(action, PutWorkload):
+                outcomes.corrected(workload)
+                _log.info("drift_corrected", app=app, workload=target, drift=workload.drift)
         self._metrics.writes.labels(kind=type(action).__name__).inc()
         _log.info(
             "written",
@@ -209,21 +234,22 @@ class Reconciler:
 
     def _tell(self, situation: Situation, seen: Seen) -> None:
         """Append what was seen; whoever sees the same says it under the same id."""
-        ends = isinstance(seen, EndRollout)
-        what = seen.verdict.value if isinstance(seen, EndRollout) else "started"
+        what, told_by = _said(situation, seen)
         try:
-            self._apps.execute(
+            answer = self._apps.execute(
                 key=seen.app,
-                command_id=f"rollout/{seen.app}/{situation.state.version}/{what}",
+                command_id=told_by,
                 payload=b"",
                 decide=lambda state: decide(state, seen),
             )
         except (RefusedError, UnavailableError) as e:
             _log.warning("rollout_not_told", app=seen.app, what=what, reason=str(e))
             return
-        if ends:
+        self._reached("deploy:told")
+        if isinstance(seen, EndRollout):
             self._metrics.rollouts.labels(verdict=what).inc()
-        _log.info("rollout", app=seen.app, revision=seen.revision, what=what)
+        if answer.facts and not answer.repeated and not isinstance(seen, ProgressRollout):
+            _log.info("rollout", app=seen.app, what=what, version=answer.version)
 
     def _name_orphans(self, states: Mapping[str, App]) -> None:
         """Workloads of applications that the log does not know are left alone."""
@@ -245,3 +271,27 @@ def _told(action: Action) -> str:
             return f"{'drain' if action.draining else 'undrain'} {action.name}"
         case _:
             assert_never(action)
+
+
+def _target(action: Action) -> str:
+    """The name of what is written."""
+    return action.workload.name if isinstance(action, PutWorkload) else action.name
+
+
+def _said(situation: Situation, seen: Seen) -> tuple[str, str]:
+    """What was seen in a word, and the command id that all who see the same give it."""
+    match seen:
+        case StartRollout():
+            what = "started"
+        case EndRollout(verdict=verdict):
+            what = verdict.value
+        case ProgressRollout():
+            what = "progress"
+        case UndoFailed(carries=carries):
+            return "undone", f"undo/{seen.app}/{carries}"
+        case TakeReferences(carries=carries, references=references):
+            found = hashlib.sha256(repr(sorted(references.items())).encode()).hexdigest()[:16]
+            return "references", f"references/{seen.app}/{carries}/{found}"
+        case _:
+            assert_never(seen)
+    return what, f"rollout/{seen.app}/{situation.state.version}/{what}"

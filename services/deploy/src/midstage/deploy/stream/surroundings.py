@@ -5,7 +5,7 @@ say counts once all heartbeats of 5 s have been heard without a break, so no liv
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -23,7 +23,9 @@ from midstage.contracts.edges import SILENT_AFTER_S, SourceBeat
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.inventory import Inventory
 from midstage.contracts.routes import RoutesApplied
+from midstage.deploy.decide.references import references_of
 from midstage.deploy.model import NAMESPACE, App, Room, Scale, Situation
+from midstage.deploy.stream.outcomes import Outcomes
 from midstage.deploy.views.drains import Edges, Marks
 from midstage.eventlog.log import Record
 
@@ -39,6 +41,14 @@ class Scales(Protocol):
         ...
 
 
+class References(Protocol):
+    """What is in the secrets and configs that specs name."""
+
+    def of(self, names: frozenset[str]) -> Mapping[str, str] | None:
+        """Fingerprints by name; None where they are not known now."""
+        ...
+
+
 class Surroundings:
     """All that is seen; any thread may look, the reading loops write under ``changed``."""
 
@@ -49,10 +59,15 @@ class Surroundings:
         scales: Scales,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
+        references: References,
+        namespace: str = NAMESPACE,
     ) -> None:
-        """Nothing is seen yet; ``cluster`` is the one that is deployed to."""
+        """Nothing is seen yet; ``cluster`` is the one that is deployed to, in ``namespace``."""
         self.changed = threading.Condition()
+        self.outcomes = Outcomes(monotonic)
         self._cluster = cluster
+        self._namespace = namespace
+        self._references = references
         self._scales = scales
         self._now = now
         self._monotonic = monotonic
@@ -124,8 +139,10 @@ class Surroundings:
             pods = tuple(p for p in self._inventory.pods_of(app) if self._is_ours(p))
             workloads = tuple(w for w in self._inventory.workloads_of(app) if self._is_ours(w))
             stoppable = self._stoppable(state, pods)
+        named = references_of(state.current.fact.spec) if state.current else frozenset()
         return Situation(
             app=app,
+            namespace=self._namespace,
             state=state,
             scale_version=scale_version,
             scale=scale,
@@ -133,6 +150,9 @@ class Surroundings:
             pods=pods,
             stoppable=stoppable,
             room=room,
+            references=self._references.of(named) if named else {},
+            refusal=self.outcomes.refusal(app, state.carries),
+            fights=self.outcomes.fights(workloads),
             now=self._now(),
         )
 
@@ -150,4 +170,4 @@ class Surroundings:
         return self._marks.stoppable(pods, edges, drain_s=drain_s, now_s=now_s)
 
     def _is_ours(self, fact: PodObserved | WorkloadObserved) -> bool:
-        return fact.cluster == self._cluster and fact.namespace == NAMESPACE
+        return fact.cluster == self._cluster and fact.namespace == self._namespace

@@ -1,13 +1,14 @@
 """How an application stands: counts, its rollout, and the true reason where something is amiss."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from midstage.contracts.apps import AppSpecified, Verdict
-from midstage.contracts.cluster import PodObserved
+from midstage.contracts.running import OnDrift
 from midstage.deploy.decide.fleet import Fleet, fleet_of, serving
-from midstage.deploy.decide.reasons import trouble
+from midstage.deploy.decide.reasons import amiss
 from midstage.deploy.decide.wanted import wanted
 from midstage.deploy.model import App, Rollout, Situation, Specified
 
@@ -17,6 +18,7 @@ class Stage(StrEnum):
 
     UNKNOWN = "unknown"  # the cluster can't be asked now
     ROLLING = "rolling"
+    PAUSED = "paused"
     FAILED = "failed"
     PENDING = "pending"  # not all replicas are ready
     READY = "ready"
@@ -26,7 +28,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutStatus:
-    """The newest rollout; ``state`` is ``running`` or its verdict."""
+    """The newest rollout; ``state`` is ``running``, ``paused`` or its verdict."""
 
     revision: str
     previous: str
@@ -39,7 +41,10 @@ class RolloutStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """``ready`` of the ``wanted`` replicas run the spec that holds; ``old`` are of another."""
+    """``ready`` of the ``wanted`` replicas run the spec that holds; ``old`` are of another.
+
+    ``drift``: what somebody else has set, as ``manager: path``, and what is done about it.
+    """
 
     stage: Stage
     wanted: int
@@ -48,6 +53,7 @@ class Status:
     draining: int
     old: int
     reason: str
+    drift: tuple[str, ...]
     rollout: RolloutStatus | None
 
 
@@ -65,8 +71,9 @@ def status_of(situation: Situation) -> Status:
         starting=sum(1 for pod in kept if not pod.ready),
         draining=sum(1 for crew in fleet.crews for pod in crew.pods if pod.draining),
         old=len(fleet.old_pods),
-        reason=_reason(situation, fleet, count, kept),
-        rollout=_rolled(situation.state.rollout),
+        reason=_reason(situation, fleet, count),
+        drift=tuple(_drift(situation)),
+        rollout=_rolled(situation.state),
     )
 
 
@@ -81,6 +88,12 @@ def is_first(state: App, entry: Specified) -> bool:
     return not any(since < other.version < entry.version for other in state.history)
 
 
+def is_restart(state: App, version: int, fact: AppSpecified) -> bool:
+    """Whether the spec that came with this version is the one before it, in a new generation."""
+    before = [entry.fact for entry in state.history if entry.version < version]
+    return bool(before) and before[-1].spec == fact.spec and before[-1].revision != fact.revision
+
+
 def newest_first(state: App) -> list[tuple[int, AppSpecified]]:
     """The specs that the log remembers."""
     return [(entry.version, entry.fact) for entry in reversed(state.history)]
@@ -91,6 +104,8 @@ def _stage(situation: Situation, current: Specified | None, fleet: Fleet, count:
         return Stage.UNKNOWN
     if current is None:
         return Stage.ENDING if fleet.crews else Stage.GONE
+    if situation.state.is_paused:
+        return Stage.PAUSED
     return _rolling(situation.state.rollout, current) or (
         Stage.READY if serving(fleet.new_pods) >= count else Stage.PENDING
     )
@@ -104,34 +119,68 @@ def _rolling(rollout: Rollout | None, current: Specified) -> Stage | None:
     return Stage.FAILED if rollout.ended.verdict is Verdict.FAILED else None
 
 
-def _reason(situation: Situation, fleet: Fleet, count: int, kept: list[PodObserved]) -> str:
+def _reason(situation: Situation, fleet: Fleet, count: int) -> str:
     """What is amiss now; else what the rollout ended with; else that it is complete."""
     if situation.room is None:
         return "the cluster can't be asked now"
-    amiss = trouble(kept)
-    if amiss:
-        return amiss
+    said = amiss(situation, fleet)
+    if said:
+        return said
     current, rollout = situation.state.current, situation.state.rollout
     if current is None:
         return "removed"
     ended = rollout.ended if rollout else None
     if ended is not None and ended.revision == current.fact.revision and ended.reason:
         return ended.reason
+    return _course(situation, fleet, count)
+
+
+def _course(situation: Situation, fleet: Fleet, count: int) -> str:
+    """Where it is while nothing is amiss."""
+    if situation.state.is_paused:
+        return _paused(situation.state)
     ready = serving(fleet.new_pods)
     if ready < count:
         return f"{count - ready} of {count} starting"
     return "complete" if not fleet.old else "older replicas are leaving"
 
 
-def _rolled(rollout: Rollout | None) -> RolloutStatus | None:
+def _paused(state: App) -> str:
+    paused = state.paused
+    if paused is None:
+        return ""
+    why = f": {paused.why}" if paused.why else ""
+    return f"paused by {paused.by or 'somebody'} at {paused.at:%H:%M:%S}{why}"
+
+
+def _drift(situation: Situation) -> Iterator[str]:
+    current = situation.state.current
+    tolerates = current is not None and current.fact.spec.drift is OnDrift.TOLERATE
+    for workload in situation.workloads:
+        fight = situation.fights.get(workload.name)
+        for each in workload.drift:
+            if tolerates:
+                yield f"{each} (tolerated)"
+            elif fight is not None and each in fight.drift:
+                yield f"{each} (set again after {fight.times} corrections; it is corrected later)"
+            else:
+                yield f"{each} (is being corrected)"
+        if not workload.drift and fight is not None and fight.times > 1:
+            yield from (f"{each} (corrected {fight.times} times)" for each in fight.drift)
+
+
+def _rolled(state: App) -> RolloutStatus | None:
+    rollout = state.rollout
     if rollout is None:
         return None
     started, ended = rollout.started, rollout.ended
+    paused = state.paused.revision if state.is_paused and state.paused else ""
+    running = "paused" if started.revision == paused else "running"
     return RolloutStatus(
         revision=started.revision,
         previous=started.previous,
         how=started.how.value,
-        state=ended.verdict.value if ended else "running",
+        state=ended.verdict.value if ended else running,
         reason=ended.reason if ended else "",
         started_at=started.at,
         ended_at=ended.at if ended else None,

@@ -1,0 +1,184 @@
+"""In which order older replicas go so that new ones find room and enough stay ready.
+
+New replicas are all alike, so what counts of a node is how many of them it still takes, its slots;
+where the scheduler puts one does not matter. A replica that goes costs one that is ready, and may
+make slots: whichever gives most for least goes first, and where that leads nowhere all orders are
+tried, up to ``MOST_TRIED`` states. An order found is feasible from each of its own steps on.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import floor
+
+from midstage.contracts.cluster import Amount
+
+MOST_TRIED = 2000
+MOST_SEARCHED = 60
+"""With more older replicas than these only the greedy order is tried."""
+_EPSILON = 1e-9
+_UNBOUNDED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Old:
+    """An older replica: where it takes what, and whether new requests go to it."""
+
+    uid: str
+    node: str
+    takes: Amount
+    serves: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """What is played with: what is ``left`` on each node that takes new replicas, each of which
+    ``asks`` for so much.
+
+    ``placed`` new ones have a node and are ready in time; ``count`` are wanted, ``surge`` more may
+    be there meanwhile, ``least`` must be ready.
+    """
+
+    left: Mapping[str, Amount]
+    asks: Amount
+    old: tuple[Old, ...]
+    placed: int
+    count: int
+    surge: int
+    least: int
+
+    @property
+    def slots(self) -> int:
+        """How many more new replicas find room now."""
+        return sum(slots(left, self.asks) for left in self.left.values())
+
+    @property
+    def new(self) -> int:
+        """How many new replicas there are once all that may be made now are ready."""
+        most = self.count + self.surge - len(self.old)
+        return max(self.placed, min(self.count, most, self.placed + self.slots))
+
+    @property
+    def spare(self) -> int:
+        """How many replicas that serve may go now."""
+        return self.new + sum(old.serves for old in self.old) - self.least
+
+    @property
+    def is_won(self) -> bool:
+        """Whether all are replaced."""
+        return not self.old and self.new >= self.count
+
+    def without(self, old: Old) -> "Board":
+        """After it has gone; the order of the others stays."""
+        rest = tuple(each for each in self.old if each.uid != old.uid)
+        if old.node not in self.left:
+            return replace(self, old=rest)
+        left = {**self.left, old.node: more(self.left[old.node], old.takes)}
+        return replace(self, old=rest, left=left)
+
+    def may_go(self, old: Old) -> bool:
+        """Whether enough stay ready."""
+        return not old.serves or self.spare > 0
+
+
+def order(board: Board) -> tuple[Old, ...] | None:
+    """All older replicas in an order in which they can be replaced; None: none was found.
+
+    Among those that are alike the order of ``board.old`` is kept.
+    """
+    greedy = _greedy(board)
+    return greedy if greedy is not None else _searched(board)
+
+
+def slots(left: Amount, asks: Amount) -> int:
+    """How many replicas that ask for so much find room in what is left."""
+    pairs = ((left.cpu, asks.cpu), (left.memory_mb, asks.memory_mb), (left.gpus, asks.gpus))
+    found = [floor(has / needs + _EPSILON) for has, needs in pairs if needs > 0]
+    return max(0, min(found, default=_UNBOUNDED))
+
+
+def more(amount: Amount, given: Amount) -> Amount:
+    """``amount`` with ``given`` beside it."""
+    return Amount(
+        cpu=amount.cpu + given.cpu,
+        memory_mb=amount.memory_mb + given.memory_mb,
+        gpus=amount.gpus + given.gpus,
+    )
+
+
+def _greedy(board: Board) -> tuple[Old, ...] | None:
+    gone: list[Old] = []
+    while board.old:
+        for old in _next(board):
+            if not board.may_go(old):
+                return None
+            board = board.without(old)
+            gone.append(old)
+    return tuple(gone) if board.is_won else None
+
+
+def _next(board: Board) -> Sequence[Old]:
+    """Who does not serve; else those of one node that give most for least; else the next one."""
+    idle = [old for old in board.old if not old.serves]
+    if idle:
+        return idle
+    spare = board.spare
+    here: dict[str, list[Old]] = {node: [] for node in board.left}
+    for old in board.old:
+        here.get(old.node, []).append(old)
+    chains = [_chain(board, here[node], board.left[node]) for node in here]
+    payable = [chain for chain in chains if chain is not None and len(chain.old) <= spare]
+    if not payable:
+        return board.old[:1]
+    places = {old.uid: place for place, old in enumerate(board.old)}
+    best = min(payable, key=lambda c: (max(0, c.costs), len(c.old), places[c.old[0].uid]))
+    return best.old
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chain:
+    """Those of one node that have to go until it takes one more; ``costs`` less the slots won."""
+
+    old: tuple[Old, ...]
+    costs: int
+
+
+def _chain(board: Board, here: list[Old], left: Amount) -> _Chain | None:
+    here.sort(key=lambda old: (-old.takes.gpus, -old.takes.cpu, -old.takes.memory_mb))
+    before = slots(left, board.asks)
+    for length, old in enumerate(here, start=1):
+        left = more(left, old.takes)
+        won = slots(left, board.asks) - before
+        if won > 0:
+            return _Chain(old=tuple(here[:length]), costs=length - won)
+    return None
+
+
+def _searched(board: Board) -> tuple[Old, ...] | None:
+    """Depth first over who goes next; replicas that are alike on one node are one choice."""
+    if len(board.old) > MOST_SEARCHED or not _suffices(board):
+        return None
+    tried: set[frozenset[tuple[tuple[str, Amount, bool], int]]] = set()
+    trail: list[tuple[Board, tuple[Old, ...]]] = [(board, ())]
+    while trail and len(tried) < MOST_TRIED:
+        now, gone = trail.pop()
+        if now.is_won:
+            return gone
+        state = frozenset(Counter(_kind(old) for old in now.old).items())
+        if state in tried:
+            continue
+        tried.add(state)
+        choices = {_kind(old): old for old in reversed(now.old) if now.may_go(old)}
+        trail.extend((now.without(old), (*gone, old)) for old in choices.values())
+    return None
+
+
+def _suffices(board: Board) -> bool:
+    """Whether there is room for all once no older one is left."""
+    for old in board.old:
+        board = board.without(old)
+    return board.is_won
+
+
+def _kind(old: Old) -> tuple[str, Amount, bool]:
+    return old.node, old.takes, old.serves
