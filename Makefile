@@ -1,6 +1,7 @@
 # midstage's front door. `make up` and `make test` do all their set-up themselves.
 #   make up ARGS='--exit --report r.json'    the whole platform on a real trace (midstage up --help)
 #   make test ARGS='tests/stats -k ranges'   tests; without ARGS all of them
+#   make test-kubernetes                     those that need a real Kubernetes; built at its first use
 #   make check                               lint, types, layers, sizes, freshness
 #   make bench                               speed beside peers; tables in build/bench
 #   make docs                                write the generated documents anew
@@ -13,13 +14,19 @@ ARGS ?=
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/build/bytecode
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: up test check bench docs lock clean setup
+.PHONY: up test test-kubernetes kubernetes check bench docs lock clean setup
 
 up: setup
 	@$(BIN)/midstage up $(ARGS)
 
 test: setup
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-kubernetes: kubernetes
+	@$(BIN)/python -m pytest -m kubernetes $(ARGS)
+
+kubernetes: setup
+	@$(BIN)/python -m midstage.local.kubernetes
 
 check: setup
 	@$(BIN)/ruff check
