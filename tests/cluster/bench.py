@@ -42,12 +42,15 @@ class Bench:
     too_old: Callable[[], int]  # a resource version that is not remembered any more
     node_dies: Callable[[str], None]
     node_returns: Callable[[str], None]
+    namespace: str = "default"
+    keeps_pods_of_changed_templates: bool = True
 
     def workload(self, template: Template | None = None, *, replicas: int = 1) -> Workload:
         """A new one of an application of its own."""
         app = f"app-{uuid.uuid4().hex[:8]}"
         return Workload(
             name=f"{app}-1",
+            namespace=self.namespace,
             app=app,
             revision="1",
             template=template or self.serving,

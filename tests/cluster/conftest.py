@@ -9,7 +9,7 @@ from midstage.cluster.faults import NodeDies, NodeReturns
 from midstage.cluster.http import HttpCluster
 from midstage.testkit.waiting import within
 
-from . import remembered
+from . import on_kubernetes, remembered
 from .bench import Bench
 from .daemon import Daemon, asked, emptied, running, runs
 
@@ -26,10 +26,20 @@ def suite_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture(params=["memory", pytest.param("daemon", marks=pytest.mark.platform)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("daemon", marks=pytest.mark.platform),
+        pytest.param("kubernetes", marks=pytest.mark.kubernetes),
+    ]
+)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "memory":
         yield remembered.bench()
+        return
+    if request.param == "kubernetes":
+        with on_kubernetes.benched(request.getfixturevalue("kubernetes")) as found:
+            yield found
         return
     daemon: Daemon = request.getfixturevalue("suite_daemon")
     with daemon.client() as cluster:

@@ -1,0 +1,71 @@
+"""The bench of a real Kubernetes: a namespace of its own, pods as processes of this machine."""
+
+import contextlib
+from collections.abc import Iterator
+from uuid import uuid4
+
+import msgspec
+
+from midstage.cluster.faults import NodeDies, NodeReturns
+from midstage.cluster.kubernetes.cluster import KubernetesCluster
+from midstage.cluster.kubernetes.connection import Connection
+from midstage.cluster.protocol import ConflictError
+from midstage.testkit.waiting import within
+from tests.kubernetes import Kubernetes
+
+from .bench import NODES, Bench
+from .daemon import asked, runs
+
+_LONG_BEFORE = 1
+
+
+@contextlib.contextmanager
+def namespaced(kubernetes: Kubernetes) -> Iterator[str]:
+    """A namespace for as long as the block runs."""
+    name = f"bench-{uuid4().hex[:8]}"
+    connection = Connection(name="test", where=kubernetes.where)
+    body = msgspec.json.encode({"metadata": {"name": name}})
+    with contextlib.closing(connection):
+        connection.request("POST", "/api/v1/namespaces", body=body)
+        try:
+            yield name
+        finally:
+            connection.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@contextlib.contextmanager
+def benched(kubernetes: Kubernetes) -> Iterator[Bench]:
+    """All is as it was when the block ends."""
+    with (
+        namespaced(kubernetes) as namespace,
+        KubernetesCluster(name="test", where=kubernetes.where, namespace=namespace) as cluster,
+    ):
+        yield bench(kubernetes, cluster, namespace)
+        within(30, lambda: emptied(kubernetes, cluster))
+
+
+def bench(kubernetes: Kubernetes, cluster: KubernetesCluster, namespace: str) -> Bench:
+    return Bench(
+        cluster=cluster,
+        serving=runs("serve"),
+        crashing=runs("crash"),
+        deaf=runs("deaf"),
+        settle=lambda: None,
+        unready=lambda pod: asked(pod, "/unready"),
+        too_old=lambda: _LONG_BEFORE,
+        node_dies=lambda node: kubernetes.fault(NodeDies(node=node)),
+        node_returns=lambda node: kubernetes.fault(NodeReturns(node=node)),
+        namespace=namespace,
+        keeps_pods_of_changed_templates=False,
+    )
+
+
+def emptied(kubernetes: Kubernetes, cluster: KubernetesCluster) -> bool:
+    """Whether all is as it was; delete what is left."""
+    for node in NODES:
+        kubernetes.fault(NodeReturns(node=node.name))
+    listing = cluster.list()
+    for workload in listing.workloads:
+        with contextlib.suppress(ConflictError):
+            cluster.delete_workload(workload.name, expected=workload.resource_version)
+    return not listing.workloads and not any(pod.workload for pod in listing.pods)
