@@ -94,7 +94,7 @@ def compose(options: argparse.Namespace, *, env: Mapping[str, str]) -> Process:
         live=lambda pod, ip: PodLife(machine, pod, pod_ip=ip),
     )
     meter = Meter(pids=kubelet.pids)
-    used = metrics.Metrics(meter=meter, nodes=lambda: nodes.names, pods=kubelet.pods, now=now)
+    used = metrics.Metrics(meter=meter, nodes=nodes.living, pods=kubelet.pods, now=now)
     tls = certificate.tls(directory / "kubelet.pem", now=now())
     serving = Serving(kubelet=kubelet, logs=logs, metrics=used, tls=tls, port=port)
     readiness = Readiness()

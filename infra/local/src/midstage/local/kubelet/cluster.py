@@ -16,8 +16,9 @@ import msgspec
 from midstage.chassis.logs import logger
 from midstage.cluster.kubernetes.connection import JSON, MERGE, Connection
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.local.kubelet.answers import Content, Written
 from midstage.local.kubelet.programs import Contents
-from midstage.local.kubelet.shapes import Content, Meta
+from midstage.local.kubelet.shapes import Meta
 
 T = TypeVar("T")
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -26,12 +27,6 @@ _WITHIN_S = 5.0
 _FIRST_S, _LONGEST_S = 0.2, 2.0
 
 _log = logger(__name__)
-
-
-class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer to a write says of the object."""
-
-    metadata: Meta
 
 
 class Cluster:
@@ -103,7 +98,8 @@ async def insisted(work: Callable[[], Awaitable[T]], *, what: str) -> T:
         try:
             return await work()
         except UnavailableError as e:
-            _log.warning("told_later", what=what, reason=str(e))
+            if wait_s == _FIRST_S:
+                _log.warning("told_later", what=what, reason=str(e))
         await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
         wait_s = min(_LONGEST_S, 2 * wait_s)
 

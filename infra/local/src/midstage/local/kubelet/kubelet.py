@@ -7,6 +7,7 @@ killed, the kernel ends them, and the next one takes their pods over.
 import asyncio
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -48,23 +49,21 @@ class Kubelet:
         self._ips: dict[str, str] = {}
         self._listed = False
         self._leaves = asyncio.Event()
+        self._wake = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the pods running until ``stop``, then end them all."""
-        heard: asyncio.Queue[Heard] = asyncio.Queue()
+        heard: deque[Heard] = deque()
         thread_stop = self._begin_to_listen(heard)
         stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda _: self._wake.set())
         try:
             while not stop.is_set():
-                hearing = asyncio.create_task(heard.get())
-                await asyncio.wait(
-                    {hearing, stopping, *self._doing.values()},
-                    timeout=_LOOK_S,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                if hearing.done():
-                    self._hear(hearing.result())
-                hearing.cancel()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), timeout=_LOOK_S)
+                self._wake.clear()
+                while heard:
+                    self._hear(heard.popleft())
                 self._settle()
         finally:
             thread_stop.set()
@@ -127,14 +126,15 @@ class Kubelet:
             if life.app == app and revision in (None, life.revision) and life.process is not None:
                 life.process.signal(signal.SIGKILL)
 
-    def _begin_to_listen(self, heard: asyncio.Queue[Heard]) -> threading.Event:
+    def _begin_to_listen(self, heard: deque[Heard]) -> threading.Event:
         """A thread of its own, that nobody waits for: its server may be silent for long."""
         loop = asyncio.get_running_loop()
         stop = threading.Event()
 
         def hear(what: Heard) -> None:
+            heard.append(what)
             with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(heard.put_nowait, what)
+                loop.call_soon_threadsafe(self._wake.set)
 
         watching = self._watching(hear)
         threading.Thread(target=watching.run, args=(stop,), name="watching", daemon=True).start()
@@ -181,9 +181,10 @@ class Kubelet:
         uid = pod.metadata.uid
         life = self._lives[uid] = self._live(pod, self._ip(pod))
         life.seen(pod)
-        self._doing[uid] = asyncio.create_task(
+        doing = self._doing[uid] = asyncio.create_task(
             life.run(leaves=self._leaves), name=f"pod {pod.metadata.name}"
         )
+        doing.add_done_callback(lambda _: self._wake.set())
 
     def _ip(self, pod: Pod) -> str:
         """An address for the API's sake: endpoint slices refuse loopback; nobody listens there."""

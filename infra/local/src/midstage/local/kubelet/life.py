@@ -19,21 +19,27 @@ from time import monotonic
 from midstage.contracts.errors import UnavailableError
 from midstage.local import ports
 from midstage.local.kubelet import programs, volumes
-from midstage.local.kubelet.checks import Beside, timing
+from midstage.local.kubelet.checks import Beside
 from midstage.local.kubelet.cluster import Cluster
+from midstage.local.kubelet.health import Health
 from midstage.local.kubelet.programs import ConfigError
-from midstage.local.kubelet.shapes import Container, Pod, Probe
-from midstage.local.kubelet.standing import Running, Terminated, Waiting
+from midstage.local.kubelet.shapes import Container, Pod
+from midstage.local.kubelet.standing import (
+    Running,
+    Standing,
+    Terminated,
+    Waiting,
+    backing_off,
+    unpulled,
+)
 from midstage.local.kubelet.telling import Telling
 from midstage.local.lifecycle import STABLE_S, wait_s
 from midstage.local.pods.faults import InForce
 from midstage.local.pods.images import NOT_PULLABLE, Program, UnknownImageError
 from midstage.local.pods.podlogs import PodLogs
-from midstage.local.pods.probes import Verdict, probing
 from midstage.local.pods.process import PodProcess
 
 APP, REVISION = "midstage.dev/app", "midstage.dev/revision"
-_EAGER_S = 0.2
 _NAME = 100
 _LEAST_GRACE_S = 2.0
 _SAID_BYTES, _SAID_LINES = 2048, 80
@@ -88,7 +94,7 @@ class PodLife:
     @property
     def over(self) -> bool:
         """Whether it was told to end, or will not run again."""
-        return self._ending.is_set() or isinstance(self._telling.standing.state, Terminated)
+        return self._ending.is_set() or isinstance(self._standing.state, Terminated)
 
     @property
     def app(self) -> str:
@@ -127,7 +133,7 @@ class PodLife:
         """
         telling = asyncio.create_task(self._telling.run(), name=f"telling {self.pod.metadata.name}")
         try:
-            self._become(ready=False, started=False)
+            self._become(replace(self._standing, ready=False, started=False))
             ended = await self._lived()
             if not self._killed:
                 await self._over(ended, leaves)
@@ -145,7 +151,7 @@ class PodLife:
             if self._ending.is_set():
                 return ended
             if ended is not None and not self._again(ended):
-                self._become(state=ended, ready=False, started=False)
+                self._become(replace(self._standing, state=ended, ready=False, started=False))
                 await self._ending.wait()
                 return ended
             await self._back_off(ended, ran_s=monotonic() - began)
@@ -155,7 +161,7 @@ class PodLife:
         """One run of the process; None where none was started, or it was told to end."""
         delay_s = self._machine.faults.delay_s(self.app, self.revision)
         if delay_s:
-            self._become(state=Waiting(message=f"a fault on demand: {delay_s:g} s later"))
+            self._waits(Waiting(message=f"a fault on demand: {delay_s:g} s later"))
             await self._ends_within(delay_s)
         if self._ending.is_set():
             return None
@@ -166,11 +172,12 @@ class PodLife:
                 return None
             self.process = self._start(runs)
         except UnknownImageError as e:
-            self._not_pulled(str(e))
+            self._pulls += 1
+            self._waits(unpulled(self.pod, str(e), times=self._pulls))
         except UnavailableError as e:
-            self._become(state=Waiting(reason="ContainerCreating", message=str(e)))
+            self._waits(Waiting(message=str(e)))
         except (ConfigError, OSError) as e:
-            self._become(state=Waiting(reason="CreateContainerConfigError", message=str(e)))
+            self._waits(Waiting(reason="CreateContainerConfigError", message=str(e)))
         else:
             return await self._followed(self.process, container, runs)
         return None
@@ -199,17 +206,20 @@ class PodLife:
             self._machine.taken.add(self._port)
 
     def _start(self, runs: Program) -> PodProcess:
-        restarts = self._telling.standing.restarts + self._ran
+        restarts = self._standing.restarts + self._ran
         log = self._machine.logs.begin(self.log, run=restarts + 1)
         self._unhealthy, self._turn = "", asyncio.Event()
         process = PodProcess(command=runs.command, env=runs.env, log=log, told=self._turn.set)
         self._pulls, self._ran = 0, True
         self._become(
-            state=Running(since=self._machine.now()),
-            begun=True,
-            restarts=restarts,
-            port=self._port,
-            fault="",
+            replace(
+                self._standing,
+                state=Running(since=self._machine.now()),
+                begun=True,
+                restarts=restarts,
+                port=self._port,
+                fault="",
+            )
         )
         return process
 
@@ -218,15 +228,22 @@ class PodLife:
     ) -> Terminated | None:
         """Probe it until it ends, is unhealthy or is told to end; it has ended afterwards."""
         beside = Beside(env=runs.env, port=self._port, folder=self._folder)
+        health = Health(
+            container,
+            beside,
+            started=self._is_started,
+            ready=self._is_ready,
+            unhealthy=self._is_unhealthy,
+        )
         since = self._machine.now()
         if self._ending.is_set():
             self._turn.set()
         try:
             async with asyncio.TaskGroup() as tasks:
-                probes = tasks.create_task(self._probed(container, beside))
+                probes = tasks.create_task(health.run())
                 await self._turn.wait()
                 probes.cancel()
-            self._become(ready=False, ending=self._ending.is_set())
+            self._become(replace(self._standing, ready=False, ending=self._ending.is_set()))
             if not process.ended.is_set():
                 await self._stopped(process, container, beside)
         finally:
@@ -247,45 +264,15 @@ class PodLife:
         least_s = min(_LEAST_GRACE_S, self._grace_s)
         await process.end(grace_s=0 if self._killed else max(least_s, left_s))
 
-    async def _probed(self, container: Container, beside: Beside) -> None:
-        if (startup := container.startup_probe) is not None:
-            await self._has_started(startup, beside)
-        self._become(started=True, ready=container.readiness_probe is None)
-        async with asyncio.TaskGroup() as tasks:
-            if (probe := container.readiness_probe) is not None:
-                ask = beside.ask(probe, kind="readiness")
-                tasks.create_task(
-                    probing(
-                        timing(probe), ask=ask, good=False, said=self._is_ready, eager_s=_EAGER_S
-                    )
-                )
-            if (probe := container.liveness_probe) is not None:
-                ask = beside.ask(probe, kind="liveness")
-                tasks.create_task(probing(timing(probe), ask=ask, good=True, said=self._is_alive))
-
-    async def _has_started(self, startup: Probe, beside: Beside) -> None:
-        """Return when the startup probe says so; never, where it failed too often."""
-        timed, ask = timing(startup), beside.ask(startup, kind="startup")
-        verdict = Verdict(good=True)
-        await asyncio.sleep(timed.initial_delay_s)
-        while True:
-            began = monotonic()
-            if (fault := await ask()) is None:
-                return
-            self._become(fault=f"startup probe: {fault}")
-            verdict = verdict.after(fault, timed)
-            if not verdict.good:
-                self._unhealthy = f"the startup probe failed ({fault})"
-                self._turn.set()
-            await asyncio.sleep(max(0.0, began + timed.every_s - monotonic()))
+    def _is_started(self, *, ready: bool) -> None:
+        self._become(replace(self._standing, started=True, ready=ready))
 
     def _is_ready(self, *, good: bool, fault: str) -> None:
-        self._become(ready=good, fault=fault)
+        self._become(replace(self._standing, ready=good, fault=fault))
 
-    def _is_alive(self, *, good: bool, fault: str) -> None:
-        if not good:
-            self._unhealthy = f"the liveness probe failed ({fault})"
-            self._turn.set()
+    def _is_unhealthy(self, why: str) -> None:
+        self._unhealthy = why
+        self._turn.set()
 
     def _again(self, ended: Terminated) -> bool:
         policy = self.pod.spec.restart_policy
@@ -295,26 +282,10 @@ class PodLife:
         self._in_a_row = 1 if ran_s >= STABLE_S else self._in_a_row + 1
         wait = wait_s(self._in_a_row)
         if ended is not None:
-            name = self.pod.spec.containers[0].name
-            why = f"{self._unhealthy}; " if self._unhealthy else ""
-            message = (
-                f"{why}back-off {wait:g}s restarting failed container={name}"
-                f" pod={self.pod.metadata.name}_{self.pod.metadata.namespace}"
-            )
-            state = Waiting(reason="CrashLoopBackOff", message=message)
-            self._become(state=state, last=ended, ready=False, started=False)
+            state = backing_off(self.pod, wait_s=wait, why=self._unhealthy)
+            after = replace(self._standing, state=state, last=ended, ready=False, started=False)
+            self._become(after)
         await self._ends_within(wait)
-
-    def _not_pulled(self, said: str) -> None:
-        self._pulls += 1
-        image = self.pod.spec.containers[0].image
-        if self._pulls == 1:
-            state = Waiting(reason="ErrImagePull", message=said)
-        else:
-            state = Waiting(
-                reason="ImagePullBackOff", message=f'Back-off pulling image "{image}": {said}'
-            )
-        self._become(state=state)
 
     def _terminated(self, code: int, container: Container, since: datetime) -> Terminated:
         message = ""
@@ -331,20 +302,28 @@ class PodLife:
     async def _over(self, ended: Terminated | None, leaves: asyncio.Event) -> None:
         """Tell that it ended; where it was to, it is no more."""
         if leaves.is_set() and self.pod.metadata.deletion_timestamp is None:
-            self._become(ready=False, started=False, fault="the kubelet was stopped")
+            stopped = "the kubelet was stopped"
+            self._become(replace(self._standing, ready=False, started=False, fault=stopped))
             await self._telling.told()
             return
         never = Terminated(
             exit_code=0, reason="Completed", message="", since=None, until=self._machine.now()
         )
-        state = ended or self._telling.standing.last or never
-        self._become(state=state, ready=False, started=False, ending=True)
+        state = ended or self._standing.last or never
+        self._become(replace(self._standing, state=state, ready=False, started=False, ending=True))
         await self._telling.told()
         await self._telling.end()
 
-    def _become(self, **changes: object) -> None:
+    @property
+    def _standing(self) -> Standing:
+        return self._telling.standing
+
+    def _waits(self, state: Waiting) -> None:
+        self._become(replace(self._standing, state=state))
+
+    def _become(self, after: Standing) -> None:
         if not self._killed:
-            self._telling.become(replace(self._telling.standing, **changes))  # type: ignore[arg-type]
+            self._telling.become(after)
 
     async def _ends_within(self, seconds: float) -> None:
         if seconds > 0:

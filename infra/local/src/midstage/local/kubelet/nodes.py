@@ -19,8 +19,8 @@ from midstage.cluster.protocol import ConflictError
 from midstage.contracts.cluster import Amount
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.local.kubelet.amounts import resources
+from midstage.local.kubelet.answers import Node, Taint
 from midstage.local.kubelet.cluster import STRATEGIC, Cluster
-from midstage.local.kubelet.shapes import Node, Taint
 from midstage.local.kubelet.standing import HOST_IP, moment
 
 _NODES = "/api/v1/nodes"
@@ -50,6 +50,7 @@ class Kept:
     registered: bool = False
     told_at: float = float("-inf")
     since: str = ""
+    untold: bool = False
     due: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -93,6 +94,10 @@ class Nodes:
     def alive(self, name: str) -> bool:
         """Whether it is ours and did not die."""
         return name in self._nodes and not self._nodes[name].dead
+
+    def living(self) -> Sequence[str]:
+        """Those that did not die."""
+        return [name for name, kept in self._nodes.items() if not kept.dead]
 
     def unready(self) -> str | None:
         """Which are not registered; None: all are."""
@@ -151,9 +156,11 @@ class Nodes:
                 await self._cluster.merge(f"{_NODES}/{name}/status", body, kind=STRATEGIC)
                 kept.told_at = monotonic()
             await self._renew(name)
-            kept.registered = True
+            kept.registered, kept.untold = True, False
         except UnavailableError as e:
-            _log.warning("node_untold", node=name, reason=str(e))
+            if not kept.untold:
+                _log.warning("node_untold", node=name, reason=str(e))
+            kept.untold = True
         except RefusedError as e:
             kept.registered = False
             _log.error("node_refused", node=name, reason=str(e))

@@ -74,6 +74,24 @@ def taken_over(pod: Pod, *, now: datetime) -> Standing:
     return Standing(last=last, begun=True, restarts=told.restart_count + 1, since=since)
 
 
+def backing_off(pod: Pod, *, wait_s: float, why: str) -> Waiting:
+    """What a pod waits for whose process ended; ``why`` it had to be ended, if it had."""
+    container, name = pod.spec.containers[0].name, pod.metadata.name
+    said = (
+        f"back-off {wait_s:g}s restarting failed container={container}"
+        f" pod={name}_{pod.metadata.namespace}"
+    )
+    return Waiting(reason="CrashLoopBackOff", message=f"{why}; {said}" if why else said)
+
+
+def unpulled(pod: Pod, said: str, *, times: int) -> Waiting:
+    """What a pod waits for whose image can't be had, so many ``times`` by now."""
+    if times == 1:
+        return Waiting(reason="ErrImagePull", message=said)
+    image = pod.spec.containers[0].image
+    return Waiting(reason="ImagePullBackOff", message=f'Back-off pulling image "{image}": {said}')
+
+
 def stamped(
     standing: Standing, before: Standing, *, now: datetime
 ) -> Mapping[str, tuple[str, datetime]]:

@@ -17,7 +17,8 @@ from midstage.chassis.logs import logger
 from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.errors import RefusedError, UnavailableError
-from midstage.local.kubelet.shapes import Failure, Head, Only, Pod, PodList
+from midstage.local.kubelet.answers import Failure, Head, Only, PodList
+from midstage.local.kubelet.shapes import Pod
 
 PODS = "/api/v1/pods"
 _BOUND = "spec.nodeName!="
