@@ -174,6 +174,7 @@ def _control(bootstrap: str, cluster: MemoryCluster, directory: Path) -> Iterato
             lease_s=6.0,
             usage_every_s=2.0,
             streams=1,
+            dcgm_urls={},
         ),
         log=log,
         clusters=[cluster],

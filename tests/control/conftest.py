@@ -3,7 +3,7 @@
 import socket
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -138,7 +138,13 @@ def scaled(cluster: MemoryCluster, replicas: int, *, app: str = "chat") -> None:
     cluster.settle()
 
 
-def settings_in(directory: Path, *, streams: int = 4, lease_s: float = 2.0) -> Settings:
+def settings_in(
+    directory: Path,
+    *,
+    streams: int = 4,
+    lease_s: float = 2.0,
+    dcgm_urls: Mapping[str, Sequence[str]] | None = None,
+) -> Settings:
     token_file = directory / "token"
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
@@ -153,6 +159,7 @@ def settings_in(directory: Path, *, streams: int = 4, lease_s: float = 2.0) -> S
         lease_s=lease_s,
         usage_every_s=0.1,
         streams=streams,
+        dcgm_urls=dcgm_urls or {},
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from midstage.chassis.settings import SettingError
-from midstage.control.config import clusters, from_env
+from midstage.control.config import clusters, dcgm_urls, from_env
 
 ENV = {
     "MIDSTAGE_CONTROL_KAFKA": "127.0.0.1:9092",
@@ -43,6 +43,21 @@ def test_what_is_missing_is_named(name: str) -> None:
 def test_clusters_that_are_none_are_refused(given: str) -> None:
     with pytest.raises(SettingError, match="MIDSTAGE_CONTROL_CLUSTERS"):
         clusters(given)
+
+
+def test_a_cluster_may_have_its_gpus_measured_at_several_places() -> None:
+    given = "local=http://a:9400/metrics, far=https://b/metrics,local=http://c:9400/metrics"
+    assert dcgm_urls(given) == {
+        "local": ["http://a:9400/metrics", "http://c:9400/metrics"],
+        "far": ["https://b/metrics"],
+    }
+    assert dcgm_urls("") == {}
+
+
+@pytest.mark.parametrize("given", ["local", "=http://x", "a=ftp://x", "a=", "http://x"])
+def test_places_that_are_none_are_refused(given: str) -> None:
+    with pytest.raises(SettingError, match="MIDSTAGE_CONTROL_DCGM_URLS"):
+        dcgm_urls(given)
 
 
 @pytest.mark.parametrize(

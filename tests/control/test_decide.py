@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,8 +34,9 @@ from midstage.contracts.cluster import (
     WorkloadObserved,
 )
 from midstage.contracts.inventory import Inventory, key_of_fact
-from midstage.control.decide import answered, changed, differences, measured, observed
-from midstage.control.model import Stamp
+from midstage.control.decide.objects import answered, changed, differences, observed, untold
+from midstage.control.decide.use import measured
+from midstage.control.model import GpuUse, Stamp, Uses
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
@@ -152,11 +154,42 @@ def test_use_is_told_of_known_pods_and_nodes() -> None:
         NodeUse(name="n1", cpu=0.75, memory_mb=150, gpu=0.5),
         NodeUse(name="unknown", cpu=1, memory_mb=1),
     ]
-    pod, node = measured(uses, nodes, known(), FIRST, LATER)
+    pod, node = measured(Uses(pods=uses, nodes=nodes), known(), FIRST, LATER)
     assert isinstance(pod, PodUsed)
     assert (pod.app, pod.cpu, pod.gpu, pod.uid) == ("chat", 0.5, 0.5, "uid-of-chat-1")
     assert isinstance(node, NodeUsed)
     assert (node.name, node.cpu, node.memory_mb, node.gpu) == ("n1", 0.75, 150, 0.5)
+
+
+def test_gpus_are_measured_by_somebody_else() -> None:
+    """A pod's share is the mean of its own GPUs, a node's of all that it has, idle ones too."""
+    uses = Uses(
+        pods=[PodUse(name="chat-1", node="n1", cpu=1, memory_mb=1)],
+        nodes=[NodeUse(name="n1", cpu=1, memory_mb=1)],
+        gpus=[
+            GpuUse(node="n1", share=0.9, namespace="default", pod="chat-1"),
+            GpuUse(node="n1", share=0.6, namespace="default", pod="chat-1"),
+            GpuUse(node="n1", share=0.0),
+        ],
+    )
+    pod, node = measured(uses, known(), FIRST, LATER)
+    assert pod.gpu == pytest.approx(0.75)
+    assert node.gpu == pytest.approx(0.5)
+    unknown = measured(Uses(pods=uses.pods, nodes=uses.nodes), known(), FIRST, LATER)
+    assert [each.gpu for each in unknown] == [None, None]
+
+
+def test_a_change_that_is_told_again_is_no_fact() -> None:
+    held = known()
+    again = observed(a_pod(version=5), FIRST, LATER)
+    newer = observed(a_pod(version=6, ready=False), FIRST, LATER)
+    gone = changed(Change(resource_version=7, gone=True, pod=a_pod(version=5)), FIRST, LATER)
+    assert untold([again, None, newer, gone], held) == [newer, gone]
+    assert gone is not None
+    held.apply(gone)
+    assert untold([gone, newer], held) == []
+    anew = observed(a_pod(version=8), FIRST, LATER)
+    assert untold([anew], held) == [anew]
 
 
 def test_endpoints_are_facts_like_all_others() -> None:

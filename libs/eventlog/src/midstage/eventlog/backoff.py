@@ -5,7 +5,7 @@ import threading
 
 
 class Backoff:
-    """Waits that double from ``first_s`` to ``most_s``, each cut by up to half at random."""
+    """Waits of at most ``first_s``, then twice that, up to ``most_s``; each at random up to it."""
 
     def __init__(self, *, first_s: float = 0.05, most_s: float = 2.0) -> None:
         """Start with the shortest wait."""
@@ -15,7 +15,7 @@ class Backoff:
 
     def wait(self, stop: threading.Event) -> bool:
         """Wait once; True when ``stop`` was set meanwhile."""
-        wait_s = self._next_s * random.uniform(0.5, 1.0)  # so that replicas don't come back at once
+        wait_s = random.uniform(0.0, self._next_s)  # so that replicas don't come back at once
         self._next_s = min(self._next_s * 2, self._most_s)
         return stop.wait(wait_s)
 

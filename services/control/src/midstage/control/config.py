@@ -1,13 +1,15 @@
 """Control's settings, read in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from midstage.chassis.settings import SettingError, number, path, text, whole
 from midstage.cluster.connect import NAMESPACE, places
 
 CLUSTERS = "MIDSTAGE_CONTROL_CLUSTERS"
+DCGM_URLS = "MIDSTAGE_CONTROL_DCGM_URLS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class Settings:
     lease_s: float
     usage_every_s: float
     streams: int
+    dcgm_urls: Mapping[str, Sequence[str]]
 
 
 def from_env(env: Mapping[str, str]) -> Settings:
@@ -45,6 +48,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
             env, "MIDSTAGE_CONTROL_USAGE_EVERY_S", default=2.0, least=0.1, most=300.0
         ),
         streams=whole(env, "MIDSTAGE_CONTROL_STREAMS", default=32, least=1, most=1000),
+        dcgm_urls=dcgm_urls(text(env, DCGM_URLS, default="")),
     )
 
 
@@ -54,3 +58,15 @@ def clusters(given: str) -> Mapping[str, str]:
         return places(given)
     except ValueError as e:
         raise SettingError(f"{CLUSTERS}: {e}") from e
+
+
+def dcgm_urls(given: str) -> Mapping[str, Sequence[str]]:
+    """``cluster=url[,…]``, a cluster may have several; SettingError says what is wrong."""
+    found: dict[str, list[str]] = {}
+    for part in filter(None, (each.strip() for each in given.split(","))):
+        name, _, url = (word.strip() for word in part.partition("="))
+        parts = urlsplit(url)
+        if not name or parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise SettingError(f"{DCGM_URLS}: {part!r} is not cluster=url")
+        found.setdefault(name, []).append(url)
+    return found

@@ -22,6 +22,7 @@ from midstage.chassis.start import start
 from midstage.cluster.connect import connect
 from midstage.contracts import topics
 from midstage.contracts.topics import Topic
+from midstage.control.adapters.dcgm import Dcgm
 from midstage.control.api.endless import Endless
 from midstage.control.api.routes import Api, router
 from midstage.control.config import Settings, from_env
@@ -94,6 +95,7 @@ def compose(
             clock=clock,
             metrics=metrics,
             usage_every_s=settings.usage_every_s,
+            gpus=Dcgm(settings.dcgm_urls.get(cluster.name, ())),
         )
         for cluster in clusters
     ]

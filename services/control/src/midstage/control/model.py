@@ -3,9 +3,11 @@
 A ``Stamp`` says under which lease a fact is written; readers take the facts of the highest one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from midstage.cluster.objects import NodeUse, PodUse
 from midstage.contracts.cluster import ClusterFact
 
 
@@ -15,6 +17,25 @@ class Stamp:
 
     cluster: str
     epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUse:
+    """One GPU: the share of its time in use (0 to 1), its node, and the pod that has it, if any."""
+
+    node: str
+    share: float
+    namespace: str = ""
+    pod: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uses:
+    """One measurement of a cluster; what could not be asked is empty, and unknown."""
+
+    pods: Sequence[PodUse] = ()
+    nodes: Sequence[NodeUse] = ()
+    gpus: Sequence[GpuUse] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.cluster import ClusterFact, ClusterReached, ClusterUnreachable
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.inventory import Inventory
-from midstage.control.decide import answered, changed, differences, measured
+from midstage.control.decide.objects import answered, changed, differences, untold
+from midstage.control.decide.use import measured
 from midstage.control.metrics import Metrics
-from midstage.control.model import Stamp
+from midstage.control.model import GpuUse, Stamp
 from midstage.control.stream.cluster import AwayError, Watched, WatchEndedError, asked
 from midstage.control.stream.known import Known
 from midstage.control.stream.tenure import Tenure
@@ -27,6 +28,8 @@ from midstage.control.stream.writing import Writing
 from midstage.eventlog.backoff import Backoff
 
 REACHED_EACH_S = 5.0
+HEALTHY_S = 10.0
+"""A watch that lasted so long was a good one: the next to break off is taken up again at once."""
 _STANDBY_S = 0.5
 _TURN_S = 0.2
 _READ_WITHIN_S = 10.0
@@ -46,6 +49,7 @@ class Reflector:
         clock: Clock,
         metrics: Metrics,
         usage_every_s: float,
+        gpus: Callable[[], Sequence[GpuUse]],
     ) -> None:
         """Ask nothing yet; ``writing`` connects when the loop starts."""
         self.name = f"reflect:{cluster.name}"
@@ -56,6 +60,7 @@ class Reflector:
         self._clock = clock
         self._metrics = metrics
         self._usage_every_s = usage_every_s
+        self._gpus = gpus
         self._held = Inventory()
         self._epoch = 0
         self._answered_at: datetime | None = None
@@ -102,18 +107,21 @@ class Reflector:
         self._answered()
         facts = differences(self._held, listing, self._stamp, self._clock.now())
         self._write(writing, facts)
-        self._reaches(writing)
-        backoff.reset()
+        self._says_that_it_answers(writing)
+        begun = self._clock.monotonic()
         watching = Watching(
             self._cluster,
             since=listing.resource_version,
             usage_every_s=self._usage_every_s,
             monotonic=self._clock.monotonic,
+            gpus=self._gpus,
         )
         try:
             self._follow(watching, writing)
         finally:
             watching.close()
+            if self._clock.monotonic() - begun >= HEALTHY_S:
+                backoff.reset()
 
     def _follow(self, watching: Watching, writing: Writing) -> None:
         while not self._stop.is_set() and self._tenure.keep():
@@ -124,8 +132,7 @@ class Reflector:
             if came.first_at:
                 waited = self._clock.monotonic() - came.first_at
                 self._metrics.written_seconds.observe(waited)
-            if self._clock.monotonic() >= self._reached_due:
-                self._reaches(writing)
+            self._says_that_it_answers(writing)
             if late := self._known.late(self._cluster.name):
                 answers = answered(late.values(), self._held, self._stamp, self._clock.now())
                 self._write(writing, answers)
@@ -133,12 +140,11 @@ class Reflector:
 
     def _facts(self, came: Came) -> Sequence[ClusterFact]:
         now = self._clock.now()
-        made = [changed(change, self._stamp, now) for change in came.changes]
-        facts = [fact for fact in made if fact is not None]
+        made = (changed(change, self._stamp, now) for change in came.changes)
+        facts = untold(made, self._held)
         if came.uses is None:
             return facts
-        used = measured(came.uses.pods, came.uses.nodes, self._held, self._stamp, now)
-        return (*facts, *used)
+        return (*facts, *measured(came.uses, self._held, self._stamp, now))
 
     def _write(self, writing: Writing, facts: Sequence[ClusterFact]) -> None:
         """Write, and only then know; UnavailableError where the lease ran out meanwhile."""
@@ -150,6 +156,12 @@ class Reflector:
 
     def _may_go_on(self) -> bool:
         return not self._stop.is_set() and self._tenure.keep()
+
+    def _says_that_it_answers(self, writing: Writing) -> None:
+        """Each 5 s, and at once where it was not so before; not with each listing."""
+        before = self._told_away or self._trouble is not None
+        if before or self._clock.monotonic() >= self._reached_due:
+            self._reaches(writing)
 
     def _reaches(self, writing: Writing) -> None:
         reached = ClusterReached(
@@ -199,7 +211,7 @@ class Reflector:
                 f"the lease of {self._cluster.name} has epoch {self._tenure.epoch}, below the "
                 f"log's {highest}: the cluster was made anew; give it a new name"
             )
-        self._held, self._epoch = held, self._tenure.epoch
+        self._held, self._epoch, self._reached_due = held, self._tenure.epoch, 0.0
         self._metrics.holding.labels(self._cluster.name).set(1)
         _log.info("lease_taken", cluster=self._cluster.name, epoch=self._epoch)
 

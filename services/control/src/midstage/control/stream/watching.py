@@ -7,23 +7,19 @@ waits for the cluster. They end at the next bookmark after ``close``, so nobody 
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
-from midstage.cluster.objects import Change, NodeUse, PodUse
+from midstage.cluster.objects import Change
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.control.model import GpuUse, Uses
 from midstage.control.stream.cluster import Watched, WatchEndedError
 
+T = TypeVar("T")
+SILENT_S = 15.0
+"""A watch that tells nothing for so long, not even a bookmark, is half open: it has ended."""
 _MOST = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uses:
-    """One measurement."""
-
-    pods: Sequence[PodUse]
-    nodes: Sequence[NodeUse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +44,17 @@ class Watching:
         since: int,
         usage_every_s: float,
         monotonic: Callable[[], float],
+        gpus: Callable[[], Sequence[GpuUse]],
+        silent_s: float = SILENT_S,
     ) -> None:
-        """Begin at once."""
+        """Begin at once; ``gpus`` measures what the cluster itself does not."""
         self._cluster = cluster
         self._since = since
         self._usage_every_s = usage_every_s
         self._monotonic = monotonic
+        self._gpus = gpus
+        self._silent_s = silent_s
+        self._heard_at = monotonic()
         self._ended = threading.Event()
         self._came: queue.SimpleQueue[tuple[float, Change | Uses | Exception]] = queue.SimpleQueue()
         for name, work in (("watch", self._watch), ("usage", self._measure)):
@@ -85,6 +86,8 @@ class Watching:
                     changes.append(item)
                 case Uses():
                     uses = item
+        if not changes and self._monotonic() - self._heard_at > self._silent_s:
+            raise WatchEndedError(f"{self._cluster.name}: the watch told nothing for a while")
         return Came(changes=changes, first_at=first_at, uses=uses)
 
     def close(self) -> None:
@@ -108,12 +111,25 @@ class Watching:
     def _measure(self) -> None:
         try:
             while not self._ended.is_set():
-                with suppress(UnavailableError, RefusedError):  # unknown is not zero
-                    self._put(Uses(pods=self._cluster.usage(), nodes=self._cluster.node_usage()))
+                pods, nodes = _told(self._cluster.usage), _told(self._cluster.node_usage)
+                if pods or nodes:
+                    self._put(Uses(pods=pods, nodes=nodes, gpus=self._gpus()))
                 self._ended.wait(self._usage_every_s)
         except Exception as e:  # noqa: BLE001  the writing thread raises it
             self._put(e)
 
     def _put(self, item: Change | Uses | Exception) -> None:
-        if not self._ended.is_set():
-            self._came.put((self._monotonic(), item))
+        if self._ended.is_set():
+            return
+        at = self._monotonic()
+        if isinstance(item, Change):
+            self._heard_at = at
+        self._came.put((at, item))
+
+
+def _told(question: Callable[[], Sequence[T]]) -> Sequence[T]:
+    """What was measured; nothing where it can't be asked now: unknown is not zero."""
+    try:
+        return question()
+    except (UnavailableError, RefusedError):
+        return ()

@@ -1,4 +1,4 @@
-"""From what a cluster says to facts: pure.
+"""From the objects that a cluster tells of to facts.
 
 ``differences`` against what the inventory says already, so a restart or a take-over writes nothing
 that is known, and what vanished meanwhile becomes ``ObjectGone``. Each change of a watch is one
@@ -17,22 +17,16 @@ from midstage.cluster.objects import (
     Item,
     Listing,
     Node,
-    NodeUse,
     Pod,
-    PodUse,
     Workload,
 )
 from midstage.contracts.cluster import (
     ClusterFact,
     EndpointsObserved,
-    Kind,
     NodeObserved,
-    NodeUsed,
     ObjectGone,
     PodObserved,
-    PodUsed,
     WorkloadObserved,
-    key_of,
 )
 from midstage.contracts.inventory import Inventory, Living, key_of_fact, kind_of
 from midstage.control.model import Stamp
@@ -66,25 +60,9 @@ def changed(change: Change, stamp: Stamp, now: datetime) -> ClusterFact | None:
     return _gone(fact, stamp, now, version=change.resource_version) if change.gone else fact
 
 
-def measured(
-    uses: Iterable[PodUse],
-    nodes: Iterable[NodeUse],
-    known: Inventory,
-    stamp: Stamp,
-    now: datetime,
-) -> Sequence[ClusterFact]:
-    """What each known pod and each known node uses."""
-    facts: list[ClusterFact] = []
-    for use in uses:
-        key = key_of(cluster=stamp.cluster, kind=Kind.POD, namespace=use.namespace, name=use.name)
-        pod = known.newest(key)
-        if isinstance(pod, PodObserved):
-            facts.append(_pod_used(use, pod, stamp, now))
-    for each in nodes:
-        node = known.node(cluster=stamp.cluster, name=each.name)
-        if node is not None:
-            facts.append(_node_used(each, node, stamp, now))
-    return facts
+def untold(facts: Iterable[ClusterFact | None], known: Inventory) -> Sequence[ClusterFact]:
+    """Those that are not known yet: a watch that was taken up again may tell a change twice."""
+    return [fact for fact in facts if fact is not None and not _is_told(known, fact)]
 
 
 def answered(
@@ -191,6 +169,15 @@ def _is_news(known: Inventory, fact: Living) -> bool:
     return msgspec.structs.replace(held, **same) != fact
 
 
+def _is_told(known: Inventory, fact: ClusterFact) -> bool:
+    held = known.newest(key_of_fact(fact))
+    return held is not None and _place(held) >= _place(fact)
+
+
+def _place(fact: ClusterFact) -> tuple[int, bool]:
+    return fact.resource_version, isinstance(fact, ObjectGone)
+
+
 def _answer(
     known: Living | ObjectGone | None, late: Living | ObjectGone, stamp: Stamp, now: datetime
 ) -> Living | ObjectGone:
@@ -210,32 +197,4 @@ def _gone(held: Living | ObjectGone, stamp: Stamp, now: datetime, *, version: in
         resource_version=version,
         kind=kind_of(held),
         app="" if isinstance(held, NodeObserved) else held.app,
-    )
-
-
-def _pod_used(use: PodUse, pod: PodObserved, stamp: Stamp, now: datetime) -> PodUsed:
-    return PodUsed(
-        cluster=stamp.cluster,
-        name=use.name,
-        namespace=use.namespace,
-        epoch=stamp.epoch,
-        observed_at=now,
-        uid=pod.uid,
-        app=pod.app,
-        cpu=use.cpu,
-        memory_mb=use.memory_mb,
-        gpu=use.gpu,
-    )
-
-
-def _node_used(use: NodeUse, node: NodeObserved, stamp: Stamp, now: datetime) -> NodeUsed:
-    return NodeUsed(
-        cluster=stamp.cluster,
-        name=use.name,
-        epoch=stamp.epoch,
-        observed_at=now,
-        uid=node.uid,
-        cpu=use.cpu,
-        memory_mb=use.memory_mb,
-        gpu=use.gpu,
     )

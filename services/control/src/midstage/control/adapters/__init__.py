@@ -1,0 +1,1 @@
+"""What control asks besides the clusters themselves."""
