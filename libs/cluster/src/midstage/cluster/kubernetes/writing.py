@@ -113,7 +113,7 @@ class Writer:
         try:
             answer = self._connection.request("PATCH", path, body=body, content_type=MERGE)
         except RefusedError as e:
-            if e.status in (404, 409):
+            if e.status in (404, 409) or "metadata.uid" in str(e):
                 said = f"there is no pod {name} with uid {uid}: read again"
                 raise ConflictError(said) from e
             raise
