@@ -15,7 +15,7 @@ import yaml
 from midstage.contracts.errors import RefusedError
 
 DEEPEST = 32
-MOST_VALUES = 50_000
+MOST_VALUES = 20_000
 LARGEST_NUMBER = 2**63 - 1
 
 _PARSER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader

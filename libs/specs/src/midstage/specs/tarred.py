@@ -43,7 +43,8 @@ def entries(raw: bytes, *, largest: int) -> Iterator[Entry]:
     while True:
         head = raw[at : at + _BLOCK]
         if len(head) < _BLOCK:
-            raise RefusedError("the tar archive ends too early")
+            what = "the tar archive" if at else "it holds no tar archive, or one that"
+            raise RefusedError(f"{what} ends too early")
         if head == _ZEROS:
             break
         _check_sum(head, at)
