@@ -17,7 +17,8 @@ SINGLE = (
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """Base URLs of the HTTP neighbours, ``host:port`` of Kafka and gRPC, and the key files.
 
-    ``listen`` is where callers come in.
+    ``listen`` is where callers come in, ``cluster`` is told what to break; ``kubeconfig`` is there
+    where the cluster is a Kubernetes.
     """
 
     kafka: str
@@ -34,6 +35,7 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     envoy_admin: str
     token_file: str
     api_keys_file: str
+    kubeconfig: str | None = None
 
 
 def settled(file: Path, names: Sequence[str]) -> dict[str, int]:

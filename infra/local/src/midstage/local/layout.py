@@ -76,6 +76,11 @@ class Layout:
         return self.root / "cluster"
 
     @property
+    def kubernetes(self) -> Path:
+        """What a Kubernetes in the local cluster's place keeps: keys, objects, its pods' logs."""
+        return self.root / "kubernetes"
+
+    @property
     def records(self) -> Path:
         """The records of requests."""
         return self.root / "records"

@@ -31,6 +31,9 @@ from midstage.local import (
     replaying,
 )
 from midstage.local.jars import nothing_said
+from midstage.local.kubernetes import building, programs, workers
+from midstage.local.kubernetes.embedded import Embedded
+from midstage.local.kubernetes.plane import prepare
 from midstage.local.layout import Layout
 from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.findings import Report
@@ -39,11 +42,12 @@ from midstage.local.replay.reconcile import reconcile
 from midstage.local.replaying import nothing_watched
 from midstage.local.supervisor import Child, Supervisor
 from midstage.local.table import EDGE, Instead, Table
+from midstage.local.up import Where
 
 READY_WITHIN_S = 60.0
-STOPS = (
-    *(("caller", 2.0), ("envoy", 1.0), ("gateway", 2.0)),
-    *(("", 1.5), ("cluster", 1.0), ("kafka", 2.5)),
+STOPS: Sequence[tuple[Sequence[str], float]] = (
+    *((("caller",), 2.0), (("envoy",), 1.0), (("gateway",), 2.0)),
+    *(((), 1.5), (("cluster", workers.NAME), 1.0), (("kafka", *programs.PROGRAMS), 2.5)),
 )
 """Who is stopped in this order, with the seconds before SIGKILL; empty: the rest, at once."""
 
@@ -61,6 +65,7 @@ class Platform:
         replicas: Mapping[str, int] | None = None,
         speed: float = 1.0,
         nodes: Path | None = None,
+        cluster: Where = Where.LOCAL,
         instead: Mapping[str, Instead] | None = None,
         say: Callable[[str], None] = nothing_said,
     ) -> None:
@@ -69,6 +74,7 @@ class Platform:
         self.speed = speed
         self._counts = {"chat": 3} if replicas is None else dict(replicas)
         self._nodes = nodes
+        self._cluster = cluster
         self._instead = dict(instead or {})
         self._say = say
         self._open = contextlib.ExitStack()
@@ -170,12 +176,15 @@ class Platform:
         table = self._table()
         self.supervisor = Supervisor(logs=self.layout.logs, say=self._say)
         self._open.callback(self._stop)
+        if table.kubernetes is not None:
+            table.kubernetes.begin(self.supervisor)
         self._up(table.kafka())
         self._create_topics()
         # the gateway is ready once Envoy is, and Envoy starts from the gateway's files
         self.supervisor.start(table.gateway())
+        cluster = self._cluster_of(table)
         self._up(
-            *(table.cluster(), table.throttle(), table.stats()),
+            *(*cluster, table.throttle(), table.stats()),
             *(table.control(), table.hpa(), table.deploy(), table.data()),
         )
         self.supervisor.await_ready(
@@ -187,6 +196,13 @@ class Platform:
         self._ready("gateway")
         addresses.write(self.layout.addresses, msgspec.json.encode(self.addresses))
         self._apply()
+
+    def _cluster_of(self, table: Table) -> Sequence[Child]:
+        """The local cluster's child; a Kubernetes is ready before who asks it starts."""
+        if table.kubernetes is None:
+            return [table.cluster()]
+        table.kubernetes.finish(self.supervisor, say=self._say)
+        return []
 
     def _apply(self) -> None:
         wanted = {app: apps.spec(app, replicas=n) for app, n in self._counts.items()}
@@ -204,12 +220,32 @@ class Platform:
     def _table(self) -> Table:
         ports = addresses.settled(self.layout.ports, addresses.SINGLE)
         self.addresses = addresses.addresses(ports, layout=self.layout)
+        here = self._kubernetes(ports) if self._cluster is Where.KUBERNETES else None
+        if here is not None:
+            kubeconfig = str(here.plane.kubeconfig)
+            self.addresses = msgspec.structs.replace(self.addresses, kubeconfig=kubeconfig)
         return Table(
             layout=self.layout,
             addresses=self.addresses,
             ports=ports,
             speed=self.speed,
             instead=self._instead,
+            nodes=self._nodes,
+            kubernetes=here,
+        )
+
+    def _kubernetes(self, ports: Mapping[str, int]) -> Embedded:
+        """Its kubelet takes the local cluster's port, and breaks things as that does."""
+        binary = building.binary(say=self._say)
+        return Embedded(
+            plane=prepare(
+                self.layout.kubernetes,
+                ports=addresses.settled(self.layout.ports, programs.PORTS),
+                binary=binary,
+            ),
+            kubelet_port=ports["cluster"],
+            token_file=self.layout.token,
+            speed=self.speed,
             nodes=self._nodes,
         )
 
@@ -232,9 +268,9 @@ class Platform:
         self._say("stopping")
         self.layout.addresses.unlink(missing_ok=True)
         names = set(self.supervisor.lives())
-        apart = {name for name, _ in STOPS}
-        for name, within_s in STOPS:
-            group = {name} & names if name else names - apart
+        apart = {name for group, _ in STOPS for name in group}
+        for listed, within_s in STOPS:
+            group = names & {*listed} if listed else names - apart
             self.supervisor.stop(sorted(group), within_s=within_s)
         self.supervisor.close()
         self._say("everything is stopped")

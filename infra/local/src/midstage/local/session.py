@@ -30,6 +30,7 @@ def run(options: Options, screen: Screen) -> int:
         options.directory,
         replicas={apps.of_trace(options.trace): options.replicas},
         speed=options.speed,
+        cluster=options.cluster,
         say=screen.say,
     )
     code = FAILED
@@ -38,11 +39,17 @@ def run(options: Options, screen: Screen) -> int:
             platform.start()
             code = _replayed(options, platform, screen)
             if not options.stop_after:
-                screen.say(f"callers come in at {platform.addresses.listen}; Ctrl-C stops all")
+                _say_where(platform, screen)
                 platform.stay()
         except KeyboardInterrupt:
             screen.rest()
     return code
+
+
+def _say_where(platform: Platform, screen: Screen) -> None:
+    if platform.addresses.kubeconfig is not None:
+        screen.say(f"kubectl --kubeconfig {platform.addresses.kubeconfig} get pods")
+    screen.say(f"callers come in at {platform.addresses.listen}; Ctrl-C stops all")
 
 
 def _replayed(options: Options, platform: Platform, screen: Screen) -> int:

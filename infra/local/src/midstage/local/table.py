@@ -11,6 +11,7 @@ from midstage.gateway.adapters import envoy as proxy
 from midstage.gateway.adapters import logfiles
 from midstage.local import envoy, kafka, probe
 from midstage.local.addresses import Addresses
+from midstage.local.kubernetes.embedded import Embedded
 from midstage.local.layout import Layout
 from midstage.local.supervisor import Child
 
@@ -30,7 +31,8 @@ class Instead:
 class Table:
     """Makes the children of one platform; ``speed`` scales the replicas' times alone.
 
-    ``nodes`` is the file of the local cluster's nodes, None: those that it ships.
+    ``nodes`` is the file of the cluster's nodes, None: those that it ships. ``kubernetes`` stands
+    in the local cluster's place.
     """
 
     layout: Layout
@@ -39,6 +41,7 @@ class Table:
     speed: float
     instead: Mapping[str, Instead]
     nodes: Path | None = None
+    kubernetes: Embedded | None = None
 
     def kafka(self) -> Child:
         """The broker."""
@@ -106,7 +109,7 @@ class Table:
 
     def control(self) -> Child:
         """What tells the others what the cluster is."""
-        return self._service("control", self.addresses.control, **self._clusters())
+        return self._service("control", self.addresses.control, **self._clusters("control"))
 
     def hpa(self) -> Child:
         """What decides how many replicas there are."""
@@ -114,7 +117,7 @@ class Table:
 
     def deploy(self) -> Child:
         """What makes the cluster run what was asked for and decided."""
-        return self._service("deploy", self.addresses.deploy, **self._clusters())
+        return self._service("deploy", self.addresses.deploy, **self._clusters("deploy"))
 
     def data(self) -> Child:
         """What keeps the records of requests."""
@@ -125,9 +128,11 @@ class Table:
             EDGE_KEYS_FILE=str(self.layout.edge_keys),
         )
 
-    def _clusters(self) -> dict[str, str]:
+    def _clusters(self, service: str) -> dict[str, str]:
+        here = self.kubernetes
+        where = here.where(service) if here is not None else self.addresses.cluster
         return {
-            "CLUSTERS": f"{CLUSTER}={self.addresses.cluster}",
+            "CLUSTERS": f"{CLUSTER}={where}",
             "CLUSTER_TOKEN_FILE": str(self.layout.token),
         }
 

@@ -5,6 +5,7 @@ Registered as a command of ``midstage`` through the entry point group ``midstage
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,13 @@ FAILED = 1
 FASTEST = 1000.0
 
 
+class Where(StrEnum):
+    """What the replicas run in."""
+
+    LOCAL = "local"
+    KUBERNETES = "kubernetes"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What was asked for."""
@@ -29,6 +37,7 @@ class Options:
     report: Path | None
     directory: Path
     replicas: int
+    cluster: Where
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +72,10 @@ def up(
         Path, typer.Option("--dir", help="where log, ledger, keys and logs are kept")
     ] = Path(".midstage"),
     replicas: Annotated[int, typer.Option(min=1, max=64, help="of the application called")] = 3,
+    cluster: Annotated[
+        Where,
+        typer.Option(help="a small cluster of our own, or a real Kubernetes (built at first use)"),
+    ] = Where.LOCAL,
 ) -> None:
     """Exit with 0 when ledger and callers agree to the last request, else with 1."""
     options = Options(
@@ -73,6 +86,7 @@ def up(
         report=report,
         directory=directory,
         replicas=replicas,
+        cluster=cluster,
     )
     from midstage.local.screen import Screen  # noqa: PLC0415  only this command needs them, and
     from midstage.local.session import run  # noqa: PLC0415  all others start in half the time

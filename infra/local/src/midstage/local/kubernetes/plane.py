@@ -1,14 +1,14 @@
 """One control plane as children of a supervisor: which they are, when each is ready, in what order.
 
-etcd first, then the API server, then controller manager and scheduler together. Each is started
-again when it dies; the folder keeps everything, so the next start goes on where the last ended.
+etcd and the API server first, then controller manager and scheduler. Each is started again when it
+dies; the folder keeps everything, so the next start goes on where the last ended.
 """
 
 import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,18 +53,31 @@ class ControlPlane:
 
     def start(self, supervisor: Supervisor) -> None:
         """Start all and wait until the cluster works; PlatformError with who does not, and why."""
-        for group in _ORDER:
-            for program in group:
-                supervisor.start(self.child(program))
-            for program in group:
-                supervisor.await_ready(self.prefix + program, within_s=READY_WITHIN_S)
+        self.begin(supervisor)
+        self.finish(supervisor)
+
+    def begin(self, supervisor: Supervisor) -> None:
+        """Start the store and the API server, which takes longest; neither is ready yet."""
+        for program in _FIRST:
+            supervisor.start(self.child(program))
+
+    def finish(self, supervisor: Supervisor) -> None:
+        """Start the others once the API server serves, and wait for all."""
+        self._await(_FIRST, supervisor)
+        for program in _THEN:
+            supervisor.start(self.child(program))
+        self._await(_THEN, supervisor)
 
     def stop(self, supervisor: Supervisor, *, within_s: float = STOPPED_WITHIN_S) -> None:
         """Stop all, callers before those whom they call."""
         known = supervisor.lives()
-        for group in reversed(_ORDER):
+        for group in (_THEN, (programs.APISERVER,), (programs.ETCD,)):
             names = [self.prefix + program for program in group]
             supervisor.stop([each for each in names if each in known], within_s=within_s)
+
+    def _await(self, group: Sequence[str], supervisor: Supervisor) -> None:
+        for program in group:
+            supervisor.await_ready(self.prefix + program, within_s=READY_WITHIN_S)
 
 
 def prepare(
@@ -120,11 +133,8 @@ _UNREADY = {
     programs.CONTROLLERS: _controllers_unready,
     programs.SCHEDULER: _scheduler_unready,
 }
-_ORDER = (
-    (programs.ETCD,),
-    (programs.APISERVER,),
-    (programs.CONTROLLERS, programs.SCHEDULER),
-)
+_FIRST = (programs.ETCD, programs.APISERVER)
+_THEN = (programs.CONTROLLERS, programs.SCHEDULER)
 
 
 def _answers(home: Home, program: str, path: str, *, authority: str = "ca") -> str | None:
