@@ -19,6 +19,7 @@ from midstage.deploy.main import Topics
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
 from tests.deploy.conftest import Neighbours, Running, a_cluster, create, running
+from tests.specs.archives import FILES, tgz, zipped
 
 pytestmark = pytest.mark.slow
 Midstage = Callable[..., CompletedProcess[str]]
@@ -29,6 +30,15 @@ command: [serve, --model, a]
 replicas: 2
 routes: {prefix: /chat}
 """
+WITH_SCRIPT = b"""
+apiVersion: midstage.dev/v1
+kind: Application
+metadata: {name: b1}
+spec:
+  command: [serve]
+  checks: [{name: warm, script_file: ../w.sh}]
+"""
+B2 = b'{"name": "b2", "command": ["serve"]}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,52 +173,88 @@ def test_delete_app_stands_beside_delete_limit(platform: Platform) -> None:
     assert "app " in told
 
 
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("{name: a, command: [x]}", ["a"]),
-        ("name: a\n---\nname: b\n---\n", ["a", "b"]),
-        ("apps: [{name: a}, {name: b}]", ["a", "b"]),
-        ("apps: {a: {}, b: {}}", ["a", "b"]),
-        ('{"name": "a"}', ["a"]),
-    ],
-)
-def test_the_ways_to_write_applications(text: str, names: list[str], tmp_path: Path) -> None:
-    file = tmp_path / "apps.yaml"
-    file.write_text(text)
-    assert list(specs.read([str(file)])) == names
+def test_files_folders_and_bundles_are_read_together(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("name: one\n---\nname: two\n")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "three.json").write_text('{"name": "three"}')
+    (tmp_path / "all.tgz").write_bytes(tgz(FILES))
+    given = [str(tmp_path / name) for name in ("one.yaml", "more", "all.tgz")]
+    found = specs.read(given)
+    assert list(found.apps) == ["one", "two", "three"]
+    assert [each.name for each in found.all()] == ["one", "two", "three", "chat", "ocr"]
+    (tmp_path / "again.yaml").write_text("\nname: chat\n")
+    with pytest.raises(RefusedError) as refused:
+        specs.read([*given, str(tmp_path / "again.yaml")])
+    assert "application 'chat' is there twice: " in str(refused.value)
+    assert "again.yaml, line 2, and apps/chat.yaml, line " in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("content", "told"),
     [
-        ("name: a\nenv: &e {A: b}\nx: *e\n", "aliases are not taken; write it out (line 3"),
-        ("name: a\nname: b\n", "the key 'name' stands twice (line 2, column 1)"),
-        ("command: [x]\n", "name: is missing"),
-        ("apps: [{command: [x]}]", "apps[0].name: is missing"),
-        ("apps: 5", "apps: is a list of applications"),
-        ("{apps: {a: {}}, b: 1}", "b: stands beside apps"),
-        ("name: 5\n", "name: 5 is no name"),
-        ("name: a\n---\nname: a\n", "application 'a' is there twice"),
-        ("", "no application is in"),
-        ("[1, 2]", "a document: is a mapping"),
-        ("name: [", "apps.yaml: "),
-        ("name: !!python/object:os.system a", "could not determine a constructor"),
-        ("[" * 3000, "apps.yaml: "),
+        (b"", "no application is in"),
+        (b"name: a\xff", "apps.yaml: it is not UTF-8 text: byte 7 is 0xff"),
+        (b"#" * 1_100_000, "apps.yaml is larger than 1048576 bytes"),
+        (b"\x1f\x8b nothing", "apps.yaml: the archive is broken"),
+        (b"name: a\nchecks: [{script_file: ../b}]", "checks[0].script_file: '../b' leads out"),
     ],
 )
-def test_what_is_no_application_is_refused(text: str, told: str, tmp_path: Path) -> None:
+def test_what_is_no_application_is_refused(content: bytes, told: str, tmp_path: Path) -> None:
     file = tmp_path / "apps.yaml"
-    file.write_text(text)
+    file.write_bytes(content)
     with pytest.raises(RefusedError) as refused:
         specs.read([str(file)])
     assert told in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
+def test_a_bundle_is_applied_and_compared_as_a_whole(platform: Platform, tmp_path: Path) -> None:
+    file = tmp_path / "all.zip"
+    file.write_bytes(zipped({"apps/b1.yaml": WITH_SCRIPT, "w.sh": b"true", "b2.json": B2}))
+    new = platform.run("diff", "-f", str(file))
+    assert (new.returncode, new.stdout.count(" is new,")) == (1, 2)
+    applied = platform.run("apply", "-f", str(file), "--wait")
+    assert applied.returncode == 0, applied.stderr
+    assert [line.split(",")[0] for line in applied.stdout.splitlines()] == [
+        "app b1 created", "app b2 created", "app b1 ready", "app b2 ready",
+    ]  # fmt: skip
+    assert platform.run("diff", "-f", str(file)).returncode == 0
+    told = platform.deploy.http.get("/v1/apps/b1").json()
+    assert told["spec"]["checks"] == [{"name": "warm", "script": "true"}]
+    assert "app b1 unchanged" in platform.run("apply", "-f", str(file)).stdout
+
+
+def test_of_a_bundle_with_a_fault_nothing_is_applied(platform: Platform, tmp_path: Path) -> None:
+    file = tmp_path / "all.tgz"
+    file.write_bytes(tgz({"a.yaml": b"name: n1\ncommand: [a]", "b.yaml": b"name: n2\nargs: [a]"}))
+    answered = platform.run("apply", "-f", str(file))
+    assert answered.returncode == 1
+    assert (
+        "all.tgz: nothing of it was applied: app n2: command: give exactly one" in answered.stderr
+    )
+    assert "(b.yaml, line 1)" in answered.stderr
+    assert platform.deploy.http.get("/v1/apps/n1").status_code == 404
+
+
+def test_a_folder_is_applied_and_what_is_refused_is_told_with_its_line(
+    platform: Platform, tmp_path: Path
+) -> None:
+    (tmp_path / "good.yaml").write_text("name: f1\ncommand: [a]\n")
+    (tmp_path / "bad.yaml").write_text("name: f2\ncommand: [a]\ndrainn_s: 5\n")
+    answered = platform.run("apply", "-f", str(tmp_path))
+    assert answered.returncode == 1
+    assert answered.stdout.startswith("app f1 created")
+    assert "app f2: drainn_s: unknown field; did you mean drain_s? (" in answered.stderr
+    assert "bad.yaml, line 3)" in answered.stderr
+
+
 def test_explain_tells_fields_and_bounds() -> None:
     assert "drain_s: number, at least 0, at most 3600 (default 30.0)" in explained("")
     assert "max: whole number, at least 1, at most 1000 (has to be there)" in explained("scaling")
-    assert explained("scaling.targets.cpu") == "scaling.targets.cpu: number, above 0, at most 10"
+    cpu = explained("spec.scaling.targets.cpu").splitlines()
+    assert cpu[0] == "scaling.targets.cpu: number, above 0, at most 10"
+    assert cpu[1] == "the share of its requested cores that it uses, 0.6 is 60 %"
+    assert explained("checks[0].timeout_s").startswith("checks.timeout_s: number, at least 1")
+    assert "needs: list, 8 at most, of big cores or spot" in explained("")
     with pytest.raises(RefusedError, match="scaling has no field 'mx'; known are"):
         explained("scaling.mx")
