@@ -1,11 +1,12 @@
 """Conformance: what every cluster tells. The suite knows no implementation, only a Bench."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 
-from midstage.cluster.objects import Change
+from midstage.cluster.objects import Change, Listing, Node, Pod, Reference, ReferenceKind, Workload
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.cluster import Phase
 from midstage.contracts.errors import RefusedError
@@ -32,8 +33,9 @@ class Watching:
             if self._over:
                 return
 
-    def upto(self, version: int) -> list[Change]:
-        within(10, lambda: bool(self.changes) and self.changes[-1].resource_version >= version)
+    def until(self, fact: Callable[[Sequence[Change]], bool]) -> list[Change]:
+        """All changes up to when they make ``fact`` true."""
+        within(15, lambda: fact(tuple(self.changes)))
         self._over = True
         return list(self.changes)
 
@@ -61,26 +63,26 @@ def test_list_and_watch_miss_nothing_and_double_nothing(bench: Bench) -> None:
     bench.put(workload, replicas=1)
     bench.ready(workload, 1)
 
-    now = bench.cluster.list()
-    changes = early.upto(now.resource_version)
-    versions = [change.resource_version for change in changes if is_object(change)]
-    assert versions == sorted(set(versions))
-    upto_now = [change for change in changes if change.resource_version <= now.resource_version]
-    assert by_name(folded(listing, upto_now)) == by_name(now)
-    also = late.upto(now.resource_version)
-    upto_now = [change for change in also if change.resource_version <= now.resource_version]
-    assert by_name(folded(middle, upto_now)) == by_name(now)
+    for watching, begun in ((early, listing), (late, middle)):
+        changes = watching.until(partial(as_listed, bench, begun))
+        for kind in (Node, Pod, Workload):
+            versions = [each.resource_version for each in changes if isinstance(each.item, kind)]
+            assert versions == sorted(set(versions))
+
+
+def as_listed(bench: Bench, begun: Listing, seen: Sequence[Change]) -> bool:
+    """Whether who watched from ``begun`` on knows what is there now."""
+    return by_name(folded(begun, seen)) == by_name(bench.cluster.list())
 
 
 def is_object(change: Change) -> bool:
-    return bool(change.node or change.pod or change.workload)
+    return change.item is not None
 
 
 def test_a_quiet_watch_tells_bookmarks(bench: Bench) -> None:
     version = bench.cluster.list().resource_version
     watch = bench.cluster.watch(version)
-    bookmark = next(watch)
-    assert not is_object(bookmark)
+    bookmark = next(change for change in watch if not is_object(change))
     assert bookmark.resource_version >= version
 
 
@@ -97,11 +99,20 @@ def test_what_is_gone_is_told_as_it_was(bench: Bench) -> None:
     watching = Watching(bench.cluster.watch(bench.cluster.list().resource_version))
     bench.put(workload, replicas=0)
     bench.until(lambda: not bench.pods(workload))
-    changes = watching.upto(bench.cluster.list().resource_version)
-    (gone,) = [each.pod for each in changes if each.gone and each.pod]
+    changes = watching.until(lambda seen: any(each.gone and each.pod for each in of(pod, seen)))
+    (gone,) = [each.pod for each in of(pod, changes) if each.gone and each.pod]
     assert (gone.name, gone.uid, gone.app, gone.ready) == (pod.name, pod.uid, pod.app, False)
-    stopping = [each.pod.phase for each in changes if each.pod and not each.gone]
-    assert Phase.STOPPING in stopping
+    before = [each.pod.phase for each in of(pod, changes) if each.pod and not each.gone]
+    assert Phase.STOPPING in before
+
+
+def of(pod: Pod, changes: Sequence[Change]) -> list[Change]:
+    return [each for each in changes if each.pod and each.pod.uid == pod.uid]
+
+
+def test_a_local_name_without_content_has_no_fingerprint(bench: Bench) -> None:
+    nowhere = Reference(kind=ReferenceKind.SECRET, name="there-is-none")
+    assert bench.cluster.references([nowhere]) == {}
 
 
 def test_usage_is_plausible_and_of_pods_that_run(bench: Bench) -> None:

@@ -1,0 +1,140 @@
+"""Stories of reading a real Kubernetes: what no local cluster has, and what outlives a restart."""
+
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from midstage.cluster.kubernetes.cluster import KubernetesCluster
+from midstage.cluster.kubernetes.connection import MERGE, Connection
+from midstage.cluster.objects import Pod, Reference, ReferenceKind
+from midstage.cluster.protocol import ExpiredError
+from midstage.contracts.cluster import Amount
+from midstage.contracts.errors import UnavailableError
+from tests.kubernetes import Kubernetes
+
+from .apiserver import Json
+from .bench import by_name, folded
+from .on_kubernetes import namespaced
+
+pytestmark = [pytest.mark.slow, pytest.mark.kubernetes]
+
+
+class Hands:
+    """What people do with kubectl in a namespace."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._connection = connection
+        self.namespace = namespace
+
+    def create(self, plural: str, told: dict[str, Json]) -> None:
+        self._ask("POST", plural, told)
+
+    def change(self, plural: str, name: str, told: dict[str, Json], *, part: str = "") -> None:
+        self._ask("PATCH", f"{plural}/{name}{part}", told, content_type=MERGE)
+
+    def delete(self, plural: str, name: str) -> None:
+        self._ask("DELETE", f"{plural}/{name}", {"gracePeriodSeconds": 0})
+
+    def pod(self, name: str, **spec: Json) -> None:
+        """A pod that nobody runs: it waits for a node that there is not."""
+        container: Json = {"name": "c", "image": "i", **spec}
+        told: Json = {"containers": [container], "nodeSelector": {"there": "is-none"}}
+        self.create("pods", {"metadata": {"name": name}, "spec": told})
+
+    def _ask(
+        self, method: str, path: str, told: Json, *, content_type: str = "application/json"
+    ) -> None:
+        where = f"/api/v1/namespaces/{self.namespace}/{path}"
+        body = msgspec.json.encode(told)
+        self._connection.request(method, where, body=body, content_type=content_type)
+
+
+@pytest.fixture
+def hands(kubernetes: Kubernetes) -> Iterator[Hands]:
+    connection = Connection(name="hands", where=kubernetes.where)
+    with namespaced(kubernetes) as namespace, contextlib.closing(connection):
+        yield Hands(connection, namespace)
+
+
+@pytest.fixture
+def cluster(kubernetes: Kubernetes, hands: Hands) -> Iterator[KubernetesCluster]:
+    with KubernetesCluster(
+        name="k", where=kubernetes.where, namespace=hands.namespace
+    ) as connected:
+        yield connected
+
+
+def own(cluster: KubernetesCluster, hands: Hands) -> dict[str, Pod]:
+    pods = cluster.list().pods
+    return {pod.name: pod for pod in pods if pod.namespace == hands.namespace}
+
+
+def test_a_fingerprint_changes_with_the_content_and_tells_nothing_of_it(
+    cluster: KubernetesCluster, hands: Hands
+) -> None:
+    config = Reference(kind=ReferenceKind.CONFIG, name="settings")
+    secret = Reference(kind=ReferenceKind.SECRET, name="settings")
+    assert cluster.references([config, secret]) == {}
+    hands.create("configmaps", {"metadata": {"name": "settings"}, "data": {"a": "1"}})
+    hands.create("secrets", {"metadata": {"name": "settings"}, "stringData": {"a": "hush"}})
+    before = cluster.references([config, secret, config])
+    assert set(before) == {config, secret}
+    assert cluster.references([config, secret]) == before
+    hands.change("secrets", "settings", {"stringData": {"a": "other"}})
+    after = cluster.references([config, secret])
+    assert after[secret] != before[secret]
+    assert after[config] == before[config]
+    assert "hush" not in "".join(before.values())
+
+
+def test_pods_of_nobody_are_told_for_the_room_they_take(
+    cluster: KubernetesCluster, hands: Hands
+) -> None:
+    hands.pod("stranger", resources={"requests": {"cpu": "250m", "memory": "1Gi"}})
+    pod = own(cluster, hands)["stranger"]
+    assert (pod.app, pod.workload) == ("", "")
+    assert pod.requests == Amount(cpu=0.25, memory_mb=1024)
+
+
+def test_a_pod_that_was_evicted_is_not_there(cluster: KubernetesCluster, hands: Hands) -> None:
+    hands.pod("evicted")
+    listing = cluster.list()
+    watch = cluster.watch(listing.resource_version)
+    evicted: Json = {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}
+    hands.change("pods", "evicted", {"status": evicted}, part="/status")
+    gone = next(change for change in watch if change.gone)
+    assert gone.pod is not None
+    assert (gone.pod.name, gone.pod.namespace) == ("evicted", hands.namespace)
+    assert own(cluster, hands) == {}
+    hands.delete("pods", "evicted")
+    hands.pod("other")
+    told = (
+        change.pod for change in watch if change.pod and change.pod.namespace == hands.namespace
+    )
+    assert next(told).name == "other"
+
+
+def test_over_a_restart_of_the_api_server_nothing_is_lost(
+    kubernetes: Kubernetes, cluster: KubernetesCluster, hands: Hands
+) -> None:
+    if kubernetes.own is None:
+        pytest.skip("this Kubernetes is not ours to restart")
+    hands.pod("before")
+    listing = cluster.list()
+    watch = cluster.watch(listing.resource_version)
+    assert next(watch).resource_version >= listing.resource_version
+    kubernetes.own.kill("apiserver")
+    with pytest.raises((UnavailableError, ExpiredError)):
+        for _ in watch:
+            pass
+    kubernetes.own.await_ready("apiserver")
+    hands.pod("after")
+    again = cluster.list()
+    assert {"before", "after"} <= {pod.name for pod in again.pods}
+    seen = []
+    for change in cluster.watch(again.resource_version):
+        seen.append(change)
+        if len(seen) > 2 and by_name(folded(again, seen)) == by_name(cluster.list()):
+            break
