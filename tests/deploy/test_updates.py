@@ -4,8 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midstage.contracts.apps import Rollout, Verdict
 from midstage.deploy.decide.room import Way
+from tests.deploy.facts import node
+from tests.deploy.test_steps import spec, verdicts
 from tests.deploy.updates import Told, Update, play, updates
+from tests.deploy.world import Edge, World
 
 pytestmark = pytest.mark.slow
 
@@ -44,19 +48,21 @@ def test_without_a_spare_gpu_no_update_is_stuck(seed: int) -> None:
 
 
 def test_who_gives_its_place_is_chosen_so_that_it_helps() -> None:
-    """Two on one node make room for a big one, one alone on another node makes none."""
-    update = Update(
-        nodes=((1.0, 0), (2.0, 0), (2.0, 0)),
-        others=((2.0, 0),),
-        old=(1.0, 0),
-        new=(2.0, 0),
-        replicas=1,
-        surge=1,
-        min_available=0,
-    )
-    told = play(update)
-    assert told is not None
-    agrees(update, told)
+    """The two on one node make room for a big one, those alone on small nodes for none."""
+    small_ones = [node(f"node-{number}", cpu=1) for number in range(3)]
+    late = node("node-9", cpu=0.5)
+    world = World(nodes=[*small_ones, node("node-8", cpu=2), late], edges=[Edge(name="edge-1")])
+    world.seat()
+    rollout = Rollout(surge=4, min_available=5, progress_within_s=60)
+    world.specify(spec("a", replicas=5, cpu=1, rollout=rollout))
+    world.until(world.settled)
+    world.state.set_node(late.name, capacity=node("n", cpu=8).capacity, now=world.now())
+    world.least_serving.clear()
+    world.specify(spec("b", replicas=5, cpu=2, rollout=rollout))
+    world.until(world.settled)
+    assert verdicts(world)[-1] == (Verdict.COMPLETE, "")
+    assert min(world.least_serving) >= 5
+    assert world.wrongs == []
 
 
 def agrees(update: Update, told: Told) -> None:

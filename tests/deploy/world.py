@@ -53,10 +53,11 @@ _RECORD = Record(partition=Partition(topic="t", number=0), offset=0, key=None, v
 
 @dataclass(kw_only=True)
 class Log:
-    """The applications' log of one moment: whoever executes is alone."""
+    """The applications' log of one moment: whoever executes is alone; an id counts once."""
 
     apps: dict[str, App] = field(default_factory=dict)
     facts: list[AppFact] = field(default_factory=list)
+    answers: dict[str, Answer[AppFact]] = field(default_factory=dict)
 
     def states(self) -> Mapping[str, App]:
         return dict(self.apps)
@@ -69,6 +70,8 @@ class Log:
         payload: bytes,
         decide: Callable[[App], Sequence[AppFact]],
     ) -> Answer[AppFact]:
+        if command_id in self.answers:
+            return self.answers[command_id]
         state = self.apps.get(key, App())
         facts = tuple(decide(state))
         for fact in facts:
@@ -76,9 +79,12 @@ class Log:
             self.facts.append(fact)
         if facts:
             self.apps[key] = state
-        return Answer(
+        answer = Answer(
             key=key, version=state.version, command_id=command_id, facts=facts, repeated=False
         )
+        if command_id and facts:
+            self.answers[command_id] = answer
+        return answer
 
     def command(self, command: Command) -> None:
         self.execute(
