@@ -23,6 +23,7 @@ from midstage.cluster.connect import connect
 from midstage.contracts import topics
 from midstage.contracts.topics import Topic
 from midstage.control.adapters.dcgm import Dcgm
+from midstage.control.api.emptying import Emptied
 from midstage.control.api.endless import Endless
 from midstage.control.api.routes import Api, router
 from midstage.control.config import Settings, from_env
@@ -42,7 +43,7 @@ SERVICE = "control"
 VERSION = "0.1.0"
 
 
-class Cluster(Watched, Protocol):
+class Cluster(Watched, Emptied, Protocol):
     """All that control asks of a cluster."""
 
     def logs(

@@ -1,41 +1,32 @@
-"""The routes of control: rows of the inventory, changes as SSE, a pod's output as it is written.
+"""The routes of control: the inventory, changes as SSE, a pod's output, and how a node is emptied.
 
-Nothing is changed here, so no route needs the token.
+Only the last change anything, in the clusters and not here, so they need the token.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from midstage.contracts.cluster import NodeObserved, PodObserved
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.inventory import Inventory
+from midstage.control.api import emptying, lists
 from midstage.control.api.endless import Endless
+from midstage.control.api.lists import Text, View
 from midstage.control.model import Told
 from midstage.control.views import apps, rows
 from midstage.control.views.places import Filter
 
-T = TypeVar("T")
 SSE = "text/event-stream"
 LOGS = "text/plain; charset=utf-8"
-MOST_ROWS = 1000
 
 Name = Annotated[str, Path(min_length=1, max_length=256)]
-Text = Annotated[str | None, Query(max_length=256)]
 Id = Annotated[str | None, Query(max_length=2000)]
 LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=2000)]
 KindText = Literal["node", "pod", "workload", "endpoints", "cluster"]
-
-
-class View(Protocol):
-    """What is known of the clusters."""
-
-    def ask(self, question: Callable[[Inventory], T]) -> T:
-        """The answer of one moment."""
-        ...
 
 
 class Changes(Protocol):
@@ -48,8 +39,8 @@ class Changes(Protocol):
         ...
 
 
-class Logs(Protocol):
-    """What is asked of a cluster for one pod's output."""
+class Asked(emptying.Emptied, Protocol):
+    """What is asked of a cluster itself: a pod's output, and to empty a node."""
 
     def logs(
         self, pod: str, *, follow: bool = False, tail: int | None = None, previous: bool = False
@@ -64,13 +55,17 @@ class Api:
 
     view: View
     changes: Changes
-    clusters: Mapping[str, Logs]
+    clusters: Mapping[str, Asked]
     endless: Endless
     now: Callable[[], datetime]
 
     def node(self, name: str, cluster: str | None) -> rows.NodeAnswer:
         """One node; RefusedError (404) where there is none, (409) where several are called so."""
         return self.view.ask(lambda held: rows.node(held, _node(held, name, cluster)))
+
+    def node_known(self, name: str, cluster: str | None) -> NodeObserved:
+        """What is known of one node; RefusedError as above."""
+        return self.view.ask(lambda held: _node(held, name, cluster))
 
     def pod(self, cluster: str, namespace: str, name: str) -> rows.PodRow:
         """One pod; RefusedError (404) where there is none."""
@@ -118,39 +113,20 @@ def router(api: Api) -> APIRouter:
     def get_clusters() -> rows.Clusters:
         return api.view.ask(lambda held: rows.clusters(held, api.now()))
 
-    @routes.get("/nodes")
-    def get_nodes() -> rows.Nodes:
-        return api.view.ask(lambda held: rows.nodes(held, api.now()))
-
     @routes.get("/nodes/{name}")
     def get_node(name: Name, cluster: Text = None) -> rows.NodeAnswer:
         return api.node(name, cluster)
-
-    @routes.get("/pods")
-    def get_pods(
-        app: Text = None,
-        node: Text = None,
-        *,
-        ready: bool | None = None,
-        q: Annotated[str, Query(max_length=256)] = "",
-        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
-        after: Annotated[str | None, Query(max_length=1000)] = None,
-    ) -> rows.Pods:
-        wanted = rows.Wanted(app=app, node=node, ready=ready, q=q)
-        return api.view.ask(lambda held: rows.pods(held, wanted, after=after, limit=limit))
 
     @routes.get("/pods/{cluster}/{namespace}/{name}")
     def get_pod(cluster: Name, namespace: Name, name: Name) -> rows.PodRow:
         return api.pod(cluster, namespace, name)
 
-    @routes.get("/apps")
-    def get_apps() -> apps.Apps:
-        return api.view.ask(apps.apps)
-
     @routes.get("/apps/{name}")
     def get_app(name: Name) -> apps.AppAnswer:
         return api.app(name)
 
+    lists.add(routes, api.view, api.now)
+    emptying.add(routes, api.clusters, api.node_known)
     _streams(routes, api)
     return routes
 

@@ -36,9 +36,10 @@ class AppRow(TypedDict):
 
 
 class Apps(TypedDict):
-    """All applications that have a workload or a pod."""
+    """Applications that have a workload or a pod; ``next`` null: there are no more."""
 
     apps: list[AppRow]
+    next: str | None
 
 
 class AppAnswer(AppRow):
@@ -47,10 +48,12 @@ class AppAnswer(AppRow):
     running: list[PodRow]
 
 
-def apps(held: Inventory) -> Apps:
-    """All applications by name."""
+def apps(held: Inventory, q: str, *, after: str | None, limit: int) -> Apps:
+    """At most ``limit`` applications by name after ``after``; ``q`` is a part of the name."""
     named = {each.app for each in held.workloads()} | {each.app for each in held.pods()}
-    return {"apps": [app(held, name) for name in sorted(named - {""})]}
+    found = [name for name in sorted(named - {""}) if q in name and name > (after or "")]
+    shown, more = found[:limit], len(found) > limit
+    return {"apps": [app(held, name) for name in shown], "next": shown[-1] if more else None}
 
 
 def one(held: Inventory, name: str) -> AppAnswer | None:

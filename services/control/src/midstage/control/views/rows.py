@@ -5,13 +5,13 @@ not measured, or not yet, is null, never zero.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
 from midstage.contracts.cluster import Amount, NodeObserved, NodeUsed, Phase, PodObserved, PodUsed
 from midstage.contracts.inventory import Inventory
+from midstage.control.views.selecting import Wanted, page
 
 SILENT = timedelta(seconds=20)
 """A cluster that answers is heard of each 5 s."""
@@ -72,6 +72,7 @@ class PodRow(TypedDict):
     cluster: str
     namespace: str
     name: str
+    uid: str
     app: str
     revision: str
     workload: str
@@ -99,9 +100,10 @@ class Clusters(TypedDict):
 
 
 class Nodes(TypedDict):
-    """All nodes, and the clusters, because what is known of one that is unreachable is old."""
+    """Some nodes, and the clusters, because what is known of one that is unreachable is old."""
 
     nodes: list[NodeRow]
+    next: str | None
     clusters: list[ClusterRow]
 
 
@@ -116,25 +118,6 @@ class Pods(TypedDict):
 
     pods: list[PodRow]
     next: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which pods; None does not matter. ``q`` is a part of the name."""
-
-    app: str | None = None
-    node: str | None = None
-    ready: bool | None = None
-    q: str = ""
-
-    def matches(self, pod: PodObserved) -> bool:
-        """Whether the pod is wanted."""
-        return (
-            self.app in (None, pod.app)
-            and self.node in (None, pod.node)
-            and self.ready in (None, pod.ready)
-            and self.q in pod.name
-        )
 
 
 def clusters(held: Inventory, now: datetime) -> Clusters:
@@ -154,13 +137,16 @@ def clusters(held: Inventory, now: datetime) -> Clusters:
     }
 
 
-def nodes(held: Inventory, now: datetime) -> Nodes:
-    """All nodes, and the clusters as they stand at ``now``."""
+def nodes(
+    held: Inventory, now: datetime, wanted: Wanted, *, after: str | None, limit: int
+) -> Nodes:
+    """At most ``limit`` of the wanted nodes after ``after``, and the clusters as they stand."""
+    shown, more = page(held.nodes(), wanted, after=after, limit=limit)
     on: dict[tuple[str, str], list[PodObserved]] = {}
     for pod in held.pods():
         on.setdefault((pod.cluster, pod.node), []).append(pod)
-    rows = [_node(held, node, on.get((node.cluster, node.name), [])) for node in held.nodes()]
-    return {"nodes": rows, "clusters": clusters(held, now)["clusters"]}
+    found = [_node(held, node, on.get((node.cluster, node.name), [])) for node in shown]
+    return {"nodes": found, "next": more, "clusters": clusters(held, now)["clusters"]}
 
 
 def node(held: Inventory, found: NodeObserved) -> NodeAnswer:
@@ -172,18 +158,8 @@ def node(held: Inventory, found: NodeObserved) -> NodeAnswer:
 def pods(held: Inventory, wanted: Wanted, *, after: str | None, limit: int) -> Pods:
     """At most ``limit`` of the wanted pods after the key ``after``."""
     all_of = held.pods() if wanted.app is None else held.pods_of(wanted.app)
-    found = [each for each in all_of if wanted.matches(each) and key(each) > (after or "")]
-    shown = found[:limit]
-    more = len(found) > len(shown)
-    return {
-        "pods": [pod(held, each) for each in shown],
-        "next": key(shown[-1]) if more and shown else None,
-    }
-
-
-def key(pod: PodObserved) -> str:
-    """``cluster/namespace/name``: the place of a pod in every list."""
-    return f"{pod.cluster}/{pod.namespace}/{pod.name}"
+    shown, more = page(all_of, wanted, after=after, limit=limit)
+    return {"pods": [pod(held, each) for each in shown], "next": more}
 
 
 def pod(held: Inventory, fact: PodObserved) -> PodRow:
@@ -192,6 +168,7 @@ def pod(held: Inventory, fact: PodObserved) -> PodRow:
         "cluster": fact.cluster,
         "namespace": fact.namespace,
         "name": fact.name,
+        "uid": fact.uid,
         "app": fact.app,
         "revision": fact.revision,
         "workload": fact.workload,
