@@ -100,7 +100,7 @@ class Watching:
             "timeoutSeconds": _WATCH_S,
         }
         with self._connection.stream(PODS, query=query, silent_s=_SILENT_S) as stream:
-            for line in _lines(stream.pieces):
+            for line in lines(stream.pieces):
                 yield self._told(self._connection.decoded(line, self._head))
                 if stop.is_set():
                     return
@@ -124,7 +124,8 @@ class Watching:
                 raise UnavailableError(f"the watch ends with {failure.code}: {failure.message}")
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Whole lines that say something, however the pieces were cut."""
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")

@@ -1,0 +1,167 @@
+"""Who dies and comes back: a node, the kubelet, the API server. Pods are neither lost nor doubled."""
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from midstage.cluster.faults import Cordon, FillNode, NodeDies, NodeReturns
+from midstage.local.kubernetes.running import RunningKubernetes
+from midstage.testkit.waiting import within
+from tests.kubernetes import Kubernetes
+
+from .world import WITHIN_S, Json, Pod, World, get, serves
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
+
+
+@pytest.fixture
+def own(kubernetes: Kubernetes) -> RunningKubernetes:
+    if kubernetes.own is None:
+        pytest.skip("the cluster is somebody's: its programs are not ours to kill")
+    return kubernetes.own
+
+
+def deployed(world: World, replicas: int, **needs: str) -> None:
+    """A deployment "a" of serving pods."""
+    container = serves(readinessProbe=get("/readyz"))
+    only = {"name": "main", "image": "x", "resources": {"requests": needs}, **container}
+    template = {
+        "metadata": {"labels": {"app": "a"}},
+        "spec": {"terminationGracePeriodSeconds": 2, "containers": [only]},
+    }
+    spec: Json = {
+        "replicas": replicas,
+        "selector": {"matchLabels": {"app": "a"}},
+        "template": template,
+    }
+    kind = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}}
+    path = f"/apis/apps/v1/namespaces/{world.namespace}/deployments/a"
+    world.put(path, {**kind, "spec": spec})
+
+
+def serving(world: World) -> list[Pod]:
+    return [pod for pod in world.pods() if pod.ready and pod.metadata.deletion_timestamp is None]
+
+
+def processes(world: World) -> list[psutil.Process]:
+    """What runs for the pods of this namespace."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("POD_NAMESPACE") == world.namespace:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_pods_of_a_dead_node_are_replaced_and_gone_when_it_returns(
+    world: World, kubernetes: Kubernetes
+) -> None:
+    deployed(world, 3, cpu="100m", memory="8Mi")
+    within(WITHIN_S, lambda: len(serving(world)) == 3)
+    lost = serving(world)[0]
+    node = lost.spec.node_name
+    try:
+        kubernetes.fault(NodeDies(node=node))
+        within(
+            WITHIN_S,
+            lambda: len(serving(world)) == 3 and node not in nodes_of(serving(world)),
+            every=0.1,
+        )
+        assert lost.metadata.name in {pod.metadata.name for pod in world.pods()}
+    finally:
+        kubernetes.fault(NodeReturns(node=node))
+    within(WITHIN_S, lambda: len(world.pods()) == 3 == len(processes(world)), every=0.2)
+
+
+def nodes_of(pods: list[Pod]) -> set[str]:
+    return {pod.spec.node_name for pod in pods}
+
+
+def test_a_node_that_is_cordoned_or_full_takes_no_more(
+    world: World, kubernetes: Kubernetes
+) -> None:
+    deployed(world, 1, cpu="100m", memory="8Mi")
+    within(WITHIN_S, lambda: len(serving(world)) == 1)
+    (first,) = serving(world)
+    others = {"plain", "other", "gpu"} - {first.spec.node_name}
+    try:
+        kubernetes.fault(FillNode(node=first.spec.node_name))
+        for node in others:
+            kubernetes.fault(Cordon(node=node))
+        within(WITHIN_S, lambda: "0" in room(world, first.spec.node_name))
+        deployed(world, 2, cpu="100m", memory="8Mi")
+        within(WITHIN_S, lambda: "Insufficient cpu" in str(world.pods()))
+        assert "unschedulable" in str(world.pods())
+    finally:
+        for node in {*others, first.spec.node_name}:
+            kubernetes.fault(NodeReturns(node=node))
+    within(WITHIN_S, lambda: len(serving(world)) == 2)
+
+
+def room(world: World, node: str) -> str:
+    return world.ask("GET", f"/api/v1/nodes/{node}").decode()
+
+
+def test_a_kubelet_that_was_killed_takes_its_pods_over(
+    world: World, own: RunningKubernetes
+) -> None:
+    deployed(world, 2, cpu="100m", memory="8Mi")
+    within(WITHIN_S, lambda: len(serving(world)) == 2)
+    before = {pod.metadata.uid for pod in serving(world)}
+    first = processes(world)
+    own.kill("kubelet")
+    within(WITHIN_S, lambda: not any(alive(each) for each in first))
+
+    def taken_over() -> bool:
+        pods = serving(world)
+        return len(pods) == 2 and all(pod.restarts == 1 for pod in pods)
+
+    within(WITHIN_S, taken_over, every=0.2)
+    after = serving(world)
+    assert {pod.metadata.uid for pod in after} == before
+    assert len(processes(world)) == 2
+    assert after[0].ended.exit_code == 137
+
+
+def test_a_kubelet_that_was_stopped_ends_its_pods_and_says_so(
+    world: World, own: RunningKubernetes
+) -> None:
+    world.pod("a", serves(readinessProbe=get("/readyz")))
+    world.ready("a")
+    own.kill("kubelet", signal.SIGSTOP)
+    own.kill("kubelet", signal.SIGCONT)
+    own.kill("kubelet", signal.SIGTERM)
+    within(WITHIN_S, lambda: not world.seen("a").ready)
+    world.ready("a", restarts=1)
+    assert len(processes(world)) == 1
+
+
+def test_pods_go_on_without_the_api_server_and_their_end_is_told_later(
+    world: World, own: RunningKubernetes, tmp_path: Path
+) -> None:
+    world.pod("a", serves(readinessProbe=get("/readyz")))
+    pod = world.ready("a")
+    own.stop("apiserver")
+    (process,) = processes(world)
+    assert alive(process)
+    process.kill()
+    within(WITHIN_S, lambda: len(processes(world)) == 1 and processes(world) != [process])
+    own.start("apiserver")
+    after = within(WITHIN_S, lambda: found(world, restarts=1), every=0.2)
+    assert after is not None
+    assert (after.metadata.uid, after.ended.exit_code) == (pod.metadata.uid, 137)
+    world.delete("a")
+    within(WITHIN_S, lambda: world.gone("a") and not processes(world))
+
+
+def found(world: World, *, restarts: int) -> Pod | None:
+    pod = world.seen("a")
+    return pod if pod.ready and pod.restarts == restarts else None
+
+
+def alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
