@@ -7,7 +7,7 @@ marked is what ends. No ready replica is chosen while no more than ``must_be_rea
 from collections.abc import Sequence
 
 from midstage.contracts.apps import AppSpec
-from midstage.contracts.cluster import Phase, PodObserved
+from midstage.contracts.cluster import PodObserved
 from midstage.deploy.decide.fleet import Crew, Fleet, serving, unschedulable
 from midstage.deploy.decide.replace import order
 from midstage.deploy.decide.rollout import is_held, is_tight
@@ -41,12 +41,12 @@ def previous(situation: Situation, fleet: Fleet) -> Crew:
 
 
 def in_order(pods: Sequence[PodObserved]) -> list[PodObserved]:
-    """As a cluster ends them: on no node, pending, not ready, marked, youngest."""
+    """As a cluster ends them: on no node, not started, not ready, marked, youngest."""
     return sorted(pods, key=lambda pod: (*_rank(pod), -pod.created_at.timestamp(), pod.name))
 
 
 def _rank(pod: PodObserved) -> tuple[bool, bool, bool, bool]:
-    return bool(pod.node), pod.phase is not Phase.PENDING, pod.ready, not pod.draining
+    return bool(pod.node), pod.started_at is not None, pod.ready, not pod.draining
 
 
 def _replaced(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> Leaving:
