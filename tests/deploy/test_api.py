@@ -70,7 +70,7 @@ def test_a_command_sent_again_has_the_first_outcome(deploy: Running) -> None:
         ({"replicas": 0}, "replicas: Expected `int` >= 1"),
         ({"resources": {"cpu": -1}}, "resources.cpu: Expected `float` > 0"),
         ({"scaling": {"targets": {"cpu": 0.5}}}, "scaling.max: is missing"),
-        ({"env": {"A": 1}}, "env.*: Expected `str`, got `int`"),
+        ({"env": {"A": 1}}, "env.A: Expected `str`, got `int`"),
         ({"scaling": {**POLICY, "min": 5}}, "scaling.min: 5 is more than scaling.max 4"),
         ({"scaling": POLICY, "replicas": 9}, "replicas: 9 is not within scaling 1 to 4"),
         ({"scaling": {**POLICY, "targets": {}}}, "scaling.targets: no target is given"),
@@ -176,6 +176,7 @@ def test_diff_says_what_and_how(deploy: Running) -> None:
     deploy.ready("diff")
     same = deploy.http.post("/v1/apps/diff/diff", json=body).json()
     assert (same["changes"], same["new_revision"], same["rollout"]) == ([], False, "none")
+    assert (same["cluster"]["changes"], same["cluster"]["unknown"]) == ([], "")
     other = {**body, "command": ["two"], "resources": {"cpu": 1}}
     changed = deploy.http.post("/v1/apps/diff/diff", json=other).json()
     assert changed["changes"] == [
@@ -183,6 +184,11 @@ def test_diff_says_what_and_how(deploy: Running) -> None:
         {"path": "resources.cpu", "from": None, "to": 1.0},
     ]
     assert (changed["new_revision"], changed["rollout"]) == (True, "surge")
+    assert changed["cluster"]["creates"]
+    assert changed["cluster"]["changes"] == [
+        {"path": "template.command", "from": ["one"], "to": ["two"]},
+        {"path": "template.requests.cpu", "from": 0.1, "to": 1.0},
+    ]
     large = deploy.http.post("/v1/apps/diff/diff", json={**other, "resources": {"cpu": 40}}).json()
     assert large["rollout"] == "refused"
     assert large["reason"].startswith("0/1 nodes are available")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from midstage.cluster.memory import MemoryCluster
-from midstage.cluster.objects import Pod, Reference, Workload
+from midstage.cluster.objects import Pod, Preview, Reference, Workload
 from midstage.cluster.protocol import Ending
 from midstage.contracts.apps import AppFact, RolloutEnded, RolloutStarted
 from midstage.contracts.errors import UnavailableError
@@ -209,6 +209,9 @@ class Flaky:
                 self._cluster.put_workload(workload, expected=expected, ending=ending)
             raise UnavailableError("no answer came")
         return self._cluster.put_workload(workload, expected=expected, ending=ending)
+
+    def preview(self, workload: Workload, *, expected: int) -> Preview:
+        return self._cluster.preview(workload, expected=expected)
 
     def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         self._cluster.delete_workload(name, expected=expected, ending=ending)

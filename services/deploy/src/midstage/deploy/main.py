@@ -115,7 +115,13 @@ def compose(
         metrics=Metrics(registry),
         reached=reached,
     )
-    served = api.Apps(log=apps, around=around, now=clock.now, new_id=lambda: uuid.uuid4().hex)
+    served = api.Apps(
+        log=apps,
+        around=around,
+        cluster=cluster,
+        now=clock.now,
+        new_id=lambda: uuid.uuid4().hex,
+    )
     return Process(
         service=SERVICE,
         app=http.build(

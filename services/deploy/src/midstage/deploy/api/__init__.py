@@ -29,6 +29,7 @@ CommandId = Annotated[str, Path(pattern=f"^{COMMAND_ID}$")]
 GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 By = Annotated[str, Query(max_length=200, description="Who asks; kept in the log.")]
 To = Annotated[str, Query(pattern="^[0-9a-f]{0,16}$", description="A revision or a version.")]
+EvenSo = Annotated[bool, Query(description="Also where the cluster says it would not take it.")]
 Why = Annotated[str, Query(max_length=500, description="The reason; kept in the log.")]
 
 
@@ -74,9 +75,15 @@ def _asking(routes: APIRouter, apps: Apps) -> None:
 def _changing(routes: APIRouter, apps: Apps) -> None:
     @routes.put("/apps/{app}", openapi_extra=_spec_body())
     def put_app(
-        app: AppName, body: Raw, by: By = BY, why: Why = "", idempotency_key: GivenId = None
+        *,
+        app: AppName,
+        body: Raw,
+        by: By = BY,
+        why: Why = "",
+        even_so: EvenSo = False,
+        idempotency_key: GivenId = None,
     ) -> CommandAnswer:
-        return apps.put(app, body, idempotency_key, by=by, why=why)
+        return apps.put(app, body, idempotency_key, by=by, why=why, even_so=even_so)
 
     @routes.delete("/apps/{app}")
     def delete_app(

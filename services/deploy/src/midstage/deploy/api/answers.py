@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
 from midstage.contracts.apps import (
@@ -10,8 +11,10 @@ from midstage.contracts.apps import (
     AppRemoved,
     AppSpecified,
     RolloutPaused,
+    RolloutProgressed,
     RolloutResumed,
 )
+from midstage.deploy.api.plans import Planned
 from midstage.deploy.decide.room import Course
 from midstage.deploy.model import App, Specified
 from midstage.deploy.views.differences import Difference, plain
@@ -25,6 +28,16 @@ from midstage.deploy.views.status import (
 from midstage.eventlog.versions import Answer
 
 
+class ProgressAnswer(TypedDict):
+    """How far a rollout was when it was told last."""
+
+    wanted: int
+    ready: int
+    old: int
+    reason: str
+    at: datetime
+
+
 class RolloutAnswer(TypedDict):
     """The newest rollout; ``state``: running, paused, complete, failed or superseded."""
 
@@ -35,6 +48,7 @@ class RolloutAnswer(TypedDict):
     reason: str
     started_at: datetime
     ended_at: datetime | None
+    progress: ProgressAnswer | None
 
 
 class StatusAnswer(TypedDict):
@@ -60,8 +74,10 @@ class AppAnswer(TypedDict):
     app: str
     revision: str
     version: int
+    generation: int
     by: str
     why: str
+    undoes: str
     at: datetime
     spec: dict[str, object]
     status: StatusAnswer
@@ -118,6 +134,22 @@ class CommandAnswer(TypedDict):
 Change = TypedDict("Change", {"path": str, "from": object, "to": object})
 
 
+class PlanAnswer(TypedDict):
+    """What the cluster says to a spec; ``unknown`` is why it does not, else empty.
+
+    ``creates``: the workload is new; then ``changes`` are told against the one that holds now.
+    ``conflicts``: fields that others have set, as ``manager: path``. ``refusals``: the cluster's
+    own words.
+    """
+
+    workload: str
+    creates: bool
+    changes: list[Change]
+    conflicts: list[str]
+    refusals: list[str]
+    unknown: str
+
+
 class DiffAnswer(TypedDict):
     """What a spec would change; ``reason`` is the shortage where ``rollout`` is refused."""
 
@@ -128,6 +160,7 @@ class DiffAnswer(TypedDict):
     new_revision: bool
     rollout: str
     reason: str
+    cluster: PlanAnswer
 
 
 def app_answer(entry: Specified, status: Status) -> AppAnswer:
@@ -137,8 +170,10 @@ def app_answer(entry: Specified, status: Status) -> AppAnswer:
         "app": fact.app,
         "revision": fact.revision,
         "version": entry.version,
+        "generation": fact.generation,
         "by": fact.by,
         "why": fact.why,
+        "undoes": fact.undoes,
         "at": fact.at,
         "spec": dict(plain(fact.spec)),
         "status": status_answer(status),
@@ -197,6 +232,25 @@ def changes(found: Sequence[Difference]) -> list[Change]:
     return [{"path": each.path, "from": each.before, "to": each.after} for each in found]
 
 
+def plan_answer(plan: Planned) -> PlanAnswer:
+    """What the cluster says; values as JSON."""
+    return {
+        "workload": plan.workload,
+        "creates": plan.creates,
+        "changes": [
+            {"path": each.path, "from": _value(each.before), "to": _value(each.after)}
+            for each in plan.told.changes
+        ],
+        "conflicts": list(plan.told.conflicts),
+        "refusals": list(plan.told.refusals),
+        "unknown": plan.unknown,
+    }
+
+
+def _value(text: str) -> object:
+    return msgspec.json.decode(text) if text else None
+
+
 def _way(fact: AppFact | None, course: Course | None) -> str:
     match fact:
         case None | RolloutPaused() | RolloutResumed():
@@ -237,4 +291,15 @@ def _rollout(rollout: RolloutStatus) -> RolloutAnswer:
         "reason": rollout.reason,
         "started_at": rollout.started_at,
         "ended_at": rollout.ended_at,
+        "progress": None if rollout.progress is None else _progress(rollout.progress),
+    }
+
+
+def _progress(fact: RolloutProgressed) -> ProgressAnswer:
+    return {
+        "wanted": fact.wanted,
+        "ready": fact.ready,
+        "old": fact.old,
+        "reason": fact.reason,
+        "at": fact.at,
     }

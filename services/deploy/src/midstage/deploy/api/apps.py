@@ -23,8 +23,10 @@ from midstage.deploy.api.answers import (
     app_answer,
     changes,
     command_answer,
+    plan_answer,
     revision_answer,
 )
+from midstage.deploy.api.plans import Planned, Previews, planned
 from midstage.deploy.api.specs import spec_of
 from midstage.deploy.decide.commands import decide, generation_of
 from midstage.deploy.decide.room import Course, Way, course_of
@@ -100,6 +102,7 @@ class Apps:
 
     log: AppLog
     around: Around
+    cluster: Previews
     now: Callable[[], datetime]
     new_id: Callable[[], str]
 
@@ -129,13 +132,23 @@ class Apps:
         return {"app": app, "revisions": found}
 
     def put(
-        self, app: str, body: bytes, given_id: str | None, *, by: str, why: str
+        self,
+        app: str,
+        body: bytes,
+        given_id: str | None,
+        *,
+        by: str,
+        why: str,
+        even_so: bool = False,
     ) -> CommandAnswer:
-        """Carry out PUT; RefusedError where the spec is wrong, taken or has no room."""
+        """Carry out PUT; RefusedError where the spec is wrong, taken or has no room.
+
+        Also where the cluster would not take it, with its words, unless it is wanted ``even_so``.
+        """
         spec = spec_of(body)
         command = SpecifyApp(app=app, spec=spec, by=by, why=why, at=self.now())
         payload = b"PUT " + msgspec.json.encode((spec, why), order="deterministic")
-        return self._executed(command, given_id, payload)
+        return self._executed(command, given_id, payload, even_so=even_so)
 
     def undo(self, app: str, given_id: str | None, *, to: str, by: str, why: str) -> CommandAnswer:
         """Carry out an undo, to a revision or version where ``to`` names one.
@@ -174,6 +187,7 @@ class Apps:
         before = current.fact if current else None
         generation = generation_of(state)
         course = self._course(app, state, spec, generation)
+        plan = self._planned(app, state, spec, generation, course)
         return {
             "app": app,
             "exists": current is not None,
@@ -182,6 +196,7 @@ class Apps:
             "new_revision": course.way is not Way.NONE,
             "rollout": course.way.value,
             "reason": course.shortage,
+            "cluster": plan_answer(plan),
         }
 
     def command(self, command_id: str) -> CommandAnswer:
@@ -191,7 +206,9 @@ class Apps:
             raise RefusedError(f"the log knows no command {command_id!r}", status=404)
         return command_answer(answer, self.log.state(answer.key)[1], None)
 
-    def _executed(self, command: Asked, given_id: str | None, payload: bytes) -> CommandAnswer:
+    def _executed(
+        self, command: Asked, given_id: str | None, payload: bytes, *, even_so: bool = True
+    ) -> CommandAnswer:
         tried = _Tried()
 
         def may_be(state: App, spec: AppSpec, generation: int) -> None:
@@ -199,6 +216,12 @@ class Apps:
             tried.course = self._course(command.app, state, spec, generation)
             if tried.course.way is Way.REFUSED:
                 raise RefusedError(f"no room for this update: {tried.course.shortage}", status=409)
+            if even_so:
+                return
+            plan = self._planned(command.app, state, spec, generation, tried.course)
+            if plan.told.refusals:
+                said = "; ".join(plan.told.refusals)
+                raise RefusedError(f"the cluster would not take it: {said}", status=409)
 
         answer = self.log.execute(
             key=command.app,
@@ -217,6 +240,14 @@ class Apps:
         situation = self.around.situation(app, state, room)
         count = wanted(spec, situation.scale)
         return course_of(spec, count, situation.pods, room, generation=generation)
+
+    def _planned(
+        self, app: str, state: App, spec: AppSpec, generation: int, course: Course
+    ) -> Planned:
+        """What the cluster says to the spec."""
+        situation = self.around.situation(app, state, self.around.room())
+        revision = revision_of(spec, generation)
+        return planned(self.cluster, situation, spec, revision, course.way)
 
     def _answer(self, app: str, state: App, current: Specified, room: Room | None) -> AppAnswer:
         return app_answer(current, status_of(self.around.situation(app, state, room)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from midstage.chassis.logs import logger
-from midstage.cluster.objects import Pod, Reference, Workload
+from midstage.cluster.objects import Pod, Preview, Reference, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.apps import AppFact
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -64,6 +64,10 @@ class Cluster(Protocol):
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
         """Mark the pod, or take the mark back."""
+        ...
+
+    def preview(self, workload: Workload, *, expected: int) -> Preview:
+        """What the write would change; the API asks, the loop does not."""
         ...
 
     def references(self, references: Collection[Reference], /) -> Mapping[Reference, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from midstage.contracts.apps import AppSpecified, Verdict
+from midstage.contracts.apps import AppSpecified, RolloutProgressed, Verdict
 from midstage.contracts.running import OnDrift
 from midstage.deploy.decide.fleet import Fleet, fleet_of, serving
 from midstage.deploy.decide.reasons import amiss
@@ -37,6 +37,7 @@ class RolloutStatus:
     reason: str
     started_at: datetime
     ended_at: datetime | None
+    progress: RolloutProgressed | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,4 +185,5 @@ def _rolled(state: App) -> RolloutStatus | None:
         reason=ended.reason if ended else "",
         started_at=started.at,
         ended_at=ended.at if ended else None,
+        progress=rollout.progress,
     )
