@@ -1,5 +1,6 @@
 """Conformance: where pods come to be, how they fare, and leases. The suite knows only a Bench."""
 
+import re
 import threading
 from datetime import timedelta
 
@@ -9,10 +10,14 @@ import pytest
 from midstage.cluster.objects import Lease, Template
 from midstage.contracts.apps import Toleration
 from midstage.contracts.cluster import Phase
+from midstage.testkit.waiting import within
 
 from .bench import Bench, needing, sized
 
 pytestmark = pytest.mark.slow
+TAINTED = re.compile(
+    r"0/4 nodes are available: .*1 node\(s\) had untolerated taint(\(s\)| {dedicated: batch})"
+)
 
 
 def tolerating(template: Template, key: str, value: str | None = None) -> Template:
@@ -25,10 +30,8 @@ def test_without_room_the_scheduler_says_why_until_there_is(bench: Bench) -> Non
     bench.until(lambda: sum(pod.ready for pod in bench.pods(big)) == 3)
     (waiting,) = [pod for pod in bench.pods(big) if pod.phase is Phase.PENDING]
     assert (waiting.node, waiting.address, waiting.reason) == ("", "", "Unschedulable")
-    assert waiting.message == (
-        "0/4 nodes are available: 1 node(s) had untolerated taint {dedicated: batch},"
-        " 3 Insufficient cpu."
-    )
+    assert TAINTED.match(waiting.message)
+    assert "3 Insufficient cpu." in waiting.message
     other = bench.workload(needing(bench.serving, cpu=2))
     bench.put(other)
     bench.put(big, replicas=2)
@@ -40,9 +43,10 @@ def test_all_shortages_of_a_node_are_told(bench: Bench) -> None:
     huge = bench.workload(needing(bench.serving, cpu=5, memory_mb=5000, gpus=9))
     bench.put(huge)
     bench.unschedulable(huge)
-    assert bench.only(huge).message == (
-        "0/4 nodes are available: 1 node(s) had untolerated taint {dedicated: batch},"
-        " 3 Insufficient cpu, 3 Insufficient memory, 3 Insufficient nvidia.com/gpu."
+    assert TAINTED.match(bench.only(huge).message)
+    assert (
+        "3 Insufficient cpu, 3 Insufficient memory, 3 Insufficient nvidia.com/gpu."
+        in bench.only(huge).message
     )
 
 
@@ -55,7 +59,7 @@ def test_a_tainted_node_takes_only_who_tolerates_it(bench: Bench) -> None:
         refused = bench.workload(strange)
         bench.put(refused)
         bench.unschedulable(refused)
-        assert "untolerated taint {dedicated: batch}" in bench.only(refused).message
+        assert TAINTED.match(bench.only(refused).message)
 
 
 def test_a_selector_chooses_the_node(bench: Bench) -> None:
@@ -83,9 +87,9 @@ def test_gpus_are_whole_and_used_once(bench: Bench) -> None:
 def test_a_crash_is_told_with_its_last_lines_and_tried_again(bench: Bench) -> None:
     workload = bench.workload(bench.crashing)
     bench.put(workload)
-    bench.until(lambda: bench.only(workload).phase is Phase.BACKOFF)
+    bench.until(lambda: bench.only(workload).reason == "CrashLoopBackOff")
     pod = bench.only(workload)
-    assert (pod.ready, pod.exit_code, pod.reason) == (False, 3, "CrashLoopBackOff")
+    assert (pod.phase, pod.ready, pod.exit_code) == (Phase.BACKOFF, False, 3)
     assert pod.message.split("seven")[0].split()[-4:] == ["three", "four", "five", "six"]
     assert "two" not in pod.message
     bench.until(lambda: bench.only(workload).restarts >= 2)
@@ -122,10 +126,18 @@ def test_pods_of_a_dead_node_are_lost_and_replaced_elsewhere(bench: Bench) -> No
     bench.put(workload)
     lost, kept = bench.ready(workload, 2)
     bench.node_dies(lost.node)
-    (node,) = [each for each in bench.cluster.list().nodes if each.name == lost.node]
-    assert not node.ready
-    (told,) = [pod for pod in bench.pods(workload) if pod.uid == lost.uid]
-    assert (told.phase, told.ready, told.reason) == (Phase.LOST, False, "NodeLost")
+    told: list[tuple[bool, Phase, bool, str]] = []
+
+    def is_lost() -> bool:
+        listing = bench.cluster.list()
+        (node,) = [each for each in listing.nodes if each.name == lost.node]
+        for pod in listing.pods:
+            if pod.uid == lost.uid:
+                told.append((node.ready, pod.phase, pod.ready, pod.reason))
+        return bool(told) and not node.ready
+
+    within(20, is_lost, every=0.05)
+    assert (False, Phase.LOST, False, "NodeLost") in told
     bench.until(
         lambda: (
             {pod.node for pod in bench.pods(workload) if pod.ready}

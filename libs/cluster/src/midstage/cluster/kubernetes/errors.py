@@ -77,6 +77,8 @@ def error_of(name: str, code: int, body: bytes, retry_after: str = "") -> Midsta
             return OwnedError(words, causes=theirs) if theirs else ConflictError(words)
         case 410:
             return ExpiredError(said)
+        case 429 if any(each.reason == "DisruptionBudget" for each in status.causes):
+            return UnavailableError(words)  # the server is at leisure, and asking again helps later
         case 429:
             return BusyError(said, after_s=_after_s(status, retry_after))
         case _ if 400 <= code < 500:

@@ -111,12 +111,12 @@ class Previewer:
     def _refusals(self, workload: Workload, live: Live | None) -> Iterator[str]:
         yield from self._missing(workload.template)
         more = workload.replicas - (live.deployment.spec.replicas if live else 0)
-        if more > 0:
-            short = tuple(exceeded(self._quotas(), workload.template, more))
-            yield from short
-            words = self._pod_refused(workload)
-            if words and not (short and "exceeded quota" in words):
-                yield words
+        short = tuple(exceeded(self._quotas(), workload.template, more)) if more > 0 else ()
+        yield from short
+        words = self._pod_refused(workload) if more > 0 or live is None else ""
+        counted = "exceeded quota" in words and (short or more <= 0)
+        if words and not counted:
+            yield words
 
     def _pod_refused(self, workload: Workload) -> str:
         """Why a pod of the template would not be taken, in the server's words."""
