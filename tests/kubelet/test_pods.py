@@ -95,7 +95,7 @@ def test_a_check_is_tried_until_it_is_well(world: World, tmp_path: Path) -> None
 
 
 def test_who_is_not_alive_is_restarted(world: World) -> None:
-    probe = get("/healthz", failureThreshold=1)
+    probe = get("/healthz", failureThreshold=3)
     world.pod("a", serves(livenessProbe=probe, readinessProbe=get("/readyz")))
     pod = world.ready("a")
     asked(pod.address, "/unhealthy")
@@ -116,7 +116,7 @@ def test_the_end_is_unready_then_pre_stop_then_sigterm(world: World, tmp_path: P
         "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", stop]}}},
     }
     world.pod("a", container, grace_s=60)
-    world.ready("a")
+    within(WITHIN_S, lambda: story.exists() and world.seen("a").ready)
     world.delete("a")
     within(WITHIN_S, lambda: not world.seen("a").ready)
     within(WITHIN_S, lambda: story.read_text() == "began\nstopping\n")
@@ -132,16 +132,15 @@ def test_who_hears_no_sigterm_ends_with_its_grace(world: World) -> None:
     within(WITHIN_S, lambda: world.gone("a"))
 
 
-def test_a_pod_that_runs_once_is_over_with_its_process(world: World) -> None:
-    for code, phase in [(0, "Succeeded"), (3, "Failed")]:
-        name = phase.lower()
-        world.pod(name, {"command": ["/bin/sh", "-c", f"exit {code}"]}, restartPolicy="Never")
-        within(WITHIN_S, lambda name=name, phase=phase: world.seen(name).status.phase == phase)
-        state = world.seen(name).container.state.terminated
-        assert state is not None
-        assert state.exit_code == code
-        world.delete(name)
-        within(WITHIN_S, lambda name=name: world.gone(name))
+@pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (3, "Failed")])
+def test_a_pod_that_runs_once_is_over_with_its_process(world: World, code: int, phase: str) -> None:
+    world.pod("a", {"command": ["/bin/sh", "-c", f"exit {code}"]}, restartPolicy="Never")
+    within(WITHIN_S, lambda: world.seen("a").status.phase == phase)
+    state = world.seen("a").container.state.terminated
+    assert state is not None
+    assert state.exit_code == code
+    world.delete("a")
+    within(WITHIN_S, lambda: world.gone("a"))
 
 
 def test_an_image_nobody_knows_is_not_pulled(world: World) -> None:
@@ -225,11 +224,10 @@ def test_what_pods_use_is_told_by_the_metrics_api(world: World) -> None:
     assert use.containers[0].usage.memory.endswith("Ki")
     one = msgspec.json.decode(world.ask("GET", f"{base}/busy"), type=Use)
     assert one.metadata.name == "busy"
-    everywhere = msgspec.json.decode(
-        world.ask("GET", "/apis/metrics.k8s.io/v1beta1/pods"), type=Uses
-    )
+    root = "/apis/metrics.k8s.io/v1beta1"
+    everywhere = msgspec.json.decode(world.ask("GET", f"{root}/pods"), type=Uses)
     assert "busy" in {each.metadata.name for each in everywhere.items}
-    nodes = msgspec.json.decode(world.ask("GET", "/apis/metrics.k8s.io/v1beta1/nodes"), type=Uses)
+    nodes = msgspec.json.decode(world.ask("GET", f"{root}/nodes"), type=Uses)
     assert {"plain", "other", "gpu"} <= {each.metadata.name for each in nodes.items}
     with pytest.raises(RefusedError):
         world.ask("GET", f"{base}/nobody")

@@ -116,9 +116,8 @@ def test_a_pod_can_be_told_of_itself(path: str, value: str) -> None:
 
 
 def test_an_image_is_a_command_where_none_is_given() -> None:
-    stand_in = program(
-        pod({"name": "m", "image": STAND_IN, "args": ["-v"]}), CONTENTS, OWN, pod_ip=""
-    )
+    container = {"name": "m", "image": STAND_IN, "args": ["-v"]}
+    stand_in = program(pod(container), CONTENTS, OWN, pod_ip="")
     assert list(stand_in.command)[-3:] == ["--port", "15000", "-v"]
     with pytest.raises(UnknownImageError, match="nobody/knows:1"):
         program(pod({"name": "m", "image": "nobody/knows:1"}), CONTENTS, OWN, pod_ip="")
@@ -144,4 +143,5 @@ def test_all_that_a_pod_names_is_read_before() -> None:
         {"name": "v2", "configMap": {"name": "c3"}},
         {"name": "v3", "emptyDir": {}},
     ]
-    assert named(pod(container, volumes=volumes)) == ({"s1", "s2", "s3"}, {"c1", "c2", "c3"})
+    secrets, configs = named(pod(container, volumes=volumes))
+    assert (set(secrets), set(configs)) == ({"s1", "s2", "s3"}, {"c1", "c2", "c3"})

@@ -142,9 +142,8 @@ def test_a_pod_of_which_nothing_was_told_begins() -> None:
 def test_a_back_off_names_the_probe_that_ended_the_process() -> None:
     said = "back-off 0.4s restarting failed container=main pod=p_n"
     assert backing_off(POD, wait_s=0.4, why="").message == said
-    assert (
-        backing_off(POD, wait_s=0.4, why="the probe failed").message == f"the probe failed; {said}"
-    )
+    probed = backing_off(POD, wait_s=0.4, why="the probe failed")
+    assert probed.message == f"the probe failed; {said}"
 
 
 def test_an_image_that_stays_away_is_backed_off_from() -> None:

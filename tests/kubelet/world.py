@@ -87,9 +87,7 @@ class Pod(Shape, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        return any(
-            each.type == "Ready" and each.status == "True" for each in self.status.conditions
-        )
+        return ("Ready", "True") in {(each.type, each.status) for each in self.status.conditions}
 
     @property
     def address(self) -> str:
@@ -182,11 +180,11 @@ class World:
         return msgspec.json.decode(body, type=Pods).items
 
     def ready(self, name: str, *, restarts: int = 0) -> Pod:
-        """Wait until it is ready after so many restarts."""
+        """Wait until it is ready after so many restarts, or more."""
 
         def found() -> Pod | None:
             pod = self.seen(name)
-            return pod if pod.ready and pod.restarts == restarts else None
+            return pod if pod.ready and pod.restarts >= restarts else None
 
         pod = within(WITHIN_S, found, every=0.1)
         assert pod is not None
