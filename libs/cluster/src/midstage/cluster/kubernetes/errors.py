@@ -73,14 +73,11 @@ def error_of(name: str, code: int, body: bytes, retry_after: str = "") -> Midsta
         return ExpiredError(said)
     match code:
         case 409:
-            theirs = tuple(each for each in status.causes if each.reason == "FieldManagerConflict")
-            return OwnedError(words, causes=theirs) if theirs else ConflictError(words)
+            return _conflict(words, status)
         case 410:
             return ExpiredError(said)
-        case 429 if any(each.reason == "DisruptionBudget" for each in status.causes):
-            return UnavailableError(words)  # the server is at leisure, and asking again helps later
         case 429:
-            return BusyError(said, after_s=_after_s(status, retry_after))
+            return _busy(said, status, retry_after)
         case _ if 400 <= code < 500:
             return RefusedError(words if status.message else said, status=code)
         case _:
@@ -92,6 +89,18 @@ def _status(body: bytes) -> Status:
         return msgspec.json.decode(body, type=Status)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Status()
+
+
+def _conflict(words: str, status: Status) -> ConflictError:
+    theirs = tuple(each for each in status.causes if each.reason == "FieldManagerConflict")
+    return OwnedError(words, causes=theirs) if theirs else ConflictError(words)
+
+
+def _busy(said: str, status: Status, retry_after: str) -> UnavailableError:
+    """Where a disruption budget forbids it, the server is at leisure: it is asked again later."""
+    if any(each.reason == "DisruptionBudget" for each in status.causes):
+        return UnavailableError(said)
+    return BusyError(said, after_s=_after_s(status, retry_after))
 
 
 def _quoted(message: str) -> str:
