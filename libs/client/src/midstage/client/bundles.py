@@ -33,14 +33,19 @@ class _Answer(msgspec.Struct):
 
 
 def apply(
-    deploy: api.Service, bundles: Sequence[Packed], *, why: str, say: Callable[[str], None]
+    deploy: api.Service,
+    bundles: Sequence[Packed],
+    *,
+    why: str,
+    even_so: bool = False,
+    say: Callable[[str], None],
 ) -> tuple[list[Done], int]:
     """What became of the applications, and how many of them, or whole bundles, were refused."""
     done: list[Done] = []
     refused = 0
     for each in bundles:
         try:
-            answer = _sent(deploy, each, why)
+            answer = _sent(deploy, each, why, even_so=even_so)
         except RefusedError as e:
             refused += 1
             say(f"{each.file}: nothing of it was applied: {e}")
@@ -52,10 +57,10 @@ def apply(
     return done, refused
 
 
-def _sent(deploy: api.Service, packed: Packed, why: str) -> _Answer:
-    query = urlencode({"by": os.environ.get("USER") or "cli", "why": why})
+def _sent(deploy: api.Service, packed: Packed, why: str, *, even_so: bool) -> _Answer:
+    asked = {"by": os.environ.get("USER") or "cli", "why": why, "even_so": str(even_so).lower()}
     answer = deploy.send(
-        f"/v1/bundles?{query}",
+        f"/v1/bundles?{urlencode(asked)}",
         command_id=uuid.uuid4().hex,
         content=packed.raw,
         content_type=packed.packing.value,

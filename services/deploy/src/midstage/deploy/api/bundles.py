@@ -9,14 +9,16 @@ so sending it again changes nothing, and going back to an older bundle does.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Protocol
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from typing_extensions import TypedDict
 
 from midstage.contracts.apps import AppSpec
 from midstage.contracts.errors import RefusedError
+from midstage.deploy.api import BY, By, EvenSo, GivenId, Why
 from midstage.deploy.api.answers import CommandAnswer, DiffAnswer
 from midstage.deploy.api.specs import name_of, spec_of
 from midstage.deploy.decide.room import Way
@@ -58,7 +60,7 @@ class Apps(Protocol):
         ...
 
     def put(
-        self, app: str, body: bytes, given_id: str | None, *, by: str, why: str
+        self, app: str, body: bytes, given_id: str | None, *, by: str, why: str, even_so: bool
     ) -> CommandAnswer:
         """Carry it out; RefusedError where it can't be."""
         ...
@@ -73,30 +75,49 @@ class States(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A body and its content type."""
+
+    raw: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who asks and why; ``even_so``: also what the cluster says it would not take."""
+
+    by: str
+    why: str
+    even_so: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bundles:
     """Bundles as the route uses them."""
 
     apps: Apps
     log: States
 
-    def apply(
-        self, raw: bytes, content_type: str, given_id: str | None, *, by: str, why: str
-    ) -> BundleAnswer:
+    def apply(self, sent: Sent, given_id: str | None, asked: Asked) -> BundleAnswer:
         """Carry out all of it; RefusedError, and nothing is done, where any part is wrong."""
-        _check_type(raw, content_type)
-        held = bundle(raw)
-        specs = self._checked(held)
+        _check_type(sent)
+        held = bundle(sent.raw)
+        specs = self._checked(held, even_so=asked.even_so)
         done: list[CommandAnswer] = []
         refused: list[RefusedAnswer] = []
         ids = {app: self._id(held, app, given_id) for app in specs}
         for app, spec in specs.items():
             try:
-                done.append(self.apps.put(app, spec, ids[app], by=by, why=why))
+                answer = self.apps.put(
+                    app, spec, ids[app], by=asked.by, why=asked.why, even_so=asked.even_so
+                )
             except RefusedError as e:
                 refused.append({"app": app, "status": e.status, "detail": str(e)})
+            else:
+                done.append(answer)
         return {"bundle": held.digest, "apps": done, "refused": refused}
 
-    def _checked(self, held: Bundle) -> Mapping[str, bytes]:
+    def _checked(self, held: Bundle, *, even_so: bool) -> Mapping[str, bytes]:
         """The specs by name, each of which could be carried out by itself now."""
         found = applications(held)
         if not found or len(found) > MOST_APPS:
@@ -108,7 +129,7 @@ class Bundles:
             try:
                 name_of(app.name)
                 specs[app.name] = spec_of(bodies[app.name])
-                self._check_room(app, bodies[app.name])
+                self._check_place(app, bodies[app.name], even_so=even_so)
             except RefusedError as e:
                 told = f"app {app.name}: {app.located(str(e))}"
                 wrong.append(RefusedError(told, status=e.status))
@@ -117,15 +138,23 @@ class Bundles:
         check_together(specs)
         return bodies
 
-    def _check_room(self, app: Application, body: bytes) -> None:
+    def _check_place(self, app: Application, body: bytes, *, even_so: bool) -> None:
         found = self.apps.diff(app.name, body)
         if found["rollout"] == Way.REFUSED.value:
             raise RefusedError(f"no room for this update: {found['reason']}", status=409)
+        said = "; ".join(found["cluster"]["refusals"])
+        if said and not even_so:
+            raise RefusedError(f"the cluster would not take it: {said}", status=409)
 
     def _id(self, held: Bundle, app: str, given_id: str | None) -> str:
         if given_id is None:
             return f"bundle-{held.digest[:32]}-{app}-{self.log.state(app)[0]}"
         return f"bundle-{hashlib.sha256(given_id.encode()).hexdigest()[:32]}-{app}"
+
+
+async def sent(request: Request) -> Sent:
+    """The body as it came, and what it says it is."""
+    return Sent(raw=await request.body(), content_type=request.headers.get("content-type", ""))
 
 
 def router(bundles: Bundles) -> APIRouter:
@@ -137,35 +166,27 @@ def router(bundles: Bundles) -> APIRouter:
     )
     def post_bundle(
         *,
-        request: Request,
         response: Response,
-        body: Annotated[bytes, Depends(_raw)],
-        by: Annotated[str, Query(max_length=200, description="Who asks; kept.")] = "api",
-        why: Annotated[str, Query(max_length=500, description="The reason; kept.")] = "",
-        idempotency_key: Annotated[
-            str | None,
-            Header(alias="Idempotency-Key", pattern='^"?[A-Za-z0-9._:-]{1,128}"?$'),
-        ] = None,
+        body: Annotated[Sent, Depends(sent)],
+        by: By = BY,
+        why: Why = "",
+        even_so: EvenSo = False,
+        idempotency_key: GivenId = None,
     ) -> BundleAnswer:
         key = idempotency_key.strip('"') if idempotency_key else None
-        content_type = request.headers.get("content-type", "")
-        answer = bundles.apply(body, content_type, key, by=by, why=why)
+        answer = bundles.apply(body, key, Asked(by=by, why=why, even_so=even_so))
         if answer["refused"]:
-            response.status_code = 207
+            response.status_code = HTTPStatus.MULTI_STATUS
         return answer
 
     return routes
 
 
-async def _raw(request: Request) -> bytes:
-    return await request.body()
-
-
-def _check_type(raw: bytes, content_type: str) -> None:
-    said = _TYPES.get(content_type.partition(";")[0].strip().lower())
+def _check_type(given: Sent) -> None:
+    said = _TYPES.get(given.content_type.partition(";")[0].strip().lower())
     if said is None:
         raise RefusedError(f"content-type: {' or '.join(Packing)} is taken", status=415)
-    if packing_of(raw) is not said:
+    if packing_of(given.raw) is not said:
         raise RefusedError(f"the body is no {said.name.lower()} archive", status=415)
 
 
