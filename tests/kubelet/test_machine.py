@@ -216,9 +216,9 @@ def test_lines_come_whole_however_they_were_cut(texts: list[bytes], data: st.Dat
 
 def test_a_certificate_is_new_and_its_key_a_secret(tmp_path: Path) -> None:
     file = tmp_path / "kubelet.pem"
-    first = certificate.tls(file, now=NOON)
-    assert isinstance(first, ssl.SSLContext)
+    certificate.write(file, now=NOON)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     before = file.read_bytes()
-    certificate.tls(file, now=NOON)
+    certificate.write(file, now=NOON)
     assert file.read_bytes() != before
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file)

@@ -7,9 +7,10 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 _BACKLOG = 512
 
@@ -17,10 +18,21 @@ _BACKLOG = 512
 class HttpServer:
     """An async loop that serves ``app``; OSError where the address can't be had."""
 
-    name = "http"
+    def __init__(
+        self,
+        *,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        drain_s: float,
+        name: str = "http",
+        tls: Path | None = None,
+    ) -> None:
+        """Bind; open requests get ``drain_s`` to end when the server is stopped.
 
-    def __init__(self, *, app: FastAPI, host: str, port: int, drain_s: float) -> None:
-        """Bind; open requests get ``drain_s`` to end when the server is stopped."""
+        With ``tls``, a file of key and certificate, it speaks HTTPS.
+        """
+        self.name = name
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         # asyncio does this only for sockets made with a protocol number; accepted ones inherit it
@@ -35,6 +47,7 @@ class HttpServer:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=max(1, round(drain_s)),
+                ssl_certfile=tls,
             )
         )
 

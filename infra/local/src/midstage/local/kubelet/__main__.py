@@ -18,6 +18,7 @@ from midstage.chassis.clock import SystemClock
 from midstage.chassis.logs import logger
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
+from midstage.chassis.server import HttpServer
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.cluster.kubernetes.access import KUBECONFIG
@@ -26,12 +27,12 @@ from midstage.contracts.errors import RefusedError
 from midstage.local import holding, ports
 from midstage.local.cluster import nodes as nodes_file
 from midstage.local.kubelet import api, certificate, metrics
+from midstage.local.kubelet import serving as serves
 from midstage.local.kubelet.cluster import Cluster, insisted
 from midstage.local.kubelet.faulting import Faulting
 from midstage.local.kubelet.kubelet import Kubelet
 from midstage.local.kubelet.life import APP, REVISION, Machine, PodLife
 from midstage.local.kubelet.nodes import Nodes
-from midstage.local.kubelet.serving import Serving
 from midstage.local.kubelet.shapes import Pod
 from midstage.local.kubelet.watching import Watching
 from midstage.local.pods.faults import InForce
@@ -95,8 +96,16 @@ def compose(options: argparse.Namespace, *, env: Mapping[str, str]) -> Process:
     )
     meter = Meter(pids=kubelet.pids)
     used = metrics.Metrics(meter=meter, nodes=nodes.living, pods=kubelet.pods, now=now)
-    tls = certificate.tls(directory / "kubelet.pem", now=now())
-    serving = Serving(kubelet=kubelet, logs=logs, metrics=used, tls=tls, port=port)
+    key = directory / "kubelet.pem"
+    certificate.write(key, now=now())
+    serving = HttpServer(
+        app=serves.application(kubelet=kubelet, logs=logs, metrics=used),
+        host=ports.LOOPBACK,
+        port=port,
+        drain_s=1,
+        name="serving",
+        tls=key,
+    )
     readiness = Readiness()
     readiness.add("kubelet", kubelet.unready)
     readiness.add("nodes", nodes.unready)

@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,8 +17,8 @@ _HOLDS = timedelta(days=365)
 _EARLIER = timedelta(minutes=5)
 
 
-def tls(file: Path, *, now: datetime) -> ssl.SSLContext:
-    """A server's settings, with a new key; both are kept in ``file``, mode 0600."""
+def write(file: Path, *, now: datetime) -> None:
+    """Keep a new key and its certificate in ``file``, mode 0600."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "midstage process kubelet")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
@@ -39,6 +38,3 @@ def tls(file: Path, *, now: datetime) -> ssl.SSLContext:
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(secret + certificate.public_bytes(Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context

@@ -4,76 +4,56 @@ Only reading: who reaches this port can read logs, as with the local cluster's o
 no times of its lines, so a question for them is refused, not answered wrongly.
 """
 
-import asyncio
-import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import msgspec
-from aiohttp import web
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from midstage.local.kubelet.kubelet import Kubelet
 from midstage.local.kubelet.metrics import GROUP, VERSION, Metrics, SelectorError, discovery
-from midstage.local.kubelet.shapes import Pod
 from midstage.local.pods.podlogs import PodLogs
-from midstage.local.ports import LOOPBACK
 
 _METRICS = f"/apis/{GROUP}/{VERSION}"
 _NO_TIMES = ("timestamps", "sinceSeconds", "sinceTime")
-_SHUT_S = 0.5
 
 
-class Serving:
-    """An async loop that serves on ``port``; OSError where it is taken."""
+def application(*, kubelet: Kubelet, logs: PodLogs, metrics: Metrics) -> Starlette:
+    """What is served."""
+    pods, use = _Pods(kubelet=kubelet, logs=logs), _Use(metrics)
+    return Starlette(
+        routes=[
+            Route("/healthz", _healthz),
+            Route("/pods", pods.all),
+            Route("/containerLogs/{namespace}/{pod}/{container}", pods.log),
+            Route(_METRICS + "/nodes", use.of_nodes),
+            Route(_METRICS + "/nodes/{name}", use.of_node),
+            Route(_METRICS + "/pods", use.of_pods),
+            Route(_METRICS + "/namespaces/{namespace}/pods", use.of_pods),
+            Route(_METRICS + "/namespaces/{namespace}/pods/{name}", use.of_pod),
+            Route("/apis{tail:path}", _discovered),
+        ]
+    )
 
-    name = "serving"
 
-    def __init__(
-        self, *, kubelet: Kubelet, logs: PodLogs, metrics: Metrics, tls: ssl.SSLContext, port: int
-    ) -> None:
-        """Nothing listens yet."""
+class _Pods:
+    def __init__(self, *, kubelet: Kubelet, logs: PodLogs) -> None:
         self._kubelet = kubelet
         self._logs = logs
-        self._metrics = metrics
-        self._tls = tls
-        self._port = port
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop``."""
-        app = web.Application()
-        app.add_routes(self._routes())
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUT_S)
-        await runner.setup()
-        site = web.TCPSite(runner, LOOPBACK, self._port, ssl_context=self._tls)
-        try:
-            await site.start()
-            await stop.wait()
-        finally:
-            await runner.cleanup()
-
-    def _routes(self) -> Sequence[web.RouteDef]:
-        return [
-            web.get("/healthz", _healthz),
-            web.get("/pods", self._pods),
-            web.get("/containerLogs/{namespace}/{pod}/{container}", self._log),
-            web.get(_METRICS + "/nodes", self._use_of_nodes),
-            web.get(_METRICS + "/nodes/{name}", self._use_of_node),
-            web.get(_METRICS + "/pods", self._use_of_pods),
-            web.get(_METRICS + "/namespaces/{namespace}/pods", self._use_of_pods),
-            web.get(_METRICS + "/namespaces/{namespace}/pods/{name}", self._use_of_pod),
-            web.get("/apis{tail:.*}", _discovered),
-        ]
-
-    async def _pods(self, _: web.Request) -> web.StreamResponse:
-        items: list[Pod] = list(self._kubelet.pods())
+    async def all(self, _: Request) -> Response:
+        items = list(self._kubelet.pods())
         return _json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
 
-    async def _log(self, request: web.Request) -> web.StreamResponse:
-        life = self._kubelet.life(request.match_info["namespace"], request.match_info["pod"])
-        query = request.query
+    async def log(self, request: Request) -> Response:
+        life = self._kubelet.life(request.path_params["namespace"], request.path_params["pod"])
+        query = request.query_params
         if life is None:
-            return _refused(404, f"there is no pod {request.match_info['pod']} here")
-        if request.match_info["container"] not in {each.name for each in life.pod.spec.containers}:
-            return _refused(404, f"there is no container {request.match_info['container']} in it")
+            return _refused(404, f"there is no pod {request.path_params['pod']} here")
+        if request.path_params["container"] not in {each.name for each in life.pod.spec.containers}:
+            return _refused(404, f"there is no container {request.path_params['container']} in it")
         asked = [name for name in _NO_TIMES if query.get(name, "false") != "false"]
         if asked:
             return _refused(400, f"{asked[0]}: the process kubelet knows no times of lines")
@@ -89,45 +69,41 @@ class Serving:
             return _is_set(query.get("follow")) and runs and self._logs.run(life.log) <= run
 
         pieces = self._logs.written(life.log, run, tail=tail, goes_on=goes_on)
-        return await _streamed(request, _cut(pieces, most))
+        return StreamingResponse(_cut(pieces, most), media_type="text/plain; charset=utf-8")
 
-    async def _use_of_nodes(self, _: web.Request) -> web.StreamResponse:
+
+class _Use:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def of_nodes(self, _: Request) -> Response:
         return _json(self._metrics.of_nodes())
 
-    async def _use_of_node(self, request: web.Request) -> web.StreamResponse:
-        return _found(self._metrics.of_node(request.match_info["name"]))
+    async def of_node(self, request: Request) -> Response:
+        return _found(self._metrics.of_node(request.path_params["name"]))
 
-    async def _use_of_pods(self, request: web.Request) -> web.StreamResponse:
+    async def of_pods(self, request: Request) -> Response:
         try:
             return _json(
                 self._metrics.of_pods(
-                    namespace=request.match_info.get("namespace"),
-                    selector=request.query.get("labelSelector", ""),
+                    namespace=request.path_params.get("namespace"),
+                    selector=request.query_params.get("labelSelector", ""),
                 )
             )
         except SelectorError as e:
             return _refused(400, str(e))
 
-    async def _use_of_pod(self, request: web.Request) -> web.StreamResponse:
-        names = request.match_info
+    async def of_pod(self, request: Request) -> Response:
+        names = request.path_params
         return _found(self._metrics.of_pod(names["namespace"], names["name"]))
 
 
-async def _healthz(_: web.Request) -> web.StreamResponse:
-    return web.Response(text="ok")
+async def _healthz(_: Request) -> Response:
+    return PlainTextResponse("ok")
 
 
-async def _discovered(request: web.Request) -> web.StreamResponse:
-    return _found(discovery(request.path))
-
-
-async def _streamed(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
-    answer = web.StreamResponse(headers={"content-type": "text/plain"})
-    await answer.prepare(request)
-    async for piece in pieces:
-        await answer.write(piece)
-    await answer.write_eof()
-    return answer
+async def _discovered(request: Request) -> Response:
+    return _found(discovery(request.url.path))
 
 
 async def _cut(pieces: AsyncIterator[bytes], most: int | None) -> AsyncIterator[bytes]:
@@ -146,16 +122,16 @@ def _number(value: str | None) -> int | None:
     return int(value) if value is not None and value.isascii() and value.isdigit() else None
 
 
-def _found(answer: object | None) -> web.StreamResponse:
+def _found(answer: object | None) -> Response:
     return _refused(404, "it is not known here") if answer is None else _json(answer)
 
 
-def _refused(code: int, message: str) -> web.StreamResponse:
+def _refused(code: int, message: str) -> Response:
     said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code}
     reason = "NotFound" if code == 404 else "BadRequest"
     return _json({**said, "reason": reason, "message": message}, code=code)
 
 
-def _json(answer: object, *, code: int = 200) -> web.StreamResponse:
+def _json(answer: object, *, code: int = 200) -> Response:
     body = msgspec.json.encode(answer)
-    return web.Response(body=body, status=code, content_type="application/json")
+    return Response(body, status_code=code, media_type="application/json")

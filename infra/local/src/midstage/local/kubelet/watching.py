@@ -27,6 +27,12 @@ _SILENT_S = 90.0
 """A server sends a bookmark each minute: one that says nothing for longer is not there any more."""
 _FIRST_S, _LONGEST_S = 0.1, 2.0
 _PAGE = 500
+# made at import, on one thread: msgspec's types are not ready for a first use by several at once
+_LIST = msgspec.json.Decoder(PodList)
+_POD = msgspec.json.Decoder(Pod)
+_HEAD = msgspec.json.Decoder(Head)
+_ONLY = msgspec.json.Decoder(Only)
+_FAILURE = msgspec.json.Decoder(Failure)
 
 _log = logger(__name__)
 
@@ -56,9 +62,6 @@ class Watching:
         """Nothing is asked yet."""
         self._connection = connection
         self._hear = hear
-        self._list = msgspec.json.Decoder(PodList)
-        self._pod = msgspec.json.Decoder(Pod)
-        self._head = msgspec.json.Decoder(Head)
 
     def run(self, stop: threading.Event) -> None:
         """List and watch; it may end as late as the server's next word after ``stop``."""
@@ -84,7 +87,7 @@ class Watching:
             if after:
                 query["continue"] = after
             body = self._connection.request("GET", PODS, query=query)
-            page = self._connection.decoded(body, self._list)
+            page = self._connection.decoded(body, _LIST)
             pods.extend(page.items)
             if not (after := page.metadata.continue_):
                 self._hear(Listed(pods=tuple(pods)))
@@ -101,7 +104,7 @@ class Watching:
         }
         with self._connection.stream(PODS, query=query, silent_s=_SILENT_S) as stream:
             for line in lines(stream.pieces):
-                yield self._told(self._connection.decoded(line, self._head))
+                yield self._told(self._connection.decoded(line, _HEAD))
                 if stop.is_set():
                     return
 
@@ -109,16 +112,16 @@ class Watching:
         body = bytes(head.object)
         match head.type:
             case "ADDED" | "MODIFIED" | "DELETED":
-                pod = self._connection.decoded(body, self._pod)
+                pod = self._connection.decoded(body, _POD)
                 self._hear(Changed(pod=pod, gone=head.type == "DELETED"))
                 return pod.metadata.resource_version
             case "BOOKMARK":
-                only = msgspec.json.decode(body, type=Only)
+                only = self._connection.decoded(body, _ONLY)
                 return only.metadata.resource_version
             case _:
                 failure = Failure()
                 with suppress(msgspec.MsgspecError):
-                    failure = msgspec.json.decode(body, type=Failure)
+                    failure = _FAILURE.decode(body)
                 if failure.code == 410:
                     raise ExpiredError(failure.message)
                 raise UnavailableError(f"the watch ends with {failure.code}: {failure.message}")

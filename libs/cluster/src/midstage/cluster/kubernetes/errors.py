@@ -42,6 +42,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return (self.details and self.details.causes) or ()
 
 
+_STATUS = msgspec.json.Decoder(Status)
+"""Made here, on one thread: msgspec's types are not ready for a first use by several at once."""
+
+
 class BusyError(UnavailableError):
     """Too much is asked of the server (429): again after ``after_s`` seconds."""
 
@@ -86,7 +90,7 @@ def error_of(name: str, code: int, body: bytes, retry_after: str = "") -> Midsta
 
 def _status(body: bytes) -> Status:
     try:
-        return msgspec.json.decode(body, type=Status)
+        return _STATUS.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Status()
 

@@ -139,8 +139,11 @@ class _Coded(Shape, frozen=True, kw_only=True):
     code: int = 500
 
 
+_CODED = msgspec.json.Decoder(_Coded)
+
+
 def _code(body: bytes) -> int:
     try:
-        return msgspec.json.decode(body, type=_Coded).code
+        return _CODED.decode(body).code
     except msgspec.MsgspecError:
         return 500
