@@ -15,7 +15,17 @@ from typing import Protocol
 from rich.console import Console
 
 from midstage.local.kafka import running_kafka
-from tests.bench import closing, decisions, edge, eventlog, ledger, machine, scaling, watching
+from tests.bench import (
+    closing,
+    clusters,
+    decisions,
+    edge,
+    eventlog,
+    ledger,
+    machine,
+    scaling,
+    watching,
+)
 from tests.bench.figures import Figure
 from tests.bench.notes import NOTES
 from tests.bench.report import Report, shown, written
@@ -36,6 +46,7 @@ GROUPS: Mapping[str, Race] = {
     "stats": ledger.race,
     "gateway": edge.race,
     "control": watching.race,
+    "kubernetes": clusters.race,
     "hpa": scaling.race,
     "loop": closing.race,
 }
