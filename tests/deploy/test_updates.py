@@ -18,16 +18,17 @@ asks = st.tuples(cores, st.integers(0, 2))
 small = st.builds(
     Update,
     nodes=st.lists(
-        st.tuples(st.sampled_from([2.0, 3.0, 4.0, 5.0, 7.0]), st.integers(0, 3)),
+        st.tuples(st.sampled_from([0.5, 1.0, 2.0, 3.0, 5.0]), st.integers(0, 3)),
         min_size=1,
-        max_size=3,
+        max_size=4,
     ).map(tuple),
     others=st.lists(asks, max_size=2).map(tuple),
     old=asks,
     new=asks,
     replicas=st.integers(1, 5),
-    surge=st.integers(0, 2),
+    surge=st.integers(0, 4),
     min_available=st.one_of(st.none(), st.integers(0, 5)),
+    grown=st.sampled_from([0.0, 0.0, 2.0, 4.0, 8.0]),
 )
 
 

@@ -21,7 +21,10 @@ Room = tuple[float, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """``nodes`` with so much room, an application on them, ``others`` beside it, and its update."""
+    """``nodes`` with so much room, an application on them, ``others`` beside it, and its update.
+
+    ``grown``: so many cores more has the last node once the older replicas are placed.
+    """
 
     nodes: tuple[Room, ...]
     others: tuple[Room, ...]
@@ -30,6 +33,7 @@ class Update:
     replicas: int
     surge: int
     min_available: int | None
+    grown: float = 0
 
     def spec(self, name: str, asks: Room) -> AppSpec:
         return AppSpec(
@@ -71,6 +75,10 @@ def play(update: Update, *, within_s: float = 300) -> Told | None:
     world.run(5)
     if len([pod for pod in world.serving() if pod.app == APP]) < update.replicas:
         return None
+    last = list(_nodes(update))[-1]
+    wider = node(last.name, cpu=last.capacity.cpu + update.grown, gpus=last.capacity.gpus)
+    world.state.set_node(last.name, capacity=wider.capacity, now=world.now())
+    world.run(1)
     spec = update.spec("new", update.new)
     situation = seat.around.situation(APP, world.log.apps[APP], seat.around.room())
     course = course_of(spec, update.replicas, situation.pods, situation.room)
@@ -161,9 +169,10 @@ def _room_beside(update: Update, olds: tuple[int, ...]) -> list[Room]:
         world.specify(_alone(update.spec(f"other-{number}", asks)), app=f"other-{number}")
     world.run(3)
     left = []
-    for each in _nodes(update):
+    for number, each in enumerate(_nodes(update), start=1):
         there = [pod.requests for pod in world.state.pods() if pod.node == each.name]
         cpu = each.capacity.cpu - sum(asks.cpu for asks in there)
+        cpu += update.grown if number == len(update.nodes) else 0
         left.append((cpu, each.capacity.gpus - sum(asks.gpus for asks in there)))
     assert len(left) == len(olds)
     return left

@@ -1,21 +1,19 @@
-"""Applications: ``apply``, ``diff``, ``undo``, ``delete app``, ``explain``, ``get apps``.
+"""Applications: ``apply``, ``diff``, ``delete app``, ``explain``, ``get apps``.
 
 Thin wrappers of deploy's API: what is wrong with a spec is deploy's to say. ``diff`` leaves with 0
-where nothing would change, 1 where something would, 2 where it can't be told.
+where nothing would change, 1 where something would, 2 where it is refused or can't be told.
 """
 
-import os
 import uuid
 from typing import Annotated, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 import typer
 
-from midstage.client import api, bundles, explain, groups, specs
+from midstage.client import api, bundles, diffs, explain, groups, rolling, specs
 from midstage.client.bundles import Done
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.client.rollouts import Follower
 from midstage.client.show import Output, OutputOption, Row, show, table
 from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
 from midstage.specs.applications import Application
@@ -33,26 +31,24 @@ Files = Annotated[
 ]
 Why = Annotated[str, typer.Option(help="The reason, kept in the log.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the rollout to its verdict.")]
+EvenSo = Annotated[
+    bool, typer.Option("--even-so", help="Also where the cluster says it would not take it.")
+]
 Timeout = Annotated[float, typer.Option(help="With --wait: for at most so many seconds.")]
 
-APPS = ("app", "stage", "ready", "wanted", "starting", "old", "revision", "version", "reason")
+APPS = (
+    "app",
+    "stage",
+    "ready",
+    "wanted",
+    "starting",
+    "old",
+    "revision",
+    "version",
+    "reason",
+    "drift",
+)
 REVISIONS = ("version", "revision", "current", "undoes", "at", "by", "why")
-
-
-class _Change(msgspec.Struct, rename={"before": "from", "after": "to"}):
-    path: str
-    before: msgspec.Raw
-    after: msgspec.Raw
-
-
-class _Diff(msgspec.Struct):
-    app: str
-    exists: bool
-    changes: list[_Change]
-    revision: str
-    new_revision: bool
-    rollout: str
-    reason: str
 
 
 class _Status(msgspec.Struct):
@@ -62,6 +58,7 @@ class _Status(msgspec.Struct):
     starting: int
     old: int
     reason: str
+    drift: list[str] = []
 
 
 class _App(msgspec.Struct):
@@ -79,7 +76,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command("apply")(apply)
     app.command("diff")(diff)
-    app.command("undo")(undo)
+    rolling.register(app)
     app.command("explain")(explain_spec)
     deleting = groups.named(app, "delete", about="Delete a limit or an application.")
     deleting.command("app")(delete_app)
@@ -97,6 +94,7 @@ def apply(
     why: Why = "",
     wait: Wait = False,
     timeout: Timeout = 900.0,
+    even_so: EvenSo = False,
     directory: Directory = HERE,
     server: Server = None,
     token_file: TokenFile = None,
@@ -104,17 +102,17 @@ def apply(
     """Make applications as the files say; what is so already stays as it is."""
     given = specs.read(file)
     deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
-    done, refused = bundles.apply(deploy, given.bundles, why=why, say=_say)
+    done, refused = bundles.apply(deploy, given.bundles, why=why, even_so=even_so, say=_say)
     for each in done:
-        typer.echo(_told(each))
+        typer.echo(rolling.told(each))
     for app in given.apps.values():
         try:
-            done.append(_applied(deploy, app, why))
+            done.append(_applied(deploy, app, why, even_so=even_so))
         except RefusedError as e:
             refused += 1
             _say(f"app {app.name}: {app.located(str(e))}")
     if wait:
-        _follow(deploy, done, timeout)
+        rolling.follow(deploy, done, timeout)
     if refused:
         raise typer.Exit(1)
 
@@ -126,7 +124,10 @@ def diff(
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Print what the files would change, and how; leaves with 1 where they would."""
+    """Print what the files would change, also in the cluster, and how.
+
+    Leaves with 1 where they would, with 2 where it would be refused or can't be told.
+    """
     try:
         given = specs.read(file)
         deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
@@ -135,27 +136,10 @@ def diff(
         _say(str(e))
         raise typer.Exit(2) from e
     for each in found:
-        _print_diff(each)
-    if any(each.changes or not each.exists for each in found):
-        raise typer.Exit(1)
-
-
-def undo(
-    app: App,
-    *,
-    why: Why = "",
-    wait: Wait = False,
-    timeout: Timeout = 900.0,
-    directory: Directory = HERE,
-    server: Server = None,
-    token_file: TokenFile = None,
-) -> None:
-    """Go back to the newest spec of another revision."""
-    deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
-    done = _done(deploy.change("POST", _path(app, "/undo", why), command_id=uuid.uuid4().hex))
-    typer.echo(_told(done))
-    if wait:
-        _follow(deploy, [done], timeout)
+        for line in diffs.lines(each):
+            typer.echo(line)
+    if code := diffs.exit_code(found):
+        raise typer.Exit(code)
 
 
 def delete_app(
@@ -168,7 +152,7 @@ def delete_app(
 ) -> None:
     """Delete an application: its routes, then its replicas once they are drained."""
     deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
-    answer = deploy.change("DELETE", _path(app, "", why), command_id=uuid.uuid4().hex)
+    answer = deploy.change("DELETE", rolling.path_of(app, "", why), command_id=uuid.uuid4().hex)
     typer.echo(f"app {app} deleted, version {_done(answer).version}")
 
 
@@ -208,72 +192,26 @@ def get_revisions(
     typer.echo(show(answer, rows="revisions", columns=REVISIONS, output=output))
 
 
-def _applied(deploy: api.Service, app: Application, why: str) -> Done:
-    path = _path(app.name, "", why)
+def _applied(deploy: api.Service, app: Application, why: str, *, even_so: bool) -> Done:
+    path = rolling.path_of(app.name, "", why) + ("&even_so=true" if even_so else "")
     answer = deploy.change("PUT", path, command_id=uuid.uuid4().hex, body=app.spec)
     done = _done(answer)
-    typer.echo(_told(done))
+    typer.echo(rolling.told(done))
     return done
 
 
-def _compared(deploy: api.Service, app: Application) -> _Diff:
+def _compared(deploy: api.Service, app: Application) -> diffs.Diff:
     path = f"/v1/apps/{quote(app.name, safe='')}/diff"
     try:
         answer = deploy.change("POST", path, command_id=uuid.uuid4().hex, body=app.spec)
     except RefusedError as e:
         raise RefusedError(f"app {app.name}: {app.located(str(e))}") from e
-    return _read(answer, _Diff)
-
-
-def _print_diff(found: _Diff) -> None:
-    if found.exists and not found.changes:
-        typer.echo(f"app {found.app} unchanged")
-        return
-    what = f"revision {found.revision}" if found.new_revision else "same revision"
-    typer.echo(f"app {found.app} {'changes' if found.exists else 'is new'}, {_how(found, what)}")
-    for change in found.changes:
-        before, after = bytes(change.before).decode(), bytes(change.after).decode()
-        match before, after:
-            case "null", _:
-                typer.echo(f"  + {change.path}: {after}")
-            case _, "null":
-                typer.echo(f"  - {change.path}: {before}")
-            case _:
-                typer.echo(f"  ~ {change.path}: {before} -> {after}")
-
-
-def _how(found: _Diff, what: str) -> str:
-    reason = f": {found.reason}" if found.reason else ""
-    return f"{what}, rollout {found.rollout}{reason}"
-
-
-def _follow(deploy: api.Service, done: list[Done], within_s: float) -> None:
-    follower = Follower(deploy=deploy, say=_say, within_s=within_s)
-    failed = 0
-    for each in done:
-        try:
-            typer.echo(follower.follow(each.app, each.revision))
-        except RefusedError as e:
-            failed += 1
-            _say(str(e))
-    if failed:
-        raise typer.Exit(1)
-
-
-def _path(app: str, rest: str, why: str) -> str:
-    query = urlencode({"by": os.environ.get("USER") or "cli", "why": why})
-    return f"/v1/apps/{quote(app, safe='')}{rest}?{query}"
-
-
-def _told(done: Done) -> str:
-    return (
-        f"app {done.app} {done.outcome}, revision {done.revision}, version {done.version}, "
-        f"rollout {done.rollout}"
-    )
+    return _read(answer, diffs.Diff)
 
 
 def _row(app: _App) -> Row:
-    return {**msgspec.structs.asdict(app), **msgspec.structs.asdict(app.status)}
+    status = msgspec.structs.asdict(app.status)
+    return {**msgspec.structs.asdict(app), **status, "drift": "; ".join(app.status.drift)}
 
 
 def _done(answer: bytes) -> Done:

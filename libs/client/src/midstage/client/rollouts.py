@@ -13,10 +13,18 @@ _POLL_S = 0.5
 _AWAY_S = 15.0
 
 
+class _Progress(msgspec.Struct):
+    wanted: int
+    ready: int
+    old: int
+    reason: str
+
+
 class _Rollout(msgspec.Struct):
     revision: str
     how: str
     state: str
+    progress: _Progress | None = None
 
 
 class _Status(msgspec.Struct):
@@ -31,15 +39,28 @@ class _Status(msgspec.Struct):
 class _App(msgspec.Struct):
     revision: str
     status: _Status
+    why: str = ""
+    undoes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follower:
-    """Asks deploy until an application is ready; ``say`` gets a line where something changed."""
+    """Asks deploy until an application is ready; ``say`` gets a line where something changed.
+
+    While a rollout runs that is what the log tells of its progress.
+    """
 
     deploy: Service
     say: Callable[[str], None]
     within_s: float
+
+    def newest(self, app: str) -> str:
+        """The revision that holds; RefusedError (404) where there is no such application."""
+        return self._asked(app).revision
+
+    def now(self, app: str) -> str:
+        """How it stands, in a line."""
+        return _line(app, self._asked(app).status)
 
     def follow(self, app: str, revision: str) -> str:
         """Wait until ``revision`` is rolled out, and say how it ended.
@@ -51,6 +72,10 @@ class Follower:
         said = ""
         while True:
             found = self._asked(app)
+            if found.undoes == revision:
+                raise RefusedError(
+                    f"app {app}: the rollout was undone, back to {found.revision}: {found.why}"
+                )
             if found.revision != revision:
                 raise RefusedError(f"app {app}: revision {found.revision} came instead")
             line = _line(app, found.status)
@@ -82,7 +107,14 @@ class Follower:
 
 
 def _line(app: str, status: _Status) -> str:
-    how = f" ({status.rollout.how})" if status.rollout else ""
-    old = f", {status.old} old" if status.old else ""
-    counts = f"{status.ready} of {status.wanted} ready{old}"
-    return f"app {app} {status.stage}{how}: {counts}; {status.reason}"
+    rollout = status.rollout
+    how = f" ({rollout.how})" if rollout else ""
+    if rollout is not None and rollout.state == "running" and rollout.progress is not None:
+        told = rollout.progress
+        return f"app {app} {status.stage}{how}: {_counts(told)}; {told.reason or 'goes on'}"
+    return f"app {app} {status.stage}{how}: {_counts(status)}; {status.reason}"
+
+
+def _counts(told: _Progress | _Status) -> str:
+    old = f", {told.old} old" if told.old else ""
+    return f"{told.ready} of {told.wanted} ready{old}"
