@@ -1,18 +1,16 @@
-"""The clusters: ``get nodes|pods``, ``describe``, ``logs``, ``events``: wrappers of control's API.
+"""The clusters: ``get nodes|pods``, ``logs``, and more of its kind: wrappers of control's API.
 
 A pod is named by its name or a prefix that only one pod has. Amounts read used/asked/there.
 """
 
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote
 
-import msgspec
 import typer
 
-from midstage.client import api, changes, describe
+from midstage.client import api, changes, describe, drain, top, workloads
 from midstage.client.inventory import (
     Node,
     Nodes,
@@ -25,19 +23,25 @@ from midstage.client.inventory import (
     node_status,
     pod_named,
     pod_status,
+    printed,
     read,
 )
+from midstage.client.pages import App, ClusterName, Labels, Limit, Namespace, Search, whole
 from midstage.client.platform import HERE, Directory, Server
-from midstage.client.show import Output, OutputOption, Row, show, table
+from midstage.client.show import Output, OutputOption, Row
 
 NODES = ("name", "cluster", "status", "pods", "cpu", "memory", "gpus", "taints")
 PODS = ("name", "app", "revision", "ready", "status", "restarts", "age", "node", "cpu", "memory")
-_PAGE = "1000"
+Ready = Annotated[
+    bool | None, typer.Option("--ready/--not-ready", help="Only those that are, or are not.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     describe.register(app)
+    top.register(app)
+    drain.register(app)
     app.command("logs")(logs)
     app.command("events")(changes.events)
 
@@ -46,32 +50,46 @@ def register_get(group: typer.Typer) -> None:
     """Add to ``midstage get``."""
     group.command("nodes")(nodes)
     group.command("pods")(pods)
+    workloads.register_get(group)
 
 
 def nodes(
     *,
+    cluster: ClusterName = None,
+    labels: Labels = None,
+    q: Search = None,
+    ready: Ready = None,
+    limit: Limit = None,
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
 ) -> None:
     """Print the nodes: whether they take pods, what is used, asked for and there."""
     control = api.service("control", directory=directory, server=server)
-    answer = control.ask("/v1/nodes", {})
+    query = {"cluster": cluster, "labels": labels, "q": q, "ready": _said(ready)}
+    answer = whole(control, "/v1/nodes", "nodes", query, limit=limit)
     found = read(answer, Nodes)
-    for cluster in found.clusters:
-        if not cluster.reachable:
-            _say(f"{cluster.cluster} can't be asked ({cluster.reason}); this is old")
-    _print(answer, [_node(node) for node in found.nodes], rows="nodes", columns=NODES, form=output)
+    for each in found.clusters:
+        if not each.reachable:
+            _say(f"{each.cluster} can't be asked ({each.reason}); this is old")
+    rows = [_node(node) for node in found.nodes]
+    printed(answer, rows, rows="nodes", columns=NODES, form=output)
 
 
 def pods(
     *,
-    app: Annotated[str | None, typer.Option(help="Only this application's.")] = None,
+    app: App = None,
     node: Annotated[str | None, typer.Option(help="Only on this node.")] = None,
-    ready: Annotated[
-        bool | None, typer.Option("--ready/--not-ready", help="Only those that are, or are not.")
+    phase: Annotated[
+        str | None,
+        typer.Option(help="Only in: pending, starting, running, backoff, stopping, lost."),
     ] = None,
-    q: Annotated[str | None, typer.Option("-q", help="Only with this in the name.")] = None,
+    ready: Ready = None,
+    cluster: ClusterName = None,
+    namespace: Namespace = None,
+    labels: Labels = None,
+    q: Search = None,
+    limit: Limit = None,
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
@@ -81,14 +99,17 @@ def pods(
     query = {
         "app": app,
         "node": node,
-        "ready": None if ready is None else str(ready).lower(),
+        "phase": phase,
+        "ready": _said(ready),
+        "cluster": cluster,
+        "namespace": namespace,
+        "labels": labels,
         "q": q,
-        "limit": _PAGE,
     }
-    answer = _all(control, query)
+    answer = whole(control, "/v1/pods", "pods", query, limit=limit)
     now = datetime.now(UTC)
     found = [_pod(pod, now) for pod in read(answer, Pods).pods]
-    _print(answer, found, rows="pods", columns=PODS, form=output)
+    printed(answer, found, rows="pods", columns=PODS, form=output)
 
 
 def logs(
@@ -122,23 +143,6 @@ def logs(
         _say("stopped")
 
 
-def _all(control: api.Service, query: Mapping[str, str | None]) -> bytes:
-    """All pages as one answer."""
-    whole: list[msgspec.Raw] = []
-    after: str | None = None
-    while True:
-        page = read(control.ask("/v1/pods", {**query, "after": after}), _Page)
-        whole += page.pods
-        after = page.next
-        if after is None:
-            return msgspec.json.encode({"pods": whole})
-
-
-class _Page(msgspec.Struct):
-    pods: list[msgspec.Raw]
-    next: str | None = None
-
-
 def _node(node: Node) -> Row:
     return {
         "name": node.name,
@@ -167,15 +171,8 @@ def _pod(pod: Pod, now: datetime) -> Row:
     }
 
 
-def _print(
-    answer: bytes, found: list[Row], *, rows: str, columns: tuple[str, ...], form: Output
-) -> None:
-    """A table of ``found``, or all that control said; that there is nothing is no data."""
-    if form is Output.TABLE:
-        text = table(found, columns)
-    else:
-        text = show(answer, rows=rows, columns=columns, output=form)
-    typer.echo(text or "nothing found", err=not text)
+def _said(flag: bool | None) -> str | None:  # noqa: FBT001  a query parameter
+    return None if flag is None else str(flag).lower()
 
 
 def _say(text: str) -> None:

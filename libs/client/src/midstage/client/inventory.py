@@ -3,12 +3,15 @@
 Unknown fields are ignored, so an older command reads a newer control.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
 import msgspec
+import typer
 
 from midstage.client import api
+from midstage.client.show import Output, Row, show, table
 from midstage.contracts.errors import RefusedError, UnavailableError
 
 T = TypeVar("T")
@@ -52,6 +55,7 @@ class Pod(msgspec.Struct):
     restarts: int
     requests: Amount
     created_at: datetime
+    uid: str = ""
     exit_code: int | None = None
     used: Used | None = None
     started_at: datetime | None = None
@@ -137,6 +141,17 @@ def pod_named(control: api.Service, given: str) -> Pod:
         more = f" and {len(begins) - _NAMED} more" if len(begins) > _NAMED else ""
         raise RefusedError(f"{given!r} could be {names}{more}; give more of the name")
     return begins[0]
+
+
+def printed(
+    answer: bytes, found: Sequence[Row], *, rows: str, columns: Sequence[str], form: Output
+) -> None:
+    """Print a table of ``found``, or all that control said; that there is nothing is no data."""
+    if form is Output.TABLE:
+        text = table(found, columns)
+    else:
+        text = show(answer, rows=rows, columns=columns, output=form)
+    typer.echo(text or "nothing found", err=not text)
 
 
 def pod_status(pod: Pod) -> str:

@@ -1,0 +1,155 @@
+"""``top``, ``cordon``, ``drain``, ``uncordon`` and lists that are searched, as people use them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import msgspec
+import pytest
+
+from midstage.cluster.memory import MemoryCluster
+from midstage.cluster.objects import Node
+from midstage.contracts.cluster import Amount
+from midstage.contracts.running import Disruption
+from midstage.eventlog.memory import MemoryLog
+from midstage.testkit.waiting import within
+from tests.control.conftest import pair_on, running, workload
+
+pytestmark = pytest.mark.slow
+Midstage = Callable[..., CompletedProcess[str]]
+ROOM = Amount(cpu=4, memory_mb=4096, gpus=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    url: str
+    token_file: Path
+    cluster: MemoryCluster
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        return ("--server", self.url)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        return (*self.asked, "--token-file", str(self.token_file))
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Three pods of chat, of which one may be away, on two nodes."""
+    nodes = [Node(name="a", capacity=ROOM, labels={"zone": "x"}), Node(name="b", capacity=ROOM)]
+    cluster = MemoryCluster(name="local", nodes=nodes)
+    cluster.put_workload(
+        msgspec.structs.replace(workload(3), disruption=Disruption(max_unavailable=1)), expected=0
+    )
+    cluster.settle()
+    with running(pair_on(MemoryLog()), [cluster], tmp_path) as http:
+        within(5, lambda: len(http.get("/v1/pods?ready=true").json()["pods"]) == 3)
+        yield Served(url=str(http.base_url), token_file=tmp_path / "token", cluster=cluster)
+
+
+def test_a_drained_node_is_empty_and_the_application_never_lost_two(
+    served: Served, midstage: Midstage
+) -> None:
+    draining = subprocess.Popen(
+        [sys.executable, "-m", "midstage.client.main", "drain", "a", *served.allowed],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    fewest = 3
+
+    def ended() -> bool:
+        nonlocal fewest
+        fewest = min(fewest, sum(pod.ready for pod in served.cluster.pods()))
+        served.cluster.settle()
+        return draining.poll() is not None
+
+    within(40, ended, every=0.05)
+    said, told = draining.communicate()
+    assert draining.returncode == 0, told
+    assert "a is empty" in said
+    assert "moves elsewhere" in told
+    assert {pod.node for pod in served.cluster.pods()} == {"b"}
+    assert fewest == 2
+    done = midstage("get", "nodes", *served.asked)
+    assert "Ready,SchedulingDisabled" in done.stdout
+    done = midstage("uncordon", "a", *served.allowed)
+    assert (done.returncode, done.stdout) == (0, "a takes pods again\n")
+    assert all(node.schedulable for node in served.cluster.list().nodes)
+
+
+def test_what_cannot_be_spared_is_named_when_the_time_is_up(
+    served: Served, midstage: Midstage
+) -> None:
+    known = served.cluster.list().workloads[0]
+    none = msgspec.structs.replace(known, disruption=Disruption(max_unavailable=0))
+    served.cluster.put_workload(none, expected=known.resource_version)
+    done = midstage("drain", "a", "--timeout", "1", *served.allowed)
+    assert done.returncode == 1
+    assert "at most 0 may be away" in done.stderr
+    assert "midstage uncordon a" in done.stderr
+    assert len(served.cluster.pods()) == 3
+
+
+def test_nothing_is_emptied_without_the_token_or_a_node(served: Served, midstage: Midstage) -> None:
+    done = midstage("drain", "a", *served.asked)
+    assert done.returncode == 1
+    assert "--token-file" in done.stderr
+    done = midstage("cordon", "nothing", *served.allowed)
+    assert done.returncode == 1
+    assert "there is no node 'nothing'" in done.stderr
+    done = midstage("cordon", "a", "--cluster", "local", *served.allowed)
+    assert (done.returncode, done.stdout) == (0, "a takes no new pods\n")
+
+
+def test_the_most_used_come_first_and_the_unknown_last(served: Served, midstage: Midstage) -> None:
+    first, second, third = sorted(served.cluster.pods(), key=lambda pod: pod.name)
+    served.cluster.use(second.name, cpu=0.25, memory_mb=32)
+    served.cluster.use(third.name, cpu=0.125, memory_mb=64, gpu=0.5)
+
+    def measured() -> bool:
+        return midstage("top", "pods", *served.asked).stdout.count("%") > 0 and "0.25" in (
+            midstage("top", "pods", *served.asked).stdout
+        )
+
+    within(20, measured)
+    title, *rows = midstage("top", "pods", *served.asked).stdout.splitlines()
+    assert title.split() == [
+        *("NAME", "APP", "NODE", "CPU", "CPU", "ASKED", "CPU", "%", "MEMORY", "MIB"),
+        *("MEMORY", "ASKED", "MEMORY", "%", "GPU", "%", "GPUS", "ASKED"),
+    ]
+    assert [row.split()[0] for row in rows] == [second.name, third.name, first.name]
+    assert rows[0].split()[3:] == ["0.25", "0.5", "50", "32", "64", "50", "-", "0"]
+    assert rows[2].split()[3:] == ["-", "0.5", "-", "-", "64", "-", "-", "0"]
+    done = midstage("top", "pods", "--sort", "memory", "--limit", "1", *served.asked)
+    assert done.stdout.splitlines()[1].split()[0] == third.name
+    done = midstage("top", "nodes", "-l", "zone=x", *served.asked)
+    title, row = done.stdout.splitlines()
+    assert row.split()[:2] == ["a", "local"]
+    assert "CPU THERE" in title
+
+
+def test_lists_are_searched_and_cut(served: Served, midstage: Midstage) -> None:
+    done = midstage("get", "nodes", "-l", "zone", "-o", "json", *served.asked)
+    document = json.loads(done.stdout)
+    assert [node["name"] for node in document["nodes"]] == ["a"]
+    assert document["clusters"][0]["reachable"]
+    done = midstage("get", "pods", "-q", "CHAT-ABC", "--limit", "2", *served.asked)
+    assert len(done.stdout.splitlines()) == 3
+    done = midstage("get", "pods", "--phase", "pending", *served.asked)
+    assert (done.stdout, done.returncode) == ("", 0)
+    done = midstage("get", "pods", "-l", "a=b=c", *served.asked)
+    assert done.returncode == 1
+    assert "no demand on labels" in done.stderr
+    done = midstage("get", "workloads", *served.asked)
+    title, row = done.stdout.splitlines()
+    assert title.split() == ["NAME", "CLUSTER", "APP", "REVISION", "REPLICAS", "READY"]
+    assert row.split() == ["chat-abc", "local", "chat", "abc", "3", "3"]
+    done = midstage("get", "endpoints", *served.asked)
+    assert "nothing found" in done.stderr
