@@ -5,6 +5,7 @@ A gap is raised by every ``poll`` from then on: only a new reader elsewhere gets
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from operator import methodcaller
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -120,10 +121,8 @@ class KafkaReader:
 
     def _meet_leaders(self) -> None:
         """Asked for before its leader is known, an oldest offset is only found 0.5 s later."""
-        try:
+        with suppress(KafkaException):  # then it is found later
             self._consumer.list_topics(timeout=_ASK_S)
-        except KafkaException as e:
-            raise meant(of(e), "asking for the leaders") from e
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
