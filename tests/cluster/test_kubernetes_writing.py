@@ -1,0 +1,373 @@
+"""Stories of writing to a real Kubernetes: two managers, deaths between calls, drift."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from midstage.cluster.kubernetes import manifests, names
+from midstage.cluster.kubernetes.connection import MERGE, Connection
+from midstage.cluster.kubernetes.discovery import Discovery
+from midstage.cluster.kubernetes.ownership import owned
+from midstage.cluster.kubernetes.previewing import Previewer
+from midstage.cluster.kubernetes.writing import Writer
+from midstage.cluster.objects import Template, Workload
+from midstage.cluster.protocol import ConflictError
+from midstage.contracts.cluster import Amount
+from midstage.contracts.errors import RefusedError
+from midstage.contracts.running import Disruption, Source, Volume
+from midstage.testkit.waiting import within
+from tests.kubernetes import Kubernetes
+
+from .on_kubernetes import namespaced
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
+REPLICAS = ("f:spec", "f:replicas")
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+@dataclass(kw_only=True)
+class Site:
+    """A namespace, who writes there, and a person with kubectl."""
+
+    connection: Connection
+    namespace: str
+    dies_at: str = ""
+    places: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        discovery = Discovery(self.connection)
+        self.writer = Writer(
+            self.connection, discovery, namespace=self.namespace, reached=self.reached
+        )
+        self.previewer = Previewer(
+            self.connection, discovery, self.writer, namespace=self.namespace
+        )
+
+    def reached(self, place: str) -> None:
+        self.places.append(place)
+        if place == self.dies_at:
+            raise KilledError
+
+    def workload(self, replicas: int = 3, **other: Any) -> Workload:
+        """One whose pods fit nowhere: nothing runs."""
+        found: dict[str, Any] = {
+            "name": "ocr-1",
+            "namespace": self.namespace,
+            "app": "ocr",
+            "revision": "1",
+            "template": Template(
+                command=("serve",),
+                env={"A": "1"},
+                requests=Amount(cpu=0.1, memory_mb=64),
+                node_selector={"is": "nowhere"},
+            ),
+            "replicas": replicas,
+            "spec_version": 7,
+            "scale_version": 3,
+        }
+        return Workload(**{**found, **other})
+
+    def put(self, workload: Workload) -> Workload:
+        return self.writer.put_workload(workload, expected=self.version(workload.name))
+
+    def version(self, name: str = "ocr-1") -> int:
+        live = self.writer.deployments.get(name)
+        return live.version if live else 0
+
+    def live(self, name: str = "ocr-1") -> Any:
+        return self.ask("GET", f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}")
+
+    def settled(self) -> Any:
+        """When the cluster has told all that it has to tell."""
+
+        def quiet() -> bool:
+            live = self.live()
+            return bool(live["status"].get("observedGeneration") == live["metadata"]["generation"])
+
+        within(20, quiet)
+        return self.live()
+
+    def by_hand(self, patch: Mapping[str, object]) -> None:
+        self.ask(
+            "PATCH",
+            f"/apis/apps/v1/namespaces/{self.namespace}/deployments/ocr-1?fieldManager=kubectl",
+            patch,
+            STRATEGIC,
+        )
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        sent = None if body is None else msgspec.json.encode(body)
+        answer = self.connection.request(method, path, body=sent, content_type=content_type)
+        return msgspec.json.decode(answer)
+
+    def found(self, plural: str, group: str = "/api/v1") -> Sequence[str]:
+        told = self.ask("GET", f"{group}/namespaces/{self.namespace}/{plural}")
+        return [each["metadata"]["name"] for each in told["items"]]
+
+    def owners_of_the_count(self) -> set[str]:
+        live = self.writer.deployments.get("ocr-1")
+        assert live is not None
+        managed = live.deployment.metadata.managed_fields or ()
+        return {each.manager for each in managed if REPLICAS in owned(managed, each.manager)}
+
+
+class KilledError(Exception):
+    """The process died here."""
+
+
+@pytest.fixture
+def site(kubernetes: Kubernetes) -> Iterator[Site]:
+    connection = Connection(name="test", where=kubernetes.where)
+    with contextlib.closing(connection), namespaced(kubernetes) as namespace:
+        yield Site(connection=connection, namespace=namespace)
+
+
+def counts_seen(site: Site, change: Callable[[], object]) -> list[int]:
+    """The counts of each version of the Deployment that ``change`` left in the history."""
+    path = f"/apis/apps/v1/namespaces/{site.namespace}/deployments"
+    since = site.ask("GET", path)["metadata"]["resourceVersion"]
+    change()
+    seen: list[int] = []
+    until = site.version()
+    query: Mapping[str, str | int] = {
+        "watch": "true",
+        "resourceVersion": since,
+        "timeoutSeconds": 3,
+    }
+    with site.connection.stream(path, query=query, silent_s=10) as stream:
+        text = b"".join(stream.pieces)
+    for line in text.splitlines():
+        told = msgspec.json.decode(line)["object"]
+        if int(told["metadata"]["resourceVersion"]) <= until:
+            seen.append(told["spec"]["replicas"])
+    return seen
+
+
+def test_the_count_is_its_own_managers_and_never_dips_at_the_hand_over(site: Site) -> None:
+    seen = counts_seen(site, lambda: site.put(site.workload(3)))
+    assert seen
+    assert set(seen) == {3}
+    assert site.owners_of_the_count() == {names.SCALE_MANAGER}
+    seen = counts_seen(site, lambda: site.put(site.workload(5, scale_version=4)))
+    assert set(seen) == {5}
+    assert site.owners_of_the_count() == {names.SCALE_MANAGER}
+
+
+def test_an_apply_that_owns_the_count_would_be_seen_to_fight_and_to_dip(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control: with either wrong manifest the story above could not hold."""
+    real = manifests.deployment
+
+    def owning(workload: Workload, *, image: str = names.PROCESS_IMAGE) -> manifests.Fields:
+        spec = real(workload, image=image)["spec"]
+        assert isinstance(spec, dict)
+        return {**real(workload, image=image), "spec": {**spec, "replicas": 3}}
+
+    with monkeypatch.context() as swapped:
+        swapped.setattr(manifests, "deployment", owning)
+        site.put(site.workload(3))
+        assert site.owners_of_the_count() == {names.SCALE_MANAGER, names.DEPLOY_MANAGER}
+        seen = counts_seen(site, lambda: site.put(site.workload(5, scale_version=4)))
+        assert set(seen) == {5, 3}  # hpa's 5 lives until deploy's next apply
+    site.put(site.workload(3, scale_version=5))
+    with monkeypatch.context() as swapped:
+        swapped.setattr(manifests, "count", lambda workload: _nothing_of(real(workload)))
+        seen = counts_seen(site, lambda: site.put(site.workload(3, scale_version=6)))
+        assert 1 in seen  # nobody owns the count, and the default is one
+
+
+def _nothing_of(manifest: manifests.Fields) -> manifests.Fields:
+    return {name: manifest[name] for name in ("apiVersion", "kind", "metadata")}
+
+
+@pytest.mark.parametrize("new", [True, False])
+@pytest.mark.parametrize("place", ["created", "counted", "accompanied", "applied"])
+def test_whoever_dies_between_two_calls_is_mended_by_the_next_write(
+    site: Site, place: str, new: bool
+) -> None:
+    wanted = site.workload(4, spec_version=8, scale_version=5, disruption=Disruption())
+    if not new:
+        site.put(site.workload(3))
+    site.dies_at = f"kubernetes:{place}"
+    with pytest.raises(KilledError):
+        site.put(wanted)
+    site.dies_at = ""
+    found = site.writer.deployments.get("ocr-1")
+    assert found is not None
+    annotations = found.deployment.metadata.annotations or {}
+    if place != "applied":
+        assert annotations.get(names.VERSION) != "8"  # so deploy sees that it is not done
+    told = site.put(wanted)
+    assert (told.replicas, told.spec_version, told.scale_version) == (4, 8, 5)
+    assert told.drift == ()
+    assert site.owners_of_the_count() == {names.SCALE_MANAGER}
+    assert site.found("services") == ["ocr"]
+    assert site.found("poddisruptionbudgets", "/apis/policy/v1") == ["ocr"]
+
+
+def test_what_is_so_already_is_not_written_again(site: Site) -> None:
+    workload = site.workload(disruption=Disruption())
+    site.put(workload)
+    before = site.settled()["metadata"]
+    service = site.ask("GET", f"/api/v1/namespaces/{site.namespace}/services/ocr")["metadata"]
+    for _ in range(5):
+        site.put(workload)
+    after = site.live()["metadata"]
+    assert (after["resourceVersion"], after["generation"]) == (
+        before["resourceVersion"],
+        before["generation"],
+    )
+    again = site.ask("GET", f"/api/v1/namespaces/{site.namespace}/services/ocr")["metadata"]
+    assert again["resourceVersion"] == service["resourceVersion"]
+
+
+def test_a_status_that_changed_meanwhile_is_no_conflict_and_a_field_is(site: Site) -> None:
+    seen = site.put(site.workload(3))
+    site.settled()
+    assert site.version() > seen.resource_version
+    grown = site.workload(4, scale_version=4)
+    told = site.writer.put_workload(grown, expected=seen.resource_version)
+    assert told.replicas == 4
+    with pytest.raises(ConflictError, match="read again"):
+        site.writer.put_workload(grown, expected=seen.resource_version)
+    before = site.version()
+    site.by_hand({"spec": {"paused": True}})
+    with pytest.raises(ConflictError, match="read again"):
+        site.writer.put_workload(site.workload(9, scale_version=9), expected=before)
+    assert site.live()["spec"]["replicas"] == 4
+
+
+def test_drift_is_named_and_corrected_to_the_last_field(site: Site) -> None:
+    workload = site.workload()
+    site.put(workload)
+    site.by_hand(
+        {
+            "spec": {
+                "replicas": 9,
+                "template": {
+                    "metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}},
+                    "spec": {
+                        "containers": [
+                            {"name": "app", "image": "evil", "env": [{"name": "B", "value": "2"}]}
+                        ]
+                    },
+                },
+            }
+        }
+    )
+    told = site.previewer.preview(workload, expected=site.version())
+    assert {"kubectl: spec.replicas", "kubectl: spec.template.spec.containers[name=app].image"} <= {
+        *told.conflicts
+    }
+    assert {("spec.replicas", "9", "3")} <= {(c.path, c.before, c.after) for c in told.changes}
+    corrected = site.put(workload)
+    assert (corrected.drift, corrected.replicas, corrected.template) == ((), 3, workload.template)
+    assert b"restartedAt" not in msgspec.json.encode(site.live()["spec"])
+    version = site.settled()["metadata"]["resourceVersion"]
+    site.put(workload)
+    assert site.live()["metadata"]["resourceVersion"] == version
+
+
+def test_drift_that_is_tolerated_stays_and_all_else_is_written(site: Site) -> None:
+    site.put(site.workload())
+    container = {"name": "app", "image": "theirs"}
+    site.by_hand({"spec": {"replicas": 9, "template": {"spec": {"containers": [container]}}}})
+    wanted = site.workload(4, tolerates=True, spec_version=8)
+    changed = msgspec.structs.replace(wanted.template, env={"A": "2"})
+    told = site.put(msgspec.structs.replace(wanted, template=changed))
+    assert (told.replicas, told.template.image, told.template.env) == (9, "theirs", {"A": "2"})
+    assert (told.spec_version, told.tolerates) == (8, True)
+    assert any(each.endswith("spec.replicas") for each in told.drift)
+
+
+def test_what_goes_with_an_application_ends_with_its_last_workload(site: Site) -> None:
+    first = site.put(site.workload(1, disruption=Disruption()))
+    second = site.put(site.workload(1, name="ocr-2", revision="2", disruption=Disruption()))
+    site.writer.delete_workload(first.name, expected=first.resource_version)
+    within(20, lambda: site.found("replicasets", "/apis/apps/v1") and not site.version("ocr-1"))
+    assert site.found("services") == ["ocr"]
+    site.put(site.workload(1, name="ocr-2", revision="2"))
+    within(20, lambda: not site.found("poddisruptionbudgets", "/apis/policy/v1"))
+    site.writer.delete_workload(second.name, expected=site.version("ocr-2"))
+    within(20, lambda: not site.found("services"))
+
+
+def test_what_is_somebody_elses_is_left_alone(site: Site) -> None:
+    spec = {"ports": [{"port": 1}]}
+    path = f"/api/v1/namespaces/{site.namespace}/services"
+    made = site.ask("POST", path, {"metadata": {"name": "ocr"}, "spec": spec})
+    site.put(site.workload())
+    after = site.ask("GET", f"{path}/ocr")
+    assert after["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    manifest = manifests.created(site.workload(name="theirs"))
+    metadata = {"name": "theirs", "namespace": site.namespace}
+    deployments = f"/apis/apps/v1/namespaces/{site.namespace}/deployments"
+    site.ask("POST", deployments, {**manifest, "metadata": metadata})
+    for change in (
+        lambda: site.put(site.workload(name="theirs")),
+        lambda: site.writer.delete_workload("theirs", expected=site.version("theirs")),
+    ):
+        with pytest.raises(ConflictError, match="somebody else's"):
+            change()
+
+
+def test_a_preview_tells_in_the_clusters_words_what_it_would_not_take(site: Site) -> None:
+    core = f"/api/v1/namespaces/{site.namespace}"
+    hard = {"pods": "4", "requests.cpu": "1"}
+    site.ask("POST", f"{core}/resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": hard}})
+    bound = {"type": "Container", "max": {"memory": "100Mi"}}
+    limits = {"metadata": {"name": "l"}, "spec": {"limits": [bound]}}
+    site.ask("POST", f"{core}/limitranges", limits)
+    within(20, lambda: "status" in site.ask("GET", f"{core}/resourcequotas/q"))
+    within(20, lambda: site.ask("GET", f"{core}/resourcequotas/q")["status"].get("hard"))
+    good = site.workload(3).template
+
+    def refused(replicas: int = 3, **template: object) -> str:
+        changed = msgspec.structs.replace(good, **template)
+        told = site.previewer.preview(site.workload(replicas, template=changed), expected=0)
+        return "\n".join(told.refusals)
+
+    assert refused() == ""
+    assert refused(5) == ("exceeded quota: q, requested: pods=5, used: pods=0, limited: pods=4")
+    assert "maximum memory usage per Container is 100Mi" in refused(
+        requests=Amount(cpu=0.1, memory_mb=200)
+    )
+    assert "no PriorityClass with name urgent was found" in refused(priority="urgent")
+    assert refused(env_from={"K": Source(secret="s", key="k")}) == "there is no Secret s"
+    site.ask("POST", f"{core}/secrets", {"metadata": {"name": "s"}, "stringData": {"other": "x"}})
+    assert refused(env_from={"K": Source(secret="s", key="k")}) == "Secret s has no key k"
+    volumes = (Volume(path="/a", config="c"), Volume(path="/b", claim="d"))
+    assert refused(volumes=volumes).splitlines() == [
+        "there is no ConfigMap c",
+        "there is no PersistentVolumeClaim d",
+    ]
+    assert "Invalid value" in refused(node_selector={"not a label!": "x"})
+    assert site.found("deployments", "/apis/apps/v1") == []
+    assert site.found("pods") == []
+
+
+def test_pod_security_speaks_before_there_is_a_deployment(site: Site) -> None:
+    label = {"pod-security.kubernetes.io/enforce": "restricted"}
+    site.ask(
+        "PATCH", f"/api/v1/namespaces/{site.namespace}", {"metadata": {"labels": label}}, MERGE
+    )
+    told = site.previewer.preview(site.workload(), expected=0)
+    assert any('violates PodSecurity "restricted' in each for each in told.refusals)
+
+
+def test_the_servers_own_rules_are_refused_with_the_field(site: Site) -> None:
+    template = Template(command=("serve",), node_selector={"not a label!": "x"})
+    with pytest.raises(RefusedError, match="nodeSelector") as refused:
+        site.put(site.workload(template=template))
+    assert refused.value.status == 422
