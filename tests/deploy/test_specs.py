@@ -115,6 +115,23 @@ def test_what_could_not_be_run_is_refused_with_the_path(
     assert told in refused(**fields)
 
 
+def test_a_field_twice_and_a_number_that_can_not_be_kept_are_refused() -> None:
+    for body in (
+        b'{"command": ["x"], "command": ["y"]}',
+        b'{"drain_s": NaN}',
+        b'{"drain_s": 1e999}',
+    ):
+        with pytest.raises(RefusedError, match="the spec is not JSON") as found:
+            spec_of(body)
+        assert found.value.status == 400
+
+
+def test_a_thousand_faults_are_not_all_told() -> None:
+    said = refused(**{f"field{number}": 1 for number in range(1000)})
+    assert said.endswith("; and more")
+    assert len(said) < 20_000
+
+
 def test_all_of_it_can_be_said_at_once() -> None:
     for each in (FULL, SURROUNDED):
         assert spec_of(msgspec.json.encode(each)) == each

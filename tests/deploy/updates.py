@@ -64,7 +64,7 @@ class Told:
 
 
 def play(update: Update, *, within_s: float = 300) -> Told | None:
-    """Play it in the fake world; None where not even the old replicas find room."""
+    """Play it in the fake world; None where not even what was there before finds room."""
     world = World(nodes=list(_nodes(update)), edges=[Edge(name="edge-1", open_s=0.25)])
     seat = world.seat()
     for number, asks in enumerate(update.others):
@@ -73,7 +73,7 @@ def play(update: Update, *, within_s: float = 300) -> Told | None:
     world.run(3)
     world.specify(update.spec("old", update.old))
     world.run(5)
-    if len([pod for pod in world.serving() if pod.app == APP]) < update.replicas:
+    if not all(pod.ready for pod in world.state.pods()):
         return None
     last = list(_nodes(update))[-1]
     wider = node(last.name, cpu=last.capacity.cpu + update.grown, gpus=last.capacity.gpus)

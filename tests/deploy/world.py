@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import TypeVar
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from midstage.cluster.objects import Listing, Node, Pod, Reference, Workload
@@ -130,6 +131,7 @@ class Seat:
             monotonic=world.monotonic,
         )
         self._seen: dict[str, ClusterFact] = {}
+        self.reasons: dict[str, str] = {}
         self.reconciler = Reconciler(
             apps=world.log,
             around=self.around,
@@ -154,7 +156,10 @@ class Seat:
         """See the cluster as it was ``lag`` steps ago."""
         pods, others = world.before(self.pods_lag), world.before(self.workloads_lag)
         facts: list[ClusterFact] = [observed_pod(pod) for pod in pods.pods]
-        facts += [observed_workload(workload) for workload in others.workloads]
+        facts += [
+            msgspec.structs.replace(observed_workload(each), reason=self.reasons.get(each.app, ""))
+            for each in others.workloads
+        ]
         facts += [observed_node(node) for node in others.nodes]
         now = {f"{type(fact).__name__}/{fact.name}": fact for fact in facts}
         for key, fact in now.items():

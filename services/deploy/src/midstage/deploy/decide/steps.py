@@ -87,7 +87,10 @@ def _grown(
 
 
 def _aims(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> dict[str, int]:
-    """How many replicas each revision shall have at least, where that is not what it has."""
+    """How many replicas each revision shall have at least, where that is not what it has.
+
+    What failed because the cluster refused it is tried again, in case it does not any more.
+    """
     current, now = situation.state.current, fleet.new_replicas
     revision = current.fact.revision if current else ""
     if situation.state.is_paused:
@@ -98,7 +101,9 @@ def _aims(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> dict
         return {revision: now + lacking} if fleet.new else {}
     if is_held(situation.state.rollout, fleet):
         kept = previous(situation, fleet)
-        return {kept.workload.revision: max(kept.replicas, count)}
+        tried = situation.refusal is not None and fleet.new is None
+        again = {revision: min(1, spec.rollout.surge)} if tried else {}
+        return {kept.workload.revision: max(kept.replicas, count), **again}
     if not fleet.old:
         return {revision: max(now, count)}
     room = max(0, count + _surge(situation, spec, fleet) - now - fleet.old_replicas)
