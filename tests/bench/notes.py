@@ -34,9 +34,9 @@ NOTES: Mapping[str, Sequence[str]] = {
         " came of it; the peer watches the same cluster and sends each change's bytes on.",
     ),
     "kubernetes": (
-        "kubernetes: a real API server that shares the cores; each start is a new process that lists"
-        " nodes, pods, deployments and endpoint slices in pages of 500. Its imports do not count;"
-        " its memory is all of the process, imports included.",
+        "kubernetes: a real API server that shares the cores; each start is a new process that"
+        " lists nodes, pods, deployments and endpoint slices in pages of 500. Its imports do not"
+        " count; its memory is all of the process, imports included.",
     ),
     "hpa": (
         "hpa: evaluations a second on one core; the peer is the bare formulae on dictionaries,"

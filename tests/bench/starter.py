@@ -34,7 +34,7 @@ def typed(kubeconfig: str) -> Callable[[], int]:
         while True:
             page = core.list_pod_for_all_namespaces(limit=_PAGE, _continue=more)
             pods += page.items
-            more = page.metadata and page.metadata._continue
+            more = page.metadata._continue if page.metadata else None
             if not more:
                 break
         core.list_node()

@@ -178,7 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _say(self, said: Said) -> None:
-        self.send_response(said.status)
+        if "date" in said.headers:
+            self.send_response_only(said.status)
+        else:
+            self.send_response(said.status)
         self.send_header("content-type", "application/json")
         self.send_header("transfer-encoding", "chunked")
         for name, value in said.headers.items():

@@ -80,7 +80,7 @@ class Leases:
             answer = self._connection.answer("GET", path)
         except RefusedError as e:
             if e.status == 404:
-                return None, datetime.now(UTC)
+                return None, _servers_now(self._connection.answer("GET", "/api"))
             raise
         return self._connection.decoded(answer.body, _LEASES), _servers_now(answer)
 
