@@ -17,6 +17,9 @@ from .world import WITHIN_S, Json, Pod, World, get, serves
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
 
+STAYS = [{"operator": "Exists"}]
+"""Not evicted from a node that is away for longer than Kubernetes is patient."""
+
 
 @pytest.fixture
 def own(kubernetes: Kubernetes) -> RunningKubernetes:
@@ -121,39 +124,36 @@ def is_full(world: World, name: str) -> bool:
 def test_a_kubelet_that_was_killed_takes_its_pods_over(
     world: World, own: RunningKubernetes
 ) -> None:
-    deployed(world, 2, cpu="100m", memory="8Mi")
-    within(WITHIN_S, lambda: len(serving(world)) == 2)
-    before = {pod.metadata.uid for pod in serving(world)}
+    for name in ("a", "b"):
+        world.pod(name, serves(readinessProbe=get("/readyz")), tolerations=STAYS)
+    before = {world.ready(name).metadata.uid for name in ("a", "b")}
     first = processes(world)
     own.kill("kubelet")
     within(WITHIN_S, lambda: not any(alive(each) for each in first))
-
-    def taken_over() -> bool:
-        pods = serving(world)
-        return len(pods) == 2 and all(pod.restarts == 1 for pod in pods)
-
-    within(WITHIN_S, taken_over, every=0.2)
-    after = serving(world)
+    after = [world.ready(name, restarts=1) for name in ("a", "b")]
     assert {pod.metadata.uid for pod in after} == before
+    assert [pod.restarts for pod in after] == [1, 1]
+    assert [pod.ended.exit_code for pod in after] == [137, 137]
     assert len(processes(world)) == 2
-    assert after[0].ended.exit_code == 137
 
 
 def test_a_kubelet_that_was_stopped_ends_its_pods_and_says_so(
     world: World, own: RunningKubernetes
 ) -> None:
-    world.pod("a", serves(readinessProbe=get("/readyz")))
+    world.pod("a", serves(readinessProbe=get("/readyz")), tolerations=STAYS)
     world.ready("a")
+    first = processes(world)
     own.kill("kubelet", signal.SIGTERM)
     within(WITHIN_S, lambda: not world.seen("a").ready)
-    world.ready("a", restarts=1)
+    within(WITHIN_S, lambda: not any(alive(each) for each in first))
+    assert world.ready("a", restarts=1).restarts == 1
     assert len(processes(world)) == 1
 
 
 def test_pods_go_on_without_the_api_server_and_their_end_is_told_later(
     world: World, own: RunningKubernetes, tmp_path: Path
 ) -> None:
-    world.pod("a", serves(readinessProbe=get("/readyz")))
+    world.pod("a", serves(readinessProbe=get("/readyz")), tolerations=STAYS)
     pod = world.ready("a")
     own.stop("apiserver")
     (process,) = processes(world)

@@ -14,7 +14,7 @@ from midstage.contracts.errors import RefusedError
 from midstage.testkit.waiting import within
 
 PROGRAM = Path(__file__).parent.parent / "cluster" / "program.py"
-WITHIN_S = 60.0
+WITHIN_S = 90.0
 
 Json = Mapping[str, object]
 

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from time import monotonic
 
 from midstage.contracts.errors import RefusedError
 from midstage.local.kubelet.life import PodLife
@@ -48,6 +49,7 @@ class Kubelet:
         self._over: set[str] = set()
         self._ips: dict[str, str] = {}
         self._listed = False
+        self._trimmed_at = monotonic()
         self._leaves = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -209,8 +211,10 @@ class Kubelet:
                 del self._doing[uid]
                 task.result()
                 self._after(uid, life)
-        for life in self._lives.values():
-            self._logs.trim(life.log)
+        if self._trimmed_at + _LOOK_S <= monotonic():
+            self._trimmed_at = monotonic()
+            for life in self._lives.values():
+                self._logs.trim(life.log)
 
     def _after(self, uid: str, life: PodLife) -> None:
         pod = self._known.get(uid)
