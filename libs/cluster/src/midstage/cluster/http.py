@@ -40,6 +40,10 @@ _SILENT_S = 10.0
 _TOLD = 300
 _NOTHING: Mapping[str, str] = {}
 
+for _kind in (Listing, Change, Workload, Preview, Node, Pod, Lease, wire.Usage, wire.Done):
+    msgspec.json.Decoder(_kind)  # not for the first time by several threads at once: it crashes
+msgspec.json.Decoder(wire.Problem)
+
 
 class HttpCluster:
     """Implements ``Cluster`` against ``python -m midstage.local.cluster`` at ``base_url``."""
