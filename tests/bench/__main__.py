@@ -17,10 +17,10 @@ from rich.console import Console
 from midstage.local.kafka import running_kafka
 from tests.bench import (
     closing,
-    clusters,
     decisions,
     edge,
     eventlog,
+    kubernetes,
     ledger,
     machine,
     scaling,
@@ -46,7 +46,7 @@ GROUPS: Mapping[str, Race] = {
     "stats": ledger.race,
     "gateway": edge.race,
     "control": watching.race,
-    "kubernetes": clusters.race,
+    "kubernetes": kubernetes.race,
     "hpa": scaling.race,
     "loop": closing.race,
 }

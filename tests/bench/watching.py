@@ -23,7 +23,7 @@ from midstage.cluster.objects import Node, Template, Workload
 from midstage.contracts.cluster import Amount
 from midstage.contracts.topics import CLUSTER, INVENTORY
 from midstage.control.config import Settings
-from midstage.control.main import compose
+from midstage.control.main import Cluster, compose
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.local import probe
@@ -47,7 +47,7 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     cluster = _cluster()
     with (
         _forwarding(bootstrap, cluster) as forwarded,
-        _control(bootstrap, cluster, directory) as ours,
+        controlling(bootstrap, cluster, directory) as ours,
     ):
         taken = interleaved(
             [
@@ -84,7 +84,7 @@ def _cluster() -> MemoryCluster:
 def _timed(bootstrap: str, cluster: MemoryCluster, topic: str, changes: int) -> Mapping[str, float]:
     """Each change is a mark set or taken back, told apart by its resource version."""
     took_ms: list[float] = []
-    with _consumer(bootstrap, topic) as consumer:
+    with consuming(bootstrap, topic) as consumer:
         for number in range(changes):
             pod = cluster.pods()[number % _PODS]
             begin = time.perf_counter()
@@ -95,7 +95,7 @@ def _timed(bootstrap: str, cluster: MemoryCluster, topic: str, changes: int) -> 
 
 
 @contextmanager
-def _consumer(bootstrap: str, topic: str) -> Iterator[Consumer]:
+def consuming(bootstrap: str, topic: str) -> Iterator[Consumer]:
     """A consumer of all that is written from now on."""
     consumer = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": topic, "fetch.wait.max.ms": 10}
@@ -153,8 +153,8 @@ def _forwarding(bootstrap: str, cluster: MemoryCluster) -> Iterator[str]:
 
 
 @contextmanager
-def _control(bootstrap: str, cluster: MemoryCluster, directory: Path) -> Iterator[str]:
-    """The whole service on topics of its own, in a thread of this process."""
+def controlling(bootstrap: str, cluster: Cluster, directory: Path) -> Iterator[str]:
+    """The whole service on topics of its own, in a thread of this process; its stream's name."""
     mark = uuid.uuid4().hex[:8]
     stream, inventory = (
         replace(each, name=f"bench.{each.name}.{mark}") for each in (CLUSTER, INVENTORY)
@@ -175,6 +175,7 @@ def _control(bootstrap: str, cluster: MemoryCluster, directory: Path) -> Iterato
             usage_every_s=2.0,
             streams=1,
             dcgm_urls={},
+            namespace="default",
         ),
         log=log,
         clusters=[cluster],
