@@ -221,6 +221,7 @@ def test_an_attack_is_refused_in_little_memory(attack: str) -> None:
 CONTENTS = {
     "alias bomb": (b"a: &a [x]\nb: &b [*a, *a]\n", "anchors and aliases are not taken"),
     "merge": (b"name: a\n<<: {x: 1}\n", "could not|unknown|<<"),
+    "long key": (b"? " + b"k" * 900_000 + b"\n: {a: 1, b: 2}\n", "is longer than 512 signs"),
     "deep": (b"[" * 200_000, "nests deeper than 32"),
     "deep mapping": (b"{a: " * 200_000, "nests deeper than 32"),
     "many values": (b"name: a\nx: [" + b"1," * 20_001 + b"]", "more than 20000 values"),
@@ -247,6 +248,7 @@ def test_an_attack_inside_of_a_spec_is_refused(attack: str) -> None:
 
 
 JSONS = [b"[" * 100_000, b'{"a":1,"a":2}', b'{"a":1e999}', b'{"a":NaN}', b'{"a":"\\ud800"}', b"{"]
+JSONS += [b'{"%s":1}' % (b"k" * 513)]
 JSONS += [b'{"name":"a","x":' + b"9" * 30 + b"}", b'{"a":' * 50 + b"1" + b"}" * 50]
 
 
@@ -254,6 +256,20 @@ JSONS += [b'{"name":"a","x":' + b"9" * 30 + b"}", b'{"a":' * 50 + b"1" + b"}" * 
 def test_json_is_held_to_the_same(content: bytes) -> None:
     with pytest.raises(RefusedError):
         applications(bundle(zipped({"a.json": content})))
+
+
+def test_long_paths_take_no_memory() -> None:
+    keys = [f"{'k' * 500}{level}" for level in range(25)]
+    text = "".join(f"{' ' * level}{key}:\n" for level, key in enumerate(keys))
+    text = f"name: a\n{text}{' ' * 25}[{'1,' * 19_000}]\n"
+    tracemalloc.start()
+    try:
+        (app,) = applications(bundle(zipped({"a.yaml": text.encode()}, zipfile.ZIP_STORED)))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20 * MIB
+    assert app.name == "a"
 
 
 SCRIPTS = {

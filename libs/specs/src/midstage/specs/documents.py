@@ -17,6 +17,9 @@ from midstage.contracts.errors import RefusedError
 DEEPEST = 32
 MOST_VALUES = 20_000
 LARGEST_NUMBER = 2**63 - 1
+LONGEST_KEY = 512
+LONGEST_PATH = 512
+"""Lines of longer paths are not remembered: each value has a path with all keys above it."""
 
 _PARSER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _TAG = "tag:yaml.org,2002:"
@@ -102,7 +105,7 @@ class _Reading:
             if isinstance(event, yaml.SequenceEndEvent):
                 break
             where = f"{path}[{len(found)}]"
-            lines[where] = _line(event)
+            _remember(lines, where, event)
             found.append(self.value(event, where, lines))
         return found
 
@@ -114,12 +117,23 @@ class _Reading:
             key = self.value(event, path, lines)
             if not isinstance(key, str):
                 raise RefusedError(f"the field {key!r} is no text; put it in quotes{_at(event)}")
+            _check_key(key)
             if key in found:
                 raise RefusedError(f"the key {_short(key)!r} stands twice{_at(event)}")
             where = beneath(path, key)
-            lines[where] = _line(event)
+            _remember(lines, where, event)
             found[key] = self.value(next(self.events), where, lines)
         return found
+
+
+def _remember(lines: dict[str, int], path: str, event: yaml.Event) -> None:
+    if len(path) <= LONGEST_PATH:
+        lines[path] = _line(event)
+
+
+def _check_key(key: str) -> None:
+    if len(key) > LONGEST_KEY:
+        raise RefusedError(f"the key {_short(key)!r} is longer than {LONGEST_KEY} signs")
 
 
 def _scalar(event: yaml.ScalarEvent) -> object:
@@ -190,6 +204,8 @@ def _is_beyond(value: object) -> bool:
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
+    for key in found:
+        _check_key(key)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for number, name in enumerate(names) if name in names[:number])

@@ -27,7 +27,7 @@ from midstage.deploy.model import App
 from midstage.specs.applications import Application, applications
 from midstage.specs.bundle import Bundle, Packing, bundle, packing_of
 
-MOST_APPS = 200
+MOST_APPS = 100
 
 _TYPES = {
     "application/gzip": Packing.GZIP,

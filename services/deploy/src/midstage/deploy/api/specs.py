@@ -6,6 +6,7 @@ unknown fields are refused here, with the nearest known name. An application tha
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -16,8 +17,11 @@ from midstage.contracts.apps import AppName, AppSpec
 from midstage.contracts.errors import RefusedError
 from midstage.deploy.api import fields
 from midstage.deploy.decide.specs import check
+from midstage.specs.documents import of_json
+from midstage.specs.texts import text
 
 LARGEST_BYTES: Final = 256 * 1024
+_TOLD = 20
 _SCHEMA = {"application/schema+json": {"schema": {"type": "object"}}}
 
 
@@ -28,16 +32,20 @@ def spec_of(body: bytes) -> AppSpec:
             f"the spec has {len(body)} bytes, {LARGEST_BYTES} are allowed", status=413
         )
     try:
-        given = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
-        raise RefusedError(f"the spec is not JSON: {e}", status=400) from e
+        (document,) = of_json(text(body))
+    except RefusedError as e:
+        raise RefusedError(
+            f"the spec is not JSON, as which midstage apply sends YAML: {e}", status=400
+        ) from e
+    given = document.value
     if not isinstance(given, dict):
         raise RefusedError("the spec is a JSON object with fields like command and replicas")
     if "apiVersion" in given:
         raise RefusedError("apiVersion: a whole document is here; send what stands under its spec")
-    unknown = list(fields.unknown(given))
+    unknown = list(islice(fields.unknown(given), _TOLD + 1))
     if unknown:
-        raise RefusedError("; ".join(unknown))
+        rest = ["and more"] if len(unknown) > _TOLD else []
+        raise RefusedError("; ".join([*unknown[:_TOLD], *rest]))
     try:
         spec = msgspec.convert(given, AppSpec)
     except (msgspec.ValidationError, RecursionError) as e:
