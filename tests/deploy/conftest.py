@@ -218,6 +218,7 @@ def settings_in(directory: Path) -> Settings:
         cluster=CLUSTER,
         cluster_at="http://not-asked",
         namespace="default",
+        command_image="python:3",
         cluster_token_file=token_file,
     )
 

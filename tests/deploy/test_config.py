@@ -21,7 +21,7 @@ def test_the_first_cluster_is_the_one() -> None:
     assert (settings.cluster, settings.cluster_at) == ("local", "http://127.0.0.1:7000")
     assert settings.cluster_token_file == Path("/run/cluster")
     assert settings.host == "127.0.0.1"
-    assert settings.namespace == "default"
+    assert (settings.namespace, settings.command_image) == ("default", "midstage/process:1")
 
 
 def test_a_kubernetes_api_needs_no_token_of_its_own() -> None:

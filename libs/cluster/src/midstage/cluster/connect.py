@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from midstage.cluster.http import HttpCluster
+from midstage.cluster.kubernetes.names import PROCESS_IMAGE
 from midstage.cluster.protocol import Cluster
 
 IN_CLUSTER = "in-cluster:"
@@ -18,11 +19,19 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _SCHEMES = {"http", "https"}
 
 
-def connect(name: str, where: str, token: str, *, namespace: str = NAMESPACE) -> Cluster:
+def connect(
+    name: str,
+    where: str,
+    token: str,
+    *,
+    namespace: str = NAMESPACE,
+    image: str = PROCESS_IMAGE,
+) -> Cluster:
     """The cluster at ``where``, checked by ``places`` before; nothing is connected yet.
 
     ``token`` is a local cluster's, which has no namespaces; a Kubernetes API takes what its
-    kubeconfig or its pod's service account gives, and workloads live in ``namespace``.
+    kubeconfig or its pod's service account gives, workloads live in ``namespace``, and ``image``
+    runs those that give a command and no image.
     """
     if not where.startswith((KUBECONFIG, IN_CLUSTER)):
         return HttpCluster(name=name, base_url=where, token=token)
@@ -30,7 +39,7 @@ def connect(name: str, where: str, token: str, *, namespace: str = NAMESPACE) ->
         KubernetesCluster,
     )
 
-    return KubernetesCluster(name=name, where=where, namespace=namespace)
+    return KubernetesCluster(name=name, where=where, namespace=namespace, image=image)
 
 
 def places(given: str) -> Mapping[str, str]:

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from midstage.chassis.settings import SettingError, path, text, whole
 from midstage.cluster.connect import NAMESPACE, places
+from midstage.cluster.kubernetes.names import PROCESS_IMAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``cluster`` names the one that is deployed to, ``cluster_at`` is where (see ``places``)."""
+    """``cluster`` names the one that is deployed to, ``cluster_at`` is where (see ``places``).
+
+    ``command_image`` runs, on Kubernetes, the applications that give a command and no image.
+    """
 
     kafka: str
     host: str
@@ -20,6 +24,7 @@ class Settings:
     cluster_at: str
     cluster_token_file: Path
     namespace: str
+    command_image: str
 
 
 def from_env(env: Mapping[str, str]) -> Settings:
@@ -35,6 +40,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         cluster_at=where,
         cluster_token_file=path(env, "MIDSTAGE_DEPLOY_CLUSTER_TOKEN_FILE", default=token_file),
         namespace=text(env, "MIDSTAGE_DEPLOY_NAMESPACE", default=NAMESPACE),
+        command_image=text(env, "MIDSTAGE_DEPLOY_COMMAND_IMAGE", default=PROCESS_IMAGE),
     )
 
 

@@ -71,6 +71,7 @@ def compose(
         settings.cluster_at,
         secret(settings.cluster_token_file),
         namespace=settings.namespace,
+        image=settings.command_image,
     )
     apps = _apps(log, read.apps, clock, reached)
     scaling = _scaling(log, read.scaling, clock)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
+from midstage.cluster.kubernetes import names
 from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.kubernetes.discovery import Discovery
 from midstage.cluster.kubernetes.emptying import Emptying
@@ -38,9 +39,18 @@ class KubernetesCluster:
     """Implements ``Cluster``; ``where`` is ``kubeconfig:/path[#context]`` or ``in-cluster:``."""
 
     def __init__(
-        self, *, name: str, where: str, namespace: str = "default", silent_s: float = SILENT_S
+        self,
+        *,
+        name: str,
+        where: str,
+        namespace: str = "default",
+        image: str = names.PROCESS_IMAGE,
+        silent_s: float = SILENT_S,
     ) -> None:
-        """Nothing is read or connected yet; a watch that is silent for ``silent_s`` is broken."""
+        """Nothing is read or connected yet; a watch that is silent for ``silent_s`` is broken.
+
+        ``image`` runs the workloads that give a command and no image.
+        """
         self.name = name
         self._connection = connection = Connection(name=name, where=where)
         self._discovery = discovery = Discovery(connection)
@@ -49,8 +59,8 @@ class KubernetesCluster:
         self._logs = Logs(connection, discovery, namespace=namespace)
         self._leases = Leases(connection, discovery, namespace=namespace)
         self._references = References(connection, discovery, namespace=namespace)
-        self._writer = writer = Writer(connection, discovery, namespace=namespace)
-        self._previewer = Previewer(connection, discovery, writer, namespace=namespace)
+        self._writer = writer = Writer(connection, discovery, namespace=namespace, image=image)
+        self._previewer = Previewer(connection, discovery, writer, namespace=namespace, image=image)
         self._emptying = Emptying(connection, discovery, namespace=namespace)
 
     def list(self) -> Listing:
