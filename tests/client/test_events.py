@@ -35,7 +35,7 @@ def reading() -> Reading:
 
 def sent(line: Mapping[str, object]) -> tuple[Message, dict[str, Any]]:
     message = reading()(json.dumps(line).encode())
-    return message, json.loads(message.value)
+    return message, json.loads(message.value or b"")
 
 
 def without(name: str) -> dict[str, object]:

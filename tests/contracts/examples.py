@@ -25,12 +25,15 @@ class Decision:
     facts: tuple[object, ...]
 
     def encoded(self) -> bytes:
-        return written(
-            self.topic,
-            event_id=f"append-{self.version}",
-            by=command(key=self.key, command_id=f"command-{self.version}", payload=b"payload"),
-            version=self.version,
-            engine=self.engine,
-            facts=self.facts,
-            at=NOON,
-        ).value
+        return (
+            written(
+                self.topic,
+                event_id=f"append-{self.version}",
+                by=command(key=self.key, command_id=f"command-{self.version}", payload=b"payload"),
+                version=self.version,
+                engine=self.engine,
+                facts=self.facts,
+                at=NOON,
+            ).value
+            or b""
+        )

@@ -283,3 +283,17 @@ def interleaved(facts: Sequence[ClusterFact], chance: random.Random) -> list[Clu
     chance.shuffle(turns)
     taken = {key: iter(held) for key, held in places.items()}
     return [next(taken[key]) for key in turns]
+
+
+def test_what_is_gone_can_be_forgotten_and_comes_back_like_new() -> None:
+    held = Inventory([pod(version=1), gone(version=2), pod("chat-2", 3)])
+    [old] = held.gone("local", before=at(3))
+    assert (old.name, held.gone("local", before=at(2)), held.gone("far", before=at(9))) == (
+        *("chat-1", [], []),
+    )
+    held.forget(old)
+    assert held.gone("local", before=at(9)) == []
+    assert held.newest(key_of_fact(old)) is None
+    held.apply(gone(version=5))
+    held.forget(old)
+    assert held.gone("local", before=at(9)) == [gone(version=5)]

@@ -51,6 +51,8 @@ class Pair:
         try:
             while any(reader.positions()[place] < end for place, end in ends.items()):
                 for record in reader.poll(most=1000, timeout_s=1):
+                    if record.value is None:
+                        continue  # compaction's mark
                     fact = read(record).data
                     assert isinstance(fact, ClusterFact)
                     facts.append(fact)

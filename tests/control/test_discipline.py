@@ -4,16 +4,17 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from midstage.chassis.clock import SystemClock
+from midstage.chassis.clock import Clock, SystemClock
 from midstage.cluster.memory import MemoryCluster
 from midstage.cluster.objects import Change, Listing
 from midstage.cluster.protocol import ExpiredError
-from midstage.contracts.cluster import ClusterReached
+from midstage.contracts.cluster import ClusterReached, ObjectGone, PodObserved
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.inventory import Inventory, key_of_fact
 from midstage.control.decide.objects import differences
@@ -21,11 +22,12 @@ from midstage.control.metrics import Metrics
 from midstage.control.model import Stamp
 from midstage.control.stream.cluster import WatchEndedError
 from midstage.control.stream.known import Known
-from midstage.control.stream.reflecting import Reflector
+from midstage.control.stream.reflecting import GONE_FOR, Reflector
 from midstage.control.stream.tenure import Tenure
 from midstage.control.stream.watching import SILENT_S, Watching
 from midstage.control.stream.writing import Writing
 from midstage.eventlog.failpoint import nothing
+from midstage.eventlog.log import BEGINNING
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.clock import FrozenClock
 from midstage.testkit.waiting import within
@@ -137,6 +139,42 @@ def test_a_watch_that_goes_on_without_the_differences_is_caught(tmp_path: Path) 
         guard(pair_on(MemoryLog()), Careless(name="local"), tmp_path, within_s=1.5)
 
 
+@pytest.mark.slow
+def test_what_was_gone_long_ago_is_taken_out_of_the_inventory(both: Pair) -> None:
+    """An hour later nothing stands under its key any more; what is there stays."""
+    cluster, clock, stop = MemoryCluster(name="local"), FrozenClock(), threading.Event()
+    cluster.put_workload(workload(2), expected=0)
+    pods = sorted(f"local/pod/default/{pod.name}" for pod in cluster.pods())
+    reflecting = threading.Thread(
+        target=lambda: reflected(both, cluster, stop, clock=clock), daemon=True
+    )
+    reflecting.start()
+    try:
+        within(10, lambda: len(both.said(PodObserved)) == 2)
+        scaled(cluster, 0)
+        within(10, lambda: len(both.said(ObjectGone)) == 2)
+        assert marks(both) == []
+        clock.advance(GONE_FOR + timedelta(seconds=1))
+        within(10, lambda: sorted(marks(both)) == pods)
+    finally:
+        stop.set()
+        reflecting.join(10)
+    assert state(both.written(both.inventory)) == really(cluster)
+
+
+def marks(pair: Pair) -> list[str]:
+    """The keys in the inventory topic that compaction was told to forget."""
+    places = pair.log.partitions(pair.inventory.name)
+    ends = pair.log.ends(places)
+    reader = pair.log.reader(dict.fromkeys(places, BEGINNING))
+    found: list[str] = []
+    while any(reader.positions()[place] < end for place, end in ends.items()):
+        records = reader.poll(most=1000, timeout_s=1)
+        found += [(each.key or b"").decode() for each in records if each.value is None]
+    reader.close()
+    return found
+
+
 def guard(pair: Pair, cluster: MemoryCluster, directory: Path, *, within_s: float = 15) -> None:
     """Changes while the watch breaks in every way; in the end a full list says the same."""
     cluster.put_workload(workload(2), expected=0)
@@ -165,9 +203,11 @@ def really(cluster: MemoryCluster) -> object:
     return state(differences(Inventory(), cluster.list(), stamp, EVER))
 
 
-def reflected(pair: Pair, cluster: MemoryCluster, stop: threading.Event) -> None:
+def reflected(
+    pair: Pair, cluster: MemoryCluster, stop: threading.Event, *, clock: Clock | None = None
+) -> None:
     """One reflector, until ``stop`` is set, in this thread."""
-    clock, metrics = SystemClock(), Metrics(CollectorRegistry())
+    clock, metrics = clock or SystemClock(), Metrics(CollectorRegistry())
     known = Known(log=pair.log, topic=pair.inventory, monotonic=clock.monotonic)
     ended = threading.Event()
     folding = threading.Thread(target=known.loop.run, args=(ended,))

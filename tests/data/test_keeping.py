@@ -110,7 +110,7 @@ def test_what_is_forged_foreign_or_broken_is_put_aside_and_the_true_row_is_kept(
     broken = structs.replace(edge.line(None), value=b"\xff{", headers=())
     huge = structs.replace(broken, value=b"x" * (2 * 1024 * 1024))
     foreign = structs.replace(
-        bench.stray("f"), value=bench.stray("f").value.replace(b"completed", b"dreamt")
+        bench.stray("f"), value=(bench.stray("f").value or b"").replace(b"completed", b"dreamt")
     )
     ahead = bench.stray("later", time=NOON + timedelta(hours=25))
     fine = bench.stray("fine", usage={"images": 0.0000001})

@@ -79,7 +79,7 @@ def test_a_message_carries_type_signature_and_trace() -> None:
         keys={"edge-1": b"k" * 32},
         edge="edge-1",
         source=SOURCE,
-        value=sent.value,
+        value=sent.value or b"",
         signature=header(got, signature.HEADER),
     )
 

@@ -118,7 +118,7 @@ def test_an_edge_can_not_number_for_another_edge() -> None:
 
 def test_an_edge_can_not_speak_for_another_edge() -> None:
     mine = replace(EDGE, name="edge-2", key=SEVENS).beat(1)
-    value = mine.value.replace(b'"edge":"edge-2"', b'"edge":"edge-1"')
+    value = (mine.value or b"").replace(b'"edge":"edge-2"', b'"edge":"edge-1"')
     mac = signature.sign(key=SEVENS, source="edges/edge-2/a", value=value)
     forged = structs.replace(mine, value=value, headers=(mine.headers[0], (signature.HEADER, mac)))
     assert value != mine.value

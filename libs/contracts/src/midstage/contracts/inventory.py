@@ -188,6 +188,17 @@ class Inventory:
         """All that is there in one cluster, by key."""
         return _sorted(each for each in self._living.items() if each[1].cluster == cluster)
 
+    def gone(self, cluster: str, *, before: datetime) -> Sequence[ObjectGone]:
+        """What of one cluster was gone ``before``, as far as it is remembered."""
+        held = self._gone.values()
+        return [each for each in held if each.cluster == cluster and each.observed_at < before]
+
+    def forget(self, fact: ObjectGone) -> None:
+        """Remember no more that it is gone; nothing where something newer is known."""
+        key = key_of_fact(fact)
+        if self._gone.get(key) == fact:
+            del self._gone[key]
+
     def _see(self, key: str, fact: Living | ObjectGone) -> Folded:
         known = self.newest(key)
         if known is not None:

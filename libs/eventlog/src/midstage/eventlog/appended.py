@@ -103,8 +103,9 @@ def written(
     )
     event = Event(id=event_id, source=engine, type=topic.appended, time=at, data=appended)
     sent = message(event, topic=topic.name, key=by.key)
-    if len(sent.value) > EVENT_BYTES:
-        raise RefusedError(f"the decision has {len(sent.value)} bytes; ask for less", status=413)
+    size = len(sent.value or b"")
+    if size > EVENT_BYTES:
+        raise RefusedError(f"the decision has {size} bytes; ask for less", status=413)
     return sent
 
 

@@ -25,11 +25,14 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True, gc=False, cache_hash=
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is to be written; ``partition`` None lets the key decide (murmur2; no key: any)."""
+    """What is to be written; ``partition`` None lets the key decide (murmur2; no key: any).
+
+    ``value`` None is compaction's mark: nothing stands under the key any more.
+    """
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: Headers = ()
     partition: int | None = None
 

@@ -56,7 +56,7 @@ class KafkaWriter:
 
     def send(self, message: Message, done: Done | None = None) -> None:
         """See ``log.Writer.send``; FatalClientError when the client can't go on."""
-        size = len(message.value) + len(message.key or b"")
+        size = len(message.value or b"") + len(message.key or b"")
         if size > _CHECKED_FROM_BYTES:
             self._check_size(message)
         while not self._queued(message, done):
@@ -138,4 +138,4 @@ def _told(done: Done) -> Callable[[KafkaError | None, Acknowledged], None]:
 
 def _size(message: Message) -> int:
     headers = sum(len(name) + len(value) + 10 for name, value in message.headers)
-    return len(message.value) + len(message.key or b"") + headers + _OVERHEAD_BYTES
+    return len(message.value or b"") + len(message.key or b"") + headers + _OVERHEAD_BYTES

@@ -103,7 +103,7 @@ class Broker:
     def check_size(self, message: Message) -> None:
         """RefusedError for a message above its topic's limit."""
         settings = self._topics.get(message.topic)
-        size = len(message.value) + len(message.key or b"") + _OVERHEAD_BYTES
+        size = len(message.value or b"") + len(message.key or b"") + _OVERHEAD_BYTES
         if settings is not None and size > settings.message_bytes:
             raise RefusedError(f"{size} bytes are above {message.topic}'s limit", status=413)
 

@@ -8,7 +8,8 @@ answered: ``decide.answered``.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from midstage.contracts.cluster import ClusterFact, ObjectGone
 from midstage.contracts.fact import Event, Fact
@@ -56,6 +57,17 @@ class Known:
         with self._lock:
             self._ours.pop(cluster, None)
             self._late.pop(cluster, None)
+
+    def buried(self, cluster: str, *, before: datetime) -> Sequence[ObjectGone]:
+        """What was gone before then and still stands in the topic, as far as it is remembered."""
+        with self.loop.changed:
+            return self._inventory.gone(cluster, before=before)
+
+    def forget(self, facts: Iterable[ObjectGone]) -> None:
+        """Nothing stands under their keys any more."""
+        with self.loop.changed:
+            for fact in facts:
+                self._inventory.forget(fact)
 
     def late(self, cluster: str) -> Mapping[str, Spoken]:
         """The late facts by key since this was last asked, of each key the newest."""

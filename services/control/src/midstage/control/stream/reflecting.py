@@ -8,14 +8,14 @@ is gone.
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from midstage.chassis.clock import Clock
 from midstage.chassis.logs import logger
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.cluster import ClusterFact, ClusterReached, ClusterUnreachable
 from midstage.contracts.errors import UnavailableError
-from midstage.contracts.inventory import Inventory
+from midstage.contracts.inventory import Inventory, Living, key_of_fact
 from midstage.control.decide.objects import answered, changed, differences, untold
 from midstage.control.decide.use import measured
 from midstage.control.metrics import Metrics
@@ -30,6 +30,10 @@ from midstage.eventlog.backoff import Backoff
 REACHED_EACH_S = 5.0
 HEALTHY_S = 10.0
 """A watch that lasted so long was a good one: the next to break off is taken up again at once."""
+GONE_FOR = timedelta(hours=1)
+"""So long the inventory topic says that something is gone."""
+FORGET_EACH_S = 60.0
+_FORGOTTEN_AT_ONCE = 1000
 _STANDBY_S = 0.5
 _TURN_S = 0.2
 _READ_WITHIN_S = 10.0
@@ -65,7 +69,7 @@ class Reflector:
         self._epoch = 0
         self._answered_at: datetime | None = None
         self._told_away = False
-        self._reached_due = 0.0
+        self._reached_due = self._forgets_due = 0.0
         self._trouble: str | None = f"{cluster.name} was not asked yet"
         self._stop = threading.Event()
 
@@ -133,6 +137,8 @@ class Reflector:
                 waited = self._clock.monotonic() - came.first_at
                 self._metrics.written_seconds.observe(waited)
             self._says_that_it_answers(writing)
+            if self._clock.monotonic() >= self._forgets_due:
+                self._forgets(writing)
             if late := self._known.late(self._cluster.name):
                 answers = answered(late.values(), self._held, self._stamp, self._clock.now())
                 self._write(writing, answers)
@@ -145,6 +151,22 @@ class Reflector:
         if came.uses is None:
             return facts
         return (*facts, *measured(came.uses, self._held, self._stamp, now))
+
+    def _forgets(self, writing: Writing) -> None:
+        """Take out of the inventory topic what was gone long ago and has not come back.
+
+        A late zombie that tells of it again finds nobody who knows it, so it is answered as ever.
+        """
+        self._forgets_due = self._clock.monotonic() + FORGET_EACH_S
+        before = self._clock.now() - GONE_FOR
+        old = [
+            fact
+            for fact in self._known.buried(self._cluster.name, before=before)[:_FORGOTTEN_AT_ONCE]
+            if not isinstance(self._held.newest(key_of_fact(fact)), Living)
+        ]
+        if old and self._tenure.held():
+            writing.forget(old, self._may_go_on)
+            self._known.forget(old)
 
     def _write(self, writing: Writing, facts: Sequence[ClusterFact]) -> None:
         """Write, and only then know; UnavailableError where the lease ran out meanwhile."""

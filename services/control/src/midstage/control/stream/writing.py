@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from midstage.contracts import cluster
-from midstage.contracts.cluster import ClusterFact
+from midstage.contracts.cluster import ClusterFact, ObjectGone
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.fact import Event
 from midstage.contracts.inventory import key_of_fact
@@ -69,6 +69,16 @@ class Writing:
                 self._writer.send(_message(event, topic=self._inventory, key=key))
         for fact in facts:
             self._metrics.facts.labels(fact.cluster, type(fact).__name__).inc()
+
+    def forget(self, facts: Sequence[ObjectGone], may_go_on: Callable[[], bool]) -> None:
+        """Let compaction take what is gone out of the inventory; returns when it was told.
+
+        UnavailableError where ``may_go_on`` said no before that: it is told again.
+        """
+        for fact in facts:
+            key = key_of_fact(fact).encode()
+            self._writer.send(Message(topic=self._inventory, key=key, value=None))
+        self._wait(may_go_on)
 
     def close(self) -> None:
         """Let go of the log when it has what was sent."""
