@@ -11,7 +11,7 @@ from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
 
-READY_S = 60.0
+READY_S = 120.0
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

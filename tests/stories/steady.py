@@ -39,6 +39,11 @@ class Load:
         """The part that was answered to the end."""
         return self.ends["ok"] / self.offered
 
+    @property
+    def aborted(self) -> int:
+        """Requests that were in flight and broke off, before or in their answer."""
+        return sum(count for end, count in self.ends.items() if _is_abort(end))
+
 
 @contextmanager
 def steady(platform: Platform, app: str, *, callers: int) -> Iterator[Load]:
@@ -61,6 +66,10 @@ def steady(platform: Platform, app: str, *, callers: int) -> Iterator[Load]:
     finally:
         stop.set()
         running.join()
+
+
+def _is_abort(end: str) -> bool:
+    return end != "ok" and (not end[0].isdigit() or "connection termination" in end)
 
 
 async def _all(url: str, key: str, callers: int, load: Load, stop: threading.Event) -> None:
@@ -91,5 +100,5 @@ async def _one(session: aiohttp.ClientSession, url: str) -> str:
     except aiohttp.ClientError as e:
         return type(e).__name__
     if answer.status != 200:
-        return f"{answer.status} {whole[:80].decode(errors='replace')}"
+        return f"{answer.status} {whole[:160].decode(errors='replace')}"
     return "ok" if b"[DONE]" in whole else "broke off"

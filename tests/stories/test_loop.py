@@ -22,6 +22,7 @@ from midstage.testkit.waiting import within
 from .evidence import Orders, assert_exact, ready, records_of, replayed_through, second
 from .loop import ask, await_settled, deployed, fault, pods, put, settled, spec
 from .steady import steady
+from .turns import Turns, another, turned
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -42,24 +43,11 @@ def decided(platform: Platform, app: str) -> list[ScaleDecided]:
 
 
 def test_scale_downs_and_updates_abort_no_request(platform: Platform) -> None:
-    put(platform, "steady", spec("steady", replicas=4))
-    await_settled(platform, "steady", replicas=4)
-    with steady(platform, "steady", callers=8) as load:
-        for turn in range(SCALE_DOWNS):
-            low, high = 2 + turn % 2, 4
-            put(platform, "steady", spec("steady", replicas=low))
-            await_settled(platform, "steady", replicas=low)
-            if turn % 2:
-                put(platform, "steady", spec("steady", replicas=high))
-                await_settled(platform, "steady", replicas=high)
-        put(platform, "steady", spec("steady", replicas=3))
-        for turn in range(UPDATES):
-            env = {"MIDSTAGE_REPLICA_COLD_START_S": "1", "TURN": str(turn)}
-            wanted = spec("steady", replicas=3, env=env)
-            put(platform, "steady", wanted)
-            await_settled(platform, "steady", replicas=3, revision=revision_of(wanted))
+    turns = Turns(scale_downs=SCALE_DOWNS, scale_ups=SCALE_DOWNS // 2, updates=UPDATES)
+    load = turned(platform, ["steady"], turns, callers=8)
     assert load.offered > 1000
     assert load.share_ok >= GOOD, load.ends
+    assert not load.aborted, load.ends
 
 
 def test_a_node_dies_under_load_and_its_pods_return_elsewhere(platform: Platform) -> None:
@@ -104,12 +92,17 @@ def test_nothing_shrinks_because_a_process_is_killed(platform: Platform, name: s
 def test_a_death_at_a_named_place_of_an_update_ends_right(
     platform: Platform, orders: Orders, name: str, place: str
 ) -> None:
+    killed_in_an_update(platform, orders, name, place)
+
+
+def killed_in_an_update(
+    platform: Platform, orders: Orders, name: str, place: str, *, nth: int = 1
+) -> None:
     put(platform, "steady", spec("steady", replicas=3))
     await_settled(platform, "steady", replicas=3)
-    env = {"MIDSTAGE_REPLICA_COLD_START_S": "1", "STORY": uuid.uuid4().hex}
-    wanted = spec("steady", replicas=3, env=env)
+    wanted = another("steady", replicas=3, number=uuid.uuid4().hex)
     with steady(platform, "steady", callers=4) as load:
-        orders(name, place)
+        orders(name, place, nth=nth)
         put(platform, "steady", wanted)
         within(30, lambda: not orders.left(name))
         await_settled(platform, "steady", replicas=3, revision=revision_of(wanted))
