@@ -109,6 +109,10 @@ def test_the_content_type_and_the_token_are_asked_for(deploy: Running) -> None:
     assert send(deploy, raw, "application/json").status_code == 415
     assert send(deploy, raw, ZIP).status_code == 415
     assert send(deploy, b"", GZIP).status_code == 415
+    either = send(deploy, b"PK", "application/octet-stream")
+    assert (either.status_code, either.json()["detail"]) == (415, "the body is no tar.gz or zip")
+    fine = send(deploy, tgz({"a.json": spec("octets")}), "application/octet-stream")
+    assert fine.status_code == 200
     assert send(deploy, tar_of(), "application/gzip; x=y").status_code == 422
     without = deploy.http.post("/v1/bundles", content=raw, headers={"authorization": "Bearer no"})
     assert without.status_code == 401

@@ -28,6 +28,11 @@ class Packing(StrEnum):
     GZIP = "application/gzip"
     ZIP = "application/zip"
 
+    @property
+    def told(self) -> str:
+        """How people call it."""
+        return "tar.gz" if self is Packing.GZIP else "zip"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:

@@ -29,10 +29,12 @@ from midstage.specs.bundle import Bundle, Packing, bundle, packing_of
 
 MOST_APPS = 100
 
+_EITHER = "application/octet-stream"
 _TYPES = {
-    "application/gzip": Packing.GZIP,
-    "application/x-gzip": Packing.GZIP,
-    "application/zip": Packing.ZIP,
+    "application/gzip": (Packing.GZIP,),
+    "application/x-gzip": (Packing.GZIP,),
+    "application/zip": (Packing.ZIP,),
+    _EITHER: tuple(Packing),
 }
 
 
@@ -185,9 +187,9 @@ def router(bundles: Bundles) -> APIRouter:
 def _check_type(given: Sent) -> None:
     said = _TYPES.get(given.content_type.partition(";")[0].strip().lower())
     if said is None:
-        raise RefusedError(f"content-type: {' or '.join(Packing)} is taken", status=415)
-    if packing_of(given.raw) is not said:
-        raise RefusedError(f"the body is no {said.name.lower()} archive", status=415)
+        raise RefusedError(f"content-type: {' or '.join([*Packing, _EITHER])} is taken", status=415)
+    if packing_of(given.raw) not in said:
+        raise RefusedError(f"the body is no {' or '.join(each.told for each in said)}", status=415)
 
 
 def _all_of(wrong: Sequence[RefusedError]) -> RefusedError:
@@ -196,6 +198,6 @@ def _all_of(wrong: Sequence[RefusedError]) -> RefusedError:
 
 def _body() -> dict[str, object]:
     content = {
-        packing.value: {"schema": {"type": "string", "format": "binary"}} for packing in Packing
+        kind: {"schema": {"type": "string", "format": "binary"}} for kind in (*Packing, _EITHER)
     }
     return {"requestBody": {"required": True, "content": content}}
