@@ -4,8 +4,10 @@ import asyncio
 import os
 import ssl
 import stat
+import threading
 from datetime import UTC, datetime
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import msgspec
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midstage.cluster.kubernetes.connection import Connection
 from midstage.contracts.cluster import Amount
 from midstage.local import ports
 from midstage.local.kubelet import certificate
@@ -22,7 +25,7 @@ from midstage.local.kubelet.metrics import Metrics, SelectorError
 from midstage.local.kubelet.programs import ConfigError, Contents
 from midstage.local.kubelet.shapes import Handler, Meta, Probe, Sleep
 from midstage.local.kubelet.volumes import laid_out
-from midstage.local.kubelet.watching import lines
+from midstage.local.kubelet.watching import Changed, Heard, Listed, Watching, lines
 from midstage.local.pods.usage import Meter
 
 from .test_programs import pod
@@ -222,3 +225,56 @@ def test_a_certificate_is_new_and_its_key_a_secret(tmp_path: Path) -> None:
     certificate.write(file, now=NOON)
     assert file.read_bytes() != before
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file)
+
+
+class Api(BaseHTTPRequestHandler):
+    """Answers a list of pods of which one makes no sense, and a watch with another such."""
+
+    def do_GET(self) -> None:
+        strange = {"metadata": {"name": 7, "resourceVersion": "8"}}
+        fine = {"metadata": {"name": "fine", "resourceVersion": "9"}, "spec": {}}
+        if "watch=true" in self.path:
+            events = [{"type": "MODIFIED", "object": each} for each in (strange, fine)]
+            body = b"".join(msgspec.json.encode(each) + b"\n" for each in events)
+        else:
+            listing = {"metadata": {"resourceVersion": "5"}, "items": [strange, fine]}
+            body = msgspec.json.encode(listing)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name there
+        pass
+
+
+def test_a_pod_that_makes_no_sense_hides_no_other(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        kubeconfig = tmp_path / "kubeconfig"
+        url = f"http://127.0.0.1:{server.server_port}"
+        kubeconfig.write_bytes(
+            msgspec.json.encode(
+                {
+                    "current-context": "c",
+                    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                    "clusters": [{"name": "c", "cluster": {"server": url}}],
+                    "users": [{"name": "u", "user": {}}],
+                }
+            )
+        )
+        heard: list[Heard] = []
+        stop = threading.Event()
+
+        def hear(what: Heard) -> None:
+            heard.append(what)
+            if isinstance(what, Changed):
+                stop.set()
+
+        connection = Connection(name="test", where=f"kubeconfig:{kubeconfig}")
+        Watching(connection, hear=hear).run(stop)
+        server.shutdown()
+    listed, changed = heard
+    assert isinstance(listed, Listed)
+    assert [each.metadata.name for each in listed.pods] == ["fine"]
+    assert isinstance(changed, Changed)
+    assert changed.pod.metadata.name == "fine"

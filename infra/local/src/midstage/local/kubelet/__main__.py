@@ -41,6 +41,8 @@ from midstage.local.pods.usage import Meter
 
 SERVICE = "kubelet"
 VERSION = "0.1.0"
+_OF_PODS, _OF_NODES = 16, 4
+"""Calls at a time; nodes have their own, or a storm of pods would make them late."""
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 
 _log = logger(__name__)
@@ -73,12 +75,17 @@ def compose(options: argparse.Namespace, *, env: Mapping[str, str]) -> Process:
     """The process; PlatformError or SettingError where it can't be."""
     directory: Path = options.dir
     connection = Connection(name=SERVICE, where=f"{KUBECONFIG}{options.kubeconfig}")
-    cluster = Cluster(connection)
+    cluster = Cluster(connection, threads=_OF_PODS)
     now = SystemClock().now
     port = options.secure_port or ports.found(1)[0]
     logs = PodLogs(directory / "logs")
     in_force = InForce()
-    nodes = Nodes(cluster=cluster, nodes=nodes_file.read(options.nodes), port=port, now=now)
+    nodes = Nodes(
+        cluster=Cluster(connection, threads=_OF_NODES),
+        nodes=nodes_file.read(options.nodes),
+        port=port,
+        now=now,
+    )
     machine = Machine(
         cluster=cluster,
         logs=logs,

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from midstage.local.kubelet.shapes import Meta, Pod, Shape
+from midstage.local.kubelet.shapes import Meta, Shape
 
 
 class ListMeta(Shape, frozen=True, kw_only=True):
@@ -15,10 +15,10 @@ class ListMeta(Shape, frozen=True, kw_only=True):
 
 
 class PodList(Shape, frozen=True, kw_only=True):
-    """Pods as they are at one moment."""
+    """Pods as they are at one moment, each to be read by itself."""
 
     metadata: ListMeta
-    items: tuple[Pod, ...] = ()
+    items: tuple[msgspec.Raw, ...] = ()
 
 
 class Head(Shape, frozen=True, kw_only=True):

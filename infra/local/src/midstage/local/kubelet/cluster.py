@@ -22,7 +22,6 @@ from midstage.local.kubelet.shapes import Meta
 
 T = TypeVar("T")
 STRATEGIC = "application/strategic-merge-patch+json"
-_THREADS = 16
 _WITHIN_S = 5.0
 _FIRST_S, _LONGEST_S = 0.2, 2.0
 
@@ -32,10 +31,10 @@ _log = logger(__name__)
 class Cluster:
     """Calls of one API server."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, connection: Connection, *, threads: int) -> None:
+        """Nothing is asked yet; at most ``threads`` calls at a time."""
         self._connection = connection
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="api")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="api")
 
     async def get(self, path: str, kind: type[T]) -> T:
         """An object; RefusedError (404: it is not there) or UnavailableError."""

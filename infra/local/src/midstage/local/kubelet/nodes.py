@@ -100,9 +100,9 @@ class Nodes:
         return [name for name, kept in self._nodes.items() if not kept.dead]
 
     def unready(self) -> str | None:
-        """Which are not registered; None: all are."""
-        missing = [name for name, kept in self._nodes.items() if not kept.registered]
-        return f"not registered yet: {', '.join(missing)}" if missing else None
+        """Which are not registered, or can't be told of now; None: all are well."""
+        missing = [name for name, kept in self._nodes.items() if kept.untold or not kept.registered]
+        return f"the API server does not know of {', '.join(missing)}" if missing else None
 
     def die(self, name: str) -> None:
         """It renews nothing any more; RefusedError where there is no such node."""

@@ -27,6 +27,7 @@ _SILENT_S = 90.0
 """A server sends a bookmark each minute: one that says nothing for longer is not there any more."""
 _FIRST_S, _LONGEST_S = 0.1, 2.0
 _PAGE = 500
+_TOLD = 300
 # made at import, on one thread: msgspec's types are not ready for a first use by several at once
 _LIST = msgspec.json.Decoder(PodList)
 _POD = msgspec.json.Decoder(Pod)
@@ -88,7 +89,7 @@ class Watching:
                 query["continue"] = after
             body = self._connection.request("GET", PODS, query=query)
             page = self._connection.decoded(body, _LIST)
-            pods.extend(page.items)
+            pods.extend(pod for each in page.items if (pod := _read(bytes(each))) is not None)
             if not (after := page.metadata.continue_):
                 self._hear(Listed(pods=tuple(pods)))
                 return page.metadata.resource_version
@@ -108,16 +109,18 @@ class Watching:
                 if stop.is_set():
                     return
 
+    def _version(self, body: bytes) -> str:
+        return self._connection.decoded(body, _ONLY).metadata.resource_version
+
     def _told(self, head: Head) -> str:
         body = bytes(head.object)
         match head.type:
             case "ADDED" | "MODIFIED" | "DELETED":
-                pod = self._connection.decoded(body, _POD)
-                self._hear(Changed(pod=pod, gone=head.type == "DELETED"))
-                return pod.metadata.resource_version
+                if (pod := _read(body)) is not None:
+                    self._hear(Changed(pod=pod, gone=head.type == "DELETED"))
+                return self._version(body)
             case "BOOKMARK":
-                only = self._connection.decoded(body, _ONLY)
-                return only.metadata.resource_version
+                return self._version(body)
             case _:
                 failure = Failure()
                 with suppress(msgspec.MsgspecError):
@@ -125,6 +128,15 @@ class Watching:
                 if failure.code == 410:
                     raise ExpiredError(failure.message)
                 raise UnavailableError(f"the watch ends with {failure.code}: {failure.message}")
+
+
+def _read(body: bytes) -> Pod | None:
+    """A pod; None where it is not what it should be, so that the others are read."""
+    try:
+        return _POD.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        _log.error("pod_unreadable", reason=str(e), pod=body[:_TOLD].decode(errors="replace"))
+        return None
 
 
 def lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
