@@ -5,6 +5,8 @@ where nothing would change, 1 where something would, 2 where it is refused or ca
 """
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
@@ -48,6 +50,7 @@ APPS = (
     "reason",
     "drift",
 )
+_AT_ONCE = 8
 REVISIONS = ("version", "revision", "current", "undoes", "at", "by", "why")
 
 
@@ -131,7 +134,8 @@ def diff(
     try:
         given = specs.read(file)
         deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
-        found = [_compared(deploy, app) for app in given.all()]
+        with ThreadPoolExecutor(_AT_ONCE) as asking:
+            found = list(asking.map(partial(_compared, deploy), given.all()))
     except MidstageError as e:
         _say(str(e))
         raise typer.Exit(2) from e
