@@ -35,22 +35,18 @@ class Board:
     """What is played with: what is ``left`` on each node that takes new replicas, each of which
     ``asks`` for so much.
 
-    ``placed`` new ones have a node and are ready in time; ``count`` are wanted, ``surge`` more may
-    be there meanwhile, ``least`` must be ready.
+    ``placed`` new ones have a node and are ready in time, ``slots`` more find room now; ``count``
+    are wanted, ``surge`` more may be there meanwhile, ``least`` must be ready.
     """
 
     left: Mapping[str, Amount]
     asks: Amount
     old: tuple[Old, ...]
     placed: int
+    slots: int
     count: int
     surge: int
     least: int
-
-    @property
-    def slots(self) -> int:
-        """How many more new replicas find room now."""
-        return sum(slots(left, self.asks) for left in self.left.values())
 
     @property
     def new(self) -> int:
@@ -73,8 +69,10 @@ class Board:
         rest = tuple(each for each in self.old if each.uid != old.uid)
         if old.node not in self.left:
             return replace(self, old=rest)
-        left = {**self.left, old.node: more(self.left[old.node], old.takes)}
-        return replace(self, old=rest, left=left)
+        before = self.left[old.node]
+        after = more(before, old.takes)
+        won = slots(after, self.asks) - slots(before, self.asks)
+        return replace(self, old=rest, left={**self.left, old.node: after}, slots=self.slots + won)
 
     def may_go(self, old: Old) -> bool:
         """Whether enough stay ready."""
@@ -123,9 +121,10 @@ def _next(board: Board) -> Sequence[Old]:
     if idle:
         return idle
     spare = board.spare
-    here: dict[str, list[Old]] = {node: [] for node in board.left}
+    here: dict[str, list[Old]] = {}
     for old in board.old:
-        here.get(old.node, []).append(old)
+        if old.node in board.left:
+            here.setdefault(old.node, []).append(old)
     chains = [_chain(board, here[node], board.left[node]) for node in here]
     payable = [chain for chain in chains if chain is not None and len(chain.old) <= spare]
     if not payable:

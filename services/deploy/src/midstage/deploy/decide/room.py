@@ -14,7 +14,7 @@ import msgspec
 from midstage.cluster import fit
 from midstage.cluster.objects import Node, Pod, Template
 from midstage.contracts.apps import AppSpec, revision_of
-from midstage.contracts.cluster import NodeObserved, Phase, PodObserved
+from midstage.contracts.cluster import Amount, NodeObserved, Phase, PodObserved
 from midstage.deploy.decide.replace import Board, Old, order, slots
 from midstage.deploy.decide.wanted import must_be_ready, template_of
 from midstage.deploy.model import Room
@@ -78,11 +78,11 @@ def board_of(
     What is about to end has left already, and who drains serves no more.
     """
     template = template_of(spec)
-    nodes = [node for node in nodes_of(room.nodes) if fit.admits(template, node)]
-    staying = [pod for pod in room.pods if is_living(pod)]
+    left = _left(template, room, [pod for pod in room.pods if is_living(pod)])
     return Board(
-        left=fit.free(nodes, pods_of(staying)),
+        left=left,
         asks=template.requests,
+        slots=sum(slots(each, template.requests) for each in left.values()),
         old=tuple(
             Old(
                 uid=pod.uid,
@@ -102,9 +102,31 @@ def board_of(
 def free_slots(spec: AppSpec, room: Room) -> int:
     """How many replicas of ``spec`` find room just now, beside all that is there or ending."""
     template = template_of(spec)
-    nodes = [node for node in nodes_of(room.nodes) if fit.admits(template, node)]
-    left = fit.free(nodes, pods_of(room.pods))
+    left = _left(template, room, room.pods)
     return sum(slots(each, template.requests) for each in left.values())
+
+
+def _left(template: Template, room: Room, pods: Sequence[PodObserved]) -> dict[str, Amount]:
+    """What ``pods`` leave of each node that takes such replicas at all."""
+    nodes = {node.name: node for node in nodes_of(room.nodes) if fit.admits(template, node)}
+    taken: dict[str, tuple[float, int, int]] = {}
+    for pod in pods:
+        if pod.node in nodes and pod.phase is not Phase.LOST:
+            asks = pod.requests
+            before = taken.get(pod.node, (0.0, 0, 0))
+            taken[pod.node] = (
+                before[0] + asks.cpu,
+                before[1] + asks.memory_mb,
+                before[2] + asks.gpus,
+            )
+    return {
+        name: fit.less(node.capacity, _amount(*taken.get(name, (0.0, 0, 0))))
+        for name, node in nodes.items()
+    }
+
+
+def _amount(cpu: float, memory_mb: int, gpus: int) -> Amount:
+    return Amount(cpu=cpu, memory_mb=memory_mb, gpus=gpus)
 
 
 def is_living(pod: PodObserved) -> bool:

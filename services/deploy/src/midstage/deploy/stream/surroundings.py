@@ -74,6 +74,7 @@ class Surroundings:
         self._inventory = Inventory()
         self._edges = Edges()
         self._marks = Marks()
+        self._room, self._room_at = Room(), -1
         self._heard_since: float | None = None
 
     def cluster_fact(self, event: Event[Fact], _record: Record) -> None:
@@ -127,10 +128,13 @@ class Surroundings:
         if self.unknown() is not None:
             return None
         with self.changed:
-            return Room(
-                nodes=tuple(n for n in self._inventory.nodes() if n.cluster == self._cluster),
-                pods=tuple(p for p in self._inventory.pods() if p.cluster == self._cluster),
-            )
+            if self._room_at != self._inventory.version:
+                self._room_at = self._inventory.version
+                self._room = Room(
+                    nodes=tuple(n for n in self._inventory.nodes() if n.cluster == self._cluster),
+                    pods=tuple(p for p in self._inventory.pods() if p.cluster == self._cluster),
+                )
+            return self._room
 
     def situation(self, app: str, state: App, room: Room | None) -> Situation:
         """All that is known of one application now."""
