@@ -125,8 +125,14 @@ def _next(board: Board) -> Sequence[Old]:
     for old in board.old:
         if old.node in board.left:
             here.setdefault(old.node, []).append(old)
-    chains = [_chain(board, here[node], board.left[node]) for node in here]
-    payable = [chain for chain in chains if chain is not None and len(chain.old) <= spare]
+    payable: list[_Chain] = []
+    for node, olds in here.items():
+        chain = _chain(board, olds, board.left[node])
+        if chain is None or len(chain.old) > spare:
+            continue
+        if len(chain.old) == 1 and chain.costs <= 0:
+            return chain.old  # none gives more for less
+        payable.append(chain)
     if not payable:
         return board.old[:1]
     places = {old.uid: place for place, old in enumerate(board.old)}
