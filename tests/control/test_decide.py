@@ -192,6 +192,19 @@ def test_a_change_that_is_told_again_is_no_fact() -> None:
     assert untold([anew], held) == [anew]
 
 
+def test_a_nodes_heartbeat_is_no_fact() -> None:
+    """Nobody writes a node by its version; a pod is written by it, so each version is told."""
+    held = known()
+    beat = [observed(a_node(version), FIRST, LATER) for version in (10, 11)]
+    assert untold(beat, held) == []
+    listing = msgspec.structs.replace(LISTING, nodes=(a_node(12),), pods=(a_pod(version=13),))
+    assert [type(fact) for fact in differences(held, listing, FIRST, LATER)] == [PodObserved]
+    dead = msgspec.structs.replace(a_node(14), ready=False)
+    back = a_node(15)
+    told = [observed(each, FIRST, LATER) for each in (dead, back)]
+    assert untold(told, held) == told  # the second is news beside the first, not beside ``held``
+
+
 def test_endpoints_are_facts_like_all_others() -> None:
     address = EndpointState(address="10.0.0.7:8080", ready=True, serving=True, pod="chat-1")
     found = Endpoints(

@@ -51,7 +51,7 @@ def differences(
     )
 
 
-def changed(change: Change, stamp: Stamp, now: datetime) -> ClusterFact | None:
+def changed(change: Change, stamp: Stamp, now: datetime) -> Living | ObjectGone | None:
     """The fact of one change; None for a bookmark."""
     item = change.item
     if item is None:
@@ -60,9 +60,25 @@ def changed(change: Change, stamp: Stamp, now: datetime) -> ClusterFact | None:
     return _gone(fact, stamp, now, version=change.resource_version) if change.gone else fact
 
 
-def untold(facts: Iterable[ClusterFact | None], known: Inventory) -> Sequence[ClusterFact]:
-    """Those that are not known yet: a watch that was taken up again may tell a change twice."""
-    return [fact for fact in facts if fact is not None and not _is_told(known, fact)]
+def untold(
+    facts: Iterable[Living | ObjectGone | None], known: Inventory
+) -> Sequence[Living | ObjectGone]:
+    """Those that say something new, each beside what was said of its object before it.
+
+    A watch that was taken up again may tell a change twice, and a cluster changes more than is told
+    here: a node's heartbeat, say.
+    """
+    said: dict[str, Living | ObjectGone] = {}
+    found: list[Living | ObjectGone] = []
+    for fact in facts:
+        if fact is None:
+            continue
+        key = key_of_fact(fact)
+        before = said.get(key) or known.newest(key)
+        if before is None or (_place(fact) > _place(before) and not _same(before, fact)):
+            said[key] = fact
+            found.append(fact)
+    return found
 
 
 def answered(
@@ -161,17 +177,18 @@ def _pod(item: Pod, stamp: Stamp, now: datetime) -> PodObserved:
 
 
 def _is_news(known: Inventory, fact: Living) -> bool:
-    """Whether more than the epoch and the time differ from what is known."""
     held = known.newest(key_of_fact(fact))
-    if held is None or isinstance(held, ObjectGone):
-        return True
-    same = {"epoch": fact.epoch, "observed_at": fact.observed_at}
-    return msgspec.structs.replace(held, **same) != fact
+    return held is None or not _same(held, fact)
 
 
-def _is_told(known: Inventory, fact: ClusterFact) -> bool:
-    held = known.newest(key_of_fact(fact))
-    return held is not None and _place(held) >= _place(fact)
+def _same(held: Living | ObjectGone, fact: Living | ObjectGone) -> bool:
+    """Whether they differ in the epoch and the time alone; of what nobody writes by its version,
+    nodes and endpoints, also in that.
+    """
+    equal: dict[str, object] = {"epoch": fact.epoch, "observed_at": fact.observed_at}
+    if isinstance(fact, NodeObserved | EndpointsObserved):
+        equal["resource_version"] = fact.resource_version
+    return msgspec.structs.replace(held, **equal) == fact
 
 
 def _place(fact: ClusterFact) -> tuple[int, bool]:
