@@ -5,6 +5,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -25,6 +26,7 @@ from midstage.cluster.objects import Template
 from midstage.contracts.apps import Probe
 from midstage.contracts.cluster import Phase
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.running import Check, Source, Volume
 from midstage.local.pods.images import STAND_IN
 from midstage.testkit.waiting import within
 
@@ -105,6 +107,42 @@ def test_who_fails_its_liveness_probe_is_restarted(cluster: HttpCluster) -> None
     assert ended.reason == "CrashLoopBackOff"
     (again,) = ready(cluster)
     assert (again.uid, again.restarts) == (pod.uid, 1)
+
+
+def test_a_pod_is_ready_when_its_checks_have_passed(cluster: HttpCluster, tmp_path: Path) -> None:
+    may = tmp_path / "may"
+    checks = (
+        Check(name="first", script='test "$PORT" -gt 0'),
+        Check(name="second", script=f"echo looking; test -e {may}"),
+    )
+    checked = msgspec.structs.replace(runs("serve"), checks=checks)
+    cluster.put_workload(workload(checked), expected=0)
+    (pod,) = within(20, lambda: [p for p in cluster.list().pods if p.started_at])
+    within(20, lambda: b"looking" in b"".join(cluster.logs(pod.name)))
+    assert not cluster.list().pods[0].ready
+    may.touch()
+    ready(cluster)
+
+
+def test_a_check_that_never_passes_is_told_and_the_pod_restarted(cluster: HttpCluster) -> None:
+    checks = (Check(name="warm", script="exit 4", within_s=1),)
+    failing = msgspec.structs.replace(runs("serve"), checks=checks)
+    cluster.put_workload(workload(failing), expected=0)
+    (pod,) = within(20, lambda: [p for p in cluster.list().pods if p.restarts])
+    assert "check warm ended with 4, 1 s after the start" in pod.message
+
+
+def test_what_only_kubernetes_has_is_refused_and_not_ignored(cluster: HttpCluster) -> None:
+    for field, value in (
+        ("env_from", {"A": Source(secret="s", key="k")}),
+        ("volumes", (Volume(path="/a", claim="c"),)),
+        ("priority", "urgent"),
+    ):
+        wanted = workload(msgspec.structs.replace(runs("serve"), **{field: value}))
+        with pytest.raises(RefusedError, match=f"template.{field}"):
+            cluster.put_workload(wanted, expected=0)
+        (refusal,) = cluster.preview(wanted, expected=0).refusals
+        assert field in refusal
 
 
 def test_restarts_wait_longer_each_time(cluster: HttpCluster) -> None:

@@ -107,6 +107,15 @@ def test_an_image_is_a_command_and_a_command_goes_before_it() -> None:
         program(Template(image="a/b:1"), own)
 
 
+def test_arguments_follow_the_command_or_the_images_own() -> None:
+    args = ("--model", "$(MODEL)")
+    env = {"MODEL": "large"}
+    own = program(Template(command=("serve",), args=args, env=env), {})
+    assert own.command == ["serve", "--model", "large"]
+    images = program(Template(image=STAND_IN, args=args, env=env), {"PORT": "1"})
+    assert images.command[-3:] == ["1", "--model", "large"]
+
+
 def test_a_pods_own_variables_can_not_be_set_by_its_template() -> None:
     template = Template(
         command=("x",), env={"PORT": "1", "URL": "http://$(PORT)", "ALSO": "$(URL)"}

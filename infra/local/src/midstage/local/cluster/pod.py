@@ -1,21 +1,23 @@
 """The life of one pod on its node: start, probe, restart with back-off, end.
 
-    begin ──▶ probed ──its process ended, or it is unhealthy──▶ back-off ──▶ begin …
-                └──told to end──▶ SIGTERM, grace, SIGKILL ──▶ gone
+    begin ──▶ checked, probed ──its process ended, or it is unhealthy──▶ back-off ──▶ begin …
+                         └──told to end──▶ SIGTERM, grace, SIGKILL ──▶ gone
 
 What becomes of it is told to the state; a life whose node died, or whose pod is not there any more,
 is killed and tells nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from time import monotonic
 
 from midstage.cluster.objects import Pod, Template
 from midstage.local import ports
+from midstage.local.cluster.checking import passing
 from midstage.local.cluster.hub import Hub
 from midstage.local.lifecycle import STABLE_S, wait_s
 from midstage.local.pods.faults import InForce
@@ -59,6 +61,8 @@ class PodLife:
         self._in_a_row = 0
         self._unhealthy = ""
         self._turn = asyncio.Event()
+        self._env: Mapping[str, str] = {}
+        self._log = Path()
         self.process: PodProcess | None = None
 
     def end(self) -> None:
@@ -118,17 +122,16 @@ class PodLife:
         crash = self._machine.faults.crash(self._pod.app, self._pod.revision)
         if crash is not None:
             runs = replace(runs, command=crash)
-        log = self._machine.logs.begin(self._pod.name)
+        self._env, self._log = runs.env, self._machine.logs.begin(self._pod.name)
         self._unhealthy, self._turn = "", asyncio.Event()
-        return PodProcess(command=runs.command, env=runs.env, log=log, told=self._turn.set)
+        return PodProcess(command=runs.command, env=runs.env, log=self._log, told=self._turn.set)
 
     async def _until_its_end(self, process: PodProcess) -> End | None:
         """Probe it until it ends, is unhealthy or is told to end; it has ended afterwards."""
         async with asyncio.TaskGroup() as tasks:
-            probes = [tasks.create_task(each) for each in self._probes()]
+            watching = tasks.create_task(self._watched())
             await self._turn.wait()
-            for probe in probes:
-                probe.cancel()
+            watching.cancel()
         if not process.ended.is_set():
             await process.end(grace_s=0 if self._killed else self._template.grace_s)
         code = process.exit_code
@@ -136,6 +139,17 @@ class PodLife:
             return None
         reason = "CrashLoopBackOff" if code or self._unhealthy else "Completed"
         return End(exit_code=code, reason=reason, said=self._last_words(code))
+
+    async def _watched(self) -> None:
+        """Checked, then probed for as long as it runs."""
+        checks, log = self._template.checks, self._log
+        if fault := await passing(checks, env=self._env, log=log):
+            self._unhealthy = f"{fault}; "
+            self._turn.set()
+            return
+        async with asyncio.TaskGroup() as tasks:
+            for probe in self._probes():
+                tasks.create_task(probe)
 
     def _probes(self) -> list[Coroutine[None, None, None]]:
         probes = [

@@ -39,7 +39,7 @@ def program(template: Template, own: Mapping[str, str]) -> Program:
     for name, value in template.env.items():
         if name not in own:
             env[name] = expanded(value, env)
-    command = template.command or command_of(template.image or "")
+    command = (*(template.command or command_of(template.image or "")), *template.args)
     return Program(command=[expanded(each, env) for each in command], env=env)
 
 
