@@ -13,12 +13,13 @@ from midstage.local.kubernetes.running import RunningKubernetes
 from midstage.testkit.waiting import within
 from tests.kubernetes import Kubernetes
 
-from .world import WITHIN_S, Json, Pod, World, get, serves
+from .world import WITHIN_S, Json, Pod, World, get, script, serves
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
 
 STAYS = [{"operator": "Exists"}]
 """Not evicted from a node that is away for longer than Kubernetes is patient."""
+SCRATCH = "$MIDSTAGE_MOUNTS/v/kept"
 
 
 @pytest.fixture
@@ -124,8 +125,15 @@ def is_full(world: World, name: str) -> bool:
 def test_a_kubelet_that_was_killed_takes_its_pods_over(
     world: World, own: RunningKubernetes
 ) -> None:
+    keep = f"test -f {SCRATCH} && echo again >> {SCRATCH} || echo first > {SCRATCH}"
+    container = serves(
+        readinessProbe=get("/readyz"),
+        startupProbe=script(keep),
+        volumeMounts=[{"name": "v", "mountPath": "/v"}],
+    )
     for name in ("a", "b"):
-        world.pod(name, serves(readinessProbe=get("/readyz")), tolerations=STAYS)
+        volumes = [{"name": "v", "emptyDir": {}}]
+        world.pod(name, container, tolerations=STAYS, volumes=volumes)
     before = {world.ready(name).metadata.uid for name in ("a", "b")}
     first = processes(world)
     own.kill("kubelet")
@@ -134,7 +142,13 @@ def test_a_kubelet_that_was_killed_takes_its_pods_over(
     assert {pod.metadata.uid for pod in after} == before
     assert [pod.restarts for pod in after] == [1, 1]
     assert [pod.ended.exit_code for pod in after] == [137, 137]
-    assert len(processes(world)) == 2
+    found = processes(world)
+    assert len(found) == 2
+    mounts = [Path(process.environ()["MIDSTAGE_MOUNTS"]) for process in found]
+    assert [(each / "v/kept").read_text() for each in mounts] == ["first\nagain\n"] * 2
+    for name in ("a", "b"):
+        world.delete(name)
+    within(WITHIN_S, lambda: not any(each.parent.exists() for each in mounts))
 
 
 def test_a_kubelet_that_was_stopped_ends_its_pods_and_says_so(

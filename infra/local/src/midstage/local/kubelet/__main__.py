@@ -74,7 +74,7 @@ class Announcing:
 def compose(options: argparse.Namespace, *, env: Mapping[str, str]) -> Process:
     """The process; PlatformError or SettingError where it can't be."""
     directory: Path = options.dir
-    connection = Connection(name=SERVICE, where=f"{KUBECONFIG}{options.kubeconfig}")
+    connection = Connection(name="the API server", where=f"{KUBECONFIG}{options.kubeconfig}")
     cluster = Cluster(connection, threads=_OF_PODS)
     now = SystemClock().now
     port = options.secure_port or ports.found(1)[0]
@@ -98,6 +98,7 @@ def compose(options: argparse.Namespace, *, env: Mapping[str, str]) -> Process:
     kubelet = Kubelet(
         nodes=nodes,
         logs=logs,
+        folder=directory / "pods",
         watching=lambda hear: Watching(connection, hear=hear),
         live=lambda pod, ip: PodLife(machine, pod, pod_ip=ip),
     )

@@ -22,7 +22,7 @@ from midstage.local.kubelet.shapes import Meta
 
 T = TypeVar("T")
 STRATEGIC = "application/strategic-merge-patch+json"
-_WITHIN_S = 5.0
+_WITHIN_S = 10.0
 _FIRST_S, _LONGEST_S = 0.2, 2.0
 
 _log = logger(__name__)

@@ -5,11 +5,13 @@ killed, the kernel ends them, and the next one takes their pods over.
 """
 
 import asyncio
+import shutil
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 
 from midstage.contracts.errors import RefusedError
@@ -35,12 +37,14 @@ class Kubelet:
         *,
         nodes: Nodes,
         logs: PodLogs,
+        folder: Path,
         watching: Callable[[Callable[[Heard], None]], Watching],
         live: Callable[[Pod, str], PodLife],
     ) -> None:
-        """No pod lives yet; ``live`` makes a pod's life with an IP address."""
+        """No pod lives yet; ``live`` makes a pod's life with an IP address, in ``folder``."""
         self._nodes = nodes
         self._logs = logs
+        self._folder = folder
         self._watching = watching
         self._live = live
         self._lives: dict[str, PodLife] = {}
@@ -150,12 +154,20 @@ class Kubelet:
                     self._forget(uid)
                 for pod in ours.values():
                     self._see(pod)
+                self._clean()
                 self._listed = True
             case Changed(gone=True):
                 self._forget(what.pod.metadata.uid)
             case Changed():
                 if self._is_ours(what.pod):
                     self._see(what.pod)
+
+    def _clean(self) -> None:
+        """Away with what pods left behind that are not there any more, secrets among it."""
+        if self._folder.exists():
+            for left in self._folder.iterdir():
+                if left.name not in self._known and left.name not in self._lives:
+                    shutil.rmtree(left, ignore_errors=True)
 
     def _is_ours(self, pod: Pod) -> bool:
         return pod.spec.node_name in self._nodes.names

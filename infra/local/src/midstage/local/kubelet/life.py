@@ -140,7 +140,8 @@ class PodLife:
         finally:
             telling.cancel()
             self._machine.taken.discard(self._port)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if not leaves.is_set():  # else its scratch is there for its next run
+                shutil.rmtree(self._folder, ignore_errors=True)
             self._machine.logs.gone(self.log)
 
     async def _lived(self) -> Terminated | None:
