@@ -43,7 +43,12 @@ class Asked:
 
     @property
     def watches(self) -> bool:
-        return "watch" in self.query
+        return "watch" in self.query and not self.begins
+
+    @property
+    def begins(self) -> bool:
+        """A watch that first tells all that is there."""
+        return "sendInitialEvents" in self.query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +66,16 @@ Answers = Callable[[Asked], Said | None]
 
 @dataclass(slots=True)
 class ApiServer:
-    """``answers`` is asked first; what it answers None to is answered as a healthy server does."""
+    """``answers`` is asked first; what it answers None to is answered as a healthy server does.
+
+    Without ``beginnings`` it does not know how a watch begins with all that is there.
+    """
 
     port: int
     folder: Path
     answers: Answers
     asked: list[Asked] = field(default_factory=list)
+    beginnings: Answers | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -170,12 +179,18 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self.server.api.asked.append(asked)
         with contextlib.suppress(OSError):
-            self._say(self.server.api.answers(asked) or healthy(asked))
+            self._say(self._answered(asked, self.server.api))
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815  the library's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
         pass
+
+    def _answered(self, asked: Asked, api: ApiServer) -> Said:
+        if not asked.begins:
+            return api.answers(asked) or healthy(asked)
+        found = api.beginnings(asked) if api.beginnings else None
+        return found or said(status(422, "sendInitialEvents: Forbidden"), status=422)
 
     def _say(self, said: Said) -> None:
         if "date" in said.headers:

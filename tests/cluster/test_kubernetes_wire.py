@@ -65,9 +65,10 @@ def told(change: Change) -> tuple[str, bool, int]:
     return change.pod.name, change.gone, change.resource_version
 
 
-def test_everything_is_of_the_moment_at_which_the_nodes_were_told(server: ApiServer) -> None:
+def test_everything_is_of_the_moment_at_which_the_pods_were_told(server: ApiServer) -> None:
     assert server.cluster().list().resource_version == VERSION
-    others = [each for each in server.asked if each.plural in ("pods", "deployments")]
+    others = [each for each in server.asked if each.plural in ("nodes", "deployments")]
+    assert others
     for asked in others:
         assert asked.query["resourceVersion"] == str(VERSION)
         assert asked.query["resourceVersionMatch"] == "Exact"
@@ -93,7 +94,7 @@ def test_a_page_that_has_expired_is_asked_for_anew_with_all_before_it(server: Ap
         if asked.plural != "pods":
             return None
         if "continue" not in asked.query:
-            tries.append(asked.query["resourceVersion"])
+            tries.append(asked.path)
             return page([pod(f"try-{len(tries)}")], more="" if len(tries) > 1 else "old")
         return said(status(410, "The provided continue parameter is too old"), status=410)
 
@@ -110,7 +111,64 @@ def test_pages_that_expire_each_time_are_told_as_expired(server: ApiServer) -> N
     server.answers = answers
     with pytest.raises(ExpiredError, match="too old"):
         server.cluster().list()
-    assert server.count()["nodes"] == 2
+    assert sum(asked.plural == "pods" and "continue" in asked.query for asked in server.asked) == 2
+
+
+def beginning(*pieces: bytes, holds: bool = False) -> Answers:
+    return lambda asked: Said(pieces=pieces, holds=holds) if asked.plural == "pods" else None
+
+
+def begun(version: int) -> bytes:
+    annotations: Json = {"k8s.io/initial-events-end": "true"}
+    meta: Json = {"resourceVersion": str(version), "annotations": annotations}
+    return event("BOOKMARK", {"metadata": meta})
+
+
+def test_a_watch_that_begins_with_all_pods_tells_them_as_they_are_at_its_mark(
+    server: ApiServer,
+) -> None:
+    server.beginnings = beginning(
+        event("ADDED", pod("a", version=90)),
+        event("ADDED", pod("b", version=91)),
+        event("ADDED", pod("c", version=92)),
+        bookmark(93),
+        event("MODIFIED", pod("a", version=110, annotations={"n": "1"})),
+        event("DELETED", pod("b", version=111)),
+        event("MODIFIED", pod("c", version=112, phase="Failed")),
+        begun(113),
+        event("ADDED", pod("late", version=114)),
+        holds=True,
+    )
+    listing = server.cluster().list()
+    assert [(each.name, each.resource_version) for each in listing.pods] == [("a", 110)]
+    assert listing.resource_version == 113
+    nodes = [asked.query for asked in server.asked if asked.plural == "nodes"]
+    assert [query["resourceVersion"] for query in nodes] == ["113"]
+    assert not any(asked.query.get("limit") for asked in server.asked if asked.plural == "pods")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(beginning(event("ADDED", pod("a"))), id="never marked"),
+        pytest.param(beginning(event("ADDED", pod("a")), CUT), id="broken"),
+        pytest.param(beginning(b"{]\n"), id="garbage"),
+        pytest.param(None, id="refused"),
+    ],
+)
+def test_a_server_that_can_not_begin_so_is_asked_for_pages(
+    server: ApiServer, answer: Answers | None
+) -> None:
+    server.beginnings = answer
+    server.answers = lambda asked: page([pod("p")]) if asked.plural == "pods" else None
+    assert [each.name for each in server.cluster().list().pods] == ["p"]
+
+
+def test_who_was_refused_a_beginning_does_not_ask_again(server: ApiServer) -> None:
+    cluster = server.cluster()
+    cluster.list()
+    cluster.list()
+    assert sum(asked.begins for asked in server.asked) == 1
 
 
 def test_a_page_that_leads_to_itself_is_left(server: ApiServer) -> None:
@@ -221,7 +279,7 @@ def test_busy_for_long_is_unavailable_at_once(server: ApiServer) -> None:
     ],
 )
 def test_what_can_not_be_read_is_unavailable(server: ApiServer, body: bytes) -> None:
-    server.answers = lambda asked: Said(pieces=[body]) if asked.plural == "nodes" else None
+    server.answers = lambda asked: Said(pieces=[body]) if asked.plural == "pods" else None
     with pytest.raises(UnavailableError, match="ill"):
         server.cluster().list()
 

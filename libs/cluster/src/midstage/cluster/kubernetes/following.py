@@ -8,34 +8,17 @@ object that is over for good is told gone once, whenever the API removes it.
 import time
 from collections.abc import Callable, Iterator
 
-import msgspec
-
 from midstage.cluster.kubernetes.connection import Connection, Stream
 from midstage.cluster.kubernetes.discovery import Discovery
-from midstage.cluster.kubernetes.errors import error_of
+from midstage.cluster.kubernetes.events import Mark, Seen, said
 from midstage.cluster.kubernetes.kinds import Kind, Told
 from midstage.cluster.kubernetes.lines import lines
-from midstage.cluster.kubernetes.listing import read, told_by
-from midstage.cluster.kubernetes.shapes import ListMeta, Shape
 from midstage.cluster.objects import Change, Endpoints, Node, Pod, Workload
 from midstage.contracts.errors import UnavailableError
 
 EACH_S = 15
 SILENT_S = 20.0
 _AT_ONCE_S = 0.5
-
-
-class _Event(Shape, frozen=True, kw_only=True):
-    type: str
-    object: msgspec.Raw
-
-
-class _Bookmark(Shape, frozen=True, kw_only=True):
-    metadata: ListMeta
-
-
-_EVENTS = msgspec.json.Decoder(_Event)
-_BOOKMARKS = msgspec.json.Decoder(_Bookmark)
 
 
 class Following:
@@ -90,21 +73,13 @@ class Following:
                     yield change
 
     def _change(self, line: bytes) -> Change | None:
-        event = self._connection.decoded(line, _EVENTS)
-        match event.type:
-            case "BOOKMARK":
-                marked = self._connection.decoded(bytes(event.object), _BOOKMARKS)
-                self._version = read(self._connection.name, marked.metadata)
-                return Change(resource_version=self._version)
-            case "ADDED" | "MODIFIED" | "DELETED":
-                told = told_by(self._connection.name, self._kind, event.object)
+        match said(self._connection.name, self._kind, line):
+            case Mark(version=version):
+                self._version = version
+                return Change(resource_version=version)
+            case Seen(told=told, deleted=deleted):
                 self._version = told.item.resource_version
-                return self._told(told, deleted=event.type == "DELETED")
-            case "ERROR":
-                body = bytes(event.object)
-                raise error_of(self._connection.name, _code(body), body)
-            case other:
-                raise UnavailableError(f"{self._connection.name} tells an event {other!r}")
+                return self._told(told, deleted=deleted)
 
     def _told(self, told: Told, *, deleted: bool) -> Change | None:
         """Nothing of what was not there before and is not there now."""
@@ -133,17 +108,3 @@ def change_of(told: Told, *, gone: bool) -> Change:
             return Change(resource_version=version, gone=gone, workload=item)
         case Endpoints():
             return Change(resource_version=version, gone=gone, endpoints=item)
-
-
-class _Coded(Shape, frozen=True, kw_only=True):
-    code: int = 500
-
-
-_CODED = msgspec.json.Decoder(_Coded)
-
-
-def _code(body: bytes) -> int:
-    try:
-        return _CODED.decode(body).code
-    except msgspec.MsgspecError:
-        return 500

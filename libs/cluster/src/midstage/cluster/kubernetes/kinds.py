@@ -74,7 +74,7 @@ class _Kind(Generic[S]):
 
 
 def kinds_of(namespace: str) -> Sequence[Kind]:
-    """Nodes (the first), all pods, and the workloads and endpoints of ``namespace``."""
+    """Nodes, the workloads and endpoints of ``namespace``, and last, as the most, all pods."""
 
     def always(_: shapes.Node | shapes.EndpointSlice) -> bool:
         return True

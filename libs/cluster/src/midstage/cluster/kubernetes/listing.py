@@ -1,15 +1,18 @@
-"""Everything of a Kubernetes API at one moment: nodes as they are, all else at the same version.
+"""Everything of a Kubernetes API at one moment: pods as they are, all else at the same version.
 
-In pages, each decoded and dropped before the next is asked for, so a large cluster takes little
-memory. Where the history went on over a page (410), all is asked for anew, once.
+Pods come as the beginning of a watch where the server can, all else in pages; each line and page is
+decoded and dropped before the next, so a large cluster takes little memory. Where the history went
+on over a page (410), all is asked for anew, once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.kubernetes.discovery import Discovery
+from midstage.cluster.kubernetes.events import told_by, version_of
+from midstage.cluster.kubernetes.initial import Initial
 from midstage.cluster.kubernetes.kinds import Kind, Told
 from midstage.cluster.kubernetes.shapes import ListMeta, Shape
 from midstage.cluster.protocol import ExpiredError
@@ -41,7 +44,7 @@ class Pages:
         found: list[Told] = []
         of = version
         for page in self._pages(kind, version):
-            of = of or read(self._connection.name, page.metadata)
+            of = of or self._version(page)
             found.extend(told_by(self._connection.name, kind, raw) for raw in page.items or ())
         return of or 0, found
 
@@ -64,20 +67,26 @@ class Pages:
         """The version that everything is at now, by a question for one object of ``kind``."""
         path = self._discovery.path(kind.resource, namespace=kind.namespace)
         body = self._connection.request("GET", path, query={"limit": 1})
-        return read(self._connection.name, self._connection.decoded(body, _PAGES).metadata)
+        return self._version(self._connection.decoded(body, _PAGES))
+
+    def _version(self, page: _Page) -> int:
+        return version_of(self._connection.name, page.metadata.resource_version)
 
 
-def everything(pages: Pages, kinds: tuple[Kind, ...]) -> tuple[int, list[Told]]:
-    """All kinds at the version of the first of them; once more where that was forgotten."""
+def everything(
+    pages: Pages, initial: Initial, first: Kind, others: Sequence[Kind]
+) -> tuple[int, list[Told]]:
+    """All kinds at the version of the first; once more where that was forgotten meanwhile."""
     try:
-        return _everything(pages, kinds)
+        return _everything(pages, initial, first, others)
     except ExpiredError:
-        return _everything(pages, kinds)
+        return _everything(pages, initial, first, others)
 
 
-def _everything(pages: Pages, kinds: tuple[Kind, ...]) -> tuple[int, list[Told]]:
-    first, *others = kinds
-    version, found = pages.at(first, None)
+def _everything(
+    pages: Pages, initial: Initial, first: Kind, others: Sequence[Kind]
+) -> tuple[int, list[Told]]:
+    version, found = initial.of(first) or pages.at(first, None)
     for kind in others:
         found.extend(pages.at(kind, version)[1])
     return version, found
@@ -85,19 +94,3 @@ def _everything(pages: Pages, kinds: tuple[Kind, ...]) -> tuple[int, list[Told]]
 
 def _exactly(version: int) -> dict[str, str]:
     return {"resourceVersion": str(version), "resourceVersionMatch": "Exact"}
-
-
-def read(name: str, meta: ListMeta) -> int:
-    """The version as a number; UnavailableError where it is none."""
-    try:
-        return int(meta.resource_version)
-    except ValueError as e:
-        raise UnavailableError(f"{name} tells no version: {meta.resource_version!r}") from e
-
-
-def told_by(name: str, kind: Kind, body: bytes | msgspec.Raw) -> Told:
-    """What an object says; UnavailableError where it can't be read."""
-    try:
-        return kind.told(body)
-    except (msgspec.MsgspecError, ValueError) as e:
-        raise UnavailableError(f"{name} tells {kind.resource.plural} not to be read: {e}") from e

@@ -9,6 +9,7 @@ from typing import TypeVar
 from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.kubernetes.discovery import Discovery
 from midstage.cluster.kubernetes.following import SILENT_S, Following
+from midstage.cluster.kubernetes.initial import Initial
 from midstage.cluster.kubernetes.kinds import Kind, kinds_of
 from midstage.cluster.kubernetes.listing import Pages, everything
 from midstage.cluster.kubernetes.places import Places
@@ -37,13 +38,15 @@ class Reading:
         self._discovery = discovery
         self._kinds: tuple[Kind, ...] = tuple(kinds_of(namespace))
         self._pages = Pages(connection, discovery)
+        self._initial = Initial(connection, discovery)
         self._silent_s = silent_s
         self._over: dict[int, frozenset[str]] = {}
         self.places = Places(lambda: self.list().pods)
 
     def list(self) -> Listing:
         """As ``Cluster.list``."""
-        version, found = everything(self._pages, self._kinds)
+        *others, pods = self._kinds
+        version, found = everything(self._pages, self._initial, pods, others)
         self._remember(version, frozenset(each.item.uid for each in found if not each.there))
         items = [each.item for each in found if each.there]
         listing = Listing(
