@@ -14,6 +14,7 @@ from midstage.contracts.apps import (
     Verdict,
 )
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.policy import Policy
 from midstage.contracts.running import OnFailure
 from midstage.deploy.decide.by_itself import BY_ITSELF
 from midstage.deploy.model import Asked, PauseApp, RestartApp, ResumeApp, UndoApp
@@ -44,12 +45,12 @@ def revision(world: World) -> str:
     return current.fact.revision
 
 
-def one_replaced(**changed: object) -> World:
+def one_replaced(scaling: Policy | None = None) -> World:
     """An update of four replicas, paused once one of them is replaced."""
     world = a_world()
-    world.specify(spec("a", replicas=4, **changed))
+    world.specify(spec("a", replicas=4, scaling=scaling))
     world.until(world.settled)
-    world.specify(spec("b", replicas=4, **changed))
+    world.specify(spec("b", replicas=4, scaling=scaling))
     world.until(lambda: by_revision(world).get(revision(world), 0) == 1)
     ask(world, PauseApp)
     world.run(5)

@@ -6,6 +6,7 @@ and then has requests open for a while. Every write is checked as it happens: a 
 ends was marked, and had been let go by every edge or had its drain time (``wrongs``).
 """
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from typing import TypeVar
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from midstage.cluster.objects import Listing, Node, Pod, Reference, Workload
+from midstage.cluster.objects import Listing, Node, Pod, Preview, Reference, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.cluster.state import State
 from midstage.contracts.apps import AppFact, AppSpec
@@ -189,6 +190,7 @@ class World:
         self.wrongs: list[str] = []
         self.least_serving: list[int] = []
         self.conflicts = self.tries = 0
+        self.thinking_s = 0.0
         self.writes: list[str] = []
         self.content: dict[str, str] = {}
         self.refuses: Callable[[Workload], str] = lambda _workload: ""
@@ -234,7 +236,9 @@ class World:
         for seat in self.seats:
             seat.told(reached(self.now()))
             seat.look(self)
+            begin_s = time.process_time()
             seat.reconciler.turn()
+            self.thinking_s += time.process_time() - begin_s
         self.least_serving.append(len(self.serving()))
 
     def until(self, condition: Callable[[], bool], *, within_s: float = 120) -> None:
@@ -306,6 +310,9 @@ class World:
             for edge in self.edges:
                 edge.heard_at.pop(uid, None)
         return pod
+
+    def preview(self, workload: Workload, *, expected: int) -> Preview:
+        return Preview()
 
     def references(self, references: Collection[Reference], /) -> Mapping[Reference, str]:
         found = {each: self.content.get(f"{each.kind}/{each.name}") for each in references}
