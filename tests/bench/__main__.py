@@ -23,6 +23,8 @@ from tests.bench import (
     kubernetes,
     ledger,
     machine,
+    paging,
+    replacing,
     scaling,
     watching,
 )
@@ -46,8 +48,10 @@ GROUPS: Mapping[str, Race] = {
     "stats": ledger.race,
     "gateway": edge.race,
     "control": watching.race,
+    "inventory": paging.race,
     "kubernetes": kubernetes.race,
     "hpa": scaling.race,
+    "deploy": replacing.race,
     "loop": closing.race,
 }
 

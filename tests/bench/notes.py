@@ -33,6 +33,10 @@ NOTES: Mapping[str, Sequence[str]] = {
         "control: one change after the other in a cluster in memory, until a consumer has read what"
         " came of it; the peer watches the same cluster and sends each change's bytes on.",
     ),
+    "inventory": (
+        "inventory: over loopback, one question after the other, each page from where the last one"
+        " ended; a search looks at every pod's name, labels and reasons, and finds none.",
+    ),
     "kubernetes": (
         "kubernetes: a real API server that shares the cores; each start is a new process that"
         " lists nodes, pods, deployments and endpoint slices in pages of 500. Its imports do not"
@@ -45,6 +49,10 @@ NOTES: Mapping[str, Sequence[str]] = {
     "hpa": (
         "hpa: evaluations a second on one core; the peer is the bare formulae on dictionaries,"
         " without reasons, stages, stabilising or bytes.",
+    ),
+    "deploy": (
+        "deploy: its own thinking in the fake world of its tests, in seconds of the processor; bounds:"
+        " a plan of 50 within 1 s, 50 upgrades within 60 s, no update stuck.",
     ),
     "loop": (
         "loop: one replay of the default trace on the whole platform at speed 4; load, callers and"

@@ -88,6 +88,7 @@ class Inventory:
         self._pods: dict[str, dict[str, PodObserved]] = {}
         self._workloads: dict[str, dict[str, WorkloadObserved]] = {}
         self._endpoints: dict[str, EndpointsObserved] = {}
+        self._pod_keys: list[str] | None = []
         for fact in facts:
             self.apply(fact)
 
@@ -120,7 +121,10 @@ class Inventory:
 
     def pods(self) -> Sequence[PodObserved]:
         """All pods, by cluster, namespace and name."""
-        return _sorted(key_and_pod for pods in self._pods.values() for key_and_pod in pods.items())
+        if self._pod_keys is None:  # one came or went: their order is asked for far more often
+            self._pod_keys = sorted(key for pods in self._pods.values() for key in pods)
+        found = map(self._living.get, self._pod_keys)
+        return [each for each in found if isinstance(each, PodObserved)]
 
     def pods_of(self, app: str) -> Sequence[PodObserved]:
         """The pods of one application, by cluster, namespace and name."""
@@ -207,6 +211,8 @@ class Inventory:
             if _order(fact) <= _order(known):
                 return Folded.OLDER
             self._forget(key)
+        if known is None or isinstance(known, ObjectGone) or isinstance(fact, ObjectGone):
+            self._pod_keys = None
         if isinstance(fact, ObjectGone):
             self._bury(key, fact)
         else:

@@ -6,7 +6,7 @@ meanwhile moves no other row to another page, so nothing that stays is missed or
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar, assert_never
@@ -87,8 +87,7 @@ class Wanted:
     def _is_found(self, fact: Living) -> bool:
         if not self.q or self.q in fact.name:
             return True
-        sought = self.q.casefold()
-        return any(sought in word.casefold() for word in _words(fact))
+        return self.q.casefold() in "\n".join(_words(fact)).casefold()
 
 
 def terms(given: str) -> tuple[Term, ...]:
@@ -150,19 +149,22 @@ def _app(fact: Living) -> str:
     return "" if isinstance(fact, NodeObserved) else fact.app
 
 
-def _words(fact: Living) -> Iterator[str]:
-    yield fact.name
-    for name, value in labels_of(fact).items():
-        yield f"{name}={value}"
+def _words(fact: Living) -> Sequence[str]:
+    """All that is looked through."""
     match fact:
         case NodeObserved():
-            yield fact.reason
+            labels = [f"{name}={value}" for name, value in fact.labels.items()]
+            return (fact.name, fact.reason, *labels)
         case PodObserved():
-            yield from (fact.reason, fact.message, fact.node)
+            return (fact.name, fact.node, fact.reason, fact.message, *_ours(fact, fact.workload))
         case WorkloadObserved():
-            yield from (fact.reason, *fact.drift)
+            return (fact.name, fact.reason, *fact.drift, *_ours(fact, fact.name))
         case EndpointsObserved():
-            for each in fact.endpoints:
-                yield from (each.address, each.pod)
+            addresses = [f"{each.address} {each.pod}" for each in fact.endpoints]
+            return (fact.name, f"{APP}={fact.app}", f"{SERVICE}={fact.service}", *addresses)
         case _:
             assert_never(fact)
+
+
+def _ours(fact: PodObserved | WorkloadObserved, workload: str) -> Sequence[str]:
+    return f"{APP}={fact.app}", f"{REVISION}={fact.revision}", f"{WORKLOAD}={workload}"
