@@ -7,6 +7,7 @@ suffix, of a power of 1000 (n u m, none, k M G T P E), of 1024 (Ki Mi Gi Ti Pi E
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from math import ceil, floor
 
 from midstage.cluster.kubernetes.names import GPU
@@ -20,8 +21,10 @@ _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _MIB = 1024 * 1024
 _NOTHING: Mapping[str, str] = {}
+_NOTHING_AT_ALL = Amount()
 
 
+@lru_cache(maxsize=4096)  # thousands of pods ask for a few different amounts
 def quantity(text: str) -> Decimal:
     """The exact number; UnreadableError where it is no quantity."""
     found = _SHAPE.fullmatch(text)
@@ -45,11 +48,12 @@ def number(text: str) -> float:
 
 def asked_for(amounts: Mapping[str, str] | None) -> Amount:
     """What requests say: cores, MiB, GPUs; rounded up, so that no room is seen that is not."""
-    told = amounts or _NOTHING
+    if not amounts:
+        return _NOTHING_AT_ALL
     return Amount(
-        cpu=float(_part(told, "cpu")),
-        memory_mb=ceil(_part(told, "memory") / _MIB),
-        gpus=ceil(_part(told, GPU)),
+        cpu=float(_part(amounts, "cpu")),
+        memory_mb=ceil(_part(amounts, "memory") / _MIB),
+        gpus=ceil(_part(amounts, GPU)),
     )
 
 
