@@ -248,6 +248,17 @@ def test_a_status_that_changed_meanwhile_is_no_conflict_and_a_field_is(site: Sit
     assert site.live()["spec"]["replicas"] == 4
 
 
+def test_another_image_for_commands_is_for_new_workloads_and_replaces_no_pod(site: Site) -> None:
+    site.put(site.workload())
+    before = site.settled()["metadata"]
+    discovery = Discovery(site.connection)
+    later = Writer(site.connection, discovery, namespace=site.namespace, image="own/process:2")
+    later.put_workload(site.workload(), expected=int(before["resourceVersion"]))
+    assert site.live()["metadata"]["generation"] == before["generation"]
+    new = later.put_workload(site.workload(name="ocr-2", revision="2"), expected=0)
+    assert new.template.image == "own/process:2"
+
+
 def test_drift_is_named_and_corrected_to_the_last_field(site: Site) -> None:
     workload = site.workload()
     site.put(workload)
@@ -274,9 +285,9 @@ def test_drift_is_named_and_corrected_to_the_last_field(site: Site) -> None:
     corrected = site.put(workload)
     assert (corrected.drift, corrected.replicas, corrected.template) == ((), 3, workload.template)
     assert b"restartedAt" not in msgspec.json.encode(site.live()["spec"])
-    version = site.settled()["metadata"]["resourceVersion"]
+    generation = site.settled()["metadata"]["generation"]  # it grows with each field, not status
     site.put(workload)
-    assert site.live()["metadata"]["resourceVersion"] == version
+    assert site.live()["metadata"]["generation"] == generation
 
 
 def test_drift_that_is_tolerated_stays_and_all_else_is_written(site: Site) -> None:

@@ -95,7 +95,7 @@ class Previewer:
         """Fields of ours that others have set now, and what they have added."""
         found: dict[str, None] = {}
         for manifest, manager in (
-            (manifests.deployment(workload, image=self._image), names.DEPLOY_MANAGER),
+            (self._versioned(workload, live), names.DEPLOY_MANAGER),
             (manifests.count(workload), names.SCALE_MANAGER),
         ):
             try:
@@ -150,7 +150,7 @@ class Previewer:
         """The manifest with the version that is there, which is no change."""
         there = workload_of(live.deployment).spec_version
         same = msgspec.structs.replace(workload, spec_version=there)
-        return manifests.deployment(same, image=self._image)
+        return manifests.deployment(same, image=self._writer.image_for(live))
 
     def _dry(self, manifest: Fields, manager: str, live: Live | None, *, force: bool) -> Live:
         return self._writer.deployments.apply(

@@ -20,7 +20,7 @@ from midstage.cluster.kubernetes.discovery import BUDGETS, PODS, SERVICES, Disco
 from midstage.cluster.kubernetes.errors import OwnedError
 from midstage.cluster.kubernetes.fields import left_to_others
 from midstage.cluster.kubernetes.manifests import Fields
-from midstage.cluster.kubernetes.ownership import strangers, without
+from midstage.cluster.kubernetes.ownership import owned, strangers, without
 from midstage.cluster.kubernetes.pods import is_over, pod_of
 from midstage.cluster.kubernetes.shapes import Meta, Shape
 from midstage.cluster.kubernetes.shapes import Pod as PodShape
@@ -40,6 +40,7 @@ class _Companion(Shape, frozen=True, kw_only=True):
     metadata: Meta
 
 
+_IMAGE = ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"app"}', "f:image")
 _PODS = msgspec.json.Decoder(_Pods)
 _POD = msgspec.json.Decoder(PodShape)
 _COMPANION = msgspec.json.Decoder(_Companion)
@@ -86,7 +87,7 @@ class Writer:
         self._reached("kubernetes:counted")
         self._accompany(workload)
         self._reached("kubernetes:accompanied")
-        manifest = manifests.deployment(workload, image=self._image)
+        manifest = manifests.deployment(workload, image=self.image_for(live))
         live = self._applied(manifest, names.DEPLOY_MANAGER, workload, live)
         self._reached("kubernetes:applied")
         return workload_of(self._corrected(workload, live).deployment)
@@ -139,6 +140,14 @@ class Writer:
         refuse_older(known, workload)
         self.deployments.expect(live, expected)
         return live
+
+    def image_for(self, live: Live) -> str:
+        """The image of a command: another setting is for new workloads, and replaces no pod."""
+        managed = live.deployment.metadata.managed_fields or ()
+        if _IMAGE not in owned(managed, names.DEPLOY_MANAGER):
+            return self._image
+        of = {each.name: each.image for each in live.deployment.spec.template.spec.containers}
+        return of.get(names.CONTAINER, self._image)
 
     def _applied(self, manifest: Fields, manager: str, workload: Workload, live: Live) -> Live:
         """Forced; or, where strangers are tolerated, without the fields that are theirs."""
