@@ -1,22 +1,29 @@
-"""Whether what was done has shown up in the facts: nothing is decided on facts from before it."""
+"""Whether what was done has shown up in the facts: nothing is decided on facts from before it.
+
+A workload's version also grows with what the cluster counts of it, so a write has shown up only in
+a fact that is at least as new as its answer.
+"""
 
 from midstage.contracts.cluster import Phase
 from midstage.deploy.model import Action, DeleteWorkload, DrainPod, PutWorkload, Situation
 
 
-def has_landed(action: Action, situation: Situation) -> bool:
-    """Whether the facts are newer than the action, whoever changed the object."""
+def has_landed(action: Action, situation: Situation, *, version: int) -> bool:
+    """Whether the facts are newer than the action, whoever changed the object.
+
+    ``version`` is the workload's in the answer; 0: none came.
+    """
     match action:
-        case PutWorkload():
-            return _has_moved(situation, action.workload.name, action.expected)
+        case PutWorkload(workload=workload):
+            seen = _version(situation, workload.name)
+            return seen >= version if version else seen != action.expected
         case DeleteWorkload():
-            return _has_moved(situation, action.name, action.expected)
+            return _version(situation, action.name) != action.expected
         case DrainPod():
             pod = next((pod for pod in situation.pods if pod.uid == action.uid), None)
             return pod is None or pod.phase is Phase.STOPPING or pod.draining == action.draining
 
 
-def _has_moved(situation: Situation, name: str, expected: int) -> bool:
+def _version(situation: Situation, name: str) -> int:
     workload = next((each for each in situation.workloads if each.name == name), None)
-    version = workload.resource_version if workload else 0
-    return version != expected
+    return workload.resource_version if workload else 0

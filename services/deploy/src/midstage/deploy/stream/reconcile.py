@@ -96,10 +96,14 @@ class AppLog(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flight:
-    """An action that the facts do not show yet; it is waited for until ``until_s``."""
+    """An action that the facts do not show yet; it is waited for until ``until_s``.
+
+    ``version``: the workload's in the answer; 0: none came.
+    """
 
     action: Action
     until_s: float
+    version: int = 0
 
 
 class Reconciler:
@@ -174,7 +178,8 @@ class Reconciler:
         flights = tuple(
             flight
             for flight in self._flights.pop(situation.app, ())
-            if now_s < flight.until_s and not has_landed(flight.action, situation)
+            if now_s < flight.until_s
+            and not has_landed(flight.action, situation, version=flight.version)
         )
         if flights:
             self._flights[situation.app] = flights
@@ -186,7 +191,7 @@ class Reconciler:
         target, carries = _target(action), situation.state.carries
         self._remember(app, action, AGAIN_AFTER_S)
         try:
-            self._write(action)
+            version = self._write(action)
         except ConflictError as e:
             self._metrics.conflicts.inc()
             outcomes.conflicted(app, target, carries, str(e))
@@ -200,7 +205,7 @@ class Reconciler:
         except UnavailableError as e:
             _log.warning("cluster_unavailable", app=app, action=_told(action), reason=str(e))
             return False
-        self._remember(app, action, LANDS_WITHIN_S)
+        self._remember(app, action, LANDS_WITHIN_S, version)
         outcomes.done(app, target)
         for workload in situation.workloads:
             if workload.name == target and workload.drift and isinstance(action, PutWorkload):
@@ -216,25 +221,24 @@ class Reconciler:
         )
         return True
 
-    def _remember(self, app: str, action: Action, within_s: float) -> None:
-        flight = _Flight(action=action, until_s=self._monotonic() + within_s)
+    def _remember(self, app: str, action: Action, within_s: float, version: int = 0) -> None:
+        flight = _Flight(action=action, until_s=self._monotonic() + within_s, version=version)
         others = (each for each in self._flights.get(app, ()) if each.action != action)
         self._flights[app] = (*others, flight)
 
-    def _write(self, action: Action) -> None:
+    def _write(self, action: Action) -> int:
+        """Do it; the workload's version in the answer, 0 where there is none."""
         match action:
-            case PutWorkload():
-                self._cluster.put_workload(
-                    action.workload, expected=action.expected, ending=action.ending
-                )
-            case DeleteWorkload():
-                self._cluster.delete_workload(
-                    action.name, expected=action.expected, ending=action.ending
-                )
-            case DrainPod():
-                self._cluster.drain_pod(action.name, uid=action.uid, draining=action.draining)
+            case PutWorkload(workload=workload, expected=expected, ending=ending):
+                written = self._cluster.put_workload(workload, expected=expected, ending=ending)
+                return written.resource_version
+            case DeleteWorkload(name=name, expected=expected, ending=ending):
+                self._cluster.delete_workload(name, expected=expected, ending=ending)
+            case DrainPod(name=name, uid=uid, draining=draining):
+                self._cluster.drain_pod(name, uid=uid, draining=draining)
             case _:
                 assert_never(action)
+        return 0
 
     def _tell(self, situation: Situation, seen: Seen) -> None:
         """Append what was seen; whoever sees the same says it under the same id."""
