@@ -159,7 +159,7 @@ PLAIN: st.SearchStrategy[object] = st.recursive(
 
 @given(st.lists(PLAIN.filter(lambda value: value is not None), min_size=1, max_size=3))
 def test_it_reads_what_a_yaml_library_reads(values: list[object]) -> None:
-    text = yaml.safe_dump_all(values, default_flow_style=None, allow_unicode=True)
+    text = yaml.safe_dump_all(values, default_flow_style=None)
     assert [each.value for each in of_yaml(text)] == values
 
 
