@@ -154,6 +154,7 @@ def test_a_watch_that_begins_with_all_pods_tells_them_as_they_are_at_its_mark(
         pytest.param(beginning(event("ADDED", pod("a")), CUT), id="broken"),
         pytest.param(beginning(b"{]\n"), id="garbage"),
         pytest.param(None, id="refused"),
+        pytest.param(lambda _: said(status(403, "forbidden"), status=403), id="forbidden"),
     ],
 )
 def test_a_server_that_can_not_begin_so_is_asked_for_pages(

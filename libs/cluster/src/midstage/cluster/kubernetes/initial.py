@@ -15,7 +15,8 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 
 _WITHIN_S = 60
 _SILENT_S = 5.0
-_NOT_KNOWN = (400, 422)
+_NOT_TO_BE_HAD = (400, 403, 422)
+"""Not known to the server, or not allowed: whoever may list need not be allowed to watch."""
 
 
 class Initial:
@@ -34,7 +35,7 @@ class Initial:
         try:
             found = self._asked(kind)
         except RefusedError as e:
-            if e.status not in _NOT_KNOWN:
+            if e.status not in _NOT_TO_BE_HAD:
                 raise
             found = None
         except ExpiredError:
