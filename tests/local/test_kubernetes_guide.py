@@ -49,5 +49,5 @@ def test_the_guide_works_as_it_is_typed(kafka: str, kubernetes: Kubernetes, tmp_
         check=False,
     )
     assert said.returncode == 0, said.stdout[-6000:]
-    assert re.search(r"hello-\w+-\w+ .* Running", said.stdout)
+    assert re.search(r"hello-[\w-]+ .* Running", said.stdout)
     assert re.search(r"app hello-\w+ ready, 2 of 2", said.stdout)
