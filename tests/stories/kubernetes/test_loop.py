@@ -1,6 +1,7 @@
 """The loop on a real Kubernetes: exact, without a dip, and nothing aborted while it turns."""
 
 import uuid
+from collections.abc import Sequence
 from functools import partial
 
 import httpx
@@ -8,12 +9,14 @@ import msgspec
 import pytest
 
 from midstage.contracts.apps import AppSpec, revision_of
+from midstage.contracts.cluster import Phase
 from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
 from tests.stories import test_loop as local
 from tests.stories.evidence import Orders, assert_exact, ready, replayed_through, second
-from tests.stories.loop import ask, await_settled, put, settled, spec
+from tests.stories.loop import Pod, ask, await_settled, fault, pods, put, settled, spec
+from tests.stories.steady import steady
 from tests.stories.turns import Turns, another, at_once, turned
 
 from .seen import Seen, assert_told_exactly, pods_made, told
@@ -73,9 +76,31 @@ def test_two_deploy_processes_carry_out_one_command_once(platform: Platform) -> 
 test_a_woken_zombie_deploy_cannot_undo_a_newer_state = (
     local.test_a_woken_zombie_deploy_cannot_undo_a_newer_state
 )
-test_a_node_dies_under_load_and_its_pods_return_elsewhere = (
-    local.test_a_node_dies_under_load_and_its_pods_return_elsewhere
-)
+
+
+def test_a_node_dies_under_load_and_its_pods_return_elsewhere(
+    platform: Platform, seen: Seen
+) -> None:
+    put(platform, "steady", spec("steady", replicas=4))
+    await_settled(platform, "steady", replicas=4)
+    node = pods(platform, "steady")[0].node
+    with steady(platform, "steady", callers=4) as load:
+        fault(platform, fault="node_dies", node=node)
+        try:
+            within(90, lambda: _elsewhere(pods(platform, "steady"), node, count=4), every=0.2)
+            before = load.ends["ok"]
+            within(60, lambda: load.ends["ok"] > before + 20)
+        finally:
+            fault(platform, fault="node_returns", node=node)
+        await_settled(platform, "steady", replicas=4)
+    assert_told_exactly(platform, seen)
+
+
+def _elsewhere(found: Sequence[Pod], node: str, *, count: int) -> bool:
+    """So many are ready on other nodes; those of the dead one are lost until it is back."""
+    left = [pod for pod in found if pod.node == node]
+    serving = [pod for pod in found if pod.ready and not pod.draining and pod.node != node]
+    return len(serving) == count and all(pod.phase == Phase.LOST for pod in left)
 
 
 @pytest.mark.parametrize(
