@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tests.bench import clusters, telling
+from tests.bench import clusters, telling, upgrading
 from tests.bench.figures import Figure
 from tests.bench.rounds import Size
 
-RACES = (clusters.race, telling.race)
+RACES = (clusters.race, telling.race, upgrading.race)
 
 
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
