@@ -23,7 +23,7 @@ from .seen import Seen, assert_told_exactly, pods_made, told
 
 pytestmark = [
     *(pytest.mark.kubernetes, pytest.mark.platform, pytest.mark.slow),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
 ]
 
 TURNS = Turns(scale_downs=3, scale_ups=1, updates=1)
