@@ -1,12 +1,14 @@
 """Stories of what others do to a rollout: clusters that refuse, hands that set fields, secrets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
 
 import msgspec
 
-from midstage.cluster.objects import Workload
+from midstage.cluster.objects import Reference, Workload
 from midstage.contracts.apps import AppSpec, AppSpecified, Rollout, Verdict
 from midstage.contracts.cluster import Phase
+from midstage.contracts.errors import UnavailableError
 from midstage.contracts.running import Disruption, OnDrift, Source
 from midstage.deploy.views.status import Stage
 from tests.deploy.test_rollouts import revision
@@ -182,6 +184,22 @@ def test_a_secret_that_is_not_there_is_a_reason_and_restarts_nothing() -> None:
     world.run(10)
     assert status(world).reason == "complete"
     assert {fact.generation for fact in specs(world)} == {0}
+
+
+def test_secrets_that_cant_be_looked_at_hold_up_nobody_and_are_asked_for_slowly() -> None:
+    asked: list[float] = []
+    world = a_world()
+
+    def away(references: Collection[Reference], /) -> Mapping[Reference, str]:
+        asked.append(world.passed_s)
+        raise UnavailableError(f"{len(references)} not known now")
+
+    world.references = away  # type: ignore[method-assign]  # away for these
+    world.specify(spec("a", env_from={"PASSWORD": Source(secret="db", key="password")}))
+    world.until(world.settled)
+    world.run(20)
+    assert len(world.serving()) == 3
+    assert all(later - earlier >= 5 for earlier, later in pairwise(asked))
 
 
 def refusing(words: str, *, but: str = "a") -> Callable[[Workload], str]:

@@ -33,18 +33,20 @@ class References:
         self._monotonic = monotonic
         self._found: Mapping[str, str] = {}
         self._looked: frozenset[str] = frozenset()
-        self._next_s = 0.0
+        self._next_s = self._again_s = 0.0
 
     def look(self, names: frozenset[str]) -> None:
         """See what is in ``names`` (``secret/name``), if it is time or one of them is new."""
         now_s = self._monotonic()
-        if not names or (now_s < self._next_s and names <= self._looked):
+        due = now_s >= self._next_s or not names <= self._looked
+        if not names or not due or now_s < self._again_s:
             return
         self._next_s = now_s + EVERY_S
         asked = [_reference(name) for name in sorted(names)]
         try:
             found = self._cluster.references(asked)
         except (RefusedError, UnavailableError) as e:
+            self._again_s = now_s + EVERY_S
             _log.warning("references_unknown", names=len(names), reason=str(e))
             self._looked |= names & self._found.keys()
             return
