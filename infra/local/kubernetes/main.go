@@ -21,8 +21,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: kubernetes etcd|apiserver|controller-manager|scheduler [flags]")
 		os.Exit(2)
 	}
-	program := os.Args[1]
-	os.Args = append([]string{program}, os.Args[2:]...)
+	program, name := os.Args[1], os.Args[1]
+	if program != "etcd" {
+		name = "kube-" + program // as elsewhere: it is the program's name in what it owns and asks
+	}
+	os.Args = append([]string{name}, os.Args[2:]...)
 	switch program {
 	case "etcd":
 		etcdmain.Main(os.Args)
