@@ -51,7 +51,7 @@ NOTES: Mapping[str, Sequence[str]] = {
         " without reasons, stages, stabilising or bytes.",
     ),
     "deploy": (
-        "deploy: its own thinking in the fake world of its tests, in seconds of the processor; bounds:"
+        "deploy: its own thinking in its tests' fake world, in seconds of the processor; bounds:"
         " a plan of 50 within 1 s, 50 upgrades within 60 s, no update stuck.",
     ),
     "loop": (
