@@ -63,6 +63,11 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     keys: int
 
 
+# made before threads are: see the traps in docs/architecture.md
+_read_key = msgspec.json.Decoder(_OfKey).decode
+_read_manifest = msgspec.json.Decoder(_Manifest).decode
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(Generic[S, F]):
     """What was saved, and from where the log is to be read on."""
@@ -112,8 +117,8 @@ class Snapshots(Generic[S, F]):
         records = self._read()
         last = records.pop(_MANIFEST, None)
         try:
-            manifest = msgspec.json.decode(last or b"", type=_Manifest)
-            saved = [msgspec.json.decode(value, type=_OfKey) for value in records.values()]
+            manifest = _read_manifest(last or b"")
+            saved = [_read_key(value) for value in records.values()]
             fits = {manifest.fits, *(each.fits for each in saved)} == {self._fits}
             if not fits or len(saved) < manifest.keys or len(manifest.offsets) != len(ends):
                 return None

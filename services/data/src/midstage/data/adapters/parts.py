@@ -44,6 +44,9 @@ _PRESENT = "SELECT about FROM parts WHERE removed_at IS NULL ORDER BY hour, numb
 
 Connection = duckdb.DuckDBPyConnection
 
+# made before threads are: see the traps in docs/architecture.md
+_part = msgspec.json.Decoder(Part).decode
+
 
 class Parts:
     """The files of closed hours; closing and removing belong to one thread."""
@@ -171,7 +174,7 @@ class Parts:
 
 def present(db: Connection) -> list[Part]:
     """The parts that are there, as the transaction of ``db`` sees them."""
-    return [msgspec.json.decode(about, type=Part) for (about,) in db.execute(_PRESENT).fetchall()]
+    return [_part(about) for (about,) in db.execute(_PRESENT).fetchall()]
 
 
 def staged(db: Connection) -> list[Staged]:

@@ -44,6 +44,9 @@ _KNOWN_FINGERPRINTS = """
 SELECT DISTINCT high, low FROM fingerprints SEMI JOIN asked USING (high, low)
 """
 
+# made before threads are: see the traps in docs/architecture.md
+_source = msgspec.json.Decoder(Source).decode
+
 
 class OutOfStepError(RuntimeError):
     """A chunk does not begin where the ledger ends: a bug, or two owners; nothing was written."""
@@ -161,7 +164,7 @@ def _positions(db: duckdb.DuckDBPyConnection) -> dict[Partition, int]:
 
 def _sources(db: duckdb.DuckDBPyConnection) -> dict[str, Source]:
     rows = db.execute("SELECT source, state FROM sources").fetchall()
-    return {name: msgspec.json.decode(state, type=Source) for name, state in rows}
+    return {name: _source(state) for name, state in rows}
 
 
 def _last_row(db: duckdb.DuckDBPyConnection) -> int:

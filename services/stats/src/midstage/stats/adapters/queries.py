@@ -52,6 +52,9 @@ FROM minutes WHERE kind = 'outcome' AND {where} GROUP BY ALL ORDER BY 1, 2 LIMIT
 """
 _TIMES = {availability.By.MINUTE: "minute", availability.By.HOUR: "date_trunc('hour', minute)"}
 
+# made before threads are: see the traps in docs/architecture.md
+_source = msgspec.json.Decoder(Source).decode
+
 
 class Queries:
     """Answers from the ledger; may be asked from any thread."""
@@ -104,7 +107,7 @@ class Queries:
         """Every source's state."""
         with self._db.cursor() as db:
             found = db.execute("SELECT state FROM sources").fetchall()
-        return [msgspec.json.decode(state, type=Source) for (state,) in found]
+        return [_source(state) for (state,) in found]
 
     def recorded(self, *, since: datetime) -> Recorded:
         """How many rows there are, and the freshness of those committed from ``since`` on."""
