@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from midstage.local import ports
+from midstage.local.kubernetes import building
 from tests.kubernetes import Kubernetes
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -34,14 +34,18 @@ def own(script: str) -> str:
     return re.sub(r"  image: .*\n  args:", "  command:", script)  # pods are processes here
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="its reader has kubectl")
 def test_the_guide_works_as_it_is_typed(kafka: str, kubernetes: Kubernetes, tmp_path: Path) -> None:
     for name in (".venv", "infra"):
         (tmp_path / name).symlink_to(ROOT / name)
+    kubectl = tmp_path / "bin" / "kubectl"  # what its reader has
+    kubectl.parent.mkdir()
+    kubectl.write_text(f'#!/bin/sh\nexec "{building.binary()}" kubectl "$@"\n')
+    kubectl.chmod(0o755)
+    path = f"{kubectl.parent}{os.pathsep}{os.environ['PATH']}"
     said = subprocess.run(
         ["bash", "-c", f"{BEFORE}\n{own(chr(10).join(typed()))}"],
         cwd=tmp_path,
-        env={**os.environ, "KAFKA": kafka, "KUBECONFIG": str(kubernetes.kubeconfig)},
+        env={**os.environ, "PATH": path, "KAFKA": kafka, "KUBECONFIG": str(kubernetes.kubeconfig)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,4 +1,4 @@
-"""The one binary of all four programs, built from ``infra/local/kubernetes`` at its first use.
+"""The one binary of all programs, kubectl too, built from ``infra/local/kubernetes`` when needed.
 
 It is kept in the cache under the hash of its sources, of Go's version and of the build's flags.
 One process builds, others wait for it. The build runs with low priority, and tells how far it is.
