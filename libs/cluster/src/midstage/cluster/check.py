@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import NoReturn
 
 from midstage.cluster.objects import Workload
 from midstage.cluster.protocol import ConflictError
@@ -27,6 +28,13 @@ def check(workload: Workload) -> None:
         raise RefusedError(f"template.grace_s: {template.grace_s} is not 0 to {LONGEST_GRACE_S}")
     if not (math.isfinite(needs.cpu) and min(needs.cpu, needs.memory_mb, needs.gpus) >= 0):
         raise RefusedError("template.requests: an amount is below nothing")
+
+
+def refuse_adoption(known: Workload | None, name: str) -> NoReturn:
+    """RefusedError where nobody else can make workloads: what is there is ours, or nothing is."""
+    if known is None:
+        raise RefusedError(f"there is no workload {name}", status=404)
+    raise RefusedError(f"workload {name} is application {known.app}'s already", status=409)
 
 
 def refuse_older(known: Workload, wanted: Workload) -> None:

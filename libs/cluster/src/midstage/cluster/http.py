@@ -84,6 +84,18 @@ class HttpCluster:
         body = wire.WorkloadPut(workload=workload, expected=expected, ending=_named(ending))
         return self._put(f"{wire.WORKLOADS}/{quote(workload.name, safe='')}", body, Workload)
 
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        """As ``Cluster.scale_workload``."""
+        body = wire.WorkloadScaled(replicas=replicas, expected=expected, ending=_named(ending))
+        return self._put(f"{wire.WORKLOADS}/{quote(name, safe='')}/scaled", body, Workload)
+
+    def adopt(self, name: str, *, app: str) -> Workload:
+        """As ``Cluster.adopt``; always refused: nobody else makes workloads here."""
+        body = wire.WorkloadAdopted(app=app)
+        return self._put(f"{wire.WORKLOADS}/{quote(name, safe='')}/adopted", body, Workload)
+
     def preview(self, workload: Workload, *, expected: int) -> Preview:
         """As ``Cluster.preview``."""
         check(workload)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from midstage.cluster.check import refuse_adoption
 from midstage.cluster.leases import Leases
 from midstage.cluster.objects import (
     Change,
@@ -89,6 +90,20 @@ class MemoryCluster:
         """As ``Cluster.put_workload``."""
         with self._reached() as state:
             return state.put_workload(workload, expected=expected, now=self._now(), ending=ending)
+
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        """As ``Cluster.scale_workload``."""
+        with self._reached() as state:
+            return state.scale_workload(
+                name, replicas=replicas, expected=expected, now=self._now(), ending=ending
+            )
+
+    def adopt(self, name: str, *, app: str) -> Workload:  # noqa: ARG002  nobody else is here
+        """As ``Cluster.adopt``: nobody else makes workloads here, so it is always refused."""
+        with self._reached() as state:
+            refuse_adoption(state.workload(name), name)
 
     def preview(self, workload: Workload, *, expected: int) -> Preview:
         """As ``Cluster.preview``."""

@@ -14,6 +14,10 @@ from midstage.contracts.apps import Probe, Toleration
 from midstage.contracts.cluster import Amount, EndpointState, Phase, Taint
 from midstage.contracts.running import Check, Disruption, Source, Spread, Volume
 
+ADOPTED = "adopted"
+"""The revision of a workload that somebody else made: what it runs midstage neither knows nor sets.
+"""
+
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
     """The base of all objects; unknown fields are ignored."""

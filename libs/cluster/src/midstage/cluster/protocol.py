@@ -74,6 +74,22 @@ class Cluster(Protocol):
         """
         ...
 
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        """Change the count alone, of whatever runs there; all else, as in ``put_workload``."""
+        ...
+
+    def adopt(self, name: str, *, app: str) -> Workload:
+        """Take over the workload ``name`` that somebody else made, as one of ``app`` in revision
+        ``adopted``: it and its pods are marked, and run on as they are. Again, it marks the pods
+        that were made since.
+
+        RefusedError (404) where there is none, (409) where it is ours already, is changing just
+        now, or somebody would go on setting it.
+        """
+        ...
+
     def preview(self, workload: Workload, *, expected: int) -> Preview:
         """What ``put_workload`` would change, and why the cluster would not take it; nothing is
         done. RefusedError and ConflictError as there; the versions of the logs are no change.

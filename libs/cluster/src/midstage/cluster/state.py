@@ -83,6 +83,10 @@ class State:
         """All workloads now."""
         return tuple(self._workloads.values())
 
+    def workload(self, name: str) -> Workload | None:
+        """The workload of that name, None where there is none."""
+        return self._workloads.get(name)
+
     def node(self, name: str) -> Node:
         """The node of that name; RefusedError (404) where there is none."""
         if name not in self._nodes:
@@ -109,6 +113,17 @@ class State:
             self._write_workload(wanted)
         self.settle(now)
         return self._workloads[workload.name]
+
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, now: datetime, ending: Ending = None
+    ) -> Workload:
+        """As ``Cluster.scale_workload``."""
+        known = self._workloads.get(name)
+        _expect(known, name, expected)
+        if known is None:
+            raise ConflictError(f"workload {name} is not there: read again")
+        wanted = msgspec.structs.replace(known, replicas=replicas)
+        return self.put_workload(wanted, expected=expected, now=now, ending=ending)
 
     def preview(self, workload: Workload, *, expected: int) -> Preview:
         """As ``Cluster.preview``."""

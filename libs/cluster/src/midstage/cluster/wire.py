@@ -35,6 +35,20 @@ class WorkloadPut(Body, frozen=True, kw_only=True):
     ending: tuple[tuple[str, int], ...] | None = None
 
 
+class WorkloadScaled(Body, frozen=True, kw_only=True):
+    """``PUT /v1/workloads/{name}/scaled``; answers the workload as it is now."""
+
+    replicas: int
+    expected: int
+    ending: tuple[tuple[str, int], ...] | None = None
+
+
+class WorkloadAdopted(Body, frozen=True, kw_only=True):
+    """``PUT /v1/workloads/{name}/adopted``; refused: nobody else makes workloads here."""
+
+    app: str
+
+
 class WorkloadDeleted(Body, frozen=True, kw_only=True):
     """``PUT /v1/workloads/{name}/deleted``; also where it is gone already."""
 

@@ -297,6 +297,24 @@ class PutWorkload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleWorkload:
+    """Make it smaller, whatever it runs; for workloads whose template the log does not know."""
+
+    name: str
+    replicas: int
+    expected: int
+    ending: frozenset[tuple[str, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptPods:
+    """Mark the pods that an adopted workload has made since; it shall have ``replicas``."""
+
+    name: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteWorkload:
     """Remove it with its pods, all of which are stoppable."""
 
@@ -314,7 +332,7 @@ class DrainPod:
     draining: bool = True
 
 
-Action = PutWorkload | DeleteWorkload | DrainPod
+Action = PutWorkload | ScaleWorkload | AdoptPods | DeleteWorkload | DrainPod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from midstage.chassis.problems import problem
 from midstage.cluster import wire
+from midstage.cluster.check import refuse_adoption
 from midstage.cluster.faults import Fault
 from midstage.cluster.objects import Change
 from midstage.cluster.protocol import Ending, ExpiredError
@@ -62,6 +63,20 @@ def _workloads(made: APIRouter, hub: Hub) -> None:
         body = await _about(name, request)
         ending = _named(body.ending)
         return _json(hub.put_workload(body.workload, expected=body.expected, ending=ending))
+
+    @made.put(wire.WORKLOADS + "/{name}/scaled")
+    async def scale_workload(name: str, request: Request) -> Response:
+        body = await _body(request, wire.WorkloadScaled)
+        ending = _named(body.ending)
+        scaled = hub.scale_workload(
+            name, replicas=body.replicas, expected=body.expected, ending=ending
+        )
+        return _json(scaled)
+
+    @made.put(wire.WORKLOADS + "/{name}/adopted")
+    async def adopt(name: str, request: Request) -> Response:
+        await _body(request, wire.WorkloadAdopted)
+        refuse_adoption(hub.state.workload(name), name)
 
     @made.put(wire.WORKLOADS + "/{name}/preview")
     async def preview(name: str, request: Request) -> Response:

@@ -86,6 +86,15 @@ class Hub:
         with self._keeping() as state:
             return state.put_workload(workload, expected=expected, now=self.now(), ending=ending)
 
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        """As ``Cluster.scale_workload``; kept before it is answered."""
+        with self._keeping() as state:
+            return state.scale_workload(
+                name, replicas=replicas, expected=expected, now=self.now(), ending=ending
+            )
+
     def preview(self, workload: Workload, *, expected: int) -> Preview:
         """As ``Cluster.preview``."""
         told = self._state.preview(workload, expected=expected)

@@ -75,6 +75,18 @@ class KubernetesCluster:
         """As ``Cluster.put_workload``."""
         return self._writer.put_workload(workload, expected=expected, ending=ending)
 
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        """As ``Cluster.scale_workload``."""
+        return self._writer.scale_workload(
+            name, replicas=replicas, expected=expected, ending=ending
+        )
+
+    def adopt(self, name: str, *, app: str) -> Workload:
+        """As ``Cluster.adopt``: a Deployment of the namespace that is not labelled as ours."""
+        return self._writer.adopt(name, app=app)
+
     def preview(self, workload: Workload, *, expected: int) -> Preview:
         """As ``Cluster.preview``."""
         return self._previewer.preview(workload, expected=expected)

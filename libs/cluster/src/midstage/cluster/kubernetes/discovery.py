@@ -22,6 +22,7 @@ _KNOWN = {
     "apps": ("v1",),
     "discovery.k8s.io": ("v1", "v1beta1"),
     "policy": ("v1",),
+    "autoscaling": ("v2", "v1"),
     "coordination.k8s.io": ("v1", "v1beta1"),
     "metrics.k8s.io": ("v1", "v1beta1"),
 }
@@ -51,6 +52,9 @@ DEPLOYMENTS = Resource(group="apps", plural="deployments", kind="Deployment")
 REPLICA_SETS = Resource(group="apps", plural="replicasets", kind="ReplicaSet")
 ENDPOINT_SLICES = Resource(group="discovery.k8s.io", plural="endpointslices", kind="EndpointSlice")
 BUDGETS = Resource(group="policy", plural="poddisruptionbudgets", kind="PodDisruptionBudget")
+AUTOSCALERS = Resource(
+    group="autoscaling", plural="horizontalpodautoscalers", kind="HorizontalPodAutoscaler"
+)
 LEASES = Resource(group="coordination.k8s.io", plural="leases", kind="Lease")
 POD_METRICS = Resource(group="metrics.k8s.io", plural="pods", kind="PodMetrics")
 NODE_METRICS = Resource(

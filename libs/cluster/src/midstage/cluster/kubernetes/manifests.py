@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
 from midstage.cluster.kubernetes import names
-from midstage.cluster.objects import Template, Workload
+from midstage.cluster.objects import ADOPTED, Template, Workload
 from midstage.cluster.preview import Json
 from midstage.contracts.apps import Probe, Toleration
 from midstage.contracts.cluster import Amount
@@ -38,6 +38,21 @@ def created(workload: Workload, *, image: str = names.PROCESS_IMAGE) -> Fields:
     """What is applied where there is none yet: with the count, and with no version."""
     spec = {"replicas": workload.replicas, **_spec(workload, image)}
     return _deployment(workload, annotations={}, spec=spec)
+
+
+def adopted(name: str, *, namespace: str, app: str) -> Fields:
+    """All that midstage-deploy owns of a Deployment that somebody else made."""
+    marks = {
+        names.APP: app,
+        names.REVISION: ADOPTED,
+        names.WORKLOAD: name,
+        names.MANAGED_BY: names.MIDSTAGE,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": marks},
+    }
 
 
 def count(workload: Workload) -> Fields:

@@ -38,10 +38,19 @@ class Meta(Shape, frozen=True, kw_only=True):
     annotations: Strings | None = None
 
 
+class Owner(Shape, frozen=True, kw_only=True):
+    """What made an object and, as its ``controller``, keeps it as it is."""
+
+    kind: str = ""
+    name: str = ""
+    controller: bool = False
+
+
 class OwnedMeta(Meta, frozen=True, kw_only=True):
     """The same with who owns which field; of workloads alone, it is most of an object's bytes."""
 
     managed_fields: tuple[Managed, ...] | None = None
+    owner_references: tuple[Owner, ...] | None = None
 
 
 class ListMeta(Shape, frozen=True, kw_only=True):

@@ -159,16 +159,25 @@ class PodTemplate(Shape, frozen=True, kw_only=True):
     spec: TemplateSpec = TemplateSpec()
 
 
+class Selector(Shape, frozen=True, kw_only=True):
+    """Which pods are its own; more expressions may narrow them further."""
+
+    match_labels: Strings | None = None
+
+
 class DeploymentSpec(Shape, frozen=True, kw_only=True):
     """What is read of a Deployment's spec."""
 
     replicas: int = 1
+    selector: Selector = Selector()
     template: PodTemplate = PodTemplate()
 
 
 class DeploymentStatus(Shape, frozen=True, kw_only=True):
     """How a Deployment fares."""
 
+    replicas: int = 0
+    updated_replicas: int = 0
     ready_replicas: int = 0
     observed_generation: int = 0
     conditions: tuple[Condition, ...] | None = None

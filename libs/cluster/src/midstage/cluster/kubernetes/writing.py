@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from midstage.cluster.check import check, refuse_older
+from midstage.cluster.check import MOST_REPLICAS, check, refuse_older
 from midstage.cluster.controller import counts, ends_first
 from midstage.cluster.kubernetes import companions, manifests, names
+from midstage.cluster.kubernetes.adopting import Adopter
 from midstage.cluster.kubernetes.companions import Owner
 from midstage.cluster.kubernetes.connection import APPLY, MERGE, Connection
 from midstage.cluster.kubernetes.deployments import Deployments, Live
@@ -24,7 +25,7 @@ from midstage.cluster.kubernetes.ownership import owned, strangers, without
 from midstage.cluster.kubernetes.pods import is_over, pod_of
 from midstage.cluster.kubernetes.shapes import Meta, Shape
 from midstage.cluster.kubernetes.shapes import Pod as PodShape
-from midstage.cluster.kubernetes.workloads import is_ours, workload_of
+from midstage.cluster.kubernetes.workloads import is_adopted, is_ours, workload_of
 from midstage.cluster.objects import Pod, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.errors import RefusedError
@@ -69,6 +70,7 @@ class Writer:
         self._image = image
         self._reached = reached
         self.deployments = Deployments(connection, discovery, namespace)
+        self._adopter = Adopter(connection, discovery, self.deployments, namespace=namespace)
 
     def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         """As ``Cluster.put_workload``."""
@@ -81,7 +83,7 @@ class Writer:
                 force=False,
             )
         else:
-            self._spare(workload.name, workload.replicas, ending)
+            self._spare(live, workload.replicas, ending)
         self._reached("kubernetes:created")
         live = self._applied(manifests.count(workload), names.SCALE_MANAGER, workload, live)
         self._reached("kubernetes:counted")
@@ -92,6 +94,27 @@ class Writer:
         self._reached("kubernetes:applied")
         return workload_of(self._corrected(workload, live).deployment)
 
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        """As ``Cluster.scale_workload``."""
+        live = self.deployments.get(name)
+        if live is None:
+            raise ConflictError(f"workload {name} is not there: read again")
+        if not is_ours(live.deployment):
+            raise ConflictError(f"deployment {name} is somebody else's")
+        if not 0 <= replicas <= MOST_REPLICAS:
+            raise RefusedError(f"replicas: {replicas} is not 0 to {MOST_REPLICAS}")
+        self.deployments.expect(live, expected)
+        self._spare(live, replicas, ending)
+        wanted = msgspec.structs.replace(workload_of(live.deployment), replicas=replicas)
+        counted = self._applied(manifests.count(wanted), names.SCALE_MANAGER, wanted, live)
+        return workload_of(counted.deployment)
+
+    def adopt(self, name: str, *, app: str) -> Workload:
+        """As ``Cluster.adopt``."""
+        return self._adopter.adopt(name, app=app)
+
     def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         """As ``Cluster.delete_workload``; what goes with the application ends with its last one."""
         live = self.deployments.get(name)
@@ -100,7 +123,7 @@ class Writer:
         if not is_ours(live.deployment):
             raise ConflictError(f"deployment {name} is somebody else's")
         self.deployments.expect(live, expected)
-        self._spare(name, 0, ending)
+        self._spare(live, 0, ending)
         self.deployments.delete(live)
 
     def drain_pod(self, name: str, *, uid: str, draining: bool) -> Pod:
@@ -134,6 +157,8 @@ class Writer:
             raise ConflictError(f"deployment {workload.name} is somebody else's")
         if expected == 0:
             raise ConflictError(f"workload {workload.name} is there already: read again")
+        if is_adopted(live.deployment):
+            raise RefusedError(f"{workload.name} was made by somebody else: its count alone is set")
         known = workload_of(live.deployment)
         if (known.app, known.revision) != (workload.app, workload.revision):
             raise RefusedError(f"{workload.name} is another application's or revision's")
@@ -211,15 +236,19 @@ class Writer:
                 return None
             raise
 
-    def _spare(self, name: str, replicas: int, ending: Ending) -> None:
+    def _spare(self, live: Live, replicas: int, ending: Ending) -> None:
         """ConflictError where a pod that was ever ready could end and is not in ``ending``."""
         if ending is None:
             return
-        for pod in could_end(self._pods(name), replicas):
+        for pod in could_end(self._pods(live), replicas):
             if pod.ready_at is not None and (pod.uid, pod.resource_version) not in ending:
                 raise ConflictError(f"pod {pod.name} would end and was not to: read again")
 
-    def _pods(self, workload: str) -> list[Pod]:
+    def _pods(self, live: Live) -> list[Pod]:
+        if is_adopted(live.deployment):
+            made = self._adopter.pods_of(live.deployment)
+            return [pod_of(each, self._namespace) for each in made]
+        workload = live.deployment.metadata.name
         answer = self._connection.request(
             "GET",
             self._discovery.path(PODS, namespace=self._namespace),

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 
 from midstage.deploy.api.answers import (
+    AdoptAnswer,
     AppAnswer,
     AppsAnswer,
     CommandAnswer,
@@ -29,6 +30,13 @@ CommandId = Annotated[str, Path(pattern=f"^{COMMAND_ID}$")]
 GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 By = Annotated[str, Query(max_length=200, description="Who asks; kept in the log.")]
 To = Annotated[str, Query(pattern="^[0-9a-f]{0,16}$", description="A revision or a version.")]
+WorkloadName = Annotated[
+    str,
+    Query(
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$",
+        description="A Deployment that somebody else made.",
+    ),
+]
 EvenSo = Annotated[bool, Query(description="Also where the cluster says it would not take it.")]
 Why = Annotated[str, Query(max_length=500, description="The reason; kept in the log.")]
 
@@ -96,6 +104,10 @@ def _changing(routes: APIRouter, apps: Apps) -> None:
         app: AppName, to: To = "", by: By = BY, why: Why = "", idempotency_key: GivenId = None
     ) -> CommandAnswer:
         return apps.undo(app, idempotency_key, to=to, by=by, why=why)
+
+    @routes.post("/apps/{app}/adopt")
+    def adopt_workload(app: AppName, workload: WorkloadName) -> AdoptAnswer:
+        return apps.adopt(app, workload)
 
     @routes.post("/apps/{app}/restart")
     def restart_app(

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
+from midstage.cluster.objects import Workload
 from midstage.contracts.apps import (
     AppFact,
     AppRemoved,
@@ -161,6 +162,27 @@ class DiffAnswer(TypedDict):
     rollout: str
     reason: str
     cluster: PlanAnswer
+
+
+class AdoptAnswer(TypedDict):
+    """A workload that was taken over as it runs; the next spec of ``app`` replaces it."""
+
+    app: str
+    workload: str
+    revision: str
+    replicas: int
+    ready: int
+
+
+def adopt_answer(workload: Workload) -> AdoptAnswer:
+    """What was taken over."""
+    return {
+        "app": workload.app,
+        "workload": workload.name,
+        "revision": workload.revision,
+        "replicas": workload.replicas,
+        "ready": workload.ready,
+    }
 
 
 def app_answer(entry: Specified, status: Status) -> AppAnswer:

@@ -15,18 +15,20 @@ import msgspec
 from midstage.contracts.apps import AppFact, AppSpec, revision_of
 from midstage.contracts.errors import RefusedError
 from midstage.deploy.api.answers import (
+    AdoptAnswer,
     AppAnswer,
     AppsAnswer,
     CommandAnswer,
     DiffAnswer,
     RevisionsAnswer,
+    adopt_answer,
     app_answer,
     changes,
     command_answer,
     plan_answer,
     revision_answer,
 )
-from midstage.deploy.api.plans import Planned, Previews, planned
+from midstage.deploy.api.plans import Adopts, Planned, planned
 from midstage.deploy.api.specs import spec_of
 from midstage.deploy.decide.commands import decide, generation_of
 from midstage.deploy.decide.room import Course, Way, course_of
@@ -102,7 +104,7 @@ class Apps:
 
     log: AppLog
     around: Around
-    cluster: Previews
+    cluster: Adopts
     now: Callable[[], datetime]
     new_id: Callable[[], str]
 
@@ -149,6 +151,20 @@ class Apps:
         command = SpecifyApp(app=app, spec=spec, by=by, why=why, at=self.now())
         payload = b"PUT " + msgspec.json.encode((spec, why), order="deterministic")
         return self._executed(command, given_id, payload, even_so=even_so)
+
+    def adopt(self, app: str, workload: str) -> AdoptAnswer:
+        """Take over a workload that somebody else made; it runs on until a spec replaces it.
+
+        RefusedError as the cluster's, and where its replicas would be ended with a removed one's.
+        """
+        _, state = self.log.state(app)
+        if state.removed is not None:
+            raise RefusedError(
+                f"application {app} was removed, and what it takes over would be ended with it: "
+                "put its spec first",
+                status=409,
+            )
+        return adopt_answer(self.cluster.adopt(workload, app=app))
 
     def undo(self, app: str, given_id: str | None, *, to: str, by: str, why: str) -> CommandAnswer:
         """Carry out an undo, to a revision or version where ``to`` names one.

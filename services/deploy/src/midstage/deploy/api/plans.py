@@ -29,6 +29,14 @@ class Previews(Protocol):
         ...
 
 
+class Adopts(Previews, Protocol):
+    """The cluster, as far as it also takes over what somebody else has made."""
+
+    def adopt(self, name: str, *, app: str) -> Workload:
+        """Mark it and its pods as the application's; they run on as they are."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """``workload``: whose fields change; ``unknown``: why the cluster does not tell, else empty."""

@@ -5,7 +5,16 @@ a fact that is at least as new as its answer.
 """
 
 from midstage.contracts.cluster import Phase
-from midstage.deploy.model import Action, DeleteWorkload, DrainPod, PutWorkload, Situation
+from midstage.deploy.decide.room import is_living
+from midstage.deploy.model import (
+    Action,
+    AdoptPods,
+    DeleteWorkload,
+    DrainPod,
+    PutWorkload,
+    ScaleWorkload,
+    Situation,
+)
 
 
 def has_landed(action: Action, situation: Situation, *, version: int) -> bool:
@@ -17,6 +26,13 @@ def has_landed(action: Action, situation: Situation, *, version: int) -> bool:
         case PutWorkload(workload=workload):
             seen = _version(situation, workload.name)
             return seen >= version if version else seen != action.expected
+        case ScaleWorkload():
+            seen = _version(situation, action.name)
+            return seen >= version if version else seen != action.expected
+        case AdoptPods():
+            own = (pod for pod in situation.pods if pod.workload == action.name)
+            pods = [pod for pod in own if is_living(pod)]
+            return len(pods) >= action.replicas or not _version(situation, action.name)
         case DeleteWorkload():
             return _version(situation, action.name) != action.expected
         case DrainPod():

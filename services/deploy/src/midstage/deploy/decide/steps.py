@@ -3,13 +3,15 @@
 First workloads grow and get the versions that they carry out, so that whoever believes in older
 ones conflicts. Then pods are marked as draining, or a mark is taken back. A workload shrinks by its
 marked pods once all of them are stoppable and the cluster would end no other. A paused rollout
-changes neither the new nor the older replicas but for the count that is wanted.
+changes neither the new nor the older replicas but for the count that is wanted. What the log does
+not remember, as what was adopted, is an older crew like any other, whose count alone is written.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
+from midstage.cluster.objects import ADOPTED
 from midstage.contracts.apps import AppSpec
 from midstage.deploy.decide.fleet import Crew, Fleet, fleet_of
 from midstage.deploy.decide.leaving import Leaving, in_order, leaving, previous
@@ -18,7 +20,16 @@ from midstage.deploy.decide.rollout import is_held, is_tight, seen
 from midstage.deploy.decide.room import free_slots, takes_room
 from midstage.deploy.decide.wanted import template_of, wanted
 from midstage.deploy.decide.writes import delete, marked, put, stamped, template_for
-from midstage.deploy.model import Action, DrainPod, Plan, PutWorkload, Situation, Specified
+from midstage.deploy.model import (
+    Action,
+    AdoptPods,
+    DrainPod,
+    Plan,
+    PutWorkload,
+    ScaleWorkload,
+    Situation,
+    Specified,
+)
 
 
 def plan(situation: Situation) -> Plan:
@@ -130,6 +141,8 @@ def _shrunk(situation: Situation, crew: Crew, gone: Leaving, *, least: int) -> I
     if not crew.replicas and least == 0:
         yield delete(crew)
         return
+    if crew.workload.revision == ADOPTED and len(crew.pods) < crew.replicas:
+        yield AdoptPods(name=crew.workload.name, replicas=crew.replicas)
     for pod in crew.pods:
         if pod.draining != (pod.uid in gone):
             yield DrainPod(name=pod.name, uid=pod.uid, draining=not pod.draining)
@@ -147,8 +160,13 @@ def _without_marked(situation: Situation, crew: Crew, *, least: int) -> Iterator
     if rest == 0:
         yield delete(crew)
         return
-    template = template_for(situation, workload.revision)
-    if template is not None and rest < crew.replicas:
-        version = workload.resource_version
+    if rest >= crew.replicas:
+        return
+    template, version = template_for(situation, workload.revision), workload.resource_version
+    if template is None:
+        yield ScaleWorkload(
+            name=workload.name, replicas=rest, expected=version, ending=marked(crew)
+        )
+    else:
         smaller = put(situation, template, workload.revision, rest, expected=version)
         yield replace(smaller, ending=marked(crew))

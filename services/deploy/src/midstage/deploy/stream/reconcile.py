@@ -24,12 +24,14 @@ from midstage.deploy.decide.steps import plan
 from midstage.deploy.metrics import Metrics
 from midstage.deploy.model import (
     Action,
+    AdoptPods,
     App,
     DeleteWorkload,
     DrainPod,
     EndRollout,
     ProgressRollout,
     PutWorkload,
+    ScaleWorkload,
     Seen,
     Situation,
     StartRollout,
@@ -56,6 +58,16 @@ class Cluster(Protocol):
 
     def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
         """Make it so, if it is still at ``expected`` and ends no pod but these."""
+        ...
+
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        """Change its count alone, if it is still at ``expected`` and ends no pod but these."""
+        ...
+
+    def adopt(self, name: str, *, app: str) -> Workload:
+        """Take over what somebody else made, or mark the pods that it has made since."""
         ...
 
     def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
@@ -191,7 +203,7 @@ class Reconciler:
         target, carries = _target(action), situation.state.carries
         self._remember(app, action, AGAIN_AFTER_S)
         try:
-            version = self._write(action)
+            version = self._write(app, action)
         except ConflictError as e:
             self._metrics.conflicts.inc()
             outcomes.conflicted(app, target, carries, str(e))
@@ -226,12 +238,19 @@ class Reconciler:
         others = (each for each in self._flights.get(app, ()) if each.action != action)
         self._flights[app] = (*others, flight)
 
-    def _write(self, action: Action) -> int:
+    def _write(self, app: str, action: Action) -> int:
         """Do it; the workload's version in the answer, 0 where there is none."""
         match action:
             case PutWorkload(workload=workload, expected=expected, ending=ending):
                 written = self._cluster.put_workload(workload, expected=expected, ending=ending)
                 return written.resource_version
+            case ScaleWorkload(name=name, replicas=count, expected=expected, ending=ending):
+                written = self._cluster.scale_workload(
+                    name, replicas=count, expected=expected, ending=ending
+                )
+                return written.resource_version
+            case AdoptPods(name=name):
+                self._cluster.adopt(name, app=app)
             case DeleteWorkload(name=name, expected=expected, ending=ending):
                 self._cluster.delete_workload(name, expected=expected, ending=ending)
             case DrainPod(name=name, uid=uid, draining=draining):
@@ -273,6 +292,10 @@ def _told(action: Action) -> str:
     match action:
         case PutWorkload(workload=workload):
             return f"put {workload.name} replicas {workload.replicas}"
+        case ScaleWorkload():
+            return f"scale {action.name} replicas {action.replicas}"
+        case AdoptPods():
+            return f"adopt pods of {action.name}"
         case DeleteWorkload():
             return f"delete {action.name}"
         case DrainPod():
