@@ -261,3 +261,9 @@ def test_explain_tells_fields_and_bounds() -> None:
     assert "needs: list, 8 at most, of big cores or spot" in explained("")
     with pytest.raises(RefusedError, match="scaling has no field 'mx'; known are"):
         explained("scaling.mx")
+
+
+def test_what_nobody_else_made_is_not_adopted(platform: Platform) -> None:
+    refused = platform.run("adopt", "chat", "--workload", "web")
+    assert refused.returncode != 0
+    assert "there is no workload web" in refused.stderr

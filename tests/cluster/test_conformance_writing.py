@@ -96,6 +96,51 @@ def test_one_made_anew_has_another_uid(bench: Bench) -> None:
     assert second.resource_version > first.resource_version
 
 
+def test_the_count_alone_is_changed(bench: Bench) -> None:
+    workload = msgspec.structs.replace(bench.workload(replicas=2), spec_version=7, scale_version=3)
+    bench.put(workload)
+    kept, gone = bench.ready(workload, 2)
+    bench.until(lambda: (known := bench.known(workload.name)) and known.ready == 2)
+    known = bench.known(workload.name)
+    assert known is not None
+    marked = bench.cluster.drain_pod(gone.name, uid=gone.uid, draining=True)
+    for expected in (0, 1):
+        with pytest.raises(ConflictError):
+            bench.cluster.scale_workload(workload.name, replicas=1, expected=expected)
+    at = known.resource_version
+    ending = {(kept.uid, kept.resource_version)}
+    with pytest.raises(ConflictError):
+        bench.cluster.scale_workload(workload.name, replicas=1, expected=at, ending=ending)
+    ending = {(marked.uid, marked.resource_version)}
+    scaled = bench.cluster.scale_workload(workload.name, replicas=1, expected=at, ending=ending)
+    assert scaled.resource_version > at
+    bench.until(lambda: [pod.uid for pod in bench.pods(workload)] == [kept.uid])
+    told = bench.known(workload.name)
+    assert told is not None
+    assert (told.replicas, told.template, told.uid) == (1, known.template, known.uid)
+    assert (told.spec_version, told.scale_version) == (7, 3)
+
+
+def test_a_count_of_what_is_not_there_or_can_not_be_is_refused(bench: Bench) -> None:
+    with pytest.raises(ConflictError):
+        bench.cluster.scale_workload("nobody", replicas=1, expected=1)
+    workload = bench.workload(replicas=0)
+    put = bench.put(workload)
+    with pytest.raises(RefusedError, match="replicas: -1 is not"):
+        bench.cluster.scale_workload(workload.name, replicas=-1, expected=put.resource_version)
+
+
+def test_what_is_not_there_or_ours_already_is_not_adopted(bench: Bench) -> None:
+    with pytest.raises(RefusedError, match="there is no") as refused:
+        bench.cluster.adopt("nobody", app="ocr")
+    assert refused.value.status == 404
+    workload = bench.workload(replicas=0)
+    bench.put(workload)
+    with pytest.raises(RefusedError, match=f"is application {workload.app}'s already") as refused:
+        bench.cluster.adopt(workload.name, app="other")
+    assert refused.value.status == 409
+
+
 def test_fewer_replicas_end_unready_then_draining_ones(bench: Bench) -> None:
     workload = bench.workload(replicas=1)
     pods: list[Pod] = []

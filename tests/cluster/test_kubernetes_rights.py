@@ -124,6 +124,32 @@ def test_control_sees_all_that_deploy_writes_and_each_needs_no_more(site: Site) 
         within(20, lambda: not control.list().workloads)
 
 
+def test_deploy_may_take_over_what_somebody_else_made(site: Site, kubernetes: Kubernetes) -> None:
+    labels = {"run": "web"}
+    pod = {"containers": [{"name": "web", "image": "web:1"}], "nodeSelector": {"is": "nowhere"}}
+    theirs = {
+        "metadata": {"name": "web"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+    team = Connection(name="team", where=kubernetes.where)
+    path = f"/apis/apps/v1/namespaces/{site.namespace}/deployments"
+    with contextlib.closing(team), site.cluster(DEPLOY) as deploy:
+        team.request("POST", path, body=msgspec.json.encode(theirs))
+
+        def adopted() -> Workload | None:
+            with contextlib.suppress(RefusedError):
+                return deploy.adopt("web", app="ocr")
+            return None
+
+        within(20, lambda: [pod for pod in deploy.list().pods if pod.name.startswith("web-")])
+        taken = within(20, adopted)
+        scaled = deploy.scale_workload("web", replicas=0, expected=taken.resource_version)
+        assert scaled.replicas == 0
+
+
 @pytest.mark.parametrize(
     ("account", "method", "path"),
     [

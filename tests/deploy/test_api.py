@@ -168,6 +168,25 @@ def test_undo_goes_back_to_the_last_other_revision(deploy: Running) -> None:
     deploy.ready("back")
 
 
+def test_what_can_not_be_taken_over_is_refused(deploy: Running) -> None:
+    def asked(app: str, **query: str) -> tuple[int, str]:
+        answer = deploy.http.post(f"/v1/apps/{app}/adopt", params=query)
+        return answer.status_code, str(answer.json()["detail"])
+
+    assert asked("new", workload="web") == (404, "there is no workload web")
+    deploy.put("has")
+    deploy.ready("has")
+    [name] = {pod.workload for pod in deploy.cluster.pods() if pod.app == "has"}
+    status, detail = asked("new", workload=name)
+    assert (status, detail) == (409, f"workload {name} is application has's already")
+    deploy.http.delete("/v1/apps/has")
+    status, detail = asked("has", workload="web")
+    assert status == 409
+    assert "application has was removed" in detail
+    assert asked("new", workload="We b")[0] == 422
+    assert asked("new")[0] == 422
+
+
 def test_diff_says_what_and_how(deploy: Running) -> None:
     body = {"command": ["one"], "routes": {"prefix": "/diff"}, "replicas": 1}
     fresh = deploy.http.post("/v1/apps/diff/diff", json=body).json()

@@ -210,6 +210,16 @@ class Flaky:
             raise UnavailableError("no answer came")
         return self._cluster.put_workload(workload, expected=expected, ending=ending)
 
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        return self._cluster.scale_workload(
+            name, replicas=replicas, expected=expected, ending=ending
+        )
+
+    def adopt(self, name: str, *, app: str) -> Workload:
+        return self._cluster.adopt(name, app=app)
+
     def preview(self, workload: Workload, *, expected: int) -> Preview:
         return self._cluster.preview(workload, expected=expected)
 

@@ -16,25 +16,22 @@ from typing import TypeVar
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from midstage.cluster.objects import Listing, Node, Pod, Preview, Reference, Workload
+from midstage.cluster.objects import ADOPTED, Listing, Node, Pod, Preview, Reference, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.cluster.state import State
-from midstage.contracts.apps import AppFact, AppSpec
+from midstage.contracts.apps import AppSpec
 from midstage.contracts.cluster import ClusterFact, Phase
 from midstage.contracts.edges import SourceBeat
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.routes import Endpoint, RoutesApplied, Way
-from midstage.deploy.decide.commands import decide
-from midstage.deploy.decide.fold import evolve
 from midstage.deploy.metrics import Metrics
-from midstage.deploy.model import App, Command, RemoveApp, Scale, SpecifyApp, UndoApp
+from midstage.deploy.model import RemoveApp, Scale, SpecifyApp, UndoApp
 from midstage.deploy.stream.reconcile import Reconciler
 from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
 from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.log import Partition, Record
-from midstage.eventlog.versions import Answer
 from midstage.testkit.clock import NOON
 from tests.deploy.facts import (
     CLUSTER,
@@ -45,63 +42,13 @@ from tests.deploy.facts import (
     observed_workload,
     reached,
 )
+from tests.deploy.logs import Log, Scales
 
 T = TypeVar("T")
 
 APP = "chat"
 STEP_S = 0.25
 _RECORD = Record(partition=Partition(topic="t", number=0), offset=0, key=None, value=b"")
-
-
-@dataclass(kw_only=True)
-class Log:
-    """The applications' log of one moment: whoever executes is alone; an id counts once."""
-
-    apps: dict[str, App] = field(default_factory=dict)
-    facts: list[AppFact] = field(default_factory=list)
-    answers: dict[str, Answer[AppFact]] = field(default_factory=dict)
-
-    def states(self) -> Mapping[str, App]:
-        return dict(self.apps)
-
-    def execute(
-        self,
-        *,
-        key: str,
-        command_id: str,
-        payload: bytes,
-        decide: Callable[[App], Sequence[AppFact]],
-    ) -> Answer[AppFact]:
-        if command_id in self.answers:
-            return self.answers[command_id]
-        state = self.apps.get(key, App())
-        facts = tuple(decide(state))
-        for fact in facts:
-            state = evolve(state, fact)
-            self.facts.append(fact)
-        if facts:
-            self.apps[key] = state
-        answer = Answer(
-            key=key, version=state.version, command_id=command_id, facts=facts, repeated=False
-        )
-        if command_id and facts:
-            self.answers[command_id] = answer
-        return answer
-
-    def command(self, command: Command) -> None:
-        self.execute(
-            key=command.app, command_id="", payload=b"", decide=lambda app: decide(app, command)
-        )
-
-
-@dataclass(kw_only=True)
-class Scales:
-    """hpa's log."""
-
-    counts: dict[str, tuple[int, Scale]] = field(default_factory=dict)
-
-    def state(self, key: str) -> tuple[int, Scale]:
-        return self.counts.get(key, (0, Scale()))
 
 
 @dataclass(kw_only=True)
@@ -156,7 +103,7 @@ class Seat:
     def look(self, world: "World") -> None:
         """See the cluster as it was ``lag`` steps ago."""
         pods, others = world.before(self.pods_lag), world.before(self.workloads_lag)
-        facts: list[ClusterFact] = [observed_pod(pod) for pod in pods.pods]
+        facts: list[ClusterFact] = [observed_pod(pod) for pod in pods.pods if world.is_told(pod)]
         facts += [
             msgspec.structs.replace(observed_workload(each), reason=self.reasons.get(each.app, ""))
             for each in others.workloads
@@ -193,6 +140,7 @@ class World:
         self.thinking_s = 0.0
         self.writes: list[str] = []
         self.content: dict[str, str] = {}
+        self.marked: set[str] | None = None
         self.refuses: Callable[[Workload], str] = lambda _workload: ""
         self._past: list[Listing] = [self.state.listing()]
         self._stopping: dict[str, float] = {}
@@ -286,6 +234,27 @@ class World:
                 workload, expected=expected, now=self.now(), ending=ending
             ),
         )
+
+    def scale_workload(
+        self, name: str, *, replicas: int, expected: int, ending: Ending = None
+    ) -> Workload:
+        return self._checked(
+            f"scale {name} {replicas}",
+            lambda: self.state.scale_workload(
+                name, replicas=replicas, expected=expected, now=self.now(), ending=ending
+            ),
+        )
+
+    def adopt(self, name: str, *, app: str) -> Workload:
+        known = self.state.workload(name)
+        assert known is not None
+        self.writes.append(f"adopt {name}")
+        self.marked = {pod.uid for pod in self.state.pods()}
+        return known
+
+    def is_told(self, pod: Pod) -> bool:
+        """Whether its labels say whose it is; those of an adopted one have to be marked."""
+        return pod.revision != ADOPTED or self.marked is None or pod.uid in self.marked
 
     def delete_workload(self, name: str, *, expected: int, ending: Ending = None) -> None:
         self._checked(

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 import typer
 
-from midstage.client import api, bundles, diffs, explain, groups, rolling, specs
+from midstage.client import adopting, api, bundles, diffs, explain, groups, rolling, specs
 from midstage.client.bundles import Done
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, OutputOption, Row, show, table
@@ -80,6 +80,7 @@ def register(app: typer.Typer) -> None:
     app.command("apply")(apply)
     app.command("diff")(diff)
     rolling.register(app)
+    adopting.register(app)
     app.command("explain")(explain_spec)
     deleting = groups.named(app, "delete", about="Delete a limit or an application.")
     deleting.command("app")(delete_app)

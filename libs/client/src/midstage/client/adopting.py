@@ -1,0 +1,54 @@
+"""``midstage adopt APP --workload NAME``: a Deployment that somebody else made is taken over.
+
+It runs on as it is; the next ``apply`` of the application replaces it like an older revision.
+"""
+
+import uuid
+from typing import Annotated
+
+import msgspec
+import typer
+
+from midstage.client import api, rolling
+from midstage.client.platform import HERE, Directory, Server, TokenFile
+from midstage.contracts.errors import UnavailableError
+
+App = Annotated[str, typer.Argument(metavar="APP", help="The application it becomes one of.")]
+Taken = Annotated[
+    str,
+    typer.Option("--workload", metavar="NAME", help="The Deployment, in deploy's namespace."),
+]
+
+
+class _Adopted(msgspec.Struct):
+    app: str
+    workload: str
+    replicas: int
+    ready: int
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command("adopt")(adopt)
+
+
+def adopt(
+    app: App,
+    *,
+    workload: Taken,
+    directory: Directory = HERE,
+    server: Server = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Take over a Deployment that somebody else made; it runs on until a spec replaces it."""
+    deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
+    path = rolling.path_of(app, "/adopt", "", {"workload": workload})
+    answer = deploy.change("POST", path, command_id=uuid.uuid4().hex)
+    try:
+        found = msgspec.json.decode(answer, type=_Adopted)
+    except msgspec.DecodeError as e:
+        raise UnavailableError(f"deploy's answer is not one of midstage's: {e}") from e
+    typer.echo(
+        f"app {found.app} adopted {found.workload}, {found.ready} of {found.replicas} ready; "
+        "the next apply replaces it"
+    )
