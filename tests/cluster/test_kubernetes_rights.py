@@ -144,7 +144,6 @@ def test_deploy_may_take_over_what_somebody_else_made(site: Site, kubernetes: Ku
                 return deploy.adopt("web", app="ocr")
             return None
 
-        within(20, lambda: [pod for pod in deploy.list().pods if pod.name.startswith("web-")])
         taken = within(20, adopted)
         scaled = deploy.scale_workload("web", replicas=0, expected=taken.resource_version)
         assert scaled.replicas == 0

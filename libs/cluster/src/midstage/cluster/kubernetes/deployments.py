@@ -86,7 +86,7 @@ class Deployments:
         name = live.deployment.metadata.name
         if live.version == expected:
             return
-        if expected > live.version or not self._same_at(live, expected):
+        if not 0 < expected < live.version or not self._same_at(live, expected):
             raise ConflictError(
                 f"workload {name} is at resource version {live.version}, not {expected}: read again"
             )
