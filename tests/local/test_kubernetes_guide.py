@@ -30,8 +30,10 @@ def own(script: str) -> str:
     for known, port in zip(PORTS, ports.found(len(PORTS)), strict=True):
         script = re.sub(rf"\b{known}\b", str(port), script)
     mark = uuid.uuid4().hex[:6]
-    script = re.sub(r"\b(mine|hello)\b", rf"\1-{mark}", script)
-    return re.sub(r"  image: .*\n  args:", "  command:", script)  # pods are processes here
+    script = re.sub(r"\b(mine|hello|web)\b", rf"\1-{mark}", script)
+    # pods are processes here: they have a command, and an image that nobody pulls
+    script = re.sub(r"  image: .*\n  args:", "  command:", script)
+    return re.sub(r"(image: .*\n +)args:", r"\1command:", script)
 
 
 def test_the_guide_works_as_it_is_typed(kafka: str, kubernetes: Kubernetes, tmp_path: Path) -> None:
@@ -55,3 +57,5 @@ def test_the_guide_works_as_it_is_typed(kafka: str, kubernetes: Kubernetes, tmp_
     assert said.returncode == 0, said.stdout[-6000:]
     assert re.search(r"hello-[\w-]+ .* Running", said.stdout)
     assert re.search(r"app hello-\w+ ready, 2 of 2", said.stdout)
+    assert re.search(r"app web-\w+ adopted web-\w+, 2 of 2 ready", said.stdout)
+    assert re.search(r"app web-\w+ ready, 2 of 2", said.stdout)
