@@ -145,6 +145,7 @@ def test_deploy_may_take_over_what_somebody_else_made(site: Site, kubernetes: Ku
             return None
 
         taken = within(20, adopted)
+        assert taken is not None
         scaled = deploy.scale_workload("web", replicas=0, expected=taken.resource_version)
         assert scaled.replicas == 0
 
