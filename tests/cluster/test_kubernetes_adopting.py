@@ -225,3 +225,13 @@ def test_what_was_adopted_is_never_put(site: Site) -> None:
     adopted = site.cluster.adopt(WEB, app="chat")
     with pytest.raises(RefusedError, match="its count alone is set"):
         site.cluster.put_workload(adopted, expected=adopted.resource_version)
+
+
+def test_one_that_is_changing_its_pods_is_left_alone(site: Site) -> None:
+    site.serves(replicas=1)
+    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"is": "nowhere"}}}}}
+    path = f"{APPS.format(site.namespace)}/{WEB}"
+    site.ask("PATCH", path, nowhere, content_type="application/merge-patch+json")
+    with pytest.raises(RefusedError, match="is changing its pods just now"):
+        site.cluster.adopt(WEB, app="chat")
+    assert not site.cluster.list().workloads
