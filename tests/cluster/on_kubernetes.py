@@ -52,12 +52,20 @@ def bench(kubernetes: Kubernetes, cluster: KubernetesCluster, namespace: str) ->
         deaf=runs("deaf"),
         settle=lambda: None,
         unready=lambda pod: asked(pod, "/unready"),
-        too_old=lambda: _LONG_BEFORE,
+        too_old=lambda: too_old(kubernetes),
         node_dies=lambda node: kubernetes.fault(NodeDies(node=node)),
         node_returns=lambda node: kubernetes.fault(NodeReturns(node=node)),
         namespace=namespace,
         keeps_pods_of_changed_templates=False,
     )
+
+
+def too_old(kubernetes: Kubernetes) -> int:
+    """An API server that began anew remembers nothing of before; a young one all of it."""
+    if kubernetes.own is not None:
+        kubernetes.own.stop("apiserver")
+        kubernetes.own.start("apiserver")
+    return _LONG_BEFORE
 
 
 def emptied(kubernetes: Kubernetes, cluster: KubernetesCluster) -> bool:
