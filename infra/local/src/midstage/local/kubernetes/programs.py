@@ -21,7 +21,7 @@ SCHEDULER = "scheduler"
 PROGRAMS = (ETCD, APISERVER, CONTROLLERS, SCHEDULER)
 PORTS = (ETCD, "etcd-peer", APISERVER, CONTROLLERS, SCHEDULER)
 
-NODE_GRACE_S = 4
+NODE_GRACE_S = 6
 """A node that has not renewed its lease for this long is not ready."""
 EVICTED_AFTER_S = 2
 """Pods stay bound to a node that is not ready for this long."""
