@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from midstage.chassis.settings import ensure_secret
 from midstage.cluster.memory import MemoryCluster
@@ -104,7 +104,7 @@ def consuming(bootstrap: str, topic: str) -> Iterator[Consumer]:
         TopicPartition(topic, number)
         for number in consumer.list_topics(topic, _WITHIN_S).topics[topic].partitions
     ]
-    ends = [consumer.get_watermark_offsets(place, _WITHIN_S)[1] for place in places]
+    ends = [_end(consumer, place) for place in places]
     consumer.assign(
         [
             TopicPartition(topic, place.partition, end)
@@ -115,6 +115,18 @@ def consuming(bootstrap: str, topic: str) -> Iterator[Consumer]:
         yield consumer
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, place: TopicPartition) -> int:
+    """Where a partition ends; one that was just made may have no leader yet."""
+    deadline = time.monotonic() + _WITHIN_S
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, _WITHIN_S)[1]
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _await(consumer: Consumer, said: bytes) -> None:
