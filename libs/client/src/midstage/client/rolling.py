@@ -72,9 +72,7 @@ def resume(
     """Let a paused rollout go on."""
     deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
     done = _changed(deploy, app, "resume", why)
-    typer.echo(told(done))
-    if wait:
-        follow(deploy, [done], timeout)
+    _tell(deploy, done, timeout if wait else None)
 
 
 def undo(
@@ -91,9 +89,7 @@ def undo(
     """Go back to the newest spec of another revision, or to the one that is named."""
     deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
     done = _changed(deploy, app, "undo", why, {"to": to} if to else {})
-    typer.echo(told(done))
-    if wait:
-        follow(deploy, [done], timeout)
+    _tell(deploy, done, timeout if wait else None)
 
 
 def restart(
@@ -109,9 +105,7 @@ def restart(
     """Replace all replicas by new ones of the same spec, as an update does."""
     deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
     done = _changed(deploy, app, "restart", why)
-    typer.echo(told(done))
-    if wait:
-        follow(deploy, [done], timeout)
+    _tell(deploy, done, timeout if wait else None)
 
 
 def history(
@@ -170,6 +164,13 @@ def path_of(app: str, rest: str, why: str, more: Mapping[str, str] | None = None
     """The path of a command; it carries who asks and why."""
     query = urlencode({"by": os.environ.get("USER") or "cli", "why": why, **(more or {})})
     return f"/v1/apps/{quote(app, safe='')}{rest}?{query}"
+
+
+def _tell(deploy: api.Service, done: Done, timeout: float | None) -> None:
+    """Say what became of it, and follow its rollout for at most ``timeout`` s; None: not at all."""
+    typer.echo(told(done))
+    if timeout is not None:
+        follow(deploy, [done], timeout)
 
 
 def _changed(
