@@ -163,6 +163,16 @@ def test_the_count_is_its_own_managers_and_never_dips_at_the_hand_over(site: Sit
     assert site.owners_of_the_count() == {names.SCALE_MANAGER}
 
 
+def test_a_namespace_that_was_just_made_refuses_nothing(kubernetes: Kubernetes) -> None:
+    """Its account comes a moment later; until then the server forbids every pod."""
+    for _ in range(5):
+        with namespaced(kubernetes) as namespace:
+            connection = Connection(name="test", where=kubernetes.where)
+            with contextlib.closing(connection):
+                young = Site(connection=connection, namespace=namespace)
+                assert young.previewer.preview(young.workload(1), expected=0).refusals == ()
+
+
 def test_an_apply_that_owns_the_count_would_be_seen_to_fight_and_to_dip(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

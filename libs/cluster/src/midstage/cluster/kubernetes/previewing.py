@@ -5,6 +5,7 @@ of the template is asked for, too, so quotas, limit ranges, pod security, priori
 webhooks speak before there is a Deployment whose pods nobody sees fail.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -42,6 +43,10 @@ class _Keyed(Shape, frozen=True, kw_only=True):
     binary_data: dict[str, msgspec.Raw] | None = None
 
 
+_NO_ACCOUNT = "error looking up service account"
+_ACCOUNT_WITHIN_S = 3.0
+_AGAIN_S = 0.1
+"""A namespace has its account a moment after it was made: until then every pod is refused."""
 _QUOTAS = msgspec.json.Decoder(_Quotas)
 _KEYED = msgspec.json.Decoder(_Keyed)
 
@@ -122,11 +127,16 @@ class Previewer:
         """Why a pod of the template would not be taken, in the server's words."""
         path = self._discovery.path(PODS, namespace=self._namespace)
         body = msgspec.json.encode(manifests.pod(workload, image=self._image))
-        try:
-            self._connection.request("POST", path, query={"dryRun": "All"}, body=body)
-        except RefusedError as e:
-            return str(e)
-        return ""
+        until = time.monotonic() + _ACCOUNT_WITHIN_S
+        while True:
+            try:
+                self._connection.request("POST", path, query={"dryRun": "All"}, body=body)
+            except RefusedError as e:
+                if _NO_ACCOUNT not in str(e) or time.monotonic() > until:
+                    return str(e)
+                time.sleep(_AGAIN_S)
+            else:
+                return ""
 
     def _quotas(self) -> tuple[Quota, ...]:
         path = self._discovery.path(QUOTAS, namespace=self._namespace)
