@@ -120,7 +120,7 @@ def test_apply_creates_configures_and_leaves_as_it_is(platform: Platform) -> Non
     ]
     said = json.loads(platform.run("get", "apps", "-o", "json").stdout)
     assert said["apps"][0]["spec"]["command"] == ["serve", "--model", "b"]
-    revisions = platform.run("get", "revisions", "chat").stdout.splitlines()
+    revisions = platform.run("rollout", "history", "chat").stdout.splitlines()
     assert len(revisions) == 3
 
 

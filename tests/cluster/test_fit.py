@@ -1,13 +1,18 @@
 """Placing: a pod goes where it fits, and where it fits nowhere each node says why."""
 
+import random
+
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midstage.cluster.fit import free, place, words
 from midstage.cluster.objects import Node, Pod, Template
+from midstage.cluster.spread import Spreading, refusal, room
 from midstage.contracts.apps import Toleration
 from midstage.contracts.cluster import Amount, Phase, Taint
+from midstage.contracts.running import Spread
 from midstage.testkit.clock import NOON
 
 CPU = Node(name="cpu-1", capacity=Amount(cpu=8, memory_mb=8000), labels={"pool": "cpu"})
@@ -131,3 +136,68 @@ def test_a_toleration_without_a_value_takes_any() -> None:
     for tolerated, where in [("batch", "gpu-2"), (None, "gpu-2"), ("web", None)]:
         template = Template(tolerations=(Toleration(key="dedicated", value=tolerated),))
         assert place(template, (TAINTED,), free((TAINTED,), [])) == where
+
+
+def zoned(name: str, zone: str | None, **of: bool) -> Node:
+    made = Node(
+        name=name, capacity=Amount(cpu=8, memory_mb=8000), labels={"zone": zone} if zone else {}
+    )
+    return msgspec.structs.replace(made, **of)
+
+
+def spread(skew: int = 1, over: str = "zone") -> Template:
+    return Template(
+        requests=Amount(cpu=2), spread=(Spread(over=over, max_skew=skew, required=True),)
+    )
+
+
+def test_a_required_spread_sends_a_pod_where_fewest_are_or_nowhere() -> None:
+    two = (zoned("a-1", "a"), zoned("b-1", "b"))
+    full = {**free(two, []), "b-1": Amount(cpu=1)}
+    assert place(spread(), two, full, beside={}) == "a-1"
+    assert place(spread(), two, full, beside={"a-1": 1}) is None
+    assert place(spread(skew=2), two, full, beside={"a-1": 1}) == "a-1"
+    assert words(spread(), two, full, beside={"a-1": 1}) == (
+        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match pod topology spread "
+        "constraints."
+    )
+    wish = Template(spread=(Spread(over="zone"),))
+    assert place(wish, two, full, beside={"a-1": 5}) == "a-1"
+
+
+def test_a_zone_counts_whose_nodes_take_no_pods_now() -> None:
+    two = (zoned("a-1", "a"), zoned("b-1", "b", schedulable=False))
+    assert place(spread(), two, free(two, []), beside={"a-1": 1}) is None
+
+
+def test_a_node_without_the_label_takes_none() -> None:
+    two = (zoned("a-1", "a"), zoned("x", None))
+    assert place(spread(), two, free(two, []), beside={"a-1": 3}) == "a-1"
+    assert words(spread(over="rack"), two, free(two, [])) == (
+        "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing "
+        "required label)."
+    )
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4)), min_size=1, max_size=5),
+    st.integers(1, 3),
+    st.randoms(use_true_random=False),
+)
+def test_how_many_a_spread_lets_in_does_not_depend_on_who_goes_where(
+    nodes: list[tuple[str, int]], skew: int, chance: random.Random
+) -> None:
+    domains = {f"n{number}": zone for number, (zone, _) in enumerate(nodes)}
+    left = {f"n{number}": free for number, (_, free) in enumerate(nodes)}
+    spreads = (Spreading(skew=skew, domains=domains),)
+    beside = dict.fromkeys(domains, 0)
+    most = room(spreads, left, beside, most=100)
+    for placed in range(100):
+        assert room(spreads, left, beside, most=100) == most - placed
+        allowed = [n for n in left if left[n] and not refusal(spreads, n, beside)]
+        if not allowed:
+            break
+        node = chance.choice(allowed)
+        left[node] -= 1
+        beside[node] += 1
+    assert sum(beside.values()) == most

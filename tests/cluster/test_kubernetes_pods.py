@@ -11,6 +11,7 @@ from midstage.cluster.kubernetes import shapes
 from midstage.cluster.kubernetes.nodes import node_of
 from midstage.cluster.kubernetes.pods import is_over, pod_of
 from midstage.cluster.objects import Node, Pod
+from midstage.contracts.apps import Toleration
 from midstage.contracts.cluster import Amount, Phase, Taint
 
 from .apiserver import Json
@@ -41,6 +42,7 @@ def told(
     why: str = "ContainersNotReady",
     node: str = "n1",
     meta: dict[str, Json] | None = None,
+    spec: dict[str, Json] | None = None,
 ) -> Pod:
     """A pod of ours whose container is so."""
     conditions: list[Json] = []
@@ -72,6 +74,7 @@ def told(
                             "resources": {"requests": {"cpu": "100m", "memory": "16Mi"}},
                         }
                     ],
+                    **(spec or {}),
                 },
                 "status": {
                     "phase": "Pending",
@@ -107,6 +110,27 @@ def test_on_no_node_it_waits_with_the_schedulers_words() -> None:
     )
     assert (pod.phase, pod.reason, pod.message) == (Phase.PENDING, "Unschedulable", words)
     assert told(node="").phase is Phase.PENDING
+
+
+def test_while_it_waits_it_says_which_nodes_would_take_it() -> None:
+    spec: dict[str, Json] = {
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [
+            {"key": "dedicated", "operator": "Equal", "value": "batch", "effect": "NoSchedule"},
+            {"key": "spot", "operator": "Exists"},
+            {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"},
+            {"operator": "Exists"},
+        ],
+    }
+    waits = told(node="", spec=spec)
+    assert waits.node_selector == {"pool": "gpu"}
+    assert waits.tolerations == (
+        Toleration(key="dedicated", value="batch"),
+        Toleration(key="spot"),
+    )
+    placed = told(spec=spec)
+    assert (placed.node_selector, placed.tolerations) == ({}, ())
+    assert told(node="", spec={"tolerations": None}).tolerations == ()
 
 
 def test_before_its_container_is_made_it_starts() -> None:

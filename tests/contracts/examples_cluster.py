@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from midstage.contracts.apps import Toleration
 from midstage.contracts.cluster import (
     CLUSTER_REACHED,
     CLUSTER_UNREACHABLE,
@@ -98,6 +99,20 @@ EVENTS: Events = {
             observed_at=NOON,
             phase=Phase.PENDING,
             created_at=NOON,
+        ),
+    ),
+    "pod-observed-waiting": observed(
+        POD_OBSERVED,
+        PodObserved(
+            cluster="local",
+            name=POD,
+            epoch=0,
+            observed_at=NOON,
+            phase=Phase.PENDING,
+            reason="Unschedulable",
+            created_at=NOON,
+            node_selector={"midstage.dev/pool": "gpu"},
+            tolerations=(Toleration(key="dedicated", value="batch"),),
         ),
     ),
     "workload-observed": observed(

@@ -35,6 +35,8 @@ GROWN: frozenset[str] = frozenset(
         "apps-appended-specified-full",
         "apps-appended-specified-minimal",
         "apps-appended-specified-surrounded",
+        "pod-observed-full",
+        "pod-observed-minimal",
         "workload-observed",
         "workload-observed-drifted",
     }

@@ -40,7 +40,7 @@ def test_the_same_spec_again_appends_nothing(deploy: Running) -> None:
     assert again["rollout"] == "none"
     assert again["revision"] == first["revision"]
     assert len(versions) == 1
-    assert len(deploy.http.get("/v1/apps/same/revisions").json()["revisions"]) == 1
+    assert len(deploy.http.get("/v1/apps/same/history").json()["revisions"]) == 1
 
 
 def test_a_command_sent_again_has_the_first_outcome(deploy: Running) -> None:
@@ -160,7 +160,7 @@ def test_undo_goes_back_to_the_last_other_revision(deploy: Running) -> None:
     deploy.put("back", command=["two"], routes={"prefix": "/elsewhere"})
     answered = deploy.http.post("/v1/apps/back/undo", params={"why": "worse"}).json()
     assert (answered["outcome"], answered["revision"]) == ("undone", first["revision"])
-    told = deploy.http.get("/v1/apps/back/revisions").json()["revisions"]
+    told = deploy.http.get("/v1/apps/back/history").json()["revisions"]
     assert [each["spec"]["command"] for each in told] == [["one"], ["two"], ["two"], ["one"]]
     assert [each["current"] for each in told] == [True, False, False, False]
     assert (told[0]["undoes"], told[0]["why"]) == (told[1]["revision"], "worse")

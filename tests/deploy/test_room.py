@@ -8,7 +8,8 @@ import pytest
 from midstage.cluster.objects import Node
 from midstage.contracts.apps import AppSpec, Resources, Rollout, revision_of
 from midstage.contracts.cluster import Amount, Phase, PodObserved
-from midstage.deploy.decide.room import Way, course_of
+from midstage.contracts.running import Spread
+from midstage.deploy.decide.room import Course, Way, course_of
 from midstage.deploy.model import Room
 from midstage.testkit.clock import NOON
 from tests.deploy.facts import node, observed_node
@@ -106,3 +107,74 @@ def test_what_no_node_could_ever_take_is_refused() -> None:
 
 def test_a_cluster_that_is_not_known_refuses_nothing() -> None:
     assert course_of(spec(cpu=10), 1, [], None).way is Way.UNKNOWN
+
+
+def spread_over(*zones: str, cpu: float = 2) -> list[Node]:
+    return [
+        msgspec.structs.replace(node(f"n{number}", cpu=cpu), labels={"zone": zone})
+        for number, zone in enumerate(zones)
+    ]
+
+
+def evenly(of: AppSpec, over: str = "zone") -> AppSpec:
+    return msgspec.structs.replace(of, spread=(Spread(over=over, required=True),))
+
+
+def test_room_that_a_required_spread_forbids_is_no_room() -> None:
+    """Four more fit into the one zone, and none into the other: so one may go, whoever ends."""
+    roomy, full = spread_over("a", "b", cpu=8)
+    full = msgspec.structs.replace(full, capacity=Amount(cpu=0.5, memory_mb=65_536))
+    running = [msgspec.structs.replace(pod, node=roomy.name) for pod in pods(4)]
+    kept = spec(min_available=1, surge=4)
+    assert course(kept, 4, running, roomy, full)[0] is Way.SURGE
+    assert course(evenly(kept), 4, running, roomy, full) == (
+        Way.REFUSED,
+        "there is room for 1 of 4 replicas, spread over zone, and no order of replacing the 4 "
+        "older ones keeps 1 ready",
+    )
+
+
+def test_a_zone_whose_nodes_take_nothing_holds_back_the_others() -> None:
+    first, second = spread_over("a", "b", cpu=9)
+    gone = msgspec.structs.replace(second, schedulable=False)
+    running = [msgspec.structs.replace(pod, node=first.name) for pod in pods(2)]
+    assert course(evenly(spec(min_available=0)), 2, running, first, second)[0] is Way.SURGE
+    assert course(evenly(spec(min_available=0)), 2, running, first, gone)[0] is Way.REFUSED
+
+
+def test_nodes_without_the_label_take_none_that_are_spread_over_it() -> None:
+    words = (
+        "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing "
+        "required label)."
+    )
+    assert course(evenly(spec(), over="rack"), 1, [], *spread_over("a")) == (Way.REFUSED, words)
+
+
+def waiting(gpus: int) -> PodObserved:
+    (other,) = pods(1, ready=False, gpus=gpus)
+    named = msgspec.structs.replace(other, name="batch", uid="batch", app="batch", node="")
+    return msgspec.structs.replace(named, phase=Phase.PENDING, reason="Unschedulable")
+
+
+def beside(other: PodObserved, of: AppSpec, running: list[PodObserved], *nodes: Node) -> Course:
+    facts = tuple(observed_node(each) for each in nodes)
+    return course_of(of, len(running), running, Room(nodes=facts, pods=(*running, other)))
+
+
+def test_what_becomes_free_is_had_first_by_who_waits_for_it() -> None:
+    running, full = pods(2, gpus=1), node("n", cpu=9, gpus=2)
+    told = beside(waiting(gpus=1), spec(gpus=1), running, full)
+    assert told == Course(
+        way=Way.REFUSED,
+        shortage="0/1 nodes are available: 1 Insufficient nvidia.com/gpu. 1 waiting pods of others "
+        "come first.",
+    )
+    roomier = node("n", cpu=9, gpus=3)
+    assert beside(waiting(gpus=1), spec(gpus=1), running, roomier).way is Way.IN_PLACE
+    assert beside(waiting(gpus=3), spec(gpus=1), running, full).way is Way.IN_PLACE
+
+
+def test_who_waits_for_another_pool_takes_no_room_here() -> None:
+    elsewhere = msgspec.structs.replace(waiting(gpus=1), node_selector={"pool": "batch"})
+    full = node("n", cpu=9, gpus=2)
+    assert beside(elsewhere, spec(gpus=1), pods(2, gpus=1), full).way is Way.IN_PLACE

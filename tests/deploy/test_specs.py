@@ -103,7 +103,10 @@ def refused(**fields: object) -> str:
         ({"tolerations": [{"key": "a"}] * 2}, "tolerations[1]: 'a' is there twice"),
         ({"spread": [{"over": "a b"}]}, "spread[0].over: 'a b' is no label"),
         ({"spread": [{"over": "zone"}] * 2}, "spread[1].over: 'zone' is there twice"),
-        ({"disruption": {"max_unavailable": 0}}, "disruption.max_unavailable: with 0 nobody could"),
+        (
+            {"disruption": {"max_unavailable": 0}},
+            "disruption.max_unavailable: Expected `int` >= 1; with 0 nobody could ever empty",
+        ),
         ({"apiVersion": "midstage.dev/v1"}, "apiVersion: a whole document is here"),
         ({"volumes": [{"path": "/a", "clam": "c"}]}, "volumes[0].clam: unknown field; did you"),
         ({"env_from": {"A": {**KEY, "keys": "c"}}}, "env_from.A.keys: unknown field; did you mean"),

@@ -1,10 +1,13 @@
 """No update waits for ever: what is feasible ends, and everything else is refused up front."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midstage.contracts.apps import Rollout, Verdict
+from midstage.contracts.running import Disruption
 from midstage.deploy.decide.room import Way
 from tests.deploy.facts import node
 from tests.deploy.test_steps import spec, verdicts
@@ -30,11 +33,27 @@ small = st.builds(
     min_available=st.one_of(st.none(), st.integers(0, 5)),
     grown=st.sampled_from([0.0, 0.0, 2.0, 4.0, 8.0]),
 )
+crowded = st.builds(
+    replace,
+    small,
+    late=st.lists(asks, max_size=2).map(tuple),
+    zones=st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3).map(tuple),
+    skew=st.sampled_from([None, 1, 1, 2]),
+    budget=st.sampled_from([None, 1, 2]),
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(update=small)
 def test_what_is_feasible_ends_and_everything_else_is_refused(update: Update) -> None:
+    told = play(update)
+    if told is not None:
+        agrees(update, told)
+
+
+@settings(max_examples=150, deadline=None)
+@given(update=crowded)
+def test_so_it_is_with_spread_budgets_and_others_that_wait(update: Update) -> None:
     told = play(update)
     if told is not None:
         agrees(update, told)
@@ -66,13 +85,24 @@ def test_who_gives_its_place_is_chosen_so_that_it_helps() -> None:
     assert world.wrongs == []
 
 
+def test_no_more_are_away_at_once_than_the_budget_says() -> None:
+    world = World(nodes=[node("node-1", cpu=4)], edges=[Edge(name="edge-1")])
+    world.seat()
+    rollout = Rollout(surge=0, min_available=0)
+    budget = Disruption(max_unavailable=1)
+    world.specify(spec("a", replicas=4, cpu=1, rollout=rollout, disruption=budget))
+    world.until(world.settled)
+    world.least_serving.clear()
+    world.specify(spec("b", replicas=4, cpu=1, rollout=rollout, disruption=budget))
+    world.until(world.settled)
+    assert verdicts(world)[-1] == (Verdict.COMPLETE, "")
+    assert min(world.least_serving) == 3
+
+
 def agrees(update: Update, told: Told) -> None:
     """Deploy and brute force say the same, it ends where they say so, and enough serve."""
     taken = told.course.way is not Way.REFUSED
     assert taken == told.feasible, f"{update} {told.course} feasible: {told.feasible}"
     assert told.ended == told.feasible, f"{update} {told.course} {told.told}"
     assert not told.wrongs
-    least = update.min_available
-    if least is None:
-        least = max(1, update.replicas - 1)
-    assert told.least_serving >= min(least, update.replicas)
+    assert told.least_serving >= update.least

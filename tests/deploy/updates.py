@@ -1,29 +1,36 @@
 """Small updates of one application: what brute force says of them, and what deploy makes of them.
 
-``is_feasible`` tries all sequences of single steps (start one new replica where there is room, end
-one older replica while enough are ready), and knows nothing of how deploy decides.
+``is_feasible`` tries all sequences of single steps (start one new replica where there is room and
+its spread lets it, end one older replica while enough are ready, whereupon pods of others that wait
+take what they can), and knows nothing of how deploy decides.
 """
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from midstage.cluster.objects import Node
+import msgspec
+
+from midstage.cluster.objects import Listing, Node, Pod
 from midstage.contracts.apps import AppSpec, Resources, Rollout, RolloutEnded, Routes, Verdict
+from midstage.contracts.running import Disruption, Spread
 from midstage.deploy.decide.room import Course, Way, course_of
-from midstage.deploy.decide.wanted import must_be_ready
 from tests.deploy.facts import node
 from tests.deploy.world import APP, Edge, World
 
 Room = tuple[float, int]
 """Cores and GPUs."""
+ZONE = "zone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """``nodes`` with so much room, an application on them, ``others`` beside it, and its update.
 
-    ``grown``: so many cores more has the last node once the older replicas are placed.
+    ``grown``: so many cores more has the last node once the older replicas are placed. ``late``:
+    pods of others that come then, and may have to wait. ``zones`` of the nodes, over which the new
+    replicas are spread by ``skew`` at most (None: not required). ``budget``: so many replicas may
+    be away at once.
     """
 
     nodes: tuple[Room, ...]
@@ -34,6 +41,10 @@ class Update:
     surge: int
     min_available: int | None
     grown: float = 0
+    late: tuple[Room, ...] = ()
+    zones: tuple[str, ...] = ()
+    skew: int | None = None
+    budget: int | None = None
 
     def spec(self, name: str, asks: Room) -> AppSpec:
         return AppSpec(
@@ -42,8 +53,21 @@ class Update:
             resources=Resources(cpu=asks[0], memory_mb=1, gpus=asks[1]),
             routes=Routes(prefix="/chat"),
             rollout=Rollout(surge=self.surge, min_available=self.min_available),
+            spread=() if self.skew is None else (self.spread(self.skew),),
+            disruption=None if self.budget is None else Disruption(max_unavailable=self.budget),
             drain_s=1,
         )
+
+    @staticmethod
+    def spread(skew: int) -> Spread:
+        return Spread(over=ZONE, max_skew=skew, required=True)
+
+    @property
+    def least(self) -> int:
+        """How many have to serve all the time."""
+        least = max(1, self.replicas - 1) if self.min_available is None else self.min_available
+        budget = self.replicas if self.budget is None else self.budget
+        return max(min(least, self.replicas), self.replicas - budget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +102,14 @@ def play(update: Update, *, within_s: float = 300) -> Told | None:
     last = list(_nodes(update))[-1]
     wider = node(last.name, cpu=last.capacity.cpu + update.grown, gpus=last.capacity.gpus)
     world.state.set_node(last.name, capacity=wider.capacity, now=world.now())
-    world.run(1)
+    for number, asks in enumerate(update.late):
+        world.specify(_alone(update.spec(f"late-{number}", asks)), app=f"late-{number}")
+        world.run(1)
+    world.run(3)
     spec = update.spec("new", update.new)
     situation = seat.around.situation(APP, world.log.apps[APP], seat.around.room())
     course = course_of(spec, update.replicas, situation.pods, situation.room)
-    feasible = is_feasible(update, [pod.node for pod in situation.pods])
+    feasible = is_feasible(update, world.state.listing())
     ended = False
     least = update.replicas
     if course.way is not Way.REFUSED:
@@ -101,20 +128,33 @@ def play(update: Update, *, within_s: float = 300) -> Told | None:
     )
 
 
-def is_feasible(update: Update, old_at: list[str]) -> bool:
-    """Whether some sequence of single steps leads to the end; ``old_at``: where the old are."""
-    spec = update.spec("new", update.new)
-    count, least = update.replicas, must_be_ready(spec, update.replicas)
-    names = [each.name for each in _nodes(update)]
-    olds = tuple(old_at.count(name) for name in names)
-    first = (olds, (0,) * len(names))
-    room = _room_beside(update, olds)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _At:
+    """Older and new replicas by node, who waits, and what those who waited have taken by node."""
+
+    old: tuple[int, ...]
+    new: tuple[int, ...]
+    waits: tuple[Room, ...]
+    taken: tuple[Room, ...]
+
+
+def is_feasible(update: Update, now: Listing) -> bool:
+    """Whether some sequence of single steps leads from ``now`` to the end."""
+    olds = [pod.node for pod in now.pods if pod.app == APP]
+    others = [pod for pod in now.pods if pod.app != APP]
+    room = [_room_beside(each, others) for each in now.nodes]
+    first = _At(
+        old=tuple(olds.count(node.name) for node in now.nodes),
+        new=(0,) * len(room),
+        waits=tuple((p.requests.cpu, p.requests.gpus) for p in others if not p.node),
+        taken=((0.0, 0),) * len(room),
+    )
     seen, trail = {first}, [first]
     while trail:
-        old, new = trail.pop()
-        if not sum(old) and sum(new) == count:
+        at = trail.pop()
+        if not sum(at.old) and sum(at.new) == update.replicas:
             return True
-        for after in _steps(update, room, old, new, count=count, least=least):
+        for after in _steps(update, room, at):
             if after not in seen:
                 seen.add(after)
                 trail.append(after)
@@ -141,46 +181,71 @@ def updates(seed: int, count: int, *, gpus: bool) -> Iterator[Update]:
         )
 
 
-def _steps(
-    update: Update,
-    room: list[Room],
-    old: tuple[int, ...],
-    new: tuple[int, ...],
-    *,
-    count: int,
-    least: int,
-) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    ready = sum(old) + sum(new)
-    for at in range(len(room)):
-        cpu = room[at][0] - old[at] * update.old[0] - (new[at] + 1) * update.new[0]
-        gpus = room[at][1] - old[at] * update.old[1] - (new[at] + 1) * update.new[1]
-        fits = cpu >= 0 and (gpus >= 0 or not update.new[1])
-        if fits and sum(new) < count and ready < count + update.surge:
-            yield old, _more(new, at, 1)
-        if old[at] and ready > least:
-            yield _more(old, at, -1), new
+def _steps(update: Update, room: list[Room], at: _At) -> Iterator[_At]:
+    ready = sum(at.old) + sum(at.new)
+    for where in range(len(room)):
+        is_wanted = sum(at.new) < update.replicas and ready < update.replicas + update.surge
+        if (
+            is_wanted
+            and _fits(update.new, _left(update, room, at, where))
+            and _spreads(update, at, where)
+        ):
+            yield replace(at, new=_more(at.new, where, 1))
+        if at.old[where] and ready > update.least:
+            yield _taken(update, room, replace(at, old=_more(at.old, where, -1)), where)
 
 
-def _room_beside(update: Update, olds: tuple[int, ...]) -> list[Room]:
-    """What each node has for the application: played again, for the others came first."""
-    world = World(nodes=list(_nodes(update)))
-    world.seat()
-    for number, asks in enumerate(update.others):
-        world.specify(_alone(update.spec(f"other-{number}", asks)), app=f"other-{number}")
-    world.run(3)
-    left = []
-    for number, each in enumerate(_nodes(update), start=1):
-        there = [pod.requests for pod in world.state.pods() if pod.node == each.name]
-        cpu = each.capacity.cpu - sum(asks.cpu for asks in there)
-        cpu += update.grown if number == len(update.nodes) else 0
-        left.append((cpu, each.capacity.gpus - sum(asks.gpus for asks in there)))
-    assert len(left) == len(olds)
-    return left
+def _taken(update: Update, room: list[Room], at: _At, where: int) -> _At:
+    """After those who waited have taken what became free there, the first first."""
+    for asks in at.waits:
+        if _fits(asks, _left(update, room, at, where)):
+            waits = list(at.waits)
+            waits.remove(asks)
+            cpu, gpus = at.taken[where]
+            taken = (*at.taken[:where], (cpu + asks[0], gpus + asks[1]), *at.taken[where + 1 :])
+            at = replace(at, waits=tuple(waits), taken=taken)
+    return at
+
+
+def _left(update: Update, room: list[Room], at: _At, where: int) -> Room:
+    cpu, gpus = (
+        room[where][part]
+        - at.taken[where][part]
+        - at.old[where] * update.old[part]
+        - at.new[where] * update.new[part]
+        for part in (0, 1)
+    )
+    return cpu, int(gpus)
+
+
+def _fits(asks: Room, left: Room) -> bool:
+    return left[0] >= asks[0] and (left[1] >= asks[1] or not asks[1])
+
+
+def _spreads(update: Update, at: _At, where: int) -> bool:
+    if update.skew is None:
+        return True
+    zones = [_zone(update, each) for each in range(len(at.new))]
+    counts = dict.fromkeys(zones, 0)
+    for zone, count in zip(zones, at.new, strict=True):
+        counts[zone] += count
+    return counts[zones[where]] + 1 - min(counts.values()) <= update.skew
+
+
+def _zone(update: Update, where: int) -> str:
+    return update.zones[where % len(update.zones)] if update.zones else "a"
+
+
+def _room_beside(node: Node, others: list[Pod]) -> Room:
+    there = [pod.requests for pod in others if pod.node == node.name]
+    cpu = node.capacity.cpu - sum(asks.cpu for asks in there)
+    return cpu, node.capacity.gpus - sum(asks.gpus for asks in there)
 
 
 def _nodes(update: Update) -> Iterator[Node]:
     for number, (cpu, gpus) in enumerate(update.nodes):
-        yield node(f"node-{number}", cpu=cpu, gpus=gpus)
+        made = node(f"node-{number}", cpu=cpu, gpus=gpus)
+        yield msgspec.structs.replace(made, labels={ZONE: _zone(update, number)})
 
 
 def _alone(spec: AppSpec) -> AppSpec:

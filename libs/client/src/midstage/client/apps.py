@@ -51,7 +51,6 @@ APPS = (
     "drift",
 )
 _AT_ONCE = 8
-REVISIONS = ("version", "revision", "current", "undoes", "at", "by", "why")
 
 
 class _Status(msgspec.Struct):
@@ -89,7 +88,6 @@ def register(app: typer.Typer) -> None:
 def register_get(group: typer.Typer) -> None:
     """Add to ``midstage get``."""
     group.command("apps")(get_apps)
-    group.command("revisions")(get_revisions)
 
 
 def apply(
@@ -182,19 +180,6 @@ def get_apps(
     else:
         found = show(answer, rows="apps", columns=APPS, output=output)
     typer.echo(found or "nothing found", err=not found)
-
-
-def get_revisions(
-    app: App,
-    *,
-    output: OutputOption = Output.TABLE,
-    directory: Directory = HERE,
-    server: Server = None,
-) -> None:
-    """Print what was specified of an application, the newest first."""
-    deploy = api.service("deploy", directory=directory, server=server)
-    answer = deploy.ask(f"/v1/apps/{quote(app, safe='')}/revisions", {})
-    typer.echo(show(answer, rows="revisions", columns=REVISIONS, output=output))
 
 
 def _applied(deploy: api.Service, app: Application, why: str, *, even_so: bool) -> Done:

@@ -4,6 +4,7 @@ Pods of a workload too many: they go in the order of Kubernetes' controller. Pod
 each on the node that fits; where none does, the scheduler's words stand in the pod until one does.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -28,16 +29,36 @@ def counts(pod: Pod) -> bool:
 
 
 def placed(
-    pending: Pod, template: Template, *, nodes: Sequence[Node], left: Mapping[str, Amount]
+    pending: Pod,
+    template: Template,
+    *,
+    nodes: Sequence[Node],
+    left: Mapping[str, Amount],
+    beside: Mapping[str, int],
 ) -> Pod:
-    """The pod on a node that has room ``left``, or with the words why it is on none."""
-    node = fit.place(template, nodes, left)
+    """The pod on a node that has room ``left``, or with the words why it is on none.
+
+    ``beside``: how many replicas of its workload are on each node.
+    """
+    node = fit.place(template, nodes, left, beside=beside)
     if node is None:
-        return msgspec.structs.replace(
-            pending, reason=UNSCHEDULABLE, message=fit.words(template, nodes, left)
-        )
+        words = fit.words(template, nodes, left, beside=beside)
+        return msgspec.structs.replace(pending, reason=UNSCHEDULABLE, message=words)
     return msgspec.structs.replace(
-        pending, node=node, phase=Phase.STARTING, reason=CREATING, message=""
+        pending,
+        node=node,
+        phase=Phase.STARTING,
+        reason=CREATING,
+        message="",
+        node_selector={},
+        tolerations=(),
+    )
+
+
+def beside(pod: Pod, pods: Iterable[Pod]) -> Mapping[str, int]:
+    """How many replicas of the pod's workload are on each node."""
+    return Counter(
+        each.node for each in pods if each.workload == pod.workload and each.node and counts(each)
     )
 
 

@@ -7,10 +7,13 @@ both say the same. Words and order are those of Kubernetes' scheduler.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from midstage.cluster import spread
 from midstage.cluster.objects import Node, Pod, Template
+from midstage.cluster.spread import Spreading
 from midstage.contracts.cluster import Amount, Phase, Taint
 
 _EPSILON = 1e-9
+_ALONE: Mapping[str, int] = {}
 
 
 def free(nodes: Sequence[Node], pods: Sequence[Pod]) -> dict[str, Amount]:
@@ -22,9 +25,19 @@ def free(nodes: Sequence[Node], pods: Sequence[Pod]) -> dict[str, Amount]:
     return left
 
 
-def place(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount]) -> str | None:
-    """The node with the most room after the pod is on it; None where none takes it."""
-    taking = [node for node in nodes if not _why_not(template, node, left)]
+def place(
+    template: Template,
+    nodes: Sequence[Node],
+    left: Mapping[str, Amount],
+    *,
+    beside: Mapping[str, int] = _ALONE,
+) -> str | None:
+    """The node with the most room after the pod is on it; None where none takes it.
+
+    ``beside``: how many replicas of its workload are on each node, for a required spread.
+    """
+    spreads = spread.required(template, nodes)
+    taking = [node for node in nodes if not _why_not(template, node, left, spreads, beside)]
     if not taking:
         return None
     return min(taking, key=lambda node: _fullness(template, node, left)).name
@@ -35,9 +48,18 @@ def admits(template: Template, node: Node) -> bool:
     return not _turns_away(template, node)
 
 
-def words(template: Template, nodes: Sequence[Node], left: Mapping[str, Amount]) -> str:
+def words(
+    template: Template,
+    nodes: Sequence[Node],
+    left: Mapping[str, Amount],
+    *,
+    beside: Mapping[str, int] = _ALONE,
+) -> str:
     """Why no node takes it, as Kubernetes' scheduler says it."""
-    reasons = Counter(reason for node in nodes for reason in _why_not(template, node, left))
+    spreads = spread.required(template, nodes)
+    reasons = Counter(
+        reason for node in nodes for reason in _why_not(template, node, left, spreads, beside)
+    )
     told = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
     return f"0/{len(nodes)} nodes are available: {told or 'there are none'}."
 
@@ -51,9 +73,24 @@ def less(amount: Amount, taken: Amount) -> Amount:
     )
 
 
-def _why_not(template: Template, node: Node, left: Mapping[str, Amount]) -> Sequence[str]:
+def has_room(wanted: Amount, left: Amount) -> bool:
+    """Whether so much finds room in what is left."""
+    return not _lacks(wanted, left)
+
+
+def _why_not(
+    template: Template,
+    node: Node,
+    left: Mapping[str, Amount],
+    spreads: Sequence[Spreading],
+    beside: Mapping[str, int],
+) -> Sequence[str]:
     """What the first of the scheduler's filters that refuses the node says; empty: it takes it."""
-    return _turns_away(template, node) or _lacks(template.requests, left[node.name])
+    refused = _turns_away(template, node) or _lacks(template.requests, left[node.name])
+    if refused or not spreads:
+        return refused
+    uneven = spread.refusal(spreads, node.name, beside)
+    return [uneven] if uneven else []
 
 
 def _turns_away(template: Template, node: Node) -> Sequence[str]:

@@ -106,6 +106,8 @@ class Pod(Value, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None = None
     ready_at: datetime | None = None
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
     uid: str = ""
     resource_version: int = 0
 

@@ -12,7 +12,7 @@ import msgspec
 
 from midstage.cluster import disruption, fit, preview
 from midstage.cluster.check import check, refuse_older
-from midstage.cluster.controller import counts, placed, surplus
+from midstage.cluster.controller import beside, counts, placed, surplus
 from midstage.cluster.history import KEEP, History
 from midstage.cluster.objects import Change, Listing, Node, Pod, Preview, Template, Workload
 from midstage.cluster.protocol import ConflictError, Ending
@@ -298,7 +298,9 @@ class State:
         nodes = tuple(self._nodes.values())
         left = fit.free(nodes, tuple(self._pods.values()))
         for pod in [each for each in self._pods.values() if each.phase is Phase.PENDING]:
-            after = self._write_pod(placed(pod, self.template(pod.name), nodes=nodes, left=left))
+            template = self.template(pod.name)
+            near = beside(pod, self._pods.values()) if template.spread else {}
+            after = self._write_pod(placed(pod, template, nodes=nodes, left=left, beside=near))
             if after.node:
                 left[after.node] = fit.less(left[after.node], after.requests)
 
@@ -317,6 +319,8 @@ class State:
                 workload=workload.name,
                 phase=Phase.PENDING,
                 requests=workload.template.requests,
+                node_selector=workload.template.node_selector,
+                tolerations=workload.template.tolerations,
                 created_at=now,
                 uid=uid,
             )

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from midstage.contracts.apps import Toleration
 from midstage.contracts.fact import Fact, Name
 
 NODE_OBSERVED = "dev.midstage.node.observed.v1"
@@ -91,7 +92,8 @@ class PodObserved(Observed, frozen=True, kw_only=True):
 
     ``ready`` is the readiness probe's verdict; requests may go to ``address`` (host:port) only
     while it is ready and not ``draining``. ``reason`` is one word, ``message`` the whole truth: the
-    scheduler's words, an exit code with the last lines. ``node`` is empty before it has one.
+    scheduler's words, an exit code with the last lines. ``node`` is empty before it has one; until
+    then ``node_selector`` and ``tolerations`` say which ones would take it.
     """
 
     app: str = ""
@@ -110,6 +112,8 @@ class PodObserved(Observed, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None = None
     ready_at: datetime | None = None
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
 
 
 class WorkloadObserved(Observed, frozen=True, kw_only=True):

@@ -73,9 +73,11 @@ class Spread(Part, frozen=True, kw_only=True):
 
 
 class Disruption(Part, frozen=True, kw_only=True):
-    """What whoever empties nodes may take: ``max_unavailable`` replicas at once."""
+    """How many replicas may be away at once, taken by an update or by whoever empties nodes:
+    ``max_unavailable``.
+    """
 
-    max_unavailable: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
+    max_unavailable: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
 
 
 class Need(StrEnum):

@@ -12,23 +12,29 @@ class Metrics:
         """Register everything in ``registry``."""
         self.writes = Counter(
             "midstage_deploy_writes",
-            "Writes to the cluster by kind.",
+            "Writes to the cluster by kind, since this process began.",
             ["kind"],
             registry=registry,
         )
         self.conflicts = Counter(
             "midstage_deploy_conflicts",
-            "Writes that the cluster refused because the object had changed.",
+            "Writes refused because the object had changed, since this process began.",
             registry=registry,
         )
         self.refusals = Counter(
             "midstage_deploy_refusals",
-            "Writes that the cluster refused for what they say: admission, authorisation.",
+            "Writes that the cluster refused for what they say, since this process began.",
+            registry=registry,
+        )
+        self.corrections = Counter(
+            "midstage_deploy_corrections",
+            "Fields set by others that were set back, workload by workload, since this process "
+            "began.",
             registry=registry,
         )
         self.rollouts = Counter(
             "midstage_deploy_rollouts",
-            "Rollouts that came to a verdict here.",
+            "Rollouts that came to a verdict here, since this process began.",
             ["verdict"],
             registry=registry,
         )

@@ -6,16 +6,21 @@ not there. Whether it was ever ready Kubernetes does not say: it was where its r
 after its newest process had begun.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from midstage.cluster.kubernetes import names, shapes
+import msgspec
+
+from midstage.cluster.kubernetes import names, shapes, shapes_workload
 from midstage.cluster.kubernetes.fate import Fate, fate_of, newest_begin
 from midstage.cluster.kubernetes.quantities import asked_for
 from midstage.cluster.objects import Pod
+from midstage.contracts.apps import Toleration
 from midstage.contracts.cluster import Amount
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _NOBODY: dict[str, str] = {}
+_TOLERATIONS = msgspec.json.Decoder(tuple[shapes_workload.Toleration, ...] | None)
 
 
 def is_over(pod: shapes.Pod) -> bool:
@@ -49,6 +54,8 @@ def pod_of(pod: shapes.Pod, namespace: str) -> Pod:
         created_at=meta.creation_timestamp or _LONG_AGO,
         started_at=fate.started_at,
         ready_at=_ready_at(pod, fate),
+        node_selector={} if pod.spec.node_name else pod.spec.node_selector or {},
+        tolerations=() if pod.spec.node_name else tuple(_tolerations(pod.spec)),
         uid=meta.uid,
         resource_version=int(meta.resource_version),
     )
@@ -69,6 +76,14 @@ def requested(spec: shapes.PodSpec) -> Amount:
     for amount in containers:
         together = _sum(together, amount)
     return _sum(_most(together, first), asked_for(spec.overhead))
+
+
+def _tolerations(spec: shapes.PodSpec) -> Iterator[Toleration]:
+    """Those of one taint, but for the two that Kubernetes gives every pod."""
+    for each in _TOLERATIONS.decode(spec.tolerations) or ():
+        if each.key and each.effect != "NoExecute":
+            value = None if each.operator == "Exists" else each.value
+            yield Toleration(key=each.key, value=value)
 
 
 def _sum(one: Amount, other: Amount) -> Amount:

@@ -180,12 +180,14 @@ class PodContainer(Shape, frozen=True, kw_only=True):
 
 
 class PodSpec(Shape, frozen=True, kw_only=True):
-    """What is read of a pod's spec."""
+    """What is read of a pod's spec; tolerations not decoded before somebody asks."""
 
     node_name: str = ""
     containers: tuple[PodContainer, ...] = ()
     init_containers: tuple[PodContainer, ...] | None = None
     overhead: Strings | None = None
+    node_selector: Strings | None = None
+    tolerations: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class Pod(Shape, frozen=True, kw_only=True):

@@ -173,6 +173,8 @@ def _pod(item: Pod, stamp: Stamp, now: datetime) -> PodObserved:
         created_at=item.created_at,
         started_at=item.started_at,
         ready_at=item.ready_at,
+        node_selector=item.node_selector,
+        tolerations=item.tolerations,
     )
 
 

@@ -14,7 +14,7 @@ from midstage.deploy.api.answers import (
     AppsAnswer,
     CommandAnswer,
     DiffAnswer,
-    RevisionsAnswer,
+    HistoryAnswer,
 )
 from midstage.deploy.api.apps import Apps
 from midstage.deploy.api.specs import schema
@@ -66,10 +66,9 @@ def _asking(routes: APIRouter, apps: Apps) -> None:
     def get_app(app: AppName) -> AppAnswer:
         return apps.one(app)
 
-    @routes.get("/apps/{app}/revisions")
     @routes.get("/apps/{app}/history")
-    def get_revisions(app: AppName) -> RevisionsAnswer:
-        return apps.revisions(app)
+    def get_history(app: AppName) -> HistoryAnswer:
+        return apps.history(app)
 
     @routes.post("/apps/{app}/diff", openapi_extra=_spec_body())
     def diff_app(app: AppName, body: Raw) -> DiffAnswer:

@@ -108,7 +108,7 @@ class RevisionAnswer(TypedDict):
     spec: dict[str, object]
 
 
-class RevisionsAnswer(TypedDict):
+class HistoryAnswer(TypedDict):
     """What was specified, the newest first."""
 
     app: str

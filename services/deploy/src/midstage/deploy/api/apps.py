@@ -20,7 +20,7 @@ from midstage.deploy.api.answers import (
     AppsAnswer,
     CommandAnswer,
     DiffAnswer,
-    RevisionsAnswer,
+    HistoryAnswer,
     adopt_answer,
     app_answer,
     changes,
@@ -125,7 +125,7 @@ class Apps:
             raise RefusedError(f"there is no application {app!r}", status=404)
         return self._answer(app, state, state.current, self.around.room())
 
-    def revisions(self, app: str) -> RevisionsAnswer:
+    def history(self, app: str) -> HistoryAnswer:
         """What was specified of it; RefusedError (404) where nothing ever was."""
         _, state = self.log.state(app)
         if not state.history:

@@ -17,6 +17,9 @@ Given = Mapping[str, object]
 _ROOT = "$"
 _SOME = "[...]"
 _KEY = "key` in `"
+_WHY = {
+    "disruption.max_unavailable": "with 0 nobody could ever empty a node with a replica",
+}
 
 
 def unknown(given: Given) -> Iterator[str]:
@@ -37,7 +40,7 @@ def misfit(given: Given, said: str) -> str:
     missing = text.partition("missing required field `")[2].rstrip("`")
     if missing:
         return f"{where}.{missing}: is missing" if where else f"{missing}: is missing"
-    hint = _hint_of_word(text, where)
+    hint = f"; {_WHY[where]}" if where in _WHY else _hint_of_word(text, where)
     return f"{where}: {text}{hint}" if where else text
 
 

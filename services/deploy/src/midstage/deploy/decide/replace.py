@@ -1,9 +1,9 @@
 """In which order older replicas go so that new ones find room and enough stay ready.
 
-New replicas are all alike, so what counts of a node is how many of them it still takes, its slots;
-where the scheduler puts one does not matter. A replica that goes costs one that is ready, and may
-make slots: whichever gives most for least goes first, and where that leads nowhere all orders are
-tried, up to ``MOST_TRIED`` states. An order found is feasible from each of its own steps on.
+New replicas are all alike, so what counts is how many more find room, the slots; where the
+scheduler puts one does not matter. A replica that goes costs one that is ready, and may make slots
+once pods of others that wait have taken theirs: whichever gives most for least goes first, and
+where that leads nowhere all orders are tried, up to ``MOST_TRIED`` states.
 """
 
 from collections import Counter
@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 
+from midstage.cluster import fit, spread
+from midstage.cluster.spread import Spreading
 from midstage.contracts.cluster import Amount
 
 MOST_TRIED = 2000
@@ -31,17 +33,34 @@ class Old:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
-    """What is played with: what is ``left`` on each node that takes new replicas, each of which
-    ``asks`` for so much.
+class Waiting:
+    """Somebody else's pod that finds no room: it has what becomes free before a new replica does.
 
-    ``placed`` new ones have a node and are ready in time, ``slots`` more find room now; ``count``
-    are wanted, ``surge`` more may be there meanwhile, ``least`` must be ready.
+    ``nodes``: those that would take it.
+    """
+
+    uid: str
+    takes: Amount
+    nodes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """What is played with: what is ``left`` on each node, those that take new replicas, each of
+    which ``asks`` for so much, and who ``waits`` for the same room, the first first.
+
+    ``placed`` new ones have a node and are ready in time, ``slots`` more find room now; ``beside``:
+    the new ones on each node, as ``spreads`` count them. ``count`` are wanted, ``surge`` more may
+    be there meanwhile, ``least`` must be ready.
     """
 
     left: Mapping[str, Amount]
+    takers: frozenset[str]
     asks: Amount
     old: tuple[Old, ...]
+    waits: tuple[Waiting, ...] = ()
+    spreads: tuple[Spreading, ...] = ()
+    beside: Mapping[str, int]
     placed: int
     slots: int
     count: int
@@ -69,14 +88,43 @@ class Board:
         rest = tuple(each for each in self.old if each.uid != old.uid)
         if old.node not in self.left:
             return replace(self, old=rest)
-        before = self.left[old.node]
-        after = more(before, old.takes)
-        won = slots(after, self.asks) - slots(before, self.asks)
-        return replace(self, old=rest, left={**self.left, old.node: after}, slots=self.slots + won)
+        left, waits = self.freed(old.node, old.takes)
+        return replace(
+            self,
+            old=rest,
+            left={**self.left, old.node: left},
+            waits=waits,
+            slots=self.slots_with(old.node, left),
+        )
 
     def may_go(self, old: Old) -> bool:
         """Whether enough stay ready."""
         return not old.serves or self.spare > 0
+
+    def freed(self, node: str, given: Amount) -> tuple[Amount, tuple[Waiting, ...]]:
+        """What is left on ``node`` when so much more is free there, and who waits still."""
+        left = more(self.left[node], given)
+        still: list[Waiting] = []
+        for each in self.waits:
+            if node in each.nodes and fit.has_room(each.takes, left):
+                left = fit.less(left, each.takes)
+            else:
+                still.append(each)
+        return left, tuple(still)
+
+    def slots_with(self, node: str, left: Amount) -> int:
+        """The slots were so much left on ``node``."""
+        if node not in self.takers:
+            return self.slots
+        if not self.spreads:
+            return self.slots + slots(left, self.asks) - slots(self.left[node], self.asks)
+        free = {**self.free, node: slots(left, self.asks)}
+        return spread.room(self.spreads, free, self.beside, most=self.count)
+
+    @property
+    def free(self) -> dict[str, int]:
+        """How many new replicas each node has room for, whatever the spreads say."""
+        return {node: slots(self.left[node], self.asks) for node in self.takers}
 
 
 def order(board: Board) -> tuple[Old, ...] | None:
@@ -123,37 +171,58 @@ def _next(board: Board) -> Sequence[Old]:
     spare = board.spare
     here: dict[str, list[Old]] = {}
     for old in board.old:
-        if old.node in board.left:
+        if old.node in board.takers:
             here.setdefault(old.node, []).append(old)
     payable: list[_Chain] = []
-    for node, olds in here.items():
-        chain = _chain(board, olds, board.left[node])
+    for olds in here.values():
+        chain = _chain(board, olds)
         if chain is None or len(chain.old) > spare:
             continue
         if len(chain.old) == 1 and chain.costs <= 0:
             return chain.old  # none gives more for less
         payable.append(chain)
     if not payable:
-        return board.old[:1]
+        return _at_the_emptiest(board)
     places = {old.uid: place for place, old in enumerate(board.old)}
     best = min(payable, key=lambda c: (max(0, c.costs), len(c.old), places[c.old[0].uid]))
     return best.old
 
 
+def _at_the_emptiest(board: Board) -> Sequence[Old]:
+    """Where no node's replicas are enough: of the domain that holds the others back, if any."""
+    if not board.spreads:
+        return board.old[:1]
+    free = board.free
+    held = [
+        {domain: there + each.counts(free)[domain] for domain, there in counts.items()}
+        for each in board.spreads
+        for counts in (each.counts(board.beside),)
+    ]
+
+    def fullness(old: Old) -> tuple[bool, int]:
+        if old.node not in board.takers:
+            return (True, 0)
+        pairs = zip(board.spreads, held, strict=True)
+        return (False, sum(of[each.domains[old.node]] for each, of in pairs))
+
+    return (min(board.old, key=fullness),)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chain:
-    """Those of one node that have to go until it takes one more; ``costs`` less the slots won."""
+    """Those of one node that have to go until a slot is won; ``costs`` less the slots won."""
 
     old: tuple[Old, ...]
     costs: int
 
 
-def _chain(board: Board, here: list[Old], left: Amount) -> _Chain | None:
+def _chain(board: Board, here: list[Old]) -> _Chain | None:
     here.sort(key=lambda old: (-old.takes.gpus, -old.takes.cpu, -old.takes.memory_mb))
-    before = slots(left, board.asks)
+    node, given = here[0].node, Amount()
     for length, old in enumerate(here, start=1):
-        left = more(left, old.takes)
-        won = slots(left, board.asks) - before
+        given = more(given, old.takes)
+        left, _ = board.freed(node, given)
+        won = board.slots_with(node, left) - board.slots
         if won > 0:
             return _Chain(old=tuple(here[:length]), costs=length - won)
     return None
@@ -163,27 +232,39 @@ def _searched(board: Board) -> tuple[Old, ...] | None:
     """Depth first over who goes next; replicas that are alike on one node are one choice."""
     if len(board.old) > MOST_SEARCHED or not _suffices(board):
         return None
-    tried: set[frozenset[tuple[tuple[str, Amount, bool], int]]] = set()
+    tried: set[_Position] = set()
     trail: list[tuple[Board, tuple[Old, ...]]] = [(board, ())]
     while trail and len(tried) < MOST_TRIED:
         now, gone = trail.pop()
         if now.is_won:
             return gone
-        state = frozenset(Counter(_kind(old) for old in now.old).items())
-        if state in tried:
+        position = _position(now)
+        if position in tried:
             continue
-        tried.add(state)
+        tried.add(position)
         choices = {_kind(old): old for old in reversed(now.old) if now.may_go(old)}
         trail.extend((now.without(old), (*gone, old)) for old in choices.values())
     return None
 
 
 def _suffices(board: Board) -> bool:
-    """Whether there is room for all once no older one is left."""
+    """Whether there is room for all once no older one is left; unsure where others wait."""
+    if board.waits:
+        return True
     for old in board.old:
         board = board.without(old)
     return board.is_won
 
 
-def _kind(old: Old) -> tuple[str, Amount, bool]:
+_Kind = tuple[str, Amount, bool]
+_Position = tuple[frozenset[tuple[_Kind, int]], frozenset[tuple[str, Amount]]]
+
+
+def _position(board: Board) -> _Position:
+    """What is left follows from who has gone, but where others may have taken it."""
+    left = board.left.items() if board.waits else ()
+    return frozenset(Counter(_kind(old) for old in board.old).items()), frozenset(left)
+
+
+def _kind(old: Old) -> _Kind:
     return old.node, old.takes, old.serves

@@ -5,7 +5,8 @@ comes first; where nothing more fits, an old replica gives its place as long as 
 where no order of doing so leads to the end, the update is refused before it begins.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -13,9 +14,11 @@ import msgspec
 
 from midstage.cluster import fit
 from midstage.cluster.objects import Node, Pod, Template
+from midstage.cluster.spread import Spreading, required
+from midstage.cluster.spread import room as spread_room
 from midstage.contracts.apps import AppSpec, revision_of
 from midstage.contracts.cluster import Amount, NodeObserved, Phase, PodObserved
-from midstage.deploy.decide.replace import Board, Old, order, slots
+from midstage.deploy.decide.replace import Board, Old, Waiting, order, slots
 from midstage.deploy.decide.wanted import must_be_ready, template_of
 from midstage.deploy.model import Room
 
@@ -77,12 +80,21 @@ def board_of(
 
     What is about to end has left already, and who drains serves no more.
     """
-    template = template_of(spec)
-    left = _left(template, room, [pod for pod in room.pods if is_living(pod)])
+    template, nodes = template_of(spec), nodes_of(room.nodes)
+    left = _left(nodes, [pod for pod in room.pods if is_living(pod)])
+    own = frozenset(pod.uid for pod in (*old, *new))
+    waits = _waiting(nodes, left, [pod for pod in room.pods if pod.uid not in own])
+    spreads = required(template, nodes)
+    takers, beside = _takers(template, nodes, spreads), _beside(new)
+    free = {name: slots(left[name], template.requests) for name in takers}
     return Board(
         left=left,
+        takers=takers,
         asks=template.requests,
-        slots=sum(slots(each, template.requests) for each in left.values()),
+        waits=waits,
+        spreads=spreads,
+        beside=beside,
+        slots=_slots(spreads, free, beside, count),
         old=tuple(
             Old(
                 uid=pod.uid,
@@ -99,30 +111,77 @@ def board_of(
     )
 
 
-def free_slots(spec: AppSpec, room: Room) -> int:
-    """How many replicas of ``spec`` find room just now, beside all that is there or ending."""
-    template = template_of(spec)
-    left = _left(template, room, room.pods)
-    return sum(slots(each, template.requests) for each in left.values())
+def free_slots(spec: AppSpec, count: int, new: Sequence[PodObserved], room: Room) -> int:
+    """How many replicas of ``spec`` find room just now, beside all that is there or ending.
+
+    ``new``: those of the same revision, of which ``count`` are wanted.
+    """
+    template, nodes = template_of(spec), nodes_of(room.nodes)
+    left, spreads = _left(nodes, room.pods), required(template, nodes)
+    takers = _takers(template, nodes, spreads)
+    free = {name: slots(left[name], template.requests) for name in takers}
+    return _slots(spreads, free, _beside(new), count)
 
 
-def _left(template: Template, room: Room, pods: Sequence[PodObserved]) -> dict[str, Amount]:
-    """What ``pods`` leave of each node that takes such replicas at all."""
-    nodes = {node.name: node for node in nodes_of(room.nodes) if fit.admits(template, node)}
-    taken: dict[str, tuple[float, int, int]] = {}
+def _slots(
+    spreads: Sequence[Spreading], free: Mapping[str, int], beside: Mapping[str, int], count: int
+) -> int:
+    return spread_room(spreads, free, beside, most=count) if spreads else sum(free.values())
+
+
+def _takers(
+    template: Template, nodes: Sequence[Node], spreads: Sequence[Spreading]
+) -> frozenset[str]:
+    """The nodes that take such replicas at all."""
+    return frozenset(
+        node.name
+        for node in nodes
+        if fit.admits(template, node) and all(node.name in each.domains for each in spreads)
+    )
+
+
+def _beside(new: Sequence[PodObserved]) -> Mapping[str, int]:
+    """How many of them are on each node, as the scheduler counts."""
+    return Counter(pod.node for pod in new if pod.node)
+
+
+def _left(nodes: Sequence[Node], pods: Sequence[PodObserved]) -> dict[str, Amount]:
+    """What ``pods`` leave of each node."""
+    taken: dict[str, tuple[float, int, int]] = {node.name: (0.0, 0, 0) for node in nodes}
     for pod in pods:
-        if pod.node in nodes and pod.phase is not Phase.LOST:
-            asks = pod.requests
-            before = taken.get(pod.node, (0.0, 0, 0))
+        if pod.node in taken and pod.phase is not Phase.LOST:
+            asks, before = pod.requests, taken[pod.node]
             taken[pod.node] = (
                 before[0] + asks.cpu,
                 before[1] + asks.memory_mb,
                 before[2] + asks.gpus,
             )
-    return {
-        name: fit.less(node.capacity, _amount(*taken.get(name, (0.0, 0, 0))))
-        for name, node in nodes.items()
-    }
+    return {node.name: fit.less(node.capacity, _amount(*taken[node.name])) for node in nodes}
+
+
+def _waiting(
+    nodes: Sequence[Node], left: dict[str, Amount], pods: Sequence[PodObserved]
+) -> tuple[Waiting, ...]:
+    """Who of ``pods`` waits for a node, the first first; who finds one is put there, in ``left``.
+
+    Taken for granted is that each goes before a replica that is yet to be made.
+    """
+    found: list[Waiting] = []
+    full: dict[Hashable, frozenset[str]] = {}
+    pending = (pod for pod in pods if pod.phase is Phase.PENDING and not pod.node)
+    for pod in sorted(pending, key=lambda pod: (pod.created_at, pod.uid)):
+        alike = (pod.requests, frozenset(pod.node_selector.items()), pod.tolerations)
+        if alike not in full:
+            asks = Template(
+                requests=pod.requests, node_selector=pod.node_selector, tolerations=pod.tolerations
+            )
+            place = fit.place(asks, nodes, left)
+            if place is not None:
+                left[place] = fit.less(left[place], pod.requests)
+                continue
+            full[alike] = frozenset(node.name for node in nodes if fit.admits(asks, node))
+        found.append(Waiting(uid=pod.uid, takes=pod.requests, nodes=full[alike]))
+    return tuple(found)
 
 
 def _amount(cpu: float, memory_mb: int, gpus: int) -> Amount:
@@ -148,11 +207,16 @@ def _without_a_dip(board: Board) -> Board:
 def _shortage(template: Template, nodes: Sequence[Node], room: Room, board: Board) -> str:
     """The scheduler's words, and what is held against giving older replicas' places away."""
     left = fit.free(nodes, pods_of(room.pods))
-    if fit.place(template, nodes, left) is None:
-        return fit.words(template, nodes, left)
+    first = f"{len(board.waits)} waiting pods of others come first" if board.waits else ""
+    if fit.place(template, nodes, left, beside=board.beside) is None:
+        words = fit.words(template, nodes, left, beside=board.beside)
+        return f"{words} {first}." if first else words
+    over = ", ".join(each.over for each in template.spread if each.required)
+    causes = [f"spread over {over}" if over else "", first]
+    beside = "".join(f", {cause}" for cause in causes if cause)
     return (
-        f"there is room for {board.placed + board.slots} of {board.count} replicas, and no order "
-        f"of replacing the {len(board.old)} older ones keeps {board.least} ready"
+        f"there is room for {board.placed + board.slots} of {board.count} replicas{beside}, and no "
+        f"order of replacing the {len(board.old)} older ones keeps {board.least} ready"
     )
 
 

@@ -31,7 +31,7 @@ _PORT = "PORT"
 
 def objections(spec: AppSpec) -> Iterator[str]:
     """A sentence for each."""
-    for part in (_program, _environment, _volumes, _secrets, _checks, _places, _disruption):
+    for part in (_program, _environment, _volumes, _secrets, _checks, _places):
         yield from part(spec)
 
 
@@ -164,14 +164,6 @@ def _label(key: str, path: str) -> Iterator[str]:
 def _value(value: str, path: str) -> Iterator[str]:
     if value and not _LABEL.fullmatch(value):
         yield f"{path}: {value!r} is no value of a label; 63 letters, digits, -, _ and . at most"
-
-
-def _disruption(spec: AppSpec) -> Iterator[str]:
-    if spec.disruption is not None and spec.disruption.max_unavailable == 0:
-        yield (
-            "disruption.max_unavailable: with 0 nobody could ever empty a node with a replica; "
-            "give at least 1"
-        )
 
 
 def _twice(values: Sequence[object], path: str) -> Iterator[str]:

@@ -117,17 +117,17 @@ def _aims(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> dict
         return {kept.workload.revision: max(kept.replicas, count), **again}
     if not fleet.old:
         return {revision: max(now, count)}
-    room = max(0, count + _surge(situation, spec, fleet) - now - fleet.old_replicas)
+    room = max(0, count + _surge(situation, spec, fleet, count) - now - fleet.old_replicas)
     return {revision: max(now, min(count, now + room))}
 
 
-def _surge(situation: Situation, spec: AppSpec, fleet: Fleet) -> int:
+def _surge(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> int:
     """How many more than wanted there may be now; in a tight place only those that find room."""
     surge = spec.rollout.surge
     if not surge or not is_tight(situation.state.rollout, spec, fleet) or situation.room is None:
         return surge
     waiting = fleet.new_replicas - sum(1 for pod in fleet.new_pods if takes_room(pod))
-    return max(0, min(surge, free_slots(spec, situation.room) - waiting))
+    return max(0, min(surge, free_slots(spec, count, fleet.new_pods, situation.room) - waiting))
 
 
 def _shrunk(situation: Situation, crew: Crew, gone: Leaving, *, least: int) -> Iterator[Action]:

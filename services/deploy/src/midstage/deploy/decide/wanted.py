@@ -36,9 +36,14 @@ def wanted(spec: AppSpec, scale: Scale) -> int:
 
 
 def must_be_ready(spec: AppSpec, count: int) -> int:
-    """How many of ``count`` replicas an update leaves ready: by default all but one, at least 1."""
+    """How many of ``count`` replicas an update leaves ready: by default all but one, at least 1.
+
+    Whoever takes them: a disruption budget holds for an update too.
+    """
     given = spec.rollout.min_available
-    return max(1, count - 1) if given is None else min(given, count)
+    least = max(1, count - 1) if given is None else min(given, count)
+    budget = spec.disruption
+    return least if budget is None else max(least, count - budget.max_unavailable)
 
 
 def template_of(spec: AppSpec) -> Template:

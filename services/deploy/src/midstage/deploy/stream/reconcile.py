@@ -222,6 +222,7 @@ class Reconciler:
         for workload in situation.workloads:
             if workload.name == target and workload.drift and isinstance(action, PutWorkload):
                 outcomes.corrected(workload)
+                self._metrics.corrections.inc()
                 _log.info("drift_corrected", app=app, workload=target, drift=workload.drift)
         self._metrics.writes.labels(kind=type(action).__name__).inc()
         _log.info(
