@@ -57,7 +57,7 @@ def test_a_drained_node_is_empty_and_the_application_never_lost_two(
     served: Served, midstage: Midstage
 ) -> None:
     draining = subprocess.Popen(
-        [sys.executable, "-m", "midstage.client.main", "drain", "a", *served.allowed],
+        [sys.executable, "-m", "midstage.client.main", "drain", "a", "--evict", *served.allowed],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -74,7 +74,7 @@ def test_a_drained_node_is_empty_and_the_application_never_lost_two(
     said, told = draining.communicate()
     assert draining.returncode == 0, told
     assert "a is empty" in said
-    assert "moves elsewhere" in told
+    assert "chat is gone from a" in told
     assert {pod.node for pod in served.cluster.pods()} == {"b"}
     assert fewest == 2
     done = midstage("get", "nodes", *served.asked)
@@ -90,11 +90,25 @@ def test_what_cannot_be_spared_is_named_when_the_time_is_up(
     known = served.cluster.list().workloads[0]
     none = msgspec.structs.replace(known, disruption=Disruption(max_unavailable=0))
     served.cluster.put_workload(none, expected=known.resource_version)
-    done = midstage("drain", "a", "--timeout", "1", *served.allowed)
+    done = midstage("drain", "a", "--evict", "--timeout", "1", *served.allowed)
     assert done.returncode == 1
     assert "at most 0 may be away" in done.stderr
     assert "midstage uncordon a" in done.stderr
     assert len(served.cluster.pods()) == 3
+
+
+def test_without_a_deploy_nothing_ends_and_the_time_out_says_so(
+    served: Served, midstage: Midstage
+) -> None:
+    done = midstage("drain", "a", "--timeout", "1", *served.allowed)
+    assert done.returncode == 1
+    assert "of chat on a" in done.stderr
+    assert "chat: nothing is known to hold it" in done.stderr
+    assert len(served.cluster.pods()) == 3
+    (a,) = [node for node in served.cluster.list().nodes if node.name == "a"]
+    assert (a.schedulable, a.emptied) == (False, True)
+    midstage("uncordon", "a", *served.allowed)
+    assert not any(node.emptied for node in served.cluster.list().nodes)
 
 
 def test_nothing_is_emptied_without_the_token_or_a_node(served: Served, midstage: Midstage) -> None:

@@ -41,6 +41,18 @@ def test_a_cordoned_node_takes_no_new_pods_and_keeps_its_own(bench: Bench) -> No
     bench.ready(workload, 2)
 
 
+def test_a_node_says_that_it_shall_be_emptied_until_it_takes_pods_again(bench: Bench) -> None:
+    name = bench.cluster.list().nodes[0].name
+    try:
+        asked = bench.cluster.cordon(name, on=True, emptied=True)
+        assert (asked.schedulable, asked.emptied) == (False, True)
+        assert node(bench, name).emptied
+    finally:
+        again = bench.cluster.cordon(name, on=False)
+    assert (again.schedulable, again.emptied) == (True, False)
+    assert not node(bench, name).emptied
+
+
 def test_no_such_node_can_be_cordoned(bench: Bench) -> None:
     with pytest.raises(RefusedError) as refused:
         bench.cluster.cordon("no-such-node", on=True)

@@ -62,6 +62,19 @@ EVENTS: Events = {
             taints=(Taint(key="gpu", value="yes"),),
         ),
     ),
+    "node-observed-emptied": observed(
+        NODE_OBSERVED,
+        NodeObserved(
+            cluster="local",
+            name="gpu-1",
+            epoch=7,
+            observed_at=NOON,
+            ready=True,
+            schedulable=False,
+            emptied=True,
+            capacity=Amount(cpu=8, memory_mb=8192, gpus=1),
+        ),
+    ),
     "pod-observed-full": observed(
         POD_OBSERVED,
         PodObserved(

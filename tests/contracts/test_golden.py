@@ -35,6 +35,7 @@ GROWN: frozenset[str] = frozenset(
         "apps-appended-specified-full",
         "apps-appended-specified-minimal",
         "apps-appended-specified-surrounded",
+        "node-observed",
         "pod-observed-full",
         "pod-observed-minimal",
         "workload-observed",

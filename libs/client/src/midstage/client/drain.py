@@ -1,8 +1,8 @@
 """``midstage cordon|drain|uncordon NODE``: empty a node for whoever works on it, and fill it again.
 
-Draining cordons first, then evicts our pods one by one of each application, the next when it has as
-many ready as before. The cluster itself has the last word: an eviction that the application's
-disruption budget does not let is asked again until it does, or the time is up.
+Draining says that the node shall be emptied, and deploy does it: others come elsewhere and serve
+first. It goes on though nobody watches. What deploy does not move is evicted on request alone, one
+by one of each application; the cluster itself has the last word by disruption budgets.
 """
 
 import time
@@ -65,22 +65,29 @@ def drain(
     node: NodeName,
     *,
     cluster: Cluster = None,
+    evict: Annotated[
+        bool,
+        typer.Option(
+            "--evict",
+            help="End pods before others serve in their place, as disruption budgets let; for "
+            "where there is no room elsewhere, and what no spec of midstage's runs.",
+        ),
+    ] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Give up after so many seconds.")] = 600.0,
     directory: Directory = HERE,
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Empty a node: no new pods, and ours move elsewhere as their applications can spare them."""
+    """Empty a node: no new pods, and ours move elsewhere; none ends before another serves."""
     control = api.service("control", directory=directory, server=server, token_file=token_file)
-    _cordon(control, node, cluster, on=True)
-    draining = _Draining(control=control, node=node, cluster=cluster)
+    _cordon(control, node, cluster, on=True, emptied=True)
+    draining = _Draining(control=control, node=node, cluster=cluster, evicts=evict)
     deadline = time.monotonic() + timeout
     while left := draining.turn():
         if time.monotonic() >= deadline:
-            names = ", ".join(pod.name for pod in left)
             raise UnavailableError(
-                f"after {timeout:g} s there are still {names} on {node}, which takes no new pods"
-                f"{draining.why}; drain it again, or midstage uncordon {node}"
+                f"after {timeout:g} s there are still {', '.join(pod.name for pod in left)} on "
+                f"{node}: {draining.blocks()}. It is emptied further until midstage uncordon {node}"
             )
         time.sleep(_EACH_S)
     typer.echo(f"{node} is empty, and takes no new pods until midstage uncordon {node}")
@@ -88,30 +95,59 @@ def drain(
 
 @dataclass(slots=True, kw_only=True)
 class _Draining:
-    """One node on its way; ``why``: what held up the last eviction that was refused."""
+    """One node on its way; ``left`` and ``why`` by application as they were told last."""
 
     control: api.Service
     node: str
     cluster: str | None
-    why: str = ""
+    evicts: bool
+    left: dict[str, int] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
     evicted: set[str] = field(default_factory=set)
     ready: dict[str, int] = field(default_factory=dict)
 
     def turn(self) -> Sequence[Pod]:
-        """Evict what may go now; the pods of ours that are still on the node."""
+        """Tell how far it is; the pods of ours that are still on the node."""
         path = f"/v1/nodes/{quote(self.node, safe='')}"
         running = read(self.control.ask(path, {"cluster": self.cluster}), Node).running
-        left = [pod for pod in running if pod.app]
-        for app in sorted({pod.app for pod in left}):
-            staying = [p for p in left if p.app == app and p.uid not in self.evicted]
-            if staying and self._can_spare_one(app):
-                self._evict(staying[0])
-        return left
+        pods = [pod for pod in running if pod.app]
+        for app in sorted({pod.app for pod in pods} | self.left.keys()):
+            here = [pod for pod in pods if pod.app == app]
+            self._tell_left(app, len(here))
+            if here:
+                self._look_after(app, [pod for pod in here if pod.uid not in self.evicted])
+        return pods
 
-    def _can_spare_one(self, app: str) -> bool:
-        """Whether as many are ready as when the first one of it had to go."""
-        ready = read(self.control.ask(f"/v1/apps/{quote(app, safe='')}", {}), App).ready
-        return ready >= self.ready.setdefault(app, ready)
+    def blocks(self) -> str:
+        """What each application that is not gone waits for."""
+        unknown = (
+            "nothing is known to hold it; deploy moves what a spec of midstage's runs, and only "
+            "while its rollout is not paused. --evict ends the rest as budgets let"
+        )
+        waiting = (f"{app}: {self.why.get(app) or unknown}" for app in self.left)
+        return "; ".join(waiting)
+
+    def _look_after(self, app: str, staying: Sequence[Pod]) -> None:
+        found = read(self.control.ask(f"/v1/apps/{quote(app, safe='')}", {}), App)
+        if not self.evicts:
+            self._tell_why(app, "; ".join(found.reasons))
+        elif staying and found.ready >= self.ready.setdefault(app, found.ready):
+            self._evict(staying[0])
+
+    def _tell_left(self, app: str, count: int) -> None:
+        if self.left.get(app, 0) == count:
+            return
+        told = f"{count} of {app} on {self.node}" if count else f"{app} is gone from {self.node}"
+        typer.echo(f"midstage: {told}", err=True)
+        if count:
+            self.left[app] = count
+        else:
+            del self.left[app]
+
+    def _tell_why(self, app: str, why: str) -> None:
+        if why and self.why.get(app) != why:
+            typer.echo(f"midstage: {app} waits: {why}", err=True)
+        self.why[app] = why
 
     def _evict(self, pod: Pod) -> None:
         where = "/".join(quote(part, safe="") for part in (pod.cluster, pod.namespace, pod.name))
@@ -119,16 +155,18 @@ class _Draining:
         try:
             self.control.change("PUT", path, command_id=uuid.uuid4().hex, body={"uid": pod.uid})
         except UnavailableError as e:
-            self.why = f" ({e})"
+            self._tell_why(pod.app, str(e))
             return
         except RefusedError as e:
             if e.status != HTTPStatus.CONFLICT:
                 raise
         self.evicted.add(pod.uid)
-        typer.echo(f"midstage: {pod.name} moves elsewhere", err=True)
 
 
-def _cordon(control: api.Service, node: str, cluster: str | None, *, on: bool) -> None:
+def _cordon(
+    control: api.Service, node: str, cluster: str | None, *, on: bool, emptied: bool = False
+) -> None:
     query = f"?cluster={quote(cluster, safe='')}" if cluster else ""
     path = f"/v1/nodes/{quote(node, safe='')}/cordoned{query}"
-    control.change("PUT", path, command_id=uuid.uuid4().hex, body={"on": on})
+    asked = {"on": on, "emptied": emptied}
+    control.change("PUT", path, command_id=uuid.uuid4().hex, body=asked)

@@ -37,6 +37,21 @@ def refuse_adoption(known: Workload | None, name: str) -> NoReturn:
     raise RefusedError(f"workload {name} is application {known.app}'s already", status=409)
 
 
+def expect(known: Workload | None, name: str, expected: int) -> None:
+    """ConflictError unless the workload is the one that the writer has seen."""
+    actual = known.resource_version if known else 0
+    if actual != expected:
+        is_now = f"is at resource version {actual}" if known else "is not there"
+        raise ConflictError(f"workload {name} {is_now}, not {expected}: read again")
+
+
+def refuse_another(known: Workload, wanted: Workload) -> None:
+    """RefusedError where what is there is not the writer's."""
+    owners = {(each.namespace, each.app, each.revision) for each in (known, wanted)}
+    if len(owners) > 1:
+        raise RefusedError(f"{wanted.name} is another application's, revision's or namespace")
+
+
 def refuse_older(known: Workload, wanted: Workload) -> None:
     """ConflictError where the writer carries out older versions of the logs than is there."""
     for what, there, given in (

@@ -122,10 +122,10 @@ class HttpCluster:
         """The pods of each node together."""
         return by_node(self.usage())
 
-    def cordon(self, node: str, *, on: bool) -> Node:
+    def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:
         """As ``Cluster.cordon``."""
         where = f"{wire.NODES}/{quote(node, safe='')}/cordoned"
-        return self._put(where, wire.NodeCordoned(on=on), Node)
+        return self._put(where, wire.NodeCordoned(on=on, emptied=emptied), Node)
 
     def evict_pod(self, name: str, *, uid: str) -> None:
         """As ``Cluster.evict_pod``."""

@@ -129,10 +129,10 @@ class MemoryCluster:
         """The pods of each node together."""
         return by_node(self.usage())
 
-    def cordon(self, node: str, *, on: bool) -> Node:
+    def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:
         """As ``Cluster.cordon``."""
         with self._reached() as state:
-            return state.set_node(node, schedulable=not on, now=self._now())
+            return state.cordon(node, on=on, emptied=emptied, now=self._now())
 
     def evict_pod(self, name: str, *, uid: str) -> None:
         """As ``Cluster.evict_pod``."""

@@ -72,11 +72,12 @@ class Workload(Value, frozen=True, kw_only=True):
 
 
 class Node(Value, frozen=True, kw_only=True):
-    """A node: what it has in all, and whether it takes pods."""
+    """A node: what it has in all, whether it takes pods, and whether its own shall move away."""
 
     name: str
     ready: bool = True
     schedulable: bool = True
+    emptied: bool = False
     reason: str = ""
     capacity: Amount
     labels: dict[str, str] = {}

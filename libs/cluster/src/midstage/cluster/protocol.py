@@ -115,9 +115,10 @@ class Cluster(Protocol):
         """What each node uses, measured over the last seconds; a node not measured is left out."""
         ...
 
-    def cordon(self, node: str, *, on: bool) -> Node:
+    def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:
         """Let the node take no new pods, or take them again; its pods run on.
 
+        ``emptied`` says beside it that they shall move; whoever cares for them sees to it.
         RefusedError (404) where there is no such node.
         """
         ...

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from midstage.cluster import disruption, fit, preview
-from midstage.cluster.check import check, refuse_older
+from midstage.cluster.check import check, expect, refuse_another, refuse_older
 from midstage.cluster.controller import beside, counts, placed, surplus
 from midstage.cluster.history import KEEP, History
 from midstage.cluster.objects import Change, Listing, Node, Pod, Preview, Template, Workload
@@ -119,7 +119,7 @@ class State:
     ) -> Workload:
         """As ``Cluster.scale_workload``."""
         known = self._workloads.get(name)
-        _expect(known, name, expected)
+        expect(known, name, expected)
         if known is None:
             raise ConflictError(f"workload {name} is not there: read again")
         wanted = msgspec.structs.replace(known, replicas=replicas)
@@ -137,7 +137,7 @@ class State:
         known = self._workloads.get(name)
         if known is None:
             return
-        _expect(known, name, expected)
+        expect(known, name, expected)
         self._spare(name, None, ending)
         del self._workloads[name]
         self._history.wrote(workload=known, gone=True)
@@ -222,6 +222,16 @@ class State:
             self._remove(pod)
             self.settle(now)
 
+    def cordon(self, name: str, *, on: bool, emptied: bool, now: datetime) -> Node:
+        """As ``Cluster.cordon``."""
+        wanted = msgspec.structs.replace(
+            self.node(name), schedulable=not on, emptied=on and emptied
+        )
+        if wanted != self._nodes[name]:
+            self._write_node(wanted)
+        self.settle(now)
+        return self._nodes[name]
+
     def set_node(
         self,
         name: str,
@@ -265,11 +275,10 @@ class State:
         """What is there in place of a workload that may be written; errors as for the write."""
         check(workload)
         known = self._workloads.get(workload.name)
-        _expect(known, workload.name, expected)
+        expect(known, workload.name, expected)
         if known is None:
             return None
-        if _owner(known) != _owner(workload):
-            raise RefusedError(f"{workload.name} is another application's, revision's or namespace")
+        refuse_another(known, workload)
         refuse_older(known, workload)
         return known
 
@@ -383,15 +392,3 @@ class State:
         written = self._history.wrote(workload=workload).workload
         assert written is not None
         self._workloads[workload.name] = written
-
-
-def _expect(known: Workload | None, name: str, expected: int) -> None:
-    """ConflictError unless the workload is the one that the writer has seen."""
-    actual = known.resource_version if known else 0
-    if actual != expected:
-        is_now = f"is at resource version {actual}" if known else "is not there"
-        raise ConflictError(f"workload {name} {is_now}, not {expected}: read again")
-
-
-def _owner(workload: Workload) -> tuple[str, str, str]:
-    return (workload.namespace, workload.app, workload.revision)

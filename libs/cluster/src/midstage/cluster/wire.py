@@ -77,6 +77,7 @@ class NodeCordoned(Body, frozen=True, kw_only=True):
     """``PUT /v1/nodes/{name}/cordoned``; answers the node as it is now."""
 
     on: bool
+    emptied: bool = False
 
 
 class LeaseTaken(Body, frozen=True, kw_only=True):

@@ -77,10 +77,14 @@ class Observed(Fact, frozen=True, kw_only=True):
 
 
 class NodeObserved(Observed, frozen=True, kw_only=True):
-    """A node as it is now; ``capacity`` is all of it, not what is free."""
+    """A node as it is now; ``capacity`` is all of it, not what is free.
+
+    ``emptied``: its pods shall move elsewhere, where there is room, before they end here.
+    """
 
     ready: bool
     schedulable: bool = True
+    emptied: bool = False
     reason: str = ""
     capacity: Amount
     labels: dict[str, str] = {}

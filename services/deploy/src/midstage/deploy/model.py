@@ -234,10 +234,14 @@ Command = Asked | Seen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """All nodes and pods of the cluster, for the question what fits."""
+    """All nodes and pods of the cluster, for the question what fits.
+
+    ``emptied``: the names of the nodes whose pods shall move elsewhere.
+    """
 
     nodes: tuple[NodeObserved, ...] = ()
     pods: tuple[PodObserved, ...] = ()
+    emptied: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

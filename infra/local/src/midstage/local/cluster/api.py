@@ -108,7 +108,7 @@ def _writing(made: APIRouter, hub: Hub) -> None:
     async def cordon(name: str, request: Request) -> Response:
         body = await _body(request, wire.NodeCordoned)
         with hub.changing() as state:
-            return _json(state.set_node(name, schedulable=not body.on, now=hub.now()))
+            return _json(state.cordon(name, on=body.on, emptied=body.emptied, now=hub.now()))
 
     @made.put(wire.LEASES + "/{name}")
     async def take_lease(name: str, request: Request) -> Response:

@@ -99,9 +99,9 @@ class KubernetesCluster:
         """As ``Cluster.drain_pod``."""
         return self._writer.drain_pod(name, uid=uid, draining=draining)
 
-    def cordon(self, node: str, *, on: bool) -> Node:
+    def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:
         """As ``Cluster.cordon``."""
-        return self._emptying.cordon(node, on=on)
+        return self._emptying.cordon(node, on=on, emptied=emptied)
 
     def evict_pod(self, name: str, *, uid: str) -> None:
         """As ``Cluster.evict_pod``."""

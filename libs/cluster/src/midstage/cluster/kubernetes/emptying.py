@@ -5,6 +5,7 @@ An eviction asks Kubernetes itself, which knows the disruption budgets.
 
 import msgspec
 
+from midstage.cluster.kubernetes import names
 from midstage.cluster.kubernetes.connection import MERGE, Connection
 from midstage.cluster.kubernetes.discovery import NODES, PODS, Discovery
 from midstage.cluster.kubernetes.nodes import node_of
@@ -25,12 +26,14 @@ class Emptying:
         self._discovery = discovery
         self._namespace = namespace
 
-    def cordon(self, node: str, *, on: bool) -> Node:
-        """As ``Cluster.cordon``."""
+    def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:
+        """As ``Cluster.cordon``; that it shall be emptied says an annotation."""
+        marks = {names.EMPTIED: "true" if on and emptied else None}
+        wanted = {"metadata": {"annotations": marks}, "spec": {"unschedulable": on or None}}
         answer = self._connection.request(
             "PATCH",
             self._discovery.path(NODES, name=node),
-            body=msgspec.json.encode({"spec": {"unschedulable": on or None}}),
+            body=msgspec.json.encode(wanted),
             content_type=MERGE,
         )
         return node_of(self._connection.decoded(answer, _NODE))

@@ -6,7 +6,7 @@ Its capacity is what pods may have of it (``allocatable``). What the cluster its
 
 from collections.abc import Iterator
 
-from midstage.cluster.kubernetes import shapes
+from midstage.cluster.kubernetes import names, shapes
 from midstage.cluster.kubernetes.quantities import there
 from midstage.cluster.objects import Node
 from midstage.contracts.cluster import Taint
@@ -28,6 +28,7 @@ def node_of(node: shapes.Node) -> Node:
         name=meta.name,
         ready=is_ready,
         schedulable=not node.spec.unschedulable,
+        emptied=bool(node.spec.unschedulable and (meta.annotations or {}).get(names.EMPTIED)),
         reason="" if is_ready else _why(ready),
         capacity=there(status.allocatable or status.capacity),
         labels=meta.labels or {},

@@ -22,8 +22,8 @@ _log = logger(__name__)
 class Emptied(Protocol):
     """What is asked of a cluster."""
 
-    def cordon(self, node: str, *, on: bool) -> Node:
-        """Let the node take no new pods, or take them again."""
+    def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:
+        """Let the node take no new pods, or take them again; ``emptied``: its own shall move."""
         ...
 
     def evict_pod(self, name: str, *, uid: str) -> None:
@@ -37,6 +37,7 @@ class Cordoned(TypedDict):
     cluster: str
     name: str
     schedulable: bool
+    emptied: bool
 
 
 class Evicted(TypedDict):
@@ -59,12 +60,18 @@ def add(
         name: Name,
         *,
         on: Annotated[bool, Body(embed=True)],
+        emptied: Annotated[bool, Body(embed=True)] = False,
         cluster: Annotated[str | None, Query(max_length=256)] = None,
     ) -> Cordoned:
         known = node(name, cluster)
-        now = _of(clusters, known.cluster).cordon(name, on=on)
-        _log.info("node_cordoned", cluster=known.cluster, node=name, on=on)
-        return {"cluster": known.cluster, "name": name, "schedulable": now.schedulable}
+        now = _of(clusters, known.cluster).cordon(name, on=on, emptied=emptied)
+        _log.info("node_cordoned", cluster=known.cluster, node=name, on=on, emptied=emptied)
+        return {
+            "cluster": known.cluster,
+            "name": name,
+            "schedulable": now.schedulable,
+            "emptied": now.emptied,
+        }
 
     @routes.put("/pods/{cluster}/{namespace}/{name}/evicted")
     def evict(cluster: Name, namespace: Name, name: Name, *, uid: Given) -> Evicted:

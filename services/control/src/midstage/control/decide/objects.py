@@ -106,6 +106,7 @@ def observed(item: Item, stamp: Stamp, now: datetime) -> Living:
                 resource_version=item.resource_version,
                 ready=item.ready,
                 schedulable=item.schedulable,
+                emptied=item.emptied,
                 reason=item.reason,
                 capacity=item.capacity,
                 labels=item.labels,

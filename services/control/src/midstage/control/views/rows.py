@@ -56,6 +56,7 @@ class NodeRow(TypedDict):
     name: str
     ready: bool
     schedulable: bool
+    emptied: bool
     reason: str
     pods: int
     capacity: AmountRow
@@ -219,6 +220,7 @@ def _node(held: Inventory, fact: NodeObserved, on: Sequence[PodObserved]) -> Nod
         "name": fact.name,
         "ready": fact.ready,
         "schedulable": fact.schedulable,
+        "emptied": fact.emptied,
         "reason": fact.reason,
         "pods": len(on),
         "capacity": _amount(fact.capacity),

@@ -95,7 +95,12 @@ def serving(pods: Iterable[PodObserved]) -> int:
 
 def unschedulable(pods: Iterable[PodObserved]) -> int:
     """How many of the pods have no node because none has room."""
-    return sum(1 for pod in pods if pod.phase is Phase.PENDING and pod.reason == UNSCHEDULABLE)
+    return sum(1 for pod in pods if is_unschedulable(pod))
+
+
+def is_unschedulable(pod: PodObserved) -> bool:
+    """Whether it has no node because none has room."""
+    return pod.phase is Phase.PENDING and pod.reason == UNSCHEDULABLE
 
 
 def serving_revision(crews: Sequence[Crew]) -> str:

@@ -14,7 +14,9 @@ from itertools import chain
 from midstage.cluster.objects import ADOPTED
 from midstage.contracts.apps import AppSpec
 from midstage.deploy.decide.fleet import Crew, Fleet, fleet_of
-from midstage.deploy.decide.leaving import Leaving, in_order, leaving, previous
+from midstage.deploy.decide.leaving import leaving, previous
+from midstage.deploy.decide.moving import meanwhile, moving
+from midstage.deploy.decide.order import Leaving, in_order
 from midstage.deploy.decide.references import taken
 from midstage.deploy.decide.rollout import is_held, is_tight, seen
 from midstage.deploy.decide.room import free_slots, takes_room
@@ -114,9 +116,10 @@ def _aims(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> dict
         kept = previous(situation, fleet)
         tried = situation.refusal is not None and fleet.new is None
         again = {revision: min(1, spec.rollout.surge)} if tried else {}
-        return {kept.workload.revision: max(kept.replicas, count), **again}
+        more = meanwhile(kept, spec, situation.room)
+        return {kept.workload.revision: max(kept.replicas, count + more), **again}
     if not fleet.old:
-        return {revision: max(now, count)}
+        return {revision: max(now, count + meanwhile(fleet.new, spec, situation.room))}
     room = max(0, count + _surge(situation, spec, fleet, count) - now - fleet.old_replicas)
     return {revision: max(now, min(count, now + room))}
 
@@ -135,7 +138,7 @@ def _shrunk(situation: Situation, crew: Crew, gone: Leaving, *, least: int) -> I
     if not crew.settled:
         return
     now = crew.draining
-    if now and now <= gone and now <= situation.stoppable and _end_first(crew):
+    if now and now <= gone and now <= situation.stoppable and _end_first(situation, crew):
         yield from _without_marked(situation, crew, least=least)
         return
     if not crew.replicas and least == 0:
@@ -148,10 +151,13 @@ def _shrunk(situation: Situation, crew: Crew, gone: Leaving, *, least: int) -> I
             yield DrainPod(name=pod.name, uid=pod.uid, draining=not pod.draining)
 
 
-def _end_first(crew: Crew) -> bool:
-    """Whether the marked pods are those that the cluster would end, or such as never served."""
+def _end_first(situation: Situation, crew: Crew) -> bool:
+    """Whether the marked pods are those that the cluster would end, or such as never served; where
+    others take the place of those that move, not these.
+    """
     first = in_order(crew.pods)[: len(crew.draining)]
-    return all(pod.draining or pod.ready_at is None for pod in first)
+    moved = any(pod.draining for pod in moving(crew.pods, situation.room))
+    return all(pod.draining or (pod.ready_at is None and not moved) for pod in first)
 
 
 def _without_marked(situation: Situation, crew: Crew, *, least: int) -> Iterator[Action]:

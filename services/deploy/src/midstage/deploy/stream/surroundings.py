@@ -130,8 +130,10 @@ class Surroundings:
         with self.changed:
             if self._room_at != self._inventory.version:
                 self._room_at = self._inventory.version
+                nodes = [n for n in self._inventory.nodes() if n.cluster == self._cluster]
                 self._room = Room(
-                    nodes=tuple(n for n in self._inventory.nodes() if n.cluster == self._cluster),
+                    nodes=tuple(nodes),
+                    emptied=frozenset(node.name for node in nodes if node.emptied),
                     pods=tuple(p for p in self._inventory.pods() if p.cluster == self._cluster),
                 )
             return self._room
