@@ -197,7 +197,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response_only(said.status)
         else:
             self.send_response(said.status)
-        self.send_header("content-type", "application/json")
+        if "content-type" not in said.headers:
+            self.send_header("content-type", "application/json")
         self.send_header("transfer-encoding", "chunked")
         for name, value in said.headers.items():
             self.send_header(name, value)

@@ -7,10 +7,13 @@ import msgspec
 import pytest
 
 from midstage.cluster.kubernetes.cluster import KubernetesCluster
-from midstage.cluster.kubernetes.connection import MERGE, Connection
+from midstage.cluster.kubernetes.connection import JSON, MERGE, PROTOBUF, Connection
+from midstage.cluster.kubernetes.events import Mark, events
+from midstage.cluster.kubernetes.kinds import Told, kinds_of
+from midstage.cluster.kubernetes.names import ADDRESS, APP, WORKLOAD
 from midstage.cluster.objects import Pod, Reference, ReferenceKind
 from midstage.cluster.protocol import ExpiredError
-from midstage.contracts.cluster import Amount
+from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import UnavailableError
 from tests.kubernetes import Kubernetes
 
@@ -96,6 +99,105 @@ def test_pods_of_nobody_are_told_for_the_room_they_take(
     pod = own(cluster, hands)["stranger"]
     assert (pod.app, pod.workload) == ("", "")
     assert pod.requests == Amount(cpu=0.25, memory_mb=1024)
+
+
+@pytest.fixture
+def connection(kubernetes: Kubernetes) -> Iterator[Connection]:
+    with contextlib.closing(Connection(name="both", where=kubernetes.where)) as connection:
+        yield connection
+
+
+def told_in(form: str, connection: Connection, hands: Hands) -> dict[str, Told]:
+    """All pods of the namespace by name, as a watch in that form begins."""
+    pods = kinds_of(hands.namespace)[-1]
+    query: dict[str, str | int] = {
+        "watch": "true",
+        "sendInitialEvents": "true",
+        "resourceVersionMatch": "NotOlderThan",
+        "allowWatchBookmarks": "true",
+        "timeoutSeconds": 30,
+    }
+    path = f"/api/v1/namespaces/{hands.namespace}/pods"
+    found: dict[str, Told] = {}
+    with connection.stream(path, query=query, silent_s=10, accept=form) as stream:
+        assert stream.content_type.startswith(form)
+        for event in events("both", pods, stream):
+            if isinstance(event, Mark):
+                return found
+            found[event.told.item.name] = event.told
+    raise AssertionError("the watch did not begin")
+
+
+def test_odd_pods_are_told_the_same_in_json_and_protobuf(
+    hands: Hands, connection: Connection
+) -> None:
+    at = "2026-11-26T00:00:00Z"
+    asks: Json = {
+        "requests": {"cpu": "1500u", "memory": "1.5Gi", "nvidia.com/gpu": "1"},
+        "limits": {"memory": "1800e6", "nvidia.com/gpu": "1"},
+    }
+    hands.create(
+        "pods",
+        {
+            "metadata": {
+                "name": "odd",
+                "labels": {WORKLOAD: "ocr-1", APP: "ocr", "empty": ""},
+                "annotations": {ADDRESS: "127.0.0.1:1", "note": "größer \N{SNOWMAN}"},
+                "finalizers": ["example.com/stays"],
+            },
+            "spec": {
+                "initContainers": [
+                    {"name": "first", "image": "i", "resources": asks},
+                    {"name": "side", "image": "i", "restartPolicy": "Always", "resources": asks},
+                ],
+                "containers": [
+                    {"name": "other", "image": "i"},
+                    {"name": "app", "image": "i", "ports": [{"name": "http", "containerPort": 1}]},
+                ],
+                "nodeSelector": {"there": "is-none"},
+                "tolerations": [
+                    {"key": "a", "value": "b", "effect": "NoSchedule"},
+                    {"key": "c", "operator": "Exists"},
+                ],
+            },
+        },
+    )
+    hands.pod("waits")
+    hands.pod("ended")
+    running: Json = {"running": {"startedAt": at}}
+    cut: Json = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "startedAt": None}}
+    same: dict[str, Json] = {"image": "i", "imageID": ""}
+    waiting: Json = {"waiting": {"reason": "CrashLoopBackOff"}}
+    crashes: dict[str, Json] = {"state": waiting, "lastState": cut, "restartCount": 3}
+    fine: dict[str, Json] = {"state": running, "started": True, "restartCount": 0}
+    statuses: Json = [
+        {"name": "app", "ready": False, **crashes, **same},
+        {"name": "other", "ready": True, **fine, **same},
+    ]
+    unready: dict[str, Json] = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "Why",
+        "message": "it is so",
+    }
+    status: Json = {
+        "podIP": "fd00::1",
+        "conditions": [{**unready, "lastTransitionTime": at}],
+        "containerStatuses": statuses,
+    }
+    hands.change("pods", "odd", {"status": status}, part="/status")
+    hands.change(
+        "pods", "ended", {"status": {"phase": "Failed", "reason": "Evicted"}}, part="/status"
+    )
+    hands.delete("pods", "odd")
+    pods = told_in(JSON, connection, hands)
+    assert told_in(PROTOBUF, connection, hands) == pods
+    odd = pods["odd"].item
+    assert isinstance(odd, Pod)
+    assert (odd.phase, odd.restarts, odd.exit_code) == (Phase.STOPPING, 3, 137)
+    assert odd.requests == Amount(cpu=0.002, memory_mb=1536, gpus=1)
+    assert not pods["ended"].there
+    assert pods["waits"].there
 
 
 def test_a_pod_that_was_evicted_is_not_there(cluster: KubernetesCluster, hands: Hands) -> None:

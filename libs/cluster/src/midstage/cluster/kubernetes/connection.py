@@ -26,6 +26,7 @@ T = TypeVar("T")
 Query = Mapping[str, str | int]
 
 JSON = "application/json"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 WITHIN_S = 30.0
@@ -47,6 +48,7 @@ class Answer:
 class Stream:
     """A body that goes on; ``let_go`` ends it from another thread than the one that reads."""
 
+    content_type: str
     pieces: Iterator[bytes]
     let_go: Callable[[], None]
 
@@ -131,7 +133,11 @@ class Connection:
         asked = _Asked(method="GET", path=path, query=query, accept=accept, within_s=silent_s)
         with self._opened(asked) as answer:
             try:
-                yield Stream(pieces=self._pieces(answer), let_go=lambda: _ended(answer))
+                yield Stream(
+                    content_type=answer.headers.get("content-type", ""),
+                    pieces=self._pieces(answer),
+                    let_go=lambda: _ended(answer),
+                )
             finally:
                 answer.close()
 
@@ -199,7 +205,11 @@ class Connection:
         raise error_of(self.name, answer.status, body, after)
 
     def _pieces(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        """As the server sent them where it says so: half as many as what happens to be there."""
         with self._reaching():
+            if answer.chunked:
+                yield from answer.read_chunked(_PIECE)
+                return
             while piece := answer.read1(_PIECE):
                 yield piece
 

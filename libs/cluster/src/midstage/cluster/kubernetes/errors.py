@@ -1,11 +1,15 @@
 """What a Kubernetes API answers when it does not do what was asked, in midstage's four errors.
 
-The words are always the server's own. 409 is a conflict, 410 (or a version it can't know) expired,
-other 4xx refused; 429 and 5xx are unavailable, and say how long the server wants to be left alone.
+The words are always the server's own, be they in JSON or, where that was asked for, in protobuf.
+409 is a conflict, 410 (or a version it can't know) expired, other 4xx refused; 429 and 5xx are
+unavailable, and say how long the server wants to be left alone.
 """
 
 import msgspec
 
+from midstage.cluster.kubernetes import messages
+from midstage.cluster.kubernetes.envelope import MAGIC, opened
+from midstage.cluster.kubernetes.protobuf import reader, text
 from midstage.cluster.protocol import ConflictError, ExpiredError
 from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
 
@@ -42,6 +46,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return (self.details and self.details.causes) or ()
 
 
+_read = reader(messages.Status)
 _STATUS = msgspec.json.Decoder(Status)
 """Made here, on one thread: msgspec's types are not ready for a first use by several at once."""
 
@@ -88,11 +93,31 @@ def error_of(name: str, code: int, body: bytes, retry_after: str = "") -> Midsta
             return UnavailableError(said)
 
 
+def error_said(name: str, body: bytes) -> MidstageError:
+    """The error of an event in a watch: its code is in the body."""
+    return error_of(name, _status(body).code or 500, body)
+
+
 def _status(body: bytes) -> Status:
     try:
-        return _STATUS.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _framed(opened(body)) if body.startswith(MAGIC) else _STATUS.decode(body)
+    except (msgspec.MsgspecError, ValueError):
         return Status()
+
+
+def _framed(body: bytes) -> Status:
+    told = _read(body)
+    causes = tuple(
+        Cause(reason=text(each.reason), message=text(each.message), field=text(each.field))
+        for each in told.details.causes
+    )
+    return Status(
+        kind="Status",
+        message=text(told.message),
+        reason=text(told.reason),
+        code=told.code,
+        details=Details(causes=causes, retry_after_seconds=told.details.retry_after_seconds),
+    )
 
 
 def _conflict(words: str, status: Status) -> ConflictError:

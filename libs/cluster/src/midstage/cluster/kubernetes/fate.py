@@ -13,6 +13,8 @@ from midstage.contracts.cluster import Phase
 BACKOFF = "CrashLoopBackOff"
 UNREADY = "Unready"
 LOST = "NodeLost"
+READY, SCHEDULED = CONDITIONS = ("Ready", "PodScheduled")
+"""The conditions of a pod that are looked at."""
 _LAST_LINES = 5
 _TOLD = 2000
 _BEGINNING = ("", "ContainerCreating", "PodInitializing")
@@ -34,7 +36,7 @@ class Fate:
 
 def fate_of(pod: shapes.Pod) -> Fate:
     """What became of the pod up to now."""
-    ready = condition(pod, "Ready")
+    ready = condition(pod, READY)
     is_ready = ready is not None and ready.status == "True"
     main = main_container(pod)
     running = main.state.running if main else None
@@ -81,7 +83,7 @@ def _where(
     if pod.metadata.deletion_timestamp is not None:
         return Phase.STOPPING, pod.status.reason, pod.status.message
     if not pod.spec.node_name:
-        scheduled = condition(pod, "PodScheduled")
+        scheduled = condition(pod, SCHEDULED)
         return Phase.PENDING, *_words(scheduled)
     return _on_its_node(pod, main, is_ready=is_ready)
 
@@ -105,7 +107,7 @@ def _is_lost(pod: shapes.Pod) -> bool:
     """
     if pod.status.reason == LOST:
         return True
-    ready, statuses = condition(pod, "Ready"), pod.status.container_statuses or ()
+    ready, statuses = condition(pod, READY), pod.status.container_statuses or ()
     taken = ready is not None and ready.status != "True" and not ready.reason
     return taken and bool(statuses) and all(each.ready for each in statuses)
 
@@ -148,7 +150,7 @@ def _runs(
 ) -> tuple[Phase, str, str]:
     if is_ready:
         return Phase.RUNNING, "", ""
-    ready = condition(pod, "Ready")
+    ready = condition(pod, READY)
     if ready is not None and _was_ready(pod, ready):
         return Phase.RUNNING, UNREADY, ready.message or ""
     ended = main.last_state.terminated

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 
 from midstage.cluster.kubernetes.connection import Connection, Stream
 from midstage.cluster.kubernetes.discovery import Discovery
-from midstage.cluster.kubernetes.events import Mark, Seen, said
+from midstage.cluster.kubernetes.events import Mark, Seen, events
 from midstage.cluster.kubernetes.kinds import Kind, Told
-from midstage.cluster.kubernetes.lines import lines
 from midstage.cluster.objects import Change, Endpoints, Node, Pod, Workload
 from midstage.contracts.errors import UnavailableError
 
@@ -66,14 +65,16 @@ class Following:
             "resourceVersion": self._version,
             "timeoutSeconds": self._each_s,
         }
-        with self._connection.stream(path, query=asked, silent_s=self._silent_s) as stream:
+        with self._connection.stream(
+            path, query=asked, silent_s=self._silent_s, accept=self._kind.accept
+        ) as stream:
             opened(stream)
-            for line in lines(stream.pieces):
-                if line and (change := self._change(line)) is not None:
+            for event in events(self._connection.name, self._kind, stream):
+                if (change := self._change(event)) is not None:
                     yield change
 
-    def _change(self, line: bytes) -> Change | None:
-        match said(self._connection.name, self._kind, line):
+    def _change(self, event: Mark | Seen) -> Change | None:
+        match event:
             case Mark(version=version):
                 self._version = version
                 return Change(resource_version=version)

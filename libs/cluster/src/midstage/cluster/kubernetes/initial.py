@@ -1,4 +1,4 @@
-"""All objects of a kind as a watch tells them at its beginning (WatchList), one line each.
+"""All objects of a kind as a watch tells them at its beginning (WatchList), one by one.
 
 The server needs no page in memory for it, and neither do we. It ends with a mark: what was told up
 to there is all that there was at the mark's version. A server that does not know of it refuses, or
@@ -7,9 +7,8 @@ never marks the end; then whoever asked lists in pages, and does not ask again.
 
 from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.kubernetes.discovery import Discovery
-from midstage.cluster.kubernetes.events import Mark, Seen, said
+from midstage.cluster.kubernetes.events import Mark, Seen, events
 from midstage.cluster.kubernetes.kinds import Kind, Told
-from midstage.cluster.kubernetes.lines import lines
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.errors import RefusedError, UnavailableError
 
@@ -56,9 +55,11 @@ class Initial:
             "timeoutSeconds": _WITHIN_S,
         }
         found: dict[str, Told] = {}
-        with self._connection.stream(path, query=query, silent_s=_SILENT_S) as stream:
-            for line in lines(stream.pieces):
-                match said(self._connection.name, kind, line):
+        with self._connection.stream(
+            path, query=query, silent_s=_SILENT_S, accept=kind.accept
+        ) as stream:
+            for event in events(self._connection.name, kind, stream):
+                match event:
                     case Mark(begun=True, version=version):
                         return version, list(found.values())
                     case Mark():

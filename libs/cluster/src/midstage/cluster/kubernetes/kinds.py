@@ -1,7 +1,7 @@
 """The kinds that are listed and watched, and how each one's bytes become what midstage tells.
 
 An object is decoded into its own small struct and told at once, so nothing else of it is ever kept,
-neither its managed fields nor its bytes.
+neither its managed fields nor its bytes. Pods, as the most, may be told in protobuf (ADR 21).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from midstage.cluster.kubernetes import shapes, shapes_workload
+from midstage.cluster.kubernetes.connection import JSON, PROTOBUF
 from midstage.cluster.kubernetes.discovery import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
@@ -21,6 +22,7 @@ from midstage.cluster.kubernetes.discovery import (
 from midstage.cluster.kubernetes.endpoints import endpoints_of
 from midstage.cluster.kubernetes.nodes import node_of
 from midstage.cluster.kubernetes.pods import is_over, pod_of
+from midstage.cluster.kubernetes.shaping import pod_shape
 from midstage.cluster.kubernetes.workloads import OURS, is_ours, workload_of
 from midstage.cluster.objects import Item
 
@@ -38,15 +40,21 @@ class Told:
 class Kind(Protocol):
     """One kind of objects: where it is asked for, and what its bytes say.
 
-    ``namespace`` None: those of all namespaces; ``query``: which of them.
+    ``namespace`` None: those of all namespaces; ``query``: which of them; ``accept``: in which
+    forms a watch may tell it, the best first.
     """
 
     resource: Resource
     namespace: str | None
     query: Mapping[str, str]
+    accept: str
 
     def told(self, body: bytes | msgspec.Raw) -> Told:
         """What one object says; MsgspecError or ValueError where it is none of this kind."""
+        ...
+
+    def told_in_protobuf(self, body: bytes) -> Told:
+        """The same of its protobuf; only of a kind that accepts it."""
         ...
 
 
@@ -60,16 +68,24 @@ class _Kind(Generic[S]):
         there: Callable[[S], bool],
         namespace: str | None = None,
         selector: str = "",
+        read: Callable[[bytes], S] | None = None,
     ) -> None:
         self.resource = resource
         self.namespace = namespace
         self.query: Mapping[str, str] = {"labelSelector": selector} if selector else {}
+        self.accept = f"{PROTOBUF},{JSON}" if read else JSON
         self._decoder = msgspec.json.Decoder(shape)
+        self._read = read or self._decoder.decode
         self._tell = tell
         self._there = there
 
     def told(self, body: bytes | msgspec.Raw) -> Told:
-        found = self._decoder.decode(body)
+        return self._told(self._decoder.decode(body))
+
+    def told_in_protobuf(self, body: bytes) -> Told:
+        return self._told(self._read(body))
+
+    def _told(self, found: S) -> Told:
         return Told(item=self._tell(found), there=self._there(found))
 
 
@@ -100,6 +116,7 @@ def kinds_of(namespace: str) -> Sequence[Kind]:
         _Kind(
             PODS,
             shape=shapes.Pod,
+            read=pod_shape,
             tell=lambda pod: pod_of(pod, namespace),
             there=lambda pod: not is_over(pod),
         ),

@@ -63,6 +63,8 @@ def pod_of(pod: shapes.Pod, namespace: str) -> Pod:
 
 def requested(spec: shapes.PodSpec) -> Amount:
     """What the scheduler keeps for it: all containers together, or its greediest beginning."""
+    if len(spec.containers) == 1 and not spec.init_containers and not spec.overhead:
+        return asked_for(spec.containers[0].resources.requests)  # as most are
     containers = [asked_for(each.resources.requests) for each in spec.containers]
     sidecars, first = Amount(), Amount()
     for each in spec.init_containers or ():

@@ -20,11 +20,12 @@ _SHAPE = re.compile(
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _MIB = 1024 * 1024
+_KEPT = 4096
 _NOTHING: Mapping[str, str] = {}
 _NOTHING_AT_ALL = Amount()
 
 
-@lru_cache(maxsize=4096)  # thousands of pods ask for a few different amounts
+@lru_cache(maxsize=_KEPT)  # thousands of pods ask for a few different amounts
 def quantity(text: str) -> Decimal:
     """The exact number; UnreadableError where it is no quantity."""
     found = _SHAPE.fullmatch(text)
@@ -43,17 +44,20 @@ def quantity(text: str) -> Decimal:
 
 def number(text: str) -> float:
     """The number as near as a float is; 0 where it is no quantity."""
-    return float(_part({"": text}, ""))
+    return float(_part(text))
 
 
 def asked_for(amounts: Mapping[str, str] | None) -> Amount:
     """What requests say: cores, MiB, GPUs; rounded up, so that no room is seen that is not."""
     if not amounts:
         return _NOTHING_AT_ALL
+    return _rounded_up(amounts.get("cpu", "0"), amounts.get("memory", "0"), amounts.get(GPU, "0"))
+
+
+@lru_cache(maxsize=_KEPT)
+def _rounded_up(cpu: str, memory: str, gpus: str) -> Amount:
     return Amount(
-        cpu=float(_part(amounts, "cpu")),
-        memory_mb=ceil(_part(amounts, "memory") / _MIB),
-        gpus=ceil(_part(amounts, GPU)),
+        cpu=float(_part(cpu)), memory_mb=ceil(_part(memory) / _MIB), gpus=ceil(_part(gpus))
     )
 
 
@@ -61,15 +65,15 @@ def there(amounts: Mapping[str, str] | None) -> Amount:
     """What a node has: cores, MiB, GPUs; rounded down."""
     told = amounts or _NOTHING
     return Amount(
-        cpu=float(_part(told, "cpu")),
-        memory_mb=floor(_part(told, "memory") / _MIB),
-        gpus=floor(_part(told, GPU)),
+        cpu=float(_part(told.get("cpu", "0"))),
+        memory_mb=floor(_part(told.get("memory", "0")) / _MIB),
+        gpus=floor(_part(told.get(GPU, "0"))),
     )
 
 
-def _part(amounts: Mapping[str, str], name: str) -> Decimal:
-    """One of the amounts; what is not there, or is no quantity, is nothing."""
+def _part(amount: str) -> Decimal:
+    """What is no quantity is nothing."""
     try:
-        return quantity(amounts.get(name, "0"))
+        return quantity(amount)
     except UnreadableError:
         return Decimal(0)
