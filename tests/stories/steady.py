@@ -46,8 +46,10 @@ class Load:
 
 
 @contextmanager
-def steady(platform: Platform, app: str, *, callers: int) -> Iterator[Load]:
+def steady(platform: Platform, app: str, *, callers: int, pause_s: float = 0.0) -> Iterator[Load]:
     """``callers`` callers, each with one streamed request after the other, until the block ends.
+
+    Each takes ``pause_s`` of breath before its next request.
 
     The last answer of each is awaited, so nothing of what is counted was cut off by the story.
     """
@@ -58,7 +60,8 @@ def steady(platform: Platform, app: str, *, callers: int) -> Iterator[Load]:
     key = next(key for key, customer in keys.items() if customer == CUSTOMER)
     url = f"{platform.addresses.listen}/{app}/v1/chat/completions"
     running = threading.Thread(
-        target=lambda: asyncio.run(_all(url, key, callers, load, stop)), daemon=True
+        target=lambda: asyncio.run(_all(url, key, callers, load, stop, pause_s=pause_s)),
+        daemon=True,
     )
     running.start()
     try:
@@ -72,7 +75,9 @@ def _is_abort(end: str) -> bool:
     return end != "ok" and (not end[0].isdigit() or "connection termination" in end)
 
 
-async def _all(url: str, key: str, callers: int, load: Load, stop: threading.Event) -> None:
+async def _all(
+    url: str, key: str, callers: int, load: Load, stop: threading.Event, *, pause_s: float
+) -> None:
     connections = aiohttp.TCPConnector(limit=callers)
     headers = {"authorization": f"Bearer {key}"}
     async with (
@@ -80,17 +85,22 @@ async def _all(url: str, key: str, callers: int, load: Load, stop: threading.Eve
         asyncio.TaskGroup() as tasks,
     ):
         for _ in range(callers):
-            tasks.create_task(_one_after_the_other(session, url, load, stop))
+            tasks.create_task(_one_after_the_other(session, url, load, stop, pause_s=pause_s))
 
 
 async def _one_after_the_other(
-    session: aiohttp.ClientSession, url: str, load: Load, stop: threading.Event
+    session: aiohttp.ClientSession,
+    url: str,
+    load: Load,
+    stop: threading.Event,
+    *,
+    pause_s: float,
 ) -> None:
     while not stop.is_set():
         end = await _one(session, url)
         load.ends[end] += 1
-        if end != "ok":
-            await asyncio.sleep(0.05)  # a refusal comes at once: don't turn a fault into a storm
+        # a refusal comes at once: don't turn a fault into a storm
+        await asyncio.sleep(pause_s if end == "ok" else max(pause_s, 0.05))
 
 
 async def _one(session: aiohttp.ClientSession, url: str) -> str:

@@ -29,14 +29,19 @@ class Turns:
     most: int = 4
 
 
-def turned(platform: Platform, apps: Sequence[str], turns: Turns, *, callers: int) -> Load:
-    """What became of all requests; each application has ``callers`` callers and its own thread."""
+def turned(
+    platform: Platform, apps: Sequence[str], turns: Turns, *, callers: int, pause_s: float = 0.0
+) -> Load:
+    """What became of all requests; each application has its own callers and its own thread."""
     for app in apps:
         put(platform, app, spec(app, replicas=turns.most))
     for app in apps:
         await_settled(platform, app, replicas=turns.most)
     with ExitStack() as loads:
-        under = [loads.enter_context(steady(platform, app, callers=callers)) for app in apps]
+        under = [
+            loads.enter_context(steady(platform, app, callers=callers, pause_s=pause_s))
+            for app in apps
+        ]
         at_once([partial(_turned, platform, app, turns) for app in apps])
     return Load(ends=sum((load.ends for load in under), Counter()))
 
