@@ -1,7 +1,8 @@
 """What a change in a real Kubernetes costs until its fact stands in Kafka, 200 changes a second.
 
 Pods that nobody runs are marked and unmarked at that rate. Ours is control on the raw watch; the
-peer watches the same pods, sends each event's bytes on and decides nothing.
+peer watches the same pods, sends each event's bytes on and decides nothing. Each is a process of
+its own; whoever changes and reads is another.
 """
 
 import contextlib
@@ -16,17 +17,19 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer
 
 from midstage.cluster.kubernetes.cluster import KubernetesCluster
 from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.kubernetes.names import APP, MANAGED_BY, MIDSTAGE, REVISION, WORKLOAD
 from midstage.cluster.objects import Pod
 from midstage.local.kubernetes.running import running_kubernetes
+from tests.bench import teller
+from tests.bench.children import last_words, module, running
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.rounds import Contestant, Size, interleaved, quantile, say
-from tests.bench.topics import created, removed
-from tests.bench.watching import consuming, controlling
+from tests.bench.topics import removed
+from tests.bench.watching import consuming
 
 GROUP: Final = "kubernetes"
 PER_S: Final = 200
@@ -36,7 +39,6 @@ FORWARDED, OURS = "bare watch and confluent-kafka", "midstage control"
 _PODS: Final = 50
 _AT_ONCE: Final = 8
 _WITHIN_S: Final = 60.0
-_PATH: Final = "/api/v1/namespaces/default/pods"
 _VERSION: Final = re.compile(rb'"(?:resource_version|resourceVersion)": ?"?(\d+)')
 
 
@@ -50,12 +52,14 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
         ) as cluster,
     ):
         pods = _pods(cluster, where)
-        ours = partial(controlling, bootstrap, cluster, directory)
-        forwarded = partial(_forwarding, bootstrap, where)
+        told = [
+            (name, partial(_told, who, bootstrap, kubernetes.kubeconfig, directory))
+            for name, who in ((FORWARDED, teller.FORWARDED), (OURS, teller.OURS))
+        ]
         taken = interleaved(
             [
                 Contestant(name=name, run=partial(_run, bootstrap, cluster, pods, how, changes))
-                for name, how in ((FORWARDED, forwarded), (OURS, ours))
+                for name, how in told
             ],
             group=GROUP,
             rounds=size.rounds,
@@ -127,36 +131,15 @@ class _Read:
 
 
 @contextlib.contextmanager
-def _forwarding(bootstrap: str, where: str) -> Iterator[str]:
-    """The bare client: each line of a watch as it came."""
-    topic = created(bootstrap, "forwarded")
-    producer = Producer(
-        {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0}
-    )
-    over, begun = threading.Event(), threading.Event()
-
-    def forward() -> None:
-        with contextlib.closing(Connection(name="bench", where=where)) as connection:
-            query = {"watch": "1", "allowWatchBookmarks": "true"}
-            with connection.stream(_PATH, query=query, silent_s=_WITHIN_S) as stream:
-                rest = b""
-                for piece in stream.pieces:
-                    begun.set()
-                    *lines, rest = (rest + piece).split(b"\n")
-                    for line in lines:
-                        producer.produce(topic, value=line, key=b"pod")
-                    producer.poll(0)
-                    if over.is_set():
-                        return
-
-    forwarding = threading.Thread(target=forward, name="forward", daemon=True)
-    forwarding.start()
-    begun.wait(_WITHIN_S)
-    try:
+def _told(who: str, bootstrap: str, kubeconfig: Path, directory: Path) -> Iterator[str]:
+    """The topic in which a process of its own tells changes, as long as the block runs."""
+    log = directory / f"{who}.log"
+    command = module("tests.bench.teller", who, bootstrap, str(kubeconfig), str(directory))
+    with running(command, log=log) as child:
+        assert child.stdout is not None
+        topic = child.stdout.readline().strip()
+        assert topic, last_words(log)
         yield topic
-    finally:
-        over.set()
-        producer.flush(_WITHIN_S)
 
 
 def _pods(cluster: KubernetesCluster, where: str) -> Sequence[Pod]:
@@ -165,7 +148,7 @@ def _pods(cluster: KubernetesCluster, where: str) -> Sequence[Pod]:
     with contextlib.closing(Connection(name="bench", where=where)) as connection:
         for number in range(_PODS):
             body = msgspec.json.encode(_pod(app, number))
-            connection.request("POST", _PATH, body=body)
+            connection.request("POST", teller.PODS, body=body)
     return [pod for pod in cluster.list().pods if pod.app == app]
 
 
