@@ -1,6 +1,7 @@
 """One writer for each cluster: standing by, taking over, and what a late zombie says."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,13 @@ import msgspec
 import pytest
 
 from midstage.cluster.memory import MemoryCluster
+from midstage.cluster.objects import Lease
 from midstage.contracts.cluster import ClusterFact, Kind, ObjectGone, PodObserved
+from midstage.contracts.errors import UnavailableError
 from midstage.contracts.fact import Event
 from midstage.contracts.inventory import key_of_fact
 from midstage.contracts.topics import Topic
+from midstage.control.stream.cluster import AwayError
 from midstage.control.stream.tenure import LEASE, Tenure
 from midstage.control.stream.writing import TYPES
 from midstage.eventlog.codec import message
@@ -129,6 +133,108 @@ def test_a_lease_that_is_another_ones_is_not_held() -> None:
     clock.advance(0.01)  # of its 60 s
     assert other.taken()
     assert (mine.epoch, other.epoch) == (1, 2)
+
+
+class Slow:
+    """A cluster that answers for its lease when it is let."""
+
+    def __init__(self, cluster: MemoryCluster) -> None:
+        self.name = cluster.name
+        self.list, self.watch = cluster.list, cluster.watch
+        self.usage, self.node_usage = cluster.usage, cluster.node_usage
+        self.answers = threading.Event()
+        self.asked = 0
+        self._cluster = cluster
+
+    def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
+        self.asked += 1
+        if not self.answers.wait(10):
+            raise UnavailableError("it does not answer")
+        return self._cluster.take_lease(name, holder=holder, within=within)
+
+
+@pytest.fixture
+def slow(cluster: MemoryCluster) -> Iterator[Slow]:
+    slow = Slow(cluster)
+    slow.answers.set()
+    yield slow
+    slow.answers.set()
+
+
+def test_nobody_waits_for_the_renewal_of_a_lease_that_is_held(slow: Slow) -> None:
+    clock = FrozenClock(datetime.now(UTC))
+    tenure = Tenure(slow, holder="me", lease_s=6, monotonic=clock.monotonic)
+    assert tenure.taken()
+    slow.answers.clear()
+    clock.advance(2.1)
+    assert tenure.keep()
+    assert tenure.keep()
+    assert tenure.due_in_s() > 1
+    within(5, lambda: slow.asked == 2)
+    slow.answers.set()
+    within(5, lambda: tenure.keep() and tenure.due_in_s() <= 2)
+    assert tenure.due_in_s() == pytest.approx(2.0)
+
+
+def test_a_renewal_that_is_not_answered_in_time_ends_the_tenure(slow: Slow) -> None:
+    clock = FrozenClock(datetime.now(UTC))
+    tenure = Tenure(slow, holder="me", lease_s=6, monotonic=clock.monotonic)
+    assert tenure.taken()
+    slow.answers.clear()
+    clock.advance(2.1)
+    assert tenure.keep()
+    clock.advance(2.5)
+    assert not tenure.keep()
+
+
+def test_a_lease_that_was_another_ones_meanwhile_is_not_kept(
+    slow: Slow, cluster: MemoryCluster
+) -> None:
+    clock = FrozenClock(datetime.now(UTC))
+    tenure = Tenure(slow, holder="me", lease_s=6, monotonic=clock.monotonic)
+    assert tenure.taken()
+    cluster.take_lease(LEASE, holder="me", within=timedelta(0))
+    cluster.take_lease(LEASE, holder="other", within=timedelta(0))
+    clock.advance(2.1)
+    within(5, lambda: not tenure.keep())
+    assert tenure.epoch == 3
+
+
+def test_a_cluster_that_is_away_is_found_by_the_renewal(cluster: MemoryCluster) -> None:
+    class Away(Slow):
+        def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
+            if self.asked:
+                raise UnavailableError("it went away")
+            return super().take_lease(name, holder=holder, within=within)
+
+    away = Away(cluster)
+    away.answers.set()
+    clock = FrozenClock(datetime.now(UTC))
+    tenure = Tenure(away, holder="me", lease_s=6, monotonic=clock.monotonic)
+    assert tenure.taken()
+    clock.advance(2.1)
+
+    def raised() -> bool:
+        try:
+            tenure.keep()
+        except AwayError:
+            return True
+        return False
+
+    within(5, raised)
+
+
+def test_a_lease_that_is_left_is_not_renewed_any_more(slow: Slow, cluster: MemoryCluster) -> None:
+    clock = FrozenClock(datetime.now(UTC))
+    tenure = Tenure(slow, holder="me", lease_s=6, monotonic=clock.monotonic)
+    assert tenure.taken()
+    clock.advance(2.1)
+    assert tenure.keep()
+    tenure.leave()
+    within(
+        5, lambda: cluster.take_lease(LEASE, holder="other", within=timedelta(1)).holder == "other"
+    )
+    assert not tenure.held()
 
 
 def put(pair: Pair, topic: Topic, facts: Sequence[ClusterFact]) -> None:
