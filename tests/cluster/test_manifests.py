@@ -147,14 +147,13 @@ def test_nobody_but_the_platform_says_the_port() -> None:
 
 
 def test_what_goes_with_an_application_is_owned_by_its_deployments() -> None:
-    workload = Workload(name="a-1", app="a", revision="1", template=Template(), replicas=1)
     owners = [companions.Owner(name="a-2", uid="z"), companions.Owner(name="a-1", uid="b")]
-    service = companions.service(workload, owners)
+    service = companions.service("a", owners, namespace="default")
     assert service["spec"] == {
         "selector": {names.APP: "a"},
         "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
     }
-    budget = companions.budget(workload, Disruption(max_unavailable=2), owners)
+    budget = companions.budget("a", Disruption(max_unavailable=2), owners, namespace="default")
     for manifest in (service, budget):
         told = msgspec.json.encode(manifest)
         assert told.index(b'"b"') < told.index(b'"z"')

@@ -13,6 +13,7 @@ from midstage.cluster.protocol import Ending
 from midstage.contracts.apps import AppFact, RolloutEnded, RolloutStarted
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.policy import Policy, Targets
+from midstage.contracts.running import Disruption
 from midstage.contracts.scaling import Evaluation, Inputs, ScaleDecided, ScalingRemoved
 from midstage.deploy.main import Topics
 from midstage.eventlog.appended import command, written
@@ -231,6 +232,9 @@ class Flaky:
 
     def references(self, references: Collection[Reference], /) -> Mapping[Reference, str]:
         return self._cluster.references(references)
+
+    def astray(self, wanted: Mapping[str, Disruption | None], /) -> Mapping[str, tuple[str, ...]]:
+        return self._cluster.astray(wanted)
 
 
 def rollouts(around: Neighbours) -> list[str]:

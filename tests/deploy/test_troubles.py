@@ -131,6 +131,49 @@ def test_what_is_tolerated_is_shown_and_left() -> None:
     assert status(world).drift == (f"{DRIFT[0]} (tolerated)",)
 
 
+GONE = ("unknown: services deleted",)
+
+
+def test_what_goes_with_an_application_comes_back_without_another_write() -> None:
+    world = a_running(spec("a"))
+    world.writes.clear()
+    world.strays = GONE
+    world.until(lambda: not world.strays, within_s=10)
+    assert len(world.writes) == 1
+    world.run(20)
+    assert len(world.writes) == 1
+    assert status(world).drift == ()
+
+
+def test_who_takes_it_away_again_and_again_is_corrected_later_and_later() -> None:
+    world = a_running(spec("a"))
+    world.writes.clear()
+    for _ in range(400):
+        world.strays = GONE
+        world.step()
+    assert 3 <= len(world.writes) <= 7
+    [told] = status(world).drift
+    assert told.startswith(f"{GONE[0]} (set again after ")
+
+
+def test_where_strangers_are_tolerated_it_is_shown_and_left() -> None:
+    world = a_running(spec("a", drift=OnDrift.TOLERATE))
+    world.writes.clear()
+    world.strays = GONE
+    world.run(20)
+    assert world.writes == []
+    assert status(world).drift == (f"{GONE[0]} (tolerated)",)
+
+
+def test_of_an_application_that_ends_nothing_comes_back() -> None:
+    world = a_running(spec("a"))
+    world.remove()
+    world.strays = GONE
+    world.until(world.settled)
+    world.run(10)
+    assert not world.state.workloads()
+
+
 def test_a_count_that_somebody_else_has_set_is_corrected_without_a_dip() -> None:
     world = a_running(spec("a"))
     world.least_serving.clear()

@@ -25,8 +25,10 @@ from midstage.contracts.edges import SourceBeat
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.routes import Endpoint, RoutesApplied, Way
+from midstage.contracts.running import Disruption
 from midstage.deploy.metrics import Metrics
 from midstage.deploy.model import RemoveApp, Scale, SpecifyApp, UndoApp
+from midstage.deploy.stream.companions import Companions
 from midstage.deploy.stream.reconcile import Reconciler
 from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
@@ -71,10 +73,12 @@ class Seat:
     def __init__(self, world: "World", *, pods_lag: int, workloads_lag: int) -> None:
         self.pods_lag, self.workloads_lag = pods_lag, workloads_lag
         references = References(world, monotonic=world.monotonic)
+        companions = Companions(world, monotonic=world.monotonic)
         self.around = Surroundings(
             cluster=CLUSTER,
             scales=world.scales,
             references=references,
+            accompanied=companions,
             now=world.now,
             monotonic=world.monotonic,
         )
@@ -85,6 +89,7 @@ class Seat:
             around=self.around,
             cluster=world,
             references=references,
+            accompanied=companions,
             unready=lambda: None,
             hears_edges=lambda: True,
             monotonic=world.monotonic,
@@ -140,6 +145,7 @@ class World:
         self.thinking_s = 0.0
         self.writes: list[str] = []
         self.content: dict[str, str] = {}
+        self.strays: tuple[str, ...] = ()
         self.marked: set[str] | None = None
         self.refuses: Callable[[Workload], str] = lambda _workload: ""
         self._past: list[Listing] = [self.state.listing()]
@@ -228,6 +234,8 @@ class World:
         self.tries += 1
         if words := self.refuses(workload):
             raise RefusedError(words)
+        if not workload.tolerates:
+            self.strays = ()
         return self._checked(
             f"put {workload.name} {workload.replicas}",
             lambda: self.state.put_workload(
@@ -286,6 +294,9 @@ class World:
     def references(self, references: Collection[Reference], /) -> Mapping[Reference, str]:
         found = {each: self.content.get(f"{each.kind}/{each.name}") for each in references}
         return {each: value for each, value in found.items() if value is not None}
+
+    def astray(self, wanted: Mapping[str, Disruption | None], /) -> Mapping[str, tuple[str, ...]]:
+        return dict.fromkeys(wanted, self.strays) if self.strays else {}
 
     def _checked(self, what: str, write: Callable[[], T]) -> T:
         before = {pod.uid: pod for pod in self.state.pods() if pod.phase is not Phase.STOPPING}

@@ -32,6 +32,7 @@ from midstage.cluster.objects import (
 from midstage.cluster.protocol import ConflictError, Ending, ExpiredError
 from midstage.cluster.usage import by_node
 from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
+from midstage.contracts.running import Disruption
 
 T = TypeVar("T")
 
@@ -142,6 +143,10 @@ class HttpCluster:
         where = f"{wire.PODS}/{quote(pod, safe='')}/logs"
         with self._stream(where, params, silent_s=None if follow else self._silent_s) as answer:
             yield from answer.iter_raw()
+
+    def astray(self, _wanted: Mapping[str, Disruption | None]) -> Mapping[str, tuple[str, ...]]:
+        """Nothing: nothing goes with workloads here."""
+        return {}
 
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
         """As ``Cluster.take_lease``."""

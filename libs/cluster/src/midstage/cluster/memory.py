@@ -31,6 +31,7 @@ from midstage.cluster.state import LOST_FOR, State
 from midstage.cluster.usage import by_node
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.running import Disruption
 
 _BOOKMARK_S = 1.0
 _POLL_S = 0.2
@@ -154,6 +155,10 @@ class MemoryCluster:
             if more:
                 yield more
             written += more
+
+    def astray(self, _wanted: Mapping[str, Disruption | None]) -> Mapping[str, tuple[str, ...]]:
+        """Nothing: nothing goes with workloads here."""
+        return {}
 
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
         """As ``Cluster.take_lease``."""

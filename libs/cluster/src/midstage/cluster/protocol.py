@@ -22,6 +22,7 @@ from midstage.cluster.objects import (
     Workload,
 )
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.running import Disruption
 
 
 class ConflictError(RefusedError):
@@ -143,6 +144,13 @@ class Cluster(Protocol):
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
         """Hold the lease ``name`` for ``within`` from now: renew it while it is one's own, take it
         when it has run out; else the lease of whoever holds it is answered.
+        """
+        ...
+
+    def astray(self, wanted: Mapping[str, Disruption | None]) -> Mapping[str, tuple[str, ...]]:
+        """What somebody has made of that which goes with workloads (services, budgets), by
+        application of those ``wanted``; as drift, ``manager: path``. The next ``put_workload`` of
+        one puts it right, or leaves it, as of the workload's own fields.
         """
         ...
 

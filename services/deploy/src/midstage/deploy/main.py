@@ -29,6 +29,7 @@ from midstage.deploy.config import Settings, from_env
 from midstage.deploy.decide import fold, wanted
 from midstage.deploy.metrics import Metrics
 from midstage.deploy.model import App, Scale
+from midstage.deploy.stream.companions import Companions
 from midstage.deploy.stream.reconcile import Cluster, Reconciler
 from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
@@ -76,11 +77,13 @@ def compose(
     apps = _apps(log, read.apps, clock, reached)
     scaling = _scaling(log, read.scaling, clock)
     references = References(cluster, monotonic=clock.monotonic)
+    companions = Companions(cluster, monotonic=clock.monotonic)
     around = Surroundings(
         cluster=cluster.name,
         namespace=settings.namespace,
         scales=scaling,
         references=references,
+        accompanied=companions,
         now=clock.now,
         monotonic=clock.monotonic,
     )
@@ -110,6 +113,7 @@ def compose(
         around=around,
         cluster=cluster,
         references=references,
+        accompanied=companions,
         unready=lambda: apps.caught_up() or scaling.caught_up() or seen.caught_up(),
         hears_edges=lambda: all(each.caught_up() is None for each in heard),
         monotonic=clock.monotonic,

@@ -270,7 +270,8 @@ class Situation:
 
     ``stoppable``: uids of draining pods that nobody waits for any more. ``room`` None: the cluster
     is not known now. ``references``: fingerprints by name of all that the spec names and that is
-    there; None: not known now. ``fights`` by workload.
+    there; None: not known now. ``fights`` by workload. ``astray``: what somebody has made of that
+    which goes with the workloads, its fight under ``companions``.
     """
 
     app: str
@@ -284,6 +285,7 @@ class Situation:
     room: Room | None = None
     references: Mapping[str, str] | None = None
     refusal: Refusal | None = None
+    astray: tuple[str, ...] = ()
     fights: Mapping[str, Fight] = field(default_factory=dict)
     now: datetime
 
@@ -345,6 +347,11 @@ class Plan:
 
     actions: tuple[Action, ...] = ()
     seen: Seen | None = None
+
+
+def companions(app: str) -> str:
+    """How what goes with an application is called; no workload can have that name."""
+    return f"{app}/"
 
 
 def workload_name(app: str, revision: str) -> str:

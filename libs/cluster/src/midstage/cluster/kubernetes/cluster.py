@@ -33,6 +33,7 @@ from midstage.cluster.objects import (
     Workload,
 )
 from midstage.cluster.protocol import Ending
+from midstage.contracts.running import Disruption
 
 
 class KubernetesCluster:
@@ -120,6 +121,10 @@ class KubernetesCluster:
     ) -> Iterator[bytes]:
         """As ``Cluster.logs``."""
         return self._logs.read(pod, follow=follow, tail=tail, previous=previous)
+
+    def astray(self, wanted: Mapping[str, Disruption | None]) -> Mapping[str, tuple[str, ...]]:
+        """As ``Cluster.astray``."""
+        return self._writer.accompanying.astray(wanted)
 
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:
         """As ``Cluster.take_lease``."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from midstage.cluster.kubernetes import names
 from midstage.cluster.kubernetes.manifests import Fields
-from midstage.cluster.objects import Workload
 from midstage.contracts.running import Disruption
 
 
@@ -21,7 +20,7 @@ class Owner:
     uid: str
 
 
-def service(workload: Workload, owners: Sequence[Owner]) -> Fields:
+def service(app: str, owners: Sequence[Owner], *, namespace: str) -> Fields:
     """All replicas of the application under its name, port 80."""
     port: Fields = {
         "name": names.PORT_NAME,
@@ -32,29 +31,29 @@ def service(workload: Workload, owners: Sequence[Owner]) -> Fields:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(workload, owners),
-        "spec": {"selector": {names.APP: workload.app}, "ports": [port]},
+        "metadata": _metadata(app, owners, namespace),
+        "spec": {"selector": {names.APP: app}, "ports": [port]},
     }
 
 
-def budget(workload: Workload, disruption: Disruption, owners: Sequence[Owner]) -> Fields:
+def budget(app: str, disruption: Disruption, owners: Sequence[Owner], *, namespace: str) -> Fields:
     """How many replicas may be taken at once by whoever empties nodes."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": _metadata(workload, owners),
+        "metadata": _metadata(app, owners, namespace),
         "spec": {
             "maxUnavailable": disruption.max_unavailable,
-            "selector": {"matchLabels": {names.APP: workload.app}},
+            "selector": {"matchLabels": {names.APP: app}},
         },
     }
 
 
-def _metadata(workload: Workload, owners: Sequence[Owner]) -> Fields:
+def _metadata(app: str, owners: Sequence[Owner], namespace: str) -> Fields:
     return {
-        "name": workload.app,
-        "namespace": workload.namespace,
-        "labels": {names.APP: workload.app, names.MANAGED_BY: names.MIDSTAGE},
+        "name": app,
+        "namespace": namespace,
+        "labels": {names.APP: app, names.MANAGED_BY: names.MIDSTAGE},
         "ownerReferences": [
             {"apiVersion": "apps/v1", "kind": "Deployment", "name": owner.name, "uid": owner.uid}
             for owner in sorted(owners, key=lambda owner: owner.uid)

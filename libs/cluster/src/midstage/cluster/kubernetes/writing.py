@@ -12,19 +12,19 @@ import msgspec
 
 from midstage.cluster.check import MOST_REPLICAS, check, refuse_older
 from midstage.cluster.controller import counts, ends_first
-from midstage.cluster.kubernetes import companions, manifests, names
+from midstage.cluster.kubernetes import manifests, names
+from midstage.cluster.kubernetes.accompanying import Accompanying
 from midstage.cluster.kubernetes.adopting import Adopter
-from midstage.cluster.kubernetes.companions import Owner
-from midstage.cluster.kubernetes.connection import APPLY, MERGE, Connection
+from midstage.cluster.kubernetes.connection import MERGE, Connection
 from midstage.cluster.kubernetes.deployments import Deployments, Live
-from midstage.cluster.kubernetes.discovery import BUDGETS, PODS, SERVICES, Discovery, Resource
+from midstage.cluster.kubernetes.discovery import PODS, Discovery
 from midstage.cluster.kubernetes.errors import OwnedError
 from midstage.cluster.kubernetes.fields import left_to_others
 from midstage.cluster.kubernetes.manifests import Fields
 from midstage.cluster.kubernetes.ownership import owned, strangers, without
 from midstage.cluster.kubernetes.pods import is_over, pod_of
-from midstage.cluster.kubernetes.shapes import Meta, Shape
 from midstage.cluster.kubernetes.shapes import Pod as PodShape
+from midstage.cluster.kubernetes.shapes import Shape
 from midstage.cluster.kubernetes.workloads import is_adopted, is_ours, workload_of
 from midstage.cluster.objects import Pod, Workload
 from midstage.cluster.protocol import ConflictError, Ending
@@ -37,14 +37,9 @@ class _Pods(Shape, frozen=True, kw_only=True):
     items: tuple[PodShape, ...] = ()
 
 
-class _Companion(Shape, frozen=True, kw_only=True):
-    metadata: Meta
-
-
 _IMAGE = ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"app"}', "f:image")
 _PODS = msgspec.json.Decoder(_Pods)
 _POD = msgspec.json.Decoder(PodShape)
-_COMPANION = msgspec.json.Decoder(_Companion)
 
 
 def _nothing(_place: str) -> None:
@@ -70,6 +65,9 @@ class Writer:
         self._image = image
         self._reached = reached
         self.deployments = Deployments(connection, discovery, namespace)
+        self.accompanying = Accompanying(
+            connection, discovery, self.deployments, namespace=namespace
+        )
         self._adopter = Adopter(connection, discovery, self.deployments, namespace=namespace)
 
     def put_workload(self, workload: Workload, *, expected: int, ending: Ending = None) -> Workload:
@@ -87,7 +85,7 @@ class Writer:
         self._reached("kubernetes:created")
         live = self._applied(manifests.count(workload), names.SCALE_MANAGER, workload, live)
         self._reached("kubernetes:counted")
-        self._accompany(workload)
+        self.accompanying.put(workload)
         self._reached("kubernetes:accompanied")
         manifest = manifests.deployment(workload, image=self.image_for(live))
         live = self._applied(manifest, names.DEPLOY_MANAGER, workload, live)
@@ -195,46 +193,6 @@ class Writer:
             return plain
 
         return self.deployments.replace(cleaned, on=live)
-
-    def _accompany(self, workload: Workload) -> None:
-        """The Service and the disruption budget, owned by all Deployments of the application."""
-        owners = [
-            Owner(name=each.metadata.name, uid=each.metadata.uid)
-            for each in self.deployments.of_app(workload.app)
-            if each.metadata.deletion_timestamp is None
-        ]
-        self._companion(SERVICES, workload, companions.service(workload, owners))
-        budget = None
-        if workload.disruption is not None:
-            budget = companions.budget(workload, workload.disruption, owners)
-        self._companion(BUDGETS, workload, budget)
-
-    def _companion(self, kind: Resource, workload: Workload, manifest: Fields | None) -> None:
-        """Make it so, or make it go; one of that name that is somebody else's is left alone."""
-        path = self._discovery.path(kind, namespace=self._namespace, name=workload.app)
-        known = self._known(path)
-        labels = (known.metadata.labels or {}) if known else {}
-        if known is not None and labels.get(names.MANAGED_BY) != names.MIDSTAGE:
-            return
-        if manifest is not None:
-            self._connection.request(
-                "PATCH",
-                path,
-                query={"fieldManager": names.DEPLOY_MANAGER, "force": "true"},
-                body=msgspec.json.encode(manifest),
-                content_type=APPLY,
-            )
-        elif known is not None:
-            body = msgspec.json.encode({"preconditions": {"uid": known.metadata.uid}})
-            self._connection.request("DELETE", path, body=body)
-
-    def _known(self, path: str) -> _Companion | None:
-        try:
-            return self._connection.decoded(self._connection.request("GET", path), _COMPANION)
-        except RefusedError as e:
-            if e.status == 404:
-                return None
-            raise
 
     def _spare(self, live: Live, replicas: int, ending: Ending) -> None:
         """ConflictError where a pod that was ever ready could end and is not in ``ending``."""

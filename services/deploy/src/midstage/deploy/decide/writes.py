@@ -4,14 +4,19 @@ A workload is written where its count, its versions or somebody else's settings 
 holds; who fights for the same fields again and again is left alone for a while (``Fight``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from midstage.cluster.objects import Template, Workload
-from midstage.contracts.cluster import WorkloadObserved
 from midstage.contracts.running import OnDrift
 from midstage.deploy.decide.fleet import Crew, Fleet
 from midstage.deploy.decide.wanted import template_of
-from midstage.deploy.model import DeleteWorkload, PutWorkload, Situation, workload_name
+from midstage.deploy.model import (
+    DeleteWorkload,
+    PutWorkload,
+    Situation,
+    companions,
+    workload_name,
+)
 
 
 def put(
@@ -51,8 +56,10 @@ def stamped(situation: Situation, fleet: Fleet, aims: dict[str, int]) -> Iterato
         seen = crew.workload
         aim = aims.get(seen.name, seen.replicas)
         is_so = (seen.spec_version, seen.scale_version, seen.replicas) == (*stamps, aim)
-        if is_so and not _is_corrected(situation, seen):
-            continue
+        if is_so and not _is_corrected(situation, seen.name, seen.drift):
+            astray = situation.astray if crew is fleet.new else ()
+            if not _is_corrected(situation, companions(situation.app), astray):
+                continue
         template = template_for(situation, seen.revision)
         if template is not None:
             version = seen.resource_version
@@ -72,8 +79,8 @@ def marked(crew: Crew) -> frozenset[tuple[str, int]]:
     return frozenset((pod.uid, pod.resource_version) for pod in crew.pods if pod.draining)
 
 
-def _is_corrected(situation: Situation, seen: WorkloadObserved) -> bool:
+def _is_corrected(situation: Situation, name: str, drift: Sequence[str]) -> bool:
     """Whether somebody else's settings are set right now."""
-    current, fight = situation.state.current, situation.fights.get(seen.name)
+    current, fight = situation.state.current, situation.fights.get(name)
     corrects = current is not None and current.fact.spec.drift is OnDrift.CORRECT
-    return bool(seen.drift) and corrects and not (fight is not None and fight.waits)
+    return bool(drift) and corrects and not (fight is not None and fight.waits)

@@ -5,10 +5,9 @@ each time are corrected later and later, up to 5 min. A refusal is of the spec t
 next one is tried at once. Nothing of it is kept over a restart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from midstage.contracts.cluster import WorkloadObserved
 from midstage.deploy.model import Fight, Refusal
 
 LONGEST_S = 30.0
@@ -65,21 +64,19 @@ class Outcomes:
         if failed is not None and failed.target == target:
             self._failed = {each: of for each, of in self._failed.items() if each != app}
 
-    def corrected(self, workload: WorkloadObserved) -> None:
-        """Fields that somebody else had set were set again."""
+    def corrected(self, name: str, drift: tuple[str, ...]) -> None:
+        """Fields of ``name`` that somebody else had set were set again."""
         now_s = self._monotonic()
-        known = self._corrected.get(workload.name)
-        again = known is not None and known.drift == workload.drift
+        known = self._corrected.get(name)
+        again = known is not None and known.drift == drift
         times = known.times + 1 if known is not None and again else 1
         fights_s = min(LONGEST_FIGHT_S, FIGHT_S * 2 ** min(times - 1, 10))
         kept = {
-            name: of for name, of in self._corrected.items() if now_s - of.at_s < FORGOTTEN_AFTER_S
+            each: of for each, of in self._corrected.items() if now_s - of.at_s < FORGOTTEN_AFTER_S
         }
         self._corrected = {
             **kept,
-            workload.name: _Corrected(
-                drift=workload.drift, times=times, at_s=now_s, until_s=now_s + fights_s
-            ),
+            name: _Corrected(drift=drift, times=times, at_s=now_s, until_s=now_s + fights_s),
         }
 
     def may_write(self, app: str, carries: int) -> bool:
@@ -98,14 +95,13 @@ class Outcomes:
             return None
         return Refusal(words=failed.words, times=failed.refusals)
 
-    def fights(self, workloads: tuple[WorkloadObserved, ...]) -> Mapping[str, Fight]:
-        """The fights for the fields of these, by name."""
+    def fights(self, names: Iterable[str]) -> Mapping[str, Fight]:
+        """The fights for the fields of these."""
         now_s = self._monotonic()
         return {
-            workload.name: Fight(drift=of.drift, times=of.times, waits=now_s < of.until_s)
-            for workload in workloads
-            if (of := self._corrected.get(workload.name)) is not None
-            and now_s - of.at_s < FORGOTTEN_AFTER_S
+            name: Fight(drift=of.drift, times=of.times, waits=now_s < of.until_s)
+            for name in names
+            if (of := self._corrected.get(name)) is not None and now_s - of.at_s < FORGOTTEN_AFTER_S
         }
 
     def _before(self, app: str, target: str, carries: int) -> _Failed | None:

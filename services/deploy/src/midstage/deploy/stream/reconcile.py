@@ -17,6 +17,7 @@ from midstage.cluster.objects import Pod, Preview, Reference, Workload
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.apps import AppFact
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.running import Disruption
 from midstage.deploy.decide.commands import decide
 from midstage.deploy.decide.flight import has_landed
 from midstage.deploy.decide.references import references_of
@@ -37,7 +38,9 @@ from midstage.deploy.model import (
     StartRollout,
     TakeReferences,
     UndoFailed,
+    companions,
 )
+from midstage.deploy.stream.companions import Companions
 from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
 from midstage.eventlog.failpoint import Failpoint
@@ -86,6 +89,10 @@ class Cluster(Protocol):
         """Of each secret and config that is there, what changes with its content."""
         ...
 
+    def astray(self, wanted: Mapping[str, Disruption | None], /) -> Mapping[str, tuple[str, ...]]:
+        """What somebody has made of that which goes with the workloads."""
+        ...
+
 
 class AppLog(Protocol):
     """The applications' versioned log, as the loop needs it."""
@@ -130,6 +137,7 @@ class Reconciler:
         around: Surroundings,
         cluster: Cluster,
         references: References,
+        accompanied: Companions,
         unready: Callable[[], str | None],
         hears_edges: Callable[[], bool],
         monotonic: Callable[[], float],
@@ -141,6 +149,7 @@ class Reconciler:
         self._around = around
         self._cluster = cluster
         self._references = references
+        self._companions = accompanied
         self._unready = unready
         self._hears_edges = hears_edges
         self._monotonic = monotonic
@@ -165,6 +174,7 @@ class Reconciler:
         states = self._apps.states()
         specs = (state.current.fact.spec for state in states.values() if state.current)
         self._references.look(frozenset(name for spec in specs for name in references_of(spec)))
+        self._companions.look(self._around.written(states))
         self._metrics.apps.set(sum(1 for state in states.values() if state.current))
         self._name_orphans(states)
         with self._metrics.turn_seconds.time():
@@ -219,11 +229,8 @@ class Reconciler:
             return False
         self._remember(app, action, LANDS_WITHIN_S, version)
         outcomes.done(app, target)
-        for workload in situation.workloads:
-            if workload.name == target and workload.drift and isinstance(action, PutWorkload):
-                outcomes.corrected(workload)
-                self._metrics.corrections.inc()
-                _log.info("drift_corrected", app=app, workload=target, drift=workload.drift)
+        if isinstance(action, PutWorkload):
+            self._note_corrections(situation, target)
         self._metrics.writes.labels(kind=type(action).__name__).inc()
         _log.info(
             "written",
@@ -233,6 +240,17 @@ class Reconciler:
             scale_version=situation.scale_version,
         )
         return True
+
+    def _note_corrections(self, situation: Situation, target: str) -> None:
+        """What was not as it should be before a workload was put, and is now."""
+        found = {each.name: each.drift for each in situation.workloads if each.name == target}
+        found[companions(situation.app)] = situation.astray
+        for name, drift in found.items():
+            if drift:
+                self._around.outcomes.corrected(name, drift)
+                self._metrics.corrections.inc()
+                _log.info("drift_corrected", app=situation.app, of=name, drift=drift)
+        self._companions.corrected(situation.app)
 
     def _remember(self, app: str, action: Action, within_s: float, version: int = 0) -> None:
         flight = _Flight(action=action, until_s=self._monotonic() + within_s, version=version)

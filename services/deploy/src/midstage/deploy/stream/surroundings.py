@@ -23,8 +23,9 @@ from midstage.contracts.edges import SILENT_AFTER_S, SourceBeat
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.inventory import Inventory
 from midstage.contracts.routes import RoutesApplied
+from midstage.contracts.running import Disruption
 from midstage.deploy.decide.references import references_of
-from midstage.deploy.model import NAMESPACE, App, Room, Scale, Situation
+from midstage.deploy.model import NAMESPACE, App, Room, Scale, Situation, companions
 from midstage.deploy.stream.outcomes import Outcomes
 from midstage.deploy.views.drains import Edges, Marks
 from midstage.eventlog.log import Record
@@ -49,6 +50,14 @@ class References(Protocol):
         ...
 
 
+class Companions(Protocol):
+    """What goes with the workloads."""
+
+    def of(self, app: str) -> tuple[str, ...]:
+        """What somebody has made of it."""
+        ...
+
+
 class Surroundings:
     """All that is seen; any thread may look, the reading loops write under ``changed``."""
 
@@ -60,6 +69,7 @@ class Surroundings:
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         references: References,
+        accompanied: Companions,
         namespace: str = NAMESPACE,
     ) -> None:
         """Nothing is seen yet; ``cluster`` is the one that is deployed to, in ``namespace``."""
@@ -68,6 +78,7 @@ class Surroundings:
         self._cluster = cluster
         self._namespace = namespace
         self._references = references
+        self._companions = accompanied
         self._scales = scales
         self._now = now
         self._monotonic = monotonic
@@ -158,9 +169,22 @@ class Surroundings:
             room=room,
             references=self._references.of(named) if named else {},
             refusal=self.outcomes.refusal(app, state.carries),
-            fights=self.outcomes.fights(workloads),
+            astray=self._companions.of(app),
+            fights=self.outcomes.fights((*(each.name for each in workloads), companions(app))),
             now=self._now(),
         )
+
+    def written(self, states: Mapping[str, App]) -> Mapping[str, Disruption | None]:
+        """The applications whose newest spec the cluster has, and their budgets."""
+        found: dict[str, Disruption | None] = {}
+        with self.changed:
+            for app, state in states.items():
+                own = self._inventory.workloads_of(app) if state.current else ()
+                if state.current and any(
+                    self._is_ours(each) and each.spec_version == state.carries for each in own
+                ):
+                    found[app] = state.current.fact.spec.disruption
+        return found
 
     def workload_apps(self) -> frozenset[str]:
         """The applications that have workloads in the cluster."""

@@ -10,7 +10,7 @@ from midstage.contracts.running import OnDrift
 from midstage.deploy.decide.fleet import Fleet, fleet_of, serving
 from midstage.deploy.decide.reasons import amiss
 from midstage.deploy.decide.wanted import wanted
-from midstage.deploy.model import App, Rollout, Situation, Specified
+from midstage.deploy.model import App, Rollout, Situation, Specified, companions
 
 
 class Stage(StrEnum):
@@ -157,16 +157,17 @@ def _paused(state: App) -> str:
 def _drift(situation: Situation) -> Iterator[str]:
     current = situation.state.current
     tolerates = current is not None and current.fact.spec.drift is OnDrift.TOLERATE
-    for workload in situation.workloads:
-        fight = situation.fights.get(workload.name)
-        for each in workload.drift:
+    found = [(each.name, each.drift) for each in situation.workloads]
+    for name, drift in [*found, (companions(situation.app), situation.astray)]:
+        fight = situation.fights.get(name)
+        for each in drift:
             if tolerates:
                 yield f"{each} (tolerated)"
             elif fight is not None and each in fight.drift:
                 yield f"{each} (set again after {fight.times} corrections; it is corrected later)"
             else:
                 yield f"{each} (is being corrected)"
-        if not workload.drift and fight is not None and fight.times > 1:
+        if not drift and fight is not None and fight.times > 1:
             yield from (f"{each} (corrected {fight.times} times)" for each in fight.drift)
 
 
