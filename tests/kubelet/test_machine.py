@@ -23,20 +23,24 @@ from midstage.local.kubelet.amounts import number, requested, resources
 from midstage.local.kubelet.checks import Beside
 from midstage.local.kubelet.metrics import Metrics, SelectorError
 from midstage.local.kubelet.programs import ConfigError, Contents
-from midstage.local.kubelet.shapes import Handler, Meta, Probe, Sleep
-from midstage.local.kubelet.volumes import laid_out
+from midstage.local.kubelet.shapes import Handler, Meta, Probe, Sleep, TokenSource
+from midstage.local.kubelet.volumes import account, laid_out
 from midstage.local.kubelet.watching import Changed, Heard, Listed, Watching, lines
 from midstage.local.pods.usage import Meter
 
 from .test_programs import pod
 
-CONTENTS = Contents(secrets={"s": {"token": b"t"}}, configs={"c": {"a.txt": b"A", "b.txt": b"B"}})
+CONTENTS = Contents(
+    secrets={"s": {"token": b"t"}},
+    configs={"c": {"a.txt": b"A", "b.txt": b"B"}},
+    tokens={TokenSource(path="token"): b"signed"},
+)
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 def mounted(folder: Path, mounts: object, *volumes: object) -> Path:
     container = {"name": "main", "volumeMounts": mounts}
-    return laid_out(folder, pod(container, volumes=volumes), CONTENTS)
+    return laid_out(folder, pod(container, volumes=volumes), CONTENTS, pod_ip="127.0.0.9")
 
 
 def mount(path: str, **more: object) -> object:
@@ -58,6 +62,25 @@ def test_items_choose_and_name_the_files(tmp_path: Path) -> None:
     assert one.read_bytes() == b"A"
 
 
+def test_a_projected_volume_has_the_files_of_all_its_sources(tmp_path: Path) -> None:
+    namespace = {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}
+    sources = [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+        {"configMap": {"name": "c", "items": [{"key": "a.txt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [namespace]}},
+        {"secret": {"name": "s", "items": [{"key": "token", "path": "own/key"}]}},
+    ]
+    at = "/var/run/secrets/kubernetes.io/serviceaccount"
+    mounts = mounted(tmp_path, [mount(at)], {"name": "v", "projected": {"sources": sources}})
+    folder = account(mounts)
+    assert folder is not None
+    files = {str(f.relative_to(folder)): f for f in folder.rglob("*") if f.is_file()}
+    assert {name: file.read_text() for name, file in files.items()} == {
+        **{"token": "signed", "ca.crt": "A", "namespace": "n", "own/key": "t"}
+    }
+    assert account(mounted(tmp_path, [], {"name": "v", "emptyDir": {}})) is None
+
+
 def test_scratch_outlives_a_restart_of_the_container_and_contents_are_new(tmp_path: Path) -> None:
     mounts = mounted(tmp_path, [mount("/s")], {"name": "v", "emptyDir": {"sizeLimit": "1Mi"}})
     (mounts / "s/kept").write_text("x")
@@ -70,6 +93,7 @@ def test_scratch_outlives_a_restart_of_the_container_and_contents_are_new(tmp_pa
     [
         ([mount("/m")], {"name": "v", "secret": {"secretName": "none"}}, 'secret "none" not found'),
         ([mount("/m")], {"name": "v", "hostPath": {"path": "/"}}, "kind of volume v"),
+        ([mount("/m")], {"name": "v", "projected": {"sources": [{"x": {}}]}}, "a source of a proj"),
         ([mount("/../m")], {"name": "v", "emptyDir": {}}, "leads out"),
         ([mount("/m", subPath="../../x")], {"name": "v", "emptyDir": {}}, "leads out"),
         ([mount("/m"), mount("/m")], {"name": "v", "emptyDir": {}}, "inside of another"),

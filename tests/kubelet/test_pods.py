@@ -1,5 +1,6 @@
 """Pods of a real Kubernetes are processes of this machine: how they start, fare and end."""
 
+import sys
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from .world import WITHIN_S, Pod, World, get, script, serves
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
 
+INSIDE = Path(__file__).parent / "inside.py"
 NOT_READY = ("Ready", "False")
 
 
@@ -82,6 +84,33 @@ def test_a_secret_is_waited_for_and_given_as_variable_and_file(world: World) -> 
     secret = {"metadata": {"name": "s"}, "stringData": {"key": "open"}}
     world.ask("POST", f"/api/v1/namespaces/{world.namespace}/secrets", secret)
     assert world.ready("a").restarts == 0
+
+
+def test_in_a_pod_the_api_is_asked_with_the_rights_of_its_account(world: World) -> None:
+    at = f"/api/v1/namespaces/{world.namespace}"
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{world.namespace}"
+    world.ask("POST", f"{at}/serviceaccounts", {"metadata": {"name": "looker"}})
+    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+    world.ask("POST", f"{rbac}/roles", {"metadata": {"name": "looks"}, "rules": [rule]})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "looks"}
+    who = {"kind": "ServiceAccount", "name": "looker", "namespace": world.namespace}
+    binding = {"metadata": {"name": "looks"}, "roleRef": role, "subjects": [who]}
+    world.ask("POST", f"{rbac}/rolebindings", binding)
+    world.pod("inside", {"command": [sys.executable, str(INSIDE)]}, serviceAccountName="looker")
+    log = within(WITHIN_S, lambda: said if "refused" in (said := logged(world)) else "", every=0.5)
+    assert log is not None
+    sees, refused = log.splitlines()
+    assert sees == "sees inside"
+    assert refused.startswith("refused 403 ")
+    assert f'"system:serviceaccount:{world.namespace}:looker"' in refused
+
+
+def logged(world: World) -> str:
+    """What it has said so far; nothing before it was begun."""
+    try:
+        return world.log("inside")
+    except RefusedError:
+        return ""
 
 
 def test_a_check_that_fails_too_often_restarts_and_says_why(world: World) -> None:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
@@ -21,7 +22,7 @@ from midstage.chassis.readiness import Readiness
 from midstage.chassis.server import HttpServer
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
-from midstage.cluster.kubernetes.access import KUBECONFIG
+from midstage.cluster.kubernetes.access import KUBECONFIG, Access
 from midstage.cluster.kubernetes.connection import Connection
 from midstage.contracts.errors import RefusedError
 from midstage.local import holding, ports
@@ -91,7 +92,9 @@ def compose(options: argparse.Namespace, *, env: Mapping[str, str]) -> Process:
         logs=logs,
         faults=in_force,
         folder=directory / "pods",
-        environment=_environment(env, speed=options.speed),
+        environment=_environment(
+            env, speed=options.speed, server=Access(f"{KUBECONFIG}{options.kubeconfig}")
+        ),
         now=now,
         taken={port, options.port},
     )
@@ -135,12 +138,15 @@ def compose(options: argparse.Namespace, *, env: Mapping[str, str]) -> Process:
     )
 
 
-def _environment(env: Mapping[str, str], *, speed: float) -> Callable[[Pod, int], dict[str, str]]:
+def _environment(
+    env: Mapping[str, str], *, speed: float, server: Access
+) -> Callable[[Pod, int], dict[str, str]]:
     passed_on = {name: env[name] for name in _PASSED_ON if name in env}
 
     def environment(pod: Pod, port: int) -> dict[str, str]:
         return {
             **passed_on,
+            **_service(server),
             "PORT": str(port),
             "POD_NAME": pod.metadata.name,
             "POD_NAMESPACE": pod.metadata.namespace,
@@ -151,6 +157,16 @@ def _environment(env: Mapping[str, str], *, speed: float) -> Callable[[Pod, int]
         }
 
     return environment
+
+
+def _service(server: Access) -> dict[str, str]:
+    """Where the API server is, as each pod is told."""
+    door, _ = server.enter()
+    at = urlsplit(door.host)
+    return {
+        "KUBERNETES_SERVICE_HOST": at.hostname or "",
+        "KUBERNETES_SERVICE_PORT": str(at.port or 443),
+    }
 
 
 def main(argv: Sequence[str], env: Mapping[str, str]) -> int:

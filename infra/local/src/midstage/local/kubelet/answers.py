@@ -48,6 +48,18 @@ class Content(Shape, frozen=True, kw_only=True):
     binary_data: dict[str, str] = {}
 
 
+class TokenStatus(Shape, frozen=True, kw_only=True):
+    """The token itself."""
+
+    token: str
+
+
+class GivenToken(Shape, frozen=True, kw_only=True):
+    """What the answer to the request of a token says."""
+
+    status: TokenStatus
+
+
 class Taint(Shape, frozen=True, kw_only=True):
     """Keeps pods off a node."""
 

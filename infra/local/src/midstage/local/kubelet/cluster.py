@@ -16,9 +16,9 @@ import msgspec
 from midstage.chassis.logs import logger
 from midstage.cluster.kubernetes.connection import JSON, MERGE, Connection
 from midstage.contracts.errors import RefusedError, UnavailableError
-from midstage.local.kubelet.answers import Content, Written
-from midstage.local.kubelet.programs import Contents
-from midstage.local.kubelet.shapes import Meta
+from midstage.local.kubelet.answers import Content, GivenToken, Written
+from midstage.local.kubelet.programs import Contents, token_sources
+from midstage.local.kubelet.shapes import Meta, Pod, TokenSource
 
 T = TypeVar("T")
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -62,6 +62,28 @@ class Cluster:
             secrets=await self._existing(f"{base}/secrets", secrets, _decoded),
             configs=await self._existing(f"{base}/configmaps", configs, _plain),
         )
+
+    async def tokens(self, pod: Pod) -> Mapping[TokenSource, bytes]:
+        """A new one of the pod's service account for each that it needs; UnavailableError."""
+        meta = pod.metadata
+        account = f"serviceaccounts/{pod.spec.service_account_name or 'default'}"
+        path = f"/api/v1/namespaces/{meta.namespace}/{account}/token"
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": meta.name, "uid": meta.uid}
+        found = {}
+        for source in token_sources(pod):
+            spec = {
+                "audiences": [source.audience] if source.audience else None,
+                "expirationSeconds": source.expiration_seconds,
+                "boundObjectRef": bound,
+            }
+            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+            try:
+                answer = await self._ask("POST", path, body=body)
+            except RefusedError as e:
+                raise UnavailableError(f"{account}: {e}") from e
+            given = self._connection.decoded(answer, msgspec.json.Decoder(GivenToken))
+            found[source] = given.status.token.encode()
+        return found
 
     async def _existing(
         self,

@@ -190,10 +190,14 @@ class PodLife:
         )
         if not self._machine.faults.pullable(self.app, self.revision):
             raise UnknownImageError(NOT_PULLABLE)
-        mounts = volumes.laid_out(self._folder, self.pod, contents)
+        tokens = await self._machine.cluster.tokens(self.pod)
+        contents = replace(contents, tokens=tokens)
+        mounts = volumes.laid_out(self._folder, self.pod, contents, pod_ip=self._pod_ip)
         self._have_port()
         own = self._machine.environment(self.pod, self._port)
         own["MIDSTAGE_MOUNTS"] = str(mounts)
+        if (account := volumes.account(mounts)) is not None:
+            own["MIDSTAGE_SERVICE_ACCOUNT_DIR"] = str(account)
         grace_s = self.pod.spec.termination_grace_period_seconds
         own["MIDSTAGE_REPLICA_GRACE_S"] = str(max(1, math.floor(grace_s - 0.5)))
         runs = programs.program(self.pod, contents, own, pod_ip=self._pod_ip)

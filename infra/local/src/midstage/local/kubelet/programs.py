@@ -8,7 +8,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from midstage.local.kubelet.shapes import Container, EnvFrom, EnvVar, KeyRef, Pod, WholeRef
+from midstage.local.kubelet.shapes import (
+    Container,
+    EnvFrom,
+    EnvVar,
+    KeyRef,
+    Pod,
+    Source,
+    TokenSource,
+    WholeRef,
+)
 from midstage.local.pods.images import Program, command_of, expanded
 
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -25,6 +34,7 @@ class Contents:
 
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     configs: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    tokens: Mapping[TokenSource, bytes] = field(default_factory=dict)
 
 
 def container_of(pod: Pod) -> Container:
@@ -44,7 +54,22 @@ def named(pod: Pod) -> tuple[frozenset[str], frozenset[str]]:
     configs = {each.config_map_key_ref.name for each in froms if each.config_map_key_ref}
     configs |= {each.config_map_ref.name for each in container.env_from if each.config_map_ref}
     configs |= {each.config_map.name for each in pod.spec.volumes if each.config_map}
+    secrets |= {each.secret.name for each in projected(pod) if each.secret}
+    configs |= {each.config_map.name for each in projected(pod) if each.config_map}
     return frozenset(secrets), frozenset(configs)
+
+
+def projected(pod: Pod) -> Iterator[Source]:
+    """All that is put together in volumes of the pod."""
+    for volume in pod.spec.volumes:
+        if volume.projected is not None:
+            yield from volume.projected.sources
+
+
+def token_sources(pod: Pod) -> Sequence[TokenSource]:
+    """The tokens that the pod needs."""
+    found = (each.service_account_token for each in projected(pod))
+    return [each for each in found if each is not None]
 
 
 def program(pod: Pod, contents: Contents, own: Mapping[str, str], *, pod_ip: str) -> Program:
@@ -95,7 +120,7 @@ def _value(
     if (source := each.value_from) is None:
         return expanded(each.value, env)
     if source.field_ref is not None:
-        return _field(pod, source.field_ref.field_path, pod_ip)
+        return field_of(pod, source.field_ref.field_path, pod_ip)
     if source.secret_key_ref is not None:
         return _key("secret", source.secret_key_ref, contents.secrets)
     if source.config_map_key_ref is not None:
@@ -114,7 +139,8 @@ def _key(kind: str, ref: KeyRef, among: Mapping[str, Mapping[str, bytes]]) -> st
     return keys[ref.key].decode(errors="replace")
 
 
-def _field(pod: Pod, path: str, pod_ip: str) -> str:
+def field_of(pod: Pod, path: str, pod_ip: str) -> str:
+    """What a field of the pod says; ConfigError where it is not known here."""
     meta = pod.metadata
     if found := _KEYED.fullmatch(path):
         return (meta.labels if found[1] == "labels" else meta.annotations).get(found[2], "")

@@ -183,8 +183,48 @@ class EmptyDir(Shape, frozen=True, kw_only=True):
     """A folder as long as the pod is there."""
 
 
+class TokenSource(Shape, frozen=True, kw_only=True):
+    """A token of the pod's service account, for ``audience`` (empty: the API server)."""
+
+    path: str
+    audience: str = ""
+    expiration_seconds: int = 3600
+
+
+class SecretSource(Shape, frozen=True, kw_only=True):
+    """Files of a secret's keys, among others."""
+
+    name: str = ""
+    items: tuple[KeyPath, ...] = ()
+    optional: bool = False
+
+
+class FieldPath(Shape, frozen=True, kw_only=True):
+    """A field of the pod, and its file's path."""
+
+    path: str
+    field_ref: FieldRef | None = None
+
+
+class FieldSource(Shape, frozen=True, kw_only=True):
+    """Files of fields of the pod."""
+
+    items: tuple[FieldPath, ...] = ()
+
+
+class Source(Shape, frozen=True, kw_only=True):
+    """One of them; none: it is a kind that is not known here."""
+
+    service_account_token: TokenSource | None = None
+    secret: SecretSource | None = None
+    config_map: ConfigMapVolume | None = None
+    downward_api: FieldSource | None = msgspec.field(default=None, name="downwardAPI")
+
+
 class Projected(Shape, frozen=True, kw_only=True):
-    """Several sources in one folder, as service accounts' tokens are: not known here."""
+    """Several sources in one folder, as that of a service account's token."""
+
+    sources: tuple[Source, ...] = ()
 
 
 class Volume(Shape, frozen=True, kw_only=True):

@@ -2,26 +2,32 @@
 
 Without containers nothing can be mounted where a spec says: below the folder that the pod finds in
 MIDSTAGE_MOUNTS each mount path leads to its volume (``$MIDSTAGE_MOUNTS/etc/model`` for
-``/etc/model``). Secrets and config maps are as they were when the process was started.
+``/etc/model``). Secrets, config maps and tokens are as they were when the process was started.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from midstage.local.kubelet.programs import ConfigError, Contents, container_of
-from midstage.local.kubelet.shapes import KeyPath, Pod, Volume
+from midstage.local.kubelet.programs import ConfigError, Contents, container_of, field_of
+from midstage.local.kubelet.shapes import KeyPath, Pod, Source, Volume
 
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 
 
-def laid_out(folder: Path, pod: Pod, contents: Contents) -> Path:
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where a pod's program looks for the token of its service account."""
+
+
+def laid_out(folder: Path, pod: Pod, contents: Contents, *, pod_ip: str) -> Path:
     """Make the volumes in ``folder``; the folder of the mounts. ConfigError, OSError."""
     mounts = folder / "mounts"
     shutil.rmtree(mounts, ignore_errors=True)
     mounts.mkdir(mode=_FOLDER_MODE, parents=True)
     made = {
-        each.name: _made(folder / "volumes" / each.name, each, contents)
+        each.name: _made(
+            folder / "volumes" / each.name, each, contents, lambda path: field_of(pod, path, pod_ip)
+        )
         for each in pod.spec.volumes
     }
     for mount in container_of(pod).volume_mounts:
@@ -38,7 +44,13 @@ def laid_out(folder: Path, pod: Pod, contents: Contents) -> Path:
     return mounts
 
 
-def _made(folder: Path, volume: Volume, contents: Contents) -> Path:
+def account(mounts: Path) -> Path | None:
+    """Where the token of the pod's service account is; None where it has none."""
+    folder = mounts / _inside(ACCOUNT)
+    return folder if folder.exists() else None
+
+
+def _made(folder: Path, volume: Volume, contents: Contents, field: Callable[[str], str]) -> Path:
     if volume.secret is not None:
         source = volume.secret
         keys = _keys("secret", source.secret_name, contents.secrets, optional=source.optional)
@@ -47,10 +59,30 @@ def _made(folder: Path, volume: Volume, contents: Contents) -> Path:
         config = volume.config_map
         keys = _keys("configmap", config.name, contents.configs, optional=config.optional)
         _write(folder, _chosen(keys, config.items))
-    elif volume.empty_dir is None and volume.projected is None:
+    elif volume.projected is not None:
+        files = [_projected(each, contents, field) for each in volume.projected.sources]
+        _write(folder, {path: content for each in files for path, content in each.items()})
+    elif volume.empty_dir is None:
         raise ConfigError(f"the process kubelet does not know the kind of volume {volume.name}")
     folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     return folder
+
+
+def _projected(
+    source: Source, contents: Contents, field: Callable[[str], str]
+) -> Mapping[str, bytes]:
+    if (token := source.service_account_token) is not None:
+        return {token.path: contents.tokens[token]}
+    if (config := source.config_map) is not None:
+        keys = _keys("configmap", config.name, contents.configs, optional=config.optional)
+        return _chosen(keys, config.items)
+    if (secret := source.secret) is not None:
+        keys = _keys("secret", secret.name, contents.secrets, optional=secret.optional)
+        return _chosen(keys, secret.items)
+    if (fields := source.downward_api) is not None:
+        found = ((each.path, each.field_ref) for each in fields.items)
+        return {path: field(ref.field_path).encode() for path, ref in found if ref is not None}
+    raise ConfigError("the process kubelet does not know a source of a projected volume")
 
 
 def _keys(

@@ -4,15 +4,17 @@ Tokens that run out are renewed by the library (exec plugins, the service accoun
 for want of a valid identity reads everything anew, once, as certificates may have been replaced.
 """
 
+import os
 import socket
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import urllib3
 from kubernetes.client.configuration import Configuration
 from kubernetes.client.rest import RESTClientObject
 from kubernetes.config import ConfigException
-from kubernetes.config.incluster_config import load_incluster_config
+from kubernetes.config.incluster_config import InClusterConfigLoader
 from kubernetes.config.kube_config import load_kube_config
 from urllib3.connection import HTTPConnection
 
@@ -20,6 +22,9 @@ from midstage.contracts.errors import UnavailableError
 
 IN_CLUSTER = "in-cluster:"
 KUBECONFIG = "kubeconfig:"
+ACCOUNT_DIR = "MIDSTAGE_SERVICE_ACCOUNT_DIR"
+"""Where the service account's token is, where pods are processes and nothing can be mounted."""
+_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _CONNECTIONS = 32
 _IDLE_S, _EACH_S, _TIMES = 10, 5, 3
 _UNACKNOWLEDGED_MS = 20_000
@@ -72,7 +77,11 @@ class Access:
 def _read(where: str) -> Configuration:
     settings = Configuration()
     if where == IN_CLUSTER:
-        load_incluster_config(settings)  # type: ignore[no-untyped-call]  # the library has no types
+        folder = Path(os.environ.get(ACCOUNT_DIR, "") or _ACCOUNT)
+        inside = InClusterConfigLoader(  # type: ignore[no-untyped-call]  # the library has no types
+            str(folder / "token"), str(folder / "ca.crt")
+        )
+        inside.load_and_set(settings)  # type: ignore[no-untyped-call]  # the library has no types
     elif where.startswith(KUBECONFIG):
         path, _, context = where.removeprefix(KUBECONFIG).partition("#")
         load_kube_config(  # type: ignore[no-untyped-call]  # the library has no types
