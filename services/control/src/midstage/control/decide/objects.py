@@ -7,7 +7,7 @@ fact. Resource versions are the cluster's own, so the same fact made twice is th
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import assert_never
+from typing import TypedDict, assert_never
 
 import msgspec
 
@@ -95,15 +95,11 @@ def answered(
 
 def observed(item: Item, stamp: Stamp, now: datetime) -> Living:
     """The fact that says what ``item`` is."""
+    seen = _seen(item, stamp, now)
     match item:
         case Node():
             return NodeObserved(
-                cluster=stamp.cluster,
-                name=item.name,
-                epoch=stamp.epoch,
-                observed_at=now,
-                uid=item.uid,
-                resource_version=item.resource_version,
+                **seen,
                 ready=item.ready,
                 schedulable=item.schedulable,
                 emptied=item.emptied,
@@ -113,16 +109,10 @@ def observed(item: Item, stamp: Stamp, now: datetime) -> Living:
                 taints=item.taints,
             )
         case Pod():
-            return _pod(item, stamp, now)
+            return _pod(item, seen)
         case Workload():
             return WorkloadObserved(
-                cluster=stamp.cluster,
-                name=item.name,
-                namespace=item.namespace,
-                epoch=stamp.epoch,
-                observed_at=now,
-                uid=item.uid,
-                resource_version=item.resource_version,
+                **seen,
                 app=item.app,
                 revision=item.revision,
                 replicas=item.replicas,
@@ -134,30 +124,39 @@ def observed(item: Item, stamp: Stamp, now: datetime) -> Living:
             )
         case Endpoints():
             return EndpointsObserved(
-                cluster=stamp.cluster,
-                name=item.name,
-                namespace=item.namespace,
-                epoch=stamp.epoch,
-                observed_at=now,
-                uid=item.uid,
-                resource_version=item.resource_version,
-                app=item.app,
-                service=item.service,
-                endpoints=item.endpoints,
+                **seen, app=item.app, service=item.service, endpoints=item.endpoints
             )
         case _:
             assert_never(item)
 
 
-def _pod(item: Pod, stamp: Stamp, now: datetime) -> PodObserved:
+class _Seen(TypedDict):
+    """What every fact about an object says first."""
+
+    cluster: str
+    name: str
+    namespace: str
+    epoch: int
+    observed_at: datetime
+    uid: str
+    resource_version: int
+
+
+def _seen(item: Item, stamp: Stamp, now: datetime) -> _Seen:
+    return {
+        "cluster": stamp.cluster,
+        "name": item.name,
+        "namespace": "" if isinstance(item, Node) else item.namespace,
+        "epoch": stamp.epoch,
+        "observed_at": now,
+        "uid": item.uid,
+        "resource_version": item.resource_version,
+    }
+
+
+def _pod(item: Pod, seen: _Seen) -> PodObserved:
     return PodObserved(
-        cluster=stamp.cluster,
-        name=item.name,
-        namespace=item.namespace,
-        epoch=stamp.epoch,
-        observed_at=now,
-        uid=item.uid,
-        resource_version=item.resource_version,
+        **seen,
         app=item.app,
         revision=item.revision,
         workload=item.workload,
