@@ -1,7 +1,7 @@
 """What the conformance suite may ask of any cluster, and nothing of how it is made.
 
-A cluster under test has four nodes: ``plain`` (4 cores), ``other`` (4 cores, label zone=b), ``gpu``
-(4 cores, 1 GPU), ``tainted`` (16 cores, 4 GPUs, taint dedicated=batch).
+A cluster under test has four nodes: ``plain`` (4 cores, label rack=1), ``other`` (4 cores, labels
+rack=2 and zone=b), ``gpu`` (4 cores, 1 GPU), ``tainted`` (16 cores, 4 GPUs, taint dedicated=batch).
 """
 
 import uuid
@@ -16,8 +16,8 @@ from midstage.contracts.cluster import Amount, Taint
 from midstage.testkit.waiting import within
 
 NODES = (
-    Node(name="plain", capacity=Amount(cpu=4, memory_mb=4096)),
-    Node(name="other", capacity=Amount(cpu=4, memory_mb=4096), labels={"zone": "b"}),
+    Node(name="plain", capacity=Amount(cpu=4, memory_mb=4096), labels={"rack": "1"}),
+    Node(name="other", capacity=Amount(cpu=4, memory_mb=4096), labels={"rack": "2", "zone": "b"}),
     Node(name="gpu", capacity=Amount(cpu=4, memory_mb=4096, gpus=1)),
     Node(
         name="tainted",

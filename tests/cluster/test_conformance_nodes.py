@@ -5,8 +5,9 @@ import pytest
 
 from midstage.cluster.objects import Node
 from midstage.cluster.protocol import ConflictError
+from midstage.contracts.apps import Toleration
 from midstage.contracts.errors import RefusedError, UnavailableError
-from midstage.contracts.running import Disruption
+from midstage.contracts.running import Disruption, Spread
 
 from .bench import Bench, needing
 
@@ -39,6 +40,35 @@ def test_a_cordoned_node_takes_no_new_pods_and_keeps_its_own(bench: Bench) -> No
     finally:
         assert bench.cluster.cordon(first.node, on=False).schedulable
     bench.ready(workload, 2)
+
+
+def test_a_required_spread_lets_a_pod_wait_until_the_counts_can_be_even(bench: Bench) -> None:
+    even = msgspec.structs.replace(bench.serving, spread=(Spread(over="rack", required=True),))
+    workload = bench.workload(even, replicas=2)
+    bench.cluster.cordon("other", on=True)
+    try:
+        bench.put(workload)
+        bench.until(lambda: "topology spread" in " ".join(p.message for p in bench.pods(workload)))
+        bench.until(lambda: [p.node for p in bench.pods(workload) if p.ready] == ["plain"])
+        (waits,) = [pod for pod in bench.pods(workload) if not pod.node]
+        assert "missing required label" in waits.message
+    finally:
+        bench.cluster.cordon("other", on=False)
+    pods = bench.ready(workload, 2)
+    assert {pod.node for pod in pods} == {"plain", "other"}
+    assert not any(pod.node_selector or pod.tolerations for pod in pods)
+
+
+def test_a_pod_that_waits_says_which_nodes_would_take_it(bench: Bench) -> None:
+    nowhere = msgspec.structs.replace(
+        bench.serving, node_selector={"zone": "c"}, tolerations=(Toleration(key="dedicated"),)
+    )
+    workload = bench.workload(nowhere)
+    bench.put(workload)
+    bench.until(lambda: [pod for pod in bench.pods(workload) if pod.message])
+    (pod,) = bench.pods(workload)
+    assert pod.node_selector == {"zone": "c"}
+    assert pod.tolerations == (Toleration(key="dedicated"),)
 
 
 def test_a_node_says_that_it_shall_be_emptied_until_it_takes_pods_again(bench: Bench) -> None:
