@@ -35,7 +35,7 @@ def refusals(workload: Workload) -> Iterator[str]:
         ("env_from", template.env_from),
         ("volumes", template.volumes),
         ("pull_secrets", template.pull_secrets),
-        ("spread", template.spread),
+        ("spread (not required)", [each for each in template.spread if not each.required]),
         ("priority", template.priority),
     ):
         if given:
