@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from midstage.contracts.apps import AppFact
+from midstage.contracts.billing import BillingFact
 from midstage.contracts.cluster import (
     CLUSTER_REACHED,
     CLUSTER_UNREACHABLE,
@@ -34,6 +35,7 @@ from midstage.contracts.edges import SOURCE_BEAT, SOURCE_CLOSED, SourceBeat, Sou
 from midstage.contracts.fact import Fact
 from midstage.contracts.limits import LimitFact
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
+from midstage.contracts.metered import METERED, Metered
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
 from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
 from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, ScalingFact
@@ -99,9 +101,9 @@ REQUESTS = Topic(
     readers=("stats", "data"),
     partitions=12,
     kept=timedelta(days=7),
-    about="One fact per request, at its end.",
+    about="One fact per request, at its end; and what was used without a request.",
     refusers=("stats", "gateway", "data"),
-    facts=((REQUEST_COMPLETED, RequestCompleted),),
+    facts=((REQUEST_COMPLETED, RequestCompleted), (METERED, Metered)),
 )
 EDGES = Topic(
     name="midstage.edges.v1",
@@ -216,8 +218,19 @@ ROUTES = Topic(
     about="Which pods each edge sends requests to, and which are drained.",
     facts=((ROUTES_APPLIED, RoutesApplied),),
 )
+BILLING = Topic(
+    name="midstage.billing.v1",
+    kind=Kind.VERSIONED,
+    key="source/…, period/…",
+    writer="stats",
+    readers=("stats", "people's own consumers"),
+    partitions=6,
+    kept=None,
+    about="What is missing, the statement of each closed period, and what came late for it.",
+    union=BillingFact,
+)
 
 TOPICS: Final = (
     *(REQUESTS, EDGES, LOAD, LIMITS, APPS, CLUSTER),
-    *(INVENTORY, SCALING, EVALUATIONS, ROUTES),
+    *(INVENTORY, SCALING, EVALUATIONS, ROUTES, BILLING),
 )
