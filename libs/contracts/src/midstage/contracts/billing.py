@@ -35,8 +35,8 @@ class GapReason(StrEnum):
 class UsageGap(msgspec.Struct, frozen=True, kw_only=True, tag="UsageGap", tag_field="fact"):
     """Numbers ``first`` to ``last`` of a source are missing for longer than its grace.
 
-    What they stand for ended after ``after`` and before ``before`` (None: not known). ``last`` None:
-    the source went silent without an end, and what it had after ``after`` will not be waited for.
+    What they stand for ended after ``after`` and before ``before`` (None: not known). ``last``
+    None: the source went silent without an end; what it had after ``after`` is not waited for.
     """
 
     source: Name
