@@ -1,5 +1,6 @@
 """Examples for the golden files: what stats counts beside requests, and writes of its ledger."""
 
+from midstage.contracts import sketch
 from midstage.contracts.billing import (
     GapReason,
     Line,
@@ -13,12 +14,82 @@ from midstage.contracts.billing import (
     UsageGapClosed,
 )
 from midstage.contracts.fact import Event
+from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.metered import METERED, Metered
-from midstage.contracts.topics import BILLING, REQUESTS
+from midstage.contracts.topics import BILLING, LOAD, REQUESTS, USAGE
+from midstage.contracts.usage import (
+    USAGE_ENDED,
+    USAGE_OBSERVED,
+    AppUsage,
+    UsageMinuteEnded,
+    UsageObserved,
+)
 
 from .examples import NOON, SOURCE, Decision, Events
 
 EVENTS: Events = {
+    "load-observed-packed": (
+        LOAD,
+        Event(
+            id="chat/2026-01-01T12:00:00+00:00/1-3/2",
+            source="stats/1",
+            type=LOAD_OBSERVED,
+            time=NOON,
+            subject="chat",
+            data=LoadObserved(
+                app="chat",
+                second=NOON.replace(microsecond=0),
+                shard=1,
+                shards=3,
+                revision=2,
+                complete_until=NOON,
+                outcomes={"ok": 4},
+                units={"requests": 4_000_000},
+                in_flight=0,
+                pending=0,
+                latency_ms=sketch.packed(sketch.sketch([0.0, 12.5, 13.0, 80.0])),
+                sources=2,
+            ),
+        ),
+    ),
+    "usage-observed": (
+        USAGE,
+        Event(
+            id="acme/2026-01-01T12:00:00+00:00/1-3/7",
+            source="stats/1",
+            type=USAGE_OBSERVED,
+            time=NOON,
+            subject="acme",
+            data=UsageObserved(
+                customer="acme",
+                minute=NOON.replace(microsecond=0),
+                shard=1,
+                shards=3,
+                revision=7,
+                complete_until=NOON,
+                apps=(
+                    AppUsage(app="", units={"seats": 25_000_000}),
+                    AppUsage(app="chat", outcomes={"ok": 6}, units={"input_tokens": 120_000_000}),
+                ),
+            ),
+        ),
+    ),
+    "usage-minute-ended": (
+        USAGE,
+        Event(
+            id="2026-01-01T12:00:00+00:00/1-3",
+            source="stats/1",
+            type=USAGE_ENDED,
+            time=NOON,
+            data=UsageMinuteEnded(
+                minute=NOON.replace(microsecond=0),
+                shard=1,
+                shards=3,
+                customers=1,
+                complete_until=NOON,
+            ),
+        ),
+    ),
     "metered-full": (
         REQUESTS,
         Event(

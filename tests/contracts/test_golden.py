@@ -37,6 +37,8 @@ GROWN: frozenset[str] = frozenset(
         "apps-appended-specified-full",
         "apps-appended-specified-minimal",
         "apps-appended-specified-surrounded",
+        "load-observed",
+        "load-observed-unknown",
         "workload-observed",
         "workload-observed-drifted",
     }

@@ -62,7 +62,7 @@ def test_event_types_are_past_and_versioned(topic: Topic) -> None:
 
 def test_partitions_are_as_the_design_says() -> None:
     twelve = {topic for topic in TOPICS if topic.partitions == 12}
-    assert twelve == {REQUESTS, EDGES, LOAD}
+    assert twelve == {REQUESTS, EDGES, LOAD, USAGE}
     assert {topic.partitions for topic in TOPICS} == {6, 12}
 
 

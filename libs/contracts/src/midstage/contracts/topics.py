@@ -39,6 +39,12 @@ from midstage.contracts.metered import METERED, Metered
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
 from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
 from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, ScalingFact
+from midstage.contracts.usage import (
+    USAGE_ENDED,
+    USAGE_OBSERVED,
+    UsageMinuteEnded,
+    UsageObserved,
+)
 
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """The broker takes messages up to this size."""
@@ -127,6 +133,17 @@ LOAD = Topic(
     kept=timedelta(days=7),
     about="What each application carried, each second.",
     facts=((LOAD_OBSERVED, LoadObserved),),
+)
+USAGE = Topic(
+    name="midstage.usage.v1",
+    kind=Kind.STREAM,
+    key="customer",
+    writer="stats",
+    readers=("people's own consumers",),
+    partitions=12,
+    kept=timedelta(days=90),
+    about="What each customer used, each minute, again when late events change it.",
+    facts=((USAGE_OBSERVED, UsageObserved), (USAGE_ENDED, UsageMinuteEnded)),
 )
 LIMITS = Topic(
     name="midstage.limits.v1",
@@ -231,6 +248,6 @@ BILLING = Topic(
 )
 
 TOPICS: Final = (
-    *(REQUESTS, EDGES, LOAD, LIMITS, APPS, CLUSTER),
+    *(REQUESTS, EDGES, LOAD, USAGE, LIMITS, APPS, CLUSTER),
     *(INVENTORY, SCALING, EVALUATIONS, ROUTES, BILLING),
 )
