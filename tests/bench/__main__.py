@@ -26,6 +26,7 @@ from tests.bench import (
     paging,
     replacing,
     scaling,
+    seen,
     watching,
 )
 from tests.bench.figures import Figure
@@ -46,6 +47,7 @@ GROUPS: Mapping[str, Race] = {
     "eventlog": eventlog.race,
     "versions": decisions.race,
     "stats": ledger.race,
+    "seen": seen.race,
     "gateway": edge.race,
     "control": watching.race,
     "inventory": paging.race,

@@ -29,6 +29,12 @@ NOTES: Mapping[str, Sequence[str]] = {
         " signature verified, ranges asked, rows, roll-ups and positions in one DuckDB transaction"
         " per chunk, load facts written each second; beside the bare client on the same events.",
     ),
+    "seen": (
+        "seen: chunks of 10,000 hashes of 128 bits, asked for and taken in; midstage and SQLite"
+        " keep them durably (a transaction a chunk), the set is memory alone and forgets. SQLite has a"
+        " tenth of the ids, which favours it. restart: until the first answer, the ledger's own"
+        " reading of what lies above the files' mark not counted.",
+    ),
     "control": (
         "control: one change after the other in a cluster in memory, until a consumer has read what"
         " came of it; the peer watches the same cluster and sends each change's bytes on.",
