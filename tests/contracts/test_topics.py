@@ -9,7 +9,17 @@ from typing import get_args
 import pytest
 
 from midstage.contracts.catalogue import main, page
-from midstage.contracts.topics import CLUSTER, EDGES, INVENTORY, LOAD, REQUESTS, TOPICS, Kind, Topic
+from midstage.contracts.topics import (
+    CLUSTER,
+    EDGES,
+    INVENTORY,
+    LOAD,
+    REQUESTS,
+    TOPICS,
+    USAGE,
+    Kind,
+    Topic,
+)
 from midstage.eventlog.topics import settings_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "topics.md"
