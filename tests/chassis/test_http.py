@@ -12,6 +12,7 @@ from typing import Annotated
 import httpx
 import pytest
 from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
@@ -338,3 +339,27 @@ def test_no_websockets() -> None:
     guard = Guard(FastAPI(), token=TOKEN)
     asyncio.run(guard({"type": "websocket", "headers": [], "path": "/"}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_a_route_that_knows_keys_of_its_own_hears_who_has_the_token() -> None:
+    router = APIRouter()
+
+    @router.post("/v1/mine")
+    @router.post("/v1/mine/more")
+    def who(request: Request) -> dict[str, bool]:
+        return {"operator": request.state.operator}
+
+    app = chassis_http.build(
+        service="tale",
+        version="1.2.3",
+        readiness=Readiness(),
+        registry=CollectorRegistry(),
+        token=TOKEN,
+        routers=[router],
+        own_keys=["/v1/mine"],
+    )
+    client = TestClient(app)
+    assert client.post("/v1/mine", headers=HOLDS).json() == {"operator": True}
+    for headers in ({}, {"authorization": "Bearer another"}, {"authorization": TOKEN}):
+        assert client.post("/v1/mine", headers=headers).json() == {"operator": False}
+        assert client.post("/v1/mine/more", headers=headers).status_code == 401
