@@ -31,9 +31,9 @@ NOTES: Mapping[str, Sequence[str]] = {
     ),
     "seen": (
         "seen: chunks of 10,000 hashes of 128 bits, asked for and taken in; midstage and SQLite"
-        " keep them durably (a transaction a chunk), the set is memory alone and forgets. SQLite has a"
-        " tenth of the ids, which favours it. restart: until the first answer, the ledger's own"
-        " reading of what lies above the files' mark not counted.",
+        " keep them durably (a transaction a chunk), the set is memory alone and forgets. SQLite"
+        " has a tenth of the ids, which favours it. restart: until the first answer, without the"
+        " ledger's own reading of what lies above the files' mark.",
     ),
     "control": (
         "control: one change after the other in a cluster in memory, until a consumer has read what"
