@@ -1,8 +1,8 @@
 """What stats puts down for ever for whoever bills: gaps, statements of periods, adjustments.
 
 A versioned log: written by stats to ``midstage.billing.v1``. Gaps are keyed ``source/<source>``, a
-period ``period/<id>``, the pieces of its statement ``period/<id>/<piece>``, what comes late for it
-``period/<id>/late/<shard>``. Amounts are whole numbers as text: a sum may outgrow 64 bits.
+period ``period/<id>``, a piece of its statement ``period/<id>/<sha256>/<piece>``, what comes late
+for it ``period/<id>/late/<shard>``. Amounts are whole numbers as text: a sum may outgrow 64 bits.
 """
 
 import hashlib
@@ -169,9 +169,9 @@ def period_key(period: str) -> str:
     return f"period/{period}"
 
 
-def piece_key(period: str, piece: int) -> str:
+def piece_key(period: str, statement_sha256: str, piece: int) -> str:
     """The key of a piece of its statement."""
-    return f"period/{period}/{piece}"
+    return f"period/{period}/{statement_sha256}/{piece}"
 
 
 def late_key(period: str, shard: int) -> str:
