@@ -1,6 +1,7 @@
 """Examples for the golden files: what stats counts beside requests, and writes of its ledger."""
 
 from midstage.contracts import sketch
+from midstage.contracts.audit import QUERIED, Queried
 from midstage.contracts.billing import (
     GapReason,
     Line,
@@ -16,7 +17,7 @@ from midstage.contracts.billing import (
 from midstage.contracts.fact import Event
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.metered import METERED, Metered
-from midstage.contracts.topics import BILLING, LOAD, REQUESTS, USAGE
+from midstage.contracts.topics import AUDIT, BILLING, LOAD, REQUESTS, USAGE
 from midstage.contracts.usage import (
     USAGE_ENDED,
     USAGE_OBSERVED,
@@ -28,6 +29,25 @@ from midstage.contracts.usage import (
 from .examples import NOON, SOURCE, Decision, Events
 
 EVENTS: Events = {
+    "queried": (
+        AUDIT,
+        Event(
+            id="5f1c0a3e",
+            source="stats/0",
+            type=QUERIED,
+            time=NOON,
+            subject="customer/acme",
+            data=Queried(
+                actor="customer/acme",
+                service="stats",
+                method="GET",
+                route="/v1/usage",
+                query="window=day&from=2026-01-01T00:00:00Z&zone=Europe/Berlin",
+                status=200,
+                at=NOON,
+            ),
+        ),
+    ),
     "load-observed-packed": (
         LOAD,
         Event(
@@ -48,7 +68,7 @@ EVENTS: Events = {
                 in_flight=0,
                 pending=0,
                 latency_ms=sketch.packed(sketch.sketch([0.0, 12.5, 13.0, 80.0])),
-                sources=2,
+                edges=2,
             ),
         ),
     ),

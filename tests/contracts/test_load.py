@@ -89,10 +89,10 @@ def test_the_highest_revision_of_a_shard_counts_once() -> None:
         assert whole.outcomes == {"ok": 6}
 
 
-def test_a_shard_without_any_source_does_not_make_the_rest_unknown() -> None:
+def test_a_shard_through_which_no_edge_speaks_does_not_make_the_rest_unknown() -> None:
     """It has read all that is there for it up to NOON + 1 s: no edge speaks through it."""
-    empty = replace(observed(1, 2, ok=0), sources=0, complete_until=NOON + SECOND)
-    speaks = replace(observed(0, 2, ok=5), sources=1, complete_until=NOON + 2 * SECOND)
+    empty = replace(observed(1, 2, ok=0), edges=0, complete_until=NOON + SECOND)
+    speaks = replace(observed(0, 2, ok=5), edges=1, complete_until=NOON + 2 * SECOND)
     whole = folded([empty, replace(speaks, in_flight=4, pending=1)])
     assert whole is not None
     assert (whole.in_flight, whole.pending, whole.outcomes) == (4, 1, {"ok": 5})
@@ -103,18 +103,18 @@ def test_a_shard_without_any_source_does_not_make_the_rest_unknown() -> None:
 
 
 def test_an_empty_shard_that_does_not_know_how_far_it_has_read_makes_it_unknown() -> None:
-    behind = replace(observed(1, 2, ok=0), sources=None, complete_until=None)
-    speaks = replace(observed(0, 2, ok=5), sources=1, complete_until=NOON, in_flight=4, pending=0)
+    behind = replace(observed(1, 2, ok=0), edges=None, complete_until=None)
+    speaks = replace(observed(0, 2, ok=5), edges=1, complete_until=NOON, in_flight=4, pending=0)
     whole = folded([behind, speaks])
     assert whole is not None
     assert (whole.complete_until, whole.in_flight) == (None, None)
 
 
-def test_shards_of_which_none_hears_a_source_know_nothing_together() -> None:
-    empty = replace(observed(0, 2, ok=0), sources=0, complete_until=NOON)
+def test_shards_of_which_none_hears_an_edge_know_nothing_together() -> None:
+    empty = replace(observed(0, 2, ok=0), edges=0, complete_until=NOON)
     whole = folded([empty, replace(empty, shard=1)])
     assert whole is not None
-    assert (whole.complete_until, whole.in_flight, whole.sources) == (None, None, 0)
+    assert (whole.complete_until, whole.in_flight, whole.edges) == (None, None, 0)
 
 
 def test_a_shard_that_can_not_be_counts_as_missing() -> None:

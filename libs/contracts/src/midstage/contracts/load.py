@@ -26,8 +26,9 @@ class LoadObserved(Fact, frozen=True, kw_only=True):
     ``complete_until``: every request that ended before it is counted here, and in the application's
     earlier seconds as they were written before this fact; None when unknown.
     ``revision`` grows when a late event changes a second that was written already.
-    ``sources``: how many sources this shard hears of, None when unknown. With 0 it adds nothing:
-    ``complete_until`` is then when it had last read all that was there for it.
+    ``edges``: how many speak through this shard, None when unknown. A shard through which none
+    speaks carries nothing, and is complete up to when it had last read all that was there for it;
+    where none speaks through any shard, both are unknown.
     """
 
     app: Name
@@ -42,7 +43,7 @@ class LoadObserved(Fact, frozen=True, kw_only=True):
     pending: int | None = None
     latency_ms: Sketch = sketch.EMPTY
     ttft_ms: Sketch = sketch.EMPTY
-    sources: int | None = None
+    edges: int | None = None
 
 
 def folded(parts: Sequence[LoadObserved]) -> LoadObserved | None:
@@ -63,9 +64,9 @@ def folded(parts: Sequence[LoadObserved]) -> LoadObserved | None:
 
 
 def _added(parts: Sequence[LoadObserved]) -> LoadObserved:
-    """A shard without sources knows that it carries nothing; all of them together know nothing."""
+    """A shard through which no edge speaks carries nothing; all shards together know nothing."""
     first = parts[0]
-    hearing = [part for part in parts if part.sources != 0]
+    hearing = [part for part in parts if part.edges != 0]
     return LoadObserved(
         app=first.app,
         second=first.second,
@@ -79,7 +80,7 @@ def _added(parts: Sequence[LoadObserved]) -> LoadObserved:
         pending=_sum([part.pending for part in hearing]) if hearing else None,
         latency_ms=sketch.merged(*(part.latency_ms for part in parts)),
         ttft_ms=sketch.merged(*(part.ttft_ms for part in parts)),
-        sources=_sum([part.sources for part in parts]),
+        edges=_sum([part.edges for part in parts]),
     )
 
 
