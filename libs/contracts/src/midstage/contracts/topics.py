@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from midstage.contracts.apps import AppFact
+from midstage.contracts.audit import QUERIED, Queried
 from midstage.contracts.billing import BillingFact
 from midstage.contracts.cluster import (
     CLUSTER_REACHED,
@@ -246,8 +247,19 @@ BILLING = Topic(
     about="What is missing, the statement of each closed period, and what came late for it.",
     union=BillingFact,
 )
+AUDIT = Topic(
+    name="midstage.audit.v1",
+    kind=Kind.STREAM,
+    key="actor",
+    writer="every API that is asked about customers: stats",
+    readers=("people's own consumers",),
+    partitions=6,
+    kept=timedelta(days=365),
+    about="Who asked what, and what they were answered with.",
+    facts=((QUERIED, Queried),),
+)
 
 TOPICS: Final = (
     *(REQUESTS, EDGES, LOAD, USAGE, LIMITS, APPS, CLUSTER),
-    *(INVENTORY, SCALING, EVALUATIONS, ROUTES, BILLING),
+    *(INVENTORY, SCALING, EVALUATIONS, ROUTES, BILLING, AUDIT),
 )
