@@ -8,7 +8,7 @@ the last minute, as they are in production.
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from midstage.eventlog.log import Partition
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.config import Settings
 from midstage.stats.main import Topics, compose
-from midstage.stats.model import Batch, Fingerprint, Known
+from midstage.stats.model import Batch, Committed, Hashes, Outgoing, Source
 from midstage.stats.stream.counting import Ledger
 from tests.bench.payload import BEGIN, EDGE, SIGNING_KEY
 from tests.bench.timed import Timed
@@ -83,18 +83,30 @@ class _Watched:
     def positions(self) -> Mapping[Partition, int]:
         return self._inner.positions()
 
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        return self._inner.known(sources, fingerprints)
+    def row(self) -> int:
+        return self._inner.row()
+
+    def sources(self, names: frozenset[str]) -> Mapping[str, Source]:
+        return self._inner.sources(names)
+
+    def unnumbered(self, after_row: int) -> Hashes:
+        return self._inner.unnumbered(after_row)
+
+    def unsent(self, most: int) -> Sequence[tuple[int, Outgoing]]:
+        return self._inner.unsent(most)
+
+    def sent(self, upto: int) -> None:
+        self._inner.sent(upto)
 
     def commit(
         self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
-        at = self._inner.commit(batch, begins=begins, ends=ends)
+    ) -> Committed:
+        committed = self._inner.commit(batch, begins=begins, ends=ends)
         self.rows += len(batch.rows)
         if self.rows >= self._count:
             self.ended = time.perf_counter()
             self._stop.set()
-        return at
+        return committed
 
 
 class _Then:

@@ -3,8 +3,7 @@
 import json
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,26 +22,23 @@ from midstage.contracts.edges import (
     SourceClosed,
     source_of,
 )
-from midstage.contracts.fact import Event
+from midstage.contracts.fact import Event, Fact
 from midstage.contracts.requests import BILLED, REQUEST_COMPLETED, Outcome, RequestCompleted
 from midstage.contracts.topics import APPS, EDGES, LOAD, REQUESTS, Topic
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.eventlog.log import BEGINNING, Log, Message, Partition, Record
+from midstage.eventlog.log import BEGINNING, Log, Message, Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.config import Settings
+from midstage.stats.decide import decide, hashes, named
 from midstage.stats.main import Service, Topics, compose
-from midstage.stats.model import (
-    Batch,
-    Counted,
-    Fingerprint,
-    Known,
-    Source,
-)
+from midstage.stats.model import Arrivals, Batch, Beaten, Ended, Known
 from midstage.stats.stream.counting import Ledger
+from midstage.stats.stream.reading import arrivals
+from midstage.stats.stream.seen import SeenInMemory
 from midstage.testkit.waiting import within
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -126,38 +122,15 @@ class Edge:
         return message(event, topic=self.topics.edges.name, key=self.source, signing_key=self.key)
 
 
-class MemoryLedger:
-    """A ledger in memory that keeps the same promises as the one in a file."""
-
-    def __init__(self) -> None:
-        self.rows: list[Counted] = []
-        self.sources: dict[str, Source] = {}
-        self.micros: Counter[str] = Counter()
-        self._positions: dict[Partition, int] = {}
-        self._fingerprints: set[Fingerprint] = set()
-
-    def positions(self) -> Mapping[Partition, int]:
-        return dict(self._positions)
-
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        return Known(
-            sources={name: self.sources[name] for name in sources & self.sources.keys()},
-            fingerprints=fingerprints & self._fingerprints,
-        )
-
-    def commit(
-        self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
-        for partition, begin in begins.items():
-            if self._positions.get(partition, begin) != begin:
-                raise RuntimeError(f"{partition} does not begin at {begin}")
-        self.rows.extend(batch.rows)
-        self.sources.update((source.name, source) for source in batch.sources)
-        self._fingerprints.update(batch.fingerprints)
-        for added in batch.sums.values():
-            self.micros.update(added.units)
-        self._positions.update(ends)
-        return NOON
+def decided(
+    ledger: Ledger, events: Sequence[Event[Fact]], said: tuple[Beaten | Ended, ...] = ()
+) -> Batch:
+    """What counting would commit of these events and words."""
+    arrived = Arrivals(rows=arrivals(events).rows, said=said)
+    seen = SeenInMemory()
+    seen.absorb(ledger.unnumbered(0), row=ledger.row())
+    known = Known(sources=ledger.sources(named(arrived)), seen=seen.known(hashes(arrived.rows)))
+    return decide(known, arrived)
 
 
 @dataclass(kw_only=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +14,7 @@ from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.log import Message, Partition
 from midstage.eventlog.memory import MemoryLog
-from midstage.stats.model import Batch, Fingerprint, Known
+from midstage.stats.model import Batch, Committed, Hashes, Outgoing, Source
 from midstage.stats.stream.counting import Ledger
 from midstage.stats.views.rows import RowsQuery
 from midstage.stats.views.usage import UsageQuery
@@ -132,38 +131,48 @@ def test_a_broker_that_goes_away_and_comes_back_loses_nothing(bench: Bench) -> N
 
 
 @dataclass
-class WithoutRanges:
-    """A ledger that forgets which numbers it has."""
+class Swapped:
+    """A ledger that does as the one inside."""
 
     inner: Ledger
 
     def positions(self) -> Mapping[Partition, int]:
         return self.inner.positions()
 
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        return self.inner.known(frozenset(), fingerprints)
+    def row(self) -> int:
+        return self.inner.row()
+
+    def sources(self, names: frozenset[str]) -> Mapping[str, Source]:
+        return self.inner.sources(names)
+
+    def unnumbered(self, after_row: int) -> Hashes:
+        return self.inner.unnumbered(after_row)
 
     def commit(
         self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
+    ) -> Committed:
         return self.inner.commit(batch, begins=begins, ends=ends)
 
+    def unsent(self, most: int) -> Sequence[tuple[int, Outgoing]]:
+        return self.inner.unsent(most)
 
-@dataclass
-class PositionsFirst:
-    """A ledger whose positions are durable before the rows are."""
+    def sent(self, upto: int) -> None:
+        self.inner.sent(upto)
 
-    inner: Ledger
 
-    def positions(self) -> Mapping[Partition, int]:
-        return self.inner.positions()
+class WithoutRanges(Swapped):
+    """It forgets which numbers it has."""
 
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        return self.inner.known(sources, fingerprints)
+    def sources(self, names: frozenset[str]) -> Mapping[str, Source]:
+        return self.inner.sources(frozenset())
+
+
+class PositionsFirst(Swapped):
+    """Its positions are durable before the rows are."""
 
     def commit(
         self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
+    ) -> Committed:
         self.inner.commit(Batch(), begins=begins, ends=ends)
         return self.inner.commit(batch, begins={}, ends=ends)
 

@@ -18,6 +18,7 @@ from midstage.eventlog.log import Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
 
 _POLL_S = 0.2
@@ -34,6 +35,23 @@ class Chunk(Generic[T]):
     items: Sequence[tuple[Record, T]]
     begins: Mapping[Partition, int]
     ends: Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Generic[T]):
+    """A chunk whose records were read at once: ``content`` is what they all say together."""
+
+    content: T
+    begins: Mapping[Partition, int]
+    ends: Mapping[Partition, int]
+
+
+class ReadsWhole(Protocol[T_co]):
+    """Reads many records at once; each that can't be read is handed to ``put`` with the reason."""
+
+    def __call__(self, records: Sequence[Record], put: Callable[[Record, str], None]) -> T_co:
+        """What the readable ones say together, in their order."""
+        ...
 
 
 class Positions(Protocol):
@@ -63,7 +81,7 @@ class DeadLetters(Protocol):
         ...
 
 
-class Consumer(Generic[T]):
+class WholeConsumer(Generic[T]):
     """One reader of some partitions with one effect; a chassis Loop."""
 
     def __init__(
@@ -71,8 +89,8 @@ class Consumer(Generic[T]):
         *,
         name: str,
         log: Log,
-        read: Callable[[Record], T],
-        effect: Callable[[Chunk[T]], None],
+        read: ReadsWhole[T],
+        effect: Callable[[Whole[T]], None],
         positions: Positions,
         dead_letters: DeadLetters,
         clock_monotonic: Callable[[], float] = time.monotonic,
@@ -160,17 +178,12 @@ class Consumer(Generic[T]):
         records: Sequence[Record],
         begins: Mapping[Partition, int],
         now_at: Mapping[Partition, int],
-    ) -> Chunk[T]:
-        items: list[tuple[Record, T]] = []
-        for record in records:
-            try:
-                items.append((record, self._read(record)))
-            except UnreadableError as e:
-                self._dead_letters.put(record, str(e))
+    ) -> Whole[T]:
+        content = self._read(records, self._dead_letters.put)
         self._reached("consume:decoded")
         touched = [place for place, at in now_at.items() if at != begins[place]]
-        return Chunk(
-            items=items,
+        return Whole(
+            content=content,
             begins={place: begins[place] for place in touched},
             ends={place: now_at[place] for place in touched},
         )
@@ -192,3 +205,55 @@ class Consumer(Generic[T]):
                 self._progress.backs_off(str(e))
                 backoff.wait(stop)
         return None
+
+
+class Consumer(Generic[T]):
+    """A consumer that reads record by record."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        log: Log,
+        read: Callable[[Record], T],
+        effect: Callable[[Chunk[T]], None],
+        positions: Positions,
+        dead_letters: DeadLetters,
+        clock_monotonic: Callable[[], float] = time.monotonic,
+        most: int = 10_000,
+        linger_s: float = 0.0,
+        reached: Failpoint = nothing,
+    ) -> None:
+        """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one."""
+        self.name = name
+        whole: WholeConsumer[Items[T]] = WholeConsumer(
+            name=name,
+            log=log,
+            read=_each(read),
+            effect=lambda chunk: effect(
+                Chunk(items=chunk.content, begins=chunk.begins, ends=chunk.ends)
+            ),
+            positions=positions,
+            dead_letters=dead_letters,
+            clock_monotonic=clock_monotonic,
+            most=most,
+            linger_s=linger_s,
+            reached=reached,
+        )
+        self.run, self.progress, self.lag = whole.run, whole.progress, whole.lag
+
+
+Items = Sequence[tuple[Record, T]]
+
+
+def _each(read: Callable[[Record], T]) -> ReadsWhole[Items[T]]:
+    def items(records: Sequence[Record], put: Callable[[Record, str], None]) -> Items[T]:
+        found: list[tuple[Record, T]] = []
+        for record in records:
+            try:
+                found.append((record, read(record)))
+            except UnreadableError as e:
+                put(record, str(e))
+        return found
+
+    return items

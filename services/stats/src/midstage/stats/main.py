@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
@@ -21,7 +20,7 @@ from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.contracts.apps import AppFact
 from midstage.contracts.topics import APPS, EDGES, LOAD, REQUESTS, Topic
-from midstage.eventlog.consume import Consumer
+from midstage.eventlog.consume import WholeConsumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
@@ -32,10 +31,11 @@ from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
 from midstage.stats.config import Settings, from_env
 from midstage.stats.metrics import Metrics
-from midstage.stats.model import Arrival, Batch
+from midstage.stats.model import Arrivals, Batch, Committed
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions
 from midstage.stats.stream.loads import Loads
 from midstage.stats.stream.reading import Reading
+from midstage.stats.stream.seen import SeenInMemory
 from midstage.stats.views.load import WINDOW
 from midstage.stats.views.promises import Promise, evolve, standing
 
@@ -61,7 +61,7 @@ class Service:
 
     process: Process
     app: FastAPI
-    consumer: Consumer[Arrival]
+    consumer: WholeConsumer[Arrivals]
     loads: Loads
     apps: Versions[Promise, AppFact]
     ledger: DuckdbLedger
@@ -157,11 +157,11 @@ def _counting(
     clock: Clock,
     topics: Topics,
     ledger: Ledger,
-    counted: Sequence[Callable[[Batch, datetime], None]],
+    counted: Sequence[Callable[[Batch, Committed], None]],
     reached: Failpoint,
-) -> Consumer[Arrival]:
+) -> WholeConsumer[Arrivals]:
     names = (topics.requests.name, topics.edges.name)
-    return Consumer[Arrival](
+    return WholeConsumer[Arrivals](
         name="counting",
         log=log,
         read=Reading(
@@ -171,7 +171,7 @@ def _counting(
             now=clock.now,
             billed=settings.billed,
         ),
-        effect=Counting(ledger=ledger, counted=counted),
+        effect=Counting(ledger=ledger, seen=SeenInMemory(), counted=counted),
         positions=LedgerPositions(ledger=ledger, log=log, topics=names),
         dead_letters=DeadLetterTopic(log=log, reader=SERVICE),
         clock_monotonic=clock.monotonic,

@@ -1,11 +1,13 @@
 """Every metric of stats; touched by the shell only."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from midstage.stats.model import Batch
+from midstage.stats.model import Batch, Committed
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _FRESHNESS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 600)
 
 
@@ -33,10 +35,11 @@ class Metrics:
             registry=registry,
         )
 
-    def counted(self, batch: Batch, at: datetime) -> None:
-        """A batch became durable; its rows carry ``at``."""
+    def counted(self, batch: Batch, committed: Committed) -> None:
+        """A batch became durable."""
         self._batches.inc()
         self._rows.inc(len(batch.rows))
         self._repeated.inc(batch.repeated)
-        for row in batch.rows:
-            self._freshness.observe((at - row.time) / timedelta(seconds=1))
+        at = (committed.at - _EPOCH) / _SECOND
+        for second in (batch.rows.time / 1e6).tolist():
+            self._freshness.observe(at - second)

@@ -1,53 +1,51 @@
 """Which arrivals count, and what they add: each number of a source, each ``(source, id)``, once.
 
 Pure: the same ledger and the same arrivals give the same batch. Seen twice changes nothing: a
-number that is in its source's ranges and a fingerprint that the ledger holds add no row, a
-heartbeat no newer than the last one says nothing new.
+number that is in its source's ranges and a hash that is held add no row, a heartbeat no newer than
+the last one says nothing new.
 """
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import assert_never
 
+import numpy as np
+
 from midstage.contracts.edges import edge_of
+from midstage.stats.decide.sums import hours, sums
 from midstage.stats.model import (
-    Arrival,
+    NO_HASHES,
+    Arrivals,
     Batch,
     Beaten,
-    Cell,
-    Counted,
     Ended,
-    Fingerprint,
+    Flags,
+    Hashes,
     Known,
+    Rows,
     Source,
-    Sum,
     admitted,
 )
 
 
-def decide(known: Known, arrivals: Sequence[Arrival]) -> Batch:
+def decide(known: Known, arrivals: Arrivals) -> Batch:
     """What the arrivals add to a ledger that holds ``known``."""
-    numbered, unnumbered, said = _sorted_out(arrivals)
+    arrived = arrivals.rows
     sources = dict(known.sources)
-    rows: list[Counted] = []
-    for name, requests in numbered.items():
-        before = sources.get(name) or Source(name=name, edge=edge_of(name))
-        news, seen = admitted(before.seen, [seq for seq, _ in requests])
-        sources[name] = replace(before, seen=seen)
-        rows.extend(request for new, (_, request) in zip(news, requests, strict=True) if new)
-    for word in said:
+    new = _numbered(sources, arrived)
+    fresh, marks = _unnumbered(known.seen, arrived)
+    new |= fresh
+    for word in arrivals.said:
         sources[word.source] = heard(sources.get(word.source), word)
-    fresh = _fresh(known.fingerprints, unnumbered)
-    rows.extend(fresh.values())
+    rows = arrived.taken(new)
     return Batch(
-        rows=tuple(rows),
+        rows=rows,
         sources=_changed(known, sources.values()),
-        fingerprints=tuple(fresh),
+        hashes=marks,
         sums=sums(rows),
-        repeated=len(arrivals) - len(said) - len(rows),
+        hours=hours(rows),
+        repeated=len(arrived) - len(rows),
     )
 
 
@@ -64,76 +62,63 @@ def heard(before: Source | None, word: Beaten | Ended) -> Source:
             assert_never(word)
 
 
-def named(arrivals: Iterable[Arrival]) -> tuple[frozenset[str], frozenset[Fingerprint]]:
-    """The numbered sources and the fingerprints that the arrivals name."""
-    sources: set[str] = set()
-    fingerprints: set[Fingerprint] = set()
-    for arrival in arrivals:
-        match arrival:
-            case Counted(source=source, id=event_id, seq=None):
-                fingerprints.add(fingerprint(source, event_id))
-            case Counted(source=source):
-                sources.add(source)
-            case Beaten(source=source) | Ended(source=source):
-                sources.add(source)
-            case _:
-                assert_never(arrival)
-    return frozenset(sources), frozenset(fingerprints)
+def named(arrivals: Arrivals) -> frozenset[str]:
+    """The numbered sources that the arrivals name."""
+    rows = arrivals.rows
+    codes = np.unique(rows.source.codes[rows.seq > 0]).tolist()
+    return frozenset(
+        [*(rows.source.words[code] for code in codes), *(word.source for word in arrivals.said)]
+    )
 
 
-def fingerprint(source: str, event_id: str) -> Fingerprint:
-    """128 bits for one ``(source, id)``: among 10^9 events two agree with chance 10^-21."""
-    named = f"{len(source)}:{source}{event_id}"  # the length keeps "a"+"bc" and "ab"+"c" apart
-    digest = hashlib.blake2b(named.encode(), digest_size=16)
-    return Fingerprint(digest.digest())
+def hashes(rows: Rows) -> Hashes:
+    """128 bits for each unnumbered row, in their order.
+
+    Among 10^9 events two agree with chance 10^-21.
+    """
+    at = np.flatnonzero(rows.seq == 0)
+    if not len(at):
+        return NO_HASHES
+    return hashed([(rows.source[row], rows.id[row]) for row in at.tolist()])
 
 
-def sums(rows: Iterable[Counted]) -> dict[Cell, Sum]:
-    """The rows added up by minute, customer and application; whole numbers, so in any order."""
-    outcomes: defaultdict[Cell, Counter[str]] = defaultdict(Counter)
-    units: defaultdict[Cell, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        cell = Cell(minute(row.time), row.fact.customer, row.fact.app)
-        outcomes[cell][row.fact.outcome.value] += 1
-        for unit, amount in row.billed.items():
-            units[cell][unit] += amount
-    return {cell: Sum(outcomes=outcomes[cell], units=units[cell]) for cell in outcomes}
+def hashed(names: Iterable[tuple[str, str]]) -> Hashes:
+    """128 bits for each pair of source and id; a length keeps "a"+"bc" and "ab"+"c" apart."""
+    digests = [
+        hashlib.blake2b(f"{len(source)}:{source}{event_id}".encode(), digest_size=16).digest()
+        for source, event_id in names
+    ]
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def minute(time: datetime) -> datetime:
-    """The minute of UTC in which ``time`` lies."""
-    exact = time if time.tzinfo is UTC else time.astimezone(UTC)
-    return exact.replace(second=0, microsecond=0)
+def _numbered(sources: dict[str, Source], rows: Rows) -> Flags:
+    """Which numbered rows are new; ``sources`` has their numbers afterwards."""
+    new = np.zeros(len(rows), np.bool_)
+    numbered = np.flatnonzero(rows.seq > 0)
+    if not len(numbered):
+        return new
+    codes = rows.source.codes[numbered]
+    order = np.argsort(codes, kind="stable")
+    cuts = np.flatnonzero(np.diff(codes[order])) + 1
+    for at in np.split(numbered[order], cuts):
+        name = rows.source[int(at[0])]
+        before = sources.get(name) or Source(name=name, edge=edge_of(name))
+        new[at], seen = admitted(before.seen, rows.seq[at])
+        sources[name] = replace(before, seen=seen)
+    return new
 
 
-def _sorted_out(
-    arrivals: Sequence[Arrival],
-) -> tuple[dict[str, list[tuple[int, Counted]]], list[Counted], list[Beaten | Ended]]:
-    numbered: defaultdict[str, list[tuple[int, Counted]]] = defaultdict(list)
-    unnumbered: list[Counted] = []
-    said: list[Beaten | Ended] = []
-    for arrival in arrivals:
-        match arrival:
-            case Counted(source=source, seq=int(seq)):
-                numbered[source].append((seq, arrival))
-            case Counted():
-                unnumbered.append(arrival)
-            case Beaten() | Ended():
-                said.append(arrival)
-            case _:
-                assert_never(arrival)
-    return numbered, unnumbered, said
-
-
-def _fresh(
-    known: frozenset[Fingerprint], unnumbered: Iterable[Counted]
-) -> dict[Fingerprint, Counted]:
-    fresh: dict[Fingerprint, Counted] = {}
-    for request in unnumbered:
-        mark = fingerprint(request.source, request.id)
-        if mark not in known:
-            fresh.setdefault(mark, request)
-    return fresh
+def _unnumbered(seen: Flags, rows: Rows) -> tuple[Flags, Hashes]:
+    """Which unnumbered rows are new, each where it comes first, and their hashes."""
+    new = np.zeros(len(rows), np.bool_)
+    marks = hashes(rows)
+    if not len(marks):
+        return new, marks
+    first = np.zeros(len(marks), np.bool_)
+    first[np.unique(marks, axis=0, return_index=True)[1]] = True
+    fresh = first & ~seen
+    new[np.flatnonzero(rows.seq == 0)[fresh]] = True
+    return new, marks[fresh]
 
 
 def _changed(known: Known, after: Iterable[Source]) -> tuple[Source, ...]:

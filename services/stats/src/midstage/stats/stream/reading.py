@@ -2,22 +2,24 @@
 
 Whatever names an edge as its source must carry that edge's signature, or a forged number would
 make the true row vanish. Everything that can't be counted exactly is unreadable, here and nowhere
-later, so that no record can stop the consumer.
+later, so that no record can stop the consumer. The rows of a chunk come out as columns.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from midstage.contracts import signature
 from midstage.contracts.edges import SOURCE_PREFIX, SourceBeat, SourceClosed, edge_of
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
-from midstage.contracts.requests import BILLED, Outcome, RequestCompleted, billable
+from midstage.contracts.metered import Metered
+from midstage.contracts.requests import BILLED, Outcome, RequestCompleted
 from midstage.contracts.topics import Topic
-from midstage.contracts.units import NO_UNITS, micros
+from midstage.contracts.units import micros
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, header
 from midstage.eventlog.log import Record
-from midstage.stats.model import Arrival, Beat, Beaten, Closing, Counted, Ended
+from midstage.stats.model import Arrivals, Beat, Beaten, Closing, Ended
+from midstage.stats.stream.lines import Line, rows_of
 
 AHEAD = timedelta(hours=24)
 """An event from further in the future is a broken clock: it would be billed in a wrong period."""
@@ -26,7 +28,7 @@ LARGEST_BYTES = 2**62
 
 
 class Reading:
-    """Turns a record of either topic into what it says; UnreadableError for the dead letters."""
+    """Turns records of either topic into what they say; the unreadable ones are put aside."""
 
     def __init__(
         self,
@@ -43,14 +45,29 @@ class Reading:
         self._now = now
         self._billed = billed
 
-    def __call__(self, record: Record) -> Arrival:
-        """What the record says."""
+    def __call__(self, records: Sequence[Record], put: Callable[[Record, str], None]) -> Arrivals:
+        """What the records say together, in their order."""
+        lines: list[Line] = []
+        said: list[Beaten | Ended] = []
+        for record in records:
+            try:
+                found = self._read(record)
+            except UnreadableError as e:
+                put(record, str(e))
+                continue
+            if isinstance(found, Line):
+                lines.append(found)
+            else:
+                said.append(found)
+        return Arrivals(rows=rows_of(lines, billed=self._billed), said=tuple(said))
+
+    def _read(self, record: Record) -> Line | Beaten | Ended:
         event = self._decoders[record.partition.topic](record)
         if event.seq is not None or event.source.startswith(SOURCE_PREFIX):
             self._genuine(record, event)
         if event.time - self._now() > AHEAD:
             raise UnreadableError(f"time {event.time.isoformat()} is more than 24 h ahead")
-        return arrival(event, billed=self._billed)
+        return arrival(event)
 
     def _genuine(self, record: Record, event: Event[Fact]) -> None:
         """The signature covers source and body; so the number must stand in the body too."""
@@ -67,12 +84,21 @@ class Reading:
             raise UnreadableError(f"the signature is not that of edge {edge!r}")
 
 
-def arrival(event: Event[Fact], *, billed: frozenset[Outcome] = BILLED) -> Arrival:
-    """What the event means to the ledger; UnreadableError where it can't be counted exactly."""
+def arrivals(events: Sequence[Event[Fact]], *, billed: frozenset[Outcome] = BILLED) -> Arrivals:
+    """What the events mean to the ledger; UnreadableError where one can't be counted exactly."""
+    found = [arrival(event) for event in events]
+    return Arrivals(
+        rows=rows_of([each for each in found if isinstance(each, Line)], billed=billed),
+        said=tuple(each for each in found if not isinstance(each, Line)),
+    )
+
+
+def arrival(event: Event[Fact]) -> Line | Beaten | Ended:
+    """What one event means to the ledger; UnreadableError where it can't be counted exactly."""
     fact = event.data
     match fact:
-        case RequestCompleted():
-            return _counted(event, fact, billed)
+        case RequestCompleted() | Metered():
+            return _line(event, fact)
         case SourceBeat():
             return Beaten(
                 source=event.source,
@@ -95,20 +121,22 @@ def arrival(event: Event[Fact], *, billed: frozenset[Outcome] = BILLED) -> Arriv
             raise UnreadableError(f"type {event.type[:100]!r} is not one that stats counts")
 
 
-def _counted(event: Event[Fact], fact: RequestCompleted, billed: frozenset[Outcome]) -> Counted:
-    if max(fact.duration_ms, fact.queue_ms or 0, fact.ttft_ms or 0) > LARGEST_MS:
-        raise UnreadableError(f"a request of more than {LARGEST_MS:.0f} ms is a broken clock")
-    if max(fact.bytes_in, fact.bytes_out) > LARGEST_BYTES:
-        raise UnreadableError(f"more than {LARGEST_BYTES} bytes are a broken counter")
-    units = {name: micros(value) for name, value in fact.usage.items()}
-    return Counted(
+def _line(event: Event[Fact], fact: RequestCompleted | Metered) -> Line:
+    if isinstance(fact, RequestCompleted):
+        if max(fact.duration_ms, fact.queue_ms or 0, fact.ttft_ms or 0) > LARGEST_MS:
+            raise UnreadableError(f"a request of more than {LARGEST_MS:.0f} ms is a broken clock")
+        if max(fact.bytes_in, fact.bytes_out) > LARGEST_BYTES:
+            raise UnreadableError(f"more than {LARGEST_BYTES} bytes are a broken counter")
+        usage = fact.usage
+    else:
+        usage = fact.units
+    return Line(
         source=event.source,
         id=event.id,
-        seq=event.seq,
+        seq=event.seq or 0,
         time=event.time,
         fact=fact,
-        units=units,
-        billed=units if billable(fact, billed) else NO_UNITS,
+        units={name: micros(value) for name, value in usage.items()},
     )
 
 
