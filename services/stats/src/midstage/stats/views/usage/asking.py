@@ -5,7 +5,7 @@ its JSON pointer.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -92,6 +92,7 @@ def from_parameters(given: Iterable[tuple[str, str]], *, now: datetime) -> Meant
         name: [part.strip() for text in said.pop(name, ()) for part in text.split(",")]
         for name in _LISTS
     }
+    _known(said)
     once = {name: _once(name, texts) for name, texts in said.items()}
     fields: dict[str, object] = {
         **once,
@@ -100,10 +101,7 @@ def from_parameters(given: Iterable[tuple[str, str]], *, now: datetime) -> Meant
     }
     if "limit" in once:
         fields["limit"] = _whole(once["limit"])
-    try:
-        asked = msgspec.convert(fields, Asked)
-    except msgspec.ValidationError as error:
-        raise RefusedError(_unknown(said) or str(error), status=400) from error
+    asked = msgspec.convert(fields, Asked)
     return _meant(asked, now=now, spelled=lambda *path: _parameter(path))
 
 
@@ -244,13 +242,12 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _unknown(said: Mapping[str, object]) -> str | None:
+def _known(said: Iterable[str]) -> None:
     known = {field.encode_name for field in msgspec.structs.fields(Asked)} - {"where"}
-    others = [name for name in said if name not in known]
-    if not others:
-        return None
-    there_are = ", ".join((*sorted(known), *Dimension, f"{LABEL}<name>"))
-    return f"{others[0]}: no such parameter; there are {there_are}"
+    for name in said:
+        if name not in known:
+            there_are = ", ".join((*sorted(known), *Dimension, f"{LABEL}<name>"))
+            raise RefusedError(f"{name}: no such parameter; there are {there_are}", status=400)
 
 
 def _parameter(path: Sequence[str | int]) -> str:

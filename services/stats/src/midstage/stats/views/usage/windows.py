@@ -75,8 +75,9 @@ def ended(begin: datetime, window: Window, zone: str) -> datetime:
     """When the window that begins then ends; both in UTC."""
     clock = ZoneInfo(zone)
     if not is_local(window):
-        whole = begin + _SHORT[window]
-        return min([whole, *(turn for turn in _turns(begin, whole, clock))])
+        since_whole = (begin + _offset(begin, clock) - _EPOCH) % _SHORT[window]
+        whole = begin - since_whole + _SHORT[window]
+        return min([whole, *_turns(begin, whole, clock)])
     day = begin.astimezone(clock).date()
     after = (
         (day.replace(day=1) + timedelta(days=32)).replace(day=1)
