@@ -22,6 +22,7 @@ class Settings:
     edge_keys_file: Path
     commit_interval_s: float = 0.25
     ledger_memory_mb: int = 512
+    seen_in_memory: int = 1 << 19
     billed: frozenset[Outcome] = BILLED
 
 
@@ -40,6 +41,9 @@ def from_env(env: Mapping[str, str]) -> Settings:
         commit_interval_s=interval_ms / 1000,
         ledger_memory_mb=settings.whole(
             env, f"{_PREFIX}LEDGER_MEMORY_MB", default=512, least=64, most=1_000_000
+        ),
+        seen_in_memory=settings.whole(
+            env, f"{_PREFIX}SEEN_IN_MEMORY", default=1 << 19, least=1, most=1 << 24
         ),
         billed=_billed(settings.text(env, f"{_PREFIX}BILLED", default=",".join(sorted(BILLED)))),
     )

@@ -29,13 +29,13 @@ from midstage.eventlog.versions import Versions
 from midstage.stats import api
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
+from midstage.stats.adapters.seen import HashFiles
 from midstage.stats.config import Settings, from_env
 from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
-from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions
+from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
 from midstage.stats.stream.loads import Loads
 from midstage.stats.stream.reading import Reading
-from midstage.stats.stream.seen import SeenInMemory
 from midstage.stats.views.load import WINDOW
 from midstage.stats.views.promises import Promise, evolve, standing
 
@@ -82,10 +82,12 @@ def compose(
     clock: Clock | None = None,
     topics: Topics | None = None,
     swapped: Callable[[DuckdbLedger], Ledger] = lambda ledger: ledger,
+    seen_swapped: Callable[[HashFiles], Seen] = lambda seen: seen,
 ) -> Service:
-    """The service; ``log``, ``clock``, ``topics`` and ``swapped`` are given by tests alone.
+    """The service; all but ``settings`` and ``reached`` is given by tests alone.
 
-    Raises UnavailableError when another process has the ledger file.
+    Raises UnavailableError when another process has the ledger file, or when what was seen is
+    damaged and can't be read from the ledger again.
     """
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     clock = clock or SystemClock()
@@ -110,6 +112,7 @@ def compose(
         clock=clock,
         topics=topics,
         ledger=swapped(ledger),
+        seen=seen_swapped(_seen(settings, ledger=ledger, clock=clock, reached=reached)),
         counted=(metrics.counted, loads.absorb),
         reached=reached,
     )
@@ -150,6 +153,21 @@ def _specs(*, log: Log, clock: Clock, topic: Topic) -> Versions[Promise, AppFact
     )
 
 
+def _seen(
+    settings: Settings, *, ledger: DuckdbLedger, clock: Clock, reached: Failpoint
+) -> HashFiles:
+    """Beside the ledger's file: they belong together."""
+    file = settings.ledger_file
+    return HashFiles(
+        file.with_name(f"{file.name}.seen"),
+        last_row=ledger.row(),
+        left_upto=ledger.archived_upto(),
+        now=clock.now,
+        reached=reached,
+        seal_at=settings.seen_in_memory,
+    )
+
+
 def _counting(
     settings: Settings,
     *,
@@ -157,6 +175,7 @@ def _counting(
     clock: Clock,
     topics: Topics,
     ledger: Ledger,
+    seen: Seen,
     counted: Sequence[Callable[[Batch, Committed], None]],
     reached: Failpoint,
 ) -> WholeConsumer[Arrivals]:
@@ -171,7 +190,7 @@ def _counting(
             now=clock.now,
             billed=settings.billed,
         ),
-        effect=Counting(ledger=ledger, seen=SeenInMemory(), counted=counted),
+        effect=Counting(ledger=ledger, seen=seen, counted=counted),
         positions=LedgerPositions(ledger=ledger, log=log, topics=names),
         dead_letters=DeadLetterTopic(log=log, reader=SERVICE),
         clock_monotonic=clock.monotonic,

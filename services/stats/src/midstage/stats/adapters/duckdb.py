@@ -115,6 +115,12 @@ class DuckdbLedger:
         """See ``counting.Ledger.sources``."""
         return {name: self._sources[name] for name in names if name in self._sources}
 
+    def archived_upto(self) -> int:
+        """The highest row that has left for the archive, 0 where none has."""
+        with self._db.cursor() as db:
+            ((last,),) = db.execute("SELECT coalesce(max(last_row), 0) FROM archives").fetchall()
+        return int(last)
+
     def unnumbered(self, after_row: int) -> Hashes:
         """See ``counting.Ledger.unnumbered``; a scan of what is held of ``requests``."""
         with self._db.cursor() as db:
