@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Partition
 from midstage.stats.decide import hashes
 from midstage.stats.model import (
@@ -25,6 +26,7 @@ class MemoryLedger:
     """Implements ``counting.Ledger``; what tests look at is public."""
 
     def __init__(self) -> None:
+        self.reached: Failpoint = nothing
         self.parts: list[Rows] = []
         self.held: dict[str, Source] = {}
         self.sums: list[tuple[int, Sums]] = []
@@ -67,6 +69,7 @@ class MemoryLedger:
         for partition, begin in begins.items():
             if self._positions.get(partition, begin) != begin:
                 raise OutOfStepError(f"{partition} does not begin at {begin}")
+        self.reached("ledger:inserted")
         self.version += 1
         self._row += len(batch.rows)
         self.parts.append(batch.rows)
@@ -74,6 +77,7 @@ class MemoryLedger:
         self.sums.append((self.version, batch.sums))
         self._outbox.extend(batch.outgoing)
         self._positions.update(ends)
+        self.reached("ledger:committed")
         return Committed(version=self.version, row=self._row, at=AT)
 
     def unsent(self, most: int) -> Sequence[tuple[int, Outgoing]]:
@@ -83,10 +87,13 @@ class MemoryLedger:
     def sent(self, upto: int) -> None:
         self._sent = max(self._sent, upto)
 
-    def _total(self, kind: str) -> Counter[str]:
-        total: Counter[str] = Counter()
+    def total(self) -> Counter[tuple[str, str]]:
+        """All partial sums added up by kind and name."""
+        total: Counter[tuple[str, str]] = Counter()
         for _, sums in self.sums:
-            for of, name, amount in zip(sums.kind, sums.name, sums.amount, strict=True):
-                if of == kind:
-                    total[name] += amount
+            for kind, name, amount in zip(sums.kind, sums.name, sums.amount, strict=True):
+                total[kind, name] += amount
         return total
+
+    def _total(self, kind: str) -> Counter[str]:
+        return Counter({name: amount for (of, name), amount in self.total().items() if of == kind})
