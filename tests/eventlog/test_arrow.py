@@ -122,6 +122,7 @@ def test_metered_work_goes_in_batches_too() -> None:
 units = st.integers(0, 10**12) | st.integers(0, 10**12).map(lambda n: n / 1_000_000)
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.text(min_size=1, max_size=64), units, max_size=4), min_size=1))
 def test_units_become_the_micro_units_that_json_gives(usages: list[dict[str, float]]) -> None:
     made = [request(number, usage=usage) for number, usage in enumerate(usages, start=1)]
@@ -335,7 +336,7 @@ def test_a_batch_has_one_source_and_one_type_and_is_not_empty() -> None:
         arrow.batch([], topic="t")
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_no_damage_raises_anything_else(data: Any) -> None:
     value = bytearray(DAMAGED[data.draw(st.integers(0, len(DAMAGED) - 1))])

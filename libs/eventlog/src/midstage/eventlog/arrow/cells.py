@@ -20,6 +20,8 @@ TEXT = 1024
 
 Whole = Literal["i", "q", "B"]
 """int32, int64 and bytes, as the struct module calls them."""
+NONE = float("nan")
+"""A duration that is not known."""
 
 _WIDTHS: dict[Whole, int] = {"i": 4, "q": 8, "B": 1}
 
@@ -115,18 +117,22 @@ class Cells:
         wide = pc.fill_null(wide, absent or 0)
         return view(wide.cast(pa.int32()) if kind == "i" else wide, kind)
 
-    def milliseconds(self, name: str, *, most: float, required: bool) -> "memoryview[float]":
-        """A column of durations, NaN where there is none."""
+    def milliseconds(
+        self, name: str, *, most: float, absent: float | None = NONE
+    ) -> "memoryview[float]":
+        """A column of durations; ``absent`` stands where there is none, None: there must be."""
         column = self.columns.get(name)
         if column is None:
-            self._may_be_absent(name, absent=not required)
-            return doubles(pa.array([float("nan")] * self.count, pa.float64()))
+            self._may_be_absent(name, absent=absent is not None)
+            return doubles(pa.array([absent] * self.count, pa.float64()))
         if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
             raise UnreadableError(f"column {name} is no number but {column.type}")
         wide = column.cast(pa.float64())
         fine = _between(wide, 0.0, most)
-        self.must(fine if required else pc.fill_null(fine, fill_value=True), name, _range(0, most))
-        return doubles(pc.fill_null(wide, float("nan")))
+        self.must(
+            fine if absent is None else pc.fill_null(fine, fill_value=True), name, _range(0, most)
+        )
+        return doubles(pc.fill_null(wide, NONE if absent is None else absent))
 
     def flags(self, name: str) -> memoryview:
         """A column of true and false, false where there is none, as bytes."""

@@ -127,9 +127,11 @@ def _columns(source: str, kind: str, cells: Cells) -> Columns:
         revision=of.coded("revision"),
         status=of.whole("status", 0, 999, kind="i", absent=0 if metered else None),
         outcome=of.coded("outcome", words=None if metered else tuple(Outcome)),
-        duration_ms=of.milliseconds("duration_ms", most=LARGEST_MS, required=not metered),
-        queue_ms=of.milliseconds("queue_ms", most=LARGEST_MS, required=False),
-        ttft_ms=of.milliseconds("ttft_ms", most=LARGEST_MS, required=False),
+        duration_ms=of.milliseconds(
+            "duration_ms", most=LARGEST_MS, absent=0.0 if metered else None
+        ),
+        queue_ms=of.milliseconds("queue_ms", most=LARGEST_MS),
+        ttft_ms=of.milliseconds("ttft_ms", most=LARGEST_MS),
         bytes_in=of.whole("bytes_in", 0, LARGEST_BYTES),
         bytes_out=of.whole("bytes_out", 0, LARGEST_BYTES),
         usage=amounts(cells, "units", least=1) if metered else amounts(cells, "usage"),

@@ -16,13 +16,16 @@ from midstage.contracts.metered import Metered
 from midstage.contracts.requests import BILLED, Outcome, RequestCompleted
 from midstage.contracts.topics import Topic
 from midstage.contracts.units import micros
+from midstage.eventlog import arrow
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, header
 from midstage.eventlog.log import Record
-from midstage.stats.model import Arrivals, Beat, Beaten, Closing, Ended
+from midstage.stats.model import NO_ROWS, Arrivals, Beat, Beaten, Closing, Ended, Rows
+from midstage.stats.stream.batches import rows_in
 from midstage.stats.stream.lines import Line, rows_of
 
 AHEAD = timedelta(hours=24)
 """An event from further in the future is a broken clock: it would be billed in a wrong period."""
+STRUCTURED_HEADERS = ((CONTENT_TYPE, STRUCTURED),)
 LARGEST_MS = 1e10
 LARGEST_BYTES = 2**62
 
@@ -41,12 +44,14 @@ class Reading:
     ) -> None:
         """``keys`` gives the edges' keys as they are now."""
         self._decoders = {topic.name: Decoder(topic) for topic in (requests, edges)}
+        self._requests = requests.name
         self._keys = keys
         self._now = now
         self._billed = billed
 
     def __call__(self, records: Sequence[Record], put: Callable[[Record, str], None]) -> Arrivals:
         """What the records say together, in their order."""
+        parts: list[Rows] = []
         lines: list[Line] = []
         said: list[Beaten | Ended] = []
         for record in records:
@@ -55,29 +60,51 @@ class Reading:
             except UnreadableError as e:
                 put(record, str(e))
                 continue
-            if isinstance(found, Line):
-                lines.append(found)
-            else:
-                said.append(found)
-        return Arrivals(rows=rows_of(lines, billed=self._billed), said=tuple(said))
+            match found:
+                case Line():
+                    lines.append(found)
+                case Rows():
+                    parts += [rows_of(lines, billed=self._billed), found]
+                    lines = []
+                case _:
+                    said.append(found)
+        parts.append(rows_of(lines, billed=self._billed))
+        rows = Rows.joined([part for part in parts if len(part)] or [NO_ROWS])
+        return Arrivals(rows=rows, said=tuple(said))
 
-    def _read(self, record: Record) -> Line | Beaten | Ended:
+    def _read(self, record: Record) -> Line | Rows | Beaten | Ended:
+        if record.headers[:1] != STRUCTURED_HEADERS and arrow.is_batch(record):
+            return self._batch(record)
         event = self._decoders[record.partition.topic](record)
         if event.seq is not None or event.source.startswith(SOURCE_PREFIX):
-            self._genuine(record, event)
+            self._structured(record, event)
         if event.time - self._now() > AHEAD:
             raise UnreadableError(f"time {event.time.isoformat()} is more than 24 h ahead")
         return arrival(event)
 
-    def _genuine(self, record: Record, event: Event[Fact]) -> None:
+    def _batch(self, record: Record) -> Rows:
+        if record.partition.topic != self._requests:
+            raise UnreadableError("a batch is of requests or metered work, which belong elsewhere")
+        return rows_in(
+            record,
+            genuine=lambda source: self._genuine(record, source),
+            latest=self._now() + AHEAD,
+            billed=self._billed,
+        )
+
+    def _structured(self, record: Record, event: Event[Fact]) -> None:
         """The signature covers source and body; so the number must stand in the body too."""
-        edge = edge_of(event.source)
+        edge_of(event.source)
         if header(record, CONTENT_TYPE) != STRUCTURED:
             raise UnreadableError("an edge's event must be in structured mode, or nothing signs it")
+        self._genuine(record, event.source)
+
+    def _genuine(self, record: Record, source: str) -> None:
+        edge = edge_of(source)
         if not signature.genuine(
             keys=self._keys(),
             edge=edge,
-            source=event.source,
+            source=source,
             value=record.value or b"",
             signature=header(record, signature.HEADER),
         ):
