@@ -15,8 +15,8 @@ from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.model import Batch
 from midstage.stats.stream.counting import Ledger
 from midstage.stats.views.rows import Row, RowsQuery
-from midstage.stats.views.usage import UsageQuery
 
+from .asking import total
 from .conftest import NOON, decided, request
 from .memory import MemoryLedger
 
@@ -113,9 +113,9 @@ def test_sums_are_exact_beyond_64_bits(tmp_path: Path) -> None:
         event = request(SOURCE, at + 1, usage={"images": 10**12})
         added = decided(ledger, [event])
         ledger.commit(added, begins={PLACE: at}, ends={PLACE: at + 1})
-    (total,) = ledger.queries().usage(UsageQuery())
-    assert total.micros == {"images": 20 * 10**18}
-    assert total.outcomes == {"ok": 20}
+    summed = total(ledger.queries())
+    assert summed.micros == {"images": 20 * 10**18}
+    assert summed.outcomes == {"ok": 20}
     ledger.close()
 
 
@@ -135,7 +135,7 @@ def test_a_crash_before_the_commit_leaves_nothing(tmp_path: Path) -> None:
     assert again.positions() == {}
     assert rows(again) == ()
     assert again.queries().sources() == []
-    assert again.queries().usage(UsageQuery())[0].outcomes == {}
+    assert total(again.queries()).outcomes == {}
     assert (again.row(), len(again.unnumbered(0))) == (0, 0)
     again.close()
 
@@ -157,8 +157,8 @@ def test_kill_9_in_the_middle_leaves_what_was_committed(tmp_path: Path) -> None:
         held.kill()
         held.wait()
     ledger = opened(file)
-    (total,) = ledger.queries().usage(UsageQuery())
-    assert total.outcomes == {"ok": 3}
+    summed = total(ledger.queries())
+    assert summed.outcomes == {"ok": 3}
     assert ledger.positions() == {PLACE: 3}
     ledger.commit(batch(4, known=ledger), begins={PLACE: 3}, ends={PLACE: 4})
     assert ledger.sources(frozenset({SOURCE}))[SOURCE].seen.spans == ((1, 4),)
@@ -221,9 +221,9 @@ def test_a_disk_that_is_full_in_a_commit_loses_and_doubles_nothing(tmp_path: Pat
     assert (full.returncode, full.stderr.count("File too large")) == (1, 1)
     committed = int(full.stdout.split()[-1])
     ledger = opened(file)
-    (total,) = ledger.queries().usage(UsageQuery())
+    summed = total(ledger.queries())
     assert ledger.positions() == {PLACE: committed}
-    assert total.outcomes == {"ok": committed * 500}
+    assert summed.outcomes == {"ok": committed * 500}
     assert ledger.sources(frozenset({SOURCE}))[SOURCE].seen.spans == ((1, committed * 500),)
     ledger.close()
 

@@ -35,6 +35,16 @@ class Metrics:
             registry=registry,
         )
 
+        self._audit_lost = Counter(
+            "midstage_stats_audit_lost_total",
+            "Questions that were answered and are not in the audit.",
+            registry=registry,
+        )
+
+    def audit_lost(self, count: int) -> None:
+        """So many facts of the audit are not in the log."""
+        self._audit_lost.inc(count)
+
     def counted(self, batch: Batch, committed: Committed) -> None:
         """A batch became durable."""
         self._batches.inc()

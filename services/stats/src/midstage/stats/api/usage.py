@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from midstage.chassis.guard import OPERATOR, bearer
+from midstage.contracts.audit import LONGEST_QUERY, Queried
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column
@@ -44,18 +45,6 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What became of a question, for the audit; ``query`` is as it was asked."""
-
-    actor: str
-    method: str
-    route: str
-    query: str
-    status: int
-    at: datetime
-
-
 _asking = msgspec.json.Decoder(Asking).decode
 
 
@@ -70,7 +59,7 @@ class Desk:
     own: Shards
     customers: Callable[[], Mapping[str, str]]
     files: Encoders
-    audit: Callable[[Answered], None]
+    audit: Callable[[Queried], None]
     secret: bytes
     now: Callable[[], datetime]
 
@@ -102,11 +91,12 @@ class Desk:
             raise
         finally:
             self.audit(
-                Answered(
+                Queried(
                     actor=asker.name,
+                    service="stats",
                     method=request.method,
                     route=PATH,
-                    query=query,
+                    query=query[:LONGEST_QUERY],
                     status=status,
                     at=self.now(),
                 )

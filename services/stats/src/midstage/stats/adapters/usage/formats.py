@@ -1,7 +1,7 @@
 """An answer as a file: CSV, an Arrow stream or Parquet, with every column of the whole answer.
 
 Units are decimals with six digits, exact, times carry the zone. A unit that nothing counted is
-empty, a counted 0 is 0.
+empty, a counted 0 is 0. Arrow and Parquet say in their metadata what the answer rests on.
 """
 
 import csv
@@ -11,11 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # nor has this
 
 from midstage.contracts.units import MICROS_PER_UNIT
 from midstage.stats.views.usage.answer import Cell, Column, Kind
+from midstage.stats.views.usage.parts import Standing
 
 CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -31,7 +33,7 @@ _TYPES = {
 }
 
 
-def csv_of(columns: Sequence[Column]) -> bytes:
+def csv_of(columns: Sequence[Column], _standing: Standing) -> bytes:
     """RFC 4180 in UTF-8; a title first, also where there is no row."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\r\n")
@@ -41,23 +43,23 @@ def csv_of(columns: Sequence[Column]) -> bytes:
     return text.getvalue().encode()
 
 
-def arrow_of(columns: Sequence[Column]) -> bytes:
+def arrow_of(columns: Sequence[Column], standing: Standing) -> bytes:
     """An Arrow IPC stream."""
     sink = pa.BufferOutputStream()
-    table = _table(columns)
+    table = _table(columns, standing)
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return bytes(sink.getvalue())
 
 
-def parquet_of(columns: Sequence[Column]) -> bytes:
+def parquet_of(columns: Sequence[Column], standing: Standing) -> bytes:
     """A Parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(_table(columns), sink, compression="zstd")
+    pq.write_table(_table(columns, standing), sink, compression="zstd")
     return bytes(sink.getvalue())
 
 
-FORMATS: dict[str, Callable[[Sequence[Column]], bytes]] = {
+FORMATS: dict[str, Callable[[Sequence[Column], Standing], bytes]] = {
     CSV: csv_of,
     ARROW: arrow_of,
     PARQUET: parquet_of,
@@ -65,13 +67,14 @@ FORMATS: dict[str, Callable[[Sequence[Column]], bytes]] = {
 """What makes an answer of each media type, beside JSON."""
 
 
-def _table(columns: Sequence[Column]) -> pa.Table:
+def _table(columns: Sequence[Column], standing: Standing) -> pa.Table:
+    said = {b"midstage": msgspec.json.encode(standing)}
     fields = [pa.field(column.name, _type(column)) for column in columns]
     arrays = [
         pa.array([_value(column, value) for value in column.values], _type(column))
         for column in columns
     ]
-    return pa.table(arrays, schema=pa.schema(fields))
+    return pa.table(arrays, schema=pa.schema(fields, metadata=said))
 
 
 def _type(column: Column) -> pa.DataType:

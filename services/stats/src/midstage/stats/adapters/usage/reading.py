@@ -19,7 +19,7 @@ from midstage.stats.views.usage.question import Key, Measure, Question, Timing
 from midstage.stats.views.usage.windows import Stretch, begun, stretches
 
 _AHEAD = timedelta(days=2)
-_VERSION = "SELECT version FROM heads"
+_VERSION = "SELECT shard, version FROM about, heads"
 _POSITIONS = "SELECT topic, number, next FROM positions"
 
 # made before threads are: see the traps in docs/architecture.md
@@ -29,11 +29,15 @@ _source = msgspec.json.Decoder(Source).decode
 class UsageBooks:
     """One shard's usage; may be asked from any thread."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, *, shard: int, rows: str) -> None:
-        """Ask the database behind ``db``; ``rows`` is the relation of all raw rows."""
+    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Ask the database behind ``db``."""
         self._db = db
-        self._shard = shard
-        self._rows = rows
+
+    def parts(
+        self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
+    ) -> Sequence[Part]:
+        """The parts of all shards: there is this one."""
+        return [self.part(question, versions=versions, now=now)]
 
     def part(
         self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
@@ -43,36 +47,11 @@ class UsageBooks:
         RefusedError where it has too many groups.
         """
         with _moment(self._db) as db:
-            standing = self._standing(db, now)
-            newest = standing.versions[self._shard]
-            version = newest if versions is None else versions.get(self._shard, 0)
-            asking = self._statements(question, version=version, past=version < newest, now=now)
+            standing = _standing(db, now)
+            ((shard, newest),) = standing.versions.items()
+            version = newest if versions is None else versions.get(shard, 0)
+            asking = _statements(question, version=version, past=version < newest, now=now)
             return Part(standing=standing, groups=_groups(db, asking))
-
-    def _standing(self, db: duckdb.DuckDBPyConnection, now: datetime) -> Standing:
-        ((version,),) = db.execute(_VERSION).fetchall()
-        held = db.execute(_POSITIONS).fetchall()
-        states = [_source(state) for (state,) in db.execute("SELECT state FROM sources").fetchall()]
-        return Standing(
-            versions={self._shard: version},
-            positions={f"{topic}/{number}": following for topic, number, following in held},
-            complete_until=complete_until(states, now=now),
-        )
-
-    def _statements(
-        self, question: Question, *, version: int, past: bool, now: datetime
-    ) -> Statements:
-        """Of the past only rows tell: partial sums may have been added up over versions since."""
-        stretched = _stretches(question, now)
-        rows = (Piece(Table.ROWS, question.since, question.until),)
-        pieces = rows if past else plan(question, stretched)
-        return Statements(
-            question=question,
-            stretches=stretched,
-            pieces=pieces,
-            version=version,
-            rows=self._rows,
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,6 +82,29 @@ def _groups(db: duckdb.DuckDBPyConnection, asking: Statements) -> tuple[Group, .
             buckets[bucket if isinstance(bucket, int) else None] = int(str(count))
     found = [_group(_key(question, key), tally) for key, tally in tallies.items()]
     return tuple(group for group in found if _holds_something(group))
+
+
+def _standing(db: duckdb.DuckDBPyConnection, now: datetime) -> Standing:
+    ((shard, version),) = db.execute(_VERSION).fetchall()
+    held = db.execute(_POSITIONS).fetchall()
+    states = [_source(state) for (state,) in db.execute("SELECT state FROM sources").fetchall()]
+    return Standing(
+        versions={shard: version},
+        positions={f"{topic}/{number}": following for topic, number, following in held},
+        complete_until=complete_until(states, now=now),
+    )
+
+
+def _statements(question: Question, *, version: int, past: bool, now: datetime) -> Statements:
+    """Of the past only rows tell: partial sums may have been added up over versions since."""
+    stretched = _stretches(question, now)
+    rows = (Piece(Table.ROWS, question.since, question.until),)
+    return Statements(
+        question=question,
+        stretches=stretched,
+        pieces=rows if past else plan(question, stretched),
+        version=version,
+    )
 
 
 def _asked(

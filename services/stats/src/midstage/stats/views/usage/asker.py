@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from midstage.contracts.audit import CUSTOMER, OPERATOR
 from midstage.contracts.errors import RefusedError
 from midstage.stats.views.usage.parts import Standing
 from midstage.stats.views.usage.question import Dimension, Question
@@ -16,7 +17,7 @@ class Asker:
     @property
     def name(self) -> str:
         """As the audit names it."""
-        return "operator" if self.customer is None else f"customer/{self.customer}"
+        return OPERATOR if self.customer is None else f"{CUSTOMER}{self.customer}"
 
 
 def allowed(question: Question, asker: Asker) -> Question:
