@@ -139,11 +139,12 @@ class UsageAdjusted(
 ):
     """What came late for a closed ``period`` will be on the statement of the open one.
 
-    ``since`` is where the open period begins. ``lines`` are those that changed: absolute sums over
+    ``since`` is where the open period begins; an empty ``period`` is all time before the first
+    that was closed. ``lines`` are those that changed: absolute sums over
     the shard's rows above ``after_row`` (the last seal). A higher ``revision`` counts more.
     """
 
-    period: PeriodId
+    period: Annotated[str, msgspec.Meta(max_length=64)]
     since: datetime
     shard: Count
     after_row: Count

@@ -60,6 +60,16 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    """What came late for closed periods, since the last seal: it will be on the next statement."""
+
+    since: datetime
+    after_row: int
+    upto_row: int
+    late: tuple[Late, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """What the log says under one key: of a source, of a period, or of what came late for it.
 

@@ -91,7 +91,8 @@ def over(period: Period, *, now: datetime) -> None:
 def gaps(sources: Iterable[Told], period: Period) -> tuple[OpenGap, ...]:
     """What may be missing of the period: holes that may reach into it, and what is still to come.
 
-    A source that went silent for good counts up to when it was last heard of, and no further.
+    A source that went silent for good is missing in the period in which it was last heard of, and
+    holds back no later one.
     """
     found: list[OpenGap] = []
     for one in sources:
@@ -130,8 +131,6 @@ def _unsaid(one: Told, period: Period) -> list[OpenGap]:
     said = one.said_until
     begins = one.begins if said is None else said
     if begins is None or begins >= period.until or one.ends <= period.since:
-        return []
-    if said is not None and one.silent and one.ends <= said:
         return []
     return [
         OpenGap(
