@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from midstage.chassis.clock import SystemClock
+from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.process import Loop
 from midstage.contracts.apps import AppFact
 from midstage.contracts.edges import (
@@ -24,7 +24,7 @@ from midstage.contracts.edges import (
 )
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.requests import BILLED, REQUEST_COMPLETED, Outcome, RequestCompleted
-from midstage.contracts.topics import APPS, EDGES, LOAD, REQUESTS, Topic
+from midstage.contracts.topics import APPS, AUDIT, EDGES, LOAD, REQUESTS, USAGE, Topic
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -39,6 +39,7 @@ from midstage.stats.model import Arrivals, Batch, Beaten, Ended, Known
 from midstage.stats.stream.counting import Ledger
 from midstage.stats.stream.reading import arrivals
 from midstage.stats.stream.seen import SeenInMemory
+from midstage.stats.views.shards import ALONE, Shard
 from midstage.testkit.waiting import within
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -144,6 +145,8 @@ class Bench:
     swapped: Callable[[DuckdbLedger], Ledger] = lambda ledger: ledger
     commit_interval_s: float = 0.0
     billed: frozenset[Outcome] = BILLED
+    shard: Shard = ALONE
+    clock: Clock = field(default_factory=SystemClock)
     started: list[Service] = field(default_factory=list)
 
     def edge(self, name: str = "edge-1", file: str = "a") -> Edge:
@@ -157,8 +160,10 @@ class Bench:
             token_file=self.directory / "token",
             ledger_file=self.directory / "usage.duckdb",
             edge_keys_file=self.directory / "edge-keys.json",
+            api_keys_file=self.directory / "api-keys.json",
             commit_interval_s=self.commit_interval_s,
             billed=self.billed,
+            shard=self.shard,
         )
 
     def write(self, *messages: Message) -> None:
@@ -187,7 +192,7 @@ class Bench:
             self.settings(),
             log=self.log,
             topics=self.topics,
-            clock=SystemClock(),
+            clock=self.clock,
             reached=self.reached,
             swapped=self.swapped,
         )
@@ -213,7 +218,12 @@ class Bench:
 
     def _read_all(self, service: Service) -> bool:
         names = (self.topics.requests.name, self.topics.edges.name)
-        partitions = [one for name in names for one in self.log.partitions(name)]
+        partitions = [
+            one
+            for name in names
+            for one in self.log.partitions(name)
+            if self.shard.owns(one.number)
+        ]
         ends = self.log.ends(partitions)
         held = service.ledger.positions()
         return all(held.get(one, 0) == end for one, end in ends.items())
@@ -240,7 +250,9 @@ def topics_of(prefix: str) -> Topics:
         requests=replace(REQUESTS, name=f"{prefix}.requests.v1", partitions=3),
         edges=replace(EDGES, name=f"{prefix}.edges.v1", partitions=3),
         load=replace(LOAD, name=f"{prefix}.load.v1", partitions=3),
+        usage=replace(USAGE, name=f"{prefix}.usage.v1", partitions=3),
         apps=replace(APPS, name=f"{prefix}.apps.v1", partitions=3),
+        audit=replace(AUDIT, name=f"{prefix}.audit.v1", partitions=3),
     )
 
 
@@ -248,11 +260,15 @@ def made(log: Log, directory: Path) -> Bench:
     topics = topics_of(f"test-{uuid.uuid4().hex[:8]}")
     log.create(
         setting
-        for topic in (topics.requests, topics.edges, topics.load)
+        for topic in (topics.requests, topics.edges, topics.load, topics.usage, topics.audit)
         for setting in settings_of(topic)
     )
     directory.mkdir(parents=True, exist_ok=True)
-    secrets = {"token": "secret", "edge-keys.json": json.dumps({"edge-1": KEY.hex()})}
+    secrets = {
+        "token": "secret",
+        "edge-keys.json": json.dumps({"edge-1": KEY.hex()}),
+        "api-keys.json": json.dumps({"acmes-key": "acme", "globex-key": "globex"}),
+    }
     for name, content in secrets.items():
         (directory / name).write_text(content)
         (directory / name).chmod(0o600)
@@ -271,7 +287,10 @@ def running(service: Service) -> Iterator[list[BaseException]]:
         except BaseException as error:  # noqa: BLE001  the test's own thread raises it again
             raised.append(error)
 
-    loops: tuple[Loop, ...] = (service.consumer, service.loads, service.apps)
+    loops: tuple[Loop, ...] = (
+        *(service.consumer, service.facts, service.sending),
+        *(service.apps, service.auditing),
+    )
     threads = [threading.Thread(target=run, args=(loop,)) for loop in loops]
     for thread in threads:
         thread.start()

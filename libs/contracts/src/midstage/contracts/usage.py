@@ -35,8 +35,9 @@ class UsageObserved(Fact, frozen=True, kw_only=True):
     """One customer, the minute from ``minute`` on, as one shard of stats counted it.
 
     ``revision`` is all its amounts added up: the same events give the same one, in whatever order
-    they came, and a late one that adds anything gives a higher one. ``complete_until``: every event that this shard will count and that ended
-    before it was counted when this was written; None when unknown. ``apps`` in order of name.
+    they came, and a late one that adds anything gives a higher one. ``complete_until``: every event
+    that this shard will count and that ended before it was counted when this was written; None when
+    unknown. ``apps`` are in order of name.
     """
 
     customer: Name

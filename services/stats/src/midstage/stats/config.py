@@ -6,8 +6,11 @@ from pathlib import Path
 
 from midstage.chassis import settings
 from midstage.contracts.requests import BILLED, Outcome
+from midstage.stats.views.shards import ALONE, Shard
 
 _PREFIX = "MIDSTAGE_STATS_"
+MOST_SHARDS = 12
+"""A shard without any partition would count nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +23,14 @@ class Settings:
     token_file: Path
     ledger_file: Path
     edge_keys_file: Path
+    api_keys_file: Path | None = None
     commit_interval_s: float = 0.25
     ledger_memory_mb: int = 512
     seen_in_memory: int = 1 << 19
     billed: frozenset[Outcome] = BILLED
+    shard: Shard = ALONE
+    peers: tuple[str, ...] = ()
+    take_over: bool = False
 
 
 def from_env(env: Mapping[str, str]) -> Settings:
@@ -31,6 +38,8 @@ def from_env(env: Mapping[str, str]) -> Settings:
     interval_ms = settings.whole(
         env, f"{_PREFIX}COMMIT_INTERVAL_MS", default=250, least=0, most=10_000
     )
+    shard = _shard(env)
+    callers = settings.text(env, f"{_PREFIX}API_KEYS_FILE", default="")
     return Settings(
         kafka=settings.text(env, f"{_PREFIX}KAFKA"),
         host=settings.text(env, f"{_PREFIX}HOST", default="127.0.0.1"),
@@ -38,6 +47,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         token_file=settings.path(env, f"{_PREFIX}TOKEN_FILE"),
         ledger_file=settings.path(env, f"{_PREFIX}LEDGER_FILE"),
         edge_keys_file=settings.path(env, f"{_PREFIX}EDGE_KEYS_FILE"),
+        api_keys_file=Path(callers) if callers else None,
         commit_interval_s=interval_ms / 1000,
         ledger_memory_mb=settings.whole(
             env, f"{_PREFIX}LEDGER_MEMORY_MB", default=512, least=64, most=1_000_000
@@ -45,8 +55,32 @@ def from_env(env: Mapping[str, str]) -> Settings:
         seen_in_memory=settings.whole(
             env, f"{_PREFIX}SEEN_IN_MEMORY", default=1 << 19, least=1, most=1 << 24
         ),
+        shard=shard,
+        peers=_peers(env, shard),
+        take_over=settings.flag(env, f"{_PREFIX}TAKE_OVER", default=False),
         billed=_billed(settings.text(env, f"{_PREFIX}BILLED", default=",".join(sorted(BILLED)))),
     )
+
+
+def _shard(env: Mapping[str, str]) -> Shard:
+    shards = settings.whole(env, f"{_PREFIX}SHARDS", default=1, least=1, most=MOST_SHARDS)
+    number = settings.whole(env, f"{_PREFIX}SHARD", default=0, least=0, most=shards - 1)
+    return Shard(number=number, of=shards)
+
+
+def _peers(env: Mapping[str, str], shard: Shard) -> tuple[str, ...]:
+    """The urls of all shards in their order; none where this is the only one."""
+    text = settings.text(env, f"{_PREFIX}PEERS", default="")
+    urls = tuple(url.strip().rstrip("/") for url in text.split(",") if url.strip())
+    if len(urls) != (shard.of if urls or shard.of > 1 else 0):
+        raise settings.SettingError(
+            f"{_PREFIX}PEERS names {len(urls)} urls, but there are {shard.of} shards; "
+            "name all of them, this one too, in their order"
+        )
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise settings.SettingError(f"{_PREFIX}PEERS names {url!r}, which is no http url")
+    return urls
 
 
 def _billed(text: str) -> frozenset[Outcome]:

@@ -6,6 +6,7 @@ in that file. A second process on the same file is refused.
 
 import os
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.contracts.apps import AppFact
-from midstage.contracts.topics import APPS, EDGES, LOAD, REQUESTS, Topic
+from midstage.contracts.topics import APPS, AUDIT, EDGES, LOAD, REQUESTS, USAGE, Topic
 from midstage.eventlog.consume import WholeConsumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -27,16 +28,27 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.versions import Versions
 from midstage.stats import api
+from midstage.stats.adapters.callers import CallerKeys
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
+from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.seen import HashFiles
+from midstage.stats.adapters.usage.formats import FORMATS
+from midstage.stats.api import events, usage
+from midstage.stats.api.encodings import BODY_BYTES
 from midstage.stats.config import Settings, from_env
 from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
+from midstage.stats.stream.auditing import Auditing
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
+from midstage.stats.stream.facts import Told, telling
+from midstage.stats.stream.incoming.checking import Checking
+from midstage.stats.stream.incoming.held import Held
+from midstage.stats.stream.ingest import Ingest
 from midstage.stats.stream.loads import Loads
+from midstage.stats.stream.outbox import Facts, Sending
 from midstage.stats.stream.reading import Reading
-from midstage.stats.views.load import WINDOW
+from midstage.stats.stream.seen import OneAtATime
 from midstage.stats.views.promises import Promise, evolve, standing
 
 SERVICE = "stats"
@@ -52,7 +64,9 @@ class Topics:
     requests: Topic = REQUESTS
     edges: Topic = EDGES
     load: Topic = LOAD
+    usage: Topic = USAGE
     apps: Topic = APPS
+    audit: Topic = AUDIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +77,12 @@ class Service:
     app: FastAPI
     consumer: WholeConsumer[Arrivals]
     loads: Loads
+    facts: Facts
+    sending: Sending
     apps: Versions[Promise, AppFact]
     ledger: DuckdbLedger
+    auditing: Auditing
+    ingest: Ingest
 
     def run(self) -> int:
         """Run until told to stop, then put everything into the ledger's file; the exit code."""
@@ -93,38 +111,69 @@ def compose(
     clock = clock or SystemClock()
     topics = topics or Topics()
     ledger = DuckdbLedger(
-        settings.ledger_file, now=clock.now, memory_mb=settings.ledger_memory_mb, reached=reached
+        settings.ledger_file,
+        now=clock.now,
+        memory_mb=settings.ledger_memory_mb,
+        shard=settings.shard.number,
+        shards=settings.shard.of,
+        reached=reached,
     )
     books = ledger.queries()
     apps = _specs(log=log, clock=clock, topic=topics.apps)
-    loads = Loads(
-        log=log,
-        topic=topics.load,
-        now=clock.now,
-        sources=books.sources(),
-        recent=books.finished(since=clock.now() - WINDOW),
+    told = Told(
+        load=topics.load,
+        usage=topics.usage,
+        shard=settings.shard,
         specified=lambda: standing(apps.states()),
+        lag=lambda: consumer.lag() if consumer.progress() is None else None,
     )
+    heard, loads = telling(
+        swapped(ledger),
+        books=ledger.facts(),
+        sources=books.sources(),
+        told=told,
+        now=clock.now,
+    )
+    facts, sending = Facts(heard), Sending(ledger=heard, log=log, reached=reached)
     metrics = Metrics(CollectorRegistry())
+    seen = OneAtATime(seen_swapped(_seen(settings, ledger=ledger, clock=clock, reached=reached)))
     consumer = _counting(
         settings,
         log=log,
         clock=clock,
         topics=topics,
-        ledger=swapped(ledger),
-        seen=seen_swapped(_seen(settings, ledger=ledger, clock=clock, reached=reached)),
-        counted=(metrics.counted, loads.absorb),
+        ledger=heard,
+        seen=seen,
+        counted=(metrics.counted,),
+        reached=reached,
+    )
+    auditing = Auditing(
+        log=log,
+        topic=topics.audit,
+        source=f"{SERVICE}/{settings.shard.number}",
+        new_id=lambda: uuid.uuid4().hex,
+        lost=metrics.audit_lost,
+    )
+    ingest = Ingest(
+        log=log,
+        check=Checking(topic=topics.requests, keys=KeyFile(settings.edge_keys_file), now=clock.now),
+        held=Held(sources=ledger.sources, seen=seen.known),
+        counted=metrics.posted,
         reached=reached,
     )
     app = _app(
         settings,
-        routes=api.router(
-            books=books,
-            load=loads.newest,
-            promises=apps.states,
-            lag=consumer.lag,
-            now=clock.now,
-        ),
+        routes=[
+            api.router(
+                books=books,
+                load=loads.newest,
+                promises=apps.states,
+                lag=consumer.lag,
+                now=clock.now,
+            ),
+            usage.router(_desk(settings, books=books, clock=clock, auditing=auditing)),
+            events.router(events.Door(taking=ingest, customers=CallerKeys(settings.api_keys_file))),
+        ],
         registry=metrics.registry,
         progress=consumer.progress,
     )
@@ -133,10 +182,31 @@ def compose(
         app=app,
         host=settings.host,
         port=settings.port,
-        loops=[loads, consumer, apps],
+        loops=[sending, facts, consumer, apps, auditing, ingest],
     )
     return Service(
-        process=process, app=app, consumer=consumer, loads=loads, apps=apps, ledger=ledger
+        process=process,
+        app=app,
+        consumer=consumer,
+        loads=loads,
+        facts=facts,
+        sending=sending,
+        apps=apps,
+        ledger=ledger,
+        auditing=auditing,
+        ingest=ingest,
+    )
+
+
+def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditing) -> usage.Desk:
+    return usage.Desk(
+        shards=books.usage,
+        own=books.usage,
+        customers=CallerKeys(settings.api_keys_file),
+        files=FORMATS,
+        audit=auditing.note,
+        secret=secret(settings.token_file).encode(),
+        now=clock.now,
     )
 
 
@@ -191,7 +261,7 @@ def _counting(
             billed=settings.billed,
         ),
         effect=Counting(ledger=ledger, seen=seen, counted=counted),
-        positions=LedgerPositions(ledger=ledger, log=log, topics=names),
+        positions=LedgerPositions(ledger=ledger, log=log, topics=names, shard=settings.shard),
         dead_letters=DeadLetterTopic(log=log, reader=SERVICE),
         clock_monotonic=clock.monotonic,
         most=MOST_RECORDS,
@@ -203,7 +273,7 @@ def _counting(
 def _app(
     settings: Settings,
     *,
-    routes: APIRouter,
+    routes: Sequence[APIRouter],
     registry: CollectorRegistry,
     progress: Callable[[], str | None],
 ) -> FastAPI:
@@ -215,7 +285,9 @@ def _app(
         readiness=readiness,
         registry=registry,
         token=secret(settings.token_file),
-        routers=[routes],
+        routers=routes,
+        own_keys=[usage.PATH, events.PATH],
+        bodies={events.PATH: BODY_BYTES},
     )
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its o
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters import columns
+from midstage.stats.adapters.facts import FactBooks
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.schema import opened, readable
 from midstage.stats.decide import hashed
@@ -176,6 +177,10 @@ class DuckdbLedger:
     def queries(self) -> Queries:
         """What the ledger answers, on connections of their own: they see what is committed."""
         return Queries(self._db)
+
+    def facts(self) -> FactBooks:
+        """What facts are made of, on connections of their own."""
+        return FactBooks(self._db)
 
     def close(self) -> None:
         """Write everything into the file itself, and let go of it."""

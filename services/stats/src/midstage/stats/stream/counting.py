@@ -12,6 +12,7 @@ from midstage.eventlog.consume import Whole
 from midstage.eventlog.log import BEGINNING, Log, Partition
 from midstage.stats.decide import decide, hashes, named
 from midstage.stats.model import Arrivals, Batch, Committed, Flags, Hashes, Known, Outgoing, Source
+from midstage.stats.views.shards import ALONE, Shard
 
 _log = logger(__name__)
 
@@ -107,8 +108,11 @@ class Counting:
 class LedgerPositions:
     """The positions of these topics, as the ledger's own commits moved them."""
 
-    def __init__(self, *, ledger: Ledger, log: Log, topics: Sequence[str]) -> None:
-        """Read all partitions of ``topics``."""
+    def __init__(
+        self, *, ledger: Ledger, log: Log, topics: Sequence[str], shard: Shard = ALONE
+    ) -> None:
+        """Read the shard's partitions of ``topics``."""
+        self._shard = shard
         self._ledger = ledger
         self._log = log
         self._topics = topics
@@ -127,6 +131,7 @@ class LedgerPositions:
             partition: held.get(partition, BEGINNING)
             for topic in self._topics
             for partition in self._log.partitions(topic)
+            if self._shard.owns(partition.number)
         }
 
     def moved(self, ends: Mapping[Partition, int]) -> None:
