@@ -2,15 +2,16 @@
 
 It is pure ASGI and wraps the whole application, so no route can forget it: every method but GET,
 HEAD and OPTIONS needs the token (compared in constant time), but on the paths whose routes were
-declared to look at others' keys themselves. No body above the limit, with or without a
-Content-Length, reaches a route. WebSockets are not served.
+declared to look at others' keys themselves. No body above the limit of its path, with or without
+a Content-Length, reaches a route. WebSockets are not served.
 """
 
 import hmac
 import re
 import uuid
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +21,7 @@ from midstage.chassis.problems import REQUEST_ID, problem
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_BYTES = 1024 * 1024
+NO_BODIES: Mapping[str, int] = MappingProxyType({})
 OPERATOR = "operator"
 """In a request's state: whether it came with the token."""
 
@@ -38,10 +40,12 @@ class Guard:
         token: str,
         body_bytes: int = BODY_BYTES,
         own_keys: Collection[str] = (),
+        bodies: Mapping[str, int] = NO_BODIES,
     ) -> None:
         """Guard ``app``; ValueError for an empty token, which everybody would know.
 
-        The routes at the paths ``own_keys`` know keys of their own, and refuse by themselves.
+        The routes at the paths ``own_keys`` know keys of their own, and refuse by themselves;
+        ``bodies`` gives bytes by path where other bodies than the usual ones are taken.
         """
         if not token.strip():
             raise ValueError("the bearer token is empty")
@@ -49,6 +53,7 @@ class Guard:
         self._token = token.encode()
         self._body_bytes = body_bytes
         self._own_keys = frozenset(own_keys)
+        self._bodies = dict(bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request."""
@@ -78,11 +83,12 @@ class Guard:
             )
             await answer(scope, receive, send)
             return
-        body = await self._body(headers, receive)
+        most = self._bodies.get(scope["path"], self._body_bytes)
+        body = await self._body(headers, receive, most)
         if body is None:
             answer = problem(
                 status=413,
-                detail=f"the body is larger than {self._body_bytes} bytes",
+                detail=f"the body is larger than {most} bytes",
                 request_id=request_id,
                 headers={"connection": "close"},
             )
@@ -95,13 +101,13 @@ class Guard:
         token = bearer(headers)
         return token is not None and hmac.compare_digest(token.encode("latin-1"), self._token)
 
-    async def _body(self, headers: Headers, receive: Receive) -> list[Message] | None:
+    async def _body(self, headers: Headers, receive: Receive, most: int) -> list[Message] | None:
         """The request's messages, held until they are all there; None when they are too large."""
         declared = headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._body_bytes:
+        if declared.isdigit() and int(declared) > most:
             return None
         messages: list[Message] = []
-        left = self._body_bytes
+        left = most
         while True:
             message = await receive()
             messages.append(message)

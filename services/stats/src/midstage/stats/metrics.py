@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from midstage.stats.model import Batch, Committed
+from midstage.stats.views.ingest import State
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -40,6 +41,17 @@ class Metrics:
             "Questions that were answered and are not in the audit.",
             registry=registry,
         )
+
+        self._posted = Counter(
+            "midstage_stats_posted_total",
+            "Events posted to the API by what became of them.",
+            ("state",),
+            registry=registry,
+        )
+
+    def posted(self, state: State, count: int) -> None:
+        """So many events of a body became this."""
+        self._posted.labels(state.value).inc(count)
 
     def audit_lost(self, count: int) -> None:
         """So many facts of the audit are not in the log."""

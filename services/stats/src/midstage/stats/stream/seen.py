@@ -1,8 +1,11 @@
-"""Which unnumbered events were counted, in memory: about 100 bytes for each."""
+"""Which unnumbered events were counted: in memory, about 100 bytes for each; and asked by many."""
+
+import threading
 
 import numpy as np
 
 from midstage.stats.model import Flags, Hashes
+from midstage.stats.stream.counting import Seen
 
 
 class SeenInMemory:
@@ -23,6 +26,30 @@ class SeenInMemory:
     def mark(self) -> int:
         """Nothing is held durably."""
         return 0
+
+
+class OneAtATime:
+    """Implements ``counting.Seen`` with another one that a single thread may use at a time."""
+
+    def __init__(self, seen: Seen) -> None:
+        """All calls of ``seen`` go through here from now on."""
+        self._seen = seen
+        self._lock = threading.Lock()
+
+    def known(self, marks: Hashes) -> Flags:
+        """See ``counting.Seen.known``."""
+        with self._lock:
+            return self._seen.known(marks)
+
+    def absorb(self, marks: Hashes, *, row: int) -> None:
+        """See ``counting.Seen.absorb``."""
+        with self._lock:
+            self._seen.absorb(marks, row=row)
+
+    def mark(self) -> int:
+        """See ``counting.Seen.mark``."""
+        with self._lock:
+            return self._seen.mark()
 
 
 def _pairs(marks: Hashes) -> list[tuple[int, int]]:
