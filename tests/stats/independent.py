@@ -34,7 +34,7 @@ class Count:
 def recount(kafka: str, topic: str, keys: Mapping[str, str]) -> Count:
     """The whole topic; ``keys`` are the edges' keys in hex, by edge."""
     count = Count()
-    for headers, value in records(kafka, topic):
+    for headers, value, _, _ in records(kafka, topic):
         add(count, headers, value, keys)
     return count
 
@@ -82,16 +82,17 @@ def minute(time: str) -> str:
     return exact.strftime("%Y-%m-%dT%H:%M")
 
 
-def records(kafka: str, topic: str) -> Iterator[tuple[Mapping[str, bytes], bytes]]:
+def records(kafka: str, topic: str) -> Iterator[tuple[Mapping[str, bytes], bytes, int, int]]:
+    """Headers, value, partition and offset of each record."""
     reader = Consumer({"bootstrap.servers": kafka, "group.id": "independent"})
-    found = reader.list_topics(topic, timeout=30).topics[topic].partitions
-    for number in found:
+    for number in reader.list_topics(topic, timeout=30).topics[topic].partitions:
         first, end = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
         reader.assign([TopicPartition(topic, number, first)])
         while first < end:
             for record in reader.consume(10_000, timeout=1.0):
                 offset, value = record.offset(), record.value()
                 if record.error() is None and offset is not None and value is not None:
-                    yield dict(record.headers() or ()), value  # type: ignore[arg-type]  # bytes
+                    headers: Any = record.headers() or ()
+                    yield dict(headers), value, number, offset
                     first = offset + 1
     reader.close()
