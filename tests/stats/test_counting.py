@@ -14,13 +14,13 @@ from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.log import Message, Partition
 from midstage.eventlog.memory import MemoryLog
-from midstage.stats.model import Batch, Committed, Hashes, Outgoing, Source
-from midstage.stats.stream.counting import Ledger
+from midstage.stats.model import Batch, Committed, Source
 from midstage.stats.views.rows import RowsQuery
-from midstage.stats.views.usage import UsageQuery
 from midstage.testkit.waiting import within
 
+from .asking import total
 from .conftest import DEADLINE_S, NOON, Bench, request, running
+from .swapped import Swapped
 
 PLACES = ("consume:decoded", "ledger:inserted", "ledger:committed", "consume:effect-done")
 
@@ -46,8 +46,8 @@ class Crashing:
 def counted(bench: Bench) -> tuple[int, Mapping[str, int], Mapping[str, int]]:
     """Rows, requests by outcome and micro-units of a stats that has read everything."""
     books = bench.caught_up().ledger.queries()
-    (total,) = books.usage(UsageQuery())
-    return len(books.rows(RowsQuery(limit=10_000)).requests), total.outcomes, total.micros
+    summed = total(books)
+    return len(books.rows(RowsQuery(limit=10_000)).requests), summed.outcomes, summed.micros
 
 
 def holes(bench: Bench) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -128,36 +128,6 @@ def test_a_broker_that_goes_away_and_comes_back_loses_nothing(bench: Bench) -> N
         bench.write(bench.edge().line(2))
         within(DEADLINE_S, lambda: service.ledger.queries().recorded(since=NOON).rows == 2)
         within(DEADLINE_S, lambda: service.consumer.progress() is None)
-
-
-@dataclass
-class Swapped:
-    """A ledger that does as the one inside."""
-
-    inner: Ledger
-
-    def positions(self) -> Mapping[Partition, int]:
-        return self.inner.positions()
-
-    def row(self) -> int:
-        return self.inner.row()
-
-    def sources(self, names: frozenset[str]) -> Mapping[str, Source]:
-        return self.inner.sources(names)
-
-    def unnumbered(self, after_row: int) -> Hashes:
-        return self.inner.unnumbered(after_row)
-
-    def commit(
-        self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> Committed:
-        return self.inner.commit(batch, begins=begins, ends=ends)
-
-    def unsent(self, most: int) -> Sequence[tuple[int, Outgoing]]:
-        return self.inner.unsent(most)
-
-    def sent(self, upto: int) -> None:
-        self.inner.sent(upto)
 
 
 class WithoutRanges(Swapped):
