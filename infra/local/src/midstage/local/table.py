@@ -91,6 +91,7 @@ class Table:
             self.addresses.stats,
             LEDGER_FILE=str(self.layout.ledger),
             EDGE_KEYS_FILE=str(self.layout.edge_keys),
+            API_KEYS_FILE=str(self.layout.api_keys),
         )
 
     def cluster(self) -> Child:

@@ -1,7 +1,7 @@
 """A question to one shard's ledger, answered from one moment of it, whatever comes in meanwhile."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ import duckdb
 import msgspec
 
 from midstage.contracts import sketch
+from midstage.contracts.errors import UnavailableError
 from midstage.stats.adapters.usage.statements import Statements
 from midstage.stats.model import Source
 from midstage.stats.views.gauges import complete_until
@@ -17,6 +18,9 @@ from midstage.stats.views.usage.parts import MOST_CELLS, Group, Part, Standing, 
 from midstage.stats.views.usage.plan import Piece, Table, plan
 from midstage.stats.views.usage.question import Key, Measure, Question, Timing
 from midstage.stats.views.usage.windows import Stretch, begun, stretches
+
+Rows = Callable[[duckdb.DuckDBPyConnection, datetime | None, datetime | None], str]
+"""The relation of all rows that may lie between two times, as this transaction sees them."""
 
 _AHEAD = timedelta(days=2)
 _VERSION = "SELECT shard, version FROM about, heads"
@@ -29,9 +33,14 @@ _source = msgspec.json.Decoder(Source).decode
 class UsageBooks:
     """One shard's usage; may be asked from any thread."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Ask the database behind ``db``."""
+    def __init__(self, db: duckdb.DuckDBPyConnection, *, rows: Rows | None = None) -> None:
+        """Ask the database behind ``db``; ``rows`` says where all raw rows are."""
         self._db = db
+        self._rows = rows or _in_the_ledger
+
+    def over(self, rows: Rows) -> "UsageBooks":
+        """The same with more raw rows than those of the ledger itself."""
+        return UsageBooks(self._db, rows=rows)
 
     def parts(
         self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
@@ -51,6 +60,7 @@ class UsageBooks:
             ((shard, newest),) = standing.versions.items()
             version = newest if versions is None else versions.get(shard, 0)
             asking = _statements(question, version=version, past=version < newest, now=now)
+            asking.rows = self._rows(db, question.since, question.until)
             return Part(standing=standing, groups=_groups(db, asking))
 
 
@@ -164,5 +174,18 @@ def _moment(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection
     """A connection of its own that sees what is committed now, and nothing that follows."""
     with db.cursor() as own:
         own.begin()
-        yield own
-        own.rollback()
+        try:
+            yield own
+        except duckdb.IOException as error:
+            raise UnavailableError(
+                f"an archive of the ledger can't be read, put it back: {error}"
+            ) from error
+        finally:
+            own.rollback()
+
+
+def _in_the_ledger(
+    db: duckdb.DuckDBPyConnection, since: datetime | None, until: datetime | None
+) -> str:
+    del db, since, until
+    return "requests"

@@ -1,0 +1,20 @@
+"""All raw rows, wherever they are: those of the ledger and those of its Parquet files."""
+
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from midstage.stats.adapters.archive import relation
+from midstage.stats.adapters.usage.reading import Rows
+
+
+def archived(directory: Path) -> Rows:
+    """The relation of all rows of a ledger whose archive is ``directory``."""
+
+    def rows(db: duckdb.DuckDBPyConnection, since: datetime | None, until: datetime | None) -> str:
+        bounds = {"since": since, "until": until}
+        known = {name: at for name, at in bounds.items() if at is not None}
+        return relation(db, directory, **known)
+
+    return rows
