@@ -98,7 +98,7 @@ def positions(ends: Mapping[Partition, int]) -> pa.Table:
         {
             "topic": pa.array([at.topic for at in ends], pa.string()),
             "number": pa.array([at.number for at in ends], pa.int32()),
-            "next": pa.array(ends.values(), pa.int64()),
+            "next": pa.array(list(ends.values()), pa.int64()),  # a view would import pandas
         }
     )
 

@@ -40,6 +40,8 @@ class Words:
     @staticmethod
     def of(texts: Sequence[str]) -> "Words":
         """The column of these texts."""
+        if texts and texts.count(texts[0]) == len(texts):
+            return Words.same(texts[0], len(texts))
         code_of = {text: code for code, text in enumerate(dict.fromkeys(texts))}
         codes = np.fromiter(map(code_of.__getitem__, texts), np.int32, len(texts))
         return Words(words=tuple(code_of), codes=codes)

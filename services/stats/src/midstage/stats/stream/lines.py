@@ -22,6 +22,8 @@ from midstage.stats.model import (
     Words,
 )
 
+LARGEST_MS = 1e10
+LARGEST_BYTES = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

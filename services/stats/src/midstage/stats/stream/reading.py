@@ -21,13 +21,12 @@ from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, header
 from midstage.eventlog.log import Record
 from midstage.stats.model import NO_ROWS, Arrivals, Beat, Beaten, Closing, Ended, Rows
 from midstage.stats.stream.batches import rows_in
-from midstage.stats.stream.lines import Line, rows_of
+from midstage.stats.stream.lines import LARGEST_BYTES, LARGEST_MS, Line, rows_of
+from midstage.stats.stream.signed import Signed
 
 AHEAD = timedelta(hours=24)
 """An event from further in the future is a broken clock: it would be billed in a wrong period."""
 STRUCTURED_HEADERS = ((CONTENT_TYPE, STRUCTURED),)
-LARGEST_MS = 1e10
-LARGEST_BYTES = 2**62
 
 
 class Reading:
@@ -48,13 +47,15 @@ class Reading:
         self._keys = keys
         self._now = now
         self._billed = billed
+        self._signed = Signed(topic=requests.name, billed=billed)
 
     def __call__(self, records: Sequence[Record], put: Callable[[Record, str], None]) -> Arrivals:
-        """What the records say together, in their order."""
-        parts: list[Rows] = []
+        """What the records say together: first what is plain, then the rest in its order."""
+        plain, left = self._signed(records, keys=self._keys(), latest=self._now() + AHEAD)
+        parts = [plain]
         lines: list[Line] = []
         said: list[Beaten | Ended] = []
-        for record in records:
+        for record in left:
             try:
                 found = self._read(record)
             except UnreadableError as e:
