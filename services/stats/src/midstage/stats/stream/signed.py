@@ -34,6 +34,8 @@ _STRUCTURED_HEADER = (CONTENT_TYPE, STRUCTURED)
 _SEQ_DIGITS = 20
 _EXACT_S = 4e9
 """Up to here a float of seconds still tells microseconds apart."""
+_EXACT_MICROS = 2**53
+"""Up to here a float holds each whole number."""
 _MOST_SOURCES = 4096
 _BLOCK = 64
 
@@ -214,11 +216,12 @@ def _amounts(parts: Sequence[Mapping[str, float]]) -> tuple[Amounts, Flags]:
     owners = _owners(parts)
     within = (values >= 0) & (values <= LARGEST)
     values = np.where(within, values, 0.0)
-    whole = values == np.floor(values)
-    near = np.rint(values * MICROS_PER_UNIT)
-    micros = np.where(whole, values.astype(np.int64) * MICROS_PER_UNIT, near.astype(np.int64))
-    back = near / MICROS_PER_UNIT
-    exact = whole | (np.abs(back - values) <= BLUR * np.maximum(np.abs(back), np.abs(values)))
+    whole = np.floor(values)
+    rest = np.rint((values - whole) * MICROS_PER_UNIT).astype(np.int64)
+    micros = whole.astype(np.int64) * MICROS_PER_UNIT + rest
+    back = micros / MICROS_PER_UNIT
+    near = np.abs(back - values) <= BLUR * np.maximum(np.abs(back), np.abs(values))
+    exact = (values == whole) | (near & (micros < _EXACT_MICROS))
     sound = np.ones(len(parts), np.bool_)
     sound[owners[~(within & exact)]] = False
     return Amounts(rows=owners, names=Words.of(names), micros=micros), sound
