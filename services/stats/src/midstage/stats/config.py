@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from midstage.chassis import settings
@@ -25,9 +26,12 @@ class Settings:
     edge_keys_file: Path
     api_keys_file: Path | None = None
     commit_interval_s: float = 0.25
+    ingest_within_s: float = 10.0
     ledger_memory_mb: int = 512
     seen_in_memory: int = 1 << 19
     billed: frozenset[Outcome] = BILLED
+    gap_grace: timedelta = timedelta(minutes=10)
+    rows_kept: timedelta = timedelta(days=7)
     shard: Shard = ALONE
     peers: tuple[str, ...] = ()
     take_over: bool = False
@@ -39,6 +43,9 @@ def from_env(env: Mapping[str, str]) -> Settings:
         env, f"{_PREFIX}COMMIT_INTERVAL_MS", default=250, least=0, most=10_000
     )
     shard = _shard(env)
+    ingest_ms = settings.whole(
+        env, f"{_PREFIX}INGEST_TIMEOUT_MS", default=10_000, least=100, most=60_000
+    )
     callers = settings.text(env, f"{_PREFIX}API_KEYS_FILE", default="")
     return Settings(
         kafka=settings.text(env, f"{_PREFIX}KAFKA"),
@@ -49,11 +56,18 @@ def from_env(env: Mapping[str, str]) -> Settings:
         edge_keys_file=settings.path(env, f"{_PREFIX}EDGE_KEYS_FILE"),
         api_keys_file=Path(callers) if callers else None,
         commit_interval_s=interval_ms / 1000,
+        ingest_within_s=ingest_ms / 1000,
         ledger_memory_mb=settings.whole(
             env, f"{_PREFIX}LEDGER_MEMORY_MB", default=512, least=64, most=1_000_000
         ),
         seen_in_memory=settings.whole(
             env, f"{_PREFIX}SEEN_IN_MEMORY", default=1 << 19, least=1, most=1 << 24
+        ),
+        gap_grace=timedelta(
+            seconds=settings.whole(env, f"{_PREFIX}GAP_GRACE_S", default=600, least=10, most=86_400)
+        ),
+        rows_kept=timedelta(
+            hours=settings.whole(env, f"{_PREFIX}ROWS_KEPT_H", default=168, least=1, most=87_600)
         ),
         shard=shard,
         peers=_peers(env, shard),

@@ -15,12 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
 from midstage.chassis.clock import Clock, SystemClock
-from midstage.chassis.process import Process
+from midstage.chassis.process import Loop, Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.contracts.apps import AppFact
-from midstage.contracts.topics import APPS, AUDIT, EDGES, LOAD, REQUESTS, USAGE, Topic
+from midstage.contracts.billing import BillingFact
+from midstage.contracts.topics import APPS, AUDIT, BILLING, EDGES, LOAD, REQUESTS, USAGE, Topic
 from midstage.eventlog.consume import WholeConsumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -28,18 +29,24 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.versions import Versions
 from midstage.stats import api
+from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.callers import CallerKeys
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
+from midstage.stats.adapters.periods import Periods
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.seen import HashFiles
+from midstage.stats.adapters.shards import FarShard
 from midstage.stats.adapters.usage.formats import FORMATS
-from midstage.stats.api import events, usage
+from midstage.stats.api import completeness, events, periods, usage
 from midstage.stats.api.encodings import BODY_BYTES
 from midstage.stats.config import Settings, from_env
+from midstage.stats.decide import billing
+from midstage.stats.decide.billing import Account
 from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
 from midstage.stats.stream.auditing import Auditing
+from midstage.stats.stream.billing import bookkeeping
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
 from midstage.stats.stream.facts import Told, telling
 from midstage.stats.stream.incoming.checking import Checking
@@ -67,6 +74,16 @@ class Topics:
     usage: Topic = USAGE
     apps: Topic = APPS
     audit: Topic = AUDIT
+    billing: Topic = BILLING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billing:
+    """Gaps, archive and periods: what runs for them, and where they are asked for."""
+
+    loops: Sequence[Loop]
+    routes: Sequence[APIRouter]
+    log: Versions[Account, BillingFact]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +100,7 @@ class Service:
     ledger: DuckdbLedger
     auditing: Auditing
     ingest: Ingest
+    billing: Billing
 
     def run(self) -> int:
         """Run until told to stop, then put everything into the ledger's file; the exit code."""
@@ -159,11 +177,16 @@ def compose(
         check=Checking(topic=topics.requests, keys=KeyFile(settings.edge_keys_file), now=clock.now),
         held=Held(sources=ledger.sources, seen=seen.known),
         counted=metrics.posted,
+        within_s=settings.ingest_within_s,
         reached=reached,
+    )
+    billed = _billing(
+        settings, log=log, clock=clock, topics=topics, ledger=ledger, seen=seen, reached=reached
     )
     app = _app(
         settings,
         routes=[
+            *billed.routes,
             api.router(
                 books=books,
                 load=loads.newest,
@@ -182,7 +205,7 @@ def compose(
         app=app,
         host=settings.host,
         port=settings.port,
-        loops=[sending, facts, consumer, apps, auditing, ingest],
+        loops=[sending, facts, consumer, apps, auditing, ingest, *billed.loops],
     )
     return Service(
         process=process,
@@ -195,6 +218,7 @@ def compose(
         ledger=ledger,
         auditing=auditing,
         ingest=ingest,
+        billing=billed,
     )
 
 
@@ -207,6 +231,61 @@ def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditin
         audit=auditing.note,
         secret=secret(settings.token_file).encode(),
         now=clock.now,
+    )
+
+
+def _billing(
+    settings: Settings,
+    *,
+    log: Log,
+    clock: Clock,
+    topics: Topics,
+    ledger: DuckdbLedger,
+    seen: Seen,
+    reached: Failpoint,
+) -> Billing:
+    """Asked by no readiness: counting goes on while the log of billing is away."""
+    number, file = settings.shard.number, settings.ledger_file
+    bills = Versions[Account, BillingFact](
+        log=log,
+        topic=topics.billing,
+        initial=Account(),
+        evolve=billing.evolve,
+        engine=f"{SERVICE}/{VERSION}",
+        now=clock.now,
+        monotonic=clock.monotonic,
+        reached=reached,
+        remembered_for=None,
+    )
+    archive = Archive(ledger, directory=file.with_name(f"{file.name}.archive"), reached=reached)
+    own = Periods(
+        ledger, archive, shard=number, now=clock.now, grace=settings.gap_grace, reached=reached
+    )
+    far = [
+        FarShard(url=url, token=secret(settings.token_file))
+        for at, url in enumerate(settings.peers)
+        if at != number
+    ]
+    kept = bookkeeping(
+        own,
+        far=far,
+        log=bills,
+        archive=archive,
+        rows=ledger,
+        upto_row=seen.mark,
+        shard=number,
+        grace=settings.gap_grace,
+        kept=settings.rows_kept,
+        now=clock.now,
+        new_id=lambda: uuid.uuid4().hex,
+        reached=reached,
+    )
+    whole = completeness.Desk(shard=number, books=own, others=[one.completeness for one in far])
+    desk = periods.Desk(closing=kept.closing, own=own, accounts=bills.states)
+    return Billing(
+        loops=[bills, *kept.loops],
+        routes=[completeness.router(whole), periods.router(desk)],
+        log=bills,
     )
 
 
