@@ -1,6 +1,6 @@
 """``make bench-crash``: a million events, a hundred deaths, and every sum is still the true one.
 
-``python -m tests.bench.crash [--events N] [--kills N] [--seed N] [--http] [--keep FOLDER]``;
+``python -m tests.bench.crash [--events N] [--kills N] [--seed N] [--shards N] [--keep FOLDER]``;
 progress on stderr, what was found as JSON on stdout; 1 where something does not hold, or where the
 run did not hurt enough to prove anything.
 """
@@ -27,7 +27,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--shards", type=int, default=3)
     parser.add_argument("--edges", type=int, default=3)
     parser.add_argument("--clients", type=int, default=3)
-    parser.add_argument("--http", action="store_true", help="clients post to the HTTP ingest")
     parser.add_argument("--keep", type=Path, help="a new folder for everything, which stays")
     asked = parser.parse_args(arguments)
     plan = Plan(
@@ -37,7 +36,6 @@ def main(arguments: Sequence[str]) -> int:
         shards=asked.shards,
         edges=asked.edges,
         clients=asked.clients,
-        http=asked.http,
     )
     if asked.keep is not None:
         asked.keep.mkdir(parents=True)

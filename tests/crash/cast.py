@@ -13,7 +13,7 @@ from midstage.eventlog.topics import settings_of
 from midstage.local.ports import LOOPBACK, found
 from midstage.testkit.waiting import within
 from tests.crash.children import BROKER_WITHIN_S, Broker, Child
-from tests.crash.client import Spool
+from tests.crash.client import TOKEN, Spool
 from tests.crash.deeds import CLIENT, EDGE, SHARD, Deed
 from tests.crash.feed import ClientFeed, EdgeFeed
 
@@ -24,7 +24,10 @@ TOPICS = (REQUESTS, EDGES, LOAD, USAGE, BILLING, AUDIT, APPS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How large a run is; ``wrong`` swaps an adapter of the shards, see ``tests.crash.wrong``."""
+    """How large a run is; ``wrong`` swaps an adapter of the shards, see ``tests.crash.wrong``.
+
+    Every second client posts to the HTTP ingest of the shards, the others write to the log.
+    """
 
     seed: int = 1
     events: int = 4_000
@@ -32,7 +35,6 @@ class Plan:
     shards: int = 3
     edges: int = 2
     clients: int = 2
-    http: bool = False
     wrong: str = ""
     only: Sequence[Deed] = ()
 
@@ -65,10 +67,10 @@ def begun(plan: Plan, folder: Path, broker: Broker) -> Cast:
         for n in range(plan.clients)
     ]
     secret(folder / "keys.json", json.dumps({edge.edge: KEY for edge in edges}))
-    secret(folder / "token", "secret")
+    secret(folder / "token", TOKEN)
     ports = found(plan.shards)
     common = {"CRASH_KAFKA": broker.address, "CRASH_KEYS": str(folder / "keys.json")}
-    ingest = ",".join(f"{LOOPBACK}:{port}" for port in ports) if plan.http else ""
+    ingest = ",".join(f"{LOOPBACK}:{port}" for port in ports)
     children = {
         SHARD: [
             Child(
@@ -96,7 +98,7 @@ def begun(plan: Plan, folder: Path, broker: Broker) -> Cast:
                 env={
                     **common,
                     "CRASH_SOURCE": client.source,
-                    "CRASH_INGEST": ingest,
+                    "CRASH_INGEST": ingest if n % 2 else "",
                     "CRASH_FOLDER": str(folder / f"client-{n}"),
                 },
             )

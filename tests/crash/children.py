@@ -18,7 +18,7 @@ from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
 
 ROOT = Path(__file__).resolve().parents[2]
-BROKER_WITHIN_S = 90.0
+BROKER_WITHIN_S = 180.0
 ENDS_WITHIN_S = 60.0
 
 

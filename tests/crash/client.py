@@ -21,6 +21,7 @@ _MOST = 100
 _POLL_S = 0.05
 _POST_S = 3.0
 _FLUSH_S = 5.0
+TOKEN = "a-token-of-the-run"
 BATCH = "application/cloudevents-batch+json"
 
 
@@ -118,7 +119,7 @@ def posted(
         asked = urllib.request.Request(
             f"http://{addresses[turn % len(addresses)]}/v1/events",
             data=b"[" + b",".join(lines) + b"]",
-            headers={"content-type": BATCH},
+            headers={"content-type": BATCH, "authorization": f"Bearer {TOKEN}"},
         )
         reached("client:sent")
         try:
