@@ -32,11 +32,12 @@ from midstage.eventlog.log import BEGINNING, Log, Message, Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.seen import HashFiles
 from midstage.stats.config import Settings
 from midstage.stats.decide import decide, hashes, named
 from midstage.stats.main import Service, Topics, compose
 from midstage.stats.model import Arrivals, Batch, Beaten, Ended, Known
-from midstage.stats.stream.counting import Ledger
+from midstage.stats.stream.counting import Ledger, Seen
 from midstage.stats.stream.reading import arrivals
 from midstage.stats.stream.seen import SeenInMemory
 from midstage.stats.views.shards import ALONE, Shard
@@ -147,6 +148,8 @@ class Bench:
     billed: frozenset[Outcome] = BILLED
     shard: Shard = ALONE
     clock: Clock = field(default_factory=SystemClock)
+    seen_in_memory: int = 1 << 19
+    seen_swapped: Callable[[HashFiles], Seen] = lambda seen: seen
     started: list[Service] = field(default_factory=list)
 
     def edge(self, name: str = "edge-1", file: str = "a") -> Edge:
@@ -163,6 +166,7 @@ class Bench:
             api_keys_file=self.directory / "api-keys.json",
             commit_interval_s=self.commit_interval_s,
             billed=self.billed,
+            seen_in_memory=self.seen_in_memory,
             shard=self.shard,
         )
 
@@ -195,6 +199,7 @@ class Bench:
             clock=self.clock,
             reached=self.reached,
             swapped=self.swapped,
+            seen_swapped=self.seen_swapped,
         )
         self.started.append(service)
         return service
