@@ -8,6 +8,8 @@ it with back-off and jitter, neither losing nor skipping; any other exception en
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -96,10 +98,16 @@ class WholeConsumer(Generic[T]):
         clock_monotonic: Callable[[], float] = time.monotonic,
         most: int = 10_000,
         linger_s: float = 0.0,
+        ahead: bool = False,
         reached: Failpoint = nothing,
     ) -> None:
-        """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one."""
+        """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one.
+
+        ``ahead``: the next chunk is read while one has its effect, on a thread of its own; effects
+        and positions keep their order, and after a failure no later chunk has its effect.
+        """
         self.name = name
+        self._ahead = ahead
         self._log = log
         self._read = read
         self._effect = effect
@@ -111,6 +119,7 @@ class WholeConsumer(Generic[T]):
         self._reached = reached
         self._progress = Progress(clock_monotonic)
         self._lag = 0
+        self._broken = threading.Event()
         self._at: Mapping[Partition, int] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -119,8 +128,12 @@ class WholeConsumer(Generic[T]):
         try:
             reader = self._tried(self._opened, stop)
             self._at = {} if reader is None else reader.positions()
+            if reader is not None and self._ahead:
+                self._go_ahead(reader, stop)
             while reader is not None and not stop.is_set():
-                self._turn(reader, stop)
+                chunk = self._next(reader, stop)
+                if chunk is not None:
+                    self._finish(chunk, stop)
         finally:
             self._progress.ended()
             if reader is not None:
@@ -137,28 +150,53 @@ class WholeConsumer(Generic[T]):
     def _opened(self) -> Reader:
         return self._log.reader(self._positions.starts())
 
-    def _turn(self, reader: Reader, stop: threading.Event) -> None:
-        """One chunk, from the poll to the moved positions."""
+    def _go_ahead(self, reader: Reader, stop: threading.Event) -> None:
+        """One chunk has its effect, the next one is read, none is between them."""
+        behind: Future[bool] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix=f"{self.name}-effect") as thread:
+            while not stop.is_set():
+                chunk = self._next(reader, stop)
+                if behind is not None and not behind.result():
+                    return  # told to stop before its effect was done: nothing may follow it
+                behind = None if chunk is None else thread.submit(self._behind, chunk, stop)
+            if behind is not None:
+                behind.result()
+
+    def _behind(self, chunk: Whole[T], stop: threading.Event) -> bool:
+        with ExitStack() as failed:
+            failed.callback(self._broken.set)  # or a reader that waits for its broker waits on
+            done = self._finish(chunk, stop)
+            failed.pop_all()
+        return done
+
+    def _next(self, reader: Reader, stop: threading.Event) -> Whole[T] | None:
+        """The next chunk, its dead letters durable; None when there is none or told to stop."""
         records = self._tried(lambda: self._taken(reader), stop)
         self._lag = sum(reader.lag().values())
         if not records:
             if records is not None:
                 self._progress.came_round(lag=self._lag)
-            return
+            return None
         self._progress.has_records()
         now_at = reader.positions()
         chunk = self._chunk(records, self._at, now_at)
+        if not self._done(self._dead_letters.flush, stop):
+            return None
+        self._at = now_at
+        return chunk
+
+    def _finish(self, chunk: Whole[T], stop: threading.Event) -> bool:
+        """The effect and its positions; False when told to stop: then the chunk comes again."""
         steps: tuple[Callable[[], object], ...] = (
-            self._dead_letters.flush,
             lambda: self._effect(chunk),
             lambda: self._reached("consume:effect-done"),
             lambda: self._positions.moved(chunk.ends),
         )
         for step in steps:
             if not self._done(step, stop):
-                return  # told to stop: the chunk comes again, its positions have not moved
-        self._at = now_at
+                return False
         self._progress.moved()
+        return True
 
     def _taken(self, reader: Reader) -> Sequence[Record]:
         records = reader.poll(most=self._most, timeout_s=_POLL_S)
@@ -198,7 +236,7 @@ class WholeConsumer(Generic[T]):
     def _tried(self, step: Callable[[], V], stop: threading.Event) -> V | None:
         """What ``step`` returns, tried until it is available; None when told to stop before."""
         backoff = Backoff()
-        while not stop.is_set():
+        while not (stop.is_set() or self._broken.is_set()):
             try:
                 return step()
             except UnavailableError as e:
