@@ -7,7 +7,7 @@ store. A second process on the same directory is refused.
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
@@ -48,7 +48,7 @@ class Service:
 
     process: Process
     app: FastAPI
-    consumer: Consumer[Arrived]
+    consumer: Consumer[Sequence[Arrived]]
     closing: Closing
     making: Making
     store: DuckdbStore
@@ -135,8 +135,8 @@ def _keeping(
     store: DuckdbStore,
     metrics: Metrics,
     reached: Failpoint,
-) -> Consumer[Arrived]:
-    return Consumer[Arrived](
+) -> Consumer[Sequence[Arrived]]:
+    return Consumer[Sequence[Arrived]](
         name="keeping",
         log=log,
         read=Reading(requests=topic, keys=KeyFile(settings.edge_keys_file), now=clock.now),
