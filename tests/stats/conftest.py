@@ -145,6 +145,7 @@ class Bench:
     reached: Failpoint = nothing
     swapped: Callable[[DuckdbLedger], Ledger] = lambda ledger: ledger
     commit_interval_s: float = 0.0
+    ingest_within_s: float = 10.0
     billed: frozenset[Outcome] = BILLED
     shard: Shard = ALONE
     clock: Clock = field(default_factory=SystemClock)
@@ -165,6 +166,7 @@ class Bench:
             edge_keys_file=self.directory / "edge-keys.json",
             api_keys_file=self.directory / "api-keys.json",
             commit_interval_s=self.commit_interval_s,
+            ingest_within_s=self.ingest_within_s,
             billed=self.billed,
             seen_in_memory=self.seen_in_memory,
             shard=self.shard,
@@ -294,7 +296,7 @@ def running(service: Service) -> Iterator[list[BaseException]]:
 
     loops: tuple[Loop, ...] = (
         *(service.consumer, service.facts, service.sending),
-        *(service.apps, service.auditing),
+        *(service.apps, service.auditing, service.ingest),
     )
     threads = [threading.Thread(target=run, args=(loop,)) for loop in loops]
     for thread in threads:

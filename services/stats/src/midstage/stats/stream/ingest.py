@@ -16,7 +16,6 @@ from midstage.eventlog.log import Delivered, Delivery, Log, Message, Writer
 from midstage.stats.stream.incoming.checking import Checking
 from midstage.stats.stream.incoming.documents import FaultError, split
 from midstage.stats.views.ingest import (
-    WHOLE,
     NotTakenError,
     Posted,
     Receipt,
@@ -25,7 +24,6 @@ from midstage.stats.views.ingest import (
     receipt,
 )
 
-WITHIN_S = 10.0
 MOST_HELD = 40_000
 MOST_HELD_BYTES = 32 * 1024 * 1024
 """Below what the client queues before it blocks."""
@@ -55,7 +53,7 @@ class Ingest:
         check: Checking,
         held: Held,
         counted: Callable[[State, int], None],
-        within_s: float = WITHIN_S,
+        within_s: float,
         reached: Failpoint = nothing,
     ) -> None:
         """Connect nothing before the first event; ``counted`` hears how many became what."""
@@ -131,7 +129,7 @@ class Ingest:
         try:
             parts = split(posted.content, posted.mode)
         except FaultError as fault:
-            raise NotTakenError((_refused(WHOLE, fault),)) from fault
+            raise NotTakenError((_refused(fault.index, fault),)) from fault
         told: list[Told] = []
         taken: dict[int, tuple[Event[Fact], Message]] = {}
         for index, content in enumerate(parts):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from midstage.stats.views.ingest import Mode
+from midstage.stats.views.ingest import WHOLE, Mode
 
 MOST_EVENTS = 10_000
 DEEPEST = 16
@@ -22,11 +22,12 @@ Value = object
 
 
 class FaultError(Exception):
-    """What is wrong at ``pointer`` of a document."""
+    """What is wrong at ``pointer`` of a document; ``index``: of which of the body's."""
 
-    def __init__(self, pointer: str, detail: str) -> None:
+    def __init__(self, pointer: str, detail: str, *, index: int = WHOLE) -> None:
         """Texts of the sender are made safe to be written."""
         super().__init__(detail)
+        self.index = index
         self.pointer = _safe(pointer)
         self.detail = _safe(detail)
 
@@ -41,18 +42,20 @@ class _NoNumber(str):
     """NaN, Infinity or -Infinity."""
 
 
+_BLANK = " \t\r\n"
+_decoder = json.JSONDecoder()
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def split(content: bytes, mode: Mode) -> Sequence[bytes]:
     """The events of a body, each in its own bytes; FaultError where it is no such body."""
-    begins = content.lstrip(b" \t\r\n")[:1]
-    if mode is Mode.ONE or (mode is Mode.EITHER and begins != b"["):
+    begins = content.lstrip(_BLANK.encode())[:1]
+    if mode in (Mode.ONE, Mode.DATA) or (mode is Mode.EITHER and begins != b"["):
         return [content]
     try:
-        parts = [bytes(part) for part in _parts.decode(content)]
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as e:
-        raise FaultError("", f"not an array of JSON objects: {str(e)[:_TOLD]}") from e
+        parts: Sequence[bytes] = [bytes(part) for part in _parts.decode(content)]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        parts = _loosely(content)  # slower, but it finds the event that is broken
     if len(parts) > MOST_EVENTS:
         raise FaultError("", f"{len(parts)} events are more than {MOST_EVENTS}; send less at once")
     return parts
@@ -74,6 +77,33 @@ def document(content: bytes) -> dict[str, Value]:
     if not isinstance(found, dict):
         raise FaultError("", "not a JSON object")
     return found
+
+
+def _loosely(content: bytes) -> Sequence[bytes]:
+    found: list[bytes] = []
+    try:
+        text = content.decode()
+        if not text.lstrip(_BLANK).startswith("["):
+            raise FaultError("", "not an array of JSON objects")
+        at = text.index("[")
+        while text[at] != "]" or not found:
+            begin = _past_blanks(text, at + 1)
+            _, at = _decoder.raw_decode(text, begin)
+            found.append(text[begin:at].encode())
+            at = _past_blanks(text, at)
+            if text[at] not in ",]":
+                raise FaultError("", "not JSON: a comma is missing after it", index=len(found) - 1)
+        if text[at + 1 :].strip(_BLANK):
+            raise FaultError("", "something follows the array")
+    except (ValueError, RecursionError, IndexError) as e:
+        raise FaultError("", f"not JSON: {str(e)[:_TOLD]}", index=len(found)) from e
+    return found
+
+
+def _past_blanks(text: str, at: int) -> int:
+    while text[at] in _BLANK:
+        at += 1
+    return at
 
 
 def pointed(*steps: object) -> str:
