@@ -34,9 +34,12 @@ from midstage.stats.adapters.callers import CallerKeys
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
 from midstage.stats.adapters.periods import Periods
+from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.seen import HashFiles
 from midstage.stats.adapters.shards import FarShard
+from midstage.stats.adapters.usage.archived import archived
+from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
 from midstage.stats.api import completeness, events, periods, usage
 from midstage.stats.api.encodings import BODY_BYTES
@@ -60,7 +63,7 @@ from midstage.stats.views.promises import Promise, evolve, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
-MOST_RECORDS = 10_000
+MOST_RECORDS = 50_000
 """Of one chunk, so of one transaction."""
 
 
@@ -128,13 +131,17 @@ def compose(
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     clock = clock or SystemClock()
     topics = topics or Topics()
-    ledger = DuckdbLedger(
+    ledger = owned(
+        lambda: DuckdbLedger(
+            settings.ledger_file,
+            now=clock.now,
+            memory_mb=settings.ledger_memory_mb,
+            shard=settings.shard.number,
+            shards=settings.shard.of,
+            reached=reached,
+        ),
         settings.ledger_file,
-        now=clock.now,
-        memory_mb=settings.ledger_memory_mb,
-        shard=settings.shard.number,
-        shards=settings.shard.of,
-        reached=reached,
+        take_over=settings.take_over,
     )
     books = ledger.queries()
     apps = _specs(log=log, clock=clock, topic=topics.apps)
@@ -223,13 +230,20 @@ def compose(
 
 
 def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditing) -> usage.Desk:
+    file, token = settings.ledger_file, secret(settings.token_file)
+    own = books.usage.over(archived(file.with_name(f"{file.name}.archive")))
+    far = [
+        FarShard(url=url, token=token)
+        for at, url in enumerate(settings.peers)
+        if at != settings.shard.number
+    ]
     return usage.Desk(
-        shards=books.usage,
-        own=books.usage,
+        shards=AllShards(own=own, far=far),
+        own=own,
         customers=CallerKeys(settings.api_keys_file),
         files=FORMATS,
         audit=auditing.note,
-        secret=secret(settings.token_file).encode(),
+        secret=token.encode(),
         now=clock.now,
     )
 
@@ -345,6 +359,7 @@ def _counting(
         clock_monotonic=clock.monotonic,
         most=MOST_RECORDS,
         linger_s=settings.commit_interval_s,
+        ahead=True,
         reached=reached,
     )
 

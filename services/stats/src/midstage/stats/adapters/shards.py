@@ -1,4 +1,4 @@
-"""Another shard's periods and completeness, asked over HTTP with the platform's token.
+"""Another shard's periods, completeness and usage, asked over HTTP with the platform's token.
 
 What it answers is additive, and harmless to ask twice. A shard that is away is UnavailableError, so
 that nothing is ever closed without it; what it refuses is refused here with its own words.
@@ -17,6 +17,8 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.decide.billing import Part
 from midstage.stats.decide.periods import Accepted, Period
 from midstage.stats.views.completeness import CompletenessAnswer, CompletenessQuery
+from midstage.stats.views.usage.parts import Part as UsagePart
+from midstage.stats.views.usage.parts import Wished
 
 TIMEOUT_S = 60.0
 T = TypeVar("T")
@@ -31,6 +33,7 @@ _problem = msgspec.json.Decoder(_Problem).decode
 _gaps = msgspec.json.Decoder(tuple[OpenGap, ...]).decode
 _part = msgspec.json.Decoder(Part).decode
 _maybe: Callable[[bytes], Part | None] = msgspec.json.Decoder(Part | None).decode
+_usage = msgspec.json.Decoder(UsagePart).decode
 _completeness = msgspec.json.Decoder(CompletenessAnswer).decode
 
 
@@ -60,6 +63,10 @@ class FarShard:
     def completeness(self, query: CompletenessQuery) -> CompletenessAnswer:
         """Its part of the answer."""
         return self._asked("/v1/shard/completeness", query, _completeness)
+
+    def usage(self, wished: Wished) -> UsagePart:
+        """Its part of an answer about usage."""
+        return self._asked("/v1/usage/part", wished, _usage)
 
     def _asked(self, path: str, body: object, read: Callable[[bytes], T]) -> T:
         try:

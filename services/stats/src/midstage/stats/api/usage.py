@@ -19,7 +19,7 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column
 from midstage.stats.views.usage.asker import Asker, allowed, told
-from midstage.stats.views.usage.parts import Group, Part, Standing, merged
+from midstage.stats.views.usage.parts import Group, Part, Standing, Wished, merged
 from midstage.stats.views.usage.question import Dimension, Question, Window
 
 PATH = "/v1/usage"
@@ -38,14 +38,7 @@ class Shards(Protocol):
         ...
 
 
-class Asking(msgspec.Struct, frozen=True, kw_only=True):
-    """What one shard asks another."""
-
-    question: Question
-    versions: dict[int, int] | None = None
-
-
-_asking = msgspec.json.Decoder(Asking).decode
+_asking = msgspec.json.Decoder(Wished).decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 from midstage.contracts import sketch
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.sketch import Sketch
-from midstage.stats.views.usage.question import Key, Timing
+from midstage.stats.views.usage.question import Key, Question, Timing
 
 MOST_GROUPS = 100_000
 MOST_CELLS = 2_000_000
@@ -49,6 +49,14 @@ class Part:
 
     standing: Standing
     groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wished:
+    """What one shard asks another: its part, as of its one of ``versions``; None: as of now."""
+
+    question: Question
+    versions: Mapping[int, int] | None = None
 
 
 def merged(parts: Sequence[Part]) -> Part:
