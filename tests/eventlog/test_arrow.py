@@ -19,7 +19,7 @@ from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompl
 from midstage.contracts.topics import REQUESTS
 from midstage.contracts.units import micros
 from midstage.eventlog import arrow
-from midstage.eventlog.codec import header
+from midstage.eventlog.codec import header, message
 from midstage.eventlog.log import Headers, Message, Partition, Record
 from midstage.testkit.clock import NOON
 
@@ -321,8 +321,10 @@ def test_a_size_that_lies_is_found_before_anything_is_decompressed() -> None:
 
 
 def test_the_weight_of_a_batch_is_its_events() -> None:
-    assert arrow.weight(arrow.batch(REQUESTS_MADE, topic="t").value) == ROWS
-    assert arrow.weight(b"{}") == arrow.weight(None) == 1
+    assert arrow.weight(record(arrow.batch(REQUESTS_MADE, topic="t"))) == ROWS
+    assert arrow.weight(record(of_bytes(b"{}"))) == 1
+    single = message(REQUESTS_MADE[0], topic="t", key=SOURCE)
+    assert arrow.weight(record(single)) == 1
 
 
 def test_a_batch_has_one_source_and_one_type_and_is_not_empty() -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -434,3 +435,31 @@ def test_after_an_effect_that_failed_nothing_that_was_read_ahead_has_its_effect(
         assert isinstance(loop.ended(), CrashError)
     assert (gate.began, gate.done) == ([[b"a"]], [])
     assert all(at <= 0 for at in positions.starts().values())
+
+
+def test_what_is_too_heavy_together_is_read_in_further_chunks(
+    log: MemoryLog, positions: MemoryPositions
+) -> None:
+    """A few small records may hold very much; each chunk begins where the last one ended."""
+    say(log, "1", "3", "2", "9", "4", "1")
+    chunks: list[Whole[list[str]]] = []
+
+    def words(records: Sequence[Record], put: Callable[[Record, str], None]) -> list[str]:  # noqa: ARG001  as the protocol names it
+        return [word(record) for record in records]
+
+    loop = WholeConsumer[list[str]](
+        name="test",
+        log=log,
+        read=words,
+        effect=chunks.append,
+        positions=positions,
+        dead_letters=DeadLetterTopic(log=log, reader="test", within_s=0.2),
+        weigh=lambda record: int(word(record)),
+        heaviest=5,
+    )
+    with running(loop):
+        within(5, lambda: sum(len(chunk.content) for chunk in chunks) == 6)
+    assert [chunk.content for chunk in chunks] == [["1", "3"], ["2"], ["9"], ["4", "1"]]
+    for before, after in pairwise(chunks):
+        assert before.ends == after.begins
+    assert sorted(chunks[-1].ends.values()) == [6]

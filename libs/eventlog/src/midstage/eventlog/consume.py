@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 from typing import Generic, Protocol, TypeVar
 
 from midstage.contracts.errors import UnavailableError, UnreadableError
@@ -24,6 +25,8 @@ T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
 
 _POLL_S = 0.2
+HEAVIEST = 50_000
+"""Of a chunk, in the measure that its reader weighs by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +102,14 @@ class WholeConsumer(Generic[T]):
         most: int = 10_000,
         linger_s: float = 0.0,
         ahead: bool = False,
+        weigh: Callable[[Record], int] | None = None,
+        heaviest: int = HEAVIEST,
         reached: Failpoint = nothing,
     ) -> None:
         """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one.
+
+        Where records are of very different size ``weigh`` tells of how much: more than
+        ``heaviest`` together is read in further chunks, never less than one record in each.
 
         ``ahead``: the next chunk is read while one has its effect, on a thread of its own; effects
         and positions keep their order, and after a failure no later chunk has its effect.
@@ -116,6 +124,9 @@ class WholeConsumer(Generic[T]):
         self._monotonic = clock_monotonic
         self._most = most
         self._linger_s = linger_s
+        self._weigh = weigh
+        self._heaviest = heaviest
+        self._waiting: Sequence[Record] = ()
         self._reached = reached
         self._progress = Progress(clock_monotonic)
         self._lag = 0
@@ -178,7 +189,7 @@ class WholeConsumer(Generic[T]):
                 self._progress.came_round(lag=self._lag)
             return None
         self._progress.has_records()
-        now_at = reader.positions()
+        now_at = {**reader.positions(), **_first_offsets(self._waiting)}
         chunk = self._chunk(records, self._at, now_at)
         if not self._done(self._dead_letters.flush, stop):
             return None
@@ -199,6 +210,15 @@ class WholeConsumer(Generic[T]):
         return True
 
     def _taken(self, reader: Reader) -> Sequence[Record]:
+        records = self._waiting or self._polled(reader)
+        if self._weigh is None:
+            return records
+        weights = accumulate(map(self._weigh, records))
+        fitting = sum(1 for _ in takewhile(lambda weight: weight <= self._heaviest, weights))
+        self._waiting = records[max(1, fitting) :]
+        return records[: max(1, fitting)]
+
+    def _polled(self, reader: Reader) -> Sequence[Record]:
         records = reader.poll(most=self._most, timeout_s=_POLL_S)
         if not records or not self._linger_s:
             return records
@@ -245,6 +265,10 @@ class WholeConsumer(Generic[T]):
         return None
 
 
+def _first_offsets(records: Sequence[Record]) -> Mapping[Partition, int]:
+    return {record.partition: record.offset for record in reversed(records)}
+
+
 class Consumer(Generic[T]):
     """A consumer that reads record by record."""
 
@@ -260,9 +284,10 @@ class Consumer(Generic[T]):
         clock_monotonic: Callable[[], float] = time.monotonic,
         most: int = 10_000,
         linger_s: float = 0.0,
+        weigh: Callable[[Record], int] | None = None,
         reached: Failpoint = nothing,
     ) -> None:
-        """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one."""
+        """As ``WholeConsumer``."""
         self.name = name
         whole: WholeConsumer[Items[T]] = WholeConsumer(
             name=name,
@@ -276,6 +301,7 @@ class Consumer(Generic[T]):
             clock_monotonic=clock_monotonic,
             most=most,
             linger_s=linger_s,
+            weigh=weigh,
             reached=reached,
         )
         self.run, self.progress, self.lag = whole.run, whole.progress, whole.lag

@@ -30,6 +30,7 @@ from midstage.data.model import Arrived
 from midstage.data.stream.files import Closing, Making
 from midstage.data.stream.keeping import Keeping, StorePositions
 from midstage.data.stream.reading import Reading
+from midstage.eventlog import arrow
 from midstage.eventlog.consume import Consumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -146,6 +147,7 @@ def _keeping(
         clock_monotonic=clock.monotonic,
         most=MOST_RECORDS,
         linger_s=settings.commit_interval_s,
+        weigh=arrow.weight,
         reached=reached,
     )
 

@@ -7,8 +7,8 @@ over source and bytes. The columns are those of the event; docs/guides/arrow.md 
 
 from midstage.eventlog.arrow.columns import Amounts, Coded, Columns, Labels
 from midstage.eventlog.arrow.expanding import events
-from midstage.eventlog.arrow.frames import DECODED_BYTES, MOST_ROWS, weight
-from midstage.eventlog.arrow.reading import CONTENT, decode, is_batch, source_of
+from midstage.eventlog.arrow.frames import DECODED_BYTES, MOST_ROWS
+from midstage.eventlog.arrow.reading import CONTENT, decode, is_batch, source_of, weight
 from midstage.eventlog.arrow.writing import batch
 
 __all__ = [

@@ -50,14 +50,6 @@ def measured(stream: bytes) -> Measure:
     return Measure(rows=rows, decoded_bytes=decoded)
 
 
-def weight(stream: bytes | None) -> int:
-    """How many events a record's bytes claim to hold, 1 where they are no readable batch."""
-    try:
-        return max(1, measured(stream or b"").rows)
-    except UnreadableError:
-        return 1
-
-
 @dataclass(frozen=True, slots=True)
 class _Table:
     """One FlatBuffers table: a field is found by its number, in a table of offsets."""

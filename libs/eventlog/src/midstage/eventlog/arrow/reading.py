@@ -19,7 +19,7 @@ from midstage.eventlog.arrow.cells import Cells
 from midstage.eventlog.arrow.columns import Columns
 from midstage.eventlog.arrow.frames import measured
 from midstage.eventlog.arrow.parts import amounts, labels
-from midstage.eventlog.codec import CONTENT_TYPE, header
+from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, header
 from midstage.eventlog.log import Record
 
 CONTENT = b"application/vnd.apache.arrow.stream"
@@ -33,6 +33,7 @@ _NAME = 256
 _MOST_COLUMNS = 64
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
 _TOLD = 300
+_STRUCTURED = ((CONTENT_TYPE, STRUCTURED),)  # what is no batch at the first glance
 _KNOWN = frozenset(
     {
         *("id", "time", "seq", "customer", "app", "endpoint", "revision", "status", "outcome"),
@@ -46,6 +47,16 @@ def is_batch(record: Record) -> bool:
     """Whether the record says that it is an Arrow stream."""
     said = header(record, CONTENT_TYPE)
     return said is not None and said.partition(b";")[0].strip().lower() == CONTENT
+
+
+def weight(record: Record) -> int:
+    """How many events the record claims to hold, 1 where it is no batch that can be read."""
+    if record.headers[:1] == _STRUCTURED or not is_batch(record):
+        return 1
+    try:
+        return max(1, measured(record.value or b"").rows)
+    except UnreadableError:
+        return 1
 
 
 def source_of(record: Record) -> str:
