@@ -3,31 +3,34 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from midstage.eventlog.failpoint import Failpoint
 from midstage.stats.adapters.archive import Archive
+from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.periods import Periods
 from midstage.stats.stream.archiving import Archiving
 from midstage.stats.stream.closing import Closing, Shard
 from midstage.stats.stream.gaps import BillingLog, Gaps
-from midstage.stats.stream.late import Lates, Rows
+from midstage.stats.stream.late import Lates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bookkeeping:
-    """The loops of one shard, and what closes the periods of all."""
+    """The archive, the periods and the loops of one shard, and what closes the periods of all."""
 
+    archive: Archive
+    own: Periods
     closing: Closing
     loops: Sequence[Gaps | Lates | Archiving]
 
 
 def bookkeeping(
-    own: Periods,
+    ledger: DuckdbLedger,
     *,
+    directory: Path,
     far: Sequence[Shard],
     log: BillingLog,
-    archive: Archive,
-    rows: Rows,
     upto_row: Callable[[], int],
     shard: int,
     grace: timedelta,
@@ -36,8 +39,12 @@ def bookkeeping(
     new_id: Callable[[], str],
     reached: Failpoint,
 ) -> Bookkeeping:
-    """``own`` is this shard, ``far`` are the others; rows up to ``upto_row`` may be archived."""
+    """``far`` are the other shards; rows up to ``upto_row`` may go to the archive's directory."""
+    archive = Archive(ledger, directory=directory, reached=reached)
+    own = Periods(ledger, archive, shard=shard, now=now, grace=grace, reached=reached)
     return Bookkeeping(
+        archive=archive,
+        own=own,
         closing=Closing(
             log=log,
             shards=[own, *far],
@@ -47,7 +54,7 @@ def bookkeeping(
         ),
         loops=[
             Gaps(log=log, told=own.told, now=now, new_id=new_id, shard=shard, grace=grace),
-            Lates(log=log, rows=rows, opened=own.opened, now=now, new_id=new_id, shard=shard),
+            Lates(log=log, rows=ledger, opened=own.opened, now=now, new_id=new_id, shard=shard),
             Archiving(archive=archive, now=now, kept=kept, upto_row=upto_row),
         ],
     )
