@@ -22,6 +22,7 @@ from midstage.chassis.start import start
 from midstage.contracts.apps import AppFact
 from midstage.contracts.billing import BillingFact
 from midstage.contracts.topics import APPS, AUDIT, BILLING, EDGES, LOAD, REQUESTS, USAGE, Topic
+from midstage.eventlog import arrow
 from midstage.eventlog.consume import WholeConsumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -29,19 +30,18 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.versions import Versions
 from midstage.stats import api
-from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.callers import CallerKeys
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
-from midstage.stats.adapters.periods import Periods
 from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
+from midstage.stats.adapters.recount import Recount
 from midstage.stats.adapters.seen import HashFiles
 from midstage.stats.adapters.shards import FarShard
 from midstage.stats.adapters.usage.archived import archived
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
-from midstage.stats.api import completeness, events, periods, usage
+from midstage.stats.api import completeness, events, periods, recount, usage
 from midstage.stats.api.encodings import BODY_BYTES
 from midstage.stats.config import Settings, from_env
 from midstage.stats.decide import billing
@@ -232,11 +232,7 @@ def compose(
 def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditing) -> usage.Desk:
     file, token = settings.ledger_file, secret(settings.token_file)
     own = books.usage.over(archived(file.with_name(f"{file.name}.archive")))
-    far = [
-        FarShard(url=url, token=token)
-        for at, url in enumerate(settings.peers)
-        if at != settings.shard.number
-    ]
+    far = _far(settings)
     return usage.Desk(
         shards=AllShards(own=own, far=far),
         own=own,
@@ -246,6 +242,15 @@ def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditin
         secret=token.encode(),
         now=clock.now,
     )
+
+
+def _far(settings: Settings) -> list[FarShard]:
+    token = secret(settings.token_file)
+    return [
+        FarShard(url=url, token=token)
+        for at, url in enumerate(settings.peers)
+        if at != settings.shard.number
+    ]
 
 
 def _billing(
@@ -271,21 +276,12 @@ def _billing(
         reached=reached,
         remembered_for=None,
     )
-    archive = Archive(ledger, directory=file.with_name(f"{file.name}.archive"), reached=reached)
-    own = Periods(
-        ledger, archive, shard=number, now=clock.now, grace=settings.gap_grace, reached=reached
-    )
-    far = [
-        FarShard(url=url, token=secret(settings.token_file))
-        for at, url in enumerate(settings.peers)
-        if at != number
-    ]
+    far = _far(settings)
     kept = bookkeeping(
-        own,
+        ledger,
+        directory=file.with_name(f"{file.name}.archive"),
         far=far,
         log=bills,
-        archive=archive,
-        rows=ledger,
         upto_row=seen.mark,
         shard=number,
         grace=settings.gap_grace,
@@ -294,11 +290,17 @@ def _billing(
         new_id=lambda: uuid.uuid4().hex,
         reached=reached,
     )
-    whole = completeness.Desk(shard=number, books=own, others=[one.completeness for one in far])
-    desk = periods.Desk(closing=kept.closing, own=own, accounts=bills.states)
+    whole = completeness.Desk(
+        shard=number, books=kept.own, others=[one.completeness for one in far]
+    )
+    desk = periods.Desk(closing=kept.closing, own=kept.own, accounts=bills.states)
     return Billing(
         loops=[bills, *kept.loops],
-        routes=[completeness.router(whole), periods.router(desk)],
+        routes=[
+            completeness.router(whole),
+            periods.router(desk),
+            recount.router(Recount(kept.archive)),
+        ],
         log=bills,
     )
 
@@ -360,6 +362,7 @@ def _counting(
         most=MOST_RECORDS,
         linger_s=settings.commit_interval_s,
         ahead=True,
+        weigh=arrow.weight,
         reached=reached,
     )
 
