@@ -444,7 +444,7 @@ def test_what_is_too_heavy_together_is_read_in_further_chunks(
     say(log, "1", "3", "2", "9", "4", "1")
     chunks: list[Whole[list[str]]] = []
 
-    def words(records: Sequence[Record], put: Callable[[Record, str], None]) -> list[str]:  # noqa: ARG001  as the protocol names it
+    def words(records: Sequence[Record], put: Callable[[Record, str], None]) -> list[str]:
         return [word(record) for record in records]
 
     loop = WholeConsumer[list[str]](
