@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -63,44 +63,47 @@ class Run:
             self.broker.killed()
             self.kills["broker"] += 1
             return
-        child = self.random.choice(self.cast.children[deed.who])
+        kin = self.cast.children[deed.who]
         if deed.stops:
-            self._stopped(deed, child)
+            self._stopped(deed, self.random.choice(kin))
         elif not deed.place:
-            child.killed()
+            self.random.choice(kin).killed()
             self.kills[f"{deed.who} at once"] += 1
-        elif self._died(deed, child):
+        elif self._died(deed, kin):
             self.kills[f"{deed.who} {deed.place}"] += 1
 
-    def _died(self, deed: Deed, child: Child) -> bool:
-        child.order_death(deed.place, after_s=deed.after_s)
-        done = self._bites(child.order)
-        return done and within(DIES_WITHIN_S, lambda: self._tended_after(child))
+    def _died(self, deed: Deed, kin: Sequence[Child]) -> bool:
+        """All of a kind have the order; the first one there dies (a shard may have no source)."""
+        before = self._deaths(kin)
+        for child in kin:
+            child.order_death(deed.place, after_s=deed.after_s)
+        done = self._bites([child.order for child in kin])
+        return done and within(DIES_WITHIN_S, lambda: self._deaths(kin) > before)
 
-    def _tended_after(self, child: Child) -> bool:
-        before = len(child.ends)
+    def _deaths(self, kin: Sequence[Child]) -> int:
         self.tend()
-        return len(child.ends) > before
+        return sum(len(child.ends) for child in kin)
 
-    def _bites(self, order: Path) -> bool:
-        """Whether the order was taken; events trickle meanwhile, since places are in their way."""
+    def _bites(self, orders: Sequence[Path]) -> bool:
+        """Whether one was taken; events trickle meanwhile, since places are in their way."""
 
         def taken() -> bool:
             self.feed(TRICKLE)
-            return not order.exists()
+            return any(not order.exists() for order in orders)
 
         try:
-            within(DIES_WITHIN_S, taken, every=0.1)
+            return within(DIES_WITHIN_S, taken, every=0.1)
         except AssertionError:
-            order.unlink(missing_ok=True)
-            say(f"the place was not reached: {order}")
+            say(f"the place was not reached: {orders[0]}")
             return False
-        return True
+        finally:
+            for order in orders:
+                order.unlink(missing_ok=True)
 
     def _stopped(self, deed: Deed, child: Child) -> None:
         """It stops with work in its hands, its successor does that work, and it wakes."""
         ordered(child.stop_order, deed.place)
-        if not self._bites(child.stop_order):
+        if not self._bites([child.stop_order]):
             return
         within(DIES_WITHIN_S, child.stopped)
         zombie = child.succeeded()
