@@ -6,6 +6,7 @@ and the hashes, which move with the rows.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,20 @@ import duckdb
 from midstage.contracts.errors import UnavailableError
 
 SCHEMA = 2
+
+
+class Rollup(StrEnum):
+    """The tables of partial sums."""
+
+    MINUTES = "minutes"
+    HOURS = "hours"
+
+    @property
+    def time(self) -> str:
+        """The column that says when."""
+        return "minute" if self is Rollup.MINUTES else "hour"
+
+
 _REMEDY = (
     "put back a copy of it and its .wal; or move both away: then what the log still holds is "
     "counted anew, and what is older is lost"
@@ -80,6 +95,10 @@ CREATE TABLE IF NOT EXISTS hours (
     amount HUGEINT NOT NULL,
     version BIGINT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS merges (
+    upto TIMESTAMP,                -- hours before it were merged when the last commit was
+    version BIGINT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS sources (source VARCHAR NOT NULL, state VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS source_hours (
     source VARCHAR NOT NULL,
@@ -119,6 +138,15 @@ CREATE TABLE IF NOT EXISTS archives (
 """
 
 
+class HeldError(UnavailableError):
+    """Another process has the ledger file; ``pid`` None: the system did not say which."""
+
+    def __init__(self, said: str, *, pid: int | None) -> None:
+        """Say who holds it."""
+        super().__init__(said)
+        self.pid = pid
+
+
 def opened(
     file: Path, *, memory_mb: int, shard: int = 0, shards: int = 1
 ) -> duckdb.DuckDBPyConnection:
@@ -146,7 +174,7 @@ def readable(file: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise UnavailableError(_sentence(file, error)) from error
+        raise _meant(file, error) from error
 
 
 def _not_orphaned(file: Path) -> None:
@@ -175,6 +203,7 @@ def _same_shard(db: duckdb.DuckDBPyConnection, file: Path, *, shard: int, shards
     if not found:
         db.execute("INSERT INTO about VALUES (?, ?, ?)", [SCHEMA, shard, shards])
         db.execute("INSERT INTO heads VALUES (0, 0, 0)")
+        db.execute("INSERT INTO merges VALUES (NULL, 0)")
     elif found != [(shard, shards)]:
         db.close()
         raise UnavailableError(
@@ -183,10 +212,15 @@ def _same_shard(db: duckdb.DuckDBPyConnection, file: Path, *, shard: int, shards
         )
 
 
-def _sentence(file: Path, error: duckdb.Error) -> str:
+def _meant(file: Path, error: duckdb.Error) -> UnavailableError:
     said = str(error)
     if "Could not set lock" not in said:
-        return f"ledger {file} can't be opened ({said}); check its path, disk and rights; {_REMEDY}"
+        return UnavailableError(
+            f"ledger {file} can't be opened ({said}); check its path, disk and rights; {_REMEDY}"
+        )
     _, _, holder = said.partition("(PID ")
-    pid = holder.partition(")")[0] or "unknown"
-    return f"ledger {file} is held by another process (pid {pid}); stop that one first"
+    pid = holder.partition(")")[0]
+    return HeldError(
+        f"ledger {file} is held by another process (pid {pid or 'unknown'}); stop that one first",
+        pid=int(pid) if pid.isdecimal() else None,
+    )
