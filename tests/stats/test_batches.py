@@ -110,11 +110,11 @@ def test_metered_work_in_a_batch_reads_as_one_by_one() -> None:
 
 
 def test_events_and_batches_keep_the_order_of_the_log() -> None:
-    """The first of two that share a number counts, however they came."""
-    first, second, third = numbered(1, 2, 3)
-    single = message(second, topic=REQUESTS.name, key=SOURCE, signing_key=KEY)
-    rows, _ = read(batch([first]), single, batch([third]))
-    assert rows.seq.tolist() == [1, 2, 3]
+    """The first of two that share an id counts, however they came."""
+    first, second, third = (request("jobs", None, event_id=str(n)) for n in (1, 2, 3))
+    single = message(second, topic=REQUESTS.name, key="jobs")
+    rows, _ = read(batch([first], key=None), single, batch([third], key=None))
+    assert list(rows.id) == ["1", "2", "3"]
     assert rows.usage.rows.tolist() == [0, 0, 1, 1, 2, 2]
 
 
