@@ -64,7 +64,10 @@ def query(*, source: str | None, since: str, until: str) -> CompletenessQuery:
     asked = period(since=since, until=until)
     if asked.since is None or asked.until is None:
         raise RefusedError("completeness is of a time; give from and to")
-    return CompletenessQuery(source=source, since=floor(asked.since), until=ceil(asked.until))
+    try:
+        return CompletenessQuery(source=source, since=floor(asked.since), until=ceil(asked.until))
+    except OverflowError as error:
+        raise RefusedError(f"from={since} to={until} leaves the calendar") from error
 
 
 def answer(
