@@ -16,6 +16,7 @@ from rich.console import Console
 
 from midstage.local.kafka import running_kafka
 from tests.bench import (
+    asking,
     closing,
     decisions,
     edge,
@@ -48,6 +49,7 @@ GROUPS: Mapping[str, Race] = {
     "versions": decisions.race,
     "stats": ledger.race,
     "seen": seen.race,
+    "usage": asking.race,
     "gateway": edge.race,
     "control": watching.race,
     "inventory": paging.race,

@@ -35,6 +35,10 @@ NOTES: Mapping[str, Sequence[str]] = {
         " has a tenth of the ids, which favours it. restart: until the first answer, without the"
         " ledger's own reading of what lies above the files' mark.",
     ),
+    "usage": (
+        "usage: from the question to the shown answer, in one process; the peer is one bare"
+        " statement on the same rows that gives counts alone.",
+    ),
     "control": (
         "control: one change after the other in a cluster in memory, until a consumer has read what"
         " came of it; the peer watches the same cluster and sends each change's bytes on.",

@@ -40,7 +40,7 @@ def test_two_shards_say_together_what_each_has(benches: Callable[[], Bench]) -> 
     one, two = benches(), benches()
     one.shard, two.shard = Shard(number=0, of=2), Shard(number=1, of=2)
     for bench, customers in ((one, ("acme", "globex")), (two, ("acme", "initech"))):
-        edges = [bench.edge(file=f"{n}") for n in range(8)]  # some lie in its own partitions
+        edges = [bench.edge(file=f"{n}") for n in range(24)]  # some lie in its own partitions
         bench.write(*(edge.line(1, customer=name) for edge in edges for name in customers[:1]))
         bench.write(*(edge.line(2, customer=customers[1]) for edge in edges))
     service, other = one.caught_up(), two.caught_up()
