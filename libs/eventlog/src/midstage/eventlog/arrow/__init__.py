@@ -2,7 +2,7 @@
 
 All or nothing: one bad event makes the whole batch unreadable, and its index is named. Nothing
 is decompressed before its size is known. Headers: ``content-type``, ``ce_source``, and ``ms-sig``
-over source and bytes. The columns are those of the event; docs/guides/arrow.md lists them.
+over source and bytes. The columns are those of the event; docs/guides/events.md lists them.
 """
 
 from midstage.eventlog.arrow.columns import Amounts, Coded, Columns, Labels
