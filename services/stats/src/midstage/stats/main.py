@@ -33,6 +33,7 @@ from midstage.stats import api
 from midstage.stats.adapters.callers import CallerKeys
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
+from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.recount import Recount
@@ -56,6 +57,7 @@ from midstage.stats.stream.incoming.checking import Checking
 from midstage.stats.stream.incoming.held import Held
 from midstage.stats.stream.ingest import Ingest
 from midstage.stats.stream.loads import Loads
+from midstage.stats.stream.merging import Tidying
 from midstage.stats.stream.outbox import Facts, Sending
 from midstage.stats.stream.reading import Reading
 from midstage.stats.stream.seen import OneAtATime
@@ -63,8 +65,7 @@ from midstage.stats.views.promises import Promise, evolve, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
-MOST_RECORDS = 50_000
-"""Of one chunk, so of one transaction."""
+MOST_RECORDS = 50_000  # of one chunk, so of one transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +208,13 @@ def compose(
         registry=metrics.registry,
         progress=consumer.progress,
     )
+    tidying = Tidying(Merging(ledger), now=clock.now)
     process = Process(
         service=SERVICE,
         app=app,
         host=settings.host,
         port=settings.port,
-        loops=[sending, facts, consumer, apps, auditing, ingest, *billed.loops],
+        loops=[sending, facts, consumer, apps, auditing, ingest, tidying, *billed.loops],
     )
     return Service(
         process=process,
