@@ -19,7 +19,7 @@ from midstage.contracts.usage import (
 from midstage.eventlog.log import Partition
 from midstage.stats.model import Batch, Committed, Outgoing
 from midstage.stats.stream.loads import Edges
-from midstage.stats.stream.outbox import NOTHING_DUE, Due, event_id, outgoing
+from midstage.stats.stream.outbox import Due, event_id, outgoing
 from midstage.stats.views.shards import Shard
 from midstage.stats.views.usage_facts import (
     Amount,
@@ -71,11 +71,12 @@ class Usages:
         self._changed.absorb(batch.sums, version=committed.version)
 
     def due(self, now: datetime) -> Due:
-        """The facts of minutes that are over, and of those that late events changed."""
+        """The facts of minutes that are over, and of those that late events changed.
+
+        The mark goes with whatever leaves: so a first minute ends, though we were started anew.
+        """
         cells = self._changed.next(now, most=MOST_CELLS)
         ended = self._changed.ended()
-        if not cells and not ended:
-            return NOTHING_DUE
         leaving = (*self._observed(cells, now), *self._ended(ended, now))
         return Due(outgoing=leaving, marks=kept(self._changed.mark, self._topic))
 
