@@ -9,7 +9,7 @@ import pytest
 
 from midstage.local.platform import Platform
 
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guides" / "from-event-to-invoice.md"
@@ -24,13 +24,13 @@ def test_the_guide_works_as_it_is_typed(platform: Platform, tmp_path: Path) -> N
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     (tmp_path / ".midstage").symlink_to(platform.layout.root)
     said = subprocess.run(
-        ["bash", "-c", f"set -eu\n{typed()}"],
+        ["bash", "-c", f"set -eux\n{typed()}"],
         cwd=tmp_path,
         env={name: value for name, value in os.environ.items() if name != "MIDSTAGE_DIR"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert said.returncode == 0, said.stdout[-6000:]

@@ -176,6 +176,8 @@ def _moment(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection
         own.begin()
         try:
             yield own
+        except duckdb.OutOfMemoryException as error:
+            raise too_many() from error
         except duckdb.IOException as error:
             raise UnavailableError(
                 f"an archive of the ledger can't be read, put it back: {error}"

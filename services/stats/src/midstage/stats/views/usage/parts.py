@@ -14,7 +14,7 @@ from midstage.contracts.sketch import Sketch
 from midstage.stats.views.usage.question import Key, Question, Timing
 
 MOST_GROUPS = 100_000
-MOST_CELLS = 2_000_000
+MOST_CELLS = 500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
