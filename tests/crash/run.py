@@ -160,7 +160,7 @@ def run(plan: Plan, folder: Path) -> Verdict:
     try:
         for child in cast.everybody():
             child.start()
-        within(DIES_WITHIN_S, lambda: all(status(port) for port in cast.ports), every=0.2)
+        within(SETTLES_WITHIN_S, lambda: all(status(port) for port in cast.ports), every=0.2)
         todo = plan.only or deeds(Random(plan.seed), kills=plan.kills)
         for number, deed in enumerate(todo, 1):
             began.feed(plan.events // (len(todo) + 1))
