@@ -65,7 +65,7 @@ from midstage.stats.views.promises import Promise, evolve, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
-MOST_RECORDS = 50_000  # of one chunk, so of one transaction
+MOST_RECORDS = 30_000  # of one chunk, so of one transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
