@@ -1,6 +1,7 @@
 """A shard with its archive and periods on a ledger file, and the log of billing beside it."""
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -127,11 +128,14 @@ class Bills:
     log: Log = field(default_factory=MemoryLog)
     topic: str = field(default_factory=lambda: f"test.billing-{uuid.uuid4().hex[:8]}.v1")
 
+    made: bool = False
+
     def __post_init__(self) -> None:
-        self.log.create(settings_of(replace(BILLING, name=self.topic)))
+        if not self.made:
+            self.log.create(settings_of(replace(BILLING, name=self.topic)))
 
     @contextmanager
-    def followed(self) -> Iterator[Versions[Account, BillingFact]]:
+    def followed(self, reached: Failpoint = nothing) -> Iterator[Versions[Account, BillingFact]]:
         versions = Versions[Account, BillingFact](
             log=self.log,
             topic=replace(BILLING, name=self.topic),
@@ -139,14 +143,15 @@ class Bills:
             evolve=evolve,
             engine="stats/test",
             now=lambda: datetime.now(UTC),
-            monotonic=lambda: 0.0,
+            monotonic=time.monotonic,
             remembered_for=None,
+            reached=reached,
         )
         stop = threading.Event()
         thread = threading.Thread(target=versions.run, args=(stop,))
         thread.start()
         try:
-            within(20.0, lambda: versions.caught_up() is None)
+            within(120.0, lambda: versions.caught_up() is None)
             yield versions
         finally:
             stop.set()
