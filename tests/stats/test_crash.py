@@ -14,7 +14,7 @@ from tests.crash.deeds import CLIENT, EDGE, SHARD, Deed, deeds, edge_places, sha
 from tests.crash.run import run
 from tests.crash.wrong import APART, CLAIMED, GROUP
 
-pytestmark = [pytest.mark.slow, pytest.mark.platform]
+pytestmark = [pytest.mark.slow, pytest.mark.platform, pytest.mark.timeout(900)]
 BETWEEN = Deed(who=SHARD, place="ledger:inserted")
 
 
