@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midstage.contracts.fact import Event
@@ -197,6 +197,7 @@ strays = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.one_of(lines, strays), max_size=20), max_size=6))
 def test_any_chunks_agree_with_an_independent_counter(chunks: list[list[EventRead]]) -> None:
     ledger = after(*chunks)
@@ -214,6 +215,7 @@ def test_any_chunks_agree_with_an_independent_counter(chunks: list[list[EventRea
     assert +ledger.micros == +expected
 
 
+@settings(deadline=None)
 @given(st.lists(lines, min_size=1, max_size=30), st.integers(min_value=1, max_value=7))
 def test_how_events_are_cut_into_chunks_does_not_matter(events: list[EventRead], size: int) -> None:
     pieces = [events[at : at + size] for at in range(0, len(events), size)]

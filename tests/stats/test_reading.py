@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -265,6 +265,7 @@ TIMES = st.datetimes(
 )
 
 
+@settings(deadline=None)
 @given(SAID, TIMES, st.sampled_from(["1", "01", "-1", "x", "9" * 20, str(2**62), "\u0661"]))
 def test_the_plain_way_and_the_careful_way_say_the_same(
     said: dict[str, object], time: datetime, seq: str
