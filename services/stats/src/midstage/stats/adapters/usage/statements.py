@@ -55,13 +55,16 @@ class Statements:
         return "".join(f"k{i}, " for i in range(len(self.question.names)))
 
     def sums(self) -> str:
-        """Keys, kind, name, amount: requests by outcome, billed micro-units, bytes."""
+        """Keys, kind, name, amount: requests by outcome, billed micro-units, bytes.
+
+        A sum over no rows, which a statement without keys gives, is no sum.
+        """
         kinds = ", ".join(f"'{kind}'" for kind in self._kinds())
         parts = [self._summed(piece, kinds) for piece in self.pieces]
         added = " UNION ALL ".join(parts) if parts else self._nothing()
         return (
             f"SELECT {self.keys}kind, name, sum(amount)::HUGEINT FROM ({added}) "
-            f"GROUP BY ALL LIMIT {MOST_CELLS + 1}"
+            f"WHERE amount IS NOT NULL GROUP BY ALL LIMIT {MOST_CELLS + 1}"
         )
 
     def customers(self) -> str:
