@@ -233,7 +233,7 @@ def test_a_gap_is_in_the_log_once_however_many_look_and_whoever_restarts(
             ids = iter(f"{restart}-{n}" for n in range(100))
             watch = Gaps(
                 log=log,
-                told=shard.periods.told,
+                told=shard.periods.watched,
                 now=lambda: shard.at,
                 new_id=ids.__next__,
                 shard=0,

@@ -28,7 +28,7 @@ SELECT period, since, until, zone, row FROM sealed JOIN seals USING (period) ORD
 _PART = "SELECT part FROM sealed WHERE period = ?"
 _SOURCE_HOURS = """
 SELECT source, hour, sum(rows)::BIGINT, min(first_seq), max(last_seq) FROM source_hours
-GROUP BY ALL
+WHERE {where} GROUP BY ALL
 """
 
 # made before threads are: see the traps in docs/architecture.md
@@ -75,6 +75,16 @@ class Periods:
             found = self._told(db)
             db.rollback()
         return found
+
+    def watched(self) -> tuple[Told, ...]:
+        """The same for who looks often: hours are read only of sources that need them."""
+        with self._db.cursor() as db:
+            db.begin()
+            sources = _sources(db)
+            asked = [one.name for one in sources if one.holes or not (one.beat or one.closing)]
+            counted = _counted(db, asked) if asked else []
+            db.rollback()
+        return told(sources, counted, now=self._now(), grace=self._grace)
 
     def counted(self) -> list[Counted]:
         """What is there of each source and hour."""
@@ -144,9 +154,7 @@ class Periods:
         )
 
     def _told(self, db: duckdb.DuckDBPyConnection) -> tuple[Told, ...]:
-        states = db.execute("SELECT state FROM sources").fetchall()
-        sources = [_source(state) for (state,) in states]
-        return told(sources, _counted(db), now=self._now(), grace=self._grace)
+        return told(_sources(db), _counted(db), now=self._now(), grace=self._grace)
 
     def _cut(
         self, writing: Writing, period: Period, held: Sequence[Cut], missing: tuple[OpenGap, ...]
@@ -178,7 +186,18 @@ class Periods:
             return cuts.late(db, rows, before=before, after_row=last.row, upto_row=upto_row)
 
 
-def _counted(db: duckdb.DuckDBPyConnection) -> list[Counted]:
+def _sources(db: duckdb.DuckDBPyConnection) -> list[Source]:
+    return [_source(state) for (state,) in db.execute("SELECT state FROM sources").fetchall()]
+
+
+def _counted(db: duckdb.DuckDBPyConnection, sources: Sequence[str] | None = None) -> list[Counted]:
+    """Of these sources; None: of all."""
+    if sources is None:
+        found = db.execute(_SOURCE_HOURS.format(where="TRUE")).fetchall()
+    else:
+        found = db.execute(
+            _SOURCE_HOURS.format(where="list_contains($names, source)"), {"names": list(sources)}
+        ).fetchall()
     return [
         Counted(
             source=source,
@@ -187,7 +206,7 @@ def _counted(db: duckdb.DuckDBPyConnection) -> list[Counted]:
             first_seq=first,
             last_seq=last,
         )
-        for source, hour, rows, first, last in db.execute(_SOURCE_HOURS).fetchall()
+        for source, hour, rows, first, last in found
     ]
 
 

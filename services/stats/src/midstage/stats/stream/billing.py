@@ -53,7 +53,7 @@ def bookkeeping(
             reached=reached,
         ),
         loops=[
-            Gaps(log=log, told=own.told, now=now, new_id=new_id, shard=shard, grace=grace),
+            Gaps(log=log, told=own.watched, now=now, new_id=new_id, shard=shard, grace=grace),
             Lates(log=log, rows=ledger, opened=own.opened, now=now, new_id=new_id, shard=shard),
             Archiving(archive=archive, now=now, kept=kept, upto_row=upto_row),
         ],

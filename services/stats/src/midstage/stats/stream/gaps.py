@@ -17,7 +17,7 @@ from midstage.stats.decide.billing import Account
 from midstage.stats.decide.completeness import Look, Watch, decide, looked, watched
 from midstage.stats.decide.told import Told
 
-LOOK_S = 2.0
+LOOK_S = 5.0
 _logger = logger(__name__)
 
 
