@@ -5,16 +5,16 @@ event's position and JSON pointer, and nothing of the body was taken. 503: what 
 written is harmless, because a second attempt has the same ids.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 from urllib.parse import unquote
 
-import anyio.to_thread
 import msgspec
-from anyio import CapacityLimiter
 from fastapi import APIRouter, Query, Request, Response
-from starlette.datastructures import Headers
+from fastapi.concurrency import run_in_threadpool
+from fastapi.datastructures import Headers
 
 from midstage.chassis import problems
 from midstage.chassis.guard import OPERATOR, bearer
@@ -78,7 +78,7 @@ class Door:
 def router(door: Door) -> APIRouter:
     """The route that takes events."""
     routes = APIRouter(prefix="/v1", tags=["events"])
-    at_once = CapacityLimiter(AT_ONCE)
+    turns = _Turns()
 
     @routes.post(
         "/events",
@@ -91,13 +91,28 @@ def router(door: Door) -> APIRouter:
         request: Request, *, detail: Annotated[bool, Query(description="tell each event")] = False
     ) -> Response:
         body = await request.body()
-        if at_once.statistics().tasks_waiting >= MOST_WAITING:
-            raise UnavailableError("too many bodies wait here; send it again in a moment")
-        return await anyio.to_thread.run_sync(
-            lambda: door.take(request, body, detail=detail), limiter=at_once
-        )
+        return await turns.have(lambda: door.take(request, body, detail=detail))
 
     return routes
+
+
+class _Turns:
+    """A few bodies at once, some more that wait, and no more."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._here = 0
+
+    async def have(self, work: Callable[[], Response]) -> Response:
+        """What ``work`` gives, done in a thread; UnavailableError where too many wait."""
+        if self._here >= AT_ONCE + MOST_WAITING:
+            raise UnavailableError("too many bodies wait here; send it again in a moment")
+        self._here += 1
+        try:
+            async with self._free:
+                return await run_in_threadpool(work)
+        finally:
+            self._here -= 1
 
 
 def _posted(headers: Headers, body: bytes, *, customer: str | None) -> Posted:
