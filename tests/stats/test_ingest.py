@@ -1,5 +1,6 @@
 """Events over HTTP: acknowledged when the log has them, refused with the place that is wrong."""
 
+import asyncio
 import gzip
 import json
 import threading
@@ -501,6 +502,27 @@ def test_what_is_refused_by_the_log_is_told() -> None:
     answer = way.post(event())
     assert answer.status_code == 503
     assert "does not exist" in answer.json()["detail"]
+
+
+def test_bodies_wait_for_their_turn_and_not_without_end(way: Ways) -> None:
+    """While Kafka is away some are worked on, some wait, and the others are told at once."""
+    most = events.AT_ONCE + events.MOST_WAITING
+    headers = {"content-type": ONE, "authorization": "Bearer secret"}
+
+    async def posted() -> list[int]:
+        transport = httpx.ASGITransport(app=way.client.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://stats") as client:
+            posts = [
+                asyncio.create_task(client.post("/v1/events", json=event(str(n)), headers=headers))
+                for n in range(most + 1)
+            ]
+            done, _ = await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
+            assert [post.result().status_code for post in done] == [503]
+            way.log.mend()
+            return [post.result().status_code for post in (await asyncio.wait(posts))[0]]
+
+    way.log.cut()
+    assert sorted(asyncio.run(posted())) == [204] * most + [503]
 
 
 def test_what_was_sent_is_flushed_at_the_end_and_nothing_more_is_taken(way: Ways) -> None:
