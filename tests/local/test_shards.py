@@ -23,7 +23,7 @@ def table(root: Path, shards: int) -> Table:
 
 def test_three_shards_have_a_ledger_each_and_know_each_other(tmp_path: Path) -> None:
     made = table(tmp_path, 3)
-    children = made.stats()
+    children = made.stats_shards()
     assert [child.name for child in children] == ["stats", "stats-1", "stats-2"]
     told = [child.env for child in children]
     assert [env["MIDSTAGE_STATS_SHARD"] for env in told] == ["0", "1", "2"]
@@ -36,7 +36,8 @@ def test_three_shards_have_a_ledger_each_and_know_each_other(tmp_path: Path) -> 
 
 def test_one_stats_is_where_it_always_was(tmp_path: Path) -> None:
     made = table(tmp_path, 1)
-    (child,) = made.stats()
+    (child,) = made.stats_shards()
+    assert child.env == made.stats().env
     assert child.name == "stats"
     assert made.addresses.stats_shards == (made.addresses.stats,)
     assert child.env["MIDSTAGE_STATS_LEDGER_FILE"] == str(made.layout.ledger)

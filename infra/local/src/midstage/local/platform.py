@@ -187,7 +187,7 @@ class Platform:
         self.supervisor.start(table.gateway())
         cluster = self._cluster_of(table)
         self._up(
-            *(*cluster, table.throttle(), *table.stats()),
+            *(*cluster, table.throttle(), *table.stats_shards()),
             *(table.control(), table.hpa(), table.deploy(), table.data()),
         )
         self.supervisor.await_ready(

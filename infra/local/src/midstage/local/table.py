@@ -85,7 +85,11 @@ class Table:
             "throttle", self.addresses.throttle, GRPC_PORT=str(self.ports["throttle_grpc"])
         )
 
-    def stats(self) -> list[Child]:
+    def stats(self) -> Child:
+        """What counts: the first shard, or the only one."""
+        return self.stats_shards()[0]
+
+    def stats_shards(self) -> list[Child]:
         """What counts: each shard its part of the partitions."""
         return [
             self._service(
