@@ -11,12 +11,12 @@ from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi import APIRouter, Body, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from midstage.chassis import http as chassis_http
 from midstage.chassis.guard import BODY_BYTES, Guard
@@ -238,6 +238,22 @@ def test_the_token_opens_every_change(service: Service, method: str) -> None:
 def test_an_empty_token_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         Guard(FastAPI(), token="  ")
+
+
+def test_a_path_may_take_larger_bodies_than_the_others() -> None:
+    taken: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        taken.append(len((await receive())["body"]))
+        await Response()(scope, receive, send)
+
+    client = TestClient(Guard(app, token=TOKEN, bodies={"/large": BODY_BYTES + 1}))
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    body = b"x" * (BODY_BYTES + 1)
+    assert client.post("/large", content=body, headers=headers).status_code == 200
+    assert client.post("/large", content=body + b"x", headers=headers).status_code == 413
+    assert client.post("/other", content=body, headers=headers).status_code == 413
+    assert taken == [BODY_BYTES + 1]
 
 
 @pytest.mark.parametrize("chunked", [False, True])
