@@ -4,6 +4,7 @@
 #   make test-kubernetes                     those that need a real Kubernetes; built at its first use
 #   make check                               lint, types, layers, sizes, freshness
 #   make bench                               speed beside peers; tables in build/bench
+#   make bench-crash                         a million events, a hundred kills, and every sum is true
 #   make docs                                write the generated documents anew
 #   make lock                                resolve the dependencies anew into requirements.lock
 #   make clean                               remove what was built; caches and .midstage stay
@@ -14,7 +15,7 @@ ARGS ?=
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/build/bytecode
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: up test test-kubernetes kubernetes check bench docs lock clean setup
+.PHONY: up test test-kubernetes kubernetes check bench bench-crash docs lock clean setup
 
 up: setup
 	@$(BIN)/midstage up $(ARGS)
@@ -38,6 +39,9 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-crash: setup
+	@$(BIN)/python -m tests.bench.crash $(ARGS)
 
 docs: setup
 	@$(BIN)/python -m midstage.contracts.catalogue docs/topics.md docs/asyncapi.yaml docs/application.schema.json

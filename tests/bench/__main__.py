@@ -16,6 +16,7 @@ from rich.console import Console
 
 from midstage.local.kafka import running_kafka
 from tests.bench import (
+    asking,
     closing,
     decisions,
     edge,
@@ -26,6 +27,7 @@ from tests.bench import (
     paging,
     replacing,
     scaling,
+    seen,
     watching,
 )
 from tests.bench.figures import Figure
@@ -46,6 +48,8 @@ GROUPS: Mapping[str, Race] = {
     "eventlog": eventlog.race,
     "versions": decisions.race,
     "stats": ledger.race,
+    "seen": seen.race,
+    "usage": asking.race,
     "gateway": edge.race,
     "control": watching.race,
     "inventory": paging.race,

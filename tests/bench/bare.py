@@ -73,7 +73,7 @@ def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
 
 def consumed(bootstrap: str, topic: str, count: int) -> float:
     """Events a second, bytes only: from the first batch that arrived to the last event."""
-    return _read(bootstrap, topic, count, lambda _batch: None)
+    return read(bootstrap, topic, count, lambda _batch: None)
 
 
 def folded(bootstrap: str, topic: str, count: int) -> float:
@@ -91,13 +91,14 @@ def folded(bootstrap: str, topic: str, count: int) -> float:
             for name, amount in data.usage.items():
                 sum_of_customer[name] += amount * 1_000_000
 
-    rate = _read(bootstrap, topic, count, fold)
+    rate = read(bootstrap, topic, count, fold)
     if sum(each["requests"] for each in sums.values()) != count * 1_000_000:
         raise RuntimeError("the bare client did not see every event once")
     return rate
 
 
-def _read(bootstrap: str, topic: str, count: int, effect: Callable[[Sequence[Raw]], None]) -> float:
+def read(bootstrap: str, topic: str, count: int, effect: Callable[[Sequence[Raw]], None]) -> float:
+    """Events a second through ``effect``, from the first batch that arrived to the last event."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,

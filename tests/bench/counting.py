@@ -1,34 +1,71 @@
-"""Stats as a contestant: what ``midstage.stats.main`` composes, with all of its loops.
+"""Stats as a contestant: what ``midstage.stats.main`` composes, in a process of its own.
 
-Decoded, signature verified, ranges asked, committed to a DuckDB file with the positions, load
-facts written meanwhile. Only the clock's date is ours, so that the events of every round are of
-the last minute, as they are in production.
+Decoded, signature verified, ranges asked, committed to a DuckDB file with the positions, load and
+usage facts told and sent meanwhile. Only the clock's date is ours, so that the events of every
+round are of the last minute, as they are in production.
+
+``python -m tests.bench.counting BOOTSTRAP REQUESTS EDGES LOAD USAGE COUNT DIRECTORY`` prints events
+a second, from the first batch that came to the last commit, and the most memory that it held.
 """
 
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import pandas as pd  # noqa: F401  pyarrow looks for it at its first array: not in the race's time
 
+from midstage.contracts.topics import EDGES, LOAD, REQUESTS, USAGE
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.config import Settings
 from midstage.stats.main import Topics, compose
-from midstage.stats.model import Batch, Fingerprint, Known
+from midstage.stats.model import Batch, Committed
 from midstage.stats.stream.counting import Ledger
+from tests.bench.children import last_words, module, running
 from tests.bench.payload import BEGIN, EDGE, SIGNING_KEY
 from tests.bench.timed import Timed
+from tests.stats.swapped import Swapped
 
+RATE, MEMORY = "rate", "memory"
 _PRIVATE = 0o600
 
 
-def counted(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
-    """Events a second into a new ledger: from the first batch that came to the last commit."""
+def counted(bootstrap: str, topics: Topics, count: int, directory: Path) -> Mapping[str, float]:
+    """Events a second into a new ledger, and the MiB of the process that counted them."""
+    names = [topic.name for topic in (topics.requests, topics.edges, topics.load, topics.usage)]
+    home = tempfile.mkdtemp(prefix="ledger-", dir=directory)
+    command = module("tests.bench.counting", bootstrap, *names, str(count), home)
+    log = directory / "counting.log"
+    with running(command, log=log) as child:
+        said = [line.split() for line in child.stdout or ()]
+    found = {words[0]: float(words[1]) for words in said if words[0] in (RATE, MEMORY)}
+    if len(found) != 2:
+        raise RuntimeError(f"stats gave no answer: {last_words(log)}")
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    """Count once, and say how fast."""
+    bootstrap, requests, edges, load, usage, count, directory = arguments
+    topics = Topics(
+        requests=replace(REQUESTS, name=requests),
+        edges=replace(EDGES, name=edges),
+        load=replace(LOAD, name=load),
+        usage=replace(USAGE, name=usage),
+    )
+    rate = _run(bootstrap, topics, int(count), Path(directory))
+    status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
+    sys.stdout.write(f"{RATE} {rate}\n{MEMORY} {int(status.split()[0]) / 1024}\n")
+
+
+def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
     log = Timed(KafkaLog(bootstrap=bootstrap, client_id="bench"))
     stop = threading.Event()
     watched: list[_Watched] = []
@@ -38,19 +75,19 @@ def counted(bootstrap: str, topics: Topics, count: int, directory: Path) -> floa
         return watched[0]
 
     service = compose(
-        _settings(bootstrap, Path(tempfile.mkdtemp(prefix="ledger-", dir=directory))),
-        log=log,
-        clock=_Then(),
-        topics=topics,
-        swapped=swapped,
+        _settings(bootstrap, directory), log=log, clock=_Then(), topics=topics, swapped=swapped
     )
-    loads = threading.Thread(target=service.loads.run, args=(stop,), name="loads")
-    loads.start()
+    loops = [
+        threading.Thread(target=loop.run, args=(stop,)) for loop in (service.facts, service.sending)
+    ]
+    for thread in loops:
+        thread.start()
     try:
         service.consumer.run(stop)
     finally:
         stop.set()
-        loads.join()
+        for thread in loops:
+            thread.join()
         service.ledger.close()
     if watched[0].rows != count:
         raise RuntimeError(f"stats counted {watched[0].rows} of {count} events")
@@ -73,28 +110,23 @@ def _settings(bootstrap: str, directory: Path) -> Settings:
     )
 
 
-class _Watched:
+class _Watched(Swapped):
     """The ledger, that stops the run once it holds all events."""
 
     def __init__(self, inner: DuckdbLedger, count: int, stop: threading.Event) -> None:
+        super().__init__(inner)
         self.rows, self.ended = 0, 0.0
-        self._inner, self._count, self._stop = inner, count, stop
-
-    def positions(self) -> Mapping[Partition, int]:
-        return self._inner.positions()
-
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        return self._inner.known(sources, fingerprints)
+        self._count, self._stop = count, stop
 
     def commit(
         self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
-        at = self._inner.commit(batch, begins=begins, ends=ends)
+    ) -> Committed:
+        committed = self.inner.commit(batch, begins=begins, ends=ends)
         self.rows += len(batch.rows)
-        if self.rows >= self._count:
+        if self.rows >= self._count and not self.ended:
             self.ended = time.perf_counter()
             self._stop.set()
-        return at
+        return committed
 
 
 class _Then:
@@ -108,3 +140,7 @@ class _Then:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

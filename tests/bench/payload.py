@@ -6,8 +6,11 @@ numbers its events from 1 on without a hole, as an edge's log files do.
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+from msgspec import structs
 
 from midstage.contracts import units
 from midstage.contracts.edges import source_of
@@ -35,6 +38,15 @@ def events(count: int) -> Iterator[Event[RequestCompleted]]:
             data=_completed(chance, number),
             seq=number // len(SOURCES) + 1,
         )
+
+
+def spread(count: int) -> Iterator[Event[RequestCompleted]]:
+    """The same over 1,000 customers and 8 applications, as many cells as a ledger is asked for."""
+    chance = random.Random(_SEED)
+    for event in events(count):
+        customer, app = chance.randrange(1_000), chance.randrange(8)
+        fact = structs.replace(event.data, customer=f"customer-{customer:03d}", app=f"app-{app}")
+        yield replace(event, data=fact)
 
 
 def _completed(chance: random.Random, number: int) -> RequestCompleted:

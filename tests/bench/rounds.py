@@ -34,7 +34,7 @@ class Size:
 
 
 FULL = Size(
-    rounds=5, events=200_000, peer_events=20_000, commands=1_500, ledger_events=100_000, seconds=2.5
+    rounds=5, events=200_000, peer_events=20_000, commands=1_500, ledger_events=300_000, seconds=2.5
 )
 QUICK = Size(
     rounds=1,

@@ -5,6 +5,8 @@
 
 from collections import defaultdict
 
+import numpy as np
+
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.requests import RequestCompleted, billable
 from midstage.contracts.units import MICROS_PER_UNIT, REQUESTS, micros
@@ -55,7 +57,7 @@ class ExactUsage(Usage):
         for _record, event in chunk.items:
             by_source[event.source].append(event)
         for source, events in by_source.items():
-            numbers = [event.seq for event in events if event.seq is not None]
+            numbers = np.array([event.seq for event in events], np.int64)
             news, self.ranges[source] = admitted(self.ranges[source], numbers)
             for event, new in zip(events, news, strict=True):
                 if new:

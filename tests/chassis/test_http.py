@@ -11,11 +11,12 @@ from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import APIRouter, Body, FastAPI, Request
+from fastapi import APIRouter, Body, FastAPI, Request, Response
+from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from midstage.chassis import http as chassis_http
 from midstage.chassis.guard import BODY_BYTES, Guard
@@ -239,6 +240,22 @@ def test_an_empty_token_is_refused() -> None:
         Guard(FastAPI(), token="  ")
 
 
+def test_a_path_may_take_larger_bodies_than_the_others() -> None:
+    taken: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        taken.append(len((await receive())["body"]))
+        await Response()(scope, receive, send)
+
+    client = TestClient(Guard(app, token=TOKEN, bodies={"/large": BODY_BYTES + 1}))
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    body = b"x" * (BODY_BYTES + 1)
+    assert client.post("/large", content=body, headers=headers).status_code == 200
+    assert client.post("/large", content=body + b"x", headers=headers).status_code == 413
+    assert client.post("/other", content=body, headers=headers).status_code == 413
+    assert taken == [BODY_BYTES + 1]
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_up_to_the_limit_passes_whole(service: Service, chunked: bool) -> None:
     body = bytes(range(256)) * (BODY_BYTES // 256)
@@ -338,3 +355,27 @@ def test_no_websockets() -> None:
     guard = Guard(FastAPI(), token=TOKEN)
     asyncio.run(guard({"type": "websocket", "headers": [], "path": "/"}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_a_route_that_knows_keys_of_its_own_hears_who_has_the_token() -> None:
+    router = APIRouter()
+
+    @router.post("/v1/mine")
+    @router.post("/v1/mine/more")
+    def who(request: Request) -> dict[str, bool]:
+        return {"operator": request.state.operator}
+
+    app = chassis_http.build(
+        service="tale",
+        version="1.2.3",
+        readiness=Readiness(),
+        registry=CollectorRegistry(),
+        token=TOKEN,
+        routers=[router],
+        own_keys=["/v1/mine"],
+    )
+    client = TestClient(app)
+    assert client.post("/v1/mine", headers=HOLDS).json() == {"operator": True}
+    for headers in ({}, {"authorization": "Bearer another"}, {"authorization": TOKEN}):
+        assert client.post("/v1/mine", headers=headers).json() == {"operator": False}
+        assert client.post("/v1/mine/more", headers=headers).status_code == 401

@@ -15,7 +15,7 @@ from midstage.eventlog.appended import Facts, opened
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, encode
 from midstage.eventlog.log import Partition, Record
 
-from . import examples_apps, examples_cluster, examples_paying, examples_scaling
+from . import examples_apps, examples_cluster, examples_paying, examples_scaling, examples_stats
 from .examples import NOON, Decision, Events
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,11 +24,13 @@ EVENTS: Events = {
     **examples_paying.EVENTS,
     **examples_cluster.EVENTS,
     **examples_scaling.EVENTS,
+    **examples_stats.EVENTS,
 }
 DECISIONS: dict[str, Decision] = {
     **examples_paying.DECISIONS,
     **examples_apps.DECISIONS,
     **examples_scaling.DECISIONS,
+    **examples_stats.DECISIONS,
 }
 GROWN: frozenset[str] = frozenset(
     {
@@ -38,6 +40,8 @@ GROWN: frozenset[str] = frozenset(
         "node-observed",
         "pod-observed-full",
         "pod-observed-minimal",
+        "load-observed",
+        "load-observed-unknown",
         "workload-observed",
         "workload-observed-drifted",
     }

@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from midstage.contracts import sketch
 from midstage.contracts.load import LoadObserved, folded
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 SHARDS = 3
 
 counts = st.dictionaries(st.sampled_from(["ok", "error", "refused"]), st.integers(0, 10**6))
@@ -85,6 +87,43 @@ def test_the_highest_revision_of_a_shard_counts_once() -> None:
         whole = folded(order)
         assert whole is not None
         assert whole.outcomes == {"ok": 6}
+
+
+def test_a_shard_through_which_no_edge_speaks_does_not_make_the_rest_unknown() -> None:
+    """It has read all that is there for it up to NOON + 1 s: no edge speaks through it."""
+    empty = replace(observed(1, 2, ok=0), edges=0, complete_until=NOON + SECOND)
+    speaks = replace(observed(0, 2, ok=5), edges=1, complete_until=NOON + 2 * SECOND)
+    whole = folded([empty, replace(speaks, in_flight=4, pending=1)])
+    assert whole is not None
+    assert (whole.in_flight, whole.pending, whole.outcomes) == (4, 1, {"ok": 5})
+    assert whole.complete_until == NOON + SECOND
+    silent = folded([empty, speaks])
+    assert silent is not None
+    assert silent.in_flight is None
+
+
+def test_an_empty_shard_that_does_not_know_how_far_it_has_read_makes_it_unknown() -> None:
+    behind = replace(observed(1, 2, ok=0), edges=None, complete_until=None)
+    speaks = replace(observed(0, 2, ok=5), edges=1, complete_until=NOON, in_flight=4, pending=0)
+    whole = folded([behind, speaks])
+    assert whole is not None
+    assert (whole.complete_until, whole.in_flight) == (None, None)
+
+
+def test_shards_of_which_none_hears_an_edge_know_nothing_together() -> None:
+    empty = replace(observed(0, 2, ok=0), edges=0, complete_until=NOON)
+    whole = folded([empty, replace(empty, shard=1)])
+    assert whole is not None
+    assert (whole.complete_until, whole.in_flight, whole.edges) == (None, None, 0)
+
+
+def test_a_shard_that_can_not_be_counts_as_missing() -> None:
+    assert folded([observed(0, 2, ok=1), observed(5, 2, ok=1)]) is None
+
+
+def test_once_the_partitions_are_shared_out_anew_the_old_shards_do_not_count() -> None:
+    old, new = observed(0, 1, ok=9, revision=9), [observed(s, 3, ok=1) for s in range(3)]
+    assert folded([old, *new]) == folded(new)
 
 
 def test_nothing_folds_to_unknown() -> None:

@@ -1,11 +1,16 @@
 """Sketches merge in any order and tell quantiles within one per cent."""
 
+import itertools
 import math
+import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midstage.contracts import packing
+from midstage.contracts.exponential import error, exponential
 from midstage.contracts.sketch import (
     ACCURACY,
     EMPTY,
@@ -13,8 +18,10 @@ from midstage.contracts.sketch import (
     Sketch,
     count,
     merged,
+    packed,
     quantile,
     sketch,
+    unpacked,
 )
 
 values = st.one_of(
@@ -76,3 +83,101 @@ def test_a_sketch_starts_and_ends_with_a_count() -> None:
     assert held.counts[0] == 2
     assert held.counts[-1] == 1
     assert merged(held, Sketch(lowest=held.lowest - 3, counts=(0, 0, 0))) == held
+
+
+@given(samples)
+def test_packed_and_spelt_out_mean_the_same(seen: list[float]) -> None:
+    plain = sketch(seen)
+    wire = packed(plain)
+    assert unpacked(wire) == plain
+    assert merged(wire, plain) == merged(plain, plain)
+    assert (count(wire), quantile(wire, 0.5)) == (len(seen), quantile(plain, 0.5))
+    assert msgspec.json.decode(msgspec.json.encode(wire), type=Sketch) == wire
+
+
+@given(
+    st.dictionaries(st.integers(-300, 1200), st.integers(1, packing.LARGEST_COUNT), max_size=40),
+    st.integers(0, 10**12),
+)
+def test_whatever_can_be_counted_can_be_packed(tally: dict[int, int], zeros: int) -> None:
+    held = sorted(tally.items())
+    assert packing.read(packing.text(held, zeros=zeros)) == (zeros, held)
+
+
+@pytest.mark.parametrize("sigma", [0.25, 0.5, 1.0])
+def test_ten_thousand_lognormal_values_take_at_most_400_bytes(sigma: float) -> None:
+    chance = random.Random(7)
+    wire = packed(sketch(chance.lognormvariate(5, sigma) for _ in range(10_000)))
+    assert len(msgspec.json.encode(wire)) <= 400
+
+
+def test_the_same_counts_have_the_same_bytes_however_they_came_together() -> None:
+    whole = sketch([3.0, 5.0, 700.0, 0.0])
+    parts = merged(sketch([700.0, 0.0]), packed(sketch([5.0])), sketch([3.0]))
+    padded = Sketch(lowest=whole.lowest - 1, counts=(0, *whole.counts, 0), zeros=1)
+    assert packed(parts) == packed(whole) == packed(padded) == packed(packed(whole))
+    assert packed(whole).packed == "UO3WGof0"
+    assert packed(EMPTY) == EMPTY
+
+
+GOOD = packed(sketch([3.0, 5.0, 700.0, 0.0])).packed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"packed": "not base64"},
+        {"packed": GOOD + "AAAA"},
+        {"packed": GOOD[:4]},
+        {"packed": "////"},
+        {"packed": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+        {"packed": "A" * 100_000},
+        {"packed": packing.text([(-2_000, 1)], zeros=0)},
+        {"packed": packing.text([(40_000, 1)], zeros=0)},
+        {"packed": packing.text([(1, 2**54)], zeros=0)},
+        {"packed": packing.text([(1, 0)], zeros=0)},
+        {"packed": packing.text([], zeros=2**60)},
+        {"packed": GOOD, "zeros": 1},
+        {"packed": GOOD, "counts": [1]},
+        {"zeros": -1},
+        {"lowest": 3, "counts": [1, -1]},
+        {"lowest": 10**9, "counts": [1]},
+    ],
+)
+def test_what_no_sketch_can_be_is_not_read(said: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode(said), type=Sketch)
+
+
+@given(st.text(alphabet="ABCDwxyz0189+/=", max_size=60))
+def test_any_text_is_read_or_refused(said: str) -> None:
+    try:
+        held = msgspec.convert({"packed": said}, Sketch)
+    except msgspec.ValidationError:
+        return
+    if count(held):
+        assert quantile(held, 1.0) is not None
+        assert packed(unpacked(held)) == held
+
+
+@given(
+    st.lists(st.floats(SMALLEST, 1e9), min_size=1, max_size=100), st.integers(0, 8), st.floats(0, 1)
+)
+def test_opentelemetrys_histogram_is_as_near_as_it_says(
+    seen: list[float], scale: int, q: float
+) -> None:
+    found = exponential(packed(sketch([0.0, *seen])), scale=scale)
+    assert (found.zero_count, sum(found.counts)) == (1, len(seen))
+    rank = math.floor(q * (len(seen) - 1))
+    exact = sorted(seen)[rank]
+    edges = itertools.accumulate(found.counts)
+    bucket = found.offset + next(i for i, upto in enumerate(edges) if rank < upto)
+    base = 2.0 ** (2.0**-scale)
+    told = 2 * base ** (bucket + 1) / (base + 1)
+    assert abs(told - exact) <= exact * (error(scale) + 1e-9)
+
+
+def test_a_scale_that_opentelemetry_does_not_know_is_an_error() -> None:
+    assert error(6) < 0.016
+    with pytest.raises(ValueError, match="scale 11"):
+        exponential(EMPTY, scale=11)

@@ -9,7 +9,17 @@ from typing import get_args
 import pytest
 
 from midstage.contracts.catalogue import main, page
-from midstage.contracts.topics import CLUSTER, EDGES, INVENTORY, LOAD, REQUESTS, TOPICS, Kind, Topic
+from midstage.contracts.topics import (
+    CLUSTER,
+    EDGES,
+    INVENTORY,
+    LOAD,
+    REQUESTS,
+    TOPICS,
+    USAGE,
+    Kind,
+    Topic,
+)
 from midstage.eventlog.topics import settings_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "topics.md"
@@ -56,13 +66,13 @@ def test_the_inventory_holds_the_facts_of_the_clusters_under_the_same_keys() -> 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_event_types_are_past_and_versioned(topic: Topic) -> None:
     for event_type, fact in topic.facts:
-        assert re.fullmatch(r"dev\.midstage\.[a-z]+\.[a-z]+\.v\d+", event_type)
+        assert re.fullmatch(r"dev\.midstage(\.[a-z]+){1,2}\.v\d+", event_type)
         assert (fact.__doc__ or "").strip()
 
 
 def test_partitions_are_as_the_design_says() -> None:
     twelve = {topic for topic in TOPICS if topic.partitions == 12}
-    assert twelve == {REQUESTS, EDGES, LOAD}
+    assert twelve == {REQUESTS, EDGES, LOAD, USAGE}
     assert {topic.partitions for topic in TOPICS} == {6, 12}
 
 

@@ -23,6 +23,11 @@ def test_whole_units_are_exact_whatever_their_size(whole: int) -> None:
     assert micros(whole) == whole * 1_000_000
 
 
+@given(st.integers(0, LARGEST))
+def test_a_float_that_is_whole_is_exact_too(whole: int) -> None:
+    assert micros(float(whole)) == whole * 1_000_000
+
+
 @given(amounts)
 def test_what_is_written_is_read_back(amount: int) -> None:
     assert micros(units(amount)) == amount

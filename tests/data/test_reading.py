@@ -1,6 +1,6 @@
 """No record can stop data: what it keeps comes back as it was, what it can't keep is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from midstage.contracts.errors import UnreadableError
+from midstage.contracts.fact import Event
+from midstage.contracts.metered import METERED, Metered
 from midstage.contracts.requests import Outcome, RequestCompleted
 from midstage.contracts.topics import REQUESTS
 from midstage.contracts.units import LARGEST
@@ -17,6 +19,7 @@ from midstage.data.decide import decide, named
 from midstage.data.model import Arrived
 from midstage.data.stream.reading import LARGEST_BYTES, LARGEST_MS, Reading
 from midstage.data.views.records import Filters, RecordsQuery
+from midstage.eventlog import arrow
 from midstage.eventlog.codec import encode
 from midstage.eventlog.log import Partition, Record
 from midstage.testkit.clock import NOON
@@ -59,6 +62,45 @@ def record(value: bytes) -> Record:
     return Record(partition=PLACE, offset=0, key=None, value=value, headers=STRUCTURED)
 
 
+def only(value: bytes) -> Arrived:
+    (arrived,) = read(record(value))
+    return arrived
+
+
+def test_metered_work_is_no_request_and_no_dead_letter() -> None:
+    units = {"seats": 25.0}
+    work = Event(
+        id="1", source="s", type=METERED, time=NOON, data=Metered(customer="acme", units=units)
+    )
+    assert read(record(encode(work))) == ()
+    assert read(batch([work])) == []
+    units["seats"] = 1e-7
+    with pytest.raises(UnreadableError, match="six decimals"):
+        read(record(encode(work)))
+
+
+def test_a_batch_is_read_as_its_events_are_one_by_one() -> None:
+    made = [request("jobs", None, event_id=str(n), ref=f"r-{n}") for n in range(3)]
+    assert list(read(batch(made))) == [only(encode(event)) for event in made]
+
+
+def test_a_batch_is_a_dead_letter_as_a_whole() -> None:
+    made = [request("edges/edge-1/a", n) for n in (1, 2)]
+    assert len(read(batch(made, key=KEY))) == 2
+    with pytest.raises(UnreadableError, match="signature"):
+        read(batch(made))
+    late = [*made, request("edges/edge-1/a", 3, time=NOON + 2 * DAY)]
+    with pytest.raises(UnreadableError, match="event 2: time"):
+        read(batch(late, key=KEY))
+
+
+def batch(
+    events: Sequence[Event[RequestCompleted]] | Sequence[Event[Metered]], key: bytes | None = None
+) -> Record:
+    sent = arrow.batch(events, topic=REQUESTS.name, signing_key=key)
+    return Record(partition=PLACE, offset=0, key=sent.key, value=sent.value, headers=sent.headers)
+
+
 @given(st.binary() | st.text().map(str.encode))
 @example(b'{"specversion":"1.0","id":"\\ud800","source":"s","type":"t","time":"x","data":{}}')
 def test_bytes_that_are_no_event_are_refused_and_nothing_else(value: bytes) -> None:
@@ -96,7 +138,7 @@ def test_every_event_that_is_read_comes_back_as_it_was(
         seq=None,
         time=NOON + time,
         fact=fact,
-        micros=read(record(encode(request("j", None, event_id="x", usage=fact.usage)))).micros,
+        micros=only(encode(request("j", None, event_id="x", usage=fact.usage))).micros,
         partition=0,
         offset=7,
     )

@@ -25,7 +25,6 @@ from midstage.stats.model import Beat, Ranges
 from midstage.stats.model import Source as State
 from midstage.stats.views.availability import AvailabilityQuery, Tally
 from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
-from midstage.stats.views.usage import Group, UsageQuery
 
 from .loop_facts import decided, log_of, pod
 
@@ -44,9 +43,6 @@ class Shelf:
     looked: Callable[[], None] = lambda: None
     counted: list[Tally] = field(default_factory=list)
     asked: list[AvailabilityQuery] = field(default_factory=list)
-
-    def usage(self, query: UsageQuery) -> Sequence[Group]:
-        raise NotImplementedError(query)
 
     def tallies(self, query: AvailabilityQuery) -> Sequence[Tally]:
         self.asked.append(query)

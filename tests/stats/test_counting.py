@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,13 +14,13 @@ from midstage.eventlog.codec import message
 from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.log import Message, Partition
 from midstage.eventlog.memory import MemoryLog
-from midstage.stats.model import Batch, Fingerprint, Known
-from midstage.stats.stream.counting import Ledger
+from midstage.stats.model import Batch, Committed, Source
 from midstage.stats.views.rows import RowsQuery
-from midstage.stats.views.usage import UsageQuery
 from midstage.testkit.waiting import within
 
+from .asking import total
 from .conftest import DEADLINE_S, NOON, Bench, request, running
+from .swapped import Swapped
 
 PLACES = ("consume:decoded", "ledger:inserted", "ledger:committed", "consume:effect-done")
 
@@ -47,8 +46,8 @@ class Crashing:
 def counted(bench: Bench) -> tuple[int, Mapping[str, int], Mapping[str, int]]:
     """Rows, requests by outcome and micro-units of a stats that has read everything."""
     books = bench.caught_up().ledger.queries()
-    (total,) = books.usage(UsageQuery())
-    return len(books.rows(RowsQuery(limit=10_000)).requests), total.outcomes, total.micros
+    summed = total(books)
+    return len(books.rows(RowsQuery(limit=10_000)).requests), summed.outcomes, summed.micros
 
 
 def holes(bench: Bench) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -131,39 +130,19 @@ def test_a_broker_that_goes_away_and_comes_back_loses_nothing(bench: Bench) -> N
         within(DEADLINE_S, lambda: service.consumer.progress() is None)
 
 
-@dataclass
-class WithoutRanges:
-    """A ledger that forgets which numbers it has."""
+class WithoutRanges(Swapped):
+    """It forgets which numbers it has."""
 
-    inner: Ledger
+    def sources(self, names: frozenset[str]) -> Mapping[str, Source]:
+        return self.inner.sources(frozenset())
 
-    def positions(self) -> Mapping[Partition, int]:
-        return self.inner.positions()
 
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        return self.inner.known(frozenset(), fingerprints)
+class PositionsFirst(Swapped):
+    """Its positions are durable before the rows are."""
 
     def commit(
         self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
-        return self.inner.commit(batch, begins=begins, ends=ends)
-
-
-@dataclass
-class PositionsFirst:
-    """A ledger whose positions are durable before the rows are."""
-
-    inner: Ledger
-
-    def positions(self) -> Mapping[Partition, int]:
-        return self.inner.positions()
-
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        return self.inner.known(sources, fingerprints)
-
-    def commit(
-        self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
+    ) -> Committed:
         self.inner.commit(Batch(), begins=begins, ends=ends)
         return self.inner.commit(batch, begins={}, ends=ends)
 

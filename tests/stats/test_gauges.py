@@ -5,9 +5,11 @@ from datetime import timedelta
 
 from midstage.contracts.edges import Gauge
 from midstage.stats.model import Beat, Closing, Ranges, Source
-from midstage.stats.views.gauges import Carried, carrying, complete_until
+from midstage.stats.views.gauges import Carried, Heard, carrying, complete_until, heard, read_until
 
 from .conftest import NOON
+
+SECOND = timedelta(seconds=1)
 
 
 def source(
@@ -113,3 +115,43 @@ def test_a_source_that_was_never_complete_makes_completeness_unknown() -> None:
 def test_a_source_that_is_gone_for_ten_minutes_holds_nothing_back() -> None:
     edges = [source(), source("b", edge="edge-2", silent_s=601)]
     assert complete_until(edges, now=NOON) == NOON - timedelta(seconds=1)
+
+
+def test_a_shard_through_which_no_edge_speaks_is_complete_up_to_when_it_had_read_all() -> None:
+    assert heard([], now=NOON, read_until=NOON - SECOND) == Heard(
+        edges=0, carrying=None, complete_until=NOON - SECOND
+    )
+
+
+def test_a_shard_that_lags_behind_does_not_claim_that_no_edge_speaks() -> None:
+    assert heard([], now=NOON, read_until=None) == Heard()
+
+
+def test_a_closed_source_with_a_hole_holds_an_edgeless_shard_back() -> None:
+    torn = source("a", silent_s=30, seen=4, closed_with=5)
+    said = heard([torn], now=NOON, read_until=NOON)
+    assert (said.edges, said.complete_until) == (0, NOON - 30 * SECOND)
+    done = source("a", silent_s=30, seen=5, closed_with=5)
+    assert heard([done], now=NOON, read_until=NOON).complete_until == NOON
+
+
+def test_what_the_edges_of_a_shard_say_does_not_hang_on_how_far_it_has_read() -> None:
+    said = heard([source(gauges=chat(2))], now=NOON, read_until=None)
+    assert said == Heard(
+        edges=1, carrying={"chat": Carried(in_flight=2)}, complete_until=NOON - SECOND
+    )
+
+
+def test_a_silent_edge_still_counts_as_one_and_makes_it_unknown() -> None:
+    said = heard([source(silent_s=60, gauges=chat(2))], now=NOON, read_until=NOON)
+    assert (said.edges, said.carrying) == (1, None)
+    assert said.complete_until == NOON - 60 * SECOND
+
+
+def test_all_is_read_up_to_the_earlier_of_two_looks_that_saw_nothing_wait() -> None:
+    before = NOON - SECOND
+    assert read_until(before, lag=0, now=NOON) == before
+    assert read_until(before, lag=3, now=NOON) is None
+    assert read_until(before, lag=None, now=NOON) is None
+    assert read_until(None, lag=0, now=NOON) is None
+    assert read_until(NOON - 60 * SECOND, lag=0, now=NOON) is None

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,18 +12,17 @@ import pytest
 from midstage.contracts.errors import UnavailableError
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters.duckdb import DuckdbLedger
-from midstage.stats.decide import decide, fingerprint, named
-from midstage.stats.model import Arrival, Batch, Ranges
+from midstage.stats.adapters.merging import Merging
+from midstage.stats.model import Batch, Outgoing
 from midstage.stats.stream.counting import Ledger
-from midstage.stats.stream.reading import arrival
 from midstage.stats.views.rows import Row, RowsQuery
-from midstage.stats.views.usage import UsageQuery
 
-from .conftest import NOON, MemoryLedger, request
+from .asking import total
+from .conftest import NOON, decided, request
+from .memory import MemoryLedger
 
 SOURCE = "edges/edge-1/a"
 PLACE = Partition(topic="t", number=0)
-OTHER = Partition(topic="t", number=1)
 
 
 def now() -> datetime:
@@ -34,59 +33,10 @@ def opened(file: Path, reached: Callable[[str], None] = lambda _: None) -> Duckd
     return DuckdbLedger(file, now=now, memory_mb=128, reached=reached)
 
 
-@pytest.fixture(params=["memory", "duckdb"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterable[Ledger]:
-    if request.param == "memory":
-        yield MemoryLedger()
-        return
-    in_file = opened(tmp_path / "usage.duckdb")
-    yield in_file
-    in_file.close()
-
-
 def batch(*seqs: int, known: Ledger | None = None, unnumbered: tuple[str, ...] = ()) -> Batch:
-    arrivals: list[Arrival] = [arrival(request(SOURCE, seq)) for seq in seqs]
-    arrivals += [arrival(request("jobs", None, event_id=name)) for name in unnumbered]
-    held = (known or MemoryLedger()).known(*named(arrivals))
-    return decide(held, arrivals)
-
-
-def test_a_new_ledger_knows_nothing(ledger: Ledger) -> None:
-    known = ledger.known(frozenset({SOURCE}), frozenset({fingerprint("jobs", "x")}))
-    assert (known.sources, known.fingerprints) == ({}, frozenset())
-    assert ledger.positions() == {}
-
-
-def test_it_knows_what_was_committed_and_where_it_ends(ledger: Ledger) -> None:
-    ledger.commit(batch(1, 2, unnumbered=("x",)), begins={PLACE: 5}, ends={PLACE: 8})
-    known = ledger.known(
-        frozenset({SOURCE, "edges/edge-1/b"}),
-        frozenset({fingerprint("jobs", "x"), fingerprint("jobs", "y")}),
-    )
-    assert known.sources[SOURCE].seen == Ranges(((1, 2),))
-    assert set(known.sources) == {SOURCE}
-    assert known.fingerprints == {fingerprint("jobs", "x")}
-    assert ledger.positions() == {PLACE: 8}
-
-
-def test_a_chunk_that_does_not_begin_where_the_last_ended_is_refused(ledger: Ledger) -> None:
-    ledger.commit(batch(1), begins={PLACE: 0}, ends={PLACE: 1})
-    for begin in (0, 2):
-        with pytest.raises(RuntimeError, match="begin"):
-            ledger.commit(batch(2), begins={OTHER: 0, PLACE: begin}, ends={OTHER: 1, PLACE: 3})
-    assert ledger.positions() == {PLACE: 1}
-    assert ledger.known(frozenset({SOURCE}), frozenset()).sources[SOURCE].seen.count == 1
-
-
-def test_a_batch_without_rows_moves_positions(ledger: Ledger) -> None:
-    ledger.commit(Batch(), begins={PLACE: 0}, ends={PLACE: 7})
-    assert ledger.positions() == {PLACE: 7}
-
-
-def test_positions_of_partitions_move_apart(ledger: Ledger) -> None:
-    ledger.commit(batch(1), begins={PLACE: 0}, ends={PLACE: 1})
-    ledger.commit(batch(2, known=ledger), begins={OTHER: 3}, ends={OTHER: 4})
-    assert ledger.positions() == {PLACE: 1, OTHER: 4}
+    events = [request(SOURCE, seq) for seq in seqs]
+    events += [request("jobs", None, event_id=name) for name in unnumbered]
+    return decided(known or MemoryLedger(), events)
 
 
 def test_what_a_file_holds_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
@@ -120,8 +70,7 @@ def test_freshness_is_of_the_rows_that_came_lately(tmp_path: Path) -> None:
     for number, age in enumerate(ages_ms):
         at[0] = NOON + timedelta(minutes=1 if number else 0)
         ended = at[0] - timedelta(milliseconds=age)
-        arrivals: list[Arrival] = [arrival(request(SOURCE, number + 1, time=ended))]
-        added = decide(ledger.known(*named(arrivals)), arrivals)
+        added = decided(ledger, [request(SOURCE, number + 1, time=ended)])
         ledger.commit(added, begins={PLACE: number}, ends={PLACE: number + 1})
     recorded = ledger.queries().recorded(since=NOON + timedelta(seconds=1))
     assert (recorded.rows, recorded.recent, recorded.freshness_ms_p50) == (6, 5, 300.0)
@@ -147,7 +96,7 @@ def test_a_row_keeps_everything_that_the_event_said(tmp_path: Path) -> None:
         trace_id="t",
     )
     ledger = opened(tmp_path / "usage.duckdb")
-    one = decide(MemoryLedger().known(frozenset(), frozenset()), [arrival(said)])
+    one = decided(ledger, [said])
     ledger.commit(one, begins={}, ends={PLACE: 1})
     (row,) = rows(ledger)
     assert row.usage == {"input_tokens": 3, "audio_seconds": 0.25, "images": 10**12}
@@ -163,11 +112,11 @@ def test_sums_are_exact_beyond_64_bits(tmp_path: Path) -> None:
     ledger = opened(tmp_path / "usage.duckdb")
     for at in range(20):
         event = request(SOURCE, at + 1, usage={"images": 10**12})
-        added = decide(ledger.known(frozenset({SOURCE}), frozenset()), [arrival(event)])
+        added = decided(ledger, [event])
         ledger.commit(added, begins={PLACE: at}, ends={PLACE: at + 1})
-    (total,) = ledger.queries().usage(UsageQuery())
-    assert total.micros == {"images": 20 * 10**18}
-    assert total.outcomes == {"ok": 20}
+    summed = total(ledger.queries())
+    assert summed.micros == {"images": 20 * 10**18}
+    assert summed.outcomes == {"ok": 20}
     ledger.close()
 
 
@@ -187,8 +136,8 @@ def test_a_crash_before_the_commit_leaves_nothing(tmp_path: Path) -> None:
     assert again.positions() == {}
     assert rows(again) == ()
     assert again.queries().sources() == []
-    assert again.queries().usage(UsageQuery())[0].outcomes == {}
-    assert again.known(frozenset(), frozenset({fingerprint("jobs", "x")})).fingerprints == set()
+    assert total(again.queries()).outcomes == {}
+    assert (again.row(), len(again.unnumbered(0))) == (0, 0)
     again.close()
 
 
@@ -209,11 +158,11 @@ def test_kill_9_in_the_middle_leaves_what_was_committed(tmp_path: Path) -> None:
         held.kill()
         held.wait()
     ledger = opened(file)
-    (total,) = ledger.queries().usage(UsageQuery())
-    assert total.outcomes == {"ok": 3}
+    summed = total(ledger.queries())
+    assert summed.outcomes == {"ok": 3}
     assert ledger.positions() == {PLACE: 3}
     ledger.commit(batch(4, known=ledger), begins={PLACE: 3}, ends={PLACE: 4})
-    assert ledger.known(frozenset({SOURCE}), frozenset()).sources[SOURCE].seen.spans == ((1, 4),)
+    assert ledger.sources(frozenset({SOURCE}))[SOURCE].seen.spans == ((1, 4),)
     ledger.close()
 
 
@@ -273,12 +222,10 @@ def test_a_disk_that_is_full_in_a_commit_loses_and_doubles_nothing(tmp_path: Pat
     assert (full.returncode, full.stderr.count("File too large")) == (1, 1)
     committed = int(full.stdout.split()[-1])
     ledger = opened(file)
-    (total,) = ledger.queries().usage(UsageQuery())
+    summed = total(ledger.queries())
     assert ledger.positions() == {PLACE: committed}
-    assert total.outcomes == {"ok": committed * 500}
-    assert ledger.known(frozenset({SOURCE}), frozenset()).sources[SOURCE].seen.spans == (
-        (1, committed * 500),
-    )
+    assert summed.outcomes == {"ok": committed * 500}
+    assert ledger.sources(frozenset({SOURCE}))[SOURCE].seen.spans == ((1, committed * 500),)
     ledger.close()
 
 
@@ -290,8 +237,10 @@ from midstage.contracts.fact import Event
 from midstage.contracts.requests import Outcome, RequestCompleted
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.merging import Merging
 from midstage.stats.decide import decide, named
-from midstage.stats.stream.reading import arrival
+from midstage.stats.model import Known
+from midstage.stats.stream.reading import arrivals
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
@@ -302,12 +251,11 @@ fact = RequestCompleted(
     app="chat", customer="acme", status=200, outcome=Outcome.OK, duration_ms=1.0
 )
 for n in range(1000):
-    arrivals = [
-        arrival(Event(id=f"{n}/{at}", source="edges/edge-1/a", type="t", time=at, seq=n * 500 + k,
-                      data=fact))
-        for k, at in enumerate([at] * 500, 1)
-    ]
-    batch = decide(ledger.known(*named(arrivals)), arrivals)
+    arrived = arrivals([
+        Event(id=f"{n}/{k}", source="edges/edge-1/a", type="t", time=at, seq=n * 500 + k, data=fact)
+        for k in range(1, 501)
+    ])
+    batch = decide(Known(sources=ledger.sources(named(arrived)), seen=arrived.rows.billed), arrived)
     ledger.commit(batch, begins={place: n}, ends={place: n + 1})
     print(n + 1, flush=True)
 """
@@ -333,8 +281,10 @@ from midstage.contracts.fact import Event
 from midstage.contracts.requests import RequestCompleted, Outcome
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.merging import Merging
 from midstage.stats.decide import decide, named
-from midstage.stats.stream.reading import arrival
+from midstage.stats.model import Known
+from midstage.stats.stream.reading import arrivals
 
 at = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 place = Partition(topic="t", number=0)
@@ -350,8 +300,8 @@ for n in range(9):
         app="chat", customer="acme", status=200, outcome=Outcome.OK, duration_ms=1.0
     )
     source = "edges/edge-1/a"
-    arrivals = [arrival(Event(id=str(n), source=source, type="t", time=at, seq=n + 1, data=fact))]
-    batch = decide(ledger.known(*named(arrivals)), arrivals)
+    arrived = arrivals([Event(id=str(n), source=source, type="t", time=at, seq=n + 1, data=fact)])
+    batch = decide(Known(sources=ledger.sources(named(arrived)), seen=arrived.rows.billed), arrived)
     ledger.commit(batch, begins={place: n}, ends={place: n + 1})
 """
 
@@ -375,3 +325,60 @@ class holder:  # noqa: N801  reads as a with-statement
 
 def rows(ledger: DuckdbLedger) -> tuple[Row, ...]:
     return ledger.queries().rows(RowsQuery()).requests
+
+
+def sums_of(ledger: DuckdbLedger) -> tuple[dict[tuple[object, ...], int], int]:
+    """All sums by table and cell, and how many partial ones they are made of."""
+    found: dict[tuple[object, ...], int] = {}
+    count = 0
+    with ledger.writing() as writing:
+        for table in ("minutes", "hours"):
+            for *cell, amount, _ in writing.db.execute(f"SELECT * FROM {table}").fetchall():
+                found[table, *cell] = found.get((table, *cell), 0) + amount
+                count += 1
+    return found, count
+
+
+def test_sums_of_hours_that_are_over_are_merged_and_add_up_to_the_same(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "usage.duckdb")
+
+    def add(seq: int, *, minutes: int) -> None:
+        said = request(SOURCE, seq, time=NOON + timedelta(minutes=minutes))
+        at = ledger.positions().get(PLACE, 0)
+        ledger.commit(decided(ledger, [said]), begins={PLACE: at}, ends={PLACE: at + 1})
+
+    for seq, minutes in enumerate((5, 5, 59, 60, 60), 1):
+        add(seq, minutes=minutes)
+    before, parts = sums_of(ledger)
+    merge = Merging(ledger)
+    assert merge(before=NOON + timedelta(minutes=75)) == 9
+    assert sums_of(ledger) == (before, parts - 9)
+    assert merge(before=NOON + timedelta(minutes=75)) == 0
+    add(6, minutes=5)  # late, into an hour that was merged
+    add(7, minutes=125)
+    before, parts = sums_of(ledger)
+    assert merge(before=NOON + timedelta(minutes=130)) == 12
+    assert sums_of(ledger) == (before, parts - 12)
+    ledger.close()
+    again = opened(tmp_path / "usage.duckdb")
+    assert sums_of(again)[0] == before
+    assert Merging(again)(before=NOON + timedelta(minutes=130)) == 0
+    again.close()
+
+
+def test_what_was_sent_leaves_the_outbox_after_an_hour_and_numbers_go_on(tmp_path: Path) -> None:
+    at = [NOON]
+    ledger = DuckdbLedger(tmp_path / "usage.duckdb", now=lambda: at[0], memory_mb=128)
+    letter = Outgoing(topic="load", key=b"k", value=b"v")
+    ledger.commit(Batch(outgoing=(letter, letter)), begins={}, ends={})
+    ledger.sent(1)
+    at[0] += timedelta(hours=2)
+    Merging(ledger)(before=at[0])
+    with ledger.writing() as writing:
+        assert writing.db.execute("SELECT n FROM outbox").fetchall() == [(2,)]
+    ledger.sent(2)
+    at[0] += timedelta(hours=2)
+    Merging(ledger)(before=at[0])
+    ledger.commit(Batch(outgoing=(letter,)), begins={}, ends={})
+    assert list(ledger.unsent(9)) == [(3, letter)]
+    ledger.close()

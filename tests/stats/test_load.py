@@ -1,17 +1,25 @@
 """The load facts: one per application and second, zeros too, again when late events come."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from midstage.contracts import sketch
 from midstage.contracts.load import LoadObserved
+from midstage.contracts.requests import BILLED, Outcome, RequestCompleted
 from midstage.contracts.topics import LOAD
-from midstage.eventlog.memory import MemoryLog
-from midstage.stats.stream.loads import Loads
-from midstage.stats.views.gauges import Carried
-from midstage.stats.views.load import MOST_APPS, Finished, Window, absorbed, due
+from midstage.contracts.units import Micros
+from midstage.stats.stream.lines import Line, rows_of
+from midstage.stats.stream.loads import Edges, Loads
+from midstage.stats.views.gauges import Carried, Heard
+from midstage.stats.views.load import MOST_APPS, WINDOW, Window, due, resumed
+from midstage.stats.views.load import absorbed as with_seconds
+from midstage.stats.views.seconds import Key, Second, near, seconds
+from midstage.stats.views.shards import ALONE, Shard
+from midstage.stats.views.units import MOST_UNITS
 
 from .conftest import NOON
 
@@ -19,21 +27,37 @@ TICK = timedelta(seconds=1)
 SOON = timedelta(seconds=1.6)
 
 
-def finished(at: datetime = NOON, *, app: str = "chat", ms: float = 100.0) -> Finished:
-    return Finished(
-        app=app,
+def finished(at: datetime = NOON, *, app: str = "chat", ms: float = 100.0) -> Line:
+    return Line(
+        source="s",
+        id="x",
+        seq=0,
         time=at,
-        outcome="ok",
-        units={"input_tokens": 3_000_000},
-        duration_ms=ms,
-        ttft_ms=None,
+        fact=RequestCompleted(
+            app=app, customer="acme", status=200, outcome=Outcome.OK, duration_ms=ms
+        ),
+        units={"input_tokens": Micros(3_000_000)},
     )
 
 
+def arrived(lines: Sequence[Line], *, now: datetime) -> dict[Key, Second]:
+    rows = rows_of(lines, billed=BILLED)
+    return seconds(rows, near(rows, now=now, within=WINDOW))
+
+
+def absorbed(window: Window, lines: Sequence[Line], *, now: datetime) -> Window:
+    return with_seconds(window, arrived(lines, now=now), now=now)
+
+
 def written(
-    window: Window, now: datetime, carrying: dict[str, Carried] | None = None
+    window: Window,
+    now: datetime,
+    carrying: dict[str, Carried] | None = None,
+    *,
+    specified: Collection[str] = (),
 ) -> tuple[Window, list[LoadObserved]]:
-    after, facts = due(window, now=now, carrying=carrying, complete_until=None)
+    heard = Heard(edges=1, carrying=carrying)
+    after, facts = due(window, now=now, heard=heard, specified=specified)
     return after, list(facts)
 
 
@@ -82,9 +106,7 @@ def test_a_specified_application_without_a_request_carries_nothing_each_second()
     for second in range(3):
         now = NOON + timedelta(seconds=second) + SOON
         carrying: dict[str, Carried] | None = {"ocr": Carried()} if second < 2 else None
-        window, facts = due(
-            window, now=now, carrying=carrying, complete_until=None, specified={"chat"}
-        )
+        window, facts = written(window, now, carrying, specified={"chat"})
         seen += [
             (fact.second, fact.in_flight, fact.outcomes) for fact in facts if fact.app == "chat"
         ]
@@ -98,7 +120,7 @@ def test_a_specified_application_without_a_request_carries_nothing_each_second()
 def test_made_up_names_do_not_push_out_a_specified_application() -> None:
     made_up = [finished(app=f"made-up-{number}") for number in range(MOST_APPS + 10)]
     window = absorbed(Window(), made_up, now=NOON)
-    _, facts = due(window, now=NOON + SOON, carrying={}, complete_until=None, specified={"chat"})
+    _, facts = written(window, NOON + SOON, {}, specified={"chat"})
     assert [fact.in_flight for fact in facts if fact.app == "chat"] == [0]
 
 
@@ -133,14 +155,16 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
 
 
 def test_the_newest_load_of_an_application_that_nobody_names_any_more_is_forgotten() -> None:
-    at = [NOON + SOON]
     loads = Loads(
-        log=MemoryLog(), topic=LOAD, now=lambda: at[0], sources=(), recent=[finished(NOON)]
+        topic=LOAD,
+        shard=ALONE,
+        edges=Edges((), lag=lambda: None),
+        window=absorbed(Window(), [finished(NOON)], now=NOON + SOON),
+        version=1,
     )
-    assert [fact.app for fact in loads.due()] == ["chat"]
+    assert [fact.app for fact in loads.facts(NOON + SOON)] == ["chat"]
     assert set(loads.newest()) == {"chat"}
-    at[0] += timedelta(minutes=11)
-    assert loads.due() == ()
+    assert loads.facts(NOON + SOON + timedelta(minutes=11)) == ()
     assert loads.newest() == {}
 
 
@@ -149,11 +173,52 @@ def test_an_event_later_than_a_minute_changes_no_load() -> None:
     assert window == Window()
 
 
-def test_after_a_restart_the_same_rows_give_the_same_fact() -> None:
-    rows = [finished(), finished(ms=7.5)]
-    live = absorbed(absorbed(Window(), rows[:1], now=NOON), rows[1:], now=NOON)
-    restarted = absorbed(Window(), rows, now=NOON + TICK)
-    assert written(live, NOON + SOON)[1] == written(restarted, NOON + SOON)[1]
+def test_requests_in_parts_are_the_same_load() -> None:
+    lines = [finished(), finished(ms=7.5)]
+    live = absorbed(absorbed(Window(), lines[:1], now=NOON), lines[1:], now=NOON)
+    assert (
+        written(live, NOON + SOON)[1]
+        == written(absorbed(Window(), lines, now=NOON + TICK), NOON + SOON)[1]
+    )
+
+
+def test_after_a_restart_nothing_that_was_written_is_written_again() -> None:
+    """Only the late event's second, with a higher revision."""
+    lines = [finished(), finished(NOON + TICK)]
+    window, facts = written(absorbed(Window(), lines, now=NOON), NOON + SOON + TICK)
+    assert [fact.second for fact in facts] == [NOON, NOON + TICK]
+    restarted = resumed(
+        arrived(lines, now=NOON + 3 * TICK),
+        written_until=window.written_until,
+        now=NOON + 3 * TICK,
+    )
+    restarted, again = written(restarted, NOON + SOON + TICK)
+    assert again == []
+    late = absorbed(restarted, [finished()], now=NOON + 3 * TICK)
+    (fact,) = written(late, NOON + SOON + TICK)[1]
+    assert (fact.second, fact.revision, fact.outcomes) == (NOON, 2, {"ok": 2})
+
+
+def test_units_beyond_64_bits_are_exact_and_made_up_names_have_no_room() -> None:
+    line = finished()
+    large = [msgspec.structs.replace(line, units={"t": Micros(10**18)}) for _ in range(20)]
+    (fact,) = written(absorbed(Window(), large, now=NOON), NOON + SOON)[1]
+    assert fact.units == {"t": 20 * 10**18}
+    many = [
+        msgspec.structs.replace(line, units={f"u{number:04}": Micros(2)}) for number in range(500)
+    ]
+    (fact,) = written(absorbed(Window(), many, now=NOON), NOON + SOON)[1]
+    assert len(fact.units) == MOST_UNITS
+    assert sum(fact.units.values()) == 1000
+
+
+def test_a_fact_names_its_shard_and_how_many_edges_speak_through_it() -> None:
+    window = absorbed(Window(), [finished()], now=NOON)
+    heard = Heard(edges=0, complete_until=NOON)
+    _, (fact,) = due(window, now=NOON + SOON, heard=heard, shard=Shard(number=1, of=3))
+    assert (fact.shard, fact.shards, fact.edges) == (1, 3, 0)
+    assert (fact.in_flight, fact.complete_until) == (None, NOON)
+    assert fact.latency_ms.packed
 
 
 def test_an_application_is_forgotten_when_nothing_was_heard_of_it_for_ten_minutes() -> None:

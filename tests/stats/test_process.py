@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -44,6 +45,7 @@ class Running:
     kafka: str
     edge: str
     port: int = field(default_factory=free_port)
+    more: dict[str, str] = field(default_factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
@@ -55,6 +57,7 @@ class Running:
             "MIDSTAGE_STATS_LEDGER_FILE": str(self.directory / "usage.duckdb"),
             "MIDSTAGE_STATS_EDGE_KEYS_FILE": str(self.directory / "keys.json"),
             "MIDSTAGE_STATS_COMMIT_INTERVAL_MS": "20",
+            **self.more,
         }
 
     @contextmanager
@@ -75,6 +78,14 @@ class Running:
             found: list[Mapping[str, object]] = json.load(answer)["sources"]
             return next((source for source in found if source["edge"] == self.edge), None)
         return None
+
+    def answers(self) -> bool:
+        with (
+            suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz") as got,
+        ):
+            return int(got.status) == 200
+        return False
 
     def rows(self) -> int:
         source = self.source()
@@ -134,6 +145,18 @@ def test_a_second_process_on_the_same_ledger_is_refused_in_one_sentence(stats: R
             assert second.wait(DEADLINE_S) == 1
             assert f"held by another process (pid {first.pid})" in second.stderr.read()
         assert stats.rows() == 1
+
+
+def test_a_stopped_owner_is_killed_before_its_ledger_is_taken_over(stats: Running) -> None:
+    """It still holds the file; when it is woken it must not go on beside its successor."""
+    with stats.process("midstage.stats.main") as first:
+        within(DEADLINE_S, stats.answers)
+        first.send_signal(signal.SIGSTOP)
+        stats.port = free_port()
+        stats.more["MIDSTAGE_STATS_TAKE_OVER"] = "true"
+        with stats.process("midstage.stats.main"):
+            within(DEADLINE_S, stats.answers)
+            assert first.wait(DEADLINE_S) == -signal.SIGKILL
 
 
 def send(kafka: str, messages: Iterable[Message]) -> None:

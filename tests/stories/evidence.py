@@ -179,7 +179,10 @@ def _summed(rows: Sequence[LedgerRow]) -> "Counter[tuple[str, str]]":
 
 def billed(platform: Platform) -> "Counter[tuple[str, str]]":
     """Micro-units by customer and name, as usage has them."""
-    answer = httpx.get(f"{platform.addresses.stats}/v1/usage?by=customer").raise_for_status()
+    answer = httpx.get(
+        f"{platform.addresses.stats}/v1/usage?group_by=customer",
+        headers={"authorization": f"Bearer {platform.token}"},
+    ).raise_for_status()
     return Counter(
         {
             (group["customer"], unit): amount

@@ -47,10 +47,11 @@ def test_medians_and_ratios_follow_from_the_rounds(out: Path) -> None:
 
 
 def test_the_loop_s_own_races_run_too(kafka: str, tmp_path: Path) -> None:
-    done = _bench("control", "hpa", "--quick", "--kafka", kafka, "--out", str(tmp_path))
+    done = _bench("control", "hpa", "seen", "--quick", "--kafka", kafka, "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     found = {(each["group"], each["contestant"]) for each in _figures(tmp_path)}
     assert {("control", "midstage control"), ("hpa", "midstage evaluate")} <= found
+    assert {("seen", "midstage stats"), ("seen", "SQLite"), ("seen", "Python set")} <= found
 
 
 def test_the_machine_is_described_but_not_named(out: Path) -> None:

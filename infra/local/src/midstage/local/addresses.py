@@ -18,13 +18,15 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """Base URLs of the HTTP neighbours, ``host:port`` of Kafka and gRPC, and the key files.
 
     ``listen`` is where callers come in, ``cluster`` is told what to break; ``kubeconfig`` is there
-    where the cluster is a Kubernetes.
+    where the cluster is a Kubernetes. ``stats`` is the first of ``stats_shards``, any of which can
+    be asked.
     """
 
     kafka: str
     throttle: str
     throttle_grpc: str
     stats: str
+    stats_shards: tuple[str, ...] = ()
     gateway: str
     cluster: str
     control: str
@@ -51,13 +53,19 @@ def settled(file: Path, names: Sequence[str]) -> dict[str, int]:
     return ports
 
 
-def addresses(ports: Mapping[str, int], *, layout: Layout) -> Addresses:
+def stats_names(shards: int) -> tuple[str, ...]:
+    """The names of the processes that count: of the first one as if it were alone."""
+    return ("stats", *(f"stats-{shard}" for shard in range(1, shards)))
+
+
+def addresses(ports: Mapping[str, int], *, layout: Layout, shards: int = 1) -> Addresses:
     """The addresses that these ports give."""
     return Addresses(
         kafka=f"{LOOPBACK}:{ports['kafka']}",
         throttle=_url(ports["throttle"]),
         throttle_grpc=f"{LOOPBACK}:{ports['throttle_grpc']}",
         stats=_url(ports["stats"]),
+        stats_shards=tuple(_url(ports[name]) for name in stats_names(shards)),
         gateway=_url(ports["gateway"]),
         cluster=_url(ports["cluster"]),
         control=_url(ports["control"]),

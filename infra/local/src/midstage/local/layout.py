@@ -68,7 +68,11 @@ class Layout:
     @property
     def ledger(self) -> Path:
         """The usage store."""
-        return self.root / "ledger" / "usage.duckdb"
+        return self.ledger_of(0)
+
+    def ledger_of(self, shard: int) -> Path:
+        """The usage store of one of several shards."""
+        return self.root / "ledger" / (f"usage-{shard}.duckdb" if shard else "usage.duckdb")
 
     @property
     def cluster(self) -> Path:

@@ -66,6 +66,7 @@ class Platform:
         speed: float = 1.0,
         nodes: Path | None = None,
         cluster: Where = Where.LOCAL,
+        shards: int = 1,
         instead: Mapping[str, Instead] | None = None,
         say: Callable[[str], None] = nothing_said,
     ) -> None:
@@ -75,6 +76,7 @@ class Platform:
         self._counts = {"chat": 3} if replicas is None else dict(replicas)
         self._nodes = nodes
         self._cluster = cluster
+        self._shards = shards
         self._instead = dict(instead or {})
         self._say = say
         self._open = contextlib.ExitStack()
@@ -154,6 +156,7 @@ class Platform:
             list_file=replaying.list_of(run, self.layout),
             run=run.run,
             stats_url=self.addresses.stats,
+            other_shards=self.addresses.stats_shards[1:],
             app=run.app,
             log=self.log("midstage.local.report"),
             plot_file=replaying.plot_of(run, self.layout),
@@ -184,7 +187,7 @@ class Platform:
         self.supervisor.start(table.gateway())
         cluster = self._cluster_of(table)
         self._up(
-            *(*cluster, table.throttle(), table.stats()),
+            *(*cluster, table.throttle(), *table.stats_shards()),
             *(table.control(), table.hpa(), table.deploy(), table.data()),
         )
         self.supervisor.await_ready(
@@ -218,8 +221,9 @@ class Platform:
             self._say(f"{app} serves")
 
     def _table(self) -> Table:
-        ports = addresses.settled(self.layout.ports, addresses.SINGLE)
-        self.addresses = addresses.addresses(ports, layout=self.layout)
+        others = addresses.stats_names(self._shards)[1:]
+        ports = addresses.settled(self.layout.ports, (*addresses.SINGLE, *others))
+        self.addresses = addresses.addresses(ports, layout=self.layout, shards=self._shards)
         here = self._kubernetes(ports) if self._cluster is Where.KUBERNETES else None
         if here is not None:
             kubeconfig = str(here.plane.kubeconfig)
@@ -232,6 +236,7 @@ class Platform:
             instead=self._instead,
             nodes=self._nodes,
             kubernetes=here,
+            shards=self._shards,
         )
 
     def _kubernetes(self, ports: Mapping[str, int]) -> Embedded:

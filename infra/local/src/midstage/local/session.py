@@ -31,6 +31,7 @@ def run(options: Options, screen: Screen) -> int:
         replicas={apps.of_trace(options.trace): options.replicas},
         speed=options.speed,
         cluster=options.cluster,
+        shards=options.shards,
         say=screen.say,
     )
     code = FAILED

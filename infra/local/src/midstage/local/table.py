@@ -10,7 +10,7 @@ from pathlib import Path
 from midstage.gateway.adapters import envoy as proxy
 from midstage.gateway.adapters import logfiles
 from midstage.local import envoy, kafka, probe
-from midstage.local.addresses import Addresses
+from midstage.local.addresses import Addresses, stats_names
 from midstage.local.kubernetes.embedded import Embedded
 from midstage.local.layout import Layout
 from midstage.local.supervisor import Child
@@ -42,6 +42,7 @@ class Table:
     instead: Mapping[str, Instead]
     nodes: Path | None = None
     kubernetes: Embedded | None = None
+    shards: int = 1
 
     def kafka(self) -> Child:
         """The broker."""
@@ -85,13 +86,27 @@ class Table:
         )
 
     def stats(self) -> Child:
-        """What counts."""
-        return self._service(
-            "stats",
-            self.addresses.stats,
-            LEDGER_FILE=str(self.layout.ledger),
-            EDGE_KEYS_FILE=str(self.layout.edge_keys),
-        )
+        """What counts: the first shard, or the only one."""
+        return self.stats_shards()[0]
+
+    def stats_shards(self) -> list[Child]:
+        """What counts: each shard its part of the partitions."""
+        return [
+            self._service(
+                "stats",
+                url,
+                child=name,
+                LEDGER_FILE=str(self.layout.ledger_of(shard)),
+                EDGE_KEYS_FILE=str(self.layout.edge_keys),
+                API_KEYS_FILE=str(self.layout.api_keys),
+                SHARD=str(shard),
+                SHARDS=str(self.shards),
+                PEERS=",".join(self.addresses.stats_shards),
+            )
+            for shard, (name, url) in enumerate(
+                zip(stats_names(self.shards), self.addresses.stats_shards, strict=True)
+            )
+        ]
 
     def cluster(self) -> Child:
         """The local cluster, in which the replicas run as pods."""
@@ -136,7 +151,7 @@ class Table:
             "CLUSTER_TOKEN_FILE": str(self.layout.token),
         }
 
-    def _service(self, name: str, base: str, **settings: str) -> Child:
+    def _service(self, name: str, base: str, *, child: str = "", **settings: str) -> Child:
         shared = {
             "KAFKA": self.addresses.kafka,
             "PORT": base.rpartition(":")[2],
@@ -144,7 +159,7 @@ class Table:
         }
         prefix = f"MIDSTAGE_{name.upper()}_"
         return self._child(
-            name,
+            child or name,
             [sys.executable, "-m", f"midstage.{name}.main"],
             env={f"{prefix}{key}": value for key, value in {**shared, **settings}.items()},
             unready=partial(probe.unready, base),

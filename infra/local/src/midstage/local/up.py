@@ -38,6 +38,7 @@ class Options:
     directory: Path
     replicas: int
     cluster: Where
+    shards: int
 
 
 def register(app: typer.Typer) -> None:
@@ -76,6 +77,9 @@ def up(
         Where,
         typer.Option(help="a small cluster of our own, or a real Kubernetes (built at first use)"),
     ] = Where.LOCAL,
+    shards: Annotated[
+        int, typer.Option(min=1, max=12, help="of stats, each counting its part of the log")
+    ] = 1,
 ) -> None:
     """Exit with 0 when ledger and callers agree to the last request, else with 1."""
     options = Options(
@@ -87,6 +91,7 @@ def up(
         directory=directory,
         replicas=replicas,
         cluster=cluster,
+        shards=shards,
     )
     from midstage.local.screen import Screen  # noqa: PLC0415  only this command needs them, and
     from midstage.local.session import run  # noqa: PLC0415  all others start in half the time

@@ -1,14 +1,17 @@
 """The one gate in front of every route: correlation, the bearer token, the body's size.
 
 It is pure ASGI and wraps the whole application, so no route can forget it: every method but GET,
-HEAD and OPTIONS needs the token (compared in constant time), and no body above the limit, with or
-without a Content-Length, reaches a route. WebSockets are not served.
+HEAD and OPTIONS needs the token (compared in constant time), but on the paths whose routes were
+declared to look at others' keys themselves. No body above the limit of its path, with or without
+a Content-Length, reaches a route. WebSockets are not served.
 """
 
 import hmac
 import re
 import uuid
 from collections import deque
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +21,9 @@ from midstage.chassis.problems import REQUEST_ID, problem
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_BYTES = 1024 * 1024
+NO_BODIES: Mapping[str, int] = MappingProxyType({})
+OPERATOR = "operator"
+"""In a request's state: whether it came with the token."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -27,13 +33,27 @@ _NO_TRACE = "0" * 32
 class Guard:
     """Lets a request through to ``app``, or answers it with a problem."""
 
-    def __init__(self, app: ASGIApp, *, token: str, body_bytes: int = BODY_BYTES) -> None:
-        """Guard ``app``; ValueError for an empty token, which everybody would know."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str,
+        body_bytes: int = BODY_BYTES,
+        own_keys: Collection[str] = (),
+        bodies: Mapping[str, int] = NO_BODIES,
+    ) -> None:
+        """Guard ``app``; ValueError for an empty token, which everybody would know.
+
+        The routes at the paths ``own_keys`` know keys of their own, and refuse by themselves;
+        ``bodies`` gives bytes by path where other bodies than the usual ones are taken.
+        """
         if not token.strip():
             raise ValueError("the bearer token is empty")
         self._app = app
         self._token = token.encode()
         self._body_bytes = body_bytes
+        self._own_keys = frozenset(own_keys)
+        self._bodies = dict(bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request."""
@@ -51,7 +71,10 @@ class Guard:
 
     async def _admit(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         request_id: str = scope["state"]["request_id"]
-        if scope["method"] not in SAFE_METHODS and not self._known(headers):
+        operator = self._known(headers)
+        scope["state"][OPERATOR] = operator
+        open_here = scope["method"] in SAFE_METHODS or scope["path"] in self._own_keys
+        if not operator and not open_here:
             answer = problem(
                 status=401,
                 detail=f"{scope['method']} needs the header Authorization: Bearer <token>",
@@ -60,11 +83,12 @@ class Guard:
             )
             await answer(scope, receive, send)
             return
-        body = await self._body(headers, receive)
+        most = self._bodies.get(scope["path"], self._body_bytes)
+        body = await self._body(headers, receive, most)
         if body is None:
             answer = problem(
                 status=413,
-                detail=f"the body is larger than {self._body_bytes} bytes",
+                detail=f"the body is larger than {most} bytes",
                 request_id=request_id,
                 headers={"connection": "close"},
             )
@@ -74,20 +98,16 @@ class Guard:
             await self._app(scope, _replayed(body, receive), send)
 
     def _known(self, headers: Headers) -> bool:
-        given = headers.getlist("authorization")
-        if len(given) != 1:
-            return False
-        scheme, _, token = given[0].partition(" ")
-        genuine = hmac.compare_digest(token.strip().encode("latin-1"), self._token)
-        return genuine and scheme.lower() == "bearer"
+        token = bearer(headers)
+        return token is not None and hmac.compare_digest(token.encode("latin-1"), self._token)
 
-    async def _body(self, headers: Headers, receive: Receive) -> list[Message] | None:
+    async def _body(self, headers: Headers, receive: Receive, most: int) -> list[Message] | None:
         """The request's messages, held until they are all there; None when they are too large."""
         declared = headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._body_bytes:
+        if declared.isdigit() and int(declared) > most:
             return None
         messages: list[Message] = []
-        left = self._body_bytes
+        left = most
         while True:
             message = await receive()
             messages.append(message)
@@ -96,6 +116,13 @@ class Guard:
                 return None
             if message["type"] != "http.request" or not message.get("more_body", False):
                 return messages
+
+
+def bearer(headers: Headers) -> str | None:
+    """What the one header ``Authorization: Bearer …`` holds; None where it is not so."""
+    given = headers.getlist("authorization")
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def correlation_of(headers: Headers) -> dict[str, str]:

@@ -4,7 +4,7 @@
 name), ``/metrics`` is Prometheus' text. All routes stand behind ``guard.Guard``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -16,7 +16,7 @@ from prometheus_client import (
 )
 
 from midstage.chassis import problems
-from midstage.chassis.guard import SAFE_METHODS, Guard
+from midstage.chassis.guard import NO_BODIES, SAFE_METHODS, Guard
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.traffic import Traffic
 
@@ -29,8 +29,14 @@ def build(
     registry: CollectorRegistry,
     token: str,
     routers: Sequence[APIRouter],
+    own_keys: Collection[str] = (),
+    bodies: Mapping[str, int] = NO_BODIES,
 ) -> FastAPI:
-    """The application that ``process.Process`` serves; ValueError for an empty token."""
+    """The application that ``process.Process`` serves; ValueError for an empty token.
+
+    ``own_keys`` are the paths whose routes take keys of others beside the token, and see to it;
+    ``bodies`` gives the most bytes by path where a route takes larger ones than usual.
+    """
     ProcessCollector(registry=registry)
     app = _Api(
         title=f"midstage {service}",
@@ -40,7 +46,7 @@ def build(
         responses={"default": _PROBLEM},
     )
     problems.install(app)
-    app.add_middleware(Guard, token=token)
+    app.add_middleware(Guard, token=token, own_keys=own_keys, bodies=bodies)
     app.add_middleware(Traffic, service=service, registry=registry)
     app.include_router(_own(service, version, readiness, registry))
     for router in routers:

@@ -15,6 +15,7 @@ from midstage.client.times import rfc3339
 from midstage.contracts.edges import SOURCE_PREFIX
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
+from midstage.contracts.metered import Metered
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
 from midstage.contracts.topics import REQUESTS
 from midstage.contracts.units import micros
@@ -83,9 +84,12 @@ def _unnumbered(event: Event[Fact]) -> None:
         raise UnreadableError("midstageseq is an edge's own; leave it out")
     if event.source.startswith(SOURCE_PREFIX):
         raise UnreadableError(f"source {event.source!r} is an edge's own; take another")
-    if isinstance(event.data, RequestCompleted):
-        for name, amount in event.data.usage.items():
-            _counted(name, amount)
+    match event.data:
+        case RequestCompleted(usage=units) | Metered(units=units):
+            for name, amount in units.items():
+                _counted(name, amount)
+        case _:
+            raise UnreadableError(f"type {event.type!r} is none that can be sent")
 
 
 def _counted(name: str, amount: float) -> None:

@@ -13,7 +13,18 @@ from typing import Annotated
 
 import typer
 
-from midstage.client import VERSION, apps, cluster, get, limits, records, scaling, send
+from midstage.client import (
+    VERSION,
+    apps,
+    cluster,
+    get,
+    limits,
+    periods,
+    records,
+    recount,
+    scaling,
+    send,
+)
 from midstage.contracts.errors import MidstageError
 
 GROUP = "midstage.commands"
@@ -40,7 +51,7 @@ def build(others: Iterable[EntryPoint] = ()) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for part in (send, get, limits, apps, cluster, scaling, records):
+    for part in (send, get, limits, apps, cluster, scaling, records, periods, recount):
         part.register(app)
     for other in sorted(others, key=lambda point: point.name):
         _add(app, other)

@@ -1,27 +1,48 @@
 """Quantiles with a relative error of 1 %, mergeable in any order: DDSketch (Masson et al., 2019).
 
 A value x > 0 falls into bucket ceil(log(x, gamma)) with gamma = (1+a)/(1-a) and a = 0.01; two
-sketches add bucket by bucket. On the wire it is dense: the lowest bucket and the counts from it.
+sketches add bucket by bucket. On the wire it is ``packed``; a sketch that spells its counts out
+means the same and is read for ever. All functions here take either.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import msgspec
 
+from midstage.contracts import packing
+
 ACCURACY = 0.01
 GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
-_LOG_GAMMA = math.log(GAMMA)
+LOG_GAMMA = math.log(GAMMA)
 SMALLEST = 1e-3
 """Values below this (milliseconds: a microsecond) count as zero."""
 
 
 class Sketch(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of values: ``zeros``, and ``counts[i]`` values in bucket ``lowest + i``."""
+    """Counts of values: ``zeros``, and ``counts[i]`` values in bucket ``lowest + i``.
+
+    Or the same as ``packed`` (see ``contracts.packing``); then the other fields are empty.
+    """
 
     lowest: int = 0
     counts: tuple[int, ...] = ()
     zeros: int = 0
+    packed: Annotated[str, msgspec.Meta(max_length=packing.LONGEST_TEXT)] = ""
+
+    def __post_init__(self) -> None:
+        """Refuse, as unreadable where it comes from the wire, what no sketch can be."""
+        if self.packed:
+            if self.counts or self.zeros:
+                raise ValueError("a sketch is packed, or spells its counts out")
+            packing.read(self.packed)
+        elif self.counts and not (
+            packing.LOWEST <= self.lowest <= packing.HIGHEST - len(self.counts)
+        ):
+            raise ValueError("a sketch has buckets that no value falls into")
+        if self.zeros < 0 or min(self.counts, default=0) < 0:
+            raise ValueError("a sketch counts fewer than none")
 
 
 EMPTY = Sketch()
@@ -29,11 +50,16 @@ EMPTY = Sketch()
 
 def bucket(value: float) -> int:
     """The bucket of a value of at least ``SMALLEST``."""
-    return math.ceil(math.log(value) / _LOG_GAMMA)
+    return math.ceil(math.log(value) / LOG_GAMMA)
+
+
+def middle(of: int) -> float:
+    """The value that stands for bucket ``of``: within 1 % of each value in it."""
+    return float(2 * GAMMA**of / (GAMMA + 1))
 
 
 def sketch(values: Iterable[float]) -> Sketch:
-    """The sketch of ``values`` (not negative)."""
+    """The sketch of ``values`` (not negative, at most 1e300)."""
     zeros = 0
     tally: dict[int, int] = {}
     for value in values:
@@ -42,46 +68,69 @@ def sketch(values: Iterable[float]) -> Sketch:
         else:
             at = bucket(value)
             tally[at] = tally.get(at, 0) + 1
-    return _dense(tally, zeros)
+    return tallied(tally, zeros=zeros)
 
 
-def merged(*parts: Sketch) -> Sketch:
-    """One sketch of everything that the parts saw."""
-    tally: dict[int, int] = {}
-    for part in parts:
-        for i, count in enumerate(part.counts, part.lowest):
-            if count:
-                tally[i] = tally.get(i, 0) + count
-    return _dense(tally, sum(part.zeros for part in parts))
-
-
-def count(of: Sketch) -> int:
-    """How many values the sketch has seen."""
-    return of.zeros + sum(of.counts)
-
-
-def quantile(of: Sketch, q: float) -> float | None:
-    """The value at rank ``q`` (0 to 1) within 1 % of its size; None for an empty sketch."""
-    if not 0 <= q <= 1:
-        raise ValueError(f"quantile {q} is not between 0 and 1")
-    n = count(of)
-    if n == 0:
-        return None
-    rank = q * (n - 1)
-    seen = of.zeros
-    if rank < seen:
-        return 0.0
-    for i, here in enumerate(of.counts, of.lowest):
-        seen += here
-        if rank < seen:
-            return float(2 * GAMMA**i / (GAMMA + 1))
-    raise AssertionError("a rank below the count lies in some bucket")
-
-
-def _dense(tally: dict[int, int], zeros: int) -> Sketch:
+def tallied(tally: Mapping[int, int], *, zeros: int) -> Sketch:
+    """The sketch of counts by bucket."""
     if not tally:
         return Sketch(zeros=zeros)
     low, high = min(tally), max(tally)
     return Sketch(
         lowest=low, counts=tuple(tally.get(i, 0) for i in range(low, high + 1)), zeros=zeros
     )
+
+
+def packed(of: Sketch) -> Sketch:
+    """As it goes on the wire; the same counts always give the same bytes. Empty stays empty."""
+    if of.packed:
+        return of
+    held = [(i, count) for i, count in enumerate(of.counts, of.lowest) if count]
+    if not held and not of.zeros:
+        return EMPTY
+    return Sketch(packed=packing.text(held, zeros=of.zeros))
+
+
+def unpacked(of: Sketch) -> Sketch:
+    """With its counts spelt out."""
+    if not of.packed:
+        return of
+    zeros, held = packing.read(of.packed)
+    return tallied(dict(held), zeros=zeros)
+
+
+def merged(*parts: Sketch) -> Sketch:
+    """One sketch of everything that the parts saw, its counts spelt out."""
+    tally: dict[int, int] = {}
+    zeros = 0
+    for part in map(unpacked, parts):
+        zeros += part.zeros
+        for i, here in enumerate(part.counts, part.lowest):
+            if here:
+                tally[i] = tally.get(i, 0) + here
+    return tallied(tally, zeros=zeros)
+
+
+def count(of: Sketch) -> int:
+    """How many values the sketch has seen."""
+    plain = unpacked(of)
+    return plain.zeros + sum(plain.counts)
+
+
+def quantile(of: Sketch, q: float) -> float | None:
+    """The value at rank ``q`` (0 to 1) within 1 % of its size; None for an empty sketch."""
+    if not 0 <= q <= 1:
+        raise ValueError(f"quantile {q} is not between 0 and 1")
+    plain = unpacked(of)
+    n = count(plain)
+    if n == 0:
+        return None
+    rank = q * (n - 1)
+    seen = plain.zeros
+    if rank < seen:
+        return 0.0
+    for i, here in enumerate(plain.counts, plain.lowest):
+        seen += here
+        if rank < seen:
+            return middle(i)
+    raise AssertionError("a rank below the count lies in some bucket")

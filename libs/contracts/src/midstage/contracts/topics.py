@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from midstage.contracts.apps import AppFact
+from midstage.contracts.audit import QUERIED, Queried
+from midstage.contracts.billing import BillingFact
 from midstage.contracts.cluster import (
     CLUSTER_REACHED,
     CLUSTER_UNREACHABLE,
@@ -34,9 +36,16 @@ from midstage.contracts.edges import SOURCE_BEAT, SOURCE_CLOSED, SourceBeat, Sou
 from midstage.contracts.fact import Fact
 from midstage.contracts.limits import LimitFact
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
+from midstage.contracts.metered import METERED, Metered
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
 from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
 from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, ScalingFact
+from midstage.contracts.usage import (
+    USAGE_ENDED,
+    USAGE_OBSERVED,
+    UsageMinuteEnded,
+    UsageObserved,
+)
 
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """The broker takes messages up to this size."""
@@ -99,9 +108,9 @@ REQUESTS = Topic(
     readers=("stats", "data"),
     partitions=12,
     kept=timedelta(days=7),
-    about="One fact per request, at its end.",
+    about="One fact per request, at its end; and what was used without a request.",
     refusers=("stats", "gateway", "data"),
-    facts=((REQUEST_COMPLETED, RequestCompleted),),
+    facts=((REQUEST_COMPLETED, RequestCompleted), (METERED, Metered)),
 )
 EDGES = Topic(
     name="midstage.edges.v1",
@@ -125,6 +134,17 @@ LOAD = Topic(
     kept=timedelta(days=7),
     about="What each application carried, each second.",
     facts=((LOAD_OBSERVED, LoadObserved),),
+)
+USAGE = Topic(
+    name="midstage.usage.v1",
+    kind=Kind.STREAM,
+    key="customer",
+    writer="stats",
+    readers=("people's own consumers",),
+    partitions=12,
+    kept=timedelta(days=90),
+    about="What each customer used, each minute, again when late events change it.",
+    facts=((USAGE_OBSERVED, UsageObserved), (USAGE_ENDED, UsageMinuteEnded)),
 )
 LIMITS = Topic(
     name="midstage.limits.v1",
@@ -216,8 +236,30 @@ ROUTES = Topic(
     about="Which pods each edge sends requests to, and which are drained.",
     facts=((ROUTES_APPLIED, RoutesApplied),),
 )
+BILLING = Topic(
+    name="midstage.billing.v1",
+    kind=Kind.VERSIONED,
+    key="source/…, period/…",
+    writer="stats",
+    readers=("stats", "people's own consumers"),
+    partitions=6,
+    kept=None,
+    about="What is missing, the statement of each closed period, and what came late for it.",
+    union=BillingFact,
+)
+AUDIT = Topic(
+    name="midstage.audit.v1",
+    kind=Kind.STREAM,
+    key="actor",
+    writer="every API that is asked about customers: stats",
+    readers=("people's own consumers",),
+    partitions=6,
+    kept=timedelta(days=365),
+    about="Who asked what, and what they were answered with.",
+    facts=((QUERIED, Queried),),
+)
 
 TOPICS: Final = (
-    *(REQUESTS, EDGES, LOAD, LIMITS, APPS, CLUSTER),
-    *(INVENTORY, SCALING, EVALUATIONS, ROUTES),
+    *(REQUESTS, EDGES, LOAD, USAGE, LIMITS, APPS, CLUSTER),
+    *(INVENTORY, SCALING, EVALUATIONS, ROUTES, BILLING, AUDIT),
 )

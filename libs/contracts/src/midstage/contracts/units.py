@@ -22,7 +22,7 @@ INPUT_TOKENS = "input_tokens"
 OUTPUT_TOKENS = "output_tokens"
 CACHED_INPUT_TOKENS = "cached_input_tokens"
 
-_BLUR = 4.5e-16  # two roundings
+BLUR = 4.5e-16  # two roundings
 """How far a float may lie from six decimals: 0.1 + 0.2 is meant as 0.3."""
 
 NO_UNITS: Mapping[str, Micros] = MappingProxyType({})
@@ -34,10 +34,11 @@ def micros(value: float) -> Micros:
         raise UnreadableError(f"{value!r} units are not between 0 and {LARGEST}")
     if isinstance(value, int):
         return Micros(value * MICROS_PER_UNIT)
-    whole = round(value * MICROS_PER_UNIT)
-    if not math.isclose(whole / MICROS_PER_UNIT, value, rel_tol=_BLUR):
+    whole = math.floor(value)  # apart, because the product of a large float is not exact
+    amount = whole * MICROS_PER_UNIT + round((value - whole) * MICROS_PER_UNIT)
+    if not math.isclose(amount / MICROS_PER_UNIT, value, rel_tol=BLUR):
         raise UnreadableError(f"{value!r} units have more than six decimals")
-    return Micros(whole)
+    return Micros(amount)
 
 
 def units(amount: int) -> int | float:

@@ -8,7 +8,10 @@ it with back-off and jitter, neither losing nor skipping; any other exception en
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import accumulate, takewhile
 from typing import Generic, Protocol, TypeVar
 
 from midstage.contracts.errors import UnavailableError, UnreadableError
@@ -18,9 +21,12 @@ from midstage.eventlog.log import Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
 
 _POLL_S = 0.2
+HEAVIEST = 50_000
+"""Of a chunk, in the measure that its reader weighs by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,23 @@ class Chunk(Generic[T]):
     items: Sequence[tuple[Record, T]]
     begins: Mapping[Partition, int]
     ends: Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Generic[T]):
+    """A chunk whose records were read at once: ``content`` is what they all say together."""
+
+    content: T
+    begins: Mapping[Partition, int]
+    ends: Mapping[Partition, int]
+
+
+class ReadsWhole(Protocol[T_co]):
+    """Reads many records at once; each that can't be read is handed to ``put`` with the reason."""
+
+    def __call__(self, records: Sequence[Record], put: Callable[[Record, str], None]) -> T_co:
+        """What the readable ones say together, in their order."""
+        ...
 
 
 class Positions(Protocol):
@@ -63,7 +86,7 @@ class DeadLetters(Protocol):
         ...
 
 
-class Consumer(Generic[T]):
+class WholeConsumer(Generic[T]):
     """One reader of some partitions with one effect; a chassis Loop."""
 
     def __init__(
@@ -71,17 +94,28 @@ class Consumer(Generic[T]):
         *,
         name: str,
         log: Log,
-        read: Callable[[Record], T],
-        effect: Callable[[Chunk[T]], None],
+        read: ReadsWhole[T],
+        effect: Callable[[Whole[T]], None],
         positions: Positions,
         dead_letters: DeadLetters,
         clock_monotonic: Callable[[], float] = time.monotonic,
         most: int = 10_000,
         linger_s: float = 0.0,
+        ahead: bool = False,
+        weigh: Callable[[Record], int] | None = None,
+        heaviest: int = HEAVIEST,
         reached: Failpoint = nothing,
     ) -> None:
-        """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one."""
+        """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one.
+
+        Where records are of very different size ``weigh`` tells of how much: more than
+        ``heaviest`` together is read in further chunks, never less than one record in each.
+
+        ``ahead``: the next chunk is read while one has its effect, on a thread of its own; effects
+        and positions keep their order, and after a failure no later chunk has its effect.
+        """
         self.name = name
+        self._ahead = ahead
         self._log = log
         self._read = read
         self._effect = effect
@@ -90,9 +124,13 @@ class Consumer(Generic[T]):
         self._monotonic = clock_monotonic
         self._most = most
         self._linger_s = linger_s
+        self._weigh = weigh
+        self._heaviest = heaviest
+        self._waiting: Sequence[Record] = ()
         self._reached = reached
         self._progress = Progress(clock_monotonic)
         self._lag = 0
+        self._broken = threading.Event()
         self._at: Mapping[Partition, int] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -101,8 +139,12 @@ class Consumer(Generic[T]):
         try:
             reader = self._tried(self._opened, stop)
             self._at = {} if reader is None else reader.positions()
+            if reader is not None and self._ahead:
+                self._go_ahead(reader, stop)
             while reader is not None and not stop.is_set():
-                self._turn(reader, stop)
+                chunk = self._next(reader, stop)
+                if chunk is not None:
+                    self._finish(chunk, stop)
         finally:
             self._progress.ended()
             if reader is not None:
@@ -119,30 +161,64 @@ class Consumer(Generic[T]):
     def _opened(self) -> Reader:
         return self._log.reader(self._positions.starts())
 
-    def _turn(self, reader: Reader, stop: threading.Event) -> None:
-        """One chunk, from the poll to the moved positions."""
+    def _go_ahead(self, reader: Reader, stop: threading.Event) -> None:
+        """One chunk has its effect, the next one is read, none is between them."""
+        behind: Future[bool] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix=f"{self.name}-effect") as thread:
+            while not stop.is_set():
+                chunk = self._next(reader, stop)
+                if behind is not None and not behind.result():
+                    return  # told to stop before its effect was done: nothing may follow it
+                behind = None if chunk is None else thread.submit(self._behind, chunk, stop)
+            if behind is not None:
+                behind.result()
+
+    def _behind(self, chunk: Whole[T], stop: threading.Event) -> bool:
+        with ExitStack() as failed:
+            failed.callback(self._broken.set)  # or a reader that waits for its broker waits on
+            done = self._finish(chunk, stop)
+            failed.pop_all()
+        return done
+
+    def _next(self, reader: Reader, stop: threading.Event) -> Whole[T] | None:
+        """The next chunk, its dead letters durable; None when there is none or told to stop."""
         records = self._tried(lambda: self._taken(reader), stop)
         self._lag = sum(reader.lag().values())
         if not records:
             if records is not None:
                 self._progress.came_round(lag=self._lag)
-            return
+            return None
         self._progress.has_records()
-        now_at = reader.positions()
+        now_at = {**reader.positions(), **_first_offsets(self._waiting)}
         chunk = self._chunk(records, self._at, now_at)
+        if not self._done(self._dead_letters.flush, stop):
+            return None
+        self._at = now_at
+        return chunk
+
+    def _finish(self, chunk: Whole[T], stop: threading.Event) -> bool:
+        """The effect and its positions; False when told to stop: then the chunk comes again."""
         steps: tuple[Callable[[], object], ...] = (
-            self._dead_letters.flush,
             lambda: self._effect(chunk),
             lambda: self._reached("consume:effect-done"),
             lambda: self._positions.moved(chunk.ends),
         )
         for step in steps:
             if not self._done(step, stop):
-                return  # told to stop: the chunk comes again, its positions have not moved
-        self._at = now_at
+                return False
         self._progress.moved()
+        return True
 
     def _taken(self, reader: Reader) -> Sequence[Record]:
+        records = self._waiting or self._polled(reader)
+        if self._weigh is None:
+            return records
+        weights = accumulate(map(self._weigh, records))
+        fitting = sum(1 for _ in takewhile(lambda weight: weight <= self._heaviest, weights))
+        self._waiting = records[max(1, fitting) :]
+        return records[: max(1, fitting)]
+
+    def _polled(self, reader: Reader) -> Sequence[Record]:
         records = reader.poll(most=self._most, timeout_s=_POLL_S)
         if not records or not self._linger_s:
             return records
@@ -160,17 +236,12 @@ class Consumer(Generic[T]):
         records: Sequence[Record],
         begins: Mapping[Partition, int],
         now_at: Mapping[Partition, int],
-    ) -> Chunk[T]:
-        items: list[tuple[Record, T]] = []
-        for record in records:
-            try:
-                items.append((record, self._read(record)))
-            except UnreadableError as e:
-                self._dead_letters.put(record, str(e))
+    ) -> Whole[T]:
+        content = self._read(records, self._dead_letters.put)
         self._reached("consume:decoded")
         touched = [place for place, at in now_at.items() if at != begins[place]]
-        return Chunk(
-            items=items,
+        return Whole(
+            content=content,
             begins={place: begins[place] for place in touched},
             ends={place: now_at[place] for place in touched},
         )
@@ -185,10 +256,68 @@ class Consumer(Generic[T]):
     def _tried(self, step: Callable[[], V], stop: threading.Event) -> V | None:
         """What ``step`` returns, tried until it is available; None when told to stop before."""
         backoff = Backoff()
-        while not stop.is_set():
+        while not (stop.is_set() or self._broken.is_set()):
             try:
                 return step()
             except UnavailableError as e:
                 self._progress.backs_off(str(e))
                 backoff.wait(stop)
         return None
+
+
+def _first_offsets(records: Sequence[Record]) -> Mapping[Partition, int]:
+    return {record.partition: record.offset for record in reversed(records)}
+
+
+class Consumer(Generic[T]):
+    """A consumer that reads record by record."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        log: Log,
+        read: Callable[[Record], T],
+        effect: Callable[[Chunk[T]], None],
+        positions: Positions,
+        dead_letters: DeadLetters,
+        clock_monotonic: Callable[[], float] = time.monotonic,
+        most: int = 10_000,
+        linger_s: float = 0.0,
+        weigh: Callable[[Record], int] | None = None,
+        reached: Failpoint = nothing,
+    ) -> None:
+        """As ``WholeConsumer``."""
+        self.name = name
+        whole: WholeConsumer[Items[T]] = WholeConsumer(
+            name=name,
+            log=log,
+            read=_each(read),
+            effect=lambda chunk: effect(
+                Chunk(items=chunk.content, begins=chunk.begins, ends=chunk.ends)
+            ),
+            positions=positions,
+            dead_letters=dead_letters,
+            clock_monotonic=clock_monotonic,
+            most=most,
+            linger_s=linger_s,
+            weigh=weigh,
+            reached=reached,
+        )
+        self.run, self.progress, self.lag = whole.run, whole.progress, whole.lag
+
+
+Items = Sequence[tuple[Record, T]]
+
+
+def _each(read: Callable[[Record], T]) -> ReadsWhole[Items[T]]:
+    def items(records: Sequence[Record], put: Callable[[Record, str], None]) -> Items[T]:
+        found: list[tuple[Record, T]] = []
+        for record in records:
+            try:
+                found.append((record, read(record)))
+            except UnreadableError as e:
+                put(record, str(e))
+        return found
+
+    return items

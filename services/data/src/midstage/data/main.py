@@ -7,7 +7,7 @@ store. A second process on the same directory is refused.
 import os
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
@@ -30,6 +30,7 @@ from midstage.data.model import Arrived
 from midstage.data.stream.files import Closing, Making
 from midstage.data.stream.keeping import Keeping, StorePositions
 from midstage.data.stream.reading import Reading
+from midstage.eventlog import arrow
 from midstage.eventlog.consume import Consumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -48,7 +49,7 @@ class Service:
 
     process: Process
     app: FastAPI
-    consumer: Consumer[Arrived]
+    consumer: Consumer[Sequence[Arrived]]
     closing: Closing
     making: Making
     store: DuckdbStore
@@ -135,8 +136,8 @@ def _keeping(
     store: DuckdbStore,
     metrics: Metrics,
     reached: Failpoint,
-) -> Consumer[Arrived]:
-    return Consumer[Arrived](
+) -> Consumer[Sequence[Arrived]]:
+    return Consumer[Sequence[Arrived]](
         name="keeping",
         log=log,
         read=Reading(requests=topic, keys=KeyFile(settings.edge_keys_file), now=clock.now),
@@ -146,6 +147,7 @@ def _keeping(
         clock_monotonic=clock.monotonic,
         most=MOST_RECORDS,
         linger_s=settings.commit_interval_s,
+        weigh=arrow.weight,
         reached=reached,
     )
 

@@ -6,43 +6,66 @@ in that file. A second process on the same file is refused.
 
 import os
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
 from midstage.chassis.clock import Clock, SystemClock
-from midstage.chassis.process import Process
+from midstage.chassis.process import Loop, Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.contracts.apps import AppFact
-from midstage.contracts.topics import APPS, EDGES, LOAD, REQUESTS, Topic
-from midstage.eventlog.consume import Consumer
+from midstage.contracts.billing import BillingFact
+from midstage.contracts.topics import APPS, AUDIT, BILLING, EDGES, LOAD, REQUESTS, USAGE, Topic
+from midstage.eventlog import arrow
+from midstage.eventlog.consume import WholeConsumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.versions import Versions
 from midstage.stats import api
+from midstage.stats.adapters.callers import CallerKeys
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.keys import KeyFile
+from midstage.stats.adapters.merging import Merging
+from midstage.stats.adapters.owner import owned
+from midstage.stats.adapters.queries import Queries
+from midstage.stats.adapters.recount import Recount
+from midstage.stats.adapters.seen import HashFiles
+from midstage.stats.adapters.shards import FarShard
+from midstage.stats.adapters.usage.archived import archived
+from midstage.stats.adapters.usage.everywhere import AllShards
+from midstage.stats.adapters.usage.formats import FORMATS
+from midstage.stats.api import completeness, events, periods, recount, usage
+from midstage.stats.api.encodings import BODY_BYTES
 from midstage.stats.config import Settings, from_env
+from midstage.stats.decide import billing
+from midstage.stats.decide.billing import Account
 from midstage.stats.metrics import Metrics
-from midstage.stats.model import Arrival, Batch
-from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions
+from midstage.stats.model import Arrivals, Batch, Committed
+from midstage.stats.stream.auditing import Auditing
+from midstage.stats.stream.billing import bookkeeping
+from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
+from midstage.stats.stream.facts import Told, telling
+from midstage.stats.stream.incoming.checking import Checking
+from midstage.stats.stream.incoming.held import Held
+from midstage.stats.stream.ingest import Ingest
 from midstage.stats.stream.loads import Loads
+from midstage.stats.stream.merging import Tidying
+from midstage.stats.stream.outbox import Facts, Sending
 from midstage.stats.stream.reading import Reading
-from midstage.stats.views.load import WINDOW
+from midstage.stats.stream.seen import OneAtATime
 from midstage.stats.views.promises import Promise, evolve, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
-MOST_RECORDS = 10_000
-"""Of one chunk, so of one transaction."""
+MOST_RECORDS = 30_000  # of one chunk, so of one transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +75,19 @@ class Topics:
     requests: Topic = REQUESTS
     edges: Topic = EDGES
     load: Topic = LOAD
+    usage: Topic = USAGE
     apps: Topic = APPS
+    audit: Topic = AUDIT
+    billing: Topic = BILLING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billing:
+    """Gaps, archive and periods: what runs for them, and where they are asked for."""
+
+    loops: Sequence[Loop]
+    routes: Sequence[APIRouter]
+    log: Versions[Account, BillingFact]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +96,15 @@ class Service:
 
     process: Process
     app: FastAPI
-    consumer: Consumer[Arrival]
+    consumer: WholeConsumer[Arrivals]
     loads: Loads
+    facts: Facts
+    sending: Sending
     apps: Versions[Promise, AppFact]
     ledger: DuckdbLedger
+    auditing: Auditing
+    ingest: Ingest
+    billing: Billing
 
     def run(self) -> int:
         """Run until told to stop, then put everything into the ledger's file; the exit code."""
@@ -82,58 +122,188 @@ def compose(
     clock: Clock | None = None,
     topics: Topics | None = None,
     swapped: Callable[[DuckdbLedger], Ledger] = lambda ledger: ledger,
+    seen_swapped: Callable[[HashFiles], Seen] = lambda seen: seen,
 ) -> Service:
-    """The service; ``log``, ``clock``, ``topics`` and ``swapped`` are given by tests alone.
+    """The service; all but ``settings`` and ``reached`` is given by tests alone.
 
-    Raises UnavailableError when another process has the ledger file.
+    Raises UnavailableError when another process has the ledger file, or when what was seen is
+    damaged and can't be read from the ledger again.
     """
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     clock = clock or SystemClock()
     topics = topics or Topics()
-    ledger = DuckdbLedger(
-        settings.ledger_file, now=clock.now, memory_mb=settings.ledger_memory_mb, reached=reached
+    ledger = owned(
+        lambda: DuckdbLedger(
+            settings.ledger_file,
+            now=clock.now,
+            memory_mb=settings.ledger_memory_mb,
+            shard=settings.shard.number,
+            shards=settings.shard.of,
+            reached=reached,
+        ),
+        settings.ledger_file,
+        take_over=settings.take_over,
     )
     books = ledger.queries()
     apps = _specs(log=log, clock=clock, topic=topics.apps)
-    loads = Loads(
-        log=log,
-        topic=topics.load,
-        now=clock.now,
-        sources=books.sources(),
-        recent=books.finished(since=clock.now() - WINDOW),
+    told = Told(
+        load=topics.load,
+        usage=topics.usage,
+        shard=settings.shard,
         specified=lambda: standing(apps.states()),
+        lag=lambda: consumer.lag() if consumer.progress() is None else None,
     )
+    heard, loads = telling(
+        swapped(ledger),
+        books=ledger.facts(),
+        sources=books.sources(),
+        told=told,
+        now=clock.now,
+    )
+    facts, sending = Facts(heard), Sending(ledger=heard, log=log, reached=reached)
     metrics = Metrics(CollectorRegistry())
+    seen = OneAtATime(seen_swapped(_seen(settings, ledger=ledger, clock=clock, reached=reached)))
     consumer = _counting(
         settings,
         log=log,
         clock=clock,
         topics=topics,
-        ledger=swapped(ledger),
-        counted=(metrics.counted, loads.absorb),
+        ledger=heard,
+        seen=seen,
+        counted=(metrics.counted,),
         reached=reached,
+    )
+    auditing = Auditing(
+        log=log,
+        topic=topics.audit,
+        source=f"{SERVICE}/{settings.shard.number}",
+        new_id=lambda: uuid.uuid4().hex,
+        lost=metrics.audit_lost,
+    )
+    ingest = Ingest(
+        log=log,
+        check=Checking(topic=topics.requests, keys=KeyFile(settings.edge_keys_file), now=clock.now),
+        held=Held(sources=ledger.sources, seen=seen.known),
+        counted=metrics.posted,
+        within_s=settings.ingest_within_s,
+        reached=reached,
+    )
+    billed = _billing(
+        settings, log=log, clock=clock, topics=topics, ledger=ledger, seen=seen, reached=reached
     )
     app = _app(
         settings,
-        routes=api.router(
-            books=books,
-            load=loads.newest,
-            promises=apps.states,
-            lag=consumer.lag,
-            now=clock.now,
-        ),
+        routes=[
+            *billed.routes,
+            api.router(
+                books=books,
+                load=loads.newest,
+                promises=apps.states,
+                lag=consumer.lag,
+                now=clock.now,
+            ),
+            usage.router(_desk(settings, books=books, clock=clock, auditing=auditing)),
+            events.router(events.Door(taking=ingest, customers=CallerKeys(settings.api_keys_file))),
+        ],
         registry=metrics.registry,
         progress=consumer.progress,
     )
+    tidying = Tidying(Merging(ledger), now=clock.now)
     process = Process(
         service=SERVICE,
         app=app,
         host=settings.host,
         port=settings.port,
-        loops=[loads, consumer, apps],
+        loops=[sending, facts, consumer, apps, auditing, ingest, tidying, *billed.loops],
     )
     return Service(
-        process=process, app=app, consumer=consumer, loads=loads, apps=apps, ledger=ledger
+        process=process,
+        app=app,
+        consumer=consumer,
+        loads=loads,
+        facts=facts,
+        sending=sending,
+        apps=apps,
+        ledger=ledger,
+        auditing=auditing,
+        ingest=ingest,
+        billing=billed,
+    )
+
+
+def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditing) -> usage.Desk:
+    file, token = settings.ledger_file, secret(settings.token_file)
+    own = books.usage.over(archived(file.with_name(f"{file.name}.archive")))
+    far = _far(settings)
+    return usage.Desk(
+        shards=AllShards(own=own, far=far),
+        own=own,
+        customers=CallerKeys(settings.api_keys_file),
+        files=FORMATS,
+        audit=auditing.note,
+        secret=token.encode(),
+        now=clock.now,
+    )
+
+
+def _far(settings: Settings) -> list[FarShard]:
+    token = secret(settings.token_file)
+    return [
+        FarShard(url=url, token=token)
+        for at, url in enumerate(settings.peers)
+        if at != settings.shard.number
+    ]
+
+
+def _billing(
+    settings: Settings,
+    *,
+    log: Log,
+    clock: Clock,
+    topics: Topics,
+    ledger: DuckdbLedger,
+    seen: Seen,
+    reached: Failpoint,
+) -> Billing:
+    """Asked by no readiness: counting goes on while the log of billing is away."""
+    number, file = settings.shard.number, settings.ledger_file
+    bills = Versions[Account, BillingFact](
+        log=log,
+        topic=topics.billing,
+        initial=Account(),
+        evolve=billing.evolve,
+        engine=f"{SERVICE}/{VERSION}",
+        now=clock.now,
+        monotonic=clock.monotonic,
+        reached=reached,
+        remembered_for=None,
+    )
+    far = _far(settings)
+    kept = bookkeeping(
+        ledger,
+        directory=file.with_name(f"{file.name}.archive"),
+        far=far,
+        log=bills,
+        upto_row=seen.mark,
+        shard=number,
+        grace=settings.gap_grace,
+        kept=settings.rows_kept,
+        now=clock.now,
+        new_id=lambda: uuid.uuid4().hex,
+        reached=reached,
+    )
+    whole = completeness.Desk(
+        shard=number, books=kept.own, others=[one.completeness for one in far]
+    )
+    desk = periods.Desk(closing=kept.closing, own=kept.own, accounts=bills.states)
+    return Billing(
+        loops=[bills, *kept.loops],
+        routes=[
+            completeness.router(whole),
+            periods.router(desk),
+            recount.router(Recount(kept.archive)),
+        ],
+        log=bills,
     )
 
 
@@ -150,6 +320,21 @@ def _specs(*, log: Log, clock: Clock, topic: Topic) -> Versions[Promise, AppFact
     )
 
 
+def _seen(
+    settings: Settings, *, ledger: DuckdbLedger, clock: Clock, reached: Failpoint
+) -> HashFiles:
+    """Beside the ledger's file: they belong together."""
+    file = settings.ledger_file
+    return HashFiles(
+        file.with_name(f"{file.name}.seen"),
+        last_row=ledger.row(),
+        left_upto=ledger.archived_upto(),
+        now=clock.now,
+        reached=reached,
+        seal_at=settings.seen_in_memory,
+    )
+
+
 def _counting(
     settings: Settings,
     *,
@@ -157,11 +342,12 @@ def _counting(
     clock: Clock,
     topics: Topics,
     ledger: Ledger,
-    counted: Sequence[Callable[[Batch, datetime], None]],
+    seen: Seen,
+    counted: Sequence[Callable[[Batch, Committed], None]],
     reached: Failpoint,
-) -> Consumer[Arrival]:
+) -> WholeConsumer[Arrivals]:
     names = (topics.requests.name, topics.edges.name)
-    return Consumer[Arrival](
+    return WholeConsumer[Arrivals](
         name="counting",
         log=log,
         read=Reading(
@@ -171,12 +357,14 @@ def _counting(
             now=clock.now,
             billed=settings.billed,
         ),
-        effect=Counting(ledger=ledger, counted=counted),
-        positions=LedgerPositions(ledger=ledger, log=log, topics=names),
+        effect=Counting(ledger=ledger, seen=seen, counted=counted),
+        positions=LedgerPositions(ledger=ledger, log=log, topics=names, shard=settings.shard),
         dead_letters=DeadLetterTopic(log=log, reader=SERVICE),
         clock_monotonic=clock.monotonic,
         most=MOST_RECORDS,
         linger_s=settings.commit_interval_s,
+        ahead=True,
+        weigh=arrow.weight,
         reached=reached,
     )
 
@@ -184,7 +372,7 @@ def _counting(
 def _app(
     settings: Settings,
     *,
-    routes: APIRouter,
+    routes: Sequence[APIRouter],
     registry: CollectorRegistry,
     progress: Callable[[], str | None],
 ) -> FastAPI:
@@ -196,7 +384,9 @@ def _app(
         readiness=readiness,
         registry=registry,
         token=secret(settings.token_file),
-        routers=[routes],
+        routers=routes,
+        own_keys=[usage.PATH, events.PATH],
+        bodies={events.PATH: BODY_BYTES},
     )
 
 

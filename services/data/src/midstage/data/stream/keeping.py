@@ -4,7 +4,7 @@ Positions are asked from the store at the start: nothing is kept in a group. So 
 a whole with its positions, or will be read again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -57,9 +57,9 @@ class Keeping:
         self._now = now
         self._kept = kept
 
-    def __call__(self, chunk: Chunk[Arrived]) -> None:
+    def __call__(self, chunk: Chunk[Sequence[Arrived]]) -> None:
         """Keep the chunk; one seen twice is refused by its positions, an event by its identity."""
-        arrivals = [arrived for _, arrived in chunk.items]
+        arrivals = [arrived for _, requests in chunk.items for arrived in requests]
         oldest = oldest_kept(self._now(), retention=self._retention)
         batch = decide(self._store.known(*named(arrivals)), arrivals, oldest=oldest)
         self._store.commit(batch, begins=chunk.begins, ends=chunk.ends, oldest=oldest)

@@ -2,19 +2,22 @@
 
 Whatever names an edge as its source must carry that edge's signature, or a forged number would
 keep the true row out. What stats would not count is unreadable here too, so both keep the same.
+A batch is many requests or none; metered work is none: it is billed, and no request to keep.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from midstage.contracts import signature
 from midstage.contracts.edges import SOURCE_PREFIX, edge_of
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
+from midstage.contracts.metered import Metered
 from midstage.contracts.requests import RequestCompleted
 from midstage.contracts.topics import Topic
 from midstage.contracts.units import micros
 from midstage.data.model import Arrived
+from midstage.eventlog import arrow
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, header
 from midstage.eventlog.log import Record
 
@@ -25,7 +28,7 @@ LARGEST_BYTES = 2**62
 
 
 class Reading:
-    """Turns a record of the log into the request it tells; UnreadableError for dead letters."""
+    """Turns a record of the log into the requests it tells; UnreadableError for dead letters."""
 
     def __init__(
         self,
@@ -39,35 +42,64 @@ class Reading:
         self._keys = keys
         self._now = now
 
-    def __call__(self, record: Record) -> Arrived:
-        """The request that the record tells."""
+    def __call__(self, record: Record) -> Sequence[Arrived]:
+        """The requests that the record tells, in their order."""
+        return self._batch(record) if arrow.is_batch(record) else self._event(record)
+
+    def _event(self, record: Record) -> Sequence[Arrived]:
         event = self._decode(record)
         if event.seq is not None or event.source.startswith(SOURCE_PREFIX):
-            self._genuine(record, event)
-        if event.time - self._now() > AHEAD:
+            edge_of(event.source)
+            if header(record, CONTENT_TYPE) != STRUCTURED:  # it covers source and body alone
+                raise UnreadableError(
+                    "an edge's event must be in structured mode, or nothing signs it"
+                )
+            self._genuine(record, event.source)
+        if event.time > self._latest():
             raise UnreadableError(f"time {event.time.isoformat()} is more than 24 h ahead")
-        match event.data:
-            case RequestCompleted() as fact:
-                return _arrived(record, event, fact)
-            case _:
-                raise UnreadableError(f"type {event.type[:100]!r} is not one that data keeps")
+        return _arrived(record, event)
 
-    def _genuine(self, record: Record, event: Event[Fact]) -> None:
-        """The signature covers source and body; so the number must stand in the body too."""
-        edge = edge_of(event.source)
-        if header(record, CONTENT_TYPE) != STRUCTURED:
-            raise UnreadableError("an edge's event must be in structured mode, or nothing signs it")
+    def _batch(self, record: Record) -> Sequence[Arrived]:
+        columns = arrow.decode(record)
+        if columns.numbered or columns.source.startswith(SOURCE_PREFIX):
+            self._genuine(record, columns.source)
+        latest = self._latest()
+        found: list[Arrived] = []
+        for index, event in enumerate(arrow.events(columns)):
+            if event.time > latest:
+                raise UnreadableError(f"event {index}: time is more than 24 h ahead")
+            found.extend(_arrived(record, event))
+        return found
+
+    def _latest(self) -> datetime:
+        return self._now() + AHEAD
+
+    def _genuine(self, record: Record, source: str) -> None:
+        edge = edge_of(source)
         if not signature.genuine(
             keys=self._keys(),
             edge=edge,
-            source=event.source,
+            source=source,
             value=record.value or b"",
             signature=header(record, signature.HEADER),
         ):
             raise UnreadableError(f"the signature is not that of edge {edge!r}")
 
 
-def _arrived(record: Record, event: Event[Fact], fact: RequestCompleted) -> Arrived:
+def _arrived(record: Record, event: Event[Fact]) -> Sequence[Arrived]:
+    fact = event.data
+    match fact:
+        case RequestCompleted():
+            return (_kept(record, event, fact),)
+        case Metered(units=units):
+            for amount in units.values():
+                micros(amount)  # what stats would not count is a dead letter here too
+            return ()
+        case _:
+            raise UnreadableError(f"type {event.type[:100]!r} is not one that data keeps")
+
+
+def _kept(record: Record, event: Event[Fact], fact: RequestCompleted) -> Arrived:
     if max(fact.duration_ms, fact.queue_ms or 0, fact.ttft_ms or 0) > LARGEST_MS:
         raise UnreadableError(f"a request of more than {LARGEST_MS:.0f} ms is a broken clock")
     if max(fact.bytes_in, fact.bytes_out) > LARGEST_BYTES:

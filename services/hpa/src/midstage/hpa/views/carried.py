@@ -83,8 +83,9 @@ class Carried:
         )
 
     def _fold(self, app: _App, second: _Second, fact: LoadObserved, at: datetime) -> None:
-        others = tuple(part for part in second.parts if part.shard != fact.shard)
-        same = [part for part in second.parts if part.shard == fact.shard]
+        which = (fact.shards, fact.shard)
+        others = tuple(part for part in second.parts if (part.shards, part.shard) != which)
+        same = [part for part in second.parts if (part.shards, part.shard) == which]
         if same and same[0].revision >= fact.revision:
             fact = same[0]
         second.parts = (*others, fact)

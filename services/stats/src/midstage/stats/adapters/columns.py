@@ -4,51 +4,79 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
+import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
 
-from midstage.contracts.requests import RequestCompleted
 from midstage.eventlog.log import Partition
-from midstage.stats.model import Cell, Counted, Fingerprint, Source, Sum
+from midstage.stats.model import Doubles, Longs, Outgoing, Rows, Source, SourceHours, Sums, Words
 
 _TIME = pa.timestamp("us")
-_UNITS = pa.map_(pa.string(), pa.int64())
-_LABELS = pa.map_(pa.string(), pa.string())
 _WHOLE = pa.decimal128(38, 0)
 
 
-def requests(rows: Sequence[Counted], *, first: int, recorded_at: datetime) -> pa.Table:
-    """The rows with their numbers from ``first`` on, in the order of the table's columns."""
-    facts = [row.fact for row in rows]
-    columns = {
-        "row": pa.array(range(first, first + len(rows)), pa.int64()),
-        **_attributes(rows),
-        **_measured(facts),
-        "usage": pa.array([list(row.units.items()) for row in rows], _UNITS),
-        "billed": pa.array([bool(row.billed) for row in rows], pa.bool_()),
-        "estimated": pa.array([fact.estimated for fact in facts], pa.bool_()),
-        **_texts(facts),
-        "recorded_at": pa.array([utc(recorded_at)] * len(rows), _TIME),
-    }
-    return pa.table(columns)
-
-
-def minutes(sums: Mapping[Cell, Sum]) -> pa.Table:
-    """One line for each outcome and unit of each cell."""
-    lines = [
-        (*cell, kind, name, amount)
-        for cell, added in sums.items()
-        for kind, parts in (("outcome", added.outcomes), ("unit", added.units))
-        for name, amount in parts.items()
-    ]
-    at, customers, apps, kinds, names, amounts = zip(*lines, strict=True) if lines else ((),) * 6
+def requests(rows: Rows, *, first: int, recorded_at: datetime, version: int) -> pa.Table:
+    """The rows with their numbers from ``first`` on, under the names of the table's columns."""
+    count = len(rows)
     return pa.table(
         {
-            "minute": pa.array([utc(time) for time in at], _TIME),
-            "customer": pa.array(customers, pa.string()),
-            "app": pa.array(apps, pa.string()),
-            "kind": pa.array(kinds, pa.string()),
-            "name": pa.array(names, pa.string()),
-            "amount": pa.array(amounts, _WHOLE),
+            "row": pa.array(np.arange(first, first + count, dtype=np.int64)),
+            "kind": words(rows.kind),
+            "source": words(rows.source),
+            "seq": pa.array(rows.seq, mask=rows.seq == 0),
+            "id": pa.array(rows.id, pa.string()),
+            "time": times(rows.time),
+            "customer": words(rows.customer),
+            "app": words(rows.app),
+            "endpoint": words(rows.endpoint),
+            "revision": words(rows.revision),
+            "status": pa.array(rows.status),
+            "outcome": words(rows.outcome),
+            "duration_ms": pa.array(rows.duration_ms),
+            "queue_ms": _known(rows.queue_ms),
+            "ttft_ms": _known(rows.ttft_ms),
+            "bytes_in": pa.array(rows.bytes_in),
+            "bytes_out": pa.array(rows.bytes_out),
+            "usage": _map(count, rows.usage.rows, rows.usage.names, pa.array(rows.usage.micros)),
+            "billed": pa.array(rows.billed),
+            "estimated": pa.array(rows.estimated),
+            "labels": _map(count, rows.labels.rows, rows.labels.names, plain(rows.labels.values)),
+            "ref": pa.array(rows.ref, pa.string()),
+            "cluster": words(rows.cluster),
+            "pod": words(rows.pod),
+            "trace_id": pa.array(rows.trace_id, pa.string()),
+            "recorded_at": times(np.full(count, microseconds(recorded_at))),
+            "version": pa.array(np.full(count, version, np.int64)),
+        }
+    )
+
+
+def minutes(sums: Sums, *, version: int) -> pa.Table:
+    """The partial sums of one commit."""
+    return pa.table(
+        {
+            "minute": times(sums.minute),
+            "customer": words(sums.customer),
+            "app": words(sums.app),
+            "endpoint": words(sums.endpoint),
+            "revision": words(sums.revision),
+            "kind": words(sums.kind),
+            "name": words(sums.name),
+            "amount": pa.array(sums.amount, _WHOLE),
+            "version": pa.array(np.full(len(sums), version, np.int64)),
+        }
+    )
+
+
+def source_hours(hours: SourceHours, *, version: int) -> pa.Table:
+    """What one commit added to each source and hour."""
+    return pa.table(
+        {
+            "source": words(hours.source),
+            "hour": times(hours.hour),
+            "rows": pa.array(hours.rows),
+            "first_seq": pa.array(hours.first_seq),
+            "last_seq": pa.array(hours.last_seq),
+            "version": pa.array(np.full(len(hours), version, np.int64)),
         }
     )
 
@@ -64,39 +92,53 @@ def sources(states: Iterable[Source]) -> pa.Table:
     )
 
 
-def fingerprints(marks: Iterable[Fingerprint]) -> pa.Table:
-    """Each fingerprint as two whole numbers."""
-    halves = [halved(mark) for mark in marks]
-    return pa.table(
-        {
-            "high": pa.array([high for high, _ in halves], pa.int64()),
-            "low": pa.array([low for _, low in halves], pa.int64()),
-        }
-    )
-
-
 def positions(ends: Mapping[Partition, int]) -> pa.Table:
     """The next offset of each partition."""
     return pa.table(
         {
             "topic": pa.array([at.topic for at in ends], pa.string()),
             "number": pa.array([at.number for at in ends], pa.int32()),
-            "next": pa.array(ends.values(), pa.int64()),
+            "next": pa.array(list(ends.values()), pa.int64()),  # a view would import pandas
         }
     )
 
 
-def halved(mark: Fingerprint) -> tuple[int, int]:
-    """The two halves of a fingerprint as signed 64-bit numbers."""
-    return (
-        int.from_bytes(mark[:8], "big", signed=True),
-        int.from_bytes(mark[8:], "big", signed=True),
+def outbox(outgoing: Sequence[Outgoing], *, first: int) -> pa.Table:
+    """Messages that leave, numbered from ``first`` on."""
+    return pa.table(
+        {
+            "n": pa.array(range(first, first + len(outgoing)), pa.int64()),
+            "topic": pa.array([each.topic for each in outgoing], pa.string()),
+            "key": pa.array([each.key for each in outgoing], pa.binary()),
+            "value": pa.array([each.value for each in outgoing], pa.binary()),
+            "headers": pa.array(
+                [msgspec.json.encode(each.headers) for each in outgoing], pa.binary()
+            ),
+            "sent_at": pa.nulls(len(outgoing), _TIME),
+        }
     )
 
 
-def joined(high: int, low: int) -> Fingerprint:
-    """The fingerprint of two halves."""
-    return Fingerprint(high.to_bytes(8, "big", signed=True) + low.to_bytes(8, "big", signed=True))
+def words(column: Words) -> pa.Array:
+    """A column whose texts are kept once."""
+    return pa.DictionaryArray.from_arrays(
+        pa.array(column.codes), pa.array(column.words, pa.string())
+    )
+
+
+def plain(column: Words) -> pa.Array:
+    """The same as a column of texts."""
+    return words(column).dictionary_decode()
+
+
+def times(micros: Longs) -> pa.Array:
+    """Microseconds since 1970 as times without a zone, as the tables keep them."""
+    return pa.array(micros.astype("datetime64[us]"), _TIME)
+
+
+def microseconds(time: datetime) -> int:
+    """The same instant in microseconds since 1970."""
+    return int(np.datetime64(utc(time), "us").astype(np.int64))
 
 
 def utc(time: datetime) -> datetime:
@@ -105,36 +147,11 @@ def utc(time: datetime) -> datetime:
     return exact.replace(tzinfo=None)
 
 
-def _attributes(rows: Sequence[Counted]) -> dict[str, pa.Array]:
-    return {
-        "source": pa.array([row.source for row in rows], pa.string()),
-        "seq": pa.array([row.seq for row in rows], pa.int64()),
-        "id": pa.array([row.id for row in rows], pa.string()),
-        "time": pa.array([utc(row.time) for row in rows], _TIME),
-    }
+def _known(values: Doubles) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))
 
 
-def _measured(facts: Sequence[RequestCompleted]) -> dict[str, pa.Array]:
-    return {
-        "customer": pa.array([fact.customer for fact in facts], pa.string()),
-        "app": pa.array([fact.app for fact in facts], pa.string()),
-        "status": pa.array([fact.status for fact in facts], pa.int32()),
-        "outcome": pa.array([fact.outcome.value for fact in facts], pa.string()),
-        "duration_ms": pa.array([fact.duration_ms for fact in facts], pa.float64()),
-        "queue_ms": pa.array([fact.queue_ms for fact in facts], pa.float64()),
-        "ttft_ms": pa.array([fact.ttft_ms for fact in facts], pa.float64()),
-        "bytes_in": pa.array([fact.bytes_in for fact in facts], pa.int64()),
-        "bytes_out": pa.array([fact.bytes_out for fact in facts], pa.int64()),
-    }
-
-
-def _texts(facts: Sequence[RequestCompleted]) -> dict[str, pa.Array]:
-    return {
-        "ref": pa.array([fact.ref for fact in facts], pa.string()),
-        "endpoint": pa.array([fact.endpoint for fact in facts], pa.string()),
-        "revision": pa.array([fact.revision for fact in facts], pa.string()),
-        "labels": pa.array([list(fact.labels.items()) for fact in facts], _LABELS),
-        "cluster": pa.array([fact.cluster for fact in facts], pa.string()),
-        "pod": pa.array([fact.pod for fact in facts], pa.string()),
-        "trace_id": pa.array([fact.trace_id for fact in facts], pa.string()),
-    }
+def _map(count: int, owners: Longs, names: Words, values: pa.Array) -> pa.Array:
+    """A map for each of ``count`` rows, of the names and values that ``owners`` give it."""
+    offsets = np.searchsorted(owners, np.arange(count + 1)).astype(np.int32)
+    return pa.MapArray.from_arrays(pa.array(offsets), plain(names), values)

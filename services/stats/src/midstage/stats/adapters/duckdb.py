@@ -1,12 +1,14 @@
-"""The ledger in one DuckDB file: rows, ranges, roll-ups and positions in one transaction per chunk.
+"""The ledger in one DuckDB file: rows, sums, ranges, what leaves and positions in one transaction.
 
-One process owns the file and one thread writes it. A chunk must begin where the last one ended,
-or nothing of it is written. What was committed survives a kill at any line; what was not, never
-was. Each look-up of fingerprints scans all that are held, 16 bytes each: good for some millions.
+One process owns the file, and whoever writes holds the one lock. A chunk must begin where the last
+one ended, or nothing of it is written. What was committed survives a kill at any line; what was
+not, never was.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,18 +19,20 @@ import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its o
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters import columns
+from midstage.stats.adapters.facts import FactBooks
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.schema import opened, readable
-from midstage.stats.model import Batch, Fingerprint, Known, Source
+from midstage.stats.decide import hashed
+from midstage.stats.model import (
+    NO_HASHES,
+    Batch,
+    Committed,
+    Hashes,
+    Outgoing,
+    OutOfStepError,
+    Source,
+)
 
-_MERGE_MINUTES = """
-MERGE INTO minutes AS held USING added ON
-    held.minute = added.minute AND held.customer = added.customer AND held.app = added.app
-    AND held.kind = added.kind AND held.name = added.name
-WHEN MATCHED THEN UPDATE SET amount = held.amount + added.amount::HUGEINT
-WHEN NOT MATCHED THEN INSERT VALUES (
-    added.minute, added.customer, added.app, added.kind, added.name, added.amount::HUGEINT)
-"""
 _MERGE_SOURCES = """
 MERGE INTO sources AS held USING added ON held.source = added.source
 WHEN MATCHED THEN UPDATE SET state = added.state
@@ -40,20 +44,45 @@ MERGE INTO positions AS held USING added
 WHEN MATCHED THEN UPDATE SET next = added.next
 WHEN NOT MATCHED THEN INSERT VALUES (added.topic, added.number, added.next)
 """
-_KNOWN_FINGERPRINTS = """
-SELECT DISTINCT high, low FROM fingerprints SEMI JOIN asked USING (high, low)
+_HOURS = """
+INSERT INTO hours BY NAME
+SELECT date_trunc('hour', minute) AS hour, customer, app, endpoint, revision, kind, name,
+    sum(amount)::HUGEINT AS amount, version
+FROM added GROUP BY ALL
 """
+_UNNUMBERED = "SELECT source, id FROM requests WHERE row > ? AND seq IS NULL ORDER BY row"
+_UNSENT = """
+SELECT n, topic, key, value, headers FROM outbox WHERE sent_at IS NULL ORDER BY n LIMIT ?
+"""
+_SENT = "UPDATE outbox SET sent_at = ? WHERE n <= ? AND sent_at IS NULL"
 
 # made before threads are: see the traps in docs/architecture.md
 _source = msgspec.json.Decoder(Source).decode
+_headers = msgspec.json.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
-class OutOfStepError(RuntimeError):
-    """A chunk does not begin where the ledger ends: a bug, or two owners; nothing was written."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """How far the ledger has come: last commit, last row, last message of the outbox."""
+
+    version: int
+    row: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """An open transaction: nobody else writes; ``version`` and ``row`` are those before it."""
+
+    db: duckdb.DuckDBPyConnection
+    version: int
+    row: int
+    positions: Mapping[Partition, int]
+    at: datetime
 
 
 class DuckdbLedger:
-    """The owner of a ledger file; ``commit`` and ``known`` belong to one thread."""
+    """The owner of a ledger file; may be used from any thread."""
 
     def __init__(
         self,
@@ -61,51 +90,103 @@ class DuckdbLedger:
         *,
         now: Callable[[], datetime],
         memory_mb: int = 512,
+        shard: int = 0,
+        shards: int = 1,
         reached: Failpoint = nothing,
     ) -> None:
         """Open or make the file; UnavailableError when another process has it or it is damaged."""
-        self._db = opened(file, memory_mb=memory_mb)
+        self._db = opened(file, memory_mb=memory_mb, shard=shard, shards=shards)
         self._now = now
         self._reached = reached
+        self._writer = threading.RLock()
         with readable(file):
             self._positions = _positions(self._db)
             self._sources = _sources(self._db)
-            self._row = _last_row(self._db)
+            self._heads = _heads(self._db)
 
     def positions(self) -> Mapping[Partition, int]:
-        """The next offset of each partition that the ledger has seen."""
+        """See ``counting.Ledger.positions``."""
         return dict(self._positions)
 
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        """What the ledger holds of these."""
-        held = {name: self._sources[name] for name in sources if name in self._sources}
-        return Known(sources=held, fingerprints=self._known_fingerprints(fingerprints))
+    def row(self) -> int:
+        """See ``counting.Ledger.row``."""
+        return self._heads.row
+
+    def sources(self, names: frozenset[str]) -> Mapping[str, Source]:
+        """See ``counting.Ledger.sources``."""
+        return {name: self._sources[name] for name in names if name in self._sources}
+
+    def archived_upto(self) -> int:
+        """The highest row that has left for the archive, 0 where none has."""
+        with self._db.cursor() as db:
+            ((last,),) = db.execute("SELECT coalesce(max(last_row), 0) FROM archives").fetchall()
+        return int(last)
+
+    def unnumbered(self, after_row: int) -> Hashes:
+        """See ``counting.Ledger.unnumbered``; a scan of what is held of ``requests``."""
+        with self._db.cursor() as db:
+            found = db.execute(_UNNUMBERED, [after_row]).fetchall()
+        return hashed(found) if found else NO_HASHES
 
     def commit(
         self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
-        """Make the batch and the next positions durable together; the time that its rows carry.
+    ) -> Committed:
+        """See ``counting.Ledger.commit``; the rows carry a time shortly before it is durable."""
+        with self._writer:
+            self._in_step(begins)
+            heads = Heads(
+                version=self._heads.version + 1,
+                row=self._heads.row + len(batch.rows),
+                n=self._heads.n + len(batch.outgoing),
+            )
+            with _transaction(self._db):
+                at = self._insert(batch, ends, heads)
+                self._reached("ledger:inserted")
+            self._reached("ledger:committed")
+            self._heads = heads
+            self._positions.update(ends)
+            self._sources.update((source.name, source) for source in batch.sources)
+        return Committed(version=heads.version, row=heads.row, at=at)
 
-        Raises OutOfStepError when a partition does not begin where it ended.
-        """
-        self._in_step(begins)
-        with _transaction(self._db):
-            recorded_at = self._insert(batch, ends)
-            self._reached("ledger:inserted")
-        self._reached("ledger:committed")
-        self._positions.update(ends)
-        self._sources.update((source.name, source) for source in batch.sources)
-        self._row += len(batch.rows)
-        return recorded_at
+    def unsent(self, most: int) -> Sequence[tuple[int, Outgoing]]:
+        """See ``counting.Ledger.unsent``."""
+        with self._db.cursor() as db:
+            found = db.execute(_UNSENT, [most]).fetchall()
+        return [
+            (n, Outgoing(topic=topic, key=key, value=value, headers=_headers(headers)))
+            for n, topic, key, value, headers in found
+        ]
+
+    def sent(self, upto: int) -> None:
+        """See ``counting.Ledger.sent``."""
+        with self.writing() as writing:
+            writing.db.execute(_SENT, [columns.utc(writing.at), upto])
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """A transaction beside the commits, of who adds tables to this file: a seal, an archive."""
+        with self._writer, _transaction(self._db):
+            yield Writing(
+                db=self._db,
+                version=self._heads.version,
+                row=self._heads.row,
+                positions=dict(self._positions),
+                at=self._now(),
+            )
 
     def queries(self) -> Queries:
         """What the ledger answers, on connections of their own: they see what is committed."""
         return Queries(self._db)
 
+    def facts(self) -> FactBooks:
+        """What facts are made of, on connections of their own."""
+        return FactBooks(self._db)
+
     def close(self) -> None:
         """Write everything into the file itself, and let go of it."""
-        self._db.execute("CHECKPOINT")
-        self._db.close()
+        with self._writer:
+            self._db.execute("CHECKPOINT")
+            self._db.close()
 
     def _in_step(self, begins: Mapping[Partition, int]) -> None:
         for partition, begin in begins.items():
@@ -116,35 +197,37 @@ class DuckdbLedger:
                     f"the ledger ends at {expected}"
                 )
 
-    def _insert(self, batch: Batch, ends: Mapping[Partition, int]) -> datetime:
+    def _insert(self, batch: Batch, ends: Mapping[Partition, int], heads: Heads) -> datetime:
         """Write everything, the rows last, so that the time they carry is that of the commit."""
-        self._run(_MERGE_POSITIONS, columns.positions(ends))
+        version = heads.version
+        self._db.execute(
+            "UPDATE heads SET version = ?, row = ?, n = ?", [version, heads.row, heads.n]
+        )
+        if ends:
+            self._run(_MERGE_POSITIONS, columns.positions(ends))
         if batch.sources:
             self._run(_MERGE_SOURCES, columns.sources(batch.sources))
-        if batch.fingerprints:
-            self._run(
-                "INSERT INTO fingerprints FROM added", columns.fingerprints(batch.fingerprints)
-            )
-        if batch.sums:
-            self._run(_MERGE_MINUTES, columns.minutes(batch.sums))
-        recorded_at = self._now()
-        if batch.rows:
-            rows = columns.requests(batch.rows, first=self._row + 1, recorded_at=recorded_at)
+        if batch.outgoing:
+            leaving = columns.outbox(batch.outgoing, first=heads.n + 1 - len(batch.outgoing))
+            self._run("INSERT INTO outbox BY NAME FROM added", leaving)
+        if len(batch.sums):
+            sums = columns.minutes(batch.sums, version=version)
+            self._run("INSERT INTO minutes BY NAME FROM added", sums)
+            self._run(_HOURS, sums)
+        if len(batch.hours):
+            hours = columns.source_hours(batch.hours, version=version)
+            self._run("INSERT INTO source_hours BY NAME FROM added", hours)
+        at = self._now()
+        if len(batch.rows):
+            first = heads.row + 1 - len(batch.rows)
+            rows = columns.requests(batch.rows, first=first, recorded_at=at, version=version)
             self._run("INSERT INTO requests BY NAME FROM added", rows)
-        return recorded_at
+        return at
 
     def _run(self, statement: str, added: pa.Table) -> None:
         self._db.register("added", added)
         self._db.execute(statement)
         self._db.unregister("added")
-
-    def _known_fingerprints(self, asked: frozenset[Fingerprint]) -> frozenset[Fingerprint]:
-        if not asked:
-            return frozenset()
-        self._db.register("asked", columns.fingerprints(asked))
-        found = self._db.execute(_KNOWN_FINGERPRINTS).fetchall()
-        self._db.unregister("asked")
-        return frozenset(columns.joined(high, low) for high, low in found)
 
 
 @contextmanager
@@ -167,6 +250,6 @@ def _sources(db: duckdb.DuckDBPyConnection) -> dict[str, Source]:
     return {name: _source(state) for name, state in rows}
 
 
-def _last_row(db: duckdb.DuckDBPyConnection) -> int:
-    ((last,),) = db.execute("SELECT coalesce(max(row), 0) FROM requests").fetchall()
-    return int(last)
+def _heads(db: duckdb.DuckDBPyConnection) -> Heads:
+    ((version, row, n),) = db.execute("SELECT version, row, n FROM heads").fetchall()
+    return Heads(version=version, row=row, n=n)

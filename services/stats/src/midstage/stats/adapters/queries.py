@@ -12,12 +12,11 @@ import msgspec
 
 from midstage.contracts.units import units
 from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.usage.reading import UsageBooks
 from midstage.stats.model import Source
 from midstage.stats.views import availability
 from midstage.stats.views.availability import MOST_TALLIES, AvailabilityQuery, Tally
-from midstage.stats.views.load import Finished
 from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
-from midstage.stats.views.usage import MOST_GROUPS, By, Group, UsageQuery
 
 _ROWS = """
 SELECT row, ref, id, customer, app, status, outcome, usage, billed, estimated, source, seq, time,
@@ -28,21 +27,6 @@ FROM requests WHERE row > $after AND starts_with(ref, $prefix) ORDER BY row LIMI
 _RECORDED = """
 SELECT count(*), quantile_cont(age, 0.5), quantile_cont(age, 0.99)
 FROM (SELECT epoch_us(recorded_at - time) / 1000.0 AS age FROM requests WHERE recorded_at >= ?)
-"""
-_FINISHED = """
-SELECT app, time, outcome, usage, duration_ms, ttft_ms FROM requests WHERE time >= ? ORDER BY row
-"""
-_USAGE = """
-SELECT {keys},
-    list(name ORDER BY name) FILTER (kind = 'outcome'),
-    list(amount ORDER BY name) FILTER (kind = 'outcome'),
-    list(name ORDER BY name) FILTER (kind = 'unit'),
-    list(amount ORDER BY name) FILTER (kind = 'unit')
-FROM (
-    SELECT {keys}, kind, name, sum(amount) AS amount FROM minutes WHERE {where}
-    GROUP BY ALL
-)
-GROUP BY ALL ORDER BY 1, 2, 3 LIMIT {limit}
 """
 _TALLIES = """
 SELECT app, {at} AS at,
@@ -62,22 +46,7 @@ class Queries:
     def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
         """Ask the database behind ``db``."""
         self._db = db
-
-    def usage(self, query: UsageQuery) -> list[Group]:
-        """Sums by group in the order of their keys; one more than ``MOST_GROUPS`` at most."""
-        statement, parameters = _usage(query)
-        with self._db.cursor() as db:
-            found = db.execute(statement, parameters).fetchall()
-        return [
-            Group(
-                customer=customer,
-                app=app,
-                minute=None if minute is None else minute.replace(tzinfo=UTC),
-                outcomes=_amounts(outcomes, requests),
-                micros=_amounts(unit_names, amounts),
-            )
-            for customer, app, minute, outcomes, requests, unit_names, amounts in found
-        ]
+        self.usage = UsageBooks(db)
 
     def tallies(self, query: AvailabilityQuery) -> list[Tally]:
         """Good requests and errors by application and time; one more than ``MOST_TALLIES`` at most.
@@ -117,30 +86,6 @@ class Queries:
         count, p50, p99 = recent[0]
         return Recorded(rows=rows[0][0], recent=count, freshness_ms_p50=p50, freshness_ms_p99=p99)
 
-    def finished(self, *, since: datetime) -> list[Finished]:
-        """What the load of the seconds from ``since`` on is made of."""
-        with self._db.cursor() as db:
-            found = db.execute(_FINISHED, [utc(since)]).fetchall()
-        return [
-            Finished(
-                app=app,
-                time=time.replace(tzinfo=UTC),
-                outcome=outcome,
-                units=usage,
-                duration_ms=duration_ms,
-                ttft_ms=ttft_ms,
-            )
-            for app, time, outcome, usage, duration_ms, ttft_ms in found
-        ]
-
-
-def _usage(query: UsageQuery) -> tuple[str, list[str | datetime]]:
-    keys = ", ".join(key.value if key in query.by else f"NULL AS {key.value}" for key in By)
-    where, parameters = _where(
-        {"customer = ?": query.customer, "app = ?": query.app}, query.since, query.until
-    )
-    return _USAGE.format(keys=keys, where=where, limit=MOST_GROUPS + 1), parameters
-
 
 def _tallies(query: AvailabilityQuery) -> tuple[str, list[str | datetime]]:
     at = next((_TIMES[key] for key in query.by if key in _TIMES), "NULL::TIMESTAMP")
@@ -158,10 +103,6 @@ def _where(
     }
     filters = {condition: value for condition, value in wanted.items() if value is not None}
     return " AND ".join(filters) or "TRUE", list(filters.values())
-
-
-def _amounts(names: list[str] | None, amounts: list[int] | None) -> dict[str, int]:
-    return dict(zip(names or (), amounts or (), strict=True))
 
 
 def _row(columns: list[str], values: tuple[object, ...]) -> Row:

@@ -1,81 +1,170 @@
 """The ledger's tables, and how a file is opened: by one process, and only in the form we know.
 
 No table has a primary key: it would cost about 119 bytes a row; uniqueness comes from the ranges
-and the fingerprints, which move in the same transaction as the rows.
+and the hashes, which move with the rows.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 import duckdb
 
 from midstage.contracts.errors import UnavailableError
 
-SCHEMA = 1
+SCHEMA = 2
+
+
+class Rollup(StrEnum):
+    """The tables of partial sums."""
+
+    MINUTES = "minutes"
+    HOURS = "hours"
+
+    @property
+    def time(self) -> str:
+        """The column that says when."""
+        return "minute" if self is Rollup.MINUTES else "hour"
+
+
 _REMEDY = (
     "put back a copy of it and its .wal; or move both away: then what the log still holds is "
     "counted anew, and what is older is lost"
 )
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS about (schema INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS about (
+    schema INTEGER NOT NULL, shard INTEGER NOT NULL, shards INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS heads (
+    version BIGINT NOT NULL,       -- of the last commit
+    row BIGINT NOT NULL,           -- its last row
+    n BIGINT NOT NULL              -- the last message that it put into the outbox
+);
 CREATE TABLE IF NOT EXISTS requests (
     row BIGINT NOT NULL,           -- in the order of commits, from 1 on
+    kind VARCHAR NOT NULL,         -- 'request' or 'metered'
     source VARCHAR NOT NULL,
     seq BIGINT,                    -- NULL: not numbered
     id VARCHAR NOT NULL,
     time TIMESTAMP NOT NULL,       -- UTC, as all times here
     customer VARCHAR NOT NULL,
     app VARCHAR NOT NULL,
+    endpoint VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
     status INTEGER NOT NULL,
-    outcome VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,      -- '' for metered
     duration_ms DOUBLE NOT NULL,
     queue_ms DOUBLE,
     ttft_ms DOUBLE,
     bytes_in BIGINT NOT NULL,
     bytes_out BIGINT NOT NULL,
     usage MAP(VARCHAR, BIGINT) NOT NULL,   -- micro-units as observed
-    billed BOOLEAN NOT NULL,               -- whether usage counts in the roll-up
+    billed BOOLEAN NOT NULL,               -- whether usage counts in the roll-ups
     estimated BOOLEAN NOT NULL,
-    ref VARCHAR NOT NULL,
-    endpoint VARCHAR NOT NULL,
-    revision VARCHAR NOT NULL,
     labels MAP(VARCHAR, VARCHAR) NOT NULL,
+    ref VARCHAR NOT NULL,
     cluster VARCHAR NOT NULL,
     pod VARCHAR NOT NULL,
     trace_id VARCHAR NOT NULL,
-    recorded_at TIMESTAMP NOT NULL
+    recorded_at TIMESTAMP NOT NULL,
+    version BIGINT NOT NULL
 );
+-- partial sums, to be added up by whoever reads; kind and name: 'outcome' (requests by outcome),
+-- 'unit' (billed micro-units by unit), 'bytes' ('in', 'out')
 CREATE TABLE IF NOT EXISTS minutes (
     minute TIMESTAMP NOT NULL,
     customer VARCHAR NOT NULL,
     app VARCHAR NOT NULL,
-    kind VARCHAR NOT NULL,         -- 'outcome': requests; 'unit': billed micro-units
+    endpoint VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
-    amount HUGEINT NOT NULL
+    amount HUGEINT NOT NULL,
+    version BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS hours (
+    hour TIMESTAMP NOT NULL,
+    customer VARCHAR NOT NULL,
+    app VARCHAR NOT NULL,
+    endpoint VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    amount HUGEINT NOT NULL,
+    version BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS merges (
+    upto TIMESTAMP,                -- hours before it were merged when the last commit was
+    version BIGINT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS sources (source VARCHAR NOT NULL, state VARCHAR NOT NULL);
-CREATE TABLE IF NOT EXISTS fingerprints (high BIGINT NOT NULL, low BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS source_hours (
+    source VARCHAR NOT NULL,
+    hour TIMESTAMP NOT NULL,       -- of event time
+    rows BIGINT NOT NULL,
+    first_seq BIGINT NOT NULL,     -- 0: not numbered
+    last_seq BIGINT NOT NULL,
+    version BIGINT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS positions (
     topic VARCHAR NOT NULL, number INTEGER NOT NULL, next BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS outbox (
+    n BIGINT NOT NULL,             -- in the order in which they leave, from 1 on
+    topic VARCHAR NOT NULL,
+    key BLOB NOT NULL,
+    value BLOB NOT NULL,
+    headers BLOB NOT NULL,         -- JSON: pairs of name and base64
+    sent_at TIMESTAMP              -- NULL: it has still to be sent
+);
+CREATE TABLE IF NOT EXISTS seals (
+    period VARCHAR NOT NULL,
+    row BIGINT NOT NULL,           -- the last one when it was sealed
+    version BIGINT NOT NULL,
+    positions JSON NOT NULL,
+    sealed_at TIMESTAMP NOT NULL
+);
+CREATE TABLE IF NOT EXISTS archives (
+    hour TIMESTAMP NOT NULL,
+    part INTEGER NOT NULL,
+    file VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL,
+    rows BIGINT NOT NULL,
+    first_row BIGINT NOT NULL,
+    last_row BIGINT NOT NULL
 );
 """
 
 
-def opened(file: Path, *, memory_mb: int) -> duckdb.DuckDBPyConnection:
+class HeldError(UnavailableError):
+    """Another process has the ledger file; ``pid`` None: the system did not say which."""
+
+    def __init__(self, said: str, *, pid: int | None) -> None:
+        """Say who holds it."""
+        super().__init__(said)
+        self.pid = pid
+
+
+def opened(
+    file: Path, *, memory_mb: int, shard: int = 0, shards: int = 1
+) -> duckdb.DuckDBPyConnection:
     """The ledger in ``file``, made where it is missing; it stays ours until it is closed.
 
     Raises UnavailableError when another process has it, when it is damaged, or when it is not a
-    ledger of this schema. What is damaged is never begun anew by itself.
+    ledger of this schema and shard. What is damaged is never begun anew by itself.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     _not_orphaned(file)
     with readable(file):
         db = duckdb.connect(str(file), config={"memory_limit": f"{memory_mb}MB", "threads": 2})
         db.execute("SET TimeZone = 'UTC'")
-        db.execute(TABLES)
         _same_schema(db, file)
+        db.begin()  # a file is a whole ledger or none
+        db.execute(TABLES)
+        _same_shard(db, file, shard=shard, shards=shards)
+        db.commit()
     return db
 
 
@@ -85,7 +174,7 @@ def readable(file: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise UnavailableError(_sentence(file, error)) from error
+        raise _meant(file, error) from error
 
 
 def _not_orphaned(file: Path) -> None:
@@ -96,10 +185,12 @@ def _not_orphaned(file: Path) -> None:
 
 
 def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Before any table is made, because those of another schema have other columns."""
+    tables = db.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    if ("about",) not in tables:
+        return
     found = db.execute("SELECT schema FROM about").fetchall()  # a result left open blocks the rest
-    if not found:
-        db.execute("INSERT INTO about VALUES (?)", [SCHEMA])
-    elif found != [(SCHEMA,)]:
+    if found and found != [(SCHEMA,)]:
         db.close()
         raise UnavailableError(
             f"ledger {file} has schema {found[0][0]}, this midstage knows {SCHEMA}; "
@@ -107,10 +198,29 @@ def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
         )
 
 
-def _sentence(file: Path, error: duckdb.Error) -> str:
+def _same_shard(db: duckdb.DuckDBPyConnection, file: Path, *, shard: int, shards: int) -> None:
+    found = db.execute("SELECT shard, shards FROM about").fetchall()
+    if not found:
+        db.execute("INSERT INTO about VALUES (?, ?, ?)", [SCHEMA, shard, shards])
+        db.execute("INSERT INTO heads VALUES (0, 0, 0)")
+        db.execute("INSERT INTO merges VALUES (NULL, 0)")
+    elif found != [(shard, shards)]:
+        db.close()
+        raise UnavailableError(
+            f"ledger {file} is shard {found[0][0]} of {found[0][1]}, not {shard} of {shards}; "
+            "give this process its own file"
+        )
+
+
+def _meant(file: Path, error: duckdb.Error) -> UnavailableError:
     said = str(error)
     if "Could not set lock" not in said:
-        return f"ledger {file} can't be opened ({said}); check its path, disk and rights; {_REMEDY}"
+        return UnavailableError(
+            f"ledger {file} can't be opened ({said}); check its path, disk and rights; {_REMEDY}"
+        )
     _, _, holder = said.partition("(PID ")
-    pid = holder.partition(")")[0] or "unknown"
-    return f"ledger {file} is held by another process (pid {pid}); stop that one first"
+    pid = holder.partition(")")[0]
+    return HeldError(
+        f"ledger {file} is held by another process (pid {pid or 'unknown'}); stop that one first",
+        pid=int(pid) if pid.isdecimal() else None,
+    )

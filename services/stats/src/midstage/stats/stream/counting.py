@@ -1,37 +1,77 @@
-"""One chunk of arrivals becomes one transaction of the ledger.
+"""One chunk of arrivals becomes one commit of the ledger.
 
-Positions are part of that transaction, and are asked from the ledger at the start: nothing is kept
-in a group. So a chunk is in the ledger as a whole with its positions, or will be read again.
+Positions are part of that commit, and are asked from the ledger at the start: nothing is kept in a
+group. So a chunk is in the ledger as a whole with its positions, or will be read again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from midstage.chassis.logs import logger
-from midstage.eventlog.consume import Chunk
+from midstage.eventlog.consume import Whole
 from midstage.eventlog.log import BEGINNING, Log, Partition
-from midstage.stats.decide import decide, named
-from midstage.stats.model import Arrival, Batch, Fingerprint, Known
+from midstage.stats.decide import decide, hashes, named
+from midstage.stats.model import Arrivals, Batch, Committed, Flags, Hashes, Known, Outgoing, Source
+from midstage.stats.views.shards import ALONE, Shard
 
 _log = logger(__name__)
 
 
 class Ledger(Protocol):
-    """Where counting is kept: a batch and its positions become durable together, or not at all."""
+    """Where counting is kept: a batch and its positions become durable together, or not at all.
+
+    Commits are counted: the ``version`` of each is one above the last. Partial sums are values of
+    their commit, sources are absolute states, rows have numbers from 1 on: so each of them can be
+    written again under the same name and version, and nothing changes.
+    """
 
     def positions(self) -> Mapping[Partition, int]:
         """The next offset of each partition that the ledger has seen."""
         ...
 
-    def known(self, sources: frozenset[str], fingerprints: frozenset[Fingerprint]) -> Known:
-        """What the ledger holds of these."""
+    def sources(self, names: frozenset[str]) -> Mapping[str, Source]:
+        """The state of those that the ledger holds."""
+        ...
+
+    def row(self) -> int:
+        """The number of the last row, 0 where there is none."""
+        ...
+
+    def unnumbered(self, after_row: int) -> Hashes:
+        """The hashes of all rows above ``after_row`` whose source does not number its events."""
         ...
 
     def commit(
         self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
-    ) -> datetime:
-        """Make it durable; the time that its rows carry. A chunk out of step is refused."""
+    ) -> Committed:
+        """Make it durable. A chunk out of step is refused with OutOfStepError.
+
+        Without partitions it is a commit of its own: what leaves, and no chunk.
+        """
+        ...
+
+    def unsent(self, most: int) -> Sequence[tuple[int, Outgoing]]:
+        """The oldest messages that leave, by number: each until it is said to be sent."""
+        ...
+
+    def sent(self, upto: int) -> None:
+        """All messages up to this number are in the log."""
+        ...
+
+
+class Seen(Protocol):
+    """Which unnumbered events were counted; never ahead of the ledger."""
+
+    def known(self, marks: Hashes) -> Flags:
+        """Of each hash whether it is held."""
+        ...
+
+    def absorb(self, marks: Hashes, *, row: int) -> None:
+        """These are in the ledger now, whose last row is ``row``."""
+        ...
+
+    def mark(self) -> int:
+        """The row up to which everything is held durably; what lies above is read again."""
         ...
 
 
@@ -39,26 +79,40 @@ class Counting:
     """The effect of a chunk on the ledger; those in ``counted`` hear what is durable."""
 
     def __init__(
-        self, *, ledger: Ledger, counted: Sequence[Callable[[Batch, datetime], None]]
+        self,
+        *,
+        ledger: Ledger,
+        seen: Seen,
+        counted: Sequence[Callable[[Batch, Committed], None]],
     ) -> None:
-        """Count into ``ledger``."""
+        """Count into ``ledger``; ``seen`` is told first what lies above its mark."""
         self._ledger = ledger
+        self._seen = seen
         self._counted = counted
+        seen.absorb(ledger.unnumbered(seen.mark()), row=ledger.row())
 
-    def __call__(self, chunk: Chunk[Arrival]) -> None:
+    def __call__(self, chunk: Whole[Arrivals]) -> None:
         """Count the chunk; a chunk seen twice is refused by its positions, an event by its name."""
-        arrivals = [arrival for _, arrival in chunk.items]
-        batch = decide(self._ledger.known(*named(arrivals)), arrivals)
-        at = self._ledger.commit(batch, begins=chunk.begins, ends=chunk.ends)
+        arrivals = chunk.content
+        known = Known(
+            sources=self._ledger.sources(named(arrivals)),
+            seen=self._seen.known(hashes(arrivals.rows)),
+        )
+        batch = decide(known, arrivals)
+        committed = self._ledger.commit(batch, begins=chunk.begins, ends=chunk.ends)
+        self._seen.absorb(batch.hashes, row=committed.row)
         for hear in self._counted:
-            hear(batch, at)
+            hear(batch, committed)
 
 
 class LedgerPositions:
-    """The positions of these topics, as the ledger's own transactions moved them."""
+    """The positions of these topics, as the ledger's own commits moved them."""
 
-    def __init__(self, *, ledger: Ledger, log: Log, topics: Sequence[str]) -> None:
-        """Read all partitions of ``topics``."""
+    def __init__(
+        self, *, ledger: Ledger, log: Log, topics: Sequence[str], shard: Shard = ALONE
+    ) -> None:
+        """Read the shard's partitions of ``topics``."""
+        self._shard = shard
         self._ledger = ledger
         self._log = log
         self._topics = topics
@@ -77,7 +131,8 @@ class LedgerPositions:
             partition: held.get(partition, BEGINNING)
             for topic in self._topics
             for partition in self._log.partitions(topic)
+            if self._shard.owns(partition.number)
         }
 
     def moved(self, ends: Mapping[Partition, int]) -> None:
-        """Nothing is left to do: the effect's transaction holds them."""
+        """Nothing is left to do: the effect's commit holds them."""

@@ -1,74 +1,102 @@
-"""Each second the load of each application leaves for the log, from what the ledger holds.
+"""Each second the load of each application leaves through the outbox, from what the ledger holds.
 
-Facts are not in the ledger's transaction: after a crash the last minute is written again from its
-rows, with the same revisions, so readers that have them change nothing.
+The mark says which commits and which seconds the facts so far rest on: after a restart the rows of
+the last minute give the same revisions, and nothing is told twice.
 """
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from midstage.contracts.fact import Event
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.topics import Topic
-from midstage.eventlog.codec import message
-from midstage.eventlog.log import Log
-from midstage.stats.model import Batch, Source
+from midstage.eventlog.log import Partition
+from midstage.stats.model import Batch, Committed, Source
+from midstage.stats.stream.outbox import NOTHING_DUE, Due, event_id, outgoing
 from midstage.stats.views import gauges
-from midstage.stats.views.load import WINDOW, Finished, Window, absorbed, due, finished
+from midstage.stats.views.gauges import Heard
+from midstage.stats.views.load import WINDOW, Window, absorbed, due
+from midstage.stats.views.seconds import near, seconds
+from midstage.stats.views.shards import Shard
 
-SOURCE = "stats/0"
-TICK_S = 0.25
-_FLUSH_S = 2.0
+
+class Edges:
+    """What the edges say through this shard; asked once for each moment."""
+
+    def __init__(self, sources: Iterable[Source], *, lag: Callable[[], int | None]) -> None:
+        """Begin with the ledger's sources; ``lag``: records that wait for this shard."""
+        self._sources = {source.name: source for source in sources}
+        self._lag = lag
+        self._none_waited: datetime | None = None
+        self._said: tuple[datetime, Heard] | None = None
+
+    def absorb(self, batch: Batch) -> None:
+        """These states are durable."""
+        self._sources.update((source.name, source) for source in batch.sources)
+
+    def heard(self, now: datetime) -> Heard:
+        """What they say now."""
+        if self._said is None or self._said[0] != now:
+            lag = self._lag()
+            read = gauges.read_until(self._none_waited, lag=lag, now=now)
+            self._none_waited = now if lag == 0 else None
+            held = list(self._sources.values())
+            self._said = (now, gauges.heard(held, now=now, read_until=read))
+        return self._said[1]
 
 
 class Loads:
-    """A loop that writes load facts; batches come in from the counting thread."""
-
-    name = "loads"
+    """Implements ``outbox.Teller`` for load facts."""
 
     def __init__(
         self,
         *,
-        log: Log,
         topic: Topic,
-        now: Callable[[], datetime],
-        sources: Iterable[Source],
-        recent: Iterable[Finished],
+        shard: Shard,
+        edges: Edges,
+        window: Window,
+        version: int,
         specified: Callable[[], Collection[str]] = frozenset,
     ) -> None:
-        """Begin with the ledger's sources and the requests of its last minute.
+        """Begin with the requests of the last minute, of all commits up to ``version``.
 
         ``specified`` tells which applications shall run now.
         """
-        self._log = log
         self._topic = topic.name
-        self._now = now
-        self._lock = threading.Lock()
-        self._sources = {source.name: source for source in sources}
-        self._window = absorbed(Window(), recent, now=now())
+        self._shard = shard
+        self._edges = edges
+        self._window = window
+        self._version = version
         self._specified = specified
+        self._lock = threading.Lock()
         self._newest: dict[str, LoadObserved] = {}
 
-    def absorb(self, batch: Batch, now: datetime) -> None:
+    def absorb(self, batch: Batch, committed: Committed) -> None:
         """Add what has just become durable."""
-        recent = [finished(row) for row in batch.rows if abs(now - row.time) <= WINDOW]
-        with self._lock:
-            self._sources.update((source.name, source) for source in batch.sources)
-            self._window = absorbed(self._window, recent, now=now)
+        self._edges.absorb(batch)
+        recent = seconds(batch.rows, near(batch.rows, now=committed.at, within=WINDOW))
+        self._window = absorbed(self._window, recent, now=committed.at)
+        self._version = committed.version
 
-    def due(self) -> tuple[LoadObserved, ...]:
+    def due(self, now: datetime) -> Due:
+        """The facts of the second that is over, and of those that late events changed."""
+        facts = self.facts(now)
+        if not facts:
+            return NOTHING_DUE
+        leaving = tuple(outgoing(_event(fact), topic=self._topic, key=fact.app) for fact in facts)
+        return Due(outgoing=leaving, marks=self._marks())
+
+    def facts(self, now: datetime) -> tuple[LoadObserved, ...]:
         """The facts to write now; each is handed out once."""
-        now, specified = self._now(), self._specified()
+        self._window, facts = due(
+            self._window,
+            now=now,
+            heard=self._edges.heard(now),
+            specified=self._specified(),
+            shard=self._shard,
+        )
         with self._lock:
-            held = list(self._sources.values())
-            self._window, facts = due(
-                self._window,
-                now=now,
-                carrying=gauges.carrying(held, now=now),
-                complete_until=gauges.complete_until(held, now=now),
-                specified=specified,
-            )
             for fact in facts:
                 self._keep(fact)
             for app in self._newest.keys() - self._window.apps.keys():
@@ -80,28 +108,40 @@ class Loads:
         with self._lock:
             return dict(self._newest)
 
-    def run(self, stop: threading.Event) -> None:
-        """Write what is due until ``stop`` is set."""
-        writer = self._log.writer()
-        try:
-            while not stop.wait(TICK_S):
-                for fact in self.due():
-                    writer.send(message(_event(fact), topic=self._topic, key=fact.app))
-        finally:
-            writer.flush(_FLUSH_S)
-            writer.close()
-
     def _keep(self, fact: LoadObserved) -> None:
         held = self._newest.get(fact.app)
         if held is None or fact.second >= held.second:
             self._newest[fact.app] = fact
 
+    def _marks(self) -> dict[Partition, int]:
+        marks = {version_mark(self._topic): self._version}
+        if self._window.written_until is not None:
+            marks[time_mark(self._topic)] = int(self._window.written_until.timestamp())
+        return marks
+
+
+def version_mark(topic: str) -> Partition:
+    """Under this position the ledger keeps the last commit that facts of ``topic`` rest on."""
+    return Partition(topic=topic, number=0)
+
+
+def time_mark(topic: str) -> Partition:
+    """Under this position the ledger keeps up to when, in seconds, ``topic`` has been told."""
+    return Partition(topic=topic, number=1)
+
+
+def told_until(positions: Mapping[Partition, int], topic: str) -> datetime | None:
+    """Up to when facts of ``topic`` were told; None where none was."""
+    at = positions.get(time_mark(topic))
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
 
 def _event(fact: LoadObserved) -> Event[LoadObserved]:
-    second = fact.second.isoformat()
     return Event(
-        id=f"{fact.app}/{second}/{fact.shard}/{fact.revision}",
-        source=SOURCE,
+        id=event_id(
+            fact.app, fact.second.isoformat(), f"{fact.shard}-{fact.shards}", str(fact.revision)
+        ),
+        source=f"stats/{fact.shard}",
         type=LOAD_OBSERVED,
         time=fact.second,
         subject=fact.app,

@@ -2,31 +2,37 @@
 
 Whatever names an edge as its source must carry that edge's signature, or a forged number would
 make the true row vanish. Everything that can't be counted exactly is unreadable, here and nowhere
-later, so that no record can stop the consumer.
+later, so that no record can stop the consumer. The rows of a chunk come out as columns.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from midstage.contracts import signature
 from midstage.contracts.edges import SOURCE_PREFIX, SourceBeat, SourceClosed, edge_of
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
-from midstage.contracts.requests import BILLED, Outcome, RequestCompleted, billable
+from midstage.contracts.metered import Metered
+from midstage.contracts.requests import BILLED, Outcome, RequestCompleted
 from midstage.contracts.topics import Topic
-from midstage.contracts.units import NO_UNITS, micros
+from midstage.contracts.units import micros
+from midstage.eventlog import arrow
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, header
 from midstage.eventlog.log import Record
-from midstage.stats.model import Arrival, Beat, Beaten, Closing, Counted, Ended
+from midstage.stats.model import NO_ROWS, Arrivals, Beat, Beaten, Closing, Ended, Rows
+from midstage.stats.stream.batches import rows_in
+from midstage.stats.stream.lines import LARGEST_BYTES, LARGEST_MS, Line, rows_of
+from midstage.stats.stream.signed import Signed
 
 AHEAD = timedelta(hours=24)
 """An event from further in the future is a broken clock: it would be billed in a wrong period."""
-LARGEST_MS = 1e10
-LARGEST_BYTES = 2**62
+_AT_ONCE = 10_000
+"""Records that are objects at the same time, which take more room than bytes or columns."""
+STRUCTURED_HEADERS = ((CONTENT_TYPE, STRUCTURED),)
 
 
 class Reading:
-    """Turns a record of either topic into what it says; UnreadableError for the dead letters."""
+    """Turns records of either topic into what they say; the unreadable ones are put aside."""
 
     def __init__(
         self,
@@ -39,40 +45,95 @@ class Reading:
     ) -> None:
         """``keys`` gives the edges' keys as they are now."""
         self._decoders = {topic.name: Decoder(topic) for topic in (requests, edges)}
+        self._requests = requests.name
         self._keys = keys
         self._now = now
         self._billed = billed
+        self._signed = Signed(topic=requests.name, billed=billed)
 
-    def __call__(self, record: Record) -> Arrival:
-        """What the record says."""
+    def __call__(self, records: Sequence[Record], put: Callable[[Record, str], None]) -> Arrivals:
+        """What the records say together: first what is plain, then the rest in its order."""
+        parts: list[Rows] = []
+        left: list[Record] = []
+        keys, latest = self._keys(), self._now() + AHEAD
+        for at in range(0, len(records), _AT_ONCE):
+            plain, other = self._signed(records[at : at + _AT_ONCE], keys=keys, latest=latest)
+            parts.append(plain)
+            left += other
+        lines: list[Line] = []
+        said: list[Beaten | Ended] = []
+        for record in left:
+            try:
+                found = self._read(record)
+            except UnreadableError as e:
+                put(record, str(e))
+                continue
+            match found:
+                case Line():
+                    lines.append(found)
+                case Rows():
+                    parts += [rows_of(lines, billed=self._billed), found]
+                    lines = []
+                case _:
+                    said.append(found)
+        parts.append(rows_of(lines, billed=self._billed))
+        rows = Rows.joined([part for part in parts if len(part)] or [NO_ROWS])
+        return Arrivals(rows=rows, said=tuple(said))
+
+    def _read(self, record: Record) -> Line | Rows | Beaten | Ended:
+        if record.headers[:1] != STRUCTURED_HEADERS and arrow.is_batch(record):
+            return self._batch(record)
         event = self._decoders[record.partition.topic](record)
         if event.seq is not None or event.source.startswith(SOURCE_PREFIX):
-            self._genuine(record, event)
+            self._structured(record, event)
         if event.time - self._now() > AHEAD:
             raise UnreadableError(f"time {event.time.isoformat()} is more than 24 h ahead")
-        return arrival(event, billed=self._billed)
+        return arrival(event)
 
-    def _genuine(self, record: Record, event: Event[Fact]) -> None:
+    def _batch(self, record: Record) -> Rows:
+        if record.partition.topic != self._requests:
+            raise UnreadableError("a batch is of requests or metered work, which belong elsewhere")
+        return rows_in(
+            record,
+            genuine=lambda source: self._genuine(record, source),
+            latest=self._now() + AHEAD,
+            billed=self._billed,
+        )
+
+    def _structured(self, record: Record, event: Event[Fact]) -> None:
         """The signature covers source and body; so the number must stand in the body too."""
-        edge = edge_of(event.source)
+        edge_of(event.source)
         if header(record, CONTENT_TYPE) != STRUCTURED:
             raise UnreadableError("an edge's event must be in structured mode, or nothing signs it")
+        self._genuine(record, event.source)
+
+    def _genuine(self, record: Record, source: str) -> None:
+        edge = edge_of(source)
         if not signature.genuine(
             keys=self._keys(),
             edge=edge,
-            source=event.source,
+            source=source,
             value=record.value or b"",
             signature=header(record, signature.HEADER),
         ):
             raise UnreadableError(f"the signature is not that of edge {edge!r}")
 
 
-def arrival(event: Event[Fact], *, billed: frozenset[Outcome] = BILLED) -> Arrival:
-    """What the event means to the ledger; UnreadableError where it can't be counted exactly."""
+def arrivals(events: Sequence[Event[Fact]], *, billed: frozenset[Outcome] = BILLED) -> Arrivals:
+    """What the events mean to the ledger; UnreadableError where one can't be counted exactly."""
+    found = [arrival(event) for event in events]
+    return Arrivals(
+        rows=rows_of([each for each in found if isinstance(each, Line)], billed=billed),
+        said=tuple(each for each in found if not isinstance(each, Line)),
+    )
+
+
+def arrival(event: Event[Fact]) -> Line | Beaten | Ended:
+    """What one event means to the ledger; UnreadableError where it can't be counted exactly."""
     fact = event.data
     match fact:
-        case RequestCompleted():
-            return _counted(event, fact, billed)
+        case RequestCompleted() | Metered():
+            return _line(event, fact)
         case SourceBeat():
             return Beaten(
                 source=event.source,
@@ -95,20 +156,22 @@ def arrival(event: Event[Fact], *, billed: frozenset[Outcome] = BILLED) -> Arriv
             raise UnreadableError(f"type {event.type[:100]!r} is not one that stats counts")
 
 
-def _counted(event: Event[Fact], fact: RequestCompleted, billed: frozenset[Outcome]) -> Counted:
-    if max(fact.duration_ms, fact.queue_ms or 0, fact.ttft_ms or 0) > LARGEST_MS:
-        raise UnreadableError(f"a request of more than {LARGEST_MS:.0f} ms is a broken clock")
-    if max(fact.bytes_in, fact.bytes_out) > LARGEST_BYTES:
-        raise UnreadableError(f"more than {LARGEST_BYTES} bytes are a broken counter")
-    units = {name: micros(value) for name, value in fact.usage.items()}
-    return Counted(
+def _line(event: Event[Fact], fact: RequestCompleted | Metered) -> Line:
+    if isinstance(fact, RequestCompleted):
+        if max(fact.duration_ms, fact.queue_ms or 0, fact.ttft_ms or 0) > LARGEST_MS:
+            raise UnreadableError(f"a request of more than {LARGEST_MS:.0f} ms is a broken clock")
+        if max(fact.bytes_in, fact.bytes_out) > LARGEST_BYTES:
+            raise UnreadableError(f"more than {LARGEST_BYTES} bytes are a broken counter")
+        usage = fact.usage
+    else:
+        usage = fact.units
+    return Line(
         source=event.source,
         id=event.id,
-        seq=event.seq,
+        seq=event.seq or 0,
         time=event.time,
         fact=fact,
-        units=units,
-        billed=units if billable(fact, billed) else NO_UNITS,
+        units={name: micros(value) for name, value in usage.items()},
     )
 
 

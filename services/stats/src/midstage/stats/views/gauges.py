@@ -2,10 +2,10 @@
 
 An edge speaks through its newest open source. Alive and empty is zero; an edge that is silent for
 5 s, or that could not ask Envoy, makes the whole unknown; one that is silent for 10 minutes is
-gone and no longer asked.
+gone and no longer asked. A shard through which no edge speaks says just that: see ``heard``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,6 +26,47 @@ class Carried:
 
 Carrying = Mapping[str, Carried] | None
 """By application, those left out carry nothing; None: unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What the edges say through this shard; see ``contracts.load.LoadObserved``."""
+
+    edges: int | None = None
+    carrying: Carrying = None
+    complete_until: datetime | None = None
+
+
+def heard(sources: Sequence[Source], *, now: datetime, read_until: datetime | None) -> Heard:
+    """What the sources of this shard say now.
+
+    ``read_until``: everything that was in the shard's partitions then is in the ledger; None where
+    that is not known. Only then "no edge" is knowledge, and not a shard that lags behind. A source
+    that was closed with a hole holds completeness back also where no edge speaks any more.
+    """
+    edges = len(_speaking(sources, now))
+    if edges:
+        return Heard(
+            edges=edges,
+            carrying=carrying(sources, now=now),
+            complete_until=complete_until(sources, now=now),
+        )
+    if read_until is None:
+        return Heard()
+    waits = [source for source in sources if not _settled(source) and not _gone(source, now)]
+    return Heard(
+        edges=0,
+        complete_until=complete_until(sources, now=now) if waits else read_until,
+    )
+
+
+def read_until(before: datetime | None, *, lag: int | None, now: datetime) -> datetime | None:
+    """When a reader that waits for ``lag`` records now had read everything; None: not known.
+
+    ``before``: when it was last asked and waited for none. What it holds just now is committed by
+    the next time, so the earlier time is the safe one.
+    """
+    return before if lag == 0 and before is not None and now - before <= SILENT_AFTER else None
 
 
 def carrying(sources: Iterable[Source], *, now: datetime) -> Carrying:

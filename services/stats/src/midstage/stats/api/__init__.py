@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Response
 from midstage.contracts import sketch
 from midstage.contracts.load import LoadObserved
 from midstage.stats.model import Source
-from midstage.stats.views import availability, usage
+from midstage.stats.views import availability
 from midstage.stats.views.gauges import complete_until
 from midstage.stats.views.promises import Promise
 from midstage.stats.views.rows import (
@@ -34,10 +34,6 @@ LARGEST_ROW = 2**62
 
 class Books(Protocol):
     """What the ledger answers."""
-
-    def usage(self, query: usage.UsageQuery) -> Sequence[usage.Group]:
-        """Sums by group, in order; one more than ``MOST_GROUPS`` at most."""
-        ...
 
     def tallies(self, query: availability.AvailabilityQuery) -> Sequence[availability.Tally]:
         """Good requests and errors, in order; one more than ``MOST_TALLIES`` at most."""
@@ -92,17 +88,6 @@ def router(
     """The routes of stats."""
     routes = APIRouter(prefix="/v1", tags=["stats"])
     _availability(routes, books=books, promises=promises, now=now)
-
-    @routes.get("/usage", response_model=usage.UsageAnswer)
-    def get_usage(
-        customer: str | None = None,
-        app: str | None = None,
-        since: Annotated[str | None, Query(alias="from")] = None,
-        until: Annotated[str | None, Query(alias="to")] = None,
-        by: str = "",
-    ) -> Response:
-        query = usage.query(customer=customer, app=app, since=since, until=until, by=by)
-        return _json(usage.answer(books.usage(query)))
 
     @routes.get("/sources", response_model=SourcesAnswer)
     def get_sources() -> Response:

@@ -1,0 +1,211 @@
+"""Raw rows folded anew, by other means than counting folds them, and compared cell by cell.
+
+Rows and roll-ups are seen at one moment, so it may run while counting goes on. It changes nothing.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+import duckdb
+import msgspec
+
+from midstage.stats.adapters.archive import Archive
+from midstage.stats.adapters.columns import utc
+from midstage.stats.model import Source
+from midstage.stats.views.recount import (
+    FIRST,
+    DayRecounted,
+    Difference,
+    WholeRecounted,
+    day_recounted,
+)
+
+DAY = timedelta(days=1)
+_SUMS = """
+WITH taken AS (
+    SELECT date_trunc('{step}', time) AS begins, customer, app, endpoint, revision, outcome, billed,
+        usage, bytes_in, bytes_out
+    FROM {rows} AS held WHERE time >= $since AND time < $until
+), folded AS (
+    SELECT begins, customer, app, endpoint, revision, 'outcome' AS kind, outcome AS name,
+        count(*)::HUGEINT AS amount
+    FROM taken WHERE outcome <> '' GROUP BY ALL
+    UNION ALL
+    SELECT begins, customer, app, endpoint, revision, 'unit', entry.key, sum(entry.value)::HUGEINT
+    FROM (
+        SELECT begins, customer, app, endpoint, revision, unnest(map_entries(usage)) AS entry
+        FROM taken WHERE billed
+    ) GROUP BY ALL
+    UNION ALL
+    SELECT begins, customer, app, endpoint, revision, 'bytes', 'in', sum(bytes_in)::HUGEINT
+    FROM taken WHERE bytes_in <> 0 GROUP BY ALL
+    UNION ALL
+    SELECT begins, customer, app, endpoint, revision, 'bytes', 'out', sum(bytes_out)::HUGEINT
+    FROM taken WHERE bytes_out <> 0 GROUP BY ALL
+), said AS (
+    SELECT {step} AS begins, customer, app, endpoint, revision, kind, name,
+        sum(amount)::HUGEINT AS amount
+    FROM {step}s WHERE {step} >= $since AND {step} < $until GROUP BY ALL
+)
+SELECT begins, customer, app, endpoint, revision, kind, name, folded.amount, said.amount
+FROM folded FULL JOIN said USING (begins, customer, app, endpoint, revision, kind, name)
+"""
+_SOURCE_HOURS = """
+WITH folded AS (
+    SELECT date_trunc('hour', time) AS begins, source, count(*) AS rows,
+        min(coalesce(seq, 0)) AS lowest, max(coalesce(seq, 0)) AS highest
+    FROM {rows} AS held WHERE time >= $since AND time < $until GROUP BY ALL
+), said AS (
+    SELECT hour AS begins, source, sum(rows) AS rows, min(first_seq) AS lowest,
+        max(last_seq) AS highest
+    FROM source_hours WHERE hour >= $since AND hour < $until GROUP BY ALL
+)
+SELECT begins, source,
+    concat_ws(' ', folded.rows, folded.lowest, folded.highest),
+    concat_ws(' ', said.rows, said.lowest, said.highest)
+FROM folded FULL JOIN said USING (begins, source)
+"""
+_DIFFERENT = "SELECT * FROM ({all}) AS compared WHERE {rows} IS DISTINCT FROM {ledger} ORDER BY ALL"
+_NEXT = """
+SELECT min(day) FROM (
+    SELECT min(time)::DATE AS day FROM {rows} AS held WHERE time >= $after
+    UNION ALL SELECT min(minute)::DATE FROM minutes WHERE minute >= $after
+    UNION ALL SELECT min(hour)::DATE FROM hours WHERE hour >= $after
+    UNION ALL SELECT min(hour)::DATE FROM source_hours WHERE hour >= $after
+)
+"""
+_NUMBERS = """
+SELECT source, count(*), count(DISTINCT seq), coalesce(min(seq), 0), max(seq)
+FROM {rows} AS held WHERE seq IS NOT NULL GROUP BY ALL ORDER BY 1
+"""
+
+# made before threads are: see the traps in docs/architecture.md
+_source = msgspec.json.Decoder(Source).decode
+
+
+class Recount:
+    """Counts a ledger's rows again; any thread may ask."""
+
+    def __init__(self, archive: Archive) -> None:
+        """Of the ledger and the files of ``archive``."""
+        self._archive = archive
+
+    def day(self, after: date) -> DayRecounted:
+        """The first day from ``after`` on that has anything, compared."""
+        with self._archive.rows() as (db, rows):
+            day = _next(db, rows, after)
+            if day is None:
+                return DayRecounted(day=None, rows=0, cells=0, differences=0, first=(), next=None)
+            since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            asked = {"since": utc(since), "until": utc(since + DAY)}
+            counted = f"SELECT count(*) FROM {rows} AS held WHERE time >= $since AND time < $until"
+            ((total,),) = db.execute(counted, asked).fetchall()
+            cells, found = 0, list[Difference]()
+            for step in ("minute", "hour"):
+                more, differ = _sums(db, rows, step, asked)
+                cells += more
+                found += differ
+            found += _source_hours(db, rows, asked)
+            following = _next(db, rows, day + DAY)
+        return day_recounted(day=day, rows=total, cells=cells, found=found, following=following)
+
+    def whole(self) -> WholeRecounted:
+        """Each number once and as the sources say, rows without a gap, files as they were."""
+        damaged = self._archive.damaged()
+        with self._archive.rows() as (db, rows):
+            found = [*_rows(db, rows), *_numbers(db, rows)]
+            ((total,),) = db.execute(f"SELECT count(*) FROM {rows} AS held").fetchall()
+        found += [
+            Difference(table="archives", at=None, cell=(file,), rows_say="damaged", ledger_says="")
+            for file in damaged
+        ]
+        return WholeRecounted(rows=total, differences=len(found), first=tuple(found[:FIRST]))
+
+
+def _next(db: duckdb.DuckDBPyConnection, rows: str, after: date) -> date | None:
+    begin = datetime(after.year, after.month, after.day, tzinfo=UTC)
+    ((day,),) = db.execute(_NEXT.format(rows=rows), {"after": utc(begin)}).fetchall()
+    return day if isinstance(day, date) else None
+
+
+def _sums(
+    db: duckdb.DuckDBPyConnection, rows: str, step: str, asked: dict[str, datetime]
+) -> tuple[int, list[Difference]]:
+    compared = _SUMS.format(step=step, rows=rows)
+    ((cells,),) = db.execute(f"SELECT count(*) FROM ({compared}) AS c", asked).fetchall()
+    named = "begins, customer, app, endpoint, revision, kind, name, rows_say, ledger_says"
+    different = _DIFFERENT.format(all=compared, rows="rows_say", ledger="ledger_says").replace(
+        "AS compared", f"AS compared({named})"
+    )
+    return int(cells), [
+        Difference(
+            table=f"{step}s",
+            at=at.replace(tzinfo=UTC),
+            cell=tuple(cell),
+            rows_say=_said(counted),
+            ledger_says=_said(held),
+        )
+        for at, *cell, counted, held in db.execute(different, asked).fetchall()
+    ]
+
+
+def _source_hours(
+    db: duckdb.DuckDBPyConnection, rows: str, asked: dict[str, datetime]
+) -> list[Difference]:
+    different = _DIFFERENT.format(
+        all=_SOURCE_HOURS.format(rows=rows), rows="rows_say", ledger="ledger_says"
+    ).replace("AS compared", "AS compared(begins, source, rows_say, ledger_says)")
+    return [
+        Difference(
+            table="source_hours",
+            at=at.replace(tzinfo=UTC),
+            cell=(source,),
+            rows_say=counted,
+            ledger_says=held,
+        )
+        for at, source, counted, held in db.execute(different, asked).fetchall()
+    ]
+
+
+def _rows(db: duckdb.DuckDBPyConnection, rows: str) -> list[Difference]:
+    asked = f"SELECT count(*), count(DISTINCT row), coalesce(max(row), 0) FROM {rows} AS held"
+    ((total, distinct, highest),) = db.execute(asked).fetchall()
+    ((head,),) = db.execute("SELECT row FROM heads").fetchall()
+    if total == distinct == highest == head:
+        return []
+    said = f"{total} rows, {distinct} numbers, highest {highest}"
+    return [Difference(table="heads", at=None, cell=(), rows_say=said, ledger_says=str(head))]
+
+
+def _numbers(db: duckdb.DuckDBPyConnection, rows: str) -> list[Difference]:
+    """Each number of a source is in one row, and they are those that the source's state has."""
+    states = [_source(state) for (state,) in db.execute("SELECT state FROM sources").fetchall()]
+    said = {
+        state.name: (state.seen.count, state.seen.count, _lowest(state), state.seen.most)
+        for state in states
+        if state.seen.spans
+    }
+    held = {
+        source: (count, distinct, lowest, highest)
+        for source, count, distinct, lowest, highest in db.execute(
+            _NUMBERS.format(rows=rows)
+        ).fetchall()
+    }
+    return [
+        Difference(
+            table="sources",
+            at=None,
+            cell=(source,),
+            rows_say=_said(held.get(source)),
+            ledger_says=_said(said.get(source)),
+        )
+        for source in sorted(said.keys() | held.keys())
+        if said.get(source) != held.get(source)
+    ]
+
+
+def _lowest(state: Source) -> int:
+    return state.seen.spans[0][0]
+
+
+def _said(amount: object) -> str:
+    return "nothing" if amount is None else str(amount)

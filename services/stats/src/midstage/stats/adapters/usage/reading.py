@@ -1,0 +1,193 @@
+"""A question to one shard's ledger, answered from one moment of it, whatever comes in meanwhile."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import duckdb
+import msgspec
+
+from midstage.contracts import sketch
+from midstage.contracts.errors import UnavailableError
+from midstage.stats.adapters.usage.statements import Statements
+from midstage.stats.model import Source
+from midstage.stats.views.gauges import complete_until
+from midstage.stats.views.usage.parts import MOST_CELLS, Group, Part, Standing, too_many
+from midstage.stats.views.usage.plan import Piece, Table, plan
+from midstage.stats.views.usage.question import Key, Measure, Question, Timing
+from midstage.stats.views.usage.windows import Stretch, begun, stretches
+
+Rows = Callable[[duckdb.DuckDBPyConnection, datetime | None, datetime | None], str]
+"""The relation of all rows that may lie between two times, as this transaction sees them."""
+
+_AHEAD = timedelta(days=2)
+_VERSION = "SELECT shard, version FROM about, heads"
+_POSITIONS = "SELECT topic, number, next FROM positions"
+
+# made before threads are: see the traps in docs/architecture.md
+_source = msgspec.json.Decoder(Source).decode
+
+
+class UsageBooks:
+    """One shard's usage; may be asked from any thread."""
+
+    def __init__(self, db: duckdb.DuckDBPyConnection, *, rows: Rows | None = None) -> None:
+        """Ask the database behind ``db``; ``rows`` says where all raw rows are."""
+        self._db = db
+        self._rows = rows or _in_the_ledger
+
+    def over(self, rows: Rows) -> "UsageBooks":
+        """The same with more raw rows than those of the ledger itself."""
+        return UsageBooks(self._db, rows=rows)
+
+    def parts(
+        self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
+    ) -> Sequence[Part]:
+        """The parts of all shards: there is this one."""
+        return [self.part(question, versions=versions, now=now)]
+
+    def part(
+        self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
+    ) -> Part:
+        """This shard's part; with ``versions`` as it was at this shard's one of them.
+
+        RefusedError where it has too many groups.
+        """
+        with _moment(self._db) as db:
+            standing = _standing(db, now)
+            ((shard, newest),) = standing.versions.items()
+            version = newest if versions is None else versions.get(shard, 0)
+            asking = _statements(question, version=version, past=version < newest, now=now)
+            asking.rows = self._rows(db, question.since, question.until)
+            return Part(standing=standing, groups=_groups(db, asking))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    """What the statements gave of one group."""
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    micros: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    customers: frozenset[str] = frozenset()
+    buckets: dict[Timing, dict[int | None, int]] = field(default_factory=dict)
+
+
+def _groups(db: duckdb.DuckDBPyConnection, asking: Statements) -> tuple[Group, ...]:
+    question = asking.question
+    tallies: defaultdict[tuple[object, ...], _Tally] = defaultdict(_Tally)
+    for *key, kind, name, amount in _asked(db, asking.sums(), asking):
+        tally = tallies[tuple(key)]
+        into = {"outcome": tally.outcomes, "unit": tally.micros, "bytes": tally.sizes}[str(kind)]
+        into[str(name)] = int(str(amount))
+    if Measure.CUSTOMERS in question.wanted.measures:
+        for *key, customers in _asked(db, asking.customers(), asking):
+            if isinstance(customers, list):
+                tallies[tuple(key)].customers = frozenset(customers)
+    for timing in question.wanted.quantiles:
+        for *key, bucket, count in _asked(db, asking.quantiles(timing), asking):
+            buckets = tallies[tuple(key)].buckets.setdefault(timing, {})
+            buckets[bucket if isinstance(bucket, int) else None] = int(str(count))
+    found = [_group(_key(question, key), tally) for key, tally in tallies.items()]
+    return tuple(group for group in found if _holds_something(group))
+
+
+def _standing(db: duckdb.DuckDBPyConnection, now: datetime) -> Standing:
+    ((shard, version),) = db.execute(_VERSION).fetchall()
+    held = db.execute(_POSITIONS).fetchall()
+    states = [_source(state) for (state,) in db.execute("SELECT state FROM sources").fetchall()]
+    return Standing(
+        versions={shard: version},
+        positions={f"{topic}/{number}": following for topic, number, following in held},
+        complete_until=complete_until(states, now=now),
+    )
+
+
+def _statements(question: Question, *, version: int, past: bool, now: datetime) -> Statements:
+    """Of the past only rows tell: partial sums may have been added up over versions since."""
+    stretched = _stretches(question, now)
+    rows = (Piece(Table.ROWS, question.since, question.until),)
+    return Statements(
+        question=question,
+        stretches=stretched,
+        pieces=rows if past else plan(question, stretched),
+        version=version,
+    )
+
+
+def _asked(
+    db: duckdb.DuckDBPyConnection, statement: str, asking: Statements
+) -> Sequence[tuple[object, ...]]:
+    """The rows; a statement that was just made binds what ``asking`` holds."""
+    bound, asking.bound = asking.bound, {}
+    found: list[tuple[object, ...]] = db.execute(statement, bound).fetchall()
+    if len(found) > MOST_CELLS:
+        raise too_many()
+    return found
+
+
+def _key(question: Question, key: Sequence[object]) -> Key:
+    """The key as the question has it: a window as the instant at which it begins."""
+    found: list[int | str | bool | None] = [
+        one if isinstance(one, int | str) or one is None else str(one) for one in key
+    ]
+    if question.window is not None:
+        found[0] = begun(int(found[0] or 0), question.window, question.zone)
+    return tuple(found)
+
+
+def _group(key: Key, tally: _Tally) -> Group:
+    return Group(
+        key=key,
+        outcomes=dict(sorted(tally.outcomes.items())),
+        micros=dict(sorted(tally.micros.items())),
+        bytes_in=tally.sizes.get("in", 0),
+        bytes_out=tally.sizes.get("out", 0),
+        customers=tally.customers,
+        sketches={timing: _sketch(buckets) for timing, buckets in tally.buckets.items()},
+    )
+
+
+def _holds_something(group: Group) -> bool:
+    """Whether it has more than sums of nothing, which raw rows give and roll-ups leave out."""
+    return bool(
+        group.outcomes or group.micros or group.bytes_in or group.bytes_out or group.customers
+    )
+
+
+def _sketch(buckets: Mapping[int | None, int]) -> sketch.Sketch:
+    counted = {bucket: count for bucket, count in buckets.items() if bucket is not None}
+    return sketch.tallied(counted, zeros=buckets.get(None, 0))
+
+
+def _stretches(question: Question, now: datetime) -> tuple[Stretch, ...]:
+    if question.window is None or question.since is None:
+        return ()
+    until = question.until or max(now + _AHEAD, question.since)
+    return stretches(question.zone, since=question.since, until=until)
+
+
+@contextmanager
+def _moment(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection of its own that sees what is committed now, and nothing that follows."""
+    with db.cursor() as own:
+        own.begin()
+        try:
+            yield own
+        except duckdb.OutOfMemoryException as error:
+            raise too_many() from error
+        except duckdb.IOException as error:
+            raise UnavailableError(
+                f"an archive of the ledger can't be read, put it back: {error}"
+            ) from error
+        finally:
+            own.rollback()
+
+
+def _in_the_ledger(
+    db: duckdb.DuckDBPyConnection, since: datetime | None, until: datetime | None
+) -> str:
+    del db, since, until
+    return "requests"

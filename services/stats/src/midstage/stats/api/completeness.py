@@ -1,0 +1,76 @@
+"""What is there of each source and hour, over all shards."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from midstage.stats.api.periods import read
+from midstage.stats.decide.told import Counted, Told
+from midstage.stats.views.completeness import (
+    CompletenessAnswer,
+    CompletenessQuery,
+    answer,
+    merged,
+    query,
+)
+
+OWN = "/v1/shard/completeness"
+_query = msgspec.json.Decoder(CompletenessQuery).decode
+
+
+class Books(Protocol):
+    """What one shard's ledger knows of its sources."""
+
+    def told(self) -> Sequence[Told]:
+        """Each source in time."""
+        ...
+
+    def counted(self) -> Sequence[Counted]:
+        """Rows of each source and hour."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where completeness is asked; ``others`` ask the other shards."""
+
+    shard: int
+    books: Books
+    others: Sequence[Callable[[CompletenessQuery], CompletenessAnswer]]
+
+    def own(self, asked: CompletenessQuery) -> CompletenessAnswer:
+        """This shard's part."""
+        counted = self.books.counted()
+        return answer(asked, self.books.told(), counted, shard=self.shard)
+
+    def all(self, asked: CompletenessQuery) -> CompletenessAnswer:
+        """The answer of all shards; UnavailableError where one of them is away."""
+        return merged([self.own(asked), *(ask(asked) for ask in self.others)])
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes of completeness."""
+    routes = APIRouter(tags=["stats"])
+
+    @routes.get("/v1/completeness", response_model=CompletenessAnswer)
+    def get_completeness(
+        since: Annotated[str, Query(alias="from", max_length=64)],
+        until: Annotated[str, Query(alias="to", max_length=64)],
+        source: Annotated[str | None, Query(max_length=256)] = None,
+    ) -> Response:
+        return _json(desk.all(query(source=source, since=since, until=until)))
+
+    @routes.post(OWN, include_in_schema=False)
+    async def post_own(request: Request) -> Response:
+        asked = read(_query, await request.body())
+        return _json(await run_in_threadpool(desk.own, asked))
+
+    return routes
+
+
+def _json(found: CompletenessAnswer) -> Response:
+    return Response(msgspec.json.encode(found), media_type="application/json")

@@ -1,0 +1,59 @@
+"""A body as it was before it was compressed, never larger than what a body may be.
+
+Decompression stops at the limit, however much more there would be.
+"""
+
+import zlib
+from collections.abc import Callable
+
+import zstandard
+
+from midstage.contracts.errors import RefusedError
+
+BODY_BYTES = 4 * 1024 * 1024
+_WINDOW_BYTES = 8 * 1024 * 1024
+_GZIP = 31  # zlib's word for: a gzip header and nothing else
+
+
+def decoded(body: bytes, encoding: str) -> bytes:
+    """The body; RefusedError: 413 above the limit, 415 an encoding unknown here, 400 broken."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        found = body
+    else:
+        decode = _DECODERS.get(name)
+        if decode is None:
+            raise RefusedError(
+                f"content-encoding {name[:40]!r} is none of {', '.join(_DECODERS)}", status=415
+            )
+        found = decode(body)
+    if len(found) > BODY_BYTES:
+        raise RefusedError(
+            f"the body is larger than {BODY_BYTES} bytes; send less at once", status=413
+        )
+    return found
+
+
+def _gzip(body: bytes) -> bytes:
+    decompressor = zlib.decompressobj(wbits=_GZIP)
+    try:
+        found = decompressor.decompress(body, BODY_BYTES + 1)
+    except zlib.error as e:
+        raise RefusedError(f"the body is not gzip: {e}", status=400) from e
+    whole = decompressor.eof and not decompressor.unused_data
+    if len(found) <= BODY_BYTES and not whole:
+        raise RefusedError("the body is not one whole gzip stream", status=400)
+    return found
+
+
+def _zstd(body: bytes) -> bytes:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
+    try:
+        with decompressor.stream_reader(body) as reader:
+            found: bytes = reader.read(BODY_BYTES + 1)
+    except zstandard.ZstdError as e:
+        raise RefusedError(f"the body is not zstd: {e}", status=400) from e
+    return found
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {"gzip": _gzip, "zstd": _zstd}

@@ -1,0 +1,208 @@
+"""Events posted to be counted: acknowledged when Kafka has all of them, or nothing is claimed.
+
+204 means that every event of the body is on all in-sync replicas. 400 names each fault by the
+event's position and JSON pointer, and nothing of the body was taken. 503: what may have been
+written is harmless, because a second attempt has the same ids.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+from urllib.parse import unquote
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.datastructures import Headers
+
+from midstage.chassis import problems
+from midstage.chassis.guard import OPERATOR, bearer
+from midstage.contracts import signature
+from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.stats.api.encodings import BODY_BYTES, decoded
+from midstage.stats.views.ingest import WHOLE, Mode, NotTakenError, Posted, Receipt, Told, said
+
+PATH = "/v1/events"
+AT_ONCE = 8
+"""Bodies that are worked on; each waits for Kafka in a thread of its own."""
+MOST_WAITING = 64
+
+ONE = "application/cloudevents+json"
+MANY = "application/cloudevents-batch+json"
+JSON = "application/json"
+_MODES = {ONE: Mode.ONE, MANY: Mode.MANY, JSON: Mode.EITHER}
+_PREFIX = "ce-"
+
+
+class Taking(Protocol):
+    """Where bodies are taken."""
+
+    def take(self, posted: Posted, *, each: bool) -> Receipt:
+        """What became of the body; NotTakenError, or UnavailableError where that is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Who may post, and what a request holds; ``customers`` gives customer by key."""
+
+    taking: Taking
+    customers: Callable[[], Mapping[str, str]]
+
+    def customer(self, request: Request) -> str | None:
+        """Who posts, None: for everybody; RefusedError (401) where it is nobody that we know."""
+        if getattr(request.state, OPERATOR, False):
+            return None
+        key = bearer(request.headers)
+        customer = self.customers().get(key) if key else None
+        if customer is None:
+            raise RefusedError(
+                "events need the header Authorization: Bearer <the token, or a customer's key>",
+                status=401,
+            )
+        return customer
+
+    def take(self, request: Request, body: bytes, *, detail: bool) -> Response:
+        """The answer to a body."""
+        posted = _posted(request.headers, body, customer=self.customer(request))
+        try:
+            receipt = self.taking.take(posted, each=detail)
+        except NotTakenError as not_taken:
+            return _refused(not_taken, str(getattr(request.state, "request_id", "")))
+        if not detail:
+            return Response(status_code=204)
+        return Response(msgspec.json.encode(receipt), media_type=JSON)
+
+
+def router(door: Door) -> APIRouter:
+    """The route that takes events."""
+    routes = APIRouter(prefix="/v1", tags=["events"])
+    turns = _Turns()
+
+    @routes.post(
+        "/events",
+        status_code=204,
+        response_class=Response,
+        responses=_RESPONSES,
+        openapi_extra=_BODY,
+    )
+    async def post_events(
+        request: Request, *, detail: Annotated[bool, Query(description="tell each event")] = False
+    ) -> Response:
+        body = await request.body()
+        return await turns.have(lambda: door.take(request, body, detail=detail))
+
+    return routes
+
+
+class _Turns:
+    """A few bodies at once, some more that wait, and no more."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._here = 0
+
+    async def have(self, work: Callable[[], Response]) -> Response:
+        """What ``work`` gives, done in a thread; UnavailableError where too many wait."""
+        if self._here >= AT_ONCE + MOST_WAITING:
+            raise UnavailableError("too many bodies wait here; send it again in a moment")
+        self._here += 1
+        try:
+            async with self._free:
+                return await run_in_threadpool(work)
+        finally:
+            self._here -= 1
+
+
+def _posted(headers: Headers, body: bytes, *, customer: str | None) -> Posted:
+    content = decoded(body, headers.get("content-encoding", ""))
+    kind, _, parameters = headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
+    charset = parameters.strip().lower().replace('"', "")
+    if charset.startswith("charset=") and charset != "charset=utf-8":
+        raise RefusedError(f"{charset[:40]} is not UTF-8", status=415)
+    mode = _MODES.get(kind)
+    if mode is None:
+        raise RefusedError(
+            f"content-type {kind[:100]!r} is none of {', '.join(_MODES)}", status=415
+        )
+    attributes: Mapping[str, str] = {}
+    if mode is Mode.EITHER and f"{_PREFIX}specversion" in headers:
+        mode, attributes = Mode.DATA, _attributes(headers)
+    sent = headers.get(signature.HEADER)
+    return Posted(
+        mode=mode,
+        content=content,
+        attributes=attributes,
+        signature=None if sent is None else sent.encode("latin-1"),
+        customer=customer,
+    )
+
+
+def _attributes(headers: Headers) -> Mapping[str, str]:
+    """Percent-encoded, as CloudEvents' binding to HTTP says."""
+    found: dict[str, str] = {}
+    for header, text in headers.items():
+        if not header.startswith(_PREFIX):
+            continue
+        name = header.removeprefix(_PREFIX)
+        if name == "data" or name in found or not text.isascii():
+            raise _wrong(header, "twice, not ASCII, or no attribute")
+        try:
+            found[name] = unquote(text, errors="strict")
+        except UnicodeDecodeError as e:
+            raise _wrong(header, "not UTF-8 once its percents are decoded") from e
+    return found
+
+
+def _wrong(header: str, why: str) -> RefusedError:
+    return RefusedError(f"header {header[:100]}: {why}", status=400)
+
+
+def _refused(not_taken: NotTakenError, request_id: str) -> Response:
+    first = not_taken.refused[0]
+    return problems.problem(
+        status=not_taken.status,
+        detail=f"{said(first)}; nothing was taken",
+        request_id=request_id,
+        errors=[_error(one) for one in not_taken.refused],
+    )
+
+
+def _error(told: Told) -> dict[str, object]:
+    place = {} if told.index == WHOLE else {"index": told.index}
+    return {**place, "pointer": told.pointer, "detail": told.detail}
+
+
+_EVENT: dict[str, object] = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type", "time", "data"],
+    "properties": {
+        "specversion": {"type": "string", "enum": ["1.0"]},
+        "id": {"type": "string", "minLength": 1, "maxLength": 256},
+        "source": {"type": "string", "minLength": 1, "maxLength": 256},
+        "type": {"type": "string"},
+        "time": {"type": "string", "format": "date-time"},
+        "data": {"type": "object"},
+    },
+}
+_EVENTS: dict[str, object] = {"type": "array", "items": _EVENT}
+_BODY: dict[str, object] = {
+    "requestBody": {
+        "required": True,
+        "description": f"CloudEvents 1.0, at most {BODY_BYTES} bytes, also as gzip or zstd.",
+        "content": {
+            ONE: {"schema": _EVENT},
+            MANY: {"schema": _EVENTS},
+            JSON: {"schema": {"oneOf": [_EVENT, _EVENTS]}},
+        },
+    },
+}
+_RESPONSES: dict[int | str, dict[str, object]] = {
+    204: {"description": "Kafka has acknowledged every event."},
+    200: {
+        "description": "With detail: what became of each event.",
+        "content": {JSON: {"schema": {"type": "object"}}},
+    },
+}

@@ -1,0 +1,180 @@
+"""Periods over HTTP: closed by who has the token, shown to everybody, their statements to him.
+
+Closing is idempotent by the period's name: asked again, after a crash or at the same time, it
+answers what stands. The routes under ``/v1/shard`` are what one shard asks another.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Protocol, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from midstage.chassis.guard import OPERATOR
+from midstage.contracts.billing import PERIOD, OpenGap, PeriodClosed, period_key
+from midstage.contracts.errors import RefusedError
+from midstage.stats.decide.billing import Account, Part
+from midstage.stats.decide.periods import Accepted, Period, meant
+from midstage.stats.views.statements import (
+    PeriodShown,
+    one_shown,
+    shown,
+    table,
+)
+
+NOT_FOUND = 404
+SHARD = "/v1/shard"
+COMMAND_ID = r"[A-Za-z0-9._:-]{1,128}"
+Name = Annotated[str, Path(pattern=f"^{PERIOD}$")]
+GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
+Text = Annotated[str | None, Field(max_length=64)]
+
+T = TypeVar("T")
+
+_seal = msgspec.json.Decoder(tuple[Period, Accepted]).decode
+_wanted = msgspec.json.Decoder(tuple[str, bool]).decode
+_period = msgspec.json.Decoder(Period).decode
+
+
+class Form(StrEnum):
+    """How a statement is given."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+class CloseBody(BaseModel):
+    """From ``from`` up to but without ``to``, dates of ``zone`` or times; none: the month named."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    since: Text = Field(default=None, alias="from")
+    until: Text = Field(default=None, alias="to")
+    zone: str = Field(default="UTC", max_length=64)
+    accept_gaps: StrictBool = False
+    by: str = Field(default="", max_length=128)
+    why: str = Field(default="", max_length=500)
+
+
+class Closing(Protocol):
+    """What closes periods."""
+
+    def close(self, period: Period, accepted: Accepted, command_id: str) -> PeriodClosed:
+        """Close it, or give what stands."""
+        ...
+
+    def statement(self, name: str, *, from_rows: bool) -> bytes:
+        """A closed period's canonical bytes."""
+        ...
+
+
+class Own(Protocol):
+    """This shard's periods."""
+
+    def gaps(self, period: Period) -> tuple[OpenGap, ...]:
+        """What it may lack."""
+        ...
+
+    def seal(self, period: Period, accepted: Accepted) -> Part:
+        """Seal, or give what was sealed."""
+        ...
+
+    def part(self, name: str) -> Part | None:
+        """What was kept."""
+        ...
+
+    def remade(self, name: str) -> Part | None:
+        """The same from raw rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where periods are closed and asked for; ``accounts`` is the fold of the log of billing."""
+
+    closing: Closing
+    own: Own
+    accounts: Callable[[], Mapping[str, Account]]
+
+    def one(self, name: str) -> PeriodShown:
+        """A closed period; RefusedError (404) where it is none."""
+        closed = self.accounts().get(period_key(name), Account()).closed
+        if closed is None:
+            raise RefusedError(f"there is no closed period {name!r}", status=NOT_FOUND)
+        return one_shown(closed)
+
+    def close(self, name: str, body: CloseBody, given_id: str | None) -> PeriodShown:
+        """Close a period."""
+        period = meant(name=name, since=body.since, until=body.until, zone=body.zone)
+        accepted = Accepted(gaps=body.accept_gaps, by=body.by.strip(), why=body.why.strip())
+        command_id = given_id.strip('"') if given_id else uuid.uuid4().hex
+        return one_shown(self.closing.close(period, accepted, command_id))
+
+
+def router(desk: Desk) -> APIRouter:
+    """The routes of periods; they block while shards and log answer, so they run in threads."""
+    routes = APIRouter(tags=["billing"])
+
+    @routes.get("/v1/periods")
+    def get_periods() -> Response:
+        return _json(shown(desk.accounts().values()))
+
+    @routes.get("/v1/periods/{name}")
+    def get_period(name: Name) -> Response:
+        return _json(desk.one(name))
+
+    @routes.post("/v1/periods/{name}/close")
+    def post_close(name: Name, body: CloseBody, idempotency_key: GivenId = None) -> Response:
+        return _json(desk.close(name, body, idempotency_key))
+
+    @routes.get("/v1/periods/{name}/statement")
+    def get_statement(
+        request: Request, name: Name, *, form: Form = Form.JSON, from_rows: bool = False
+    ) -> Response:
+        _operator(request)
+        statement = desk.closing.statement(name, from_rows=from_rows)
+        if form is Form.CSV:
+            return Response(table(statement), media_type="text/csv")
+        return Response(statement, media_type="application/json")
+
+    _between_shards(routes, desk.own)
+    return routes
+
+
+def _between_shards(routes: APIRouter, own: Own) -> None:
+    @routes.post(f"{SHARD}/gaps", include_in_schema=False)
+    async def post_gaps(request: Request) -> Response:
+        period = read(_period, await request.body())
+        return _json(await run_in_threadpool(own.gaps, period))
+
+    @routes.post(f"{SHARD}/seal", include_in_schema=False)
+    async def post_seal(request: Request) -> Response:
+        period, accepted = read(_seal, await request.body())
+        return _json(await run_in_threadpool(own.seal, period, accepted))
+
+    @routes.post(f"{SHARD}/part", include_in_schema=False)
+    async def post_part(request: Request) -> Response:
+        name, from_rows = read(_wanted, await request.body())
+        return _json(await run_in_threadpool(own.remade if from_rows else own.part, name))
+
+
+def read(decode: Callable[[bytes], T], body: bytes) -> T:
+    """What a shard asks another; RefusedError where the body is something else."""
+    try:
+        return decode(body)
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"the body is not what a shard asks: {error}") from error
+
+
+def _operator(request: Request) -> None:
+    if not getattr(request.state, OPERATOR, False):
+        raise RefusedError("a statement needs the header Authorization: Bearer <token>", status=401)
+
+
+def _json(found: object) -> Response:
+    return Response(msgspec.json.encode(found), media_type="application/json")

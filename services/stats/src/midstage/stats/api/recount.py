@@ -1,0 +1,40 @@
+"""Counting again, a day at a time, for who has the token: it reads every row."""
+
+from datetime import date
+from typing import Annotated, Protocol
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from midstage.stats.views.recount import DayRecounted, WholeRecounted
+
+
+class Recount(Protocol):
+    """What counts again."""
+
+    def day(self, after: date) -> DayRecounted:
+        """The first day from ``after`` on that has anything."""
+        ...
+
+    def whole(self) -> WholeRecounted:
+        """What holds over all days."""
+        ...
+
+
+def router(recount: Recount) -> APIRouter:
+    """The routes of the recount."""
+    routes = APIRouter(prefix="/v1/recount", tags=["billing"])
+
+    @routes.post("/day", response_model=DayRecounted)
+    def post_day(after: Annotated[date, Query()] = date.min) -> Response:
+        return _json(recount.day(after))
+
+    @routes.post("/whole", response_model=WholeRecounted)
+    def post_whole() -> Response:
+        return _json(recount.whole())
+
+    return routes
+
+
+def _json(found: DayRecounted | WholeRecounted) -> Response:
+    return Response(msgspec.json.encode(found), media_type="application/json")

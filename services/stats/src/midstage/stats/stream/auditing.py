@@ -1,0 +1,87 @@
+"""What was asked leaves for the audit, in its order, a moment after it was answered.
+
+An answer never waits for the log: facts stand in a queue that this loop sends. What the queue has
+no room for, and what was not delivered when the process ends, is counted as lost and said once.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from midstage.chassis.logs import logger
+from midstage.contracts.audit import QUERIED, Queried
+from midstage.contracts.fact import Event
+from midstage.contracts.topics import Topic
+from midstage.eventlog.codec import message
+from midstage.eventlog.log import Delivered, Delivery, Log, Writer
+
+MOST_WAITING = 10_000
+_TICK_S = 0.25
+_FLUSH_S = 5.0
+
+_log = logger(__name__)
+
+
+class Auditing:
+    """A loop that writes facts; they come in from the threads of the API."""
+
+    name = "auditing"
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        topic: Topic,
+        source: str,
+        new_id: Callable[[], str],
+        lost: Callable[[int], None],
+    ) -> None:
+        """Write as ``source``; ``lost`` hears how many facts are not in the log."""
+        self._log = log
+        self._topic = topic
+        self._source = source
+        self._new_id = new_id
+        self._lost = lost
+        self._waiting: queue.Queue[Queried] = queue.Queue(MOST_WAITING)
+
+    def note(self, fact: Queried) -> None:
+        """Have it written soon; never waits."""
+        try:
+            self._waiting.put_nowait(fact)
+        except queue.Full:
+            self._missed(1, "the queue is full")
+
+    def run(self, stop: threading.Event) -> None:
+        """Write what comes in until ``stop`` is set, then what is left."""
+        writer = self._log.writer()
+        try:
+            while not stop.is_set():
+                with suppress(queue.Empty):
+                    self._send(writer, self._waiting.get(timeout=_TICK_S))
+            while not self._waiting.empty():
+                self._send(writer, self._waiting.get_nowait())
+        finally:
+            left = writer.flush(_FLUSH_S)
+            if left:
+                self._missed(left, "not delivered when the process ended")
+            writer.close()
+
+    def _send(self, writer: Writer, fact: Queried) -> None:
+        event = Event(
+            id=self._new_id(),
+            source=self._source,
+            type=QUERIED,
+            time=fact.at,
+            subject=fact.actor,
+            data=fact,
+        )
+        writer.send(message(event, topic=self._topic.name, key=fact.actor), self._delivered)
+
+    def _delivered(self, delivery: Delivery) -> None:
+        if not isinstance(delivery, Delivered):
+            self._missed(1, delivery.reason)
+
+    def _missed(self, count: int, why: str) -> None:
+        self._lost(count)
+        _log.error("audit_lost", count=count, why=why)

@@ -1,0 +1,1 @@
+"""Events that come over HTTP: read strictly, sent, and only then acknowledged."""

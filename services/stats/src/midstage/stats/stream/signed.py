@@ -1,0 +1,240 @@
+"""Numbered requests as the edges write and sign them, read in one pass over whole columns.
+
+Only what is plain is taken here. Whatever else a record may be, forged, broken, late by centuries
+or merely unusual, is left to the careful way, which says what is wrong with it: so this way may be
+narrow, and has to be right only where it takes something.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+import numpy as np
+
+from midstage.contracts import signature
+from midstage.contracts.edges import LARGEST_SEQ, edge_of
+from midstage.contracts.errors import UnreadableError
+from midstage.contracts.fact import Name
+from midstage.contracts.requests import Outcome, RequestCompleted
+from midstage.contracts.topics import EVENT_BYTES
+from midstage.contracts.units import BLUR, LARGEST, MICROS_PER_UNIT
+from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED
+from midstage.eventlog.log import Record
+from midstage.stats.model import NO_ROWS, REQUEST, Amounts, Flags, Labels, Longs, Rows, Words
+from midstage.stats.stream.lines import LARGEST_BYTES, LARGEST_MS, billable
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_STRUCTURED_HEADER = (CONTENT_TYPE, STRUCTURED)
+_SEQ_DIGITS = 20
+_EXACT_S = 4e9
+"""Up to here a float of seconds still tells microseconds apart."""
+_EXACT_MICROS = 2**53
+"""Up to here a float holds each whole number."""
+_MOST_SOURCES = 4096
+_BLOCK = 64
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    specversion: Literal["1.0"]
+    id: Name
+    source: Name
+    type: Literal["dev.midstage.request.completed.v1"]
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    midstageseq: Annotated[str, msgspec.Meta(min_length=_SEQ_DIGITS, max_length=_SEQ_DIGITS)]
+    data: RequestCompleted
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+class Signed:
+    """Takes what is plain out of a chunk; keeps what an edge's signatures begin with."""
+
+    def __init__(self, *, topic: str, billed: frozenset[Outcome]) -> None:
+        """Take from ``topic`` alone; ``billed`` are the outcomes whose units count."""
+        self._topic = topic
+        self._billed = billed
+        self._begun = _Begun({})
+
+    def __call__(
+        self, records: Sequence[Record], *, keys: Mapping[str, bytes], latest: datetime
+    ) -> tuple[Rows, Sequence[Record]]:
+        """The rows of the plain ones, and the records that are left for the careful way."""
+        taken, lines, left = self._genuine(records, keys)
+        if not lines:
+            return NO_ROWS, left
+        try:
+            rows, sound = _rows(lines, latest=latest, billed=self._billed)
+        except OverflowError:  # somewhere is a number of more than 64 bits
+            return NO_ROWS, records
+        if not bool(sound.all()):
+            left.extend(taken[at] for at in np.flatnonzero(~sound).tolist())
+        return rows.taken(sound), left
+
+    def _genuine(
+        self, records: Sequence[Record], keys: Mapping[str, bytes]
+    ) -> tuple[list[Record], list[_Line], list[Record]]:
+        """The hot loop: few names, few calls."""
+        if self._begun.held is not keys or len(self._begun) > _MOST_SOURCES:
+            self._begun = _Begun(keys)
+        begun, same = self._begun, hmac.compare_digest
+        taken: list[Record] = []
+        lines: list[_Line] = []
+        left: list[Record] = []
+        for record in records:
+            headers, value = record.headers, record.value
+            if (
+                len(headers) < 2
+                or headers[0] != _STRUCTURED_HEADER
+                or headers[1][0] != signature.HEADER
+                or record.partition.topic != self._topic
+                or value is None
+                or len(value) > EVENT_BYTES
+            ):
+                left.append(record)
+                continue
+            try:
+                line = _decode(value)
+                first, last = begun[line.source]
+            except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, _NoKeyError):
+                left.append(record)
+                continue
+            inner, outer = first.copy(), last.copy()
+            inner.update(value)
+            outer.update(inner.digest())
+            if same(outer.hexdigest().encode(), headers[1][1]):
+                taken.append(record)
+                lines.append(line)
+            else:
+                left.append(record)
+        return taken, lines, left
+
+
+class _NoKeyError(Exception):
+    """Nobody can have signed for this source."""
+
+
+class _Begun(dict[str, tuple["_Hash", "_Hash"]]):
+    """By source the two halves of HMAC-SHA256 as far as they are the same for all its records."""
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        super().__init__()
+        self.held = keys
+
+    def __missing__(self, source: str) -> tuple["_Hash", "_Hash"]:
+        try:
+            key = self.held[edge_of(source)]
+        except (KeyError, UnreadableError) as error:
+            raise _NoKeyError from error
+        if len(key) > _BLOCK:
+            key = hashlib.sha256(key).digest()
+        padded = key.ljust(_BLOCK, b"\0")
+        inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded) + source.encode() + b"\0")
+        outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+        self[source] = inner, outer
+        return inner, outer
+
+
+def _rows(
+    lines: Sequence[_Line], *, latest: datetime, billed: frozenset[Outcome]
+) -> tuple[Rows, Flags]:
+    """The lines as rows, and which of them are sound."""
+    count = len(lines)
+    facts = [line.data for line in lines]
+    seconds = np.array([line.time.timestamp() for line in lines])
+    seq, numbered = _numbers([line.midstageseq for line in lines])
+    customer = Words.of([fact.customer for fact in facts])
+    outcome = Words.of([fact.outcome for fact in facts])
+    outcome = Words(words=tuple(map(str, outcome.words)), codes=outcome.codes)
+    usage, exact = _amounts([fact.usage for fact in facts])
+    rows = Rows(
+        kind=Words.same(REQUEST, count),
+        source=Words.of([line.source for line in lines]),
+        seq=seq,
+        id=[line.id for line in lines],
+        time=np.rint(seconds * 1e6).astype(np.int64),
+        customer=customer,
+        app=Words.of([fact.app for fact in facts]),
+        endpoint=Words.of([fact.endpoint for fact in facts]),
+        revision=Words.of([fact.revision for fact in facts]),
+        status=np.array([fact.status for fact in facts], np.int32),
+        outcome=outcome,
+        duration_ms=np.array([fact.duration_ms for fact in facts], np.float64),
+        queue_ms=np.array([fact.queue_ms for fact in facts], np.float64),
+        ttft_ms=np.array([fact.ttft_ms for fact in facts], np.float64),
+        bytes_in=np.array([fact.bytes_in for fact in facts], np.int64),
+        bytes_out=np.array([fact.bytes_out for fact in facts], np.int64),
+        usage=usage,
+        billed=billable(customer, outcome, billed),
+        estimated=np.array([fact.estimated for fact in facts], np.bool_),
+        labels=_labels([fact.labels for fact in facts]),
+        ref=[fact.ref for fact in facts],
+        cluster=Words.of([fact.cluster for fact in facts]),
+        pod=Words.of([fact.pod for fact in facts]),
+        trace_id=[fact.trace_id for fact in facts],
+    )
+    sound: Flags = numbered & exact & _believed(rows)
+    sound &= (seconds >= 0) & (seconds < min(_EXACT_S, latest.timestamp()))
+    return rows, sound
+
+
+def _believed(rows: Rows) -> Flags:
+    """Which rows no broken clock or counter wrote."""
+    longest = np.fmax(rows.duration_ms, np.fmax(rows.queue_ms, rows.ttft_ms))
+    flags: Flags = (longest <= LARGEST_MS) & (
+        np.maximum(rows.bytes_in, rows.bytes_out) <= LARGEST_BYTES
+    )
+    return flags
+
+
+def _numbers(texts: Sequence[str]) -> tuple[Longs, Flags]:
+    """Each of 20 characters as a number, and whether it is one from 1 to ``LARGEST_SEQ``."""
+    joined = "".join(texts)
+    if not joined.isascii():
+        return np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
+    digits = np.frombuffer(joined.encode(), np.uint8).reshape(-1, _SEQ_DIGITS) - ord("0")
+    fit = (digits <= 9).all(axis=1) & (digits[:, 0] == 0)  # 19 digits are below 2**64
+    numbers = digits[:, 1:].astype(np.uint64) @ _PLACES
+    return numbers.astype(np.int64), fit & (numbers >= 1) & (numbers <= LARGEST_SEQ)
+
+
+_PLACES = 10 ** np.arange(_SEQ_DIGITS - 2, -1, -1, dtype=np.uint64)
+
+
+def _amounts(parts: Sequence[Mapping[str, float]]) -> tuple[Amounts, Flags]:
+    """Units as micro-units as ``units.micros`` makes them, and whose are all exact."""
+    names = list(chain.from_iterable(parts))
+    values = np.fromiter(
+        chain.from_iterable([part.values() for part in parts]), np.float64, len(names)
+    )
+    owners = _owners(parts)
+    within = (values >= 0) & (values <= LARGEST)
+    values = np.where(within, values, 0.0)
+    whole = np.floor(values)
+    rest = np.rint((values - whole) * MICROS_PER_UNIT).astype(np.int64)
+    micros = whole.astype(np.int64) * MICROS_PER_UNIT + rest
+    back = micros / MICROS_PER_UNIT
+    near = np.abs(back - values) <= BLUR * np.maximum(np.abs(back), np.abs(values))
+    exact = (values == whole) | (near & (micros < _EXACT_MICROS))
+    sound = np.ones(len(parts), np.bool_)
+    sound[owners[~(within & exact)]] = False
+    return Amounts(rows=owners, names=Words.of(names), micros=micros), sound
+
+
+def _labels(parts: Sequence[Mapping[str, str]]) -> Labels:
+    return Labels(
+        rows=_owners(parts),
+        names=Words.of(list(chain.from_iterable(parts))),
+        values=Words.of(list(chain.from_iterable([part.values() for part in parts]))),
+    )
+
+
+def _owners(parts: Sequence[Mapping[str, object]]) -> Longs:
+    lengths = np.fromiter(map(len, parts), np.int64, len(parts))
+    return np.repeat(np.arange(len(parts), dtype=np.int64), lengths)

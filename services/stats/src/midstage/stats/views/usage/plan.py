@@ -1,0 +1,90 @@
+"""Where an answer is read: the coarsest sums that can give it, and raw rows where none can.
+
+The sums of hours and minutes and the rows give the same figures; what differs is how much
+must be read. The inner part of a time comes from the coarse sums, its rims from finer ones.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from midstage.stats.views.usage.question import ROLLED_UP, Question, Window
+from midstage.stats.views.usage.windows import Stretch
+
+
+class Table(StrEnum):
+    """What can be read, from coarse to fine."""
+
+    HOURS = "hours"
+    MINUTES = "minutes"
+    ROWS = "rows"
+
+
+class Piece(NamedTuple):
+    """Read ``table`` from ``since`` up to but without ``until``; None: there is no bound."""
+
+    table: Table
+    since: datetime | None
+    until: datetime | None
+
+
+_STEP = {
+    Table.HOURS: timedelta(hours=1),
+    Table.MINUTES: timedelta(minutes=1),
+}
+_FINEST_WINDOW = {
+    Table.HOURS: frozenset({Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH}),
+    Table.MINUTES: frozenset(Window) - {Window.SECOND},
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def plan(question: Question, stretched: Sequence[Stretch] = ()) -> tuple[Piece, ...]:
+    """The pieces whose sum answers the question; ``stretched`` is how its zone's clock stands."""
+    bounds = (question.since, question.until)
+    if not _rolled_up(question):
+        return (Piece(Table.ROWS, *bounds),)
+    fit = [table for table in _STEP if _fits(table, question, stretched)]
+    if not fit or not all(_whole(bound, _STEP[fit[-1]]) for bound in bounds):
+        return (Piece(Table.ROWS, *bounds),)
+    return tuple(_pieces(fit, *bounds))
+
+
+def _rolled_up(question: Question) -> bool:
+    asked = {*question.group_by, *question.among}
+    return asked <= ROLLED_UP and not question.wanted.quantiles
+
+
+def _fits(table: Table, question: Question, stretched: Sequence[Stretch]) -> bool:
+    if question.window is None:
+        return True
+    if question.window not in _FINEST_WINDOW[table]:
+        return False
+    return all(stretch.offset % _STEP[table] == timedelta() for stretch in stretched) and all(
+        _whole(stretch.begin, _STEP[table]) for stretch in stretched[1:]
+    )
+
+
+def _pieces(fit: Sequence[Table], since: datetime | None, until: datetime | None) -> list[Piece]:
+    """Coarse within, fine at the rims; nothing where there is no time between the bounds."""
+    if since is not None and until is not None and since >= until:
+        return []
+    table, *finer = fit
+    if not finer:
+        return [Piece(table, since, until)]
+    step = _STEP[table]
+    begin = None if since is None else since + (_EPOCH - since) % step
+    end = None if until is None else until - (until - _EPOCH) % step
+    if begin is not None and end is not None and begin >= end:
+        return _pieces(finer, since, until)
+    rims = []
+    if begin != since:
+        rims += _pieces(finer, since, begin)
+    if end != until:
+        rims += _pieces(finer, end, until)
+    return [Piece(table, begin, end), *rims]
+
+
+def _whole(bound: datetime | None, step: timedelta) -> bool:
+    return bound is None or (bound - _EPOCH) % step == timedelta()

@@ -1,0 +1,201 @@
+"""``midstage get usage`` and ``midstage.client.usage`` over a stats that has counted events."""
+
+import csv
+import io
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pytest
+import uvicorn
+
+from midstage import client
+from midstage.client import get_usage
+from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.eventlog.memory import MemoryLog
+from midstage.testkit.waiting import within
+from tests.stats.conftest import NOON, made
+
+Midstage = Callable[..., subprocess.CompletedProcess[str]]
+DAY = timedelta(days=1)
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Stats:
+    """A stats at a port, and the files with the operators' token and a customer's key."""
+
+    url: str
+    token_file: Path
+    key_file: Path
+
+    @property
+    def options(self) -> list[str]:
+        return ["--server", self.url, "--token-file", str(self.token_file)]
+
+
+@pytest.fixture(scope="module")
+def stats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stats]:
+    directory = tmp_path_factory.mktemp("stats")
+    bench = made(MemoryLog(), directory)
+    edge = bench.edge()
+    bench.write(
+        edge.line(1, labels={"team": "a"}),
+        edge.line(2, customer="globex", time=NOON + DAY),
+        edge.line(3, app="ocr", usage={"images": 0.5}, time=NOON + DAY, status=201),
+    )
+    key = directory / "acmes-key"
+    key.write_text("acmes-key\n")
+    key.chmod(0o600)
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = bench.caught_up().app
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    within(10, lambda: server.started)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    yield Stats(url=url, token_file=directory / "token", key_file=key)
+    server.should_exit = True
+    thread.join()
+    bench.stop()
+
+
+def test_usage_is_a_table_on_stdout(midstage: Midstage, stats: Stats) -> None:
+    ended = midstage("get", "usage", *stats.options)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [
+        "CUSTOMER   APP    REQUESTS   OK   IMAGES   INPUT TOKENS   UNITS REQUESTS",
+        "acme       chat          1    1        0              3                1",
+        "acme       ocr           1    1      0.5              0                0",
+        "globex     chat          1    1        0              3                1",
+    ]
+
+
+def test_the_question_is_passed_on(midstage: Midstage, stats: Stats) -> None:
+    ended = midstage(
+        *("get", "usage", *stats.options, "-g", "label.team", "-m", "requests,customers"),
+        *("--customer", "acme", "--customer", "globex", "--app", "chat", "--where", "status=200"),
+        *("--from", "2026-01-01T00:00:00Z", "--to", "2026-02-01T00:00:00Z", "--window", "week"),
+        *("--zone", "Europe/Berlin", "--order", "-requests"),
+    )
+    assert ended.stderr == ""
+    titles, *rows = ended.stdout.splitlines()
+    assert titles.split() == ["WINDOW", "LABEL", "TEAM", "REQUESTS", "CUSTOMERS"]
+    assert [row.split() for row in rows] == [
+        ["2025-12-29T00:00:00+01:00", "-", "1", "1"],
+        ["2025-12-29T00:00:00+01:00", "a", "1", "1"],
+    ]
+
+
+def test_all_pages_are_one_answer(
+    midstage: Midstage, stats: Stats, monkeypatch: pytest.MonkeyPatch, capsys: object
+) -> None:
+    del capsys
+    monkeypatch.setattr(get_usage, "_PAGE", 1)
+    service = client.api.Service(url=stats.url, token_file=stats.token_file)
+    whole = json.loads(get_usage.whole(service, [("group_by", "customer,app")]))
+    assert [(row["customer"], row["app"]) for row in whole["usage"]] == [
+        *(("acme", "chat"), ("acme", "ocr"), ("globex", "chat")),
+    ]
+    assert whole["next"] is None
+    first = midstage("get", "usage", *stats.options, "--limit", "1", "-o", "json")
+    said = json.loads(first.stdout)
+    assert [row["app"] for row in said["usage"]] == ["chat"]
+    assert said["versions"] == whole["versions"]
+
+
+def test_a_file_has_every_column(midstage: Midstage, stats: Stats, tmp_path: Path) -> None:
+    file = tmp_path / "usage.parquet"
+    ended = midstage("get", "usage", *stats.options, "-o", "parquet", "-f", str(file))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert pl.read_parquet(file)["units.images"].to_list() == [None, Decimal("0.500000"), None]
+    printed = midstage("get", "usage", *stats.options, "-o", "csv")
+    titles, *rows = csv.reader(io.StringIO(printed.stdout))
+    assert titles[:3] == ["customer", "app", "requests"]
+    assert len(rows) == 3
+    assert [one.name for one in tmp_path.iterdir()] == ["usage.parquet"]
+
+
+def test_a_customers_key_sees_its_own(midstage: Midstage, stats: Stats) -> None:
+    key = ["--server", stats.url, "--token-file", str(stats.key_file)]
+    ended = midstage("get", "usage", *key)
+    assert "globex" not in ended.stdout
+    assert ended.stdout.count("acme") == 2
+    refused = midstage("get", "usage", *key, "--customer", "globex")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "sees its own usage only" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--window", "day"], "a window of one day needs from"),
+        (["-g", "colour"], "group_by: 'colour' is none of"),
+        (["--where", "status"], "--where 'status' is not like status=429"),
+        (["-o", "csv", "--limit", "3"], "-o csv holds every row"),
+        (["--from", "2026-01-01T00:00:00"], "has no time zone"),
+    ],
+)
+def test_what_can_not_be_meant_is_told(
+    midstage: Midstage, stats: Stats, options: list[str], said: str
+) -> None:
+    ended = midstage("get", "usage", *stats.options, *options)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert said in ended.stderr
+
+
+def test_without_a_token_nothing_is_told(midstage: Midstage, stats: Stats) -> None:
+    ended = midstage("get", "usage", "--server", stats.url)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Authorization: Bearer" in ended.stderr
+
+
+def test_usage_is_a_frame(stats: Stats) -> None:
+    found = client.usage(
+        since=NOON,
+        until="2026-02-01T00:00:00Z",
+        window="day",
+        zone="Europe/Berlin",
+        group_by=["customer"],
+        measures=["requests", "units"],
+        where={"customer": ["acme", "globex"], "app": "chat"},
+        order=["-customer"],
+        server=stats.url,
+        token_file=stats.token_file,
+    )
+    assert isinstance(found, pl.DataFrame)
+    assert found.columns == [
+        *("window", "window_end", "customer", "requests"),
+        *("units.input_tokens", "units.requests"),
+    ]
+    assert found["customer"].to_list() == ["globex", "acme"]
+    assert found["units.input_tokens"].to_list() == [3, 3]
+    assert found["window"].to_list()[1] == datetime(2025, 12, 31, 23, tzinfo=UTC)
+    same = client.usage(server=stats.url, token_file=stats.token_file, frame="pandas")
+    assert isinstance(same, pd.DataFrame)
+    assert same["requests"].tolist() == [3]
+
+
+def test_a_frame_refuses_as_the_service_does(stats: Stats) -> None:
+    with pytest.raises(RefusedError, match="zone: 'Mars' is no time zone"):
+        client.usage(zone="Mars", server=stats.url, token_file=stats.token_file)
+    with pytest.raises(RefusedError, match="has no time zone"):
+        client.usage(since=datetime(2026, 1, 1), server=stats.url)  # noqa: DTZ001  that is the fault
+    with pytest.raises(UnavailableError, match="does not answer"):
+        client.usage(server="http://127.0.0.1:1")
+
+
+def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(RefusedError, match=r"pip install 'midstage-client\[frames\]'"):
+        client.usage(server="http://127.0.0.1:1")

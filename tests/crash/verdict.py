@@ -1,0 +1,146 @@
+"""What must hold at the end: accepted = in the ledgers, each once, and every sum is the true one.
+
+The ledgers are read from their files after the shards have ended; the log is added up by the
+independent counter. A run proves something only where it hurt: see ``Evidence``.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from confluent_kafka import Consumer, TopicPartition
+
+from midstage.contracts.topics import REQUESTS
+from tests.crash.feed import Name
+from tests.stats.independent import Cell, records, recount
+
+_ROWS = "SELECT source, coalesce(CAST(seq AS VARCHAR), id) FROM requests"
+_CELLS = """
+SELECT strftime({time}, '{form}'), customer, app, endpoint, revision, kind, name,
+       CAST(sum(amount) AS VARCHAR)
+FROM {table} GROUP BY ALL HAVING sum(amount) <> 0
+"""
+_FORMS = {"minutes": ("minute", "%Y-%m-%dT%H:%M"), "hours": ("hour", "%Y-%m-%dT%H")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """How often it hurt.
+
+    ``redelivered``: a shard died with a chunk read and not committed. ``resent``: copies in the
+    log above one for each event. ``late``: of these, copies that came after the woken one's
+    successor had been acknowledged.
+    """
+
+    kills: Mapping[str, int]
+    redelivered: int
+    resent: int
+    late: int
+
+    def lacking(self) -> Sequence[str]:
+        """What did not happen, so that the run proves nothing of it."""
+        said = {"redelivered": self.redelivered, "resent": self.resent, "late": self.late}
+        return [name for name, times in said.items() if not times]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was found; ``wrong`` says in sentences what does not hold."""
+
+    accepted: int
+    rows: int
+    cells: int
+    evidence: Evidence
+    wrong: Sequence[str]
+
+
+def judged(
+    kafka: str,
+    *,
+    ledgers: Sequence[Path],
+    accepted: set[Name],
+    keys: Mapping[str, str],
+    evidence: Evidence,
+) -> Verdict:
+    """Compare all of it."""
+    rows: Counter[Name] = Counter()
+    minutes: Counter[Cell] = Counter()
+    hours: Counter[Cell] = Counter()
+    for file in ledgers:
+        with duckdb.connect(str(file), read_only=True) as db:
+            rows.update(db.execute(_ROWS).fetchall())
+            minutes.update(_cells(db, "minutes"))
+            hours.update(_cells(db, "hours"))
+    count = recount(kafka, REQUESTS.name, keys)
+    true_minutes = +count.cells
+    wrong = [
+        *_named("accepted, not in the ledger", accepted - rows.keys()),
+        *_named("in the ledger, never accepted", rows.keys() - accepted),
+        *_named("twice in the ledger", {name for name, times in rows.items() if times > 1}),
+        *_named("in the log, not in the ledger", count.counted - rows.keys()),
+        *_differing("minutes", true_minutes, minutes),
+        *_differing("hours", _hourly(true_minutes), hours),
+    ]
+    return Verdict(
+        accepted=len(accepted),
+        rows=rows.total(),
+        cells=len(minutes),
+        evidence=evidence,
+        wrong=wrong,
+    )
+
+
+def ends(kafka: str) -> Mapping[int, int]:
+    """The next offset of each partition of requests."""
+    reader = Consumer({"bootstrap.servers": kafka, "group.id": "crash"})
+    partitions = reader.list_topics(REQUESTS.name, timeout=30).topics[REQUESTS.name].partitions
+    found = {
+        number: reader.get_watermark_offsets(TopicPartition(REQUESTS.name, number), timeout=30)[1]
+        for number in partitions
+    }
+    reader.close()
+    return found
+
+
+def copies(kafka: str, woken_at: Sequence[Mapping[int, int]]) -> tuple[int, int]:
+    """Copies above one of each event, and how many of them stand behind the end at a waking
+    although the first stands before it."""
+    first: dict[Name, int] = {}
+    resent = late = 0
+    for _, value, partition, offset in records(kafka, REQUESTS.name):
+        event = json.loads(value)
+        number = event.get("midstageseq")
+        name = (event["source"], str(int(number)) if number else event["id"])
+        if name not in first:
+            first[name] = offset
+            continue
+        resent += 1
+        late += any(first[name] < at[partition] <= offset for at in woken_at)
+    return resent, late
+
+
+def _cells(db: duckdb.DuckDBPyConnection, table: str) -> Counter[Cell]:
+    time, form = _FORMS[table]
+    found = db.execute(_CELLS.format(table=table, time=time, form=form)).fetchall()
+    return Counter({tuple(cell): int(amount) for *cell, amount in found})
+
+
+def _hourly(minutes: Counter[Cell]) -> Counter[Cell]:
+    hours: Counter[Cell] = Counter()
+    for (minute, *rest), amount in minutes.items():
+        hours[(minute[:13], *rest)] += amount  # type: ignore[index]  # the rest of a cell
+    return hours
+
+
+def _named(what: str, names: set[Name]) -> list[str]:
+    some = ", ".join("/".join(name) for name in sorted(names)[:3])
+    return [f"{len(names)} {what}: {some}"] if names else []
+
+
+def _differing(what: str, true: Counter[Cell], held: Counter[Cell]) -> list[str]:
+    cells = {cell for cell in true.keys() | held.keys() if true[cell] != held[cell]}
+    some = [f"{cell} is {held[cell]}, truly {true[cell]}" for cell in sorted(cells)[:2]]
+    return [f"{len(cells)} {what} differ: {'; '.join(some)}"] if cells else []

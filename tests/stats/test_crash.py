@@ -1,0 +1,41 @@
+"""Shards, edges, clients and the broker die: what was accepted is in the ledgers, each once.
+
+The small run of ``tests.bench.crash``; and that it would have noticed: with each of three adapters
+swapped for what other systems do, the same kind of run finds what was lost.
+"""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.crash.cast import Plan
+from tests.crash.deeds import CLIENT, EDGE, SHARD, Deed, deeds, edge_places, shard_places
+from tests.crash.run import run
+from tests.crash.wrong import APART, CLAIMED, GROUP
+
+pytestmark = [pytest.mark.slow, pytest.mark.platform, pytest.mark.timeout(900)]
+BETWEEN = Deed(who=SHARD, place="ledger:inserted")
+
+
+def test_nothing_is_lost_or_doubled_whoever_dies(tmp_path: Path) -> None:
+    verdict = run(Plan(), tmp_path)
+    assert verdict.wrong == []
+    assert verdict.rows == verdict.accepted >= 4000
+    assert verdict.evidence.lacking() == [], verdict.evidence
+
+
+@pytest.mark.parametrize("wrong", [APART, GROUP, CLAIMED])
+def test_a_wrong_ledger_is_found_out(tmp_path: Path, wrong: str) -> None:
+    plan = Plan(events=400, shards=1, edges=1, clients=1, wrong=wrong, only=[BETWEEN, BETWEEN])
+    verdict = run(plan, tmp_path)
+    assert any("accepted, not in the ledger" in one for one in verdict.wrong), verdict
+
+
+def test_a_full_run_has_every_failpoint_of_stats_and_of_the_shipper() -> None:
+
+    done = deeds(Random(1), kills=110)
+    assert {"ledger:inserted", "ledger:committed", "seen:merged"} <= set(shard_places())
+    for who, places in ((SHARD, shard_places()), (EDGE, edge_places())):
+        assert {deed.place for deed in done if deed.who == who} >= set(places)
+    assert {deed.who for deed in done if deed.stops} == {EDGE, CLIENT}

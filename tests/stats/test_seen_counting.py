@@ -1,0 +1,85 @@
+"""Events without numbers through the whole of stats: a retry counts once, and never not at all."""
+
+import pytest
+
+from midstage.eventlog.codec import message
+from midstage.eventlog.log import Message
+from midstage.stats.views.rows import RowsQuery
+from tests.crash.wrong import ClaimedFirst
+
+from .conftest import Bench, request
+
+PLACES = ("consume:decoded", "ledger:inserted", "ledger:committed")
+
+
+class CrashError(Exception):
+    """The process dies here."""
+
+
+def stray(bench: Bench, name: str) -> Message:
+    event = request("jobs", None, event_id=name)
+    return message(event, topic=bench.topics.requests.name, key="jobs")
+
+
+def ids(bench: Bench) -> list[str]:
+    books = bench.caught_up().ledger.queries()
+    return sorted(row.id for row in books.rows(RowsQuery(limit=1000)).requests)
+
+
+def dies_at(bench: Bench, place: str) -> None:
+    left = [place]
+
+    def reached(where: str) -> None:
+        if where in left:
+            left.clear()
+            raise CrashError(where)
+
+    bench.reached = reached
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+def test_a_retry_after_a_crash_counts_once(bench: Bench, place: str) -> None:
+    bench.write(*(stray(bench, name) for name in "abc"))
+    dies_at(bench, place)
+    with pytest.raises(CrashError):
+        bench.caught_up()
+    bench.write(*(stray(bench, name) for name in "cba"))
+    assert ids(bench) == ["a", "b", "c"]
+    bench.write(stray(bench, "b"), stray(bench, "d"))
+    assert ids(bench) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("place", ["seen:drafted", "seen:sealed"])
+def test_a_death_while_a_file_is_made_forgets_nothing(bench: Bench, place: str) -> None:
+    bench.seen_in_memory = 2
+    bench.write(*(stray(bench, name) for name in "abc"))
+    dies_at(bench, place)
+    with pytest.raises(CrashError):
+        bench.caught_up()
+    bench.write(*(stray(bench, name) for name in "abcd"))
+    assert ids(bench) == ["a", "b", "c", "d"]
+
+
+def test_without_its_folder_everything_is_read_from_the_ledger_again(bench: Bench) -> None:
+    bench.seen_in_memory = 2
+    bench.write(*(stray(bench, name) for name in "abc"))
+    assert ids(bench) == ["a", "b", "c"]
+    bench.stop()
+    (folder,) = bench.directory.glob("*.seen")
+    for file in folder.iterdir():
+        file.unlink()
+    bench.write(*(stray(bench, name) for name in "abcd"))
+    assert ids(bench) == ["a", "b", "c", "d"]
+
+
+def test_negative_control_hashes_claimed_before_rows_lose_what_the_retry_brings(
+    bench: Bench,
+) -> None:
+    bench.seen_swapped = lambda right: ClaimedFirst(right, bench.directory / "claimed")
+    bench.write(*(stray(bench, name) for name in "abc"))
+    dies_at(bench, "ledger:inserted")
+    with pytest.raises(CrashError):
+        bench.caught_up()
+    bench.write(*(stray(bench, name) for name in "abc"))
+    assert ids(bench) == []
