@@ -16,6 +16,7 @@ class Distribution:
     name: str
     folder: Path
     dependencies: tuple[str, ...]
+    extras: tuple[str, ...]
 
     @property
     def source(self) -> Path:
@@ -34,8 +35,12 @@ def distributions() -> list[Distribution]:
 
 def _read(file: Path) -> Distribution:
     project = tomllib.loads(file.read_text())["project"]
+    extras = project.get("optional-dependencies", {})
     return Distribution(
-        name=project["name"], folder=file.parent, dependencies=tuple(project["dependencies"])
+        name=project["name"],
+        folder=file.parent,
+        dependencies=tuple(project["dependencies"]),
+        extras=tuple(each for extra in extras.values() for each in extra),
     )
 
 

@@ -2,14 +2,12 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import pytest
 
-from midstage.contracts.errors import UnavailableError, UnreadableError
-from midstage.eventlog.consume import Chunk, Consumer, Positions, Whole, WholeConsumer
+from midstage.contracts.errors import UnavailableError
+from midstage.eventlog.consume import Chunk, Consumer
 from midstage.eventlog.dead_letters import REASON, TOMBSTONE, DeadLetterTopic
-from midstage.eventlog.failpoint import nothing
 from midstage.eventlog.kafka import GroupPositions, KafkaLog
 from midstage.eventlog.log import BEGINNING, Message, Record
 from midstage.eventlog.memory import MemoryLog, MemoryPositions
@@ -17,34 +15,7 @@ from midstage.testkit.waiting import within
 
 from .conftest import topic_of
 from .running import Running, running
-
-TOPIC = "test.words.v1"
-
-
-class CrashError(Exception):
-    """A bug, or a kill: nothing that the loop may handle."""
-
-
-class Effects:
-    """An effect that keeps what it was given, and fails as often as it is told."""
-
-    def __init__(self) -> None:
-        self.chunks: list[Chunk[str]] = []
-        self.failures: list[Exception] = []
-
-    def __call__(self, chunk: Chunk[str]) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
-        self.chunks.append(chunk)
-
-    def words(self) -> list[str]:
-        return [word for chunk in self.chunks for _, word in chunk.items]
-
-
-def word(record: Record) -> str:
-    if record.value is None or record.value.startswith(b"broken"):
-        raise UnreadableError("it says broken")
-    return record.value.decode()
+from .words import TOPIC, CrashError, Effects, consumer, dead, say, word
 
 
 @pytest.fixture
@@ -57,41 +28,6 @@ def log() -> MemoryLog:
 @pytest.fixture
 def positions(log: MemoryLog) -> MemoryPositions:
     return MemoryPositions(log.partitions(TOPIC))
-
-
-def consumer(
-    log: MemoryLog,
-    effect: Callable[[Chunk[str]], None],
-    positions: Positions,
-    *,
-    linger_s: float = 0.0,
-    most: int = 100,
-    reached: Callable[[str], None] = nothing,
-) -> Consumer[str]:
-    return Consumer(
-        name="test",
-        log=log,
-        read=word,
-        effect=effect,
-        positions=positions,
-        dead_letters=DeadLetterTopic(log=log, reader="test", within_s=0.2),
-        most=most,
-        linger_s=linger_s,
-        reached=reached,
-    )
-
-
-def say(log: MemoryLog, *words: str, key: bytes = b"k") -> None:
-    writer = log.writer()
-    for each in words:
-        headers = (("ms-sig", b"\x00\x01"),)
-        writer.send(Message(topic=TOPIC, key=key, value=each.encode(), headers=headers))
-    writer.close()
-
-
-def dead(log: MemoryLog) -> Sequence[Record]:
-    [place] = log.partitions(f"{TOPIC}.test.dlq")
-    return log.reader({place: BEGINNING}).poll(most=100, timeout_s=0.01)
 
 
 def test_each_record_has_its_effect_in_order_and_positions_follow(
@@ -369,97 +305,3 @@ def test_on_kafka_a_group_of_offsets_outlives_its_consumer(kafka: str) -> None:
     writer.close()
     one_run(second, lambda: second.words() == ["late"], 21)
     assert sorted(first.words(), key=int) == [str(number) for number in range(20)]
-
-
-class Gate:
-    """An effect that waits until it is let through, and may then fail."""
-
-    def __init__(self) -> None:
-        self.began: list[list[bytes]] = []
-        self.done: list[list[bytes]] = []
-        self.open = threading.Event()
-        self.failure: Exception | None = None
-
-    def __call__(self, chunk: Whole[list[bytes]]) -> None:
-        self.began.append(chunk.content)
-        assert self.open.wait(5)
-        if self.failure is not None:
-            raise self.failure
-        self.done.append(chunk.content)
-
-
-def going_ahead(
-    log: MemoryLog, gate: Gate, positions: Positions, read: list[bytes]
-) -> WholeConsumer[list[bytes]]:
-    def values(records: Sequence[Record], put: Callable[[Record, str], None]) -> list[bytes]:
-        found = [record.value or b"" for record in records]
-        read.extend(found)
-        return found
-
-    return WholeConsumer(
-        name="test",
-        log=log,
-        read=values,
-        effect=gate,
-        positions=positions,
-        dead_letters=DeadLetterTopic(log=log, reader="test", within_s=0.2),
-        most=1,
-        ahead=True,
-    )
-
-
-def test_one_chunk_is_read_while_the_last_has_its_effect_and_no_more(
-    log: MemoryLog, positions: MemoryPositions
-) -> None:
-    say(log, *"abc")
-    gate, read = Gate(), list[bytes]()
-    with running(going_ahead(log, gate, positions, read)):
-        within(5, lambda: read == [b"a", b"b"])
-        assert gate.began == [[b"a"]]
-        gate.open.set()
-        within(5, lambda: gate.done == [[b"a"], [b"b"], [b"c"]])
-        within(5, lambda: sum(max(0, at) for at in positions.starts().values()) == 3)
-
-
-def test_after_an_effect_that_failed_nothing_that_was_read_ahead_has_its_effect(
-    log: MemoryLog, positions: MemoryPositions
-) -> None:
-    say(log, *"abc")
-    gate, read = Gate(), list[bytes]()
-    gate.failure = CrashError()
-    consumer = going_ahead(log, gate, positions, read)
-    with running(consumer) as loop:
-        within(5, lambda: read == [b"a", b"b"])
-        log.cut()  # the reader waits for its broker, and must hear of the failure all the same
-        gate.open.set()
-        assert isinstance(loop.ended(), CrashError)
-    assert (gate.began, gate.done) == ([[b"a"]], [])
-    assert all(at <= 0 for at in positions.starts().values())
-
-
-def test_what_is_too_heavy_together_is_read_in_further_chunks(
-    log: MemoryLog, positions: MemoryPositions
-) -> None:
-    """A few small records may hold very much; each chunk begins where the last one ended."""
-    say(log, "1", "3", "2", "9", "4", "1")
-    chunks: list[Whole[list[str]]] = []
-
-    def words(records: Sequence[Record], put: Callable[[Record, str], None]) -> list[str]:
-        return [word(record) for record in records]
-
-    loop = WholeConsumer[list[str]](
-        name="test",
-        log=log,
-        read=words,
-        effect=chunks.append,
-        positions=positions,
-        dead_letters=DeadLetterTopic(log=log, reader="test", within_s=0.2),
-        weigh=lambda record: int(word(record)),
-        heaviest=5,
-    )
-    with running(loop):
-        within(5, lambda: sum(len(chunk.content) for chunk in chunks) == 6)
-    assert [chunk.content for chunk in chunks] == [["1", "3"], ["2"], ["9"], ["4", "1"]]
-    for before, after in pairwise(chunks):
-        assert before.ends == after.begins
-    assert sorted(chunks[-1].ends.values()) == [6]

@@ -15,7 +15,7 @@ from midstage.testkit.waiting import within
 
 from .conftest import topic_of
 from .running import running
-from .test_consume import TOPIC, Effects, consumer, dead, say
+from .words import TOPIC, Effects, consumer, dead, say
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,10 @@ from midstage.stats.main import Service, Topics, compose
 from midstage.stats.model import Arrivals, Batch, Beaten, Ended, Known
 from midstage.stats.stream.counting import Ledger, Seen
 from midstage.stats.stream.reading import arrivals
-from midstage.stats.stream.seen import SeenInMemory
 from midstage.stats.views.shards import ALONE, Shard
 from midstage.testkit.waiting import within
+
+from .remembering import SeenInMemory
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 KEY = bytes(range(32))

@@ -143,7 +143,7 @@ def test_a_restarted_stats_goes_on_with_the_load_of_its_ledger(bench: Bench) -> 
     bench.write(edge.beat(1, at=now))
     bench.caught_up()
     bench.stop()
-    facts = bench.start().loads.due()
+    facts = bench.start().loads.facts(datetime.now(UTC))
     (again,) = [fact for fact in facts if fact.outcomes]
     assert (again.app, again.outcomes, again.revision) == ("ocr", {"ok": 1}, 1)
     assert again.complete_until == now

@@ -46,7 +46,7 @@ def test_a_question_says_what_to_measure_of_what_time_by_what_and_of_whom() -> N
     assert (question.window, question.zone) == (Window.WEEK, "Europe/Berlin")
     assert question.group_by == ("app", "label.team", "status")
     assert question.wanted.measures == {Measure.REQUESTS}
-    assert question.wanted.units == {"images"}
+    assert question.wanted.units == frozenset({"images"})
     assert question.wanted.quantiles == {Timing.FIRST_TOKEN: ("p99.9", "p50")}
     assert question.among == {
         "customer": ("acme", "globex, of Springfield"),

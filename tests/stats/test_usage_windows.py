@@ -151,9 +151,8 @@ def test_nothing_is_read_for_no_time() -> None:
 def test_the_pieces_are_all_of_the_time_and_nothing_twice(
     a: datetime, b: datetime, window: Window | None
 ) -> None:
-    since, until = (
-        time.replace(second=0, microsecond=0, minute=time.minute % 2 * 30)
-        for time in sorted([a, b])
+    since, until = sorted(
+        time.replace(second=0, microsecond=0, minute=time.minute % 2 * 30) for time in (a, b)
     )
     question = Question(wanted=Wanted(), since=since, until=until, window=window)
     pieces = sorted(plan(question), key=lambda piece: piece.since or since)

@@ -1,31 +1,9 @@
-"""Which unnumbered events were counted: in memory, about 100 bytes for each; and asked by many."""
+"""Which unnumbered events were counted, asked by many threads one at a time."""
 
 import threading
 
-import numpy as np
-
 from midstage.stats.model import Flags, Hashes
 from midstage.stats.stream.counting import Seen
-
-
-class SeenInMemory:
-    """Implements ``counting.Seen``; everything is read again from the ledger at the start."""
-
-    def __init__(self) -> None:
-        """Nothing was seen yet."""
-        self._held: set[tuple[int, int]] = set()
-
-    def known(self, marks: Hashes) -> Flags:
-        """Of each hash whether it is held."""
-        return np.fromiter((one in self._held for one in _pairs(marks)), np.bool_, len(marks))
-
-    def absorb(self, marks: Hashes, *, row: int) -> None:
-        """Hold these too."""
-        self._held.update(_pairs(marks))
-
-    def mark(self) -> int:
-        """Nothing is held durably."""
-        return 0
 
 
 class OneAtATime:
@@ -50,7 +28,3 @@ class OneAtATime:
         """See ``counting.Seen.mark``."""
         with self._lock:
             return self._seen.mark()
-
-
-def _pairs(marks: Hashes) -> list[tuple[int, int]]:
-    return list(zip(marks[:, 0].tolist(), marks[:, 1].tolist(), strict=True))
