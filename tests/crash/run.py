@@ -52,6 +52,11 @@ class Run:
             client.add(each)
         self.fed += each * (len(self.cast.edges) + len(self.cast.clients))
 
+    def answering(self) -> bool:
+        """Whether every shard answers; who could not start yet is started again."""
+        self.tend()
+        return all(status(port) for port in self.cast.ports)
+
     def tend(self) -> None:
         """Start again whoever ended."""
         for child in self.cast.everybody():
@@ -160,7 +165,7 @@ def run(plan: Plan, folder: Path) -> Verdict:
     try:
         for child in cast.everybody():
             child.start()
-        within(SETTLES_WITHIN_S, lambda: all(status(port) for port in cast.ports), every=0.2)
+        within(SETTLES_WITHIN_S, began.answering, every=0.2)
         todo = plan.only or deeds(Random(plan.seed), kills=plan.kills)
         for number, deed in enumerate(todo, 1):
             began.feed(plan.events // (len(todo) + 1))
