@@ -1,7 +1,7 @@
 """Shards, edges, clients and the broker die: what was accepted is in the ledgers, each once.
 
-The small run of ``tests.bench.crash``; and that it would have noticed: with each of three adapters
-swapped for what other systems do, the same kind of run finds what was lost.
+The small run of ``tests.bench.crash``; and that it would have noticed: with positions kept apart
+from rows, as other systems do, the same kind of run finds what was lost.
 """
 
 from pathlib import Path
@@ -12,9 +12,9 @@ import pytest
 from tests.crash.cast import Plan
 from tests.crash.deeds import CLIENT, EDGE, SHARD, Deed, deeds, edge_places, shard_places
 from tests.crash.run import run
-from tests.crash.wrong import APART, CLAIMED, GROUP
+from tests.crash.wrong import APART
 
-pytestmark = [pytest.mark.slow, pytest.mark.platform, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.platform, pytest.mark.timeout(400)]
 BETWEEN = Deed(who=SHARD, place="ledger:inserted")
 
 
@@ -25,9 +25,8 @@ def test_nothing_is_lost_or_doubled_whoever_dies(tmp_path: Path) -> None:
     assert verdict.evidence.lacking() == [], verdict.evidence
 
 
-@pytest.mark.parametrize("wrong", [APART, GROUP, CLAIMED])
-def test_a_wrong_ledger_is_found_out(tmp_path: Path, wrong: str) -> None:
-    plan = Plan(events=400, shards=1, edges=1, clients=1, wrong=wrong, only=[BETWEEN, BETWEEN])
+def test_a_wrong_ledger_is_found_out(tmp_path: Path) -> None:
+    plan = Plan(events=400, shards=1, edges=1, clients=1, wrong=APART, only=[BETWEEN, BETWEEN])
     verdict = run(plan, tmp_path)
     assert any("accepted, not in the ledger" in one for one in verdict.wrong), verdict
 
