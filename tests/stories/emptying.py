@@ -13,6 +13,8 @@ from tests.stories.loop import await_settled, pods, put, spec
 from tests.stories.steady import steady
 
 REPLICAS = 3
+_PAUSE_S = 0.2
+"""The machine is shared with the commands that empty the node."""
 
 
 def a_node_is_emptied(platform: Platform, app: str) -> None:
@@ -22,8 +24,11 @@ def a_node_is_emptied(platform: Platform, app: str) -> None:
     where = Counter(pod.node for pod in pods(platform, app))
     node, _ = where.most_common(1)[0]
     try:
-        with steady(platform, app, callers=4) as load, ready(platform, app) as counts:
-            done = midstage(platform, "drain", node, "--timeout", "120")
+        with (
+            steady(platform, app, callers=4, pause_s=_PAUSE_S) as load,
+            ready(platform, app) as counts,
+        ):
+            done = midstage(platform, "drain", node, "--timeout", "240")
             assert done.returncode == 0, done.stderr
             assert f"{node} is empty" in done.stdout
             assert f"{app} is gone from {node}" in done.stderr
@@ -43,7 +48,7 @@ def midstage(platform: Platform, *arguments: str) -> "subprocess.CompletedProces
         ],
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=270,
         check=False,
     )
 
@@ -58,7 +63,7 @@ def ready(platform: Platform, app: str) -> Iterator[list[int]]:
         counts.append(sum(pod.ready and not pod.draining for pod in pods(platform, app)))
         return over.is_set()
 
-    looking = threading.Thread(target=lambda: within(300, looked, every=0.1), daemon=True)
+    looking = threading.Thread(target=lambda: within(300, looked, every=0.4), daemon=True)
     looking.start()
     try:
         yield counts
