@@ -35,8 +35,19 @@ def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_p
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]
     assert httpx.get(f"{base}/readyz").status_code == 200
+    if service == "control":
+        let_nodes_take_pods(platform)
     if service == "deploy":
         undo_what_was_asked_for(platform)
+
+
+def let_nodes_take_pods(platform: Platform) -> None:
+    """Whoever asks for anything also asks that nodes take no pods any more."""
+    control, token = platform.addresses.control, platform.token
+    for node in httpx.get(f"{control}/v1/nodes").raise_for_status().json()["nodes"]:
+        url = f"{control}/v1/nodes/{node['name']}/cordoned"
+        asked = httpx.put(url, json={"on": False}, headers={"authorization": f"Bearer {token}"})
+        assert asked.is_success, asked.text
 
 
 def undo_what_was_asked_for(platform: Platform) -> None:
