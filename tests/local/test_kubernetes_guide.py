@@ -12,7 +12,7 @@ from midstage.local import ports
 from midstage.local.kubernetes import building
 from tests.kubernetes import Kubernetes
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guides" / "your-own-cluster.md"
