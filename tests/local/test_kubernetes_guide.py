@@ -51,7 +51,7 @@ def test_the_guide_works_as_it_is_typed(kafka: str, kubernetes: Kubernetes, tmp_
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert said.returncode == 0, said.stdout[-6000:]
