@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from midstage.chassis.keys import edge_keys
 from midstage.contracts import signature
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.fact import Event
@@ -20,7 +21,6 @@ from midstage.contracts.requests import Outcome
 from midstage.contracts.topics import EDGES, REQUESTS
 from midstage.eventlog.codec import encode, message
 from midstage.eventlog.log import Message, Partition, Record
-from midstage.stats.adapters.keys import KeyFile
 from midstage.stats.main import Topics
 from midstage.stats.model import Arrivals, Beaten, Ended
 from midstage.stats.stream.reading import Reading
@@ -308,7 +308,7 @@ def test_no_bytes_stop_the_reader(noise: bytes, appended: bool) -> None:
 def test_keys_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     _write(file, {"edge-1": KEY})
-    keys = KeyFile(file)
+    keys = edge_keys(file)
     assert keys() == {"edge-1": KEY}
     _write(file, {"edge-2": SEVENS})
     assert keys() == {"edge-2": SEVENS}
@@ -317,9 +317,9 @@ def test_keys_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
 def test_a_key_file_that_can_not_be_used_says_why(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     with pytest.raises(UnavailableError, match=r"keys\.json"):
-        KeyFile(file)
+        edge_keys(file)
     _write(file, {"edge-1": KEY})
-    keys = KeyFile(file)
+    keys = edge_keys(file)
     file.chmod(0o644)
     file.write_text('{"edge-1": "00"}')
     with pytest.raises(UnavailableError, match="chmod 600"):

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
 from midstage.chassis.clock import Clock, SystemClock
+from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
@@ -23,7 +24,6 @@ from midstage.contracts.topics import REQUESTS, Topic
 from midstage.data import api
 from midstage.data.adapters.downloads import Downloads
 from midstage.data.adapters.duckdb import DuckdbStore
-from midstage.data.adapters.keys import KeyFile
 from midstage.data.config import Settings, from_env
 from midstage.data.metrics import Metrics
 from midstage.data.model import Arrived
@@ -140,7 +140,7 @@ def _keeping(
     return Consumer[Sequence[Arrived]](
         name="keeping",
         log=log,
-        read=Reading(requests=topic, keys=KeyFile(settings.edge_keys_file), now=clock.now),
+        read=Reading(requests=topic, keys=edge_keys(settings.edge_keys_file), now=clock.now),
         effect=Keeping(store=store, retention=settings.retention, now=clock.now, kept=metrics.kept),
         positions=StorePositions(store=store, log=log, topic=topic.name),
         dead_letters=DeadLetterTopic(log=log, reader=SERVICE),

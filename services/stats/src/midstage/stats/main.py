@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
 from midstage.chassis.clock import Clock, SystemClock
+from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Loop, Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
@@ -30,15 +31,14 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.versions import Versions
 from midstage.stats import api
-from midstage.stats.adapters.callers import CallerKeys
+from midstage.stats.adapters.callers import caller_keys
 from midstage.stats.adapters.duckdb import DuckdbLedger
-from midstage.stats.adapters.keys import KeyFile
 from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.recount import Recount
 from midstage.stats.adapters.seen import HashFiles
-from midstage.stats.adapters.shards import FarShard
+from midstage.stats.adapters.shards import FarShard, far_shards
 from midstage.stats.adapters.usage.archived import archived
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
@@ -163,8 +163,10 @@ def compose(
     facts, sending = Facts(heard), Sending(ledger=heard, log=log, reached=reached)
     metrics = Metrics(CollectorRegistry())
     seen = OneAtATime(seen_swapped(_seen(settings, ledger=ledger, clock=clock, reached=reached)))
+    keys = edge_keys(settings.edge_keys_file)
     consumer = _counting(
         settings,
+        keys=keys,
         log=log,
         clock=clock,
         topics=topics,
@@ -182,7 +184,7 @@ def compose(
     )
     ingest = Ingest(
         log=log,
-        check=Checking(topic=topics.requests, keys=KeyFile(settings.edge_keys_file), now=clock.now),
+        check=Checking(topic=topics.requests, keys=keys, now=clock.now),
         held=Held(sources=ledger.sources, seen=seen.known),
         counted=metrics.posted,
         within_s=settings.ingest_within_s,
@@ -191,6 +193,7 @@ def compose(
     billed = _billing(
         settings, log=log, clock=clock, topics=topics, ledger=ledger, seen=seen, reached=reached
     )
+    desk = _desk(settings, books=books, clock=clock, auditing=auditing)
     app = _app(
         settings,
         routes=[
@@ -202,8 +205,8 @@ def compose(
                 lag=consumer.lag,
                 now=clock.now,
             ),
-            usage.router(_desk(settings, books=books, clock=clock, auditing=auditing)),
-            events.router(events.Door(taking=ingest, customers=CallerKeys(settings.api_keys_file))),
+            usage.router(desk),
+            events.router(events.Door(taking=ingest, customers=desk.customers)),
         ],
         registry=metrics.registry,
         progress=consumer.progress,
@@ -234,11 +237,10 @@ def compose(
 def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditing) -> usage.Desk:
     file, token = settings.ledger_file, secret(settings.token_file)
     own = books.usage.over(archived(file.with_name(f"{file.name}.archive")))
-    far = _far(settings)
     return usage.Desk(
-        shards=AllShards(own=own, far=far),
+        shards=AllShards(own=own, far=_far(settings)),
         own=own,
-        customers=CallerKeys(settings.api_keys_file),
+        customers=caller_keys(settings.api_keys_file),
         files=FORMATS,
         audit=auditing.note,
         secret=token.encode(),
@@ -248,11 +250,7 @@ def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditin
 
 def _far(settings: Settings) -> list[FarShard]:
     token = secret(settings.token_file)
-    return [
-        FarShard(url=url, token=token)
-        for at, url in enumerate(settings.peers)
-        if at != settings.shard.number
-    ]
+    return far_shards(settings.peers, own=settings.shard.number, token=token)
 
 
 def _billing(
@@ -324,9 +322,8 @@ def _seen(
     settings: Settings, *, ledger: DuckdbLedger, clock: Clock, reached: Failpoint
 ) -> HashFiles:
     """Beside the ledger's file: they belong together."""
-    file = settings.ledger_file
     return HashFiles(
-        file.with_name(f"{file.name}.seen"),
+        settings.ledger_file.with_name(f"{settings.ledger_file.name}.seen"),
         last_row=ledger.row(),
         left_upto=ledger.archived_upto(),
         now=clock.now,
@@ -338,6 +335,7 @@ def _seen(
 def _counting(
     settings: Settings,
     *,
+    keys: Callable[[], Mapping[str, bytes]],
     log: Log,
     clock: Clock,
     topics: Topics,
@@ -353,7 +351,7 @@ def _counting(
         read=Reading(
             requests=topics.requests,
             edges=topics.edges,
-            keys=KeyFile(settings.edge_keys_file),
+            keys=keys,
             now=clock.now,
             billed=settings.billed,
         ),

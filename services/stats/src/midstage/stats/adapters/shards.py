@@ -4,7 +4,7 @@ What it answers is additive, and harmless to ask twice. A shard that is away is 
 that nothing is ever closed without it; what it refuses is refused here with its own words.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeVar
@@ -98,3 +98,8 @@ def _meant(url: str, answer: httpx.Response) -> RefusedError | UnavailableError:
     if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UnavailableError(f"the shard at {url} can't do that now: {said}")
     return RefusedError(said, status=answer.status_code)
+
+
+def far_shards(peers: Sequence[str], *, own: int, token: str) -> list[FarShard]:
+    """All shards but the one with the number ``own``, in the order of their numbers."""
+    return [FarShard(url=url, token=token) for at, url in enumerate(peers) if at != own]

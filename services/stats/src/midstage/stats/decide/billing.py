@@ -5,7 +5,7 @@ comes second finds it closed. What came late is told in absolute sums, so the ne
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
@@ -194,11 +194,6 @@ def line_of(at: Cell, amount: int) -> Line:
 def period_of(closed: PeriodClosed) -> Period:
     """The period that was closed."""
     return Period(name=closed.period, since=closed.since, until=closed.until, zone=closed.zone)
-
-
-def origin(time: datetime, sealed: Sequence[Period]) -> str:
-    """The name of the sealed period in which ``time`` lies; empty where it lies before all."""
-    return next((held.name for held in sealed if held.since <= time < held.until), "")
 
 
 def _content(piece: StatementPiece) -> str:
