@@ -1,6 +1,7 @@
 """``make bench-crash``: a million events, a hundred deaths, and every sum is still the true one.
 
-``python -m tests.bench.crash [--events N] [--kills N] [--seed N] [--shards N] [--keep FOLDER]``;
+``python -m tests.bench.crash [--events N] [--kills N] [--seed N] [--shards N] [--keep FOLDER]
+[--wrong NAME]``;
 progress on stderr, what was found as JSON on stdout; 1 where something does not hold, or where the
 run did not hurt enough to prove anything.
 """
@@ -16,6 +17,7 @@ import msgspec
 from tests.crash.cast import Plan
 from tests.crash.run import run
 from tests.crash.verdict import Verdict
+from tests.crash.wrong import WRONGS
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--shards", type=int, default=3)
     parser.add_argument("--edges", type=int, default=3)
     parser.add_argument("--clients", type=int, default=3)
+    parser.add_argument("--wrong", choices=["", *WRONGS], default="", help="what must be found out")
     parser.add_argument("--keep", type=Path, help="a new folder for everything, which stays")
     asked = parser.parse_args(arguments)
     plan = Plan(
@@ -36,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         shards=asked.shards,
         edges=asked.edges,
         clients=asked.clients,
+        wrong=asked.wrong,
     )
     if asked.keep is not None:
         asked.keep.mkdir(parents=True)

@@ -23,6 +23,7 @@ from midstage.stats.model import Batch, Committed
 from midstage.stats.stream.counting import Ledger, Seen
 
 APART, GROUP, CLAIMED = "positions apart", "group offsets", "claimed first"
+WRONGS = (APART, GROUP, CLAIMED)
 
 
 class PositionsApart(DuckdbLedger):
