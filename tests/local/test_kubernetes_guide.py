@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import uuid
 from pathlib import Path
 
@@ -10,19 +9,13 @@ import pytest
 
 from midstage.local import ports
 from midstage.local.kubernetes import building
+from tests.guides import ROOT, said, typed
 from tests.kubernetes import Kubernetes
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "guides" / "your-own-cluster.md"
 PORTS = ("8084", "8085")
 BEFORE = "set -eu; shopt -s expand_aliases; trap 'kill $(jobs -p)' EXIT"
-
-
-def typed() -> list[str]:
-    """What a reader types, block by block."""
-    return re.findall(r"(?s)```sh\n(.*?)```", GUIDE.read_text())
 
 
 def own(script: str) -> str:
@@ -44,18 +37,9 @@ def test_the_guide_works_as_it_is_typed(kafka: str, kubernetes: Kubernetes, tmp_
     kubectl.write_text(f'#!/bin/sh\nexec "{building.binary()}" kubectl "$@"\n')
     kubectl.chmod(0o755)
     path = f"{kubectl.parent}{os.pathsep}{os.environ['PATH']}"
-    said = subprocess.run(
-        ["bash", "-c", f"{BEFORE}\n{own(chr(10).join(typed()))}"],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path, "KAFKA": kafka, "KUBECONFIG": str(kubernetes.kubeconfig)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert said.returncode == 0, said.stdout[-6000:]
-    assert re.search(r"hello-[\w-]+ .* Running", said.stdout)
-    assert re.search(r"app hello-\w+ ready, 2 of 2", said.stdout)
-    assert re.search(r"app web-\w+ adopted web-\w+, 2 of 2 ready", said.stdout)
-    assert re.search(r"app web-\w+ ready, 2 of 2", said.stdout)
+    env = {**os.environ, "PATH": path, "KAFKA": kafka, "KUBECONFIG": str(kubernetes.kubeconfig)}
+    told = said(f"{BEFORE}\n{own(typed('your-own-cluster'))}", at=tmp_path, env=env)
+    assert re.search(r"hello-[\w-]+ .* Running", told)
+    assert re.search(r"app hello-\w+ ready, 2 of 2", told)
+    assert re.search(r"app web-\w+ adopted web-\w+, 2 of 2 ready", told)
+    assert re.search(r"app web-\w+ ready, 2 of 2", told)
