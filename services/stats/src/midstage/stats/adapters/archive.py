@@ -217,13 +217,18 @@ def relation(
     db: duckdb.DuckDBPyConnection,
     directory: Path,
     *,
-    since: datetime = _EARLIEST,
-    until: datetime = _LATEST,
+    since: datetime | None = None,
+    until: datetime | None = None,
     after_row: int = 0,
     upto_row: int = _LAST_ROW,
 ) -> str:
     """The relation of all rows as SQL, as this transaction of ``db`` sees them."""
-    asked: _Asked = {"since": utc(since), "until": utc(until), "after": after_row, "upto": upto_row}
+    asked: _Asked = {
+        "since": utc(since or _EARLIEST),
+        "until": utc(until or _LATEST),
+        "after": after_row,
+        "upto": upto_row,
+    }
     files = [str(directory / file) for (file,) in db.execute(_FILES, asked).fetchall()]
     if not files:
         return "requests"

@@ -58,4 +58,4 @@ class Archiving:
             if stop.is_set():
                 return
             self._archive.archive(hour, upto_row=upto)
-            _logger.info("hour_archived", extra={"hour": hour.isoformat()})
+            _logger.info("hour_archived", hour=hour.isoformat())

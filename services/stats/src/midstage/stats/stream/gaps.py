@@ -94,6 +94,6 @@ class Gaps:
                 decide=lambda account: decide(account.declared, look),
             )
         except UnavailableError as error:
-            _logger.warning("gap_not_said", extra={"key": key, "reason": str(error)})
+            _logger.warning("gap_not_said", key=key, reason=str(error))
             return
-        _logger.info("gaps_said", extra={"key": key, "facts": len(answer.facts)})
+        _logger.info("gaps_said", key=key, facts=len(answer.facts))

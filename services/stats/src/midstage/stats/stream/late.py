@@ -99,6 +99,6 @@ class Lates:
                 decide=lambda account: adjust(account, fact),
             )
         except UnavailableError as error:
-            _logger.warning("late_not_told", extra={"key": key, "reason": str(error)})
+            _logger.warning("late_not_told", key=key, reason=str(error))
             return False
         return True
