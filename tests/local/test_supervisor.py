@@ -173,8 +173,8 @@ for name in ("one", "two"):
     supervisor.start(Child(name=name, command=(sys.executable, "-S", "-c", {child!r})))
 for name in ("one", "two"):
     supervisor.await_ready(name, within_s=10)
-print(supervisor.pid("one"), supervisor.pid("two"), flush=True)
-try:
+try:  # before it is said: whoever reads it interrupts at once
+    print(supervisor.pid("one"), supervisor.pid("two"), flush=True)
     time.sleep(600)
 except KeyboardInterrupt:
     supervisor.stop(["one"], within_s=5)
