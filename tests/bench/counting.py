@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd  # noqa: F401  pyarrow looks for it at its first array: not in the race's time
 
+from midstage.chassis.garbage import collected_seldom
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, USAGE
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Partition
@@ -77,6 +78,7 @@ def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
     service = compose(
         _settings(bootstrap, directory), log=log, clock=_Then(), topics=topics, swapped=swapped
     )
+    collected_seldom()  # as the service does before it runs
     loops = [
         threading.Thread(target=loop.run, args=(stop,)) for loop in (service.facts, service.sending)
     ]

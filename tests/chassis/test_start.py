@@ -1,9 +1,20 @@
+import gc
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from midstage.chassis import settings
 from midstage.chassis.start import start
+
+
+@pytest.fixture(autouse=True)
+def thresholds() -> Iterator[tuple[int, int, int]]:
+    """Those of the tests, which are there again afterwards."""
+    before = gc.get_threshold()
+    yield before
+    gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 class Ends:
@@ -15,6 +26,15 @@ class Ends:
 
 def test_a_service_that_can_be_composed_runs_to_its_own_end() -> None:
     assert start("stats", Ends) == 7
+
+
+def test_what_was_composed_is_left_alone_and_garbage_looked_for_seldom(
+    thresholds: tuple[int, int, int],
+) -> None:
+    frozen = gc.get_freeze_count()
+    start("stats", Ends)
+    assert gc.get_freeze_count() > frozen
+    assert gc.get_threshold()[0] > 10 * thresholds[0]
 
 
 def test_a_setting_that_is_missing_is_named_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -233,6 +233,7 @@ TEXTS = pa.map_(pa.string(), pa.string())
         ({"usage": pa.array([1.0] * ROWS)}, "neither a map nor"),
         ({"labels": per_row([("a", None)], [], TEXTS)}, "event 3: labels"),
         ({"labels": per_row([("a", "x" * 1025)], [], TEXTS)}, "event 3: labels"),
+        ({"labels": per_row([], [], MAP)}, "column labels is no text"),
     ],
 )
 def test_one_bad_event_makes_the_batch_unreadable_and_is_named(
@@ -240,6 +241,14 @@ def test_one_bad_event_makes_the_batch_unreadable_and_is_named(
 ) -> None:
     with pytest.raises(UnreadableError, match=why):
         read(stream(columns(**changed)))
+
+
+def test_a_long_text_that_hardly_an_event_says_is_not_too_much() -> None:
+    """Asked exactly, though each event might have said it."""
+    said = pa.DictionaryArray.from_arrays(
+        pa.array([0] + [1] * 39_999, pa.int32()), pa.array(["é" * 1024, "x"])
+    )
+    assert len(read(stream(rows(40_000, endpoint=lambda _: said)))) == 40_000
 
 
 def test_the_unchanged_batch_of_these_cases_is_readable() -> None:

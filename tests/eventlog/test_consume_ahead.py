@@ -121,3 +121,23 @@ def test_what_is_too_heavy_together_is_read_in_further_chunks(
     for before, after in pairwise(chunks):
         assert before.ends == after.begins
     assert sorted(chunks[-1].ends.values()) == [6]
+
+
+def test_what_is_heavy_enough_is_not_waited_with(
+    log: MemoryLog, positions: MemoryPositions
+) -> None:
+    say(log, "9")
+    chunks: list[Whole[Sequence[Record]]] = []
+    loop = WholeConsumer[Sequence[Record]](
+        name="test",
+        log=log,
+        read=lambda records, put: records,
+        effect=chunks.append,
+        positions=positions,
+        dead_letters=DeadLetterTopic(log=log, reader="test", within_s=0.2),
+        linger_s=60,
+        weigh=lambda record: int(word(record)),
+        heaviest=5,
+    )
+    with running(loop):
+        within(5, lambda: len(chunks) == 1)

@@ -185,6 +185,23 @@ def test_headers_that_are_not_utf_8_stop_no_reader(kafka: str, log: KafkaLog, to
     assert [dict(each.headers) for each in records[-2:]] == [dict(UNREADABLE_HEADERS), {"e": b"v"}]
 
 
+@pytest.mark.platform
+def test_a_header_without_a_value_is_empty(kafka: str, log: KafkaLog, topic: Topic) -> None:
+    producer = Producer({"bootstrap.servers": kafka})
+    producer.produce(topic.name, b"v", partition=0, headers=[("a", b"1"), ("none", None)])
+    producer.flush(20)
+    reader = log.reader({Partition(topic=topic.name, number=0): 0})
+    records: list[Record] = []
+
+    def read() -> bool:
+        records.extend(reader.poll(most=10, timeout_s=0.1))
+        return bool(records)
+
+    within(20, read)
+    reader.close()
+    assert records[0].headers == (("a", b"1"), ("none", b""))
+
+
 def adds_up(view: View, balance: int) -> bool:
     return sum(account.balance for account in view.states().values()) == balance
 

@@ -108,12 +108,13 @@ def test_a_row_keeps_everything_that_the_event_said(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_sums_are_exact_beyond_64_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [1, 20])
+def test_sums_are_exact_beyond_64_bits(tmp_path: Path, together: int) -> None:
     ledger = opened(tmp_path / "usage.duckdb")
-    for at in range(20):
-        event = request(SOURCE, at + 1, usage={"images": 10**12})
-        added = decided(ledger, [event])
-        ledger.commit(added, begins={PLACE: at}, ends={PLACE: at + 1})
+    for at in range(0, 20, together):
+        numbers = range(at + 1, at + together + 1)
+        events = [request(SOURCE, number, usage={"images": 10**12}) for number in numbers]
+        ledger.commit(decided(ledger, events), begins={PLACE: at}, ends={PLACE: at + together})
     summed = total(ledger.queries())
     assert summed.micros == {"images": 20 * 10**18}
     assert summed.outcomes == {"ok": 20}

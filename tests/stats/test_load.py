@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +13,9 @@ from midstage.contracts.load import LoadObserved
 from midstage.contracts.requests import BILLED, Outcome, RequestCompleted
 from midstage.contracts.topics import LOAD
 from midstage.contracts.units import Micros
+from midstage.stats.model import Batch, Committed
 from midstage.stats.stream.lines import Line, rows_of
-from midstage.stats.stream.loads import Edges, Loads
+from midstage.stats.stream.loads import CAUGHT_UP_EVERY, Edges, Loads, version_mark
 from midstage.stats.views.gauges import Carried, Heard
 from midstage.stats.views.load import MOST_APPS, WINDOW, Window, due, resumed
 from midstage.stats.views.load import absorbed as with_seconds
@@ -166,6 +168,37 @@ def test_the_newest_load_of_an_application_that_nobody_names_any_more_is_forgott
     assert set(loads.newest()) == {"chat"}
     assert loads.facts(NOON + SOON + timedelta(minutes=11)) == ()
     assert loads.newest() == {}
+
+
+@pytest.mark.parametrize(("waiting", "later"), [(0, 2 * TICK), (50_000, CAUGHT_UP_EVERY)])
+def test_what_a_lagging_shard_finds_late_waits_for_its_end_or_some_seconds_and_its_mark_too(
+    waiting: int, later: timedelta
+) -> None:
+    lags = [50_000]
+    loads = Loads(
+        topic=LOAD,
+        shard=ALONE,
+        edges=Edges((), lag=lambda: lags[0]),
+        window=Window(),
+        version=0,
+    )
+
+    def counted(version: int) -> None:
+        batch = Batch(rows=rows_of([finished()], billed=BILLED))
+        loads.absorb(batch, Committed(version=version, row=version, at=NOON + SOON))
+
+    def told(now: datetime) -> tuple[list[int], int]:
+        due = loads.due(now)
+        facts = [msgspec.json.decode(each.value)["data"] for each in due.outgoing]
+        late = [fact["revision"] for fact in facts if fact["second"] == "2026-01-01T12:00:00Z"]
+        return late, due.marks[version_mark(LOAD.name)]
+
+    counted(1)
+    assert told(NOON + SOON) == ([1], 1)
+    counted(2)
+    assert told(NOON + SOON + TICK) == ([], 1)
+    lags[0] = waiting
+    assert told(NOON + SOON + later) == ([2], 2)
 
 
 def test_an_event_later_than_a_minute_changes_no_load() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from midstage.chassis import logs
+from midstage.chassis.garbage import collected_seldom
 from midstage.contracts.errors import MidstageError
 
 
@@ -26,4 +27,5 @@ def start(service: str, compose: Callable[[], Runs]) -> int:
     except MidstageError as error:
         logs.logger(__name__).error("not_started", reason=str(error))
         return 1
+    collected_seldom()
     return process.run()

@@ -14,8 +14,11 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 """A name on the wire: never empty, at most 256 characters."""
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of all facts: immutable, keyword-only, unknown fields ignored."""
+class Fact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The base of all facts: immutable, keyword-only, unknown fields ignored.
+
+    A value can't hold itself, so the garbage collector need not walk over facts.
+    """
 
 
 F_co = TypeVar("F_co", covariant=True, bound=Fact)

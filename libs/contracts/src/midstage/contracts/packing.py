@@ -44,26 +44,20 @@ def read(said: str) -> tuple[int, list[tuple[int, int]]]:
 class _Expected:
     """What the next gap and count will be about, from those before; whole numbers alone."""
 
+    __slots__ = ("_count", "_gap", "_off", "count", "gap_order", "off_order")
+
     def __init__(self) -> None:
         self._gap = self._count = self._off = 0  # in sixteenths
+        self.gap_order = self.off_order = self.count = 0
 
-    @property
-    def gap_order(self) -> int:
-        return (self._gap >> 4).bit_length()
-
-    @property
-    def off_order(self) -> int:
-        return (self._off >> 5).bit_length()
-
-    @property
-    def count(self) -> int:
-        return (self._count + 8) >> 4
-
-    def saw(self, *, gap: int, count: int, off: int) -> None:
+    def saw(self, gap: int, count: int, off: int) -> None:
         self._gap += (16 * gap - self._gap) >> 2
         self._off += (16 * off - self._off) >> 2
         before = self._count if gap == 0 else self._count >> 1 if gap == 1 else 0
         self._count = before + ((16 * count - before) >> 1)
+        self.gap_order = (self._gap >> 4).bit_length()
+        self.off_order = (self._off >> 5).bit_length()
+        self.count = (self._count + 8) >> 4
 
 
 class _Bits:
@@ -94,7 +88,7 @@ def _body(held: list[tuple[int, int]]) -> list[str]:
     for bucket, count in held:
         gap, off = bucket - last - 1, _folded(count - expected.count)
         bits += [_code(gap, expected.gap_order), _code(off, expected.off_order)]
-        expected.saw(gap=gap, count=count, off=off)
+        expected.saw(gap, count, off)
         last = bucket
     return bits
 
@@ -108,7 +102,7 @@ def _buckets(reader: _Bits, number: int) -> Iterator[tuple[int, int]]:
         bucket, count = bucket + gap + 1, expected.count + _unfolded(off)
         if not (1 <= count <= LARGEST_COUNT and LOWEST <= bucket <= HIGHEST):
             raise ValueError("a packed sketch has a count or a bucket that can't be")
-        expected.saw(gap=gap, count=count, off=off)
+        expected.saw(gap, count, off)
         yield bucket, count
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from midstage.contracts import packing
 
@@ -88,7 +89,9 @@ def packed(of: Sketch) -> Sketch:
     held = [(i, count) for i, count in enumerate(of.counts, of.lowest) if count]
     if not held and not of.zeros:
         return EMPTY
-    return Sketch(packed=packing.text(held, zeros=of.zeros))
+    made = Sketch()
+    force_setattr(made, "packed", packing.text(held, zeros=of.zeros))  # or it is read back
+    return made
 
 
 def unpacked(of: Sketch) -> Sketch:

@@ -59,6 +59,10 @@ class ReadsWhole(Protocol[T_co]):
         ...
 
 
+def _alike(_: Record) -> int:
+    return 0
+
+
 class Positions(Protocol):
     """Where a reader stands: the group's offsets, or the effect's own transaction."""
 
@@ -102,7 +106,7 @@ class WholeConsumer(Generic[T]):
         most: int = 10_000,
         linger_s: float = 0.0,
         ahead: bool = False,
-        weigh: Callable[[Record], int] | None = None,
+        weigh: Callable[[Record], int] = _alike,
         heaviest: int = HEAVIEST,
         reached: Failpoint = nothing,
     ) -> None:
@@ -127,6 +131,7 @@ class WholeConsumer(Generic[T]):
         self._weigh = weigh
         self._heaviest = heaviest
         self._waiting: Sequence[Record] = ()
+        self._weights: Sequence[int] = ()
         self._reached = reached
         self._progress = Progress(clock_monotonic)
         self._lag = 0
@@ -210,26 +215,33 @@ class WholeConsumer(Generic[T]):
         return True
 
     def _taken(self, reader: Reader) -> Sequence[Record]:
-        records = self._waiting or self._polled(reader)
-        if self._weigh is None:
-            return records
-        weights = accumulate(map(self._weigh, records))
-        fitting = sum(1 for _ in takewhile(lambda weight: weight <= self._heaviest, weights))
-        self._waiting = records[max(1, fitting) :]
+        records, weights = self._waiting, self._weights
+        if not records:
+            records, weights = self._polled(reader)
+        fitting = sum(1 for _ in takewhile(self._light, accumulate(weights)))
+        self._waiting, self._weights = records[max(1, fitting) :], weights[max(1, fitting) :]
         return records[: max(1, fitting)]
 
-    def _polled(self, reader: Reader) -> Sequence[Record]:
-        records = reader.poll(most=self._most, timeout_s=_POLL_S)
-        if not records or not self._linger_s:
-            return records
-        taken = list(records)
+    def _polled(self, reader: Reader) -> tuple[Sequence[Record], Sequence[int]]:
+        """Records, and what each weighs: waited for as long as more would fit."""
+        taken = list(reader.poll(most=self._most, timeout_s=_POLL_S))
+        weights = list(map(self._weigh, taken))
+        weight = sum(weights)
         deadline = self._monotonic() + self._linger_s
-        while len(taken) < self._most and (left_s := deadline - self._monotonic()) > 0:
+        while taken and len(taken) < self._most and self._light(weight):
+            if (left_s := deadline - self._monotonic()) <= 0:
+                break
             try:
-                taken.extend(reader.poll(most=self._most - len(taken), timeout_s=left_s))
+                more = reader.poll(most=self._most - len(taken), timeout_s=left_s)
             except UnavailableError:
                 break  # what was taken has its effect first; the next poll meets it again
-        return taken
+            taken += more
+            weights += (fresh := list(map(self._weigh, more)))
+            weight += sum(fresh)
+        return taken, weights
+
+    def _light(self, weight: int) -> bool:
+        return weight <= self._heaviest
 
     def _chunk(
         self,
@@ -284,7 +296,7 @@ class Consumer(Generic[T]):
         clock_monotonic: Callable[[], float] = time.monotonic,
         most: int = 10_000,
         linger_s: float = 0.0,
-        weigh: Callable[[Record], int] | None = None,
+        weigh: Callable[[Record], int] = _alike,
         reached: Failpoint = nothing,
     ) -> None:
         """As ``WholeConsumer``."""

@@ -1,11 +1,14 @@
 """Columns of one batch, each checked as a whole: what is wrong is named with the event's index.
 
 Limits are those of the event's fact, and each text has one, so that no event is above 1 MiB. A
-text that a dictionary says many times counts each time towards what may be expanded.
+text that a dictionary says many times counts each time towards what may be expanded. A call takes
+as long as a thousand values do: so what is plainly fine is asked as little as can be.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Literal
 
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
@@ -20,6 +23,9 @@ TEXT = 1024
 
 Whole = Literal["i", "q", "B"]
 """int32, int64 and bytes, as the struct module calls them."""
+_INT32, _INT64, _DOUBLE = pa.int32(), pa.int64(), pa.float64()
+_MOST_BYTES = 4
+"""Of one character in UTF-8."""
 NONE = float("nan")
 """A duration that is not known."""
 
@@ -38,7 +44,8 @@ class Cells:
 
     columns: dict[str, pa.Array]
     count: int
-    expanded: int = field(default=0)
+    expanded: int = field(default=0)  # at most so much
+    _columns: list[tuple[pa.Array, pa.Array]] = field(default_factory=list)
 
     def coded(
         self, name: str, *, least: int = 0, most: int = TEXT, words: Sequence[str] | None = None
@@ -68,19 +75,21 @@ class Cells:
                 raise UnreadableError(f"column {name} has a dictionary that holds null")
         else:
             indices, said = None, column
-        if not optional:
+        if not optional and column.null_count:
             self.must(pc.is_valid(column), name, "is null")
         if indices is None:
-            encoded = pc.fill_null(said, "").dictionary_encode()
+            encoded = filled(said, "").dictionary_encode()
             words, codes = encoded.dictionary, encoded.indices
         else:
             if indices.null_count:
                 said = pa.concat_arrays([said, pa.array([""], said.type)])
                 indices = pc.fill_null(indices.cast(pa.int64()), len(said) - 1)
             encoded = said.dictionary_encode()
-            words, codes = encoded.dictionary, encoded.indices.take(indices)
-        self._expand(name, words, codes)
-        return Coded(words=tuple(words.to_pylist()), codes=view(codes.cast(pa.int32()), "i"))
+            words = encoded.dictionary
+            codes = indices if len(words) == len(said) else encoded.indices.take(indices)
+        known = tuple(words.to_pylist())
+        self._expand(name, words, codes, longest=_MOST_BYTES * max(map(len, known), default=0))
+        return Coded(words=known, codes=view(as_type(codes, _INT32), "i"))
 
     def texts(self, name: str, *, least: int = 0, most: int = TEXT) -> list[str]:
         """A column of texts that rarely repeat."""
@@ -91,9 +100,10 @@ class Cells:
         if not textual(column.type) or pa.types.is_dictionary(column.type):
             raise UnreadableError(f"column {name} is no plain text but {column.type}")
         if least == 0:
-            column = pc.fill_null(column, "")
+            column = filled(column, "")
         lengths = pc.utf8_length(column)
-        self.must(_between(lengths, least, most), name, f"has not {least} to {most} characters")
+        if lengths.null_count or not within(lengths, least, most):
+            self.must(between(lengths, least, most), name, f"has not {least} to {most} characters")
         found: list[str] = column.to_pylist()
         return found
 
@@ -107,15 +117,10 @@ class Cells:
             return zeros(kind, self.count)
         if not pa.types.is_integer(column.type):
             raise UnreadableError(f"column {name} is no whole number but {column.type}")
-        wide = column.cast(pa.int64())
-        fine = _between(wide, least, most)
-        self.must(
-            fine if absent is None else pc.fill_null(fine, fill_value=True),
-            name,
-            _range(least, most),
-        )
-        wide = pc.fill_null(wide, absent or 0)
-        return view(wide.cast(pa.int32()) if kind == "i" else wide, kind)
+        wide = as_type(column, _INT64)
+        self._within(wide, name, least, most, optional=absent is not None)
+        wide = filled(wide, absent or 0)
+        return view(wide.cast(_INT32) if kind == "i" else wide, kind)
 
     def milliseconds(
         self, name: str, *, most: float, absent: float | None = NONE
@@ -127,12 +132,9 @@ class Cells:
             return doubles(pa.array([absent] * self.count, pa.float64()))
         if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
             raise UnreadableError(f"column {name} is no number but {column.type}")
-        wide = column.cast(pa.float64())
-        fine = _between(wide, 0.0, most)
-        self.must(
-            fine if absent is None else pc.fill_null(fine, fill_value=True), name, _range(0, most)
-        )
-        return doubles(pc.fill_null(wide, NONE if absent is None else absent))
+        wide = as_type(column, _DOUBLE)
+        self._within(wide, name, 0.0, most, optional=absent is not None)
+        return doubles(filled(wide, NONE if absent is None else absent))
 
     def flags(self, name: str) -> memoryview:
         """A column of true and false, false where there is none, as bytes."""
@@ -141,13 +143,21 @@ class Cells:
             return zeros("B", self.count)
         if not pa.types.is_boolean(column.type):
             raise UnreadableError(f"column {name} is neither true nor false but {column.type}")
-        return view(pc.fill_null(column, fill_value=False).cast(pa.uint8()), "B")
+        return view(filled(column, fill_value=False).cast(pa.uint8()), "B")
 
     def must(self, fine: pa.Array, name: str, why: str) -> None:
         """UnreadableError with the index of the first event whose flag is not true."""
-        at = pc.index(pc.fill_null(fine, fill_value=False), pa.scalar(value=False)).as_py()
+        at = wrong(fine)
         if at >= 0:
             raise UnreadableError(f"event {at}: {name} {why}")
+
+    def _within(
+        self, wide: pa.Array, name: str, least: float, most: float, *, optional: bool
+    ) -> None:
+        if (optional or not wide.null_count) and within(wide, least, most):
+            return
+        fine = between(wide, least, most)
+        self.must(filled(fine, fill_value=True) if optional else fine, name, _range(least, most))
 
     def _unless_unused(self, name: str, found: Coded, bad: Sequence[int], why: str) -> None:
         wrong = set(bad)
@@ -160,9 +170,13 @@ class Cells:
         if not absent:
             raise UnreadableError(f"column {name} is missing")
 
-    def _expand(self, name: str, words: pa.Array, codes: pa.Array) -> None:
-        lengths = pc.binary_length(words).cast(pa.int64())
-        self.expanded += pc.sum(lengths.take(codes)).as_py() or 0
+    def _expand(self, name: str, words: pa.Array, codes: pa.Array, *, longest: int) -> None:
+        """Asked exactly only when it may be too much."""
+        self._columns.append((words, codes))
+        self.expanded += longest * len(codes)
+        if self.expanded <= DECODED_BYTES:
+            return
+        self.expanded = sum(starmap(_expanded, self._columns))
         if self.expanded > DECODED_BYTES:
             raise UnreadableError(f"more than {DECODED_BYTES} bytes of text, up to column {name}")
 
@@ -190,9 +204,42 @@ def _items(column: pa.Array, width: int) -> memoryview:
     return memoryview(held).cast("B")[begin : begin + len(column) * width]
 
 
-def _between(column: pa.Array, least: float, most: float) -> pa.Array:
+def filled(column: pa.Array, fill_value: float | str) -> pa.Array:
+    """The column with this where nothing is."""
+    return pc.fill_null(column, fill_value) if column.null_count else column
+
+
+def as_type(column: pa.Array, of: pa.DataType) -> pa.Array:
+    """The column as one of this type; ValueError where a value does not fit."""
+    return column if column.type == of else column.cast(of)
+
+
+def wrong(fine: pa.Array) -> int:
+    """Where the first flag is that is not true, -1 where all are."""
+    if pc.all(fine, skip_nulls=False).as_py():
+        return -1
+    at: int = pc.index(filled(fine, fill_value=False), pa.scalar(value=False)).as_py()
+    return at
+
+
+def within(column: pa.Array, least: float, most: float) -> bool:
+    """Whether all values that are there are: asked at once, and never true where one is NaN."""
+    ends = pc.min_max(column).as_py()
+    if ends["min"] is None:
+        return bool(column.null_count == len(column))
+    if not least <= ends["min"] <= ends["max"] <= most:
+        return False
+    return not pa.types.is_floating(column.type) or not math.isnan(pc.sum(column).as_py())
+
+
+def between(column: pa.Array, least: float, most: float) -> pa.Array:
     """False for NaN too, which no comparison holds for."""
     return pc.and_(pc.greater_equal(column, least), pc.less_equal(column, most))
+
+
+def _expanded(words: pa.Array, codes: pa.Array) -> int:
+    lengths = pc.binary_length(words).cast(_INT64)
+    return pc.sum(lengths.take(codes)).as_py() or 0
 
 
 def _range(least: float, most: float) -> str:

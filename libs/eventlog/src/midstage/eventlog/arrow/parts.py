@@ -11,7 +11,17 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]  # likewise
 
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.units import LARGEST, MICROS_PER_UNIT
-from midstage.eventlog.arrow.cells import TEXT, Cells, textual, view, zeros
+from midstage.eventlog.arrow.cells import (
+    TEXT,
+    Cells,
+    as_type,
+    between,
+    textual,
+    view,
+    within,
+    wrong,
+    zeros,
+)
 from midstage.eventlog.arrow.columns import Amounts, Coded, Labels
 
 MOST_NAMES = 32
@@ -28,11 +38,11 @@ def amounts(cells: Cells, name: str, *, least: int = 0) -> Amounts:
     names = found.named(cells, most=_NAME)
     values = found.values
     if pa.types.is_integer(values.type):
-        wide = values.cast(pa.int64())
-        found.must(_between(wide, 0, LARGEST), f"is not between 0 and {LARGEST}")
+        wide = as_type(values, pa.int64())
+        found.within(wide, 0, LARGEST)
         micros = pc.multiply(wide, MICROS_PER_UNIT)
     elif pa.types.is_float64(values.type):
-        found.must(_between(values, 0.0, float(LARGEST)), f"is not between 0 and {LARGEST}")
+        found.within(values, 0.0, float(LARGEST))
         micros = _exact(found, values)
     else:
         raise UnreadableError(f"column {name} has units of type {values.type}")
@@ -53,11 +63,12 @@ def _exact(found: "_Pairs", values: pa.Array) -> pa.Array:
 def labels(cells: Cells, name: str) -> Labels:
     """A column of labels."""
     found = _pairs(cells, name)
-    if found is None:
+    if found is None or (textual(found.values.type) and not len(found.values)):
         nothing = zeros("i", cells.count + 1)
         return Labels(offsets=nothing, names=_NOTHING, values=_NOTHING)
     names = found.named(cells, most=TEXT)
-    found.must(pc.is_valid(found.values), "has a null")
+    if found.values.null_count:
+        found.must(pc.is_valid(found.values), "has a null")
     values = cells.code(name, found.values, optional=False)
     _short(found, values, most=TEXT)
     return Labels(offsets=view(found.offsets, "i"), names=names, values=values)
@@ -73,7 +84,8 @@ class _Pairs:
 
     def named(self, cells: Cells, *, most: int) -> Coded:
         """The names, each once an event."""
-        self.must(pc.is_valid(self.keys), "has a name that is null")
+        if self.keys.null_count:
+            self.must(pc.is_valid(self.keys), "has a name that is null")
         names = cells.code(self.column, self.keys, optional=False)
         _short(self, names, most=most, least=1 if most == _NAME else 0)
         codes = pa.Array.from_buffers(
@@ -85,9 +97,13 @@ class _Pairs:
         return names
 
     def must(self, fine: pa.Array, why: str) -> None:
-        at = pc.index(pc.fill_null(fine, fill_value=False), pa.scalar(value=False)).as_py()
+        at = wrong(fine)
         if at >= 0:
             self.wrong(at, why)
+
+    def within(self, values: pa.Array, least: float, most: float) -> None:
+        if values.null_count or not within(values, least, most):
+            self.must(between(values, least, most), f"is not between {least:.0f} and {most:.0f}")
 
     def wrong(self, at: int, why: str) -> None:
         raise UnreadableError(f"event {self.owners[at].as_py()}: {self.column} {why}")
@@ -105,7 +121,8 @@ def _pairs(cells: Cells, name: str, *, least: int = 0) -> _Pairs | None:
         empty = pc.or_(pc.is_valid(column), pc.equal(lengths, 0))
         cells.must(empty, name, "is null and not empty")
     why = f"has not {least} to {MOST_NAMES} names"
-    cells.must(_between(lengths, least, MOST_NAMES), name, why)
+    if not within(lengths, least, MOST_NAMES):
+        cells.must(between(lengths, least, MOST_NAMES), name, why)
     begin, end = column.offsets[0].as_py(), column.offsets[-1].as_py()
     offsets = pc.subtract(column.offsets, column.offsets[0]).cast(pa.int32())
     if pa.types.is_map(column.type):
@@ -140,10 +157,6 @@ def _short(found: _Pairs, said: Coded, *, most: int, least: int = 0) -> None:
     for at, code in enumerate(said.codes):
         if not least <= len(said.words[code]) <= most:
             found.wrong(at, f"has a text of not {least} to {most} characters")
-
-
-def _between(column: pa.Array, least: float, most: float) -> pa.Array:
-    return pc.and_(pc.greater_equal(column, least), pc.less_equal(column, most))
 
 
 def _second(places: list[int]) -> int:

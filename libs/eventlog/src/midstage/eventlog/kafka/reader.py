@@ -7,6 +7,7 @@ A gap is raised by every ``poll`` from then on: only a new reader elsewhere gets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from operator import methodcaller
+from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Got
@@ -172,7 +173,10 @@ def _headers(message: Got) -> Headers:
         headers: list[tuple[str, bytes | None]] = _ask_headers(message) or []
     except (SystemError, UnicodeError):  # a name in them is not UTF-8
         return UNREADABLE_HEADERS
-    return tuple([(n, v or b"") for n, v in headers])
+    for _, value in headers:
+        if value is None:
+            return tuple([(n, v or b"") for n, v in headers])
+    return tuple(cast("list[tuple[str, bytes]]", headers))  # to make them anew took long
 
 
 def oldest(starts: Mapping[Partition, int]) -> frozenset[Partition]:

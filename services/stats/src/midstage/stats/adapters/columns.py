@@ -61,7 +61,7 @@ def minutes(sums: Sums, *, version: int) -> pa.Table:
             "revision": words(sums.revision),
             "kind": words(sums.kind),
             "name": words(sums.name),
-            "amount": pa.array(sums.amount, _WHOLE),
+            "amount": _whole(sums.amount),
             "version": pa.array(np.full(len(sums), version, np.int64)),
         }
     )
@@ -145,6 +145,14 @@ def utc(time: datetime) -> datetime:
     """The same instant without a zone, as the tables keep it."""
     exact = time if time.tzinfo is UTC else time.astimezone(UTC)
     return exact.replace(tzinfo=None)
+
+
+def _whole(amounts: Sequence[int]) -> pa.Array:
+    """As 64 bits, which take a tenth of the time, where these are enough."""
+    try:
+        return pa.array(np.array(amounts, np.int64))
+    except OverflowError:
+        return pa.array(amounts, _WHOLE)
 
 
 def _known(values: Doubles) -> pa.Array:

@@ -1,12 +1,13 @@
 """Each second the load of each application leaves through the outbox, from what the ledger holds.
 
 The mark says which commits and which seconds the facts so far rest on: after a restart the rows of
-the last minute give the same revisions, and nothing is told twice.
+the last minute give the same revisions, and nothing is told twice. Facts of a shard that lags rest
+on commits of some seconds ago: or each chunk would have the whole minute told again.
 """
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from midstage.contracts.fact import Event
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
@@ -17,8 +18,13 @@ from midstage.stats.stream.outbox import NOTHING_DUE, Due, event_id, outgoing
 from midstage.stats.views import gauges
 from midstage.stats.views.gauges import Heard
 from midstage.stats.views.load import WINDOW, Window, absorbed, due
-from midstage.stats.views.seconds import near, seconds
+from midstage.stats.views.seconds import Key, Second, near, seconds
 from midstage.stats.views.shards import Shard
+
+LAGGING = 10_000
+"""Records that wait, from which on a shard lags."""
+CAUGHT_UP_EVERY = timedelta(seconds=3)
+"""While it lags; less than an edge may be silent."""
 
 
 class Edges:
@@ -28,17 +34,24 @@ class Edges:
         """Begin with the ledger's sources; ``lag``: records that wait for this shard."""
         self._sources = {source.name: source for source in sources}
         self._lag = lag
+        self._asked: tuple[datetime, int | None] | None = None
         self._none_waited: datetime | None = None
         self._said: tuple[datetime, Heard] | None = None
 
-    def absorb(self, batch: Batch) -> None:
+    def absorb(self, sources: Iterable[Source]) -> None:
         """These states are durable."""
-        self._sources.update((source.name, source) for source in batch.sources)
+        self._sources.update((source.name, source) for source in sources)
+
+    def lag(self, now: datetime) -> int | None:
+        """Records that wait now; None: unknown."""
+        if self._asked is None or self._asked[0] != now:
+            self._asked = (now, self._lag())
+        return self._asked[1]
 
     def heard(self, now: datetime) -> Heard:
         """What they say now."""
         if self._said is None or self._said[0] != now:
-            lag = self._lag()
+            lag = self.lag(now)
             read = gauges.read_until(self._none_waited, lag=lag, now=now)
             self._none_waited = now if lag == 0 else None
             held = list(self._sources.values())
@@ -68,16 +81,16 @@ class Loads:
         self._edges = edges
         self._window = window
         self._version = version
+        self._behind: list[tuple[Iterable[Source], dict[Key, Second], Committed]] = []
+        self._caught_up: datetime | None = None
         self._specified = specified
         self._lock = threading.Lock()
         self._newest: dict[str, LoadObserved] = {}
 
     def absorb(self, batch: Batch, committed: Committed) -> None:
         """Add what has just become durable."""
-        self._edges.absorb(batch)
         recent = seconds(batch.rows, near(batch.rows, now=committed.at, within=WINDOW))
-        self._window = absorbed(self._window, recent, now=committed.at)
-        self._version = committed.version
+        self._behind.append((batch.sources, recent, committed))
 
     def due(self, now: datetime) -> Due:
         """The facts of the second that is over, and of those that late events changed."""
@@ -89,6 +102,7 @@ class Loads:
 
     def facts(self, now: datetime) -> tuple[LoadObserved, ...]:
         """The facts to write now; each is handed out once."""
+        self._catch_up(now)
         self._window, facts = due(
             self._window,
             now=now,
@@ -107,6 +121,18 @@ class Loads:
         """The newest second of each application lately heard of, in its newest revision."""
         with self._lock:
             return dict(self._newest)
+
+    def _catch_up(self, now: datetime) -> None:
+        """Rows, what the edges said of them and the mark go on together."""
+        lagging = (self._edges.lag(now) or 0) >= LAGGING
+        if lagging and self._caught_up is not None and now - self._caught_up < CAUGHT_UP_EVERY:
+            return
+        self._caught_up = now
+        for sources, recent, committed in self._behind:
+            self._edges.absorb(sources)
+            self._window = absorbed(self._window, recent, now=committed.at)
+            self._version = committed.version
+        self._behind.clear()
 
     def _keep(self, fact: LoadObserved) -> None:
         held = self._newest.get(fact.app)
