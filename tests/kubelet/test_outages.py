@@ -170,11 +170,13 @@ def test_pods_go_on_without_the_api_server_and_their_end_is_told_later(
     world.pod("a", serves(readinessProbe=get("/readyz")), tolerations=STAYS)
     pod = world.ready("a")
     own.stop("apiserver")
-    (process,) = processes(world)
-    assert alive(process)
-    process.kill()
-    within(WITHIN_S, lambda: len(processes(world)) == 1 and processes(world) != [process])
-    own.start("apiserver")
+    try:
+        (process,) = processes(world)
+        assert alive(process)
+        process.kill()
+        within(WITHIN_S, lambda: len(processes(world)) == 1 and processes(world) != [process])
+    finally:
+        own.start("apiserver")
     after = within(WITHIN_S, lambda: found(world, restarts=1), every=0.2)
     assert after is not None
     assert (after.metadata.uid, after.ended.exit_code) == (pod.metadata.uid, 137)

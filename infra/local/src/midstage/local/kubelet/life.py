@@ -22,7 +22,7 @@ from midstage.local.kubelet import programs, volumes
 from midstage.local.kubelet.checks import Beside
 from midstage.local.kubelet.cluster import Cluster
 from midstage.local.kubelet.health import Health
-from midstage.local.kubelet.programs import ConfigError
+from midstage.local.kubelet.programs import ConfigError, Contents
 from midstage.local.kubelet.shapes import Container, Pod
 from midstage.local.kubelet.standing import (
     Running,
@@ -79,6 +79,7 @@ class PodLife:
         self._ran = False
         self._unhealthy = ""
         self._port = 0
+        self._contents: Contents | None = None
         self.process: PodProcess | None = None
 
     @property
@@ -184,14 +185,9 @@ class PodLife:
         return None
 
     async def _prepared(self) -> Program:
-        secrets, configs = programs.named(self.pod)
-        contents = await self._machine.cluster.contents(
-            self.pod.metadata.namespace, secrets, configs
-        )
+        contents = self._contents = await self._read()
         if not self._machine.faults.pullable(self.app, self.revision):
             raise UnknownImageError(NOT_PULLABLE)
-        tokens = await self._machine.cluster.tokens(self.pod)
-        contents = replace(contents, tokens=tokens)
         mounts = volumes.laid_out(self._folder, self.pod, contents, pod_ip=self._pod_ip)
         self._have_port()
         own = self._machine.environment(self.pod, self._port)
@@ -203,6 +199,17 @@ class PodLife:
         runs = programs.program(self.pod, contents, own, pod_ip=self._pod_ip)
         crash = self._machine.faults.crash(self.app, self.revision)
         return runs if crash is None else replace(runs, command=crash)
+
+    async def _read(self) -> Contents:
+        """What the pod is given; as at its last run where the API server does not answer now."""
+        cluster, (secrets, configs) = self._machine.cluster, programs.named(self.pod)
+        try:
+            found = await cluster.contents(self.pod.metadata.namespace, secrets, configs)
+            return replace(found, tokens=await cluster.tokens(self.pod))
+        except UnavailableError:
+            if self._contents is None:
+                raise
+            return self._contents
 
     def _have_port(self) -> None:
         if not self._port or not ports.free(self._port):
