@@ -1,0 +1,1 @@
+"""The engine judged by cases of other autoscalers: inputs, and what those decided by them."""

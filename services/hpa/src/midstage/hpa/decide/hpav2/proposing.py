@@ -1,0 +1,165 @@
+"""From one metric to the replicas that HPA v2 wants by it.
+
+Within the tolerance nothing changes. Pods that are not measured count against the direction: as
+full where the ratio is below 1, as empty where it is above; what turns the direction is no change.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from midstage.hpa.decide.hpav2.pods import Groups, Pod, Readiness, grouped, measured
+
+MOST: Final = 2**31 - 1
+
+
+class NoMetricError(Exception):
+    """A metric can't be used; the words say why, for the decision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far the ratio may be off 1 by direction; 0.1 is 10 %."""
+
+    down: float = 0.1
+    up: float = 0.1
+
+    def holds(self, ratio: float) -> bool:
+        """Whether the ratio is near enough to 1."""
+        return 1.0 - self.down <= ratio <= 1.0 + self.up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """So many ``replicas``; ``usage`` as HPA v2 shows it: percent, or milli-units."""
+
+    replicas: int
+    usage: int
+
+
+def by_utilization(
+    pods: Sequence[Pod],
+    *,
+    current: int,
+    percent: int,
+    cpu: bool,
+    tolerance: Tolerance,
+    readiness: Readiness,
+) -> Want:
+    """A share of what pods request of a resource, in whole percent; NoMetricError."""
+    groups = _groups(pods, cpu=cpu, readiness=readiness)
+    requests = _requests(pods)
+    used = measured(pods, groups)
+    ratio, usage = _utilization(used, requests, percent)
+    if (filled := _filled(groups, ratio, used, full=requests)) is None:
+        return Want(replicas=_simply(ratio, groups.ready, current, tolerance), usage=usage)
+    again, _ = _utilization(filled, requests, percent)
+    return Want(replicas=_again(ratio, again, len(filled), current, tolerance), usage=usage)
+
+
+def by_average(
+    pods: Sequence[Pod],
+    *,
+    current: int,
+    average_m: int,
+    cpu: bool,
+    tolerance: Tolerance,
+    readiness: Readiness,
+) -> Want:
+    """The mean of the pods' own values (of a resource too); NoMetricError."""
+    groups = _groups(pods, cpu=cpu, readiness=readiness)
+    used = measured(pods, groups)
+    ratio, usage = _average(used, average_m)
+    full = {pod.name: average_m for pod in pods}
+    if (filled := _filled(groups, ratio, used, full=full)) is None:
+        return Want(replicas=_simply(ratio, groups.ready, current, tolerance), usage=usage)
+    again, _ = _average(filled, average_m)
+    return Want(replicas=_again(ratio, again, len(filled), current, tolerance), usage=usage)
+
+
+def by_value(
+    pods: Sequence[Pod], *, current: int, value_m: int, target_m: int, tolerance: Tolerance
+) -> Want:
+    """One value that all ready pods share, of an object or outside; NoMetricError."""
+    ratio = value_m / target_m
+    if current == 0:
+        return Want(replicas=_up(ratio), usage=value_m)
+    if tolerance.holds(ratio):
+        return Want(replicas=current, usage=value_m)
+    if not pods:
+        raise NoMetricError("the workload has no pods")
+    return Want(replicas=_up(ratio * sum(pod.serves for pod in pods)), usage=value_m)
+
+
+def by_share(*, current: int, value_m: int, average_m: int, tolerance: Tolerance) -> Want:
+    """One value, of which each replica should have ``average_m``."""
+    each = math.ceil(Fraction(value_m, current)) if current else value_m
+    if current and tolerance.holds(value_m / (average_m * current)):
+        return Want(replicas=current, usage=each)
+    return Want(replicas=_up(value_m / average_m), usage=each)
+
+
+def _groups(pods: Sequence[Pod], *, cpu: bool, readiness: Readiness) -> Groups:
+    if not pods:
+        raise NoMetricError("the workload has no pods")
+    return grouped(pods, cpu=cpu, readiness=readiness)
+
+
+def _requests(pods: Sequence[Pod]) -> Mapping[str, int]:
+    without = [pod.name for pod in pods if not pod.request_m]
+    if without:
+        raise NoMetricError(f"{without[0]} requests nothing of the resource")
+    return {pod.name: pod.request_m or 0 for pod in pods}
+
+
+def _utilization(
+    used: Mapping[str, int], requests: Mapping[str, int], percent: int
+) -> tuple[float, int]:
+    of = sum(requests[name] for name in used)
+    if not used or not of:
+        raise NoMetricError("no ready pod is measured")
+    usage = sum(used.values()) * 100 // of
+    return usage / percent, usage
+
+
+def _average(used: Mapping[str, int], average_m: int) -> tuple[float, int]:
+    if not used:
+        raise NoMetricError("no ready pod is measured")
+    usage = sum(used.values()) // len(used)
+    return usage / average_m, usage
+
+
+def _filled(
+    groups: Groups, ratio: float, used: Mapping[str, int], *, full: Mapping[str, int]
+) -> Mapping[str, int] | None:
+    """The same with the others guessed; None where none is to be guessed."""
+    rebalanced = bool(groups.unready) and ratio > 1.0
+    if not rebalanced and not groups.missing:
+        return None
+    filled = dict(used)
+    if ratio < 1.0:
+        filled |= {name: full[name] for name in groups.missing}
+    elif ratio > 1.0:
+        filled |= dict.fromkeys(groups.missing, 0)
+    if rebalanced:
+        filled |= dict.fromkeys(groups.unready, 0)
+    return filled
+
+
+def _simply(ratio: float, ready: int, current: int, tolerance: Tolerance) -> int:
+    return current if tolerance.holds(ratio) else _up(ratio * ready)
+
+
+def _again(ratio: float, again: float, pods: int, current: int, tolerance: Tolerance) -> int:
+    turned = ratio < 1.0 < again or again < 1.0 < ratio
+    if turned or tolerance.holds(again):
+        return current
+    replicas = _up(again * pods)
+    against = (again < 1.0 and replicas > current) or (again > 1.0 and replicas < current)
+    return current if against else replicas
+
+
+def _up(exact: float) -> int:
+    return min(math.ceil(exact), MOST)
