@@ -1,0 +1,153 @@
+"""The bounds that timed rules hold now: exact, with capacity ready when a window begins.
+
+A floor holds from ``lead_s`` before its window on, for that long a replica takes to be ready; a
+ceiling holds within its window alone. Of several floors the highest counts, of ceilings the lowest.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from midstage.contracts.timed import LONGEST_S, WEEK, Timed, TimedError, clock, excluded, zone_of
+
+_DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
+_SECOND = timedelta(seconds=1)
+_FIELDS = 5
+_MOST_LOOKED_AT = 50_000
+"""A cron expression of each minute, of a window of a month: no more begins matter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """From ``begin`` to before ``end``, in UTC, of the rule called ``name``."""
+
+    name: str
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A bound that holds, and the window that it is of."""
+
+    replicas: int
+    window: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The floor and the ceiling that hold; None: there is none."""
+
+    floor: Held | None = None
+    ceiling: Held | None = None
+
+
+def bounds(rules: Sequence[Timed], now: datetime, *, lead_s: float) -> Bounds:
+    """What the rules say at ``now``; where a floor is above a ceiling both are told."""
+    lead = timedelta(seconds=max(0.0, lead_s))
+    floors = [
+        Held(replicas=rule.floor, window=window)
+        for rule in rules
+        if rule.floor is not None and (window := within(rule, now, lead=lead)) is not None
+    ]
+    ceilings = [
+        Held(replicas=rule.ceiling, window=window)
+        for rule in rules
+        if rule.ceiling is not None and (window := within(rule, now)) is not None
+    ]
+    return Bounds(
+        floor=max(floors, key=lambda held: held.replicas, default=None),
+        ceiling=min(ceilings, key=lambda held: held.replicas, default=None),
+    )
+
+
+def within(rule: Timed, now: datetime, *, lead: timedelta = timedelta()) -> Window | None:
+    """The window that ``now`` is in, or at most ``lead`` before; of several that ends last."""
+    found = [
+        window for window in windows(rule, now, now + lead) if window.begin - lead <= now < window.end
+    ]
+    return max(found, key=lambda window: window.end, default=None)
+
+
+def windows(rule: Timed, since: datetime, until: datetime) -> Iterator[Window]:
+    """Those that end after ``since`` and begin at or before ``until``."""
+    zone = zone_of(rule)
+    out = [excluded(each) for each in rule.exclude]
+    for begin, end in _by_cron(rule, zone, since, until) if rule.cron else _by_days(
+        rule, zone, since, until
+    ):
+        day = begin.astimezone(zone).date()
+        if begin < end and begin <= until and end > since:
+            if not any(first <= day <= last for first, last in out):
+                yield Window(name=rule.name, begin=begin, end=end)
+
+
+def check_cron(rule: Timed) -> None:
+    """TimedError where the cron expression can't be read."""
+    if len(rule.cron.split()) != _FIELDS:
+        raise TimedError("cron", "has five fields: minute, hour, day, month, day of the week")
+    try:
+        CronSim(rule.cron, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError as e:
+        raise TimedError("cron", f"can't be read: {e}") from e
+
+
+def _by_days(
+    rule: Timed, zone: ZoneInfo, since: datetime, until: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    assert rule.begin is not None
+    assert rule.end is not None
+    begin, end = clock(rule.begin), clock(rule.end)
+    over_night = end <= begin
+    dates = frozenset(date.fromisoformat(each) for each in rule.dates)
+    day = since.astimezone(zone).date() - 2 * _DAY
+    last = until.astimezone(zone).date() + _DAY
+    while day <= last:
+        if _is_on(rule, dates, day):
+            yield (
+                instant(datetime.combine(day, begin), zone),
+                instant(datetime.combine(day + _DAY * over_night, end), zone),
+            )
+        day += _DAY
+
+
+def _is_on(rule: Timed, dates: frozenset[date], day: date) -> bool:
+    if day in dates:
+        return True
+    return WEEK[day.weekday()] in rule.days if rule.days else not dates
+
+
+def _by_cron(
+    rule: Timed, zone: ZoneInfo, since: datetime, until: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    length = timedelta(seconds=min(rule.duration_s or 0.0, LONGEST_S))
+    # backwards, for the last begin is nearly always the one
+    begins = CronSim(rule.cron, (until + _SECOND).astimezone(zone), reverse=True)
+    for begin, _ in zip(begins, range(_MOST_LOOKED_AT), strict=False):
+        at = begin.astimezone(UTC)
+        if at + length <= since:
+            return
+        yield at, at + length
+
+
+@lru_cache(maxsize=4096)
+def instant(local: datetime, zone: ZoneInfo) -> datetime:
+    """The moment of a clock time; the first of two, and the moment of the change if left out."""
+    first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if first.astimezone(zone).replace(tzinfo=None) == local:
+        return first
+    # the clock went past it: find the change between the offsets of before and after
+    low, high = first - 3 * _HOUR, first + 3 * _HOUR
+    before = low.astimezone(zone).utcoffset()
+    while high - low > timedelta(seconds=1):
+        middle = low + (high - low) / 2
+        if middle.astimezone(zone).utcoffset() == before:
+            low = middle
+        else:
+            high = middle
+    return high.replace(microsecond=0)
