@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Fact, Name
 from midstage.contracts.policy import Policy
 
@@ -25,6 +26,12 @@ class Rule(StrEnum):
     REQUESTS_PER_S = "requests/s"
     CONCURRENCY = "concurrency"
     CPU = "cpu"
+    MEMORY = "memory"
+    GPU = "gpu"
+    PODS = "pods"
+    OBJECT = "object"
+    EXTERNAL = "external"
+    KNATIVE = "knative"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,13 +55,55 @@ class LoadInput(Part, frozen=True, kw_only=True):
 
 
 class PodInput(Part, frozen=True, kw_only=True):
-    """One pod that counts: ready, or still starting; ``cpu`` is used cores (None: unknown)."""
+    """One pod that counts: ready, or still starting; what it uses is None where it is unknown.
+
+    ``cpu`` in cores, ``memory_mb`` in MiB, ``gpu`` the share of its GPUs' time, all measured at
+    ``cpu_at``. ``started_at``: when it was made or began; ``ready_at``: when it became ready.
+    """
 
     name: Name
     ready: bool
     cpu: float | None = None
     cpu_requested: float = 0.0
     cpu_at: datetime | None = None
+    phase: Phase = Phase.RUNNING
+    started_at: datetime | None = None
+    ready_at: datetime | None = None
+    memory_mb: float | None = None
+    memory_requested_mb: Count = 0
+    gpu: float | None = None
+    gpus_requested: Count = 0
+
+
+class KnativeMemory(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """What Knative's rule remembers from one evaluation to the next.
+
+    ``panic_since``: since when it only grows; ``most`` is the most it wanted since. ``maxima``:
+    the wants of the delay, by the tick that they are of, the newest last.
+    """
+
+    panic_since: datetime | None = None
+    most: Count = 0
+    maxima: tuple[tuple[int, int], ...] = ()
+
+
+class SignalInput(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """A custom or external metric: one ``value``, or one of each pod; None: it is unknown."""
+
+    rule: Rule
+    name: Name
+    value: float | None = None
+    by_pod: dict[str, float] = {}
+    observed_at: datetime
+
+
+class KnativeInput(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """What all replicas carried, as means of two windows up to ``until``; ``memory`` of before."""
+
+    until: datetime | None = None
+    stable: float | None = None
+    panic: float | None = None
+    memory: KnativeMemory | None = None
 
 
 class Wanted(Part, frozen=True, kw_only=True):
@@ -80,7 +129,9 @@ class Inputs(Part, frozen=True, kw_only=True):
     count to begin with. ``cluster_at``: when the clusters that hold its pods were all reached;
     None: one is unreachable, or none ever was. ``wants``: of the earlier ones only the two that
     stabilising can need, the largest of the down window and the least of the up window.
-    ``changes``: those within the policy's periods and its down window.
+    ``changes``: those within the policy's periods and its down window. ``signals``: those that the
+    policy's metrics name. ``cold_start_s``: in that time nine of ten of its pods became ready;
+    None: none that is known did.
     """
 
     app: Name
@@ -95,17 +146,22 @@ class Inputs(Part, frozen=True, kw_only=True):
     changes: tuple[Changed, ...] = ()
     scale_version: Count = 0
     initial: Count = 0
+    signals: tuple[SignalInput, ...] = ()
+    knative: KnativeInput | None = None
+    cold_start_s: float | None = None
 
 
 class Proposal(Part, frozen=True, kw_only=True):
     """What one rule wants and why; ``want`` None: its input is missing or stale.
 
-    ``carried``: by all replicas together, of cpu the used share of the ready ones' request.
-    ``exact``: so many replicas would carry it at their target; ``want`` is it rounded up.
-    ``ready_ratio``: what each ready replica carries, to the target; None: none is ready.
+    ``carried``: by all replicas together, or, of a utilization, the used share of the request.
+    ``exact``: so many replicas would carry it at their target, where the rule goes by totals;
+    ``want`` is it rounded up, or the current count within the tolerance. ``ready_ratio``: what each
+    ready replica carries, to the target; None: none is ready. ``name``: of a metric that has one.
     """
 
     rule: Rule
+    name: str = ""
     carried: float | None = None
     target: float
     want: Count | None = None
@@ -114,12 +170,16 @@ class Proposal(Part, frozen=True, kw_only=True):
     ready_ratio: float | None = None
 
 
-class Stage(Part, frozen=True, kw_only=True):
-    """The figure after one step of the decision, and why it is that."""
+class Stage(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """The figure after one step of the decision, and why it is that.
+
+    ``condition``: what a HorizontalPodAutoscaler would say there, where it changed the figure.
+    """
 
     name: str
     replicas: Count
     reason: str = ""
+    condition: str = ""
 
 
 class Evaluation(Part, frozen=True, kw_only=True):
@@ -127,7 +187,8 @@ class Evaluation(Part, frozen=True, kw_only=True):
 
     ``want`` is what later evaluations stabilise by; None: no rule had valid input. ``offsets`` is
     what had been folded of the streams, ``<topic>/<partition>`` to the next offset; ``engine`` the
-    code that decided. The same inputs give the same bytes in all other fields.
+    code that decided. ``memory``: what Knative's rule leaves to the next. The same inputs give the
+    same bytes in all fields but ``engine`` and ``offsets``.
     """
 
     inputs: Inputs
@@ -138,6 +199,7 @@ class Evaluation(Part, frozen=True, kw_only=True):
     want: Count | None = None
     engine: str = ""
     offsets: dict[str, int] = {}
+    memory: KnativeMemory | None = None
 
 
 class EvaluationMade(Fact, frozen=True, kw_only=True):

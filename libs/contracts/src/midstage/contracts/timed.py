@@ -76,14 +76,9 @@ def checked(rule: Timed) -> Timed:
         raise TimedError("ceiling", f"is below the floor of {rule.floor}")
     zone_of(rule)
     if rule.cron:
-        if rule.duration_s is None:
-            raise TimedError("duration_s", "is missing: a cron expression says no end")
-        if rule.begin is not None or rule.end is not None or rule.days or rule.dates:
-            raise TimedError("cron", "goes with duration_s alone, not with begin, end, days, dates")
-    elif rule.begin is None or rule.end is None:
-        raise TimedError("begin" if rule.begin is None else "end", "is missing")
-    elif rule.duration_s is not None:
-        raise TimedError("duration_s", "goes with cron alone")
+        _of_cron(rule)
+    else:
+        _of_clock(rule)
     for index, each in enumerate(rule.dates):
         _day(each, f"dates[{index}]")
     for index, each in enumerate(rule.exclude):
@@ -91,6 +86,22 @@ def checked(rule: Timed) -> Timed:
         if last < first:
             raise TimedError(f"exclude[{index}]", "ends before it begins")
     return rule
+
+
+def _of_cron(rule: Timed) -> None:
+    if rule.duration_s is None:
+        raise TimedError("duration_s", "is missing: a cron expression says no end")
+    if rule.begin is not None or rule.end is not None or rule.days or rule.dates:
+        raise TimedError("cron", "goes with duration_s alone, not with begin, end, days, dates")
+
+
+def _of_clock(rule: Timed) -> None:
+    if rule.begin is None:
+        raise TimedError("begin", "is missing")
+    if rule.end is None:
+        raise TimedError("end", "is missing")
+    if rule.duration_s is not None:
+        raise TimedError("duration_s", "goes with cron alone")
 
 
 def zone_of(rule: Timed) -> ZoneInfo:

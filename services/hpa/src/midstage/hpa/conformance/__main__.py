@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from midstage.hpa.conformance import hpav2, kpa
+from midstage.hpa.conformance import hpav2, hpav2_cases, kpa
 from midstage.hpa.conformance.shapes import Differing, File
 
 _FILE = msgspec.json.Decoder(File)
@@ -38,7 +38,7 @@ def _judgements(content: bytes) -> Iterator[tuple[str, Sequence[Differing]]]:
 
 
 def _of_hpav2(raw: msgspec.Raw) -> tuple[str, Sequence[Differing]]:
-    case = hpav2.DECODER.decode(raw)
+    case = hpav2_cases.DECODER.decode(raw)
     return f"{case.id} {case.name}".strip(), hpav2.judged(case)
 
 

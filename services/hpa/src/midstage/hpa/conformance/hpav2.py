@@ -1,127 +1,67 @@
 """Cases of Kubernetes' HPA v2, in the format of ``hpa_cases.json``, put to the engine."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
-import msgspec
-
-from midstage.hpa.conformance.shapes import Differing, Shape
+from midstage.contracts.scaling import Proposal, Rule, Stage
+from midstage.hpa.conformance.hpav2_cases import (
+    Case,
+    CaseBehavior,
+    CaseEvent,
+    CaseMetric,
+    CasePast,
+    CasePod,
+    CaseRules,
+)
+from midstage.hpa.conformance.shapes import Differing
 from midstage.hpa.decide.hpav2 import behavior, proposing
-from midstage.hpa.decide.hpav2.behavior import Behavior, By, Change, Rate, Recommendation, Select
-from midstage.hpa.decide.hpav2.pods import Phase, Pod, Readiness, grouped
+from midstage.hpa.decide.hpav2.behavior import (
+    Behavior,
+    Change,
+    Condition,
+    Past,
+    Rate,
+    Recommendation,
+)
+from midstage.hpa.decide.hpav2.pods import Pod, Readiness, grouped
 from midstage.hpa.decide.hpav2.proposing import NoMetricError, Tolerance, Want
-from midstage.hpa.decide.hpav2.reconciling import Bounds, Failed, Past, Reason, reconciled
+from midstage.hpa.decide.situation import Situation
+from midstage.hpa.decide.stages import chain
 
 _LONG_AGO_S: Final = 1e9
 _TESTED: Final = Readiness(initialization_s=120.0, delay_s=10.0)
 """The cases are of tests that start the controller with these."""
 
 
-class _Policy(Shape, frozen=True, kw_only=True):
-    type: By
-    value: int
-    period_s: float
+class Reason(StrEnum):
+    """Why there is no new count, in HPA v2's words."""
+
+    AMBIGUOUS = "AmbiguousSelector"
+    DISABLED = "ScalingDisabled"
+    UNKNOWN_METRIC = "InvalidMetricSourceType"
+    RESOURCE = "FailedGetResourceMetric"
+    PODS = "FailedGetPodsMetric"
+    OBJECT = "FailedGetObjectMetric"
+    EXTERNAL = "FailedGetExternalMetric"
 
 
-class _Rules(Shape, frozen=True, kw_only=True):
-    stabilization_s: float | None = None
-    select_policy: Select = Select.MAX
-    policies: tuple[_Policy, ...] = ()
+_REASONS: Final = {
+    "Resource": Reason.RESOURCE,
+    "ContainerResource": Reason.RESOURCE,
+    "Pods": Reason.PODS,
+    "Object": Reason.OBJECT,
+    "External": Reason.EXTERNAL,
+}
 
 
-class _Behavior(Shape, frozen=True, kw_only=True):
-    scale_up: _Rules | None = None
-    scale_down: _Rules | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A metric that can't be used, and why."""
 
-
-class _Pod(Shape, frozen=True, kw_only=True):
-    name: str
-    phase: Phase = Phase.RUNNING
-    ready: bool | None = None
-    age_s: float | None = None
-    deleting: bool = False
-    request_m: int | None = None
-    metric_m: int | None = None
-
-
-class _Listed(Shape, frozen=True, kw_only=True):
-    name: str
-    phase: Phase = Phase.RUNNING
-    deleting: bool = False
-    start_age_s: float | None = None
-    ready_condition: bool | None = None
-    transition_age_s: float = 0.0
-    metric: bool = False
-    metric_age_s: float = 0.0
-    window_s: float = 60.0
-
-
-class _Target(Shape, frozen=True, kw_only=True):
-    average_utilization_pct: int | None = None
-    average_value_m: int | None = None
-    value_m: int | None = None
-
-
-class _Tolerance(Shape, frozen=True, kw_only=True):
-    down: float = 0.1
-    up: float = 0.1
-
-
-class _Metric(Shape, frozen=True, kw_only=True):
-    type: str
-    target: _Target = _Target()
-    pods: tuple[_Pod, ...] = ()
-    metric_values_m: tuple[int, ...] = ()
-    error: bool = False
-
-
-class _Params(Shape, frozen=True, kw_only=True):
-    cpu_initialization_period_s: float
-    initial_readiness_delay_s: float
-    resource: str
-
-
-class _Past(Shape, frozen=True, kw_only=True):
-    replicas: int
-    age_s: float
-
-
-class _Event(Shape, frozen=True, kw_only=True):
-    change: int
-    age_s: float
-
-
-class Case(Shape, frozen=True, kw_only=True):
-    """One case; which fields it has says what it asks."""
-
-    id: str
-    expected: Mapping[str, object]
-    name: str = ""
-    current_replicas: int = 0
-    metric_type: str | None = None
-    target: _Target = _Target()
-    pods: tuple[_Pod, ...] = ()
-    metric_values_m: tuple[int, ...] = ()
-    tolerance: _Tolerance = _Tolerance()
-    params: _Params | None = None
-    pod_list: tuple[_Listed, ...] = ()
-    min: int = 1
-    max: int = proposing.MOST
-    desired_by_metrics: int | None = None
-    behavior: _Behavior | None = None
-    scale_up_events: tuple[_Event, ...] = ()
-    scale_down_events: tuple[_Event, ...] = ()
-    recommendations: tuple[_Past, ...] = ()
-    prior_recommendations: tuple[_Past, ...] = ()
-    downscale_stabilization_s: float | None = None
-    scale_up_window_s: float | None = None
-    scale_down_window_s: float | None = None
-    replica_change: int | None = None
-    previous_events: tuple[_Event, ...] = ()
-    scaling_rules: _Rules | None = None
-    metrics: tuple[_Metric, ...] | None = None
-    ambiguous_selector: bool = False
-    group: str = ""
+    reason: Reason
+    words: NoMetricError | None = None
 
 
 def judged(case: Case) -> Sequence[Differing]:
@@ -152,7 +92,7 @@ def _answer(case: Case) -> Answer:
 
 
 def _proposed(case: Case) -> Mapping[str, object]:
-    metric = _Metric(
+    metric = CaseMetric(
         type=case.metric_type or "",
         target=case.target,
         pods=case.pods,
@@ -166,61 +106,67 @@ def _proposed(case: Case) -> Mapping[str, object]:
     return {"replicas": want.replicas, "usage_m": want.usage, "utilization_pct": want.usage}
 
 
-def _want(metric: _Metric, current: int, tolerance: Tolerance) -> Want | Failed:
+def _want(metric: CaseMetric, current: int, tolerance: Tolerance) -> Want | Failed:
     kind, _, rest = metric.type.partition(".")
-    how, _, of = rest.partition("(")
-    reasons = {
-        "Resource": Reason.RESOURCE,
-        "ContainerResource": Reason.RESOURCE,
-        "Pods": Reason.PODS,
-        "Object": Reason.OBJECT,
-        "External": Reason.EXTERNAL,
-    }
-    if kind not in reasons:
+    if kind not in _REASONS:
         return Failed(reason=Reason.UNKNOWN_METRIC)
-    pods, target = [_pod(each) for each in metric.pods], metric.target
-    cpu = of.rstrip(")") == "cpu"
-    value = sum(metric.metric_values_m)
+    shared = kind in ("Object", "External")
+    if metric.error or (shared and not metric.metric_values_m):
+        return Failed(reason=_REASONS[kind])
     try:
-        if metric.error or (kind in ("Object", "External") and not metric.metric_values_m):
-            raise NoMetricError("the metric can't be read")
-        if how == "Utilization":
-            return proposing.by_utilization(
-                pods,
-                current=current,
-                percent=target.average_utilization_pct or 0,
-                cpu=cpu,
-                tolerance=tolerance,
-                readiness=_TESTED,
-            )
-        if kind in ("Object", "External") and how == "AverageValue":
-            return proposing.by_share(
-                current=current,
-                value_m=value,
-                average_m=target.average_value_m or 0,
-                tolerance=tolerance,
-            )
+        how, _, of = rest.partition("(")
+        if shared and how == "AverageValue":
+            return _of_share(metric, current, tolerance)
         if how == "Value":
-            return proposing.by_value(
-                pods,
-                current=current,
-                value_m=value,
-                target_m=target.value_m or 0,
-                tolerance=tolerance,
-            )
-        return proposing.by_average(
+            return _of_value(metric, current, tolerance)
+        return _of_pods(metric, current, tolerance, cpu=of == "cpu)", how=how)
+    except NoMetricError as e:
+        return Failed(reason=_REASONS[kind], words=e)
+
+
+def _of_share(metric: CaseMetric, current: int, tolerance: Tolerance) -> Want:
+    return proposing.by_share(
+        current=current,
+        value_m=sum(metric.metric_values_m),
+        average_m=metric.target.average_value_m or 0,
+        tolerance=tolerance,
+    )
+
+
+def _of_value(metric: CaseMetric, current: int, tolerance: Tolerance) -> Want:
+    return proposing.by_value(
+        [_pod(each) for each in metric.pods],
+        current=current,
+        value_m=sum(metric.metric_values_m),
+        target_m=metric.target.value_m or 0,
+        tolerance=tolerance,
+    )
+
+
+def _of_pods(
+    metric: CaseMetric, current: int, tolerance: Tolerance, *, cpu: bool, how: str
+) -> Want:
+    pods = [_pod(each) for each in metric.pods]
+    if how == "Utilization":
+        return proposing.by_utilization(
             pods,
             current=current,
-            average_m=target.average_value_m or 0,
+            percent=metric.target.average_utilization_pct or 0,
             cpu=cpu,
             tolerance=tolerance,
             readiness=_TESTED,
         )
-    except NoMetricError as e:
-        return Failed(reason=reasons[kind], words=e)
+    return proposing.by_average(
+        pods,
+        current=current,
+        average_m=metric.target.average_value_m or 0,
+        cpu=cpu,
+        tolerance=tolerance,
+        readiness=_TESTED,
+    )
 
 
-def _pod(pod: _Pod) -> Pod:
+def _pod(pod: CasePod) -> Pod:
     started = _LONG_AGO_S if pod.age_s is None else pod.age_s
     return Pod(
         name=pod.name,
@@ -286,9 +232,7 @@ def _stabilized(case: Case) -> Mapping[str, object]:
         replicas = behavior.stabilized(
             wanted, current=case.current_replicas, earlier=earlier, up_s=up_s, down_s=down_s
         )
-    after = [
-        each.replicas for each in behavior.remembered(wanted, earlier, longest_s=longest_s)
-    ]
+    after = [each.replicas for each in behavior.remembered(wanted, earlier, longest_s=longest_s)]
     return {"replicas": replicas, "log_after": after, "log_length_after": len(after)}
 
 
@@ -304,29 +248,48 @@ def _happened(case: Case) -> Mapping[str, object]:
 
 
 def _whole(case: Case) -> Mapping[str, object]:
-    wants = [_want(each, case.current_replicas, Tolerance()) for each in case.metrics or ()]
-    found = reconciled(
-        wants,
-        current=case.current_replicas,
-        bounds=Bounds(least=case.min, most=case.max),
+    """A whole decision, by the chain that evaluates; what it never asks the chain is said here."""
+    least, current = case.min, case.current_replicas
+    if case.ambiguous_selector:
+        return {"replicas": current, "scaling_active_reason": Reason.AMBIGUOUS.value}
+    if current == 0 and least > 0:
+        return {"replicas": 0, "scaling_active_reason": Reason.DISABLED.value}
+    wants = [_want(each, current, Tolerance()) for each in case.metrics or ()]
+    situation = Situation(
+        current=current,
+        least=least,
+        most=case.max,
+        proposals=tuple(map(_proposal, wants)),
         behavior=_behavior(case.behavior),
         past=Past(
             recommendations=_wants(case.prior_recommendations),
             ups=_changes(case.scale_up_events),
             downs=_changes(case.scale_down_events),
         ),
-        ambiguous=case.ambiguous_selector,
     )
+    stages = {stage.name: stage for stage in chain(situation)}
+    failed = [each.reason.value for each in wants if isinstance(each, Failed)]
+    condition = _said(stages, "rate") or _said(stages, "bounds") or Condition.WITHIN.value
     return {
-        "replicas": found.replicas,
-        "scaling_active_reason": found.inactive and found.inactive.value,
-        "able_to_scale_reason": found.stabilized and found.stabilized.value,
-        "scaling_limited_reason": found.condition.value,
-        "condition": found.condition.value,
+        "replicas": stages["bounds"].replicas,
+        "scaling_active_reason": failed[0] if failed and situation.undecided else None,
+        "able_to_scale_reason": _said(stages, "stabilise"),
+        "scaling_limited_reason": condition,
+        "condition": condition,
     }
 
 
-def _behavior(said: _Behavior | None) -> Behavior | None:
+def _proposal(want: Want | Failed) -> Proposal:
+    if isinstance(want, Failed):
+        return Proposal(rule=Rule.EXTERNAL, target=0.0, reason=want.reason.value)
+    return Proposal(rule=Rule.EXTERNAL, target=0.0, want=want.replicas, reason="")
+
+
+def _said(stages: Mapping[str, Stage], name: str) -> str | None:
+    return (stages[name].condition or None) if name in stages else None
+
+
+def _behavior(said: CaseBehavior | None) -> Behavior | None:
     if said is None:
         return None
     return Behavior(
@@ -335,7 +298,7 @@ def _behavior(said: _Behavior | None) -> Behavior | None:
     )
 
 
-def _rules(said: _Rules | None, default: behavior.Rules) -> behavior.Rules:
+def _rules(said: CaseRules | None, default: behavior.Rules) -> behavior.Rules:
     if said is None:
         return default
     rates = tuple(
@@ -347,12 +310,9 @@ def _rules(said: _Rules | None, default: behavior.Rules) -> behavior.Rules:
     )
 
 
-def _changes(events: Sequence[_Event]) -> Sequence[Change]:
+def _changes(events: Sequence[CaseEvent]) -> Sequence[Change]:
     return [Change(change=each.change, age_s=each.age_s) for each in events]
 
 
-def _wants(past: Sequence[_Past]) -> Sequence[Recommendation]:
+def _wants(past: Sequence[CasePast]) -> Sequence[Recommendation]:
     return [Recommendation(replicas=each.replicas, age_s=each.age_s) for each in past]
-
-
-DECODER: Final = msgspec.json.Decoder(Case)

@@ -80,7 +80,11 @@ def _judged(case: Case) -> Iterator[Differing]:
         most=case.initial.max_panic_pods,
     )
     for number, step in enumerate(case.steps, 1):
-        changed = {name: value for name, value in msgspec.structs.asdict(step.set).items() if value is not None}
+        changed = {
+            name: value
+            for name, value in msgspec.structs.asdict(step.set).items()
+            if value is not None
+        }
         said = msgspec.structs.replace(said, **changed)
         observed = Observed(
             ready=step.ready_pods,

@@ -3,43 +3,45 @@
 from collections.abc import Sequence
 
 from midstage.contracts.scaling import Evaluation, Inputs, Stage
+from midstage.hpa.decide import situation
 from midstage.hpa.decide.rules import proposals
-from midstage.hpa.decide.stages import LIMIT, WANT, Situation, Step, begin, begun_with
+from midstage.hpa.decide.stages import WANT, chain
 
 
 def evaluate(inputs: Inputs) -> Evaluation:
     """The evaluation of ``inputs``; ``engine`` and ``offsets`` are for the shell to fill in.
 
-    Whatever the inputs are: the count is within the bounds, and without valid input it is not
-    lowered except to the maximum. Raises nothing.
+    Whatever the inputs are: the count is within the bounds, and without valid input it is lowered
+    to a bound or by the policy's own fallback alone. Raises nothing.
     """
     start = begin(inputs)
-    situation = Situation(
-        inputs=inputs, proposals=proposals(inputs, start.replicas), current=start.replicas
-    )
-    wanted = _chain(situation, start, WANT)
-    first = begun_with(situation) if inputs.current == 0 else 0
-    want = max(wanted[-1].replicas, first)
-    limited = _chain(situation, wanted[-1], LIMIT)
-    stages = (start, *wanted, *limited)
+    proposed, memory = proposals(inputs, start.replicas)
+    seen = situation.of(inputs, start.replicas, proposed)
+    stages = (start, *chain(seen))
     return Evaluation(
         inputs=inputs,
-        proposals=situation.proposals,
+        proposals=proposed,
         stages=stages,
-        replicas=limited[-1].replicas,
-        reason=_reason(stages),
-        want=want if situation.leading or first else None,
+        replicas=stages[-1].replicas,
+        reason="; ".join(stage.reason for stage in stages if stage.reason),
+        want=_want(seen, inputs, stages),
+        memory=memory,
     )
 
 
-def _chain(situation: Situation, before: Stage, steps: Sequence[Step]) -> list[Stage]:
-    stages: list[Stage] = []
-    for step in steps:
-        before = step(situation, before.replicas)
-        stages.append(before)
-    return stages
+def begin(inputs: Inputs) -> Stage:
+    """The count in force; before any decision that of the spec, within the bounds."""
+    if inputs.current > 0:
+        return Stage(name="current", replicas=inputs.current)
+    count = min(max(inputs.initial, inputs.policy.min), inputs.policy.max)
+    return Stage(name="current", replicas=count, reason=f"none yet; the spec begins with {count}")
 
 
-def _reason(stages: Sequence[Stage]) -> str:
-    """What was wanted, and each stage that changed the figure after that."""
-    return "; ".join(stage.reason for stage in stages if stage.reason)
+def _want(seen: situation.Situation, inputs: Inputs, stages: Sequence[Stage]) -> int | None:
+    """What later evaluations stabilise by; of the first one at least the count it found."""
+    by_step = {stage.name: stage.replicas for stage in stages}
+    figure = by_step.get(WANT[-1].__name__)
+    known = seen.leading is not None or (seen.fallback.static is not None and bool(seen.missing))
+    if inputs.current == 0:
+        return max(figure or 0, seen.current)
+    return figure if known else None

@@ -61,7 +61,9 @@ class Scaled:
     excess: int
 
 
-def scaled(spec: Spec, memory: Memory, observed: Observed, now: float) -> tuple[Scaled | None, Memory]:
+def scaled(
+    spec: Spec, memory: Memory, observed: Observed, now: float
+) -> tuple[Scaled | None, Memory]:
     """The count and the memory after it; None where there is no data, and nothing is forgotten."""
     if observed.stable is None or observed.panic is None:
         return None, memory

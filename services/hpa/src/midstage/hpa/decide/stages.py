@@ -1,58 +1,19 @@
 """The chain from proposals to a count: small named stages, each testable alone.
 
-Each takes the situation and the figure before it, and leaves its own figure and why. The order is
-that of HPA v2: largest, coming capacity, tolerance, stabilisation, rate, bounds.
+Each takes the situation and the figure before it, and leaves its own figure and why. The same
+stages judge the cases of ``conformance``. A count outside of its bounds goes to them first, as
+HPA v2 does. What comes after the rate holds at once, and the later wins.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from midstage.contracts.policy import Rate
-from midstage.contracts.scaling import Changed, Inputs, Proposal, Stage
-from midstage.hpa.decide.figures import down, shown, up
-from midstage.hpa.decide.rules import cluster_unknown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """What the stages look at; ``current`` replicas are there or were ordered."""
-
-    inputs: Inputs
-    proposals: tuple[Proposal, ...]
-    current: int
-
-    @property
-    def leading(self) -> Proposal | None:
-        """The proposal that wants most; None: no rule had valid input."""
-        valid = [each for each in self.proposals if each.exact is not None]
-        return max(valid, key=lambda each: each.exact or 0.0, default=None)
-
+from midstage.contracts.scaling import Stage
+from midstage.hpa.decide.hpav2.behavior import Condition, held, limited, stabilized
+from midstage.hpa.decide.policies import LEGACY_DOWN_S
+from midstage.hpa.decide.situation import Situation
 
 Step = Callable[[Situation, int], Stage]
-
-
-def begin(inputs: Inputs) -> Stage:
-    """The count in force; before any decision that of the spec, within the bounds."""
-    if inputs.current > 0:
-        return Stage(name="current", replicas=inputs.current)
-    count = _within(inputs, inputs.initial)
-    return Stage(name="current", replicas=count, reason=f"none yet; the spec begins with {count}")
-
-
-def begun_with(situation: Situation) -> int:
-    """What stabilising holds at first: HPA v2 too takes the count that it finds as a first want.
-
-    Of the first evaluation the count itself, of those after it the first count that was decided:
-    its want may not have been read back yet.
-    """
-    inputs = situation.inputs
-    window = timedelta(seconds=inputs.policy.stabilise_down_s)
-    if inputs.current == 0:
-        return situation.current if window else 0
-    firsts = [change for change in inputs.changes if change.before == 0]
-    return max((first.after for first in firsts if first.at > inputs.now - window), default=0)
 
 
 def largest(situation: Situation, before: int) -> Stage:
@@ -60,133 +21,143 @@ def largest(situation: Situation, before: int) -> Stage:
     leading = situation.leading
     if leading is None or leading.want is None:
         return Stage(name="largest", replicas=before, reason="no rule has valid input")
-    return Stage(
-        name="largest", replicas=leading.want, reason=f"{leading.rule.value}: {leading.reason}"
-    )
+    said = " ".join(filter(None, (leading.rule.value, leading.name)))
+    return Stage(name="largest", replicas=leading.want, reason=f"{said}: {leading.reason}")
 
 
 def unknown(situation: Situation, before: int) -> Stage:
-    """While one rule does not know, the others may raise the count but not lower it."""
-    missing = [each.rule.value for each in situation.proposals if each.want is None]
-    if before >= situation.current or not missing:
-        return Stage(name="unknown", replicas=before)
-    return Stage(
-        name="unknown",
-        replicas=situation.current,
-        reason=f"not lowered while {', '.join(missing)} is not known",
-    )
+    """While one rule does not know, the others may raise the count but not lower it.
 
-
-def starting(situation: Situation, before: int) -> Stage:
-    """While replicas start, what the ready ones carry can't say that fewer are enough.
-
-    Wants are totals, so those that start are counted and never ordered twice. But ready ones above
-    their target are held back by their own number: HPA v2 holds here too, as the ratio would turn.
+    A fallback says otherwise: a static count is the want of those that do not know.
     """
-    why = _starting(situation) if before < situation.current else ""
-    return Stage(name="starting", replicas=situation.current if why else before, reason=why)
+    missing, fallback = situation.missing, situation.fallback
+    if not missing:
+        return Stage(name="unknown", replicas=before)
+    names = ", ".join(missing)
+    if fallback.static is not None:
+        known = before if situation.leading is not None else 0
+        figure = max(known, fallback.static)
+        reason = f"{fallback.static} while {names} is not known"
+        return Stage(name="unknown", replicas=figure, reason="" if figure == known else reason)
+    least = max(situation.current, fallback.at_least or 0)
+    if before >= least:
+        return Stage(name="unknown", replicas=before)
+    kept = "not lowered" if least == situation.current else f"not below {least}"
+    return Stage(name="unknown", replicas=least, reason=f"{kept} while {names} is not known")
 
 
-def tolerance(situation: Situation, before: int) -> Stage:
-    """No change while what is carried is near what the current count should carry."""
-    leading, current = situation.leading, situation.current
-    if leading is None or leading.exact is None or before == current:
-        return Stage(name="tolerance", replicas=before)
-    off = abs(leading.exact / current - 1.0)
-    allowed = situation.inputs.policy.tolerance
-    if round(off - allowed, 9) > 0:
-        return Stage(name="tolerance", replicas=before)
-    reason = f"{shown(off * 100)} % off is within {shown(allowed * 100)} %"
-    return Stage(name="tolerance", replicas=current, reason=reason)
+def pending(situation: Situation, before: int) -> Stage:
+    """Replicas that start are capacity that comes; where none finds room no more are ordered."""
+    current = situation.current
+    if before < current and situation.not_lowered:
+        reason = f"not lowered while {situation.not_lowered}"
+        return Stage(name="pending", replicas=current, reason=reason)
+    if before > current and situation.not_raised:
+        reason = f"not raised while {situation.not_raised}"
+        return Stage(name="pending", replicas=current, reason=reason)
+    return Stage(name="pending", replicas=before)
 
 
 def stabilise(situation: Situation, before: int) -> Stage:
     """Up no further than the least want of the up window, down than the largest of the down one."""
-    policy, current = situation.inputs.policy, situation.current
-    least = min([before, *_wants(situation, policy.stabilise_up_s)])
-    earlier = _wants(situation, policy.stabilise_down_s)
-    largest_want = max([before, begun_with(situation), *earlier])
-    figure = min(max(current, least), largest_want)
+    behavior, earlier = situation.behavior, situation.past.recommendations
+    if situation.undecided:  # HPA v2 leaves such a count alone
+        return Stage(name="stabilise", replicas=before)
+    if behavior is None:
+        up_s, down_s = 0.0, LEGACY_DOWN_S
+        figure = held(before, earlier=earlier, down_s=down_s)
+    else:
+        up_s, down_s = behavior.up.stabilization_s, behavior.down.stabilization_s
+        figure = stabilized(
+            before, current=situation.current, earlier=earlier, up_s=up_s, down_s=down_s
+        )
     if figure == before:
         return Stage(name="stabilise", replicas=before)
-    window = policy.stabilise_down_s if before < figure else policy.stabilise_up_s
-    which = "largest" if before < figure else "least"
+    which, window, condition = (
+        ("largest", down_s, "ScaleDownStabilized")
+        if before < figure
+        else ("least", up_s, "ScaleUpStabilized")
+    )
     reason = f"{figure} by the {which} want of the last {window:g} s"
-    return Stage(name="stabilise", replicas=figure, reason=reason)
+    return Stage(name="stabilise", replicas=figure, reason=reason, condition=condition)
 
 
 def rate(situation: Situation, before: int) -> Stage:
-    """No faster than the policy lets: by pods or by percent, whichever lets more."""
-    policy, current = situation.inputs.policy, situation.current
-    if before > current:
-        most = max(current, _highest(situation, policy.up))
-        return _limited(before, min(before, most), f"at most {most} in {policy.up.period_s:g} s")
-    if before < current:
-        least = min(current, _lowest(situation, policy.down))
-        fewest = f"at least {least} in {policy.down.period_s:g} s"
-        return _limited(before, max(before, least), fewest)
-    return Stage(name="rate", replicas=before)
+    """No faster than the behavior lets, and within the bounds."""
+    found = limited(
+        before,
+        current=situation.current,
+        least=situation.least,
+        most=situation.most,
+        behavior=situation.behavior,
+        ups=situation.past.ups,
+        downs=situation.past.downs,
+    )
+    if found.replicas == before:
+        return Stage(name="rate", replicas=before)
+    return Stage(
+        name="rate",
+        replicas=found.replicas,
+        reason=_LIMITED[found.condition].format(found.replicas),
+        condition=found.condition.value,
+    )
+
+
+def timed_floor(situation: Situation, before: int) -> Stage:
+    """At least the floor that holds by the clock, ready when its window begins."""
+    floor = situation.timed.floor
+    if floor is None or before >= floor.replicas:
+        return Stage(name="timed floor", replicas=before)
+    window = floor.window
+    reason = f"{window.name} is at least {floor.replicas} from {window.begin.isoformat()} on"
+    return Stage(name="timed floor", replicas=floor.replicas, reason=reason)
+
+
+def timed_ceiling(situation: Situation, before: int) -> Stage:
+    """At most the ceiling that holds by the clock."""
+    ceiling = situation.timed.ceiling
+    if ceiling is None or before <= ceiling.replicas:
+        return Stage(name="timed ceiling", replicas=before)
+    window = ceiling.window
+    reason = f"{window.name} is at most {ceiling.replicas} until {window.end.isoformat()}"
+    return Stage(name="timed ceiling", replicas=ceiling.replicas, reason=reason)
 
 
 def bounds(situation: Situation, before: int) -> Stage:
     """Within the policy's minimum and maximum, whatever the stages before said."""
-    figure = _within(situation.inputs, before)
+    figure = min(max(before, situation.least), situation.most)
     if figure == before:
         return Stage(name="bounds", replicas=before)
-    bound = "minimum" if figure > before else "maximum"
-    return Stage(name="bounds", replicas=figure, reason=f"the {bound} is {figure}")
+    bound, condition = (
+        ("minimum", Condition.TOO_FEW) if figure > before else ("maximum", Condition.TOO_MANY)
+    )
+    return Stage(
+        name="bounds",
+        replicas=figure,
+        reason=f"the {bound} is {figure}",
+        condition=condition.value,
+    )
 
 
-WANT: Final[tuple[Step, ...]] = (largest, unknown, starting, tolerance)
+WANT: Final[tuple[Step, ...]] = (largest, unknown, pending)
 """Up to here the figure is what the load wants; later evaluations stabilise by it."""
-LIMIT: Final[tuple[Step, ...]] = (stabilise, rate, bounds)
+LIMIT: Final[tuple[Step, ...]] = (stabilise, rate)
+BOUND: Final[tuple[Step, ...]] = (timed_floor, timed_ceiling, bounds)
+_LIMITED: Final = {
+    Condition.UP_LIMIT: "at most {} by the rate",
+    Condition.DOWN_LIMIT: "at least {} by the rate",
+    Condition.TOO_MANY: "the maximum is {}",
+    Condition.TOO_FEW: "the minimum is {}",
+    Condition.WITHIN: "",
+}
 
 
-def _within(inputs: Inputs, count: int) -> int:
-    return min(max(count, inputs.policy.min), inputs.policy.max)
-
-
-def _starting(situation: Situation) -> str:
-    """Why the count may not be lowered yet; nothing where it may."""
-    why = cluster_unknown(situation.inputs)
-    if why is not None:
-        return f"not lowered while {why}"
-    valid = [each for each in situation.proposals if each.exact is not None]
-    if not any(pod.ready for pod in situation.inputs.pods):
-        carries = any(each.exact for each in valid)
-        return "not lowered while none is ready and there is load" if carries else ""
-    above = [
-        each.rule.value for each in valid if each.ready_ratio and round(each.ready_ratio, 9) > 1
-    ]
-    return f"not lowered while the ready ones are above their {above[0]}" if above else ""
-
-
-def _wants(situation: Situation, window_s: float) -> list[int]:
-    since = situation.inputs.now - timedelta(seconds=window_s)
-    return [want.replicas for want in situation.inputs.wants if want.at > since]
-
-
-def _highest(situation: Situation, by: Rate) -> int:
-    """HPA v2: from the count at the period's start, which earlier changes have used up in part."""
-    start = _at_start(situation, by)
-    return max(start + by.pods, up(start * (1 + by.percent / 100)))
-
-
-def _lowest(situation: Situation, by: Rate) -> int:
-    start = _at_start(situation, by)
-    return max(0, min(start - by.pods, down(start * (1 - by.percent / 100))))
-
-
-def _at_start(situation: Situation, by: Rate) -> int:
-    since = situation.inputs.now - timedelta(seconds=by.period_s)
-    changes = [change for change in situation.inputs.changes if change.before > 0]
-    recent = [change for change in changes if change.at > since]
-    return max(0, situation.current - sum(_by(change) for change in recent))
-
-
-def _by(change: Changed) -> int:
-    return change.after - change.before
-
-
-def _limited(before: int, figure: int, reason: str) -> Stage:
-    return Stage(name="rate", replicas=figure, reason="" if figure == before else reason)
+def chain(situation: Situation) -> Sequence[Stage]:
+    """Each stage's figure, in order; the last one is the count."""
+    within = situation.least <= situation.current <= situation.most
+    stages: list[Stage] = []
+    figure = situation.current
+    for step in (*WANT, *LIMIT, *BOUND) if within else BOUND:
+        stages.append(step(situation, figure))
+        figure = stages[-1].replicas
+    return stages

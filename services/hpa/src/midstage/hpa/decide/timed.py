@@ -17,7 +17,6 @@ from midstage.contracts.timed import LONGEST_S, WEEK, Timed, TimedError, clock, 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _SECOND = timedelta(seconds=1)
-_FIELDS = 5
 _MOST_LOOKED_AT = 50_000
 """A cron expression of each minute, of a window of a month: no more begins matter."""
 
@@ -48,17 +47,20 @@ class Bounds:
 
 
 def bounds(rules: Sequence[Timed], now: datetime, *, lead_s: float) -> Bounds:
-    """What the rules say at ``now``; where a floor is above a ceiling both are told."""
-    lead = timedelta(seconds=max(0.0, lead_s))
+    """What the rules say at ``now``; a rule that can't be read, which deploy refuses, says nothing.
+
+    Where a floor is above a ceiling both are told.
+    """
+    lead = timedelta(seconds=min(max(0.0, lead_s), LONGEST_S))
     floors = [
         Held(replicas=rule.floor, window=window)
         for rule in rules
-        if rule.floor is not None and (window := within(rule, now, lead=lead)) is not None
+        if rule.floor is not None and (window := _within(rule, now, lead)) is not None
     ]
     ceilings = [
         Held(replicas=rule.ceiling, window=window)
         for rule in rules
-        if rule.ceiling is not None and (window := within(rule, now)) is not None
+        if rule.ceiling is not None and (window := _within(rule, now, timedelta())) is not None
     ]
     return Bounds(
         floor=max(floors, key=lambda held: held.replicas, default=None),
@@ -69,39 +71,37 @@ def bounds(rules: Sequence[Timed], now: datetime, *, lead_s: float) -> Bounds:
 def within(rule: Timed, now: datetime, *, lead: timedelta = timedelta()) -> Window | None:
     """The window that ``now`` is in, or at most ``lead`` before; of several that ends last."""
     found = [
-        window for window in windows(rule, now, now + lead) if window.begin - lead <= now < window.end
+        window
+        for window in windows(rule, now, now + lead)
+        if window.begin - lead <= now < window.end
     ]
     return max(found, key=lambda window: window.end, default=None)
 
 
 def windows(rule: Timed, since: datetime, until: datetime) -> Iterator[Window]:
-    """Those that end after ``since`` and begin at or before ``until``."""
+    """Those that end after ``since`` and begin at or before ``until``; TimedError, CronSimError."""
     zone = zone_of(rule)
     out = [excluded(each) for each in rule.exclude]
-    for begin, end in _by_cron(rule, zone, since, until) if rule.cron else _by_days(
-        rule, zone, since, until
-    ):
+    said = _by_cron if rule.cron else _by_days
+    for begin, end in said(rule, zone, since, until):
         day = begin.astimezone(zone).date()
-        if begin < end and begin <= until and end > since:
-            if not any(first <= day <= last for first, last in out):
-                yield Window(name=rule.name, begin=begin, end=end)
+        left_out = any(first <= day <= last for first, last in out)
+        if begin < end and begin <= until and end > since and not left_out:
+            yield Window(name=rule.name, begin=begin, end=end)
 
 
-def check_cron(rule: Timed) -> None:
-    """TimedError where the cron expression can't be read."""
-    if len(rule.cron.split()) != _FIELDS:
-        raise TimedError("cron", "has five fields: minute, hour, day, month, day of the week")
+def _within(rule: Timed, now: datetime, lead: timedelta) -> Window | None:
     try:
-        CronSim(rule.cron, datetime(2000, 1, 1, tzinfo=UTC))
-    except CronSimError as e:
-        raise TimedError("cron", f"can't be read: {e}") from e
+        return within(rule, now, lead=lead)
+    except (TimedError, CronSimError):
+        return None
 
 
 def _by_days(
     rule: Timed, zone: ZoneInfo, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
-    assert rule.begin is not None
-    assert rule.end is not None
+    if rule.begin is None or rule.end is None:
+        raise TimedError("begin", "a window without cron begins and ends by the clock")
     begin, end = clock(rule.begin), clock(rule.end)
     over_night = end <= begin
     dates = frozenset(date.fromisoformat(each) for each in rule.dates)

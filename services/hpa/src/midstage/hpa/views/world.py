@@ -11,11 +11,13 @@ from typing import Final
 from midstage.contracts.cluster import ClusterFact
 from midstage.contracts.inventory import Inventory
 from midstage.contracts.load import LoadObserved
-from midstage.contracts.policy import Policy
-from midstage.contracts.scaling import Changed, EvaluationMade, Inputs, Wanted
+from midstage.contracts.policy import Knative, Measure, Policy
+from midstage.contracts.scaling import Changed, EvaluationMade, Inputs, KnativeInput, Wanted
+from midstage.hpa.decide.policies import longest_s, panic_window_s, period_s
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.carried import Carried
-from midstage.hpa.views.pods import pods, reached_at
+from midstage.hpa.views.pods import cold_start_s, pods, reached_at
+from midstage.hpa.views.remembered import KEPT, Remembered
 from midstage.hpa.views.wants import Wants
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -39,6 +41,7 @@ class World:
         self.carried = Carried()
         self.inventory = Inventory()
         self.wants = Wants()
+        self.remembered = Remembered()
 
     def load(self, fact: LoadObserved, at: datetime) -> bool:
         """Fold what was carried, written ``at``; whether it is of our time."""
@@ -54,6 +57,7 @@ class World:
         if evaluation.want is not None:
             want = Wanted(at=evaluation.inputs.now, replicas=evaluation.want)
             self.wants.apply(fact.app, want, at)
+        self.remembered.apply(fact.app, evaluation.memory, evaluation.inputs.now, at)
 
     def inputs(self, app: str, standing: Standing, policy: Policy, now: datetime) -> Inputs:
         """What an evaluation of ``app`` under ``policy`` has to go by at ``now``."""
@@ -70,13 +74,39 @@ class World:
             changes=_changes(standing.scaler, policy, now),
             scale_version=standing.scale_version,
             initial=standing.asked.initial,
+            knative=self._knative(app, standing.scaler, policy.knative, now),
+            cold_start_s=cold_start_s(self.inventory, app) if policy.timed else None,
+        )
+
+    def _knative(
+        self, app: str, scaler: Scaler, said: Knative | None, now: datetime
+    ) -> KnativeInput | None:
+        """The two windows, and what the last evaluation left."""
+        if said is None:
+            return None
+        stable = self.carried.of(app, now=now, window_s=said.stable_window_s)
+        panic = self.carried.of(app, now=now, window_s=panic_window_s(said))
+        since = max(now - KEPT, scaler.removed_at or _LONG_AGO)
+        memory = self.remembered.of(app, since=since)
+        if said.metric is Measure.RPS:
+            return KnativeInput(
+                until=panic.until,
+                stable=stable.requests_per_s,
+                panic=panic.requests_per_s,
+                memory=memory,
+            )
+        return KnativeInput(
+            until=panic.gauged_until,
+            stable=stable.concurrency,
+            panic=panic.concurrency,
+            memory=memory,
         )
 
     def _wants(self, app: str, scaler: Scaler, policy: Policy, now: datetime) -> tuple[Wanted, ...]:
         """The two that stabilising can need."""
-        down, up = (
+        up, down = (
             max(now - timedelta(seconds=window_s), scaler.removed_at or _LONG_AGO)
-            for window_s in (policy.stabilise_down_s, policy.stabilise_up_s)
+            for window_s in longest_s(policy)
         )
         found = {self.wants.largest(app, down), self.wants.least(app, up)}
         kept = [want for want in found if want is not None]
@@ -84,6 +114,5 @@ class World:
 
 
 def _changes(scaler: Scaler, policy: Policy, now: datetime) -> tuple[Changed, ...]:
-    longest = max(policy.up.period_s, policy.down.period_s, policy.stabilise_down_s)
-    since = now - timedelta(seconds=longest)
+    since = now - timedelta(seconds=max(period_s(policy), *longest_s(policy)))
     return tuple(change for change in scaler.changes if change.at > since)

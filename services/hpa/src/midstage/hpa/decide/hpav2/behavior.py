@@ -10,24 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from midstage.contracts.autoscaling import By, Select
+
 _T = TypeVar("_T")
 LEAST_STEP: Final = 4
 FACTOR: Final = 2
-
-
-class Select(StrEnum):
-    """Which of several policies counts."""
-
-    MAX = "Max"
-    MIN = "Min"
-    DISABLED = "Disabled"
-
-
-class By(StrEnum):
-    """What a policy counts in."""
-
-    PODS = "Pods"
-    PERCENT = "Percent"
 
 
 class Condition(StrEnum):
@@ -45,7 +32,7 @@ class Rate:
     """At most so many pods, or percent of the replicas, in so many seconds."""
 
     by: By
-    value: int
+    value: float
     period_s: float
 
 
@@ -94,6 +81,15 @@ class Recommendation:
 
     replicas: int
     age_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What was wanted, and how the count changed by direction."""
+
+    recommendations: Sequence[Recommendation] = ()
+    ups: Sequence[Change] = ()
+    downs: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +191,7 @@ def _highest(rules: Rules, current: int, ups: Sequence[Change], downs: Sequence[
     for rate in rules.rates:
         start = _at_start(rate, current, ups, downs)
         percent = start * (1 + rate.value / 100)
-        limits.append(math.ceil(percent) if rate.by is By.PERCENT else start + rate.value)
+        limits.append(math.ceil(percent) if rate.by is By.PERCENT else start + int(rate.value))
     return (min if rules.select is Select.MIN else max)(limits, default=current)
 
 
@@ -206,7 +202,7 @@ def _lowest(rules: Rules, current: int, ups: Sequence[Change], downs: Sequence[C
     for rate in rules.rates:
         start = _at_start(rate, current, ups, downs)
         percent = start * (1 - rate.value / 100)
-        limits.append(math.trunc(percent) if rate.by is By.PERCENT else start - rate.value)
+        limits.append(math.trunc(percent) if rate.by is By.PERCENT else start - int(rate.value))
     return (max if rules.select is Select.MIN else min)(limits, default=current)
 
 

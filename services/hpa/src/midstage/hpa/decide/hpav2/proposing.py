@@ -53,7 +53,9 @@ def by_utilization(
     requests = _requests(pods)
     used = measured(pods, groups)
     ratio, usage = _utilization(used, requests, percent)
-    if (filled := _filled(groups, ratio, used, full=requests)) is None:
+    # who is allowed more than it requests may use as much while it is not measured
+    full = {name: request * max(100, percent) // 100 for name, request in requests.items()}
+    if (filled := _filled(groups, ratio, used, full=full, idle_if_even=False)) is None:
         return Want(replicas=_simply(ratio, groups.ready, current, tolerance), usage=usage)
     again, _ = _utilization(filled, requests, percent)
     return Want(replicas=_again(ratio, again, len(filled), current, tolerance), usage=usage)
@@ -73,7 +75,7 @@ def by_average(
     used = measured(pods, groups)
     ratio, usage = _average(used, average_m)
     full = {pod.name: average_m for pod in pods}
-    if (filled := _filled(groups, ratio, used, full=full)) is None:
+    if (filled := _filled(groups, ratio, used, full=full, idle_if_even=True)) is None:
         return Want(replicas=_simply(ratio, groups.ready, current, tolerance), usage=usage)
     again, _ = _average(filled, average_m)
     return Want(replicas=_again(ratio, again, len(filled), current, tolerance), usage=usage)
@@ -132,16 +134,21 @@ def _average(used: Mapping[str, int], average_m: int) -> tuple[float, int]:
 
 
 def _filled(
-    groups: Groups, ratio: float, used: Mapping[str, int], *, full: Mapping[str, int]
+    groups: Groups,
+    ratio: float,
+    used: Mapping[str, int],
+    *,
+    full: Mapping[str, int],
+    idle_if_even: bool,
 ) -> Mapping[str, int] | None:
-    """The same with the others guessed; None where none is to be guessed."""
+    """The same with the others guessed; None where there are none to guess."""
     rebalanced = bool(groups.unready) and ratio > 1.0
     if not rebalanced and not groups.missing:
         return None
     filled = dict(used)
     if ratio < 1.0:
         filled |= {name: full[name] for name in groups.missing}
-    elif ratio > 1.0:
+    elif ratio > 1.0 or idle_if_even:
         filled |= dict.fromkeys(groups.missing, 0)
     if rebalanced:
         filled |= dict.fromkeys(groups.unready, 0)

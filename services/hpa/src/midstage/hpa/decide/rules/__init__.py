@@ -1,0 +1,33 @@
+"""What each rule of a policy proposes, in replicas; a rule without valid input proposes None."""
+
+from midstage.contracts.scaling import Inputs, KnativeMemory, Proposal
+from midstage.hpa.decide.rules.knative import knative
+from midstage.hpa.decide.rules.metrics import metrics
+from midstage.hpa.decide.rules.resources import used
+from midstage.hpa.decide.rules.totals import concurrency, requests_per_s
+
+
+def proposals(inputs: Inputs, current: int) -> tuple[tuple[Proposal, ...], KnativeMemory | None]:
+    """One proposal for each rule, and what Knative's leaves to remember.
+
+    ``current`` replicas are there or coming.
+    """
+    targets = inputs.policy.targets
+    proposed: list[Proposal] = []
+    if targets.requests_per_s is not None:
+        proposed.append(requests_per_s(inputs, targets.requests_per_s, current))
+    if targets.concurrency is not None:
+        proposed.append(concurrency(inputs, targets.concurrency, current))
+    for resource, share in (
+        ("cpu", targets.cpu),
+        ("memory", targets.memory),
+        ("nvidia.com/gpu", targets.gpu),
+    ):
+        if share is not None:
+            proposed.append(used(inputs, resource, share, current))
+    proposed.extend(metrics(inputs, current))
+    memory = None
+    if inputs.policy.knative is not None:
+        proposal, memory = knative(inputs, inputs.policy.knative)
+        proposed.append(proposal)
+    return tuple(proposed), memory

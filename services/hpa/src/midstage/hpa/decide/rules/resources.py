@@ -1,0 +1,144 @@
+"""What pods use of a resource, as HPA v2 reckons: of all pods, with its cautions.
+
+A figure that is missing, old, or none makes a pod one that is not measured. Where the cluster can't
+be asked, nothing is known.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from midstage.contracts.cluster import Phase
+from midstage.contracts.scaling import Inputs, PodInput, Proposal, Rule
+from midstage.hpa.decide import policies
+from midstage.hpa.decide.figures import MOST_REPLICAS, age_s, known, shown
+from midstage.hpa.decide.hpav2 import pods as hpa
+from midstage.hpa.decide.hpav2.pods import Pod, Readiness
+from midstage.hpa.decide.hpav2.proposing import NoMetricError, Want, by_average, by_utilization
+from midstage.hpa.decide.situation import cluster_unknown
+
+USE_STALE_S: Final = 30.0
+USE_WINDOW_S: Final = 15.0
+"""A pod's use is measured over about so long."""
+RULES: Final = {"cpu": Rule.CPU, "memory": Rule.MEMORY, "nvidia.com/gpu": Rule.GPU}
+_LONG_AGO_S: Final = 1e9
+_MEBI: Final = 2**20
+_MOST_M: Final = 10**18
+"""More thousandths of anything are a broken figure."""
+
+
+def used(inputs: Inputs, resource: str, share: float, current: int) -> Proposal:
+    """A share of what the pods request."""
+    return utilized(inputs, resource, policies.whole_percent(share), current)
+
+
+def utilized(inputs: Inputs, resource: str, percent: int, current: int) -> Proposal:
+    """Percent of what the pods request."""
+    rule, target = RULES[resource], percent / 100
+    try:
+        want = by_utilization(
+            _measured(inputs, resource),
+            current=current,
+            percent=percent,
+            cpu=resource == "cpu",
+            tolerance=policies.tolerance(inputs.policy),
+            readiness=Readiness(),
+        )
+    except NoMetricError as e:
+        return Proposal(rule=rule, target=target, reason=str(e))
+    said = f"the ready pods use {want.usage} % of their request, {percent} % wanted"
+    return proposal(rule, want, carried=want.usage / 100, target=target, reason=said)
+
+
+def averaged(inputs: Inputs, resource: str, average_m: int, current: int) -> Proposal:
+    """An amount for each pod, in thousandths of a core, a byte, a GPU."""
+    rule, target = RULES[resource], average_m / 1000
+    try:
+        want = by_average(
+            _measured(inputs, resource),
+            current=current,
+            average_m=average_m,
+            cpu=resource == "cpu",
+            tolerance=policies.tolerance(inputs.policy),
+            readiness=Readiness(),
+        )
+    except NoMetricError as e:
+        return Proposal(rule=rule, target=target, reason=str(e))
+    said = f"the ready pods use {shown(want.usage / 1000)} each, {shown(target)} wanted"
+    return proposal(rule, want, carried=want.usage / 1000, target=target, reason=said)
+
+
+def proposal(
+    rule: Rule, want: Want, *, carried: float, target: float, reason: str, name: str = ""
+) -> Proposal:
+    """What HPA v2 wants, as a proposal."""
+    return Proposal(
+        rule=rule,
+        name=name,
+        carried=carried,
+        target=target,
+        want=min(want.replicas, MOST_REPLICAS),
+        reason=reason,
+        ready_ratio=carried / target,
+    )
+
+
+def seen(pod: PodInput, inputs: Inputs) -> Pod:
+    """A pod as HPA v2 sees it, not measured.
+
+    When its readiness changed last is known of the change to ready alone. A pod that was ready
+    once and is not now is one whose figures count, as HPA v2 has it after the first half minute.
+    """
+    started = _LONG_AGO_S if pod.started_at is None else age_s(pod.started_at, inputs.now)
+    became = started if pod.ready_at is None else age_s(pod.ready_at, inputs.now)
+    lost = pod.phase is Phase.RUNNING and not pod.ready
+    return Pod(
+        name=pod.name,
+        phase=hpa.Phase.PENDING if pod.phase is Phase.PENDING else hpa.Phase.RUNNING,
+        ready=pod.ready,
+        started_age_s=started,
+        transition_age_s=0.0 if lost else became,
+        window_s=USE_WINDOW_S,
+    )
+
+
+def _measured(inputs: Inputs, resource: str) -> Sequence[Pod]:
+    why_not = cluster_unknown(inputs)
+    if why_not is not None:
+        raise NoMetricError(why_not)
+    return [_with(pod, inputs, resource) for pod in inputs.pods]
+
+
+def _with(pod: PodInput, inputs: Inputs, resource: str) -> Pod:
+    bare = seen(pod, inputs)
+    age = None if pod.cpu_at is None else age_s(pod.cpu_at, inputs.now)
+    fresh = age is not None and age <= USE_STALE_S
+    amount, requested = _figures(pod, resource)
+    return Pod(
+        name=bare.name,
+        phase=bare.phase,
+        ready=bare.ready,
+        started_age_s=bare.started_age_s,
+        transition_age_s=bare.transition_age_s,
+        window_s=bare.window_s,
+        request_m=thousandths(requested),
+        metric_m=thousandths(amount) if fresh else None,
+        metric_age_s=age or 0.0,
+    )
+
+
+def _figures(pod: PodInput, resource: str) -> tuple[float | None, float]:
+    match resource:
+        case "cpu":
+            return pod.cpu, pod.cpu_requested
+        case "memory":
+            memory = None if pod.memory_mb is None else pod.memory_mb * _MEBI
+            return memory, float(pod.memory_requested_mb * _MEBI)
+        case _:
+            gpus = None if pod.gpu is None else pod.gpu * pod.gpus_requested
+            return gpus, float(pod.gpus_requested)
+
+
+def thousandths(amount: float | None) -> int | None:
+    """Whole thousandths; None where it can be no measurement."""
+    found = known(amount)
+    return None if found is None or found * 1000 > _MOST_M else round(found * 1000)

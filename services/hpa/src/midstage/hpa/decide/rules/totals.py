@@ -1,0 +1,73 @@
+"""What a rule wants by totals: what all replicas carry together, by the target of one.
+
+HPA v2's AverageValue, so that replicas that start are counted and nothing is ordered twice.
+Figures are millionths, which float noise does not reach.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from midstage.contracts.scaling import Inputs, Proposal, Rule
+from midstage.hpa.decide import policies
+from midstage.hpa.decide.figures import MOST_REPLICAS, age_s, known, needed, shown
+from midstage.hpa.decide.hpav2.proposing import by_share
+
+LOAD_STALE_S: Final = 10.0
+_MICRO: Final = 1_000_000
+_MOST_CARRIED: Final = 1e15
+_WORDS: Final = {
+    Rule.REQUESTS_PER_S: "requests/s",
+    Rule.CONCURRENCY: "in flight and pending",
+}
+
+
+def requests_per_s(inputs: Inputs, target: float, current: int) -> Proposal:
+    """Requests ended a second, by so many for each replica."""
+    load, rule = inputs.load, Rule.REQUESTS_PER_S
+    why_not = stale("load", load.until, inputs.now)
+    total = known(load.requests_per_s)
+    if why_not is not None or total is None:
+        return Proposal(rule=rule, target=target, reason=why_not or "it is not known")
+    return _shared(inputs, rule, total, target=target, current=current)
+
+
+def concurrency(inputs: Inputs, target: float, current: int) -> Proposal:
+    """Requests in flight and pending, by so many for each replica."""
+    load, rule = inputs.load, Rule.CONCURRENCY
+    why_not = stale("what is in flight", load.gauged_until, inputs.now)
+    total = known(load.concurrency)
+    if why_not is not None or total is None:
+        return Proposal(rule=rule, target=target, reason=why_not or "it is not known")
+    return _shared(inputs, rule, total, target=target, current=current)
+
+
+def stale(what: str, at: datetime | None, now: datetime) -> str | None:
+    """Why ``what`` can't be believed; None where it was seen lately."""
+    if at is None:
+        return f"{what} is not known"
+    age = age_s(at, now)
+    return f"{what} was seen {age:.0f} s ago" if age > LOAD_STALE_S else None
+
+
+def _shared(inputs: Inputs, rule: Rule, total: float, *, target: float, current: int) -> Proposal:
+    exact = needed(total, target)
+    tolerance = policies.tolerance(inputs.policy)
+    want = by_share(
+        current=current,
+        value_m=round(min(total, _MOST_CARRIED) * _MICRO),
+        average_m=max(1, round(target * _MICRO)),
+        tolerance=tolerance,
+    ).replicas
+    ready = sum(pod.ready for pod in inputs.pods)
+    off = ""
+    if current and want == current and tolerance.holds(exact / current) and exact != current:
+        off = f"; {shown(abs(exact / current - 1) * 100)} % off is within the tolerance"
+    return Proposal(
+        rule=rule,
+        carried=total,
+        target=target,
+        want=min(want, MOST_REPLICAS),
+        reason=f"{shown(total)} {_WORDS[rule]} together, {shown(target)} each{off}",
+        exact=exact,
+        ready_ratio=exact / ready if ready else None,
+    )

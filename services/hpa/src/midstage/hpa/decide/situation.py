@@ -1,0 +1,161 @@
+"""What the stages look at: plain figures, whether they are of an application or of a case.
+
+Ages are seconds before now. ``of`` takes them from the inputs of an evaluation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from midstage.contracts.cluster import Phase
+from midstage.contracts.policy import Fallback
+from midstage.contracts.scaling import Inputs, Proposal
+from midstage.hpa.decide import policies
+from midstage.hpa.decide.figures import age_s
+from midstage.hpa.decide.hpav2.behavior import Behavior, Change, Past, Recommendation
+from midstage.hpa.decide.timed import Bounds, bounds
+
+CLUSTER_STALE_S: Final = 30.0
+UNPLACED_S: Final = 60.0
+"""A pod that has no node for so long finds no room: more of them would find none either."""
+COLD_START_S: Final = 60.0
+"""What is believed of a cold start while none was measured."""
+_ON_THE_WAY_S: Final = 10.0
+"""From the moment that a bound holds to its pods: the next evaluation, the log, the cluster."""
+_SECOND: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """``current`` replicas are there or were ordered; ``least`` to ``most`` are allowed.
+
+    ``behavior`` None is HPA v2's of before there was one. ``not_lowered``, ``not_raised``: why the
+    count must not be, whatever rules want; empty where it may.
+    """
+
+    current: int
+    least: int
+    most: int
+    proposals: tuple[Proposal, ...] = ()
+    behavior: Behavior | None = None
+    past: Past = field(default_factory=Past)
+    fallback: Fallback = field(default_factory=Fallback)
+    not_lowered: str = ""
+    not_raised: str = ""
+    timed: Bounds = field(default_factory=Bounds)
+
+    @property
+    def leading(self) -> Proposal | None:
+        """The proposal that wants most; None: no rule had valid input."""
+        valid = [each for each in self.proposals if each.want is not None]
+        return max(valid, key=lambda each: (each.want or 0, each.exact or 0.0), default=None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The rules without valid input."""
+        return tuple(
+            dict.fromkeys(
+                each.name or each.rule.value for each in self.proposals if each.want is None
+            )
+        )
+
+    @property
+    def undecided(self) -> bool:
+        """Whether what is not known keeps the count from being lowered, or from any change."""
+        leading = self.leading
+        few = leading is None or (leading.want or 0) < self.current
+        return self.fallback.static is None and bool(self.missing or leading is None) and few
+
+
+def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situation:
+    """The situation of an application that has, or begins with, ``current`` replicas."""
+    policy = inputs.policy
+    lead_s = COLD_START_S if inputs.cold_start_s is None else inputs.cold_start_s
+    return Situation(
+        current=current,
+        least=policy.min,
+        most=policy.max,
+        proposals=proposals,
+        behavior=policies.behavior(policy),
+        past=_past(inputs, current),
+        fallback=policy.fallback or Fallback(),
+        not_lowered=_not_lowered(inputs, proposals),
+        not_raised=_not_raised(inputs),
+        timed=bounds(policy.timed, inputs.now, lead_s=lead_s + _ON_THE_WAY_S),
+    )
+
+
+def cluster_unknown(inputs: Inputs) -> str | None:
+    """Why the pods are not known; None when they are."""
+    if inputs.cluster_at is None:
+        return "the cluster can't be asked"
+    age = age_s(inputs.cluster_at, inputs.now)
+    return f"the cluster was reached {age:.0f} s ago" if age > CLUSTER_STALE_S else None
+
+
+def _past(inputs: Inputs, current: int) -> Past:
+    changes = [change for change in inputs.changes if change.before > 0]
+    return Past(
+        recommendations=tuple(_recommendations(inputs, current)),
+        ups=tuple(
+            Change(change=change.after - change.before, age_s=_age(change.at, inputs))
+            for change in changes
+            if change.after > change.before
+        ),
+        downs=tuple(
+            Change(change=change.before - change.after, age_s=_age(change.at, inputs))
+            for change in changes
+            if change.after < change.before
+        ),
+    )
+
+
+def _recommendations(inputs: Inputs, current: int) -> Iterator[Recommendation]:
+    """Earlier wants; HPA v2 too takes the count that it finds as a first one.
+
+    Of the first evaluation that is the count itself, of those after it the first count that was
+    decided: its want may not have been read back yet.
+    """
+    for want in inputs.wants:
+        yield Recommendation(replicas=want.replicas, age_s=_age(want.at, inputs))
+    if inputs.current == 0:
+        yield Recommendation(replicas=current, age_s=0.0)
+    for change in inputs.changes:
+        if change.before == 0:
+            yield Recommendation(replicas=change.after, age_s=_age(change.at, inputs))
+
+
+def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
+    """While replicas start, what the ready ones carry can't say that fewer are enough.
+
+    Wants are totals, so those that start are counted and never ordered twice. But ready ones above
+    their target are held back by their own number: HPA v2 holds here too, as the ratio would turn.
+    """
+    why = cluster_unknown(inputs)
+    if why is not None:
+        return why
+    valid = [each for each in proposals if each.want is not None]
+    if not any(pod.ready for pod in inputs.pods):
+        return "none is ready and there is load" if any(each.carried for each in valid) else ""
+    above = [
+        each.name or each.rule.value
+        for each in valid
+        if each.ready_ratio and round(each.ready_ratio, 9) > 1
+    ]
+    return f"the ready ones are above their {above[0]}" if above else ""
+
+
+def _not_raised(inputs: Inputs) -> str:
+    unplaced = [
+        pod.name
+        for pod in inputs.pods
+        if pod.phase is Phase.PENDING
+        and pod.started_at is not None
+        and age_s(pod.started_at, inputs.now) > UNPLACED_S
+    ]
+    return f"{unplaced[0]} finds no node" if unplaced else ""
+
+
+def _age(at: datetime, inputs: Inputs) -> float:
+    return (inputs.now - at) / _SECOND
