@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from midstage.contracts.cluster import Phase
 from midstage.contracts.policy import Policy, Rate, Targets
 from midstage.contracts.scaling import (
     Changed,
@@ -64,6 +65,8 @@ def pods(
         PodInput(
             name=f"pod-{number}",
             ready=number < ready + unmeasured,
+            phase=Phase.RUNNING if number < ready + unmeasured else Phase.STARTING,
+            started_at=NOON - timedelta(hours=1),
             cpu=cpu if number < ready else None,
             cpu_requested=requested,
             cpu_at=at if number < ready and cpu is not None else None,

@@ -5,12 +5,14 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from midstage.contracts.policy import Rate, Targets
+from midstage.contracts.cluster import Phase
+from midstage.contracts.policy import Fallback, Rate, Targets
 from midstage.contracts.scaling import Changed, Inputs
 from midstage.hpa.decide import stages
-from midstage.hpa.decide.evaluate import evaluate
+from midstage.hpa.decide.evaluate import begin, evaluate
 from midstage.hpa.decide.rules import proposals
-from midstage.hpa.decide.stages import Situation
+from midstage.hpa.decide.situation import UNPLACED_S, Situation
+from midstage.hpa.decide.situation import of as situation_of
 from midstage.testkit.clock import NOON
 from tests.hpa.engine import ago, changed, figures, inputs, load, pods, policy, why
 
@@ -18,16 +20,16 @@ BOTH = Targets(concurrency=10, cpu=0.6)
 
 
 def situation(of: Inputs) -> Situation:
-    current = stages.begin(of).replicas
-    return Situation(inputs=of, proposals=proposals(of, current), current=current)
+    current = begin(of).replicas
+    return situation_of(of, current, proposals(of, current)[0])
 
 
 def test_the_spec_gives_the_first_count_within_the_bounds() -> None:
-    assert stages.begin(inputs(current=0, initial=3)).replicas == 3
-    assert stages.begin(inputs(current=0, initial=30)).replicas == 10
-    first = stages.begin(inputs(current=0, initial=0))
+    assert begin(inputs(current=0, initial=3)).replicas == 3
+    assert begin(inputs(current=0, initial=30)).replicas == 10
+    first = begin(inputs(current=0, initial=0))
     assert (first.replicas, first.reason) == (1, "none yet; the spec begins with 1")
-    assert stages.begin(inputs(current=7, initial=3)).replicas == 7
+    assert begin(inputs(current=7, initial=3)).replicas == 7
 
 
 def test_what_the_spec_begins_with_is_held_as_the_first_want() -> None:
@@ -80,6 +82,7 @@ def test_without_valid_input_nothing_changes() -> None:
     evaluation = evaluate(inputs(policy=policy(targets=BOTH), pods=pods(4)))
     assert (evaluation.replicas, evaluation.want) == (4, None)
     assert evaluation.reason == "no rule has valid input"
+    assert figures(evaluation)["unknown"] == 4
 
 
 def test_without_valid_input_the_bounds_still_hold() -> None:
@@ -117,7 +120,7 @@ def test_while_replicas_start_the_ready_ones_above_target_lower_nothing() -> Non
     )
     evaluation = evaluate(flooded)
     assert evaluation.replicas == 8
-    assert why(evaluation, "starting") == (
+    assert why(evaluation, "pending") == (
         "not lowered while the ready ones are above their requests/s"
     )
 
@@ -135,22 +138,51 @@ def test_with_none_ready_load_lowers_nothing_and_no_load_does() -> None:
 
 def test_while_the_cluster_is_unknown_nothing_is_lowered_but_load_may_raise() -> None:
     away = inputs(load=load(concurrency=5), cluster_at=None)
-    assert why(evaluate(away), "starting") == "not lowered while the cluster can't be asked"
+    assert why(evaluate(away), "pending") == "not lowered while the cluster can't be asked"
     assert evaluate(away).replicas == 4
     assert evaluate(inputs(load=load(concurrency=90), cluster_at=None)).replicas == 9
 
 
+def test_what_finds_no_node_is_not_ordered_again() -> None:
+    """A pod without a node since a minute: more would find none either; less may always be."""
+    since = NOON - timedelta(seconds=UNPLACED_S + 1)
+    unplaced = msgspec.structs.replace(
+        pods(1)[0], ready=False, phase=Phase.PENDING, started_at=since
+    )
+    full = inputs(load=load(concurrency=90), pods=(*pods(3), unplaced))
+    assert why(evaluate(full), "pending") == "not raised while pod-0 finds no node"
+    assert evaluate(full).replicas == 4
+    fresh = msgspec.structs.replace(unplaced, started_at=NOON - timedelta(seconds=UNPLACED_S))
+    assert evaluate(inputs(load=load(concurrency=90), pods=(*pods(3), fresh))).replicas == 9
+    calm = inputs(load=load(concurrency=9), pods=(*pods(3), unplaced))
+    assert evaluate(calm).replicas == 1
+
+
 @pytest.mark.parametrize(
-    ("carried", "count"), [(35.9, 4), (36.0, 4), (44.0, 4), (44.1, 5), (30.0, 3), (31.0, 4)]
+    ("fallback", "carried", "count"),
+    [
+        (Fallback(), 5, 4),
+        (Fallback(at_least=3), 5, 4),
+        (Fallback(at_least=6), 5, 6),
+        (Fallback(at_least=6), 90, 9),
+        (Fallback(static=2), 5, 2),
+        (Fallback(static=2), 30, 3),
+        (Fallback(static=6), 5, 6),
+        (Fallback(static=20), 5, 10),
+    ],
 )
-def test_near_the_target_nothing_changes(carried: float, count: int) -> None:
-    assert evaluate(inputs(load=load(concurrency=carried))).replicas == count
+def test_a_fallback_says_what_holds_while_a_rule_does_not_know(
+    fallback: Fallback, carried: float, count: int
+) -> None:
+    of = inputs(policy=policy(targets=BOTH, fallback=fallback), load=load(concurrency=carried))
+    assert evaluate(of).replicas == count
 
 
-def test_tolerance_says_how_far_off() -> None:
-    evaluation = evaluate(inputs(load=load(concurrency=42)))
-    assert figures(evaluation)["largest"] == 5
-    assert why(evaluation, "tolerance") == "5 % off is within 10 %"
+def test_a_fallback_is_named() -> None:
+    blind = inputs(policy=policy(targets=BOTH, fallback=Fallback(static=2)))
+    assert why(evaluate(blind), "unknown") == "2 while concurrency, cpu is not known"
+    least = inputs(policy=policy(targets=BOTH, fallback=Fallback(at_least=6)))
+    assert why(evaluate(least), "unknown") == "not below 6 while concurrency, cpu is not known"
 
 
 def test_down_goes_only_to_the_largest_want_of_the_window() -> None:
@@ -226,27 +258,31 @@ def test_down_is_as_fast_as_the_policy_lets(
     assert evaluate(falling).replicas == count
 
 
-def test_the_rate_does_not_hold_back_the_bounds() -> None:
+def test_a_count_outside_of_its_bounds_goes_to_them_first() -> None:
+    """At once, whatever the load is; HPA v2 too decides by it only from there on."""
     slow = Rate(pods=0, percent=0)
-    raised = inputs(policy=policy(min=8, up=slow), load=load(concurrency=1))
-    assert why(evaluate(raised), "bounds") == "the minimum is 8"
-    assert evaluate(raised).replicas == 8
+    raised = evaluate(inputs(policy=policy(min=8, up=slow), load=load(concurrency=90)))
+    assert (raised.replicas, raised.want) == (8, None)
+    assert why(raised, "bounds") == "the minimum is 8"
+    lowered = evaluate(inputs(policy=policy(max=3, down=slow), load=load(concurrency=1)))
+    assert (lowered.replicas, lowered.reason) == (3, "the maximum is 3")
 
 
 def test_the_reason_tells_all_that_shaped_the_count() -> None:
     rising = inputs(policy=policy(up=Rate(pods=2, percent=0)), load=load(concurrency=87))
     evaluation = evaluate(rising)
     assert evaluation.reason == (
-        "concurrency: 87 in flight and pending together, 10 each; at most 6 in 15 s"
+        "concurrency: 87 in flight and pending together, 10 each; at most 6 by the rate"
     )
     assert figures(evaluation) == {
         "current": 4,
         "largest": 9,
         "unknown": 9,
-        "starting": 9,
-        "tolerance": 9,
+        "pending": 9,
         "stabilise": 9,
         "rate": 6,
+        "timed floor": 6,
+        "timed ceiling": 6,
         "bounds": 6,
     }
 

@@ -129,13 +129,13 @@ def _recommendations(inputs: Inputs, current: int) -> Iterator[Recommendation]:
 def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
     """While replicas start, what the ready ones carry can't say that fewer are enough.
 
-    Wants are totals, so those that start are counted and never ordered twice. But ready ones above
-    their target are held back by their own number: HPA v2 holds here too, as the ratio would turn.
+    Of totals alone: they count those that start, so nothing is ordered twice, but ready ones above
+    their target are held back by their own number. The rules of HPA v2 and KPA have their own say.
     """
     why = cluster_unknown(inputs)
     if why is not None:
         return why
-    valid = [each for each in proposals if each.want is not None]
+    valid = [each for each in proposals if each.exact is not None]
     if not any(pod.ready for pod in inputs.pods):
         return "none is ready and there is load" if any(each.carried for each in valid) else ""
     above = [

@@ -5,6 +5,7 @@ is that of its pod: midstage's pods have one.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from midstage.contracts.autoscaling import (
@@ -20,7 +21,7 @@ from midstage.contracts.autoscaling import (
 from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s, shown
-from midstage.hpa.decide.hpav2.pods import Pod, Readiness
+from midstage.hpa.decide.hpav2.pods import Readiness
 from midstage.hpa.decide.hpav2.proposing import (
     NoMetricError,
     Want,
@@ -31,6 +32,7 @@ from midstage.hpa.decide.hpav2.proposing import (
 from midstage.hpa.decide.rules.resources import (
     RULES,
     averaged,
+    distinct,
     proposal,
     seen,
     thousandths,
@@ -103,10 +105,12 @@ def _signalled(
 
 def _of_pods(signal: SignalInput, inputs: Inputs, average_m: int, current: int) -> Want:
     return by_average(
-        [
-            _valued(seen(pod, inputs), thousandths(signal.by_pod.get(pod.name)))
-            for pod in inputs.pods
-        ],
+        distinct(
+            [
+                replace(seen(pod, inputs), metric_m=thousandths(signal.by_pod.get(pod.name)))
+                for pod in inputs.pods
+            ]
+        ),
         current=current,
         average_m=average_m,
         cpu=False,
@@ -141,17 +145,6 @@ def _signal(rule: Rule, name: str, inputs: Inputs) -> SignalInput:
     if age > SIGNAL_STALE_S:
         raise NoMetricError(f"it was seen {age:.0f} s ago")
     return found[0]
-
-
-def _valued(pod: Pod, value_m: int | None) -> Pod:
-    return Pod(
-        name=pod.name,
-        phase=pod.phase,
-        ready=pod.ready,
-        started_age_s=pod.started_age_s,
-        transition_age_s=pod.transition_age_s,
-        metric_m=value_m,
-    )
 
 
 def _milli(quantity: Quantity | None) -> int | None:

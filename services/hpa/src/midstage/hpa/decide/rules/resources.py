@@ -5,6 +5,7 @@ be asked, nothing is known.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from midstage.contracts.cluster import Phase
@@ -101,25 +102,26 @@ def seen(pod: PodInput, inputs: Inputs) -> Pod:
     )
 
 
+def distinct(pods: Sequence[Pod]) -> Sequence[Pod]:
+    """The same, where two clusters have pods of one name by different ones."""
+    if len({pod.name for pod in pods}) == len(pods):
+        return pods
+    return [replace(pod, name=f"{pod.name} ({number})") for number, pod in enumerate(pods)]
+
+
 def _measured(inputs: Inputs, resource: str) -> Sequence[Pod]:
     why_not = cluster_unknown(inputs)
     if why_not is not None:
         raise NoMetricError(why_not)
-    return [_with(pod, inputs, resource) for pod in inputs.pods]
+    return distinct([_with(pod, inputs, resource) for pod in inputs.pods])
 
 
 def _with(pod: PodInput, inputs: Inputs, resource: str) -> Pod:
-    bare = seen(pod, inputs)
     age = None if pod.cpu_at is None else age_s(pod.cpu_at, inputs.now)
     fresh = age is not None and age <= USE_STALE_S
     amount, requested = _figures(pod, resource)
-    return Pod(
-        name=bare.name,
-        phase=bare.phase,
-        ready=bare.ready,
-        started_age_s=bare.started_age_s,
-        transition_age_s=bare.transition_age_s,
-        window_s=bare.window_s,
+    return replace(
+        seen(pod, inputs),
         request_m=thousandths(requested),
         metric_m=thousandths(amount) if fresh else None,
         metric_age_s=age or 0.0,

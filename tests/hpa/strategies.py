@@ -1,0 +1,188 @@
+"""Inputs of every kind, sane and absurd, for what must hold of each evaluation."""
+
+from datetime import timedelta
+
+from hypothesis import strategies as st
+
+from midstage.contracts.autoscaling import (
+    Behavior,
+    By,
+    ExternalMetric,
+    Identifier,
+    Metric,
+    MetricType,
+    PodsMetric,
+    ResourceMetric,
+    ScalingPolicy,
+    ScalingRules,
+    Select,
+    Target,
+    TargetType,
+)
+from midstage.contracts.cluster import Phase
+from midstage.contracts.policy import Fallback, Knative, Policy, Rate, Targets
+from midstage.contracts.scaling import (
+    Changed,
+    Inputs,
+    KnativeInput,
+    KnativeMemory,
+    LoadInput,
+    PodInput,
+    Rule,
+    SignalInput,
+    Wanted,
+)
+from midstage.contracts.timed import Timed
+from midstage.testkit.clock import NOON
+
+counts = st.integers(1, 1000)
+past = st.floats(-5, 4000).map(lambda seconds: NOON - timedelta(seconds=seconds))
+recent = st.floats(0, 9).map(lambda seconds: NOON - timedelta(seconds=seconds))
+figures = st.one_of(st.floats(0, 1e5), st.floats(allow_nan=True, allow_infinity=True), st.just(0.0))
+targets = st.one_of(st.none(), st.floats(0, 1e6, exclude_min=True))
+shares = st.one_of(st.none(), st.floats(0, 10, exclude_min=True))
+rates = st.builds(
+    Rate, pods=st.integers(0, 1000), percent=st.floats(0, 10_000), period_s=st.floats(1, 3600)
+)
+METRICS = (
+    Metric(
+        type=MetricType.RESOURCE,
+        resource=ResourceMetric(
+            name="cpu", target=Target(type=TargetType.UTILIZATION, average_utilization=60)
+        ),
+    ),
+    Metric(
+        type=MetricType.RESOURCE,
+        resource=ResourceMetric(
+            name="memory", target=Target(type=TargetType.AVERAGE_VALUE, average_value="500Mi")
+        ),
+    ),
+    Metric(
+        type=MetricType.PODS,
+        pods=PodsMetric(
+            metric=Identifier(name="sessions"),
+            target=Target(type=TargetType.AVERAGE_VALUE, average_value=10),
+        ),
+    ),
+    Metric(
+        type=MetricType.EXTERNAL,
+        external=ExternalMetric(
+            metric=Identifier(name="queue"), target=Target(type=TargetType.VALUE, value="2.5k")
+        ),
+    ),
+    Metric(type=MetricType.OBJECT),
+)
+rules = st.builds(
+    ScalingRules,
+    stabilization_window_seconds=st.none() | st.integers(0, 3600),
+    select_policy=st.sampled_from(Select),
+    policies=st.lists(
+        st.builds(
+            ScalingPolicy,
+            type=st.sampled_from(By),
+            value=st.integers(1, 200),
+            period_seconds=st.integers(1, 1800),
+        ),
+        max_size=3,
+    ).map(tuple),
+    tolerance=st.none() | st.sampled_from(["0.05", "50m", "rubbish"]),
+)
+behaviors = st.none() | st.builds(Behavior, scale_up=st.none() | rules, scale_down=rules)
+TIMED = (
+    Timed(name="noon", floor=45, begin="11:00", end="13:00"),
+    Timed(name="cap", ceiling=5, begin="00:00", end="00:00", days=()),
+    Timed(name="cron", floor=7, cron="*/5 * * * *", duration_s=60),
+    Timed(name="rubbish", floor=900, cron="every day", duration_s=60, zone="Nowhere/At_All"),
+)
+policies = st.builds(
+    lambda bounds, **rest: Policy(min=min(bounds), max=max(bounds), **rest),
+    st.tuples(counts, counts),
+    targets=st.builds(
+        Targets,
+        requests_per_s=targets,
+        concurrency=targets,
+        cpu=shares,
+        memory=shares,
+        gpu=shares,
+    ),
+    tolerance=st.floats(0, 1),
+    stabilise_up_s=st.floats(0, 3600),
+    stabilise_down_s=st.floats(0, 3600),
+    up=rates,
+    down=rates,
+    metrics=st.lists(st.sampled_from(METRICS), max_size=2).map(tuple),
+    behavior=behaviors,
+    knative=st.none() | st.builds(Knative, target=st.floats(0.1, 1e6)),
+    fallback=st.none() | st.builds(Fallback, static=st.none() | counts, at_least=counts),
+    timed=st.lists(st.sampled_from(TIMED), max_size=2).map(tuple),
+)
+pods = st.lists(
+    st.builds(
+        PodInput,
+        name=st.just("pod"),
+        ready=st.booleans(),
+        cpu=st.one_of(st.none(), figures),
+        cpu_requested=st.one_of(figures, st.just(1.0)),
+        cpu_at=st.one_of(st.none(), past, recent),
+        phase=st.sampled_from(Phase),
+        started_at=st.one_of(st.none(), past),
+        ready_at=st.one_of(st.none(), past),
+        memory_mb=st.one_of(st.none(), figures),
+        memory_requested_mb=st.integers(0, 4096),
+        gpu=st.one_of(st.none(), figures),
+        gpus_requested=st.integers(0, 8),
+    ),
+    max_size=6,
+).map(tuple)
+loads = st.builds(
+    LoadInput,
+    until=st.one_of(st.none(), past, recent),
+    requests_per_s=st.one_of(st.none(), figures),
+    gauged_until=st.one_of(st.none(), past, recent),
+    concurrency=st.one_of(st.none(), figures),
+)
+wants = st.lists(st.builds(Wanted, at=past, replicas=st.integers(0, 10**6)), max_size=4).map(tuple)
+changes = st.lists(st.builds(Changed, at=past, before=counts, after=counts), max_size=4).map(tuple)
+signals = st.lists(
+    st.one_of(
+        st.builds(
+            SignalInput,
+            rule=st.just(Rule.EXTERNAL),
+            name=st.just("queue"),
+            value=st.none() | figures,
+            observed_at=recent | past,
+        ),
+        st.builds(
+            SignalInput,
+            rule=st.just(Rule.PODS),
+            name=st.just("sessions"),
+            by_pod=st.fixed_dictionaries({"pod": figures}),
+            observed_at=recent,
+        ),
+    ),
+    max_size=2,
+).map(tuple)
+knatives = st.none() | st.builds(
+    KnativeInput,
+    until=recent,
+    stable=figures,
+    panic=figures,
+    memory=st.none() | st.builds(KnativeMemory, panic_since=st.none() | past, most=counts),
+)
+any_inputs = st.builds(
+    Inputs,
+    app=st.just("chat"),
+    now=st.just(NOON),
+    policy=policies,
+    spec_version=st.just(1),
+    current=st.integers(0, 1000),
+    load=loads,
+    pods=pods,
+    cluster_at=st.one_of(st.none(), past, recent),
+    wants=wants,
+    changes=changes,
+    initial=st.integers(0, 1000),
+    signals=signals,
+    knative=knatives,
+    cold_start_s=st.none() | st.floats(0, 3600),
+)
