@@ -95,40 +95,40 @@ class PlainHpa:
         return self.utilisation(self.cpu_pods if cpu else self.memory_pods, metric.target, cpu=cpu)
 
     def utilisation(self, pods: list[PlainPod], target: int, *, cpu: bool) -> int | None:
-        if not pods or any(pod.request == 0 for pod in pods):
-            return None
-        ready: list[PlainPod] = []
-        unready: list[PlainPod] = []
-        missing: list[PlainPod] = []
+        group: dict[str, list[PlainPod]] = {"ready": [], "unready": [], "missing": []}
         for pod in pods:
-            if pod.pending:
-                unready.append(pod)
-            elif pod.metric is None:
-                missing.append(pod)
-            elif cpu and self.is_unready(pod):
-                unready.append(pod)
-            else:
-                ready.append(pod)
-        if not ready:
+            group[self.group_of(pod, cpu=cpu)].append(pod)
+        if not group["ready"] or any(pod.request == 0 for pod in pods):
             return None
-        counted = [(pod.metric or 0, pod.request) for pod in ready]
+        counted = [(pod.metric or 0, pod.request) for pod in group["ready"]]
         ratio = self.share(counted) / target
-        again = list(counted)
-        if ratio < 1:
-            again += [(pod.request * max(100, target) // 100, pod.request) for pod in missing]
-        elif ratio > 1:
-            again += [(0, pod.request) for pod in (*missing, *unready)]
-        if not missing and not (ratio > 1 and unready):
-            if 0.9 <= ratio <= 1.1:
-                return self.current
-            return math.ceil(ratio * len(ready))
+        guessed = self.guessed(group, ratio, target)
+        if not group["missing"] and not (ratio > 1 and group["unready"]):
+            return self.current if 0.9 <= ratio <= 1.1 else math.ceil(ratio * len(counted))
+        again = counted + guessed
         new = self.share(again) / target
         if 0.9 <= new <= 1.1 or (ratio < 1 < new) or (new < 1 < ratio):
             return self.current
         replicas = math.ceil(new * len(again))
-        if (new < 1 and replicas > self.current) or (new > 1 and replicas < self.current):
-            return self.current
-        return replicas
+        against = replicas > self.current if new < 1 else replicas < self.current
+        return self.current if against else replicas
+
+    def group_of(self, pod: PlainPod, *, cpu: bool) -> str:
+        if pod.pending:
+            return "unready"
+        if pod.metric is None:
+            return "missing"
+        return "unready" if cpu and self.is_unready(pod) else "ready"
+
+    def guessed(
+        self, group: dict[str, list[PlainPod]], ratio: float, target: int
+    ) -> list[tuple[int, int]]:
+        if ratio < 1:
+            full = max(100, target)
+            return [(pod.request * full // 100, pod.request) for pod in group["missing"]]
+        if ratio > 1:
+            return [(0, pod.request) for pod in (*group["missing"], *group["unready"])]
+        return []
 
     def is_unready(self, pod: PlainPod) -> bool:
         if pod.started_s < INITIALIZATION_S:
@@ -155,10 +155,8 @@ class PlainHpa:
             if age < self.down.window_s:
                 down = max(down, want)
         count = self.current
-        if count < up:
-            count = up
-        if count > down:
-            count = down
+        count = max(count, up)
+        count = min(count, down)
         return count
 
     def rated(self, wanted: int) -> int:

@@ -91,8 +91,8 @@ behaviors = st.none() | st.builds(Behavior, scale_up=st.none() | rules, scale_do
 TIMED = (
     Timed(name="noon", floor=45, begin="11:00", end="13:00"),
     Timed(name="cap", ceiling=5, begin="00:00", end="00:00", days=()),
-    Timed(name="cron", floor=7, cron="*/5 * * * *", duration_s=60),
-    Timed(name="rubbish", floor=900, cron="every day", duration_s=60, zone="Nowhere/At_All"),
+    Timed(name="cron", floor=7, cron="*/5 * * * *", duration_s=60.0),
+    Timed(name="rubbish", floor=900, cron="every day", duration_s=60.0, zone="Nowhere/At_All"),
 )
 policies = st.builds(
     lambda bounds, **rest: Policy(min=min(bounds), max=max(bounds), **rest),

@@ -37,7 +37,7 @@ from tests.hpa.plain_hpa import PlainHpa, PlainMetric, PlainPod, PlainPolicy, Pl
 from tests.hpa.plain_kpa import PlainKpa
 
 pytestmark = pytest.mark.slow
-many = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ages = st.integers(0, 700)
 
 

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 
 from midstage.contracts.apps import AppSpec
 from midstage.contracts.errors import RefusedError
-from midstage.deploy.decide.running import objections
+from midstage.deploy.decide import running, scaling
 from midstage.deploy.decide.wanted import must_be_ready
 from midstage.deploy.model import App
 
 
 def check(spec: AppSpec) -> None:
     """RefusedError with all contradictions in the spec."""
-    found = [*_program(spec), *objections(spec), *_scaling(spec), *_rollout(spec)]
+    found = [*_program(spec), *running.objections(spec), *scaling.objections(spec), *_rollout(spec)]
     if found:
         raise RefusedError("; ".join(found))
 
@@ -62,24 +62,6 @@ def _program(spec: AppSpec) -> Iterator[str]:
     for number, host in enumerate(hosts):
         if host in hosts[:number]:
             yield f"routes.hosts[{number}]: {host!r} is there twice"
-
-
-def _scaling(spec: AppSpec) -> Iterator[str]:
-    policy = spec.scaling
-    if policy is None:
-        return
-    if policy.min > policy.max:
-        yield f"scaling.min: {policy.min} is more than scaling.max {policy.max}"
-    elif not policy.min <= spec.replicas <= policy.max:
-        yield f"replicas: {spec.replicas} is not within scaling {policy.min} to {policy.max}"
-    targets = policy.targets
-    if targets.requests_per_s is None and targets.concurrency is None and targets.cpu is None:
-        yield (
-            "scaling.targets: no target is given, so nothing would ever scale; "
-            "give requests_per_s, concurrency or cpu"
-        )
-    if policy.min < policy.max and not policy.up.pods and not policy.up.percent:
-        yield "scaling.up: neither pods nor percent lets it ever grow"
 
 
 def _rollout(spec: AppSpec) -> Iterator[str]:

@@ -41,7 +41,7 @@ def _want(seen: situation.Situation, inputs: Inputs, stages: Sequence[Stage]) ->
     """What later evaluations stabilise by; of the first one at least the count it found."""
     by_step = {stage.name: stage.replicas for stage in stages}
     figure = by_step.get(WANT[-1].__name__)
-    known = seen.leading is not None or (seen.fallback.static is not None and bool(seen.missing))
+    known = seen.leading is not None or seen.fallback.static is not None or not seen.missing
     if inputs.current == 0:
         return max(figure or 0, seen.current)
     return figure if known else None

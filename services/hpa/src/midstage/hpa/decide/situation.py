@@ -65,7 +65,7 @@ class Situation:
         """Whether what is not known keeps the count from being lowered, or from any change."""
         leading = self.leading
         few = leading is None or (leading.want or 0) < self.current
-        return self.fallback.static is None and bool(self.missing or leading is None) and few
+        return self.fallback.static is None and bool(self.missing) and few
 
 
 def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situation:

@@ -17,8 +17,10 @@ Step = Callable[[Situation, int], Stage]
 
 
 def largest(situation: Situation, before: int) -> Stage:
-    """The largest want; without valid input nothing changes."""
+    """The largest want; without valid input nothing changes, without any rule the minimum is."""
     leading = situation.leading
+    if not situation.proposals:
+        return Stage(name="largest", replicas=situation.least, reason="nothing but the clock says")
     if leading is None or leading.want is None:
         return Stage(name="largest", replicas=before, reason="no rule has valid input")
     said = " ".join(filter(None, (leading.rule.value, leading.name)))

@@ -1,0 +1,172 @@
+"""A manifest's metrics as proposals: which input each goes by, and when it knows nothing."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from midstage.contracts.autoscaling import (
+    Behavior,
+    By,
+    Metric,
+    ScalingPolicy,
+    ScalingRules,
+    milli,
+)
+from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
+from midstage.hpa.decide import policies
+from midstage.hpa.decide.evaluate import evaluate
+from midstage.hpa.decide.rules.metrics import metrics
+from midstage.testkit.clock import NOON
+from tests.hpa.engine import ago, changed, inputs, pods, policy
+
+QUEUE = '{"type": "External", "external": {"metric": {"name": "queue"}, "target": %s}}'
+SESSIONS = '{"type": "Pods", "pods": {"metric": {"name": "sessions"}, "target": %s}}'
+EACH_30 = '{"type": "AverageValue", "averageValue": "30"}'
+
+
+def metric(text: str) -> Metric:
+    return msgspec.json.decode(text, type=Metric)
+
+
+def resource(name: str, target: str) -> Metric:
+    return metric('{"type": "Resource", "resource": {"name": "%s", "target": %s}}' % (name, target))
+
+
+def signal(value: float | None, *, age_s: float = 5) -> SignalInput:
+    at = NOON - timedelta(seconds=age_s)
+    return SignalInput(rule=Rule.EXTERNAL, name="queue", value=value, observed_at=at)
+
+
+def of(*said: Metric, **rest: object) -> Inputs:
+    return inputs(policy=policy(metrics=said), **rest)
+
+
+def proposed(given: Inputs, current: int = 4) -> Proposal:
+    [found] = metrics(given, current)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("quantity", "thousandths"),
+    [
+        ("500m", 500),
+        ("1", 1000),
+        (2, 2000),
+        (1.5, 1500),
+        ("1.5Gi", 1_610_612_736_000),
+        ("10k", 10_000_000),
+        ("1e3", 1_000_000),
+        ("1n", 1),
+        (".5", 500),
+        ("1E", 10**21 // 1000 * 1000),
+    ],
+)
+def test_quantities_are_those_of_kubernetes(quantity: str | int | float, thousandths: int) -> None:
+    if thousandths > 2**63 - 1:
+        with pytest.raises(ValueError, match="beyond all figures"):
+            milli(quantity)
+    else:
+        assert milli(quantity) == thousandths
+
+
+def test_an_external_average_is_shared_by_replicas() -> None:
+    said = proposed(of(metric(QUEUE % EACH_30), signals=(signal(200),)))
+    assert (said.rule, said.name, said.want) == (Rule.EXTERNAL, "queue", 7)
+    assert said.reason == "50 each, 30 wanted"
+
+
+def test_a_value_goes_by_the_ready_pods() -> None:
+    whole = metric(QUEUE % '{"type": "Value", "value": "100"}')
+    assert proposed(of(whole, signals=(signal(200),), pods=pods(3, starting=1))).want == 6
+    assert proposed(of(whole, signals=(signal(105),))).want == 4
+
+
+@pytest.mark.parametrize(
+    ("signals", "reason"),
+    [
+        ((), "nobody says it"),
+        ((signal(None),), "its value is not known"),
+        ((signal(float("nan")),), "its value is not known"),
+        ((signal(-1),), "its value is not known"),
+        ((signal(200, age_s=61),), "it was seen 61 s ago"),
+    ],
+)
+def test_a_signal_that_is_missing_old_or_broken_is_unknown(
+    signals: tuple[SignalInput, ...], reason: str
+) -> None:
+    blind = of(metric(QUEUE % EACH_30), signals=signals)
+    assert (proposed(blind).want, proposed(blind).reason) == (None, reason)
+    assert evaluate(blind).replicas == 4
+
+
+def test_a_value_of_pods_is_their_mean_and_without_a_pod_it_is_guessed() -> None:
+    each = SignalInput(
+        rule=Rule.PODS,
+        name="sessions",
+        by_pod={"pod-0": 60, "pod-1": 60, "pod-2": 60, "another": 9000},
+        observed_at=NOON,
+    )
+    said = proposed(of(metric(SESSIONS % EACH_30), signals=(each,)))
+    assert (said.rule, said.name, said.want) == (Rule.PODS, "sessions", 6)
+
+
+def test_memory_and_gpus_go_by_what_pods_request() -> None:
+    def using(**use: object) -> Inputs:
+        held = tuple(msgspec.structs.replace(each, **use) for each in pods(4, cpu=0.1))
+        return of(
+            resource("memory", '{"type": "Utilization", "averageUtilization": 50}'), pods=held
+        )
+
+    full = using(memory_mb=900.0, memory_requested_mb=1000)
+    assert proposed(full).want == 8
+    gpu = resource("nvidia.com/gpu", '{"type": "Utilization", "averageUtilization": 45}')
+    busy = using(gpu=0.9, gpus_requested=2)
+    busy = msgspec.structs.replace(busy, policy=policy(metrics=(gpu,)))
+    assert (proposed(busy).rule, proposed(busy).want) == (Rule.GPU, 8)
+    amount = resource("memory", '{"type": "AverageValue", "averageValue": "450Mi"}')
+    assert proposed(msgspec.structs.replace(full, policy=policy(metrics=(amount,)))).want == 8
+
+
+def test_the_tolerance_of_a_behavior_is_by_direction() -> None:
+    behavior = Behavior(scale_up=ScalingRules(tolerance="0.3"), scale_down=ScalingRules())
+    wide = of(metric(QUEUE % EACH_30), signals=(signal(150),))
+    assert proposed(wide).want == 5
+    said = msgspec.structs.replace(wide.policy, behavior=behavior)
+    assert proposed(msgspec.structs.replace(wide, policy=said)).want == 4
+    few = msgspec.structs.replace(wide, policy=said, signals=(signal(100),))
+    assert proposed(few).want == 4
+
+
+def test_without_a_behavior_the_count_changes_as_it_did_before_there_was_one() -> None:
+    """At most twice the replicas or four at once, and five minutes' largest want: HPA's defaults."""
+    bare = policy(max=100, metrics=(metric(QUEUE % EACH_30),), **default())
+    up = inputs(policy=bare, signals=(signal(3000),), current=3, pods=pods(3))
+    assert evaluate(up).replicas == 6
+    down = inputs(policy=bare, signals=(signal(30),), wants=(ago(299, 4),))
+    assert evaluate(down).replicas == 4
+    assert evaluate(msgspec.structs.replace(down, wants=(ago(301, 4),))).replicas == 1
+
+
+def test_a_behavior_limits_by_what_has_changed_already() -> None:
+    slow = ScalingRules(policies=(ScalingPolicy(type=By.PODS, value=3, period_seconds=60),))
+    limited = policy(
+        max=100, metrics=(metric(QUEUE % EACH_30),), behavior=Behavior(scale_up=slow), **default()
+    )
+    busy = inputs(policy=limited, signals=(signal(3000),), changes=(changed(50, 2, 4),))
+    assert evaluate(busy).replicas == 5
+    assert evaluate(msgspec.structs.replace(busy, changes=(changed(61, 2, 4),))).replicas == 7
+
+
+def test_the_short_form_becomes_a_behavior() -> None:
+    short = policies.behavior(policy(stabilise_up_s=5, stabilise_down_s=9))
+    assert short is not None
+    assert (short.up.stabilization_s, short.down.stabilization_s) == (5, 9)
+    assert [each.by for each in short.up.rates] == [By.PODS, By.PERCENT]
+
+
+def default() -> dict[str, object]:
+    """The short form as nobody wrote it."""
+    bare = policies.Policy(max=1)
+    names = ("up", "down", "stabilise_up_s", "stabilise_down_s")
+    return {name: getattr(bare, name) for name in names}
