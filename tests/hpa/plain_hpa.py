@@ -156,8 +156,7 @@ class PlainHpa:
                 down = max(down, want)
         count = self.current
         count = max(count, up)
-        count = min(count, down)
-        return count
+        return min(count, down)
 
     def rated(self, wanted: int) -> int:
         rules = self.up if wanted > self.current else self.down

@@ -13,6 +13,7 @@ from midstage.contracts.autoscaling import (
     ScalingRules,
     milli,
 )
+from midstage.contracts.policy import Targets
 from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.evaluate import evaluate
@@ -30,7 +31,7 @@ def metric(text: str) -> Metric:
 
 
 def resource(name: str, target: str) -> Metric:
-    return metric('{"type": "Resource", "resource": {"name": "%s", "target": %s}}' % (name, target))
+    return metric(f'{{"type": "Resource", "resource": {{"name": "{name}", "target": {target}}}}}')
 
 
 def signal(value: float | None, *, age_s: float = 5) -> SignalInput:
@@ -39,7 +40,7 @@ def signal(value: float | None, *, age_s: float = 5) -> SignalInput:
 
 
 def of(*said: Metric, **rest: object) -> Inputs:
-    return inputs(policy=policy(metrics=said), **rest)
+    return inputs(policy=policy(targets=Targets(), metrics=said), **rest)
 
 
 def proposed(given: Inputs, current: int = 4) -> Proposal:
@@ -139,8 +140,8 @@ def test_the_tolerance_of_a_behavior_is_by_direction() -> None:
 
 
 def test_without_a_behavior_the_count_changes_as_it_did_before_there_was_one() -> None:
-    """At most twice the replicas or four at once, and five minutes' largest want: HPA's defaults."""
-    bare = policy(max=100, metrics=(metric(QUEUE % EACH_30),), **default())
+    """At most twice the replicas or four at once, and five minutes' largest want."""
+    bare = policy(max=100, targets=Targets(), metrics=(metric(QUEUE % EACH_30),), **default())
     up = inputs(policy=bare, signals=(signal(3000),), current=3, pods=pods(3))
     assert evaluate(up).replicas == 6
     down = inputs(policy=bare, signals=(signal(30),), wants=(ago(299, 4),))
@@ -151,7 +152,11 @@ def test_without_a_behavior_the_count_changes_as_it_did_before_there_was_one() -
 def test_a_behavior_limits_by_what_has_changed_already() -> None:
     slow = ScalingRules(policies=(ScalingPolicy(type=By.PODS, value=3, period_seconds=60),))
     limited = policy(
-        max=100, metrics=(metric(QUEUE % EACH_30),), behavior=Behavior(scale_up=slow), **default()
+        max=100,
+        targets=Targets(),
+        metrics=(metric(QUEUE % EACH_30),),
+        behavior=Behavior(scale_up=slow),
+        **default(),
     )
     busy = inputs(policy=limited, signals=(signal(3000),), changes=(changed(50, 2, 4),))
     assert evaluate(busy).replicas == 5
