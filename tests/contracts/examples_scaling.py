@@ -2,23 +2,41 @@
 
 from datetime import timedelta
 
+from midstage.contracts.autoscaling import (
+    Behavior,
+    By,
+    ExternalMetric,
+    Identifier,
+    Metric,
+    MetricType,
+    ScalingPolicy,
+    ScalingRules,
+    Target,
+    TargetType,
+)
+from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Event
-from midstage.contracts.policy import Policy, Targets
+from midstage.contracts.policy import Fallback, Knative, Policy, Targets
 from midstage.contracts.scaling import (
     EVALUATION_MADE,
     Changed,
     Evaluation,
     EvaluationMade,
     Inputs,
+    KnativeInput,
+    KnativeMemory,
     LoadInput,
     PodInput,
     Proposal,
     Rule,
     ScaleDecided,
     ScalingRemoved,
+    SignalInput,
     Stage,
+    Ticked,
     Wanted,
 )
+from midstage.contracts.timed import Timed
 from midstage.contracts.topics import EVALUATIONS, SCALING
 
 from .examples import NOON, Decision, Events
@@ -79,6 +97,96 @@ MINIMAL = Evaluation(
     replicas=1,
     reason="no rule has valid input",
 )
+SIGNALLED = Evaluation(
+    inputs=Inputs(
+        app="asr",
+        now=NOON,
+        policy=Policy(
+            min=2,
+            max=60,
+            metrics=(
+                Metric(
+                    type=MetricType.EXTERNAL,
+                    external=ExternalMetric(
+                        metric=Identifier(name="queue"),
+                        target=Target(type=TargetType.AVERAGE_VALUE, average_value="30"),
+                    ),
+                ),
+            ),
+            behavior=Behavior(
+                scale_up=ScalingRules(
+                    stabilization_window_seconds=0,
+                    policies=(ScalingPolicy(type=By.PODS, value=4, period_seconds=15),),
+                )
+            ),
+            timed=(Timed(name="noon", floor=45, begin="11:00", end="13:00"),),
+            fallback=Fallback(at_least=4),
+        ),
+        spec_version=1,
+        current=2,
+        pods=(
+            PodInput(
+                name="asr-0",
+                ready=True,
+                cpu=0.5,
+                cpu_requested=1.0,
+                cpu_at=NOON,
+                phase=Phase.RUNNING,
+                started_at=NOON - 90 * SECOND,
+                ready_at=NOON - 60 * SECOND,
+                memory_mb=900.0,
+                memory_requested_mb=1000,
+                gpu=0.9,
+                gpus_requested=1,
+            ),
+        ),
+        cluster_at=NOON,
+        signals=(
+            SignalInput(rule=Rule.EXTERNAL, name="queue", value=200.0, observed_at=NOON),
+            SignalInput(rule=Rule.PODS, name="sessions", by_pod={"asr-0": 3.0}, observed_at=NOON),
+        ),
+        cold_start_s=30.0,
+    ),
+    proposals=(
+        Proposal(
+            rule=Rule.EXTERNAL,
+            name="queue",
+            carried=100.0,
+            target=30.0,
+            want=7,
+            reason="100 each, 30 wanted",
+            ready_ratio=3.3,
+        ),
+    ),
+    stages=(
+        Stage(name="rate", replicas=6, reason="at most 6", condition="ScaleUpLimit"),
+        Stage(name="timed floor", replicas=45, reason="noon is at least 45"),
+    ),
+    replicas=45,
+    reason="noon is at least 45",
+    want=7,
+)
+PANICKING = Evaluation(
+    inputs=Inputs(
+        app="llm",
+        now=NOON,
+        policy=Policy(max=60, knative=Knative(target=10.0)),
+        spec_version=1,
+        current=2,
+        knative=KnativeInput(
+            until=NOON,
+            stable=20.0,
+            panic=90.0,
+            memory=KnativeMemory(
+                panic_since=NOON - SECOND, most=9, maxima=(Ticked(tick=7, replicas=9),)
+            ),
+        ),
+    ),
+    replicas=9,
+    reason="it panics",
+    want=9,
+    memory=KnativeMemory(panic_since=NOON, most=9),
+)
 
 EVENTS: Events = {
     "evaluation-made-full": (
@@ -102,6 +210,19 @@ EVENTS: Events = {
             data=EvaluationMade(app="ocr", evaluation=MINIMAL),
         ),
     ),
+}
+EVENTS |= {
+    f"evaluation-made-{name}": (
+        EVALUATIONS,
+        Event(
+            id=f"{evaluation.inputs.app}/1",
+            source="hpa/0",
+            type=EVALUATION_MADE,
+            time=NOON,
+            data=EvaluationMade(app=evaluation.inputs.app, evaluation=evaluation),
+        ),
+    )
+    for name, evaluation in (("signalled", SIGNALLED), ("panicking", PANICKING))
 }
 DECISIONS = {
     "scaling-appended-decided": Decision(

@@ -128,7 +128,7 @@ class Refused:
         Refused('{"routes": {"prefix": "/chat/"}}', "$.routes.prefix"),
         Refused('{"resources": {"cpu": 0}}', "$.resources.cpu"),
         Refused('{"tolerations": [{"value": "x"}]}', "$.tolerations[0]"),
-        Refused('{"scaling": {"max": 2}}', "$.scaling"),
+        Refused('{"scaling": {}}', "$.scaling"),
         Refused('{"scaling": {"max": 0, "targets": {}}}', "$.scaling.max"),
         Refused('{"scaling": {"max": 2, "targets": {"cpu": 0}}}', "$.scaling.targets.cpu"),
         Refused('{"env": {"A": 1}}', "$.env[...]"),

@@ -44,6 +44,9 @@ GROWN: frozenset[str] = frozenset(
         "load-observed-unknown",
         "workload-observed",
         "workload-observed-drifted",
+        "evaluation-made-full",
+        "evaluation-made-minimal",
+        "scaling-appended-decided",
     }
 )
 """Files of facts that have gained fields since: still read, and written with more than they say."""

@@ -1,6 +1,6 @@
 """Knative's rule on what is folded: two windows, a panic, and a memory that a take-over keeps."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -62,11 +62,16 @@ def second(ago: int, **what: object) -> LoadObserved:
     at = NOON - ago * SECOND
     given = {"outcomes": {"ok": 7}, "in_flight": 4, "pending": 0, **what}
     return LoadObserved(
-        app="chat", second=at, shard=0, shards=1, complete_until=at + SECOND, **given
+        app="chat",
+        second=at,
+        shard=0,
+        shards=1,
+        complete_until=at + SECOND,
+        **given,  # type: ignore[arg-type]  # what a test changes
     )
 
 
-def folded(world: World, now: object = NOON, measure: Measure = Measure.CONCURRENCY) -> Inputs:
+def folded(world: World, now: datetime = NOON, measure: Measure = Measure.CONCURRENCY) -> Inputs:
     rule = msgspec.structs.replace(RULE, knative=Knative(metric=measure))
     standing = Standing(
         asked=Asked(policy=rule), spec_version=1, scaler=Scaler(count=4, facts=1), scale_version=1
@@ -85,7 +90,7 @@ def test_both_windows_are_folded_from_the_load() -> None:
     )
 
 
-def made(at: object, evaluation: Evaluation) -> EvaluationMade:
+def made(at: datetime, evaluation: Evaluation) -> EvaluationMade:
     given = msgspec.structs.replace(evaluation.inputs, now=at)
     return EvaluationMade(app="chat", evaluation=msgspec.structs.replace(evaluation, inputs=given))
 

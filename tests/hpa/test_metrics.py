@@ -13,7 +13,7 @@ from midstage.contracts.autoscaling import (
     ScalingRules,
     milli,
 )
-from midstage.contracts.policy import Targets
+from midstage.contracts.policy import Policy, Targets
 from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.evaluate import evaluate
@@ -172,6 +172,6 @@ def test_the_short_form_becomes_a_behavior() -> None:
 
 def default() -> dict[str, object]:
     """The short form as nobody wrote it."""
-    bare = policies.Policy(max=1)
+    bare = Policy(max=1)
     names = ("up", "down", "stabilise_up_s", "stabilise_down_s")
     return {name: getattr(bare, name) for name in names}

@@ -98,7 +98,13 @@ def test_what_was_decided_is_not_decided_again_at_once(of: Inputs) -> None:
         tolerance=0.0,
     )
     still = msgspec.structs.replace(
-        of, policy=policy, wants=(), changes=(), pods=(), cluster_at=NOON
+        of,
+        policy=policy,
+        current=min(max(of.current, policy.min), policy.max),  # else it goes to a bound first
+        wants=(),
+        changes=(),
+        pods=(),
+        cluster_at=NOON,
     )
     first = evaluate(still).replicas
     assert evaluate(msgspec.structs.replace(still, current=first)).replicas == first

@@ -75,16 +75,23 @@ class PodInput(Part, frozen=True, kw_only=True):
     gpus_requested: Count = 0
 
 
+class Ticked(Part, frozen=True, kw_only=True):
+    """A want of Knative's rule, by the number of the two seconds that it is of."""
+
+    tick: int
+    replicas: Count
+
+
 class KnativeMemory(Part, frozen=True, kw_only=True, omit_defaults=True):
     """What Knative's rule remembers from one evaluation to the next.
 
     ``panic_since``: since when it only grows; ``most`` is the most it wanted since. ``maxima``:
-    the wants of the delay, by the tick that they are of, the newest last.
+    the wants of the delay, the newest last.
     """
 
     panic_since: datetime | None = None
     most: Count = 0
-    maxima: tuple[tuple[int, int], ...] = ()
+    maxima: tuple[Ticked, ...] = ()
 
 
 class SignalInput(Part, frozen=True, kw_only=True, omit_defaults=True):

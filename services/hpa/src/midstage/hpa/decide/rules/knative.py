@@ -4,7 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from midstage.contracts.policy import Knative, Measure
-from midstage.contracts.scaling import Inputs, KnativeInput, KnativeMemory, Proposal, Rule
+from midstage.contracts.scaling import (
+    Inputs,
+    KnativeInput,
+    KnativeMemory,
+    Proposal,
+    Rule,
+    Ticked,
+)
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import MOST_REPLICAS, known, shown
 from midstage.hpa.decide.kpa import Memory, Observed, scaled
@@ -56,7 +63,8 @@ def _memory(held: KnativeMemory | None) -> Memory:
     if held is None:
         return Memory()
     since = None if held.panic_since is None else (held.panic_since - _EPOCH) / _SECOND
-    return Memory(panic_since=since, most=held.most, maxima=held.maxima)
+    maxima = tuple((each.tick, each.replicas) for each in held.maxima)
+    return Memory(panic_since=since, most=held.most, maxima=maxima)
 
 
 def _remembered(memory: Memory) -> KnativeMemory | None:
@@ -64,5 +72,7 @@ def _remembered(memory: Memory) -> KnativeMemory | None:
         return None
     since = None if memory.panic_since is None else _EPOCH + memory.panic_since * _SECOND
     most = min(memory.most, MOST_REPLICAS)
-    maxima = tuple((tick, min(want, MOST_REPLICAS)) for tick, want in memory.maxima)
+    maxima = tuple(
+        Ticked(tick=tick, replicas=min(want, MOST_REPLICAS)) for tick, want in memory.maxima
+    )
     return KnativeMemory(panic_since=since, most=most, maxima=maxima)
