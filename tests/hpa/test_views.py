@@ -22,7 +22,7 @@ from midstage.contracts.scaling import LoadInput, Wanted
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.carried import Carried
 from midstage.hpa.views.differing import difference
-from midstage.hpa.views.pods import pods, reached_at
+from midstage.hpa.views.pods import cold_start_s, pods, reached_at
 from midstage.hpa.views.wants import Wants
 from midstage.hpa.views.world import Standing, World
 from midstage.testkit.clock import NOON
@@ -219,6 +219,45 @@ def test_what_a_pod_used_is_forgotten_after_a_minute() -> None:
     assert (fresh.cpu, fresh.cpu_at, fresh.cpu_requested) == (0.3, NOON, 0.5)
     [old] = pods(inventory, "chat", NOON + 61 * SECOND)
     assert (old.cpu, old.cpu_at) == (None, None)
+
+
+def test_a_pods_story_and_all_that_it_uses_are_told() -> None:
+    used = PodUsed(
+        cluster="local", name="a", epoch=1, observed_at=NOON, cpu=0.3, memory_mb=70.5, gpu=0.9
+    )
+    held = pod("a", Phase.RUNNING, ready=True, started_at=NOON, ready_at=NOON + 9 * SECOND)
+    [found] = pods(Inventory([held, used]), "chat", NOON + 9 * SECOND)
+    assert (found.phase, found.started_at, found.ready_at) == (
+        Phase.RUNNING,
+        NOON,
+        NOON + 9 * SECOND,
+    )
+    assert (found.memory_mb, found.gpu, found.cpu_at) == (70.5, 0.9, NOON)
+    [waits] = pods(Inventory([pod("b", Phase.PENDING)]), "chat", NOON)
+    assert (waits.started_at, waits.ready_at) == (NOON, None)
+
+
+def test_a_cold_start_is_what_nine_of_ten_took() -> None:
+    """From being made to being ready; who began again or was ready before says nothing of it."""
+
+    def took(*seconds: float, **changed: object) -> float | None:
+        held = [
+            pod(
+                f"p{number}",
+                Phase.RUNNING,
+                **{"ready": True, "ready_at": NOON + each * SECOND, **changed},
+            )
+            for number, each in enumerate(seconds)
+        ]
+        return cold_start_s(Inventory(held), "chat")
+
+    assert took() is None
+    assert took(30) == 30
+    assert took(*range(10, 20)) == 18
+    assert took(*range(10, 19), 3601) == 18
+    assert took(30, restarts=1) is None
+    assert took(30, ready=False) is None
+    assert took(-5) is None
 
 
 def test_the_cluster_with_the_pods_is_the_one_that_must_answer() -> None:

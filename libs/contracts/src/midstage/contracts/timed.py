@@ -46,10 +46,11 @@ WEEK: Final = tuple(Weekday)
 class Timed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """At least ``floor`` and at most ``ceiling`` replicas, exactly, while one of its windows is.
 
-    ``name``: what decisions call it. A window begins at ``begin`` and ends before ``end`` (the next day's, where that is not later),
-    by the clock of ``zone`` (IANA), on ``days`` of the week and on single ``dates``; without both,
-    each day. Or it begins when ``cron`` says (five fields, in ``zone``), for ``duration_s``
-    seconds. A window whose first day is in ``exclude`` (dates, and ranges ``first/last``) is not.
+    ``name``: what decisions call it. A window begins at ``begin`` and ends before ``end`` (the next
+    day's, where that is not later), by the clock of ``zone`` (IANA), on ``days`` of the week and on
+    single ``dates``; without both, each day. Or it begins when ``cron`` says (five fields, in
+    ``zone``), for ``duration_s`` seconds. A window whose first day is in ``exclude`` (dates, and
+    ranges ``first/last``) is not.
 
     A clock time that daylight saving leaves out is the moment of the change; one that it has twice
     is its first.
