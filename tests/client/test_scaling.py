@@ -89,7 +89,7 @@ def test_a_count_is_explained(midstage: Midstage, hpa: Running) -> None:
         "cores used by the ready ones unknown -",
         "earlier change 2 to 4",
         "concurrency 8 2 4 4 8 in flight and pending together, 2 each",
-        "cpu - 0.5 - - none of 2 ready pods has a CPU figure of the last 30 s",
+        "cpu - 0.5 - - no ready pod is measured",
         "largest 4 concurrency: 8 in flight and pending together, 2 each",
         "spec version 1, scale version 2",
         "midstage.load.v1 up to",

@@ -54,12 +54,25 @@ def _inputs(inputs: Inputs) -> Sequence[dict[str, object]]:
             _age(inputs, inputs.cluster_at),
         ),
         _input("cores used by the ready ones", _cores(ready), _oldest(inputs, ready)),
+        *(
+            _input(f"signal {each.name}", _figure(each.value), _age(inputs, each.observed_at))
+            for each in inputs.signals
+        ),
+        *_by_clock(inputs),
         *(_input("earlier want", want.replicas, _age(inputs, want.at)) for want in inputs.wants),
         *(
             _input("earlier change", f"{each.before} to {each.after}", _age(inputs, each.at))
             for each in inputs.changes
         ),
     ]
+
+
+def _by_clock(inputs: Inputs) -> Sequence[dict[str, object]]:
+    """What bounds by the clock go by; nothing where there are none."""
+    if not inputs.policy.timed:
+        return []
+    took = inputs.cold_start_s
+    return [_input("cold start", None if took is None else f"{took:g} s", None)]
 
 
 def _input(name: str, value: object, age: str | None) -> dict[str, object]:
@@ -69,7 +82,7 @@ def _input(name: str, value: object, age: str | None) -> dict[str, object]:
 def _rules(proposals: Sequence[Proposal]) -> str:
     rows: list[dict[str, object]] = [
         {
-            "rule": each.rule.value,
+            "rule": " ".join(filter(None, (each.rule.value, each.name))),
             "carried": _figure(each.carried),
             "target": _figure(each.target),
             "exact": _figure(each.exact),
