@@ -88,7 +88,7 @@ class PlainHpa:
         if metric.kind == "external":
             if metric.value is None:
                 return None
-            if abs(1 - metric.value / (metric.target * self.current)) <= 0.1:
+            if 0.9 <= metric.value / (metric.target * self.current) <= 1.1:
                 return self.current
             return math.ceil(metric.value / metric.target)
         cpu = metric.kind == "cpu"
