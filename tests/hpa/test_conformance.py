@@ -35,6 +35,13 @@ HPA: list[dict[str, object]] = [
         "expected": {"replicas": 5, "scaling_limited_reason": "TooManyReplicas"},
     },
     {
+        "id": "limited by the maximum before the rate",
+        **WHOLE,
+        "max": 5,
+        "metrics": [{**METRIC, "target": {"average_utilization_pct": 10}, "pods": PODS}],
+        "expected": {"replicas": 5, "condition": "TooManyReplicas"},
+    },
+    {
         "id": "held",
         **WHOLE,
         "current_replicas": 8,
@@ -85,7 +92,7 @@ def test_cases_that_the_engine_decides_alike_pass(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([file(tmp_path, HPA)]) == 0
-    assert capsys.readouterr().out == "6 passed, 0 failed\n"
+    assert capsys.readouterr().out == "7 passed, 0 failed\n"
     assert main([file(tmp_path, KPA, "KPA conformance cases")]) == 0
     assert capsys.readouterr().out == "1 passed, 0 failed\n"
 
@@ -94,9 +101,11 @@ def test_each_failing_case_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixt
     wrong = [{**each, "name": "wrong", "expected": {"replicas": 77}} for each in HPA]
     assert main([file(tmp_path, [*wrong, *HPA])]) == 1
     *lines, last = capsys.readouterr().out.splitlines()
-    assert last == "6 passed, 6 failed"
+    assert last == "7 passed, 7 failed"
     assert lines[0] == "proposed wrong: replicas 77 expected, 6 found"
-    assert all(re.fullmatch(r"\w+ wrong: replicas 77 expected, \d found", line) for line in lines)
+    assert all(
+        re.fullmatch(r"[\w ]+ wrong: replicas 77 expected, \d found", line) for line in lines
+    )
     steps = [{**KPA[0], "steps": [{**SPEC, "t_s": 0, "ready_pods": 1, "expected": 3}]}]
     assert main([file(tmp_path, steps, "KPA")]) == 1
     assert "panics: step 1 3 expected, None found" in capsys.readouterr().out
