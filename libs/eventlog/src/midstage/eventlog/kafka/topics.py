@@ -21,6 +21,7 @@ from midstage.eventlog.kafka.errors import meant, of
 from midstage.eventlog.log import Partition, TopicSettings
 
 _GLANCE_S = 0.05
+_LEADERS_WITHIN_S = 60.0  # a busy machine's broker makes many partitions slowly
 _TRY_S = 1.0  # a question that began before the leaders were there hears of them too late
 Setting = str | int | float
 V = TypeVar("V")
@@ -95,7 +96,7 @@ class Broker:
             for topic in topics
             for number in range(topic.partitions)
         ]
-        deadline = time.monotonic() + self._within_s
+        deadline = time.monotonic() + max(self._within_s, _LEADERS_WITHIN_S)
         while True:
             try:
                 self._offsets(places, OffsetSpec.latest(), within_s=_TRY_S)  # type: ignore[no-untyped-call]  # untyped there
