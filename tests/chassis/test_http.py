@@ -208,7 +208,7 @@ def test_no_change_without_the_token(
 ) -> None:
     before = len(service.changes)
     headers = {} if authorization is None else {"authorization": authorization}
-    connection = http.client.HTTPConnection(service.address, timeout=10)
+    connection = http.client.HTTPConnection(service.address, timeout=60)
     connection.request(method, "/v1/things", body=b"x", headers=headers)
     answer = connection.getresponse()
     assert answer.status == 401

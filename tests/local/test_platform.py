@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,8 +10,7 @@ import psutil
 import pytest
 
 from midstage.local.addresses import Addresses
-from midstage.local.errors import PlatformError
-from midstage.local.platform import STOPS, Platform
+from midstage.local.platform import STOPS
 from tests import patient
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
@@ -36,45 +34,6 @@ def await_gone(pids: list[int], *, within_s: float) -> None:
     while left := alive(pids):
         assert time.monotonic() < deadline, f"{left} still run after {within_s} s"
         time.sleep(0.02)
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("platform")
-
-
-@pytest.fixture(scope="module")
-def platform(directory: Path) -> Iterator[Platform]:
-    with Platform(directory, speed=20) as running:
-        yield running
-
-
-def test_a_replay_agrees_to_the_last_request(platform: Platform) -> None:
-    report = platform.replay(trace="conv", requests=300)
-    assert (report.ends.offered, report.ends.ledger) == (300, 300)
-    assert (report.missing, report.duplicated, report.different) == ((), (), ())
-    assert report.ends.refused > 0
-    assert report.agrees
-
-
-def test_a_killed_service_is_restarted_and_the_replay_still_agrees(platform: Platform) -> None:
-    killed: list[str] = []
-
-    def kill_once(line: object) -> None:
-        if not killed:
-            killed.append("stats")
-            platform.kill("stats")
-
-    report = platform.replay(trace="conv", requests=300, watch=kill_once)
-    assert (report.missing, report.duplicated, report.different) == ((), (), ())
-    assert report.platform.restarts == {"stats": 1}
-
-
-def test_a_second_platform_in_the_directory_is_told_who_holds_it(
-    platform: Platform, directory: Path
-) -> None:
-    with pytest.raises(PlatformError, match=f"pid {os.getpid()}"):
-        Platform(directory).start()
 
 
 def started(directory: Path, *options: str) -> "subprocess.Popen[str]":

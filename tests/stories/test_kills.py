@@ -62,9 +62,11 @@ def test_a_killed_stats_reads_again_and_nothing_counts_twice(platform: Platform)
             platform.kill("stats")
 
         lives = len(counted_from(platform))
+        restarts = platform.restarts.get("stats", 0)
         assert_exact(replayed(platform, deed))
         begun = counted_from(platform)
         assert len(begun) == lives + 1
+        assert platform.restarts["stats"] == restarts + 1
         return begun[-1] < ends[0]
 
     until_it_bit(attempt)

@@ -216,7 +216,7 @@ def test_the_commands_of_the_tour_work(platform: Platform) -> None:
         *(["describe", "app", "chat"], ["hpa", "explain", "chat"], ["events"]),
     ):
         done = subprocess.run(
-            [*midstage, *command, *where], capture_output=True, text=True, check=False, timeout=60
+            [*midstage, *command, *where], capture_output=True, text=True, check=False, timeout=270
         )
         assert done.returncode == 0, (command, done.stderr)
         assert done.stdout.strip(), command

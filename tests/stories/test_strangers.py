@@ -144,6 +144,6 @@ def midstage(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=270,
         check=False,
     )  # fmt: skip

@@ -1,0 +1,24 @@
+"""A replay of the real trace is counted to the last request; a platform has its folder alone."""
+
+import os
+
+import pytest
+
+from midstage.local.errors import PlatformError
+from midstage.local.platform import Platform
+
+from .evidence import assert_exact
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
+
+
+def test_a_replay_agrees_to_the_last_request(platform: Platform) -> None:
+    report = platform.replay(trace="conv", requests=300, speed=20)
+    assert_exact(report)
+    assert (report.ends.offered, report.ends.ledger) == (300, 300)
+    assert report.ends.refused > 0
+
+
+def test_a_second_platform_in_the_folder_is_told_who_holds_it(platform: Platform) -> None:
+    with pytest.raises(PlatformError, match=f"pid {os.getpid()}"):
+        Platform(platform.layout.root).start()
