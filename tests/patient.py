@@ -18,3 +18,11 @@ request = partial(httpx.request, timeout=ANSWER_WITHIN_S, verify=False)
 stream = partial(httpx.stream, timeout=ANSWER_WITHIN_S, verify=False)
 client = partial(httpx.Client, timeout=ANSWER_WITHIN_S, verify=False)
 async_client = partial(httpx.AsyncClient, timeout=ANSWER_WITHIN_S, verify=False)
+
+
+def serves(http: httpx.Client, path: str = "/readyz") -> bool:
+    """Whether it answers 200; a process that does not listen yet is one that does not serve."""
+    try:
+        return http.get(path).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -191,7 +191,7 @@ def running(
     thread.start()
     try:
         with patient.client(base_url=f"http://127.0.0.1:{settings.port}") as http:
-            within(60, lambda: codes or http.get("/readyz").status_code == 200)
+            within(60, lambda: codes or patient.serves(http))
             yield http
     finally:
         process.stop()

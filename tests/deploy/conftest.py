@@ -198,7 +198,7 @@ def running(
             base_url=f"http://127.0.0.1:{settings.port}",
             headers={"authorization": f"Bearer {TOKEN}"},
         ) as http:
-            within(60, lambda: http.get("/readyz" if wait else "/healthz").status_code == 200)
+            within(60, lambda: patient.serves(http, "/readyz" if wait else "/healthz"))
             yield Running(http=http, log=log, read=read, cluster=cluster)
     finally:
         process.stop()

@@ -231,7 +231,7 @@ def running(
     url = f"http://127.0.0.1:{settings.port}"
     try:
         with patient.client(base_url=url) as http:
-            within(60, lambda: _ready(http))
+            within(60, lambda: patient.serves(http))
             yield Running(http=http, url=url)
     finally:
         process.stop()
@@ -258,13 +258,6 @@ def free_port() -> int:
 def now() -> datetime:
     """The time of day."""
     return datetime.now(UTC)
-
-
-def _ready(http: httpx.Client) -> bool:
-    try:
-        return http.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def running(
             ) as http,
             grpc.insecure_channel(f"127.0.0.1:{settings.grpc_port}") as channel,
         ):
-            within(60, lambda: http.get("/readyz").status_code == 200)
+            within(60, lambda: patient.serves(http))
             yield Running(http=http, envoy=rls_pb2_grpc.RateLimitServiceStub(channel), log=log)
     finally:
         process.stop()
