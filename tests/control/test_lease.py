@@ -23,7 +23,7 @@ from midstage.control.stream.writing import TYPES
 from midstage.eventlog.codec import message
 from midstage.testkit.clock import FrozenClock
 from midstage.testkit.waiting import within
-from tests.control.conftest import Pair, ready, running, scaled, state
+from tests.control.conftest import Pair, ready, running, scaled, state, workload
 
 
 @pytest.fixture
@@ -65,10 +65,15 @@ def test_the_next_one_goes_on_where_the_first_one_ended(
 
 
 @pytest.mark.slow
-def test_a_lease_that_ran_out_is_taken(pair: Pair, cluster: MemoryCluster, tmp_path: Path) -> None:
+def test_a_lease_that_ran_out_is_taken(pair: Pair, tmp_path: Path) -> None:
+    clock = FrozenClock(datetime.now(UTC))
+    cluster = MemoryCluster(name="local", now=clock.now)
+    cluster.put_workload(workload(2), expected=0)
+    cluster.settle()
     cluster.take_lease(LEASE, holder="one that died", within=timedelta(seconds=4))
     with running(pair, [cluster], tmp_path) as http:
         assert not pair.written(pair.stream)
+        clock.advance(4.1)
         within(60, lambda: holding(http) == 1)
         within(60, lambda: len(ready(pair.written(pair.stream))) == 2)
         assert {fact.epoch for fact in pair.written(pair.stream)} == {2}
