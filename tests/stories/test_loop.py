@@ -26,7 +26,8 @@ from .turns import Turns, another, turned
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
-UPDATES, SCALE_DOWNS = 10, 30
+TURNS = Turns(scale_downs=15, scale_ups=8, updates=5)
+"""Of each of two applications."""
 GOOD = 0.9995
 
 
@@ -43,9 +44,11 @@ def decided(platform: Platform, app: str) -> list[ScaleDecided]:
 
 
 def test_scale_downs_and_updates_abort_no_request(platform: Platform) -> None:
-    turns = Turns(scale_downs=SCALE_DOWNS, scale_ups=SCALE_DOWNS // 2, updates=UPDATES)
-    load = turned(platform, ["steady"], turns, callers=8)
-    assert load.offered > 1000
+    try:
+        load = turned(platform, ["steady", "other"], TURNS, callers=4)
+    finally:
+        assert ask(platform, "DELETE", "/v1/apps/other").is_success
+    assert load.offered > 500
     assert load.share_ok >= GOOD, load.ends
     assert not load.aborted, load.ends
 
