@@ -118,12 +118,8 @@ def test_who_waited_too_long_gets_the_failure_rule(rule: str, code: int) -> None
         assert platform.counted("midstage_throttle_late_total", rule=rule) == 1
 
     answers: list[rls_pb2.RateLimitResponse] = []
-    run(
-        story,
-        limit("acme", "chat", rate_per_s=TINY, burst=1 if rule == "open" else 10, rule=rule),
-        caller_timeout_s=WITHIN_S,
-        late_below_s=WITHIN_S - 0.3,
-    )
+    ruled = limit("acme", "chat", rate_per_s=TINY, burst=1 if rule == "open" else 10, rule=rule)
+    run(story, ruled, caller_timeout_s=WITHIN_S, late_below_s=WITHIN_S - 0.3)
 
 
 def test_the_port_opens_when_the_limits_are_known() -> None:
