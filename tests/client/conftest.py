@@ -27,7 +27,7 @@ def midstage() -> Callable[..., subprocess.CompletedProcess[str]]:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=270,
             check=False,
         )
 

@@ -62,7 +62,7 @@ def stats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stats]:
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    within(10, lambda: server.started)
+    within(60, lambda: server.started)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     yield Stats(url=url, token_file=directory / "token", key_file=key)
     server.should_exit = True

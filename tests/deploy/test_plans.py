@@ -41,7 +41,7 @@ def test_what_the_cluster_would_not_take_is_refused_up_front(tmp_path: Path) -> 
     strict, around = a_platform()
     strict.refused, strict.silent = frozenset({"large"}), frozenset({"dark"})
     with around.at_work(), running(around.log, strict, tmp_path) as deploy:
-        within(20, lambda: deploy.http.get("/readyz").is_success)
+        within(60, lambda: deploy.http.get("/readyz").is_success)
         body = {"command": ["one"]}
 
         refused = deploy.http.put("/v1/apps/large", json=body)
@@ -63,7 +63,7 @@ def test_a_command_that_was_taken_has_its_outcome_though_it_would_be_refused_now
 ) -> None:
     strict, around = a_platform()
     with around.at_work(), running(around.log, strict, tmp_path) as deploy:
-        within(20, lambda: deploy.http.get("/readyz").is_success)
+        within(60, lambda: deploy.http.get("/readyz").is_success)
         named = {"idempotency-key": "once"}
         first = deploy.http.put("/v1/apps/chat", json={"command": ["one"]}, headers=named)
         strict.refused = frozenset({"chat"})

@@ -14,7 +14,7 @@ from tests.crash.deeds import CLIENT, EDGE, SHARD, Deed, deeds, edge_places, sha
 from tests.crash.run import run
 from tests.crash.wrong import APART
 
-pytestmark = [pytest.mark.slow, pytest.mark.platform, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.platform]
 BETWEEN = Deed(who=SHARD, place="ledger:inserted")
 
 

@@ -26,6 +26,7 @@ from midstage.local.replay.compare import LedgerRow
 from midstage.local.replay.findings import Report
 from midstage.local.replay.progress import Line
 from midstage.testkit.kill import ordered
+from tests import patient
 
 RANDOM = random.SystemRandom()
 
@@ -42,6 +43,11 @@ class Orders:
     def left(self, service: str) -> bool:
         """Whether the service lives on, because the place was not reached."""
         return (self.folder / service).exists()
+
+    def withdraw(self) -> None:
+        """Nobody has to die any more."""
+        for order in self.folder.iterdir():
+            order.unlink(missing_ok=True)
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -102,21 +108,21 @@ def counted_from(platform: Platform) -> list[int]:
 
 def envoy_counter(platform: Platform, name: str) -> int:
     """One of Envoy's own counters."""
-    answer = httpx.get(f"{platform.addresses.envoy_admin}/stats", params={"filter": f"^{name}$"})
+    answer = patient.get(f"{platform.addresses.envoy_admin}/stats", params={"filter": f"^{name}$"})
     value = re.search(r": (\d+)", answer.text)
     return int(value.group(1)) if value else 0
 
 
 def sources(platform: Platform) -> Sequence[Mapping[str, object]]:
     """What the ledger has of each source."""
-    answer = httpx.get(f"{platform.addresses.stats}/v1/sources").raise_for_status()
+    answer = patient.get(f"{platform.addresses.stats}/v1/sources").raise_for_status()
     known: list[Mapping[str, object]] = answer.json()["sources"]
     return known
 
 
 def bytes_behind(platform: Platform) -> int:
     """Bytes of the request log that Kafka has not acknowledged."""
-    answer = httpx.get(f"{platform.addresses.gateway}/v1/sources").raise_for_status()
+    answer = patient.get(f"{platform.addresses.gateway}/v1/sources").raise_for_status()
     return sum(source["bytes_behind"] for source in answer.json()["sources"])
 
 
@@ -179,7 +185,7 @@ def _summed(rows: Sequence[LedgerRow]) -> "Counter[tuple[str, str]]":
 
 def billed(platform: Platform) -> "Counter[tuple[str, str]]":
     """Micro-units by customer and name, as usage has them."""
-    answer = httpx.get(
+    answer = patient.get(
         f"{platform.addresses.stats}/v1/usage?group_by=customer",
         headers={"authorization": f"Bearer {platform.token}"},
     ).raise_for_status()
@@ -210,6 +216,6 @@ def second(platform: Platform, name: str) -> Iterator[str]:
 def ready(base: str) -> bool:
     """Whether a service says that it makes progress."""
     try:
-        return httpx.get(f"{base}/readyz").status_code == 200
+        return patient.get(f"{base}/readyz").status_code == 200
     except httpx.TransportError:
         return False

@@ -44,7 +44,7 @@ from midstage.local.supervisor import Child, Supervisor
 from midstage.local.table import EDGE, Instead, Table
 from midstage.local.up import Where
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 STOPS: Sequence[tuple[Sequence[str], float]] = (
     *((("caller",), 2.0), (("envoy",), 1.0), (("gateway",), 2.0)),
     *(((), 1.5), (("cluster", workers.NAME), 1.0), (("kafka", *programs.PROGRAMS), 2.5)),

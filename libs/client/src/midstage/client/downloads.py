@@ -182,9 +182,7 @@ def _streamed(
         headers |= {"range": f"bytes={begin}-", "if-range": f'"{manifest.sha256}"'}
     path = f"/v1/downloads/{manifest.id}/file"
     with (
-        httpx.Client(
-            base_url=service.url, timeout=api.TIMEOUT_S, trust_env=service.directory is None
-        ) as client,
+        service.client() as client,
         client.stream("GET", path, headers=headers) as answer,
     ):
         if answer.is_server_error:
