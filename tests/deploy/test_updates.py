@@ -41,6 +41,27 @@ crowded = st.builds(
     skew=st.sampled_from([None, 1, 1, 2]),
     budget=st.sampled_from([None, 1, 2]),
 )
+labels = st.lists(st.sampled_from(["a", "b", "c"]), min_size=2, max_size=4).map(tuple)
+two_ways = st.builds(
+    replace,
+    small,
+    nodes=st.lists(
+        st.tuples(st.sampled_from([1.0, 2.0, 3.0]), st.integers(0, 1)), min_size=2, max_size=4
+    ).map(tuple),
+    old=st.just((1.0, 0)),
+    new=st.sampled_from([(1.0, 0), (2.0, 0)]),
+    zones=labels,
+    racks=labels,
+    skew=st.integers(1, 2),
+    rack_skew=st.integers(1, 2),
+)
+ranked = st.builds(
+    replace,
+    small,
+    late=st.lists(asks, min_size=1, max_size=3).map(tuple),
+    rank=st.sampled_from([None, "high"]),
+    low=st.integers(0, 3),
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -54,6 +75,22 @@ def test_what_is_feasible_ends_and_everything_else_is_refused(update: Update) ->
 @settings(max_examples=150, deadline=None)
 @given(update=crowded)
 def test_so_it_is_with_spread_budgets_and_others_that_wait(update: Update) -> None:
+    told = play(update)
+    if told is not None:
+        agrees(update, told)
+
+
+@settings(max_examples=150, deadline=None)
+@given(update=ranked)
+def test_so_it_is_where_others_are_worth_less(update: Update) -> None:
+    told = play(update)
+    if told is not None:
+        agrees(update, told)
+
+
+@settings(max_examples=150, deadline=None)
+@given(update=two_ways)
+def test_so_it_is_with_several_spreads_wherever_the_scheduler_puts_them(update: Update) -> None:
     told = play(update)
     if told is not None:
         agrees(update, told)

@@ -19,7 +19,7 @@ from midstage.local.kubelet.volumes import ACCOUNT
 from midstage.local.pods.faults import InForce
 from midstage.local.pods.podlogs import PodLogs
 from midstage.testkit.waiting import within
-from tests.cluster.apiserver import ApiServer, Asked, Said, api_server, said, status
+from tests.cluster.apiserver import ApiServer, Asked, Json, Said, api_server, said, status
 
 from .test_programs import pod
 
@@ -45,7 +45,7 @@ class Tokens:
             return said(status(503, "etcd is away"), status=503)
         self.given += 1
         expires = (datetime.now(UTC) + LIFE).isoformat()
-        token = {"token": f"token-{self.given}", "expirationTimestamp": expires}
+        token: Json = {"token": f"token-{self.given}", "expirationTimestamp": expires}
         return said({"status": token})
 
 

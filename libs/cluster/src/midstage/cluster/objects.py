@@ -109,6 +109,9 @@ class Pod(Value, frozen=True, kw_only=True):
     ready_at: datetime | None = None
     node_selector: dict[str, str] = {}
     tolerations: tuple[Toleration, ...] = ()
+    priority: int | None = None
+    priority_class: str = ""
+    preempts: bool = True
     uid: str = ""
     resource_version: int = 0
 

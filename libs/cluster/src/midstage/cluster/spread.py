@@ -7,10 +7,12 @@ all others. Counted are the replicas of one workload that are not about to end.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from midstage.cluster.objects import Node, Template
 
+_MOST_TRIED, _MOST_DEEP = 500, 100
 MISSING_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
 UNEVEN = "node(s) didn't match pod topology spread constraints"
 
@@ -69,17 +71,53 @@ def room(
     """How many more can be placed, at most ``most``, where each node has room for ``free`` more.
 
     Of one spread whichever of the places is taken first: each domain fills up to the skew beyond
-    the one that holds least. Of several the emptiest places are taken first.
+    the one that holds least. Of several it is the fewest, whichever places are taken; with too many
+    ways to try, as if the emptiest were taken first.
     """
     if not spreads:
         return min(most, sum(free.values()))
     if len(spreads) > 1:
+        tried = _Fewest(spreads)
+        with suppress(_TooManyError):
+            return tried.more({each: free[each] for each in sorted(free)}, beside, most)
         return _filled(spreads, free, beside, most=most)
     (only,) = spreads
     there, more = only.counts(beside), only.counts(free)
     least = min((there[domain] + more[domain] for domain in there), default=0)
     rooms = (min(there[each] + more[each], least + only.skew) - there[each] for each in there)
     return min(most, sum(max(0, each) for each in rooms))
+
+
+class _TooManyError(Exception):
+    """There are too many ways to try."""
+
+
+class _Fewest:
+    """How many more are placed at least until none can be; each position is looked at once."""
+
+    def __init__(self, spreads: Sequence[Spreading]) -> None:
+        self._spreads = spreads
+        self._known: dict[frozenset[tuple[str, int]], int] = {}
+
+    def more(self, free: Mapping[str, int], beside: Mapping[str, int], most: int) -> int:
+        """At most ``most``. _TooManyError."""
+        position = frozenset(free.items())
+        if position not in self._known:
+            if len(self._known) >= _MOST_TRIED or most > _MOST_DEEP:
+                raise _TooManyError
+            self._known[position] = self._placed(free, beside, most)
+        return self._known[position]
+
+    def _placed(self, free: Mapping[str, int], beside: Mapping[str, int], most: int) -> int:
+        found = most
+        is_open = False
+        for node, room in free.items():
+            if most and room > 0 and not refusal(self._spreads, node, beside):
+                is_open = True
+                there = {**beside, node: beside.get(node, 0) + 1}
+                rest = self.more({**free, node: room - 1}, there, most - 1)
+                found = min(found, 1 + rest)
+        return found if is_open else 0
 
 
 def _filled(
