@@ -5,14 +5,13 @@ replicas are spread over, whether those nodes take pods now or not: one that tak
 all others. Counted are the replicas of one workload that are not about to end.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from midstage.cluster.objects import Node, Template
 
-_MOST_TRIED, _MOST_DEEP = 500, 100
+_MOST_TRIED, _MOST_DEEP = 200, 12
 MISSING_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
 UNEVEN = "node(s) didn't match pod topology spread constraints"
 
@@ -71,21 +70,33 @@ def room(
     """How many more can be placed, at most ``most``, where each node has room for ``free`` more.
 
     Of one spread whichever of the places is taken first: each domain fills up to the skew beyond
-    the one that holds least. Of several it is the fewest, whichever places are taken; with too many
-    ways to try, as if the emptiest were taken first.
+    the one that holds least. Of several the emptiest places are taken first.
     """
     if not spreads:
         return min(most, sum(free.values()))
     if len(spreads) > 1:
-        tried = _Fewest(spreads)
-        with suppress(_TooManyError):
-            return tried.more({each: free[each] for each in sorted(free)}, beside, most)
         return _filled(spreads, free, beside, most=most)
     (only,) = spreads
     there, more = only.counts(beside), only.counts(free)
     least = min((there[domain] + more[domain] for domain in there), default=0)
     rooms = (min(there[each] + more[each], least + only.skew) - there[each] for each in there)
     return min(most, sum(max(0, each) for each in rooms))
+
+
+def surely(
+    spreads: Sequence[Spreading],
+    free: Mapping[str, int],
+    beside: Mapping[str, int],
+    *,
+    most: int,
+) -> int:
+    """As ``room``; of several the fewest that are placed, whichever places are taken first, where
+    there are not too many ways to try.
+    """
+    if len(spreads) > 1:
+        with suppress(_TooManyError):
+            return _Fewest(spreads).more(free, beside, most)
+    return room(spreads, free, beside, most=most)
 
 
 class _TooManyError(Exception):
@@ -127,17 +138,27 @@ def _filled(
     *,
     most: int,
 ) -> int:
-    there, left = Counter(beside), Counter(free)
+    held = [each.counts(beside) for each in spreads]
+    left = {
+        node: more
+        for node, more in sorted(free.items())
+        if more > 0 and all(node in each.domains for each in spreads)
+    }
     for placed in range(most):
-        counts = [(each, each.counts(there)) for each in spreads]
-        open_ = [
-            (sum(found[each.domains[node]] for each, found in counts), node)
-            for node, more in left.items()
-            if more > 0 and not refusal(spreads, node, there)
+        highest = [
+            each.skew + min(counts.values()) for each, counts in zip(spreads, held, strict=True)
         ]
-        if not open_:
+        best, fewest = None, 0
+        for node in left:
+            there = [counts[each.domains[node]] for each, counts in zip(spreads, held, strict=True)]
+            allowed = all(count < top for count, top in zip(there, highest, strict=True))
+            if allowed and (best is None or sum(there) < fewest):
+                best, fewest = node, sum(there)
+        if best is None:
             return placed
-        _, node = min(open_)
-        there[node] += 1
-        left[node] -= 1
+        for each, counts in zip(spreads, held, strict=True):
+            counts[each.domains[best]] += 1
+        left[best] -= 1
+        if not left[best]:
+            del left[best]
     return most

@@ -9,7 +9,6 @@ whichever gives most for least goes first, and where that leads nowhere all orde
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from midstage.contracts.cluster import Amount
@@ -27,8 +26,10 @@ def order(board: Board) -> tuple[Old, ...] | None:
     Among those that are alike the order of ``board.old`` is kept.
     """
     if len(board.spreads) > 1:
-        with suppress(UndecidedError):
+        try:
             return game(board)
+        except UndecidedError:
+            return _greedy(board)
     greedy = _greedy(board)
     return greedy if greedy is not None else _searched(board)
 

@@ -14,8 +14,7 @@ import msgspec
 
 from midstage.cluster import fit
 from midstage.cluster.objects import Node, Pod, Template
-from midstage.cluster.spread import Spreading, required
-from midstage.cluster.spread import room as spread_room
+from midstage.cluster.spread import Spreading, required, surely
 from midstage.contracts.apps import AppSpec, revision_of
 from midstage.contracts.cluster import Amount, NodeObserved, Phase, PodObserved
 from midstage.deploy.decide.board import Board, Old, Waiting, slots
@@ -137,7 +136,7 @@ def free_slots(
 def _slots(
     spreads: Sequence[Spreading], free: Mapping[str, int], beside: Mapping[str, int], count: int
 ) -> int:
-    return spread_room(spreads, free, beside, most=count) if spreads else sum(free.values())
+    return surely(spreads, free, beside, most=count) if spreads else sum(free.values())
 
 
 def _takers(

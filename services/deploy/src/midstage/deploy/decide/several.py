@@ -14,9 +14,9 @@ from midstage.cluster import fit, spread
 from midstage.contracts.cluster import Amount
 from midstage.deploy.decide.board import Board, Kind, Old, kind_of
 
-MOST_TRIED = 1000
+MOST_TRIED = 500
 """Positions; a game with more is not decided."""
-MOST_REPLICAS = 60
+MOST_REPLICAS = 24
 """Older and new ones together."""
 
 _Position = tuple[frozenset[tuple[Kind, int]], frozenset[tuple[str, int]], frozenset[object]]
