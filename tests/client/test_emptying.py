@@ -153,8 +153,15 @@ def test_what_was_adopted_and_what_is_not_midstages_is_told(deploy: str, tmp_pat
 
 def told(*, app: str, revision: str) -> Pod:
     return Pod(
-        **{"cluster": "local", "namespace": "n", "name": "p", "workload": "w", "node": "a"},
-        **{"phase": "running", "address": "", "reason": "", "message": ""},
+        cluster="local",
+        namespace="n",
+        name="p",
+        workload="w",
+        node="a",
+        phase="running",
+        address="",
+        reason="",
+        message="",
         app=app,
         revision=revision,
         ready=True,
