@@ -136,6 +136,24 @@ def test_no_more_are_away_at_once_than_the_budget_says() -> None:
     assert min(world.least_serving) == 3
 
 
+def test_older_replicas_of_lower_priority_are_drained_and_never_evicted() -> None:
+    """There is room for one more, and three might come beside: two would have others evicted."""
+    world = World(
+        nodes=[node("node-1", cpu=4)], edges=[Edge(name="edge-1")], priorities={"high": 5}
+    )
+    world.seat()
+    rollout = Rollout(surge=3)
+    world.specify(spec("a", replicas=3, cpu=1, rollout=rollout))
+    world.until(world.settled)
+    world.least_serving.clear()
+    world.specify(spec("b", replicas=3, cpu=1, priority="high", rollout=rollout))
+    world.until(world.settled)
+    assert verdicts(world)[-1] == (Verdict.COMPLETE, "")
+    assert {pod.priority for pod in world.state.pods()} == {5}
+    assert min(world.least_serving) >= 3
+    assert world.wrongs == []
+
+
 def agrees(update: Update, told: Told) -> None:
     """Deploy and brute force say the same, it ends where they say so, and enough serve."""
     taken = told.course.way is not Way.REFUSED

@@ -19,7 +19,7 @@ def outranked(spec: AppSpec, own: Sequence[PodObserved], pods: Sequence[PodObser
     worth = _worth(spec, pods)
     if worth is None:
         classes = {pod.priority_class for pod in own if pod.priority is not None}
-        return bool(classes - {spec.priority or ""})
+        return spec.priority is not None and bool(classes - {spec.priority})
     return any(pod.priority is not None and pod.priority < worth for pod in own)
 
 
