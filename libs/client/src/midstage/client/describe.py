@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from midstage.client.inventory import (
 )
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import NOTHING, Output, OutputOption, cell, show, table
+from midstage.client.standing import DeployServer, standing
 
 Field = tuple[str, object]
 PODS = ("name", "revision", "status", "restarts", "age", "node", "cpu", "memory")
@@ -115,8 +117,9 @@ def app_(
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
+    deploy_server: DeployServer = None,
 ) -> None:
-    """Print what runs of an application, and why something does not."""
+    """Print what runs of an application and why something does not, how it stands, its drift."""
     control = api.service("control", directory=directory, server=server)
     answer = control.ask(f"/v1/apps/{quote(name, safe='')}", {})
     if output is not Output.TABLE:
@@ -134,8 +137,18 @@ def app_(
             for each in found.revisions
         ),
         *(("Not ready", reason) for reason in found.reasons),
+        *_standing(name, directory, server, deploy_server),
     )
     _print(fields, found.running, changes.lately(control, _LATELY, app=found.app))
+
+
+def _standing(
+    app: str, directory: Path, server: str | None, deploy_server: str | None
+) -> Sequence[Field]:
+    """Nothing where only control's address was given."""
+    if server is not None and deploy_server is None:
+        return ()
+    return standing(api.service("deploy", directory=directory, server=deploy_server), app)
 
 
 def _print(fields: Sequence[Field], pods: Sequence[Pod], lately: Sequence[str]) -> None:

@@ -75,12 +75,16 @@ class Previewer:
         live = self._writer.looked_at(workload, expected)
         refusals = dict.fromkeys(self._refusals(workload, live))
         changes: tuple[FieldChange, ...] = ()
+        beside: tuple[FieldChange, ...] = ()
         try:
             changes = self._changes(workload, live)
+            beside = tuple(self._writer.accompanying.preview(workload))
         except RefusedError as e:
             refusals[str(e)] = None
         conflicts = () if live is None else tuple(self._conflicts(workload, live))
-        return Preview(changes=changes, conflicts=conflicts, refusals=tuple(refusals))
+        return Preview(
+            changes=changes, beside=beside, conflicts=conflicts, refusals=tuple(refusals)
+        )
 
     def _changes(self, workload: Workload, live: Live | None) -> tuple[FieldChange, ...]:
         if live is None:
