@@ -103,7 +103,7 @@ def planned(question: Question, zone: str = "UTC") -> list[tuple[Table, str, str
     assert question.since is not None
     assert question.until is not None
     pieces = plan(question, stretches(zone, since=question.since, until=question.until))
-    return [(table, *(f"{one:%d %H:%M}" for one in (a, b) if one)) for table, a, b in pieces]  # type: ignore[misc]  # both are there
+    return [(table, *(f"{one:%d %H:%M}" for one in (a, b) if one)) for table, a, b, _ in pieces]  # type: ignore[misc]  # both are there
 
 
 def test_whole_hours_are_read_from_hours_and_the_rims_from_minutes() -> None:

@@ -57,7 +57,7 @@ from midstage.stats.stream.incoming.checking import Checking
 from midstage.stats.stream.incoming.held import Held
 from midstage.stats.stream.ingest import Ingest
 from midstage.stats.stream.loads import Loads
-from midstage.stats.stream.merging import Tidying
+from midstage.stats.stream.merging import PAGES_KEPT, Tidying
 from midstage.stats.stream.outbox import Facts, Sending
 from midstage.stats.stream.reading import Reading
 from midstage.stats.stream.seen import OneAtATime
@@ -211,7 +211,7 @@ def compose(
         registry=metrics.registry,
         progress=consumer.progress,
     )
-    tidying = Tidying(Merging(ledger), now=clock.now)
+    tidying = Tidying(Merging(ledger, kept=PAGES_KEPT), now=clock.now)
     process = Process(
         service=SERVICE,
         app=app,
