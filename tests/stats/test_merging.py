@@ -22,7 +22,7 @@ from .conftest import NOON, decided, request
 SOURCE = "edges/edge-1/a"
 PLACE = Partition(topic="t", number=0)
 DAY = timedelta(days=1)
-TABLES = ("minutes", "hours", "days", "source_hours")
+TABLES = ("minutes", "hours", "days", "customer_days", "source_hours")
 KEPT = timedelta(minutes=15)
 
 
@@ -99,10 +99,11 @@ def test_sums_of_hours_that_are_over_are_one_for_each_cell(kept: Kept) -> None:
         "minutes": 5 * cell,
         "hours": 5 * cell,
         "days": 0,
+        "customer_days": 0,
         "source_hours": 5,
     }
     assert kept.merge(before=minute(75)) == (1 + 2) * cell + 2
-    once = {"minutes": 4 * cell, "hours": 3 * cell, "days": 0, "source_hours": 3}
+    once = {**dict.fromkeys(TABLES, 0), "minutes": 4 * cell, "hours": 3 * cell, "source_hours": 3}
     assert kept.counts() == once
     assert kept.merge(before=minute(75)) == 0
     kept.add(minute(5))  # late, into an hour that was merged
@@ -148,8 +149,9 @@ def test_days_are_rolled_up_once_whatever_was_committed_between(kept: Kept) -> N
     assert kept.said() == {"acme": 12}
     assert kept.said(("to", (NOON + DAY).date().isoformat() + "T00:00:00Z")) == {"acme": 6}
     with kept.ledger.writing() as writing:
-        found = writing.db.execute("SELECT count(*) FROM days GROUP BY day, name").fetchall()
-    assert set(found) == {(1,)}
+        for table in ("days", "customer_days"):
+            parts = f"SELECT count(*) FROM {table} GROUP BY day, name"
+            assert set(writing.db.execute(parts).fetchall()) == {(1,)}
 
 
 def test_many_commits_move_in_lots(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +197,7 @@ def test_a_ledger_from_before_there_were_days_is_opened_and_has_them(kept: Kept)
     kept.ledger.close()
     with duckdb.connect(str(kept.file)) as db:
         db.execute("DROP TABLE days")
+        db.execute("DROP TABLE customer_days")
         db.execute("DROP TABLE rolled")
         db.execute("UPDATE about SET schema = 2")
         db.execute("UPDATE merges SET version = 1")

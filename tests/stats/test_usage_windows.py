@@ -106,6 +106,7 @@ def asked(
         until=datetime.fromisoformat(until),
         window=window,
         zone=zone,
+        group_by=("app",),
     )
 
 
@@ -138,7 +139,8 @@ def test_half_an_hour_of_a_zone_needs_minutes() -> None:
     assert planned(question, BERLIN) == [("hours", "01 00:00", "03 00:00")]
 
 
-DAYS = Rolled(until=datetime(2026, 1, 20, tzinfo=UTC), version=7)
+END = datetime(2026, 1, 20, tzinfo=UTC)
+DAYS = Rolled(until=END, version=7)
 
 
 def test_whole_days_are_read_from_days_and_from_their_hours_what_came_since() -> None:
@@ -153,10 +155,28 @@ def test_whole_days_are_read_from_days_and_from_their_hours_what_came_since() ->
     assert [piece.above for piece in plan(question, (), DAYS)] == [0, 0, 7, 0, 0]
 
 
+def test_days_by_customer_alone_are_read_where_nothing_else_is_asked_for() -> None:
+    among: dict[str, tuple[str, ...]]
+    for group_by, among, table in (
+        ((), {}, Table.CUSTOMER_DAYS),
+        (("customer",), {"customer": ("acme",)}, Table.CUSTOMER_DAYS),
+        (("customer", "app"), {}, Table.DAYS),
+        (("customer",), {"app": ("chat",)}, Table.DAYS),
+    ):
+        question = Question(
+            wanted=Wanted(),
+            since=END - timedelta(days=2),
+            until=END,
+            group_by=group_by,
+            among=among,
+        )
+        assert [piece.table for piece in plan(question, (), DAYS)] == [table, Table.HOURS]
+
+
 def test_days_that_are_not_rolled_up_yet_are_read_from_hours() -> None:
     question = asked(since="2026-01-19T00:00:00Z", until="2026-01-22T00:00:00Z")
     assert planned(question, days=DAYS)[-1] == ("hours", "20 00:00", "22 00:00")
-    all_time = Question(wanted=Wanted())
+    all_time = Question(wanted=Wanted(), group_by=("app",))
     assert plan(all_time, (), DAYS) == (
         Piece(Table.DAYS, None, DAYS.until),
         Piece(Table.HOURS, None, DAYS.until, 7),
@@ -232,7 +252,9 @@ def test_the_pieces_are_all_of_the_time_and_nothing_twice(
     since = since.replace(second=0, minute=since.minute % 2 * 30)
     until = since + hours * timedelta(minutes=30)
     days = Rolled(until=rolled.replace(hour=0, minute=0, second=0), version=3)
-    question = Question(wanted=Wanted(), since=since, until=until, window=window, zone=zone)
+    question = Question(
+        wanted=Wanted(), since=since, until=until, window=window, zone=zone, group_by=("app",)
+    )
     pieces = plan(question, stretches(zone, since=since, until=until), days)
     at = since
     for piece in sorted((one for one in pieces if not one.above), key=lambda one: one[1] or since):

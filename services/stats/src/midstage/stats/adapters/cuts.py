@@ -65,7 +65,9 @@ _FIRST = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 
 def lines_of_sums(db: duckdb.DuckDBPyConnection, period: Period) -> tuple[Line, ...]:
     """The period's sums, of everything that is in the ledger now."""
-    whole = Question(wanted=Wanted(), since=period.since, until=period.until)
+    whole = Question(
+        wanted=Wanted(), since=period.since, until=period.until, group_by=("customer", "app")
+    )
     sums = " UNION ALL ".join(_summed(piece) for piece in plan(whole, days=rolled(db)))
     found = db.execute(_LINES_OF_SUMS.format(sums=sums)).fetchall()
     return tuple(line_of((customer, app, kind, name), n) for customer, app, kind, name, n in found)

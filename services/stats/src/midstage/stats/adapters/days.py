@@ -1,4 +1,4 @@
-"""Days of UTC from their hours, so that a long time is few sums.
+"""Days of UTC from their hours, by all dimensions and by customer alone: a long time is few sums.
 
 What the days hold is exact at every moment: of each day before ``until`` the commits up to
 ``version``. What was committed to such a day since is in its hours alone, and moves with the next
@@ -22,12 +22,17 @@ SELECT DISTINCT date_trunc('day', hour)::TIMESTAMP FROM hours
 WHERE hour >= coalesce($since, '-infinity'::TIMESTAMP) AND hour < $until AND version <= $version
 ORDER BY 1
 """
-_ROLL = """
-INSERT INTO days BY NAME
+_LOT = """
+CREATE OR REPLACE TEMP TABLE lot AS
 SELECT date_trunc('day', hour)::TIMESTAMP AS day, customer, app, endpoint, revision, kind, name,
     sum(amount)::HUGEINT AS amount, max(version) AS version
 FROM hours WHERE hour >= $since AND hour < $until AND version > $after AND version <= $upto
 GROUP BY ALL
+"""
+_BY_CUSTOMER = """
+INSERT INTO customer_days BY NAME
+SELECT day, customer, kind, name, sum(amount)::HUGEINT AS amount, max(version) AS version
+FROM lot GROUP BY ALL
 """
 _LONG_AGO = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 
@@ -65,4 +70,7 @@ def _put(
     db: duckdb.DuckDBPyConnection, times: tuple[datetime, datetime], commits: tuple[int, int]
 ) -> None:
     (since, until), (after, upto) = times, commits
-    db.execute(_ROLL, {"since": since, "until": until, "after": after, "upto": upto})
+    db.execute(_LOT, {"since": since, "until": until, "after": after, "upto": upto})
+    db.execute("INSERT INTO days BY NAME FROM lot")
+    db.execute(_BY_CUSTOMER)
+    db.execute("DROP TABLE lot")

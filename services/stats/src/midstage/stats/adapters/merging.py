@@ -15,6 +15,7 @@ from midstage.stats.adapters.schema import Rollup
 
 SENT_KEPT = timedelta(hours=1)
 _SUM = "customer, app, endpoint, revision, kind, name, sum(amount)::HUGEINT AS amount"
+_SUM_BY_CUSTOMER = "customer, kind, name, sum(amount)::HUGEINT AS amount"
 _TALLY = "source, sum(rows)::BIGINT AS rows, min(first_seq) AS first_seq, max(last_seq) AS last_seq"
 _STATE = "SELECT upto, version FROM merges"
 _SPLIT = """
@@ -50,6 +51,7 @@ class _Partial(NamedTuple):
 
 _PARTIALS = (
     *(_Partial(rollup.value, rollup.time, _SUM) for rollup in Rollup),
+    _Partial("customer_days", "day", _SUM_BY_CUSTOMER),
     _Partial("source_hours", "hour", _TALLY),
 )
 

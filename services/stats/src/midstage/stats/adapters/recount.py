@@ -56,6 +56,17 @@ _DAYS = """
 SELECT date_trunc('day', hour)::TIMESTAMP AS day, * EXCLUDE (hour) FROM hours
 WHERE version > {version})
 """
+_BY_CUSTOMER = """
+WITH folded AS (
+    SELECT day AS begins, customer, kind, name, sum(amount)::HUGEINT AS amount
+    FROM days WHERE day >= $since AND day < $until GROUP BY ALL
+), said AS (
+    SELECT day AS begins, customer, kind, name, sum(amount)::HUGEINT AS amount
+    FROM customer_days WHERE day >= $since AND day < $until GROUP BY ALL
+)
+SELECT begins, customer, kind, name, folded.amount, said.amount
+FROM folded FULL JOIN said USING (begins, customer, kind, name)
+"""
 _SOURCE_HOURS = """
 WITH folded AS (
     SELECT date_trunc('hour', time) AS begins, source, count(*) AS rows,
@@ -78,6 +89,7 @@ SELECT min(day) FROM (
     UNION ALL SELECT min(minute)::DATE FROM minutes WHERE minute >= $after
     UNION ALL SELECT min(hour)::DATE FROM hours WHERE hour >= $after
     UNION ALL SELECT min(day)::DATE FROM days WHERE day >= $after
+    UNION ALL SELECT min(day)::DATE FROM customer_days WHERE day >= $after
     UNION ALL SELECT min(hour)::DATE FROM source_hours WHERE hour >= $after
 )
 """
@@ -112,6 +124,7 @@ class Recount:
                 more, differ = _sums(db, rows, (table, sums), asked)
                 cells += more
                 found += differ
+            found += _by_customer(db, asked)
             found += _source_hours(db, rows, asked)
             following = _next(db, rows, day + DAY)
         return day_recounted(day=day, rows=total, cells=cells, found=found, following=following)
@@ -160,6 +173,23 @@ def _sums(
     return int(cells), [
         Difference(
             table=table.value,
+            at=at.replace(tzinfo=UTC),
+            cell=tuple(cell),
+            rows_say=_said(counted),
+            ledger_says=_said(held),
+        )
+        for at, *cell, counted, held in db.execute(different, asked).fetchall()
+    ]
+
+
+def _by_customer(db: duckdb.DuckDBPyConnection, asked: dict[str, datetime]) -> list[Difference]:
+    """Days by customer beside the days themselves, which were compared with the rows."""
+    different = _DIFFERENT.format(all=_BY_CUSTOMER, rows="rows_say", ledger="ledger_says").replace(
+        "AS compared", "AS compared(begins, customer, kind, name, rows_say, ledger_says)"
+    )
+    return [
+        Difference(
+            table="customer_days",
             at=at.replace(tzinfo=UTC),
             cell=tuple(cell),
             rows_say=_said(counted),

@@ -81,6 +81,14 @@ CREATE TABLE IF NOT EXISTS rolled (
     until TIMESTAMP,               -- the days before it are in days (NULL: none is)
     version BIGINT NOT NULL        -- with the commits up to this one; no later sum was merged
 );
+CREATE TABLE IF NOT EXISTS customer_days (   -- what days hold, of all applications together
+    day TIMESTAMP NOT NULL,
+    customer VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    amount HUGEINT NOT NULL,
+    version BIGINT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS sources (source VARCHAR NOT NULL, state VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS source_hours (
     source VARCHAR NOT NULL,

@@ -27,6 +27,7 @@ from midstage.stats.views.usage.windows import Stretch, is_local
 Bound = Value | float | datetime | Sequence[Value]
 
 _TIME = {
+    Table.CUSTOMER_DAYS: "day",
     Table.DAYS: "day",
     Table.HOURS: "hour",
     Table.MINUTES: "minute",

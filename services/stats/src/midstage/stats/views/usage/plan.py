@@ -10,13 +10,14 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from midstage.stats.views.usage.question import ROLLED_UP, Question, Window
+from midstage.stats.views.usage.question import ROLLED_UP, Dimension, Question, Window
 from midstage.stats.views.usage.windows import Stretch, boundaries, is_local
 
 
 class Table(StrEnum):
     """What can be read, from coarse to fine."""
 
+    CUSTOMER_DAYS = "customer_days"
     DAYS = "days"
     HOURS = "hours"
     MINUTES = "minutes"
@@ -66,7 +67,7 @@ def plan(
     fit = [table for table in _STEP if _fits(table, question, stretched)]
     if not fit or not all(_whole(bound, _STEP[fit[-1]]) for bound in bounds):
         return (Piece(Table.ROWS, *bounds),)
-    return tuple(_tiled(fit, bounds, _spans(question, days), days.version))
+    return tuple(_tiled((_days(question), *fit), bounds, _spans(question, days), days.version))
 
 
 def _rolled_up(question: Question) -> bool:
@@ -84,6 +85,11 @@ def _fits(table: Table, question: Question, stretched: Sequence[Stretch]) -> boo
     )
 
 
+def _days(question: Question) -> Table:
+    of_customers = {*question.group_by, *question.among} <= {Dimension.CUSTOMER}
+    return Table.CUSTOMER_DAYS if of_customers else Table.DAYS
+
+
 def _tiled(
     fit: Sequence[Table],
     bounds: tuple[datetime | None, datetime | None],
@@ -91,14 +97,14 @@ def _tiled(
     version: int,
 ) -> Iterator[Piece]:
     """Days in the spans, and what was committed to them since; what lies between is finer."""
-    at, until = bounds
+    (at, until), (coarse, *finer) = bounds, fit
     for begin, end in spans:
         if begin is not None and begin != at:
-            yield from _pieces(fit, at, begin)
-        yield Piece(Table.DAYS, begin, end)
+            yield from _pieces(finer, at, begin)
+        yield Piece(coarse, begin, end)
         yield Piece(Table.HOURS, begin, end, version)
         at = end
-    yield from _pieces(fit, at, until)
+    yield from _pieces(finer, at, until)
 
 
 def _spans(question: Question, days: Rolled) -> list[tuple[datetime | None, datetime]]:
