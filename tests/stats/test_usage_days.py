@@ -19,7 +19,7 @@ from midstage.stats.adapters.usage.statements import Statements
 from midstage.stats.views.usage.measuring import wanted
 from midstage.stats.views.usage.plan import Piece, Table, plan
 from midstage.stats.views.usage.question import Question, Window
-from midstage.stats.views.usage.windows import stretches
+from midstage.stats.views.usage.windows import Stretch, stretches
 
 from .conftest import decided, request
 
@@ -77,7 +77,7 @@ def book(tmp_path: Path) -> Iterator[Book]:
     found.ledger.close()
 
 
-def _stretches(question: Question) -> tuple[object, ...]:
+def _stretches(question: Question) -> tuple[Stretch, ...]:
     assert question.since is not None
     assert question.until is not None
     if question.window is None:
@@ -98,10 +98,8 @@ def happened(draw: st.DrawFn, zone: str, number: int) -> list[Event[Fact]]:
     seconds = st.builds(lambda s: timedelta(seconds=s), st.integers(-600_000, 600_000))
     for n in range(draw(st.integers(1, 10))):
         time = CHANGES[zone].replace(hour=0, minute=0) + draw(edges | seconds)
-        said = {
-            "customer": draw(st.sampled_from(["acme", "globex", "unknown"])),
-            "app": draw(st.sampled_from(["chat", "ocr"])),
-        }
+        customer = draw(st.sampled_from(["acme", "globex", "unknown"]))
+        app = draw(st.sampled_from(["chat", "ocr"]))
         if draw(st.integers(0, 3)):
             found.append(
                 request(
@@ -111,11 +109,14 @@ def happened(draw: st.DrawFn, zone: str, number: int) -> list[Event[Fact]]:
                     outcome=draw(st.sampled_from([Outcome.OK, Outcome.ERROR])),
                     usage=draw(st.dictionaries(st.sampled_from("ab"), st.sampled_from([0, 2]))),
                     bytes_in=draw(st.integers(0, 2)),
-                    **said,
+                    customer=customer,
+                    app=app,
                 )
             )
         else:
-            work = Metered(units={"c": draw(st.sampled_from([0, 10**12]))}, **said)
+            work = Metered(
+                customer=customer, app=app, units={"c": draw(st.sampled_from([0, 10**12]))}
+            )
             name = f"m-{number + n}"
             found.append(Event(id=name, source="jobs", type=METERED, time=time, data=work))
     return found

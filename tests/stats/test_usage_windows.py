@@ -156,13 +156,13 @@ def test_whole_days_are_read_from_days_and_from_their_hours_what_came_since() ->
 
 
 def test_days_by_customer_alone_are_read_where_nothing_else_is_asked_for() -> None:
-    among: dict[str, tuple[str, ...]]
-    for group_by, among, table in (
+    cases: list[tuple[tuple[str, ...], dict[str, tuple[str | int | bool, ...]], Table]] = [
         ((), {}, Table.CUSTOMER_DAYS),
         (("customer",), {"customer": ("acme",)}, Table.CUSTOMER_DAYS),
         (("customer", "app"), {}, Table.DAYS),
         (("customer",), {"app": ("chat",)}, Table.DAYS),
-    ):
+    ]
+    for group_by, among, table in cases:
         question = Question(
             wanted=Wanted(),
             since=END - timedelta(days=2),
