@@ -18,18 +18,6 @@ from .running import Running, running
 from .words import TOPIC, CrashError, Effects, consumer, dead, say, word
 
 
-@pytest.fixture
-def log() -> MemoryLog:
-    made = MemoryLog()
-    made.create([topic_of(TOPIC), topic_of(f"{TOPIC}.test.dlq", partitions=1)])
-    return made
-
-
-@pytest.fixture
-def positions(log: MemoryLog) -> MemoryPositions:
-    return MemoryPositions(log.partitions(TOPIC))
-
-
 def test_each_record_has_its_effect_in_order_and_positions_follow(
     log: MemoryLog, positions: MemoryPositions
 ) -> None:

@@ -4,29 +4,14 @@ import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import pytest
-
 from midstage.eventlog.consume import Positions, Whole, WholeConsumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.log import Record
 from midstage.eventlog.memory import MemoryLog, MemoryPositions
 from midstage.testkit.waiting import within
 
-from .conftest import topic_of
 from .running import running
-from .words import TOPIC, CrashError, say, word
-
-
-@pytest.fixture
-def log() -> MemoryLog:
-    made = MemoryLog()
-    made.create([topic_of(TOPIC), topic_of(f"{TOPIC}.test.dlq", partitions=1)])
-    return made
-
-
-@pytest.fixture
-def positions(log: MemoryLog) -> MemoryPositions:
-    return MemoryPositions(log.partitions(TOPIC))
+from .words import CrashError, say, word
 
 
 class Gate:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -43,6 +44,9 @@ from midstage.stats.views.shards import ALONE, Shard
 from midstage.testkit.waiting import within
 
 from .remembering import SeenInMemory
+
+if TYPE_CHECKING:
+    from .posting import Ways
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 KEY = bytes(range(32))
@@ -323,3 +327,12 @@ def bench(tmp_path: Path) -> Iterable[Bench]:
 def benches(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Bench]:
     """A fresh bench for each example of a property."""
     return lambda: made(MemoryLog(), tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture
+def way() -> Iterator["Ways"]:
+    """The way in over HTTP, on a log of its own."""
+    from .posting import ways  # noqa: PLC0415  it stands on this module
+
+    with ways(MemoryLog()) as found:
+        yield found

@@ -17,12 +17,6 @@ from tests import patient
 from .posting import DATA, MANY, ONE, Ways, event, opened, ways
 
 
-@pytest.fixture
-def way() -> Iterator[Ways]:
-    with ways(MemoryLog()) as found:
-        yield found
-
-
 class LossyLog(MemoryLog):
     """A log that loses what it is told to: not written, and no word of it."""
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
-from midstage.chassis import http
 from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Loop, Process
-from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.contracts.apps import AppFact
@@ -43,21 +41,20 @@ from midstage.stats.adapters.usage.archived import archived
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
 from midstage.stats.api import completeness, events, periods, recount, usage
-from midstage.stats.api.encodings import BODY_BYTES
+from midstage.stats.api.application import application
 from midstage.stats.config import Settings, from_env
-from midstage.stats.decide import billing
 from midstage.stats.decide.billing import Account
 from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
 from midstage.stats.stream.auditing import Auditing
-from midstage.stats.stream.billing import bookkeeping
+from midstage.stats.stream.billing import accounts, bookkeeping
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
 from midstage.stats.stream.facts import Told, telling
 from midstage.stats.stream.incoming.checking import Checking
 from midstage.stats.stream.incoming.held import Held
 from midstage.stats.stream.ingest import Ingest
 from midstage.stats.stream.loads import Loads
-from midstage.stats.stream.merging import Tidying
+from midstage.stats.stream.merging import PAGES_KEPT, Tidying
 from midstage.stats.stream.outbox import Facts, Sending
 from midstage.stats.stream.reading import Reading
 from midstage.stats.stream.seen import OneAtATime
@@ -194,8 +191,10 @@ def compose(
         settings, log=log, clock=clock, topics=topics, ledger=ledger, seen=seen, reached=reached
     )
     desk = _desk(settings, books=books, clock=clock, auditing=auditing)
-    app = _app(
-        settings,
+    app = application(
+        service=SERVICE,
+        version=VERSION,
+        token=secret(settings.token_file),
         routes=[
             *billed.routes,
             api.router(
@@ -211,7 +210,7 @@ def compose(
         registry=metrics.registry,
         progress=consumer.progress,
     )
-    tidying = Tidying(Merging(ledger), now=clock.now)
+    tidying = Tidying(Merging(ledger, kept=PAGES_KEPT), now=clock.now)
     process = Process(
         service=SERVICE,
         app=app,
@@ -265,16 +264,13 @@ def _billing(
 ) -> Billing:
     """Asked by no readiness: counting goes on while the log of billing is away."""
     number, file = settings.shard.number, settings.ledger_file
-    bills = Versions[Account, BillingFact](
+    bills = accounts(
         log=log,
         topic=topics.billing,
-        initial=Account(),
-        evolve=billing.evolve,
         engine=f"{SERVICE}/{VERSION}",
         now=clock.now,
         monotonic=clock.monotonic,
         reached=reached,
-        remembered_for=None,
     )
     far = _far(settings)
     kept = bookkeeping(
@@ -364,27 +360,6 @@ def _counting(
         ahead=True,
         weigh=arrow.weight,
         reached=reached,
-    )
-
-
-def _app(
-    settings: Settings,
-    *,
-    routes: Sequence[APIRouter],
-    registry: CollectorRegistry,
-    progress: Callable[[], str | None],
-) -> FastAPI:
-    readiness = Readiness()
-    readiness.add("counting", progress)
-    return http.build(
-        service=SERVICE,
-        version=VERSION,
-        readiness=readiness,
-        registry=registry,
-        token=secret(settings.token_file),
-        routers=routes,
-        own_keys=[usage.PATH, events.PATH],
-        bodies={events.PATH: BODY_BYTES},
     )
 
 

@@ -27,6 +27,8 @@ from midstage.stats.views.usage.windows import Stretch, is_local
 Bound = Value | float | datetime | Sequence[Value]
 
 _TIME = {
+    Table.CUSTOMER_DAYS: "day",
+    Table.DAYS: "day",
     Table.HOURS: "hour",
     Table.MINUTES: "minute",
     Table.ROWS: "time",
@@ -158,6 +160,8 @@ class Statements:
     def _where(self, piece: Piece) -> str:
         time = _TIME[piece.table]
         conditions = [f"version <= {self._bind(self.version)}"]
+        if piece.above:
+            conditions.append(f"version > {self._bind(piece.above)}")
         if piece.since is not None:
             conditions.append(f"{time} >= {self._bind(utc(piece.since))}")
         if piece.until is not None:
