@@ -12,7 +12,7 @@ import msgspec
 
 from midstage.cluster import disruption, fit, preview
 from midstage.cluster.check import check, expect, refuse_another, refuse_older
-from midstage.cluster.controller import beside, counts, placed, surplus
+from midstage.cluster.controller import beside, counts, pending, placed, surplus
 from midstage.cluster.history import KEEP, History
 from midstage.cluster.objects import Change, Listing, Node, Pod, Preview, Template, Workload
 from midstage.cluster.preemption import victims, worth
@@ -310,8 +310,8 @@ class State:
     def _schedule(self) -> None:
         nodes = tuple(self._nodes.values())
         left = fit.free(nodes, tuple(self._pods.values()))
-        pending = [each for each in self._pods.values() if each.phase is Phase.PENDING]
-        for pod in sorted(pending, key=worth, reverse=True):
+        waiting = [each for each in self._pods.values() if each.phase is Phase.PENDING]
+        for pod in sorted(waiting, key=worth, reverse=True):
             template = self.template(pod.name)
             near = beside(pod, self._pods.values()) if template.spread else {}
             after = self._write_pod(placed(pod, template, nodes=nodes, left=left, beside=near))
@@ -328,23 +328,9 @@ class State:
         if name in self._pods:
             name = f"{workload.name}-{uid}"
         self._templates[name] = workload.template
-        self._write_pod(
-            Pod(
-                name=name,
-                namespace=workload.namespace,
-                app=workload.app,
-                revision=workload.revision,
-                workload=workload.name,
-                phase=Phase.PENDING,
-                requests=workload.template.requests,
-                node_selector=workload.template.node_selector,
-                tolerations=workload.template.tolerations,
-                priority=self._priority(workload.template),
-                priority_class=workload.template.priority or "",
-                created_at=now,
-                uid=uid,
-            )
-        )
+        made = pending(workload, name=name, uid=uid, now=now)
+        priority = self._priority(workload.template)
+        self._write_pod(msgspec.structs.replace(made, priority=priority))
 
     def _priority(self, template: Template) -> int | None:
         return self._priorities.get(template.priority or "", 0) if self._priorities else None
