@@ -156,7 +156,6 @@ class Platform:
             list_file=replaying.list_of(run, self.layout),
             run=run.run,
             stats_url=self.addresses.stats,
-            other_shards=self.addresses.stats_shards[1:],
             app=run.app,
             log=self.log("midstage.local.report"),
             plot_file=replaying.plot_of(run, self.layout),

@@ -38,11 +38,12 @@ from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.recount import Recount
 from midstage.stats.adapters.seen import HashFiles
-from midstage.stats.adapters.shards import FarShard, far_shards
+from midstage.stats.adapters.shards import FarShard, far_shards, in_order
+from midstage.stats.adapters.together import Together, TogetherRecounted
 from midstage.stats.adapters.usage.archived import archived
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
-from midstage.stats.api import completeness, events, periods, recount, usage
+from midstage.stats.api import completeness, events, periods, recount, shard, usage
 from midstage.stats.api.encodings import BODY_BYTES
 from midstage.stats.config import Settings, from_env
 from midstage.stats.decide import billing
@@ -193,16 +194,16 @@ def compose(
     billed = _billing(
         settings, log=log, clock=clock, topics=topics, ledger=ledger, seen=seen, reached=reached
     )
+    own = shard.OwnShard(books=books, recent=loads.recent, lag=consumer.lag, now=clock.now)
     desk = _desk(settings, books=books, clock=clock, auditing=auditing)
     app = _app(
         settings,
         routes=[
             *billed.routes,
+            shard.router(own),
             api.router(
-                books=books,
-                load=loads.newest,
+                Together(shards=in_order(own, _far(settings), number=settings.shard.number)),
                 promises=apps.states,
-                lag=consumer.lag,
                 now=clock.now,
             ),
             usage.router(desk),
@@ -293,13 +294,14 @@ def _billing(
     whole = completeness.Desk(
         shard=number, books=kept.own, others=[one.completeness for one in far]
     )
+    mine = Recount(kept.archive)
     desk = periods.Desk(closing=kept.closing, own=kept.own, accounts=bills.states)
     return Billing(
         loops=[bills, *kept.loops],
         routes=[
             completeness.router(whole),
             periods.router(desk),
-            recount.router(Recount(kept.archive)),
+            recount.router(mine, TogetherRecounted(shards=in_order(mine, far, number=number))),
         ],
         log=bills,
     )

@@ -1,4 +1,4 @@
-"""Counting again, a day at a time, for who has the token: it reads every row."""
+"""Counting again, a day at a time, of all shards, for who has the token: it reads every row."""
 
 from datetime import date
 from typing import Annotated, Protocol
@@ -6,7 +6,11 @@ from typing import Annotated, Protocol
 import msgspec
 from fastapi import APIRouter, Query, Response
 
+from midstage.stats.api.periods import SHARD
+from midstage.stats.api.shard import nothing, part
 from midstage.stats.views.recount import DayRecounted, WholeRecounted
+
+_day = msgspec.json.Decoder(date).decode
 
 
 class Recount(Protocol):
@@ -21,8 +25,8 @@ class Recount(Protocol):
         ...
 
 
-def router(recount: Recount) -> APIRouter:
-    """The routes of the recount."""
+def router(own: Recount, recount: Recount) -> APIRouter:
+    """The routes of the recount by all shards, and of ``own`` by this one."""
     routes = APIRouter(prefix="/v1/recount", tags=["billing"])
 
     @routes.post("/day", response_model=DayRecounted)
@@ -33,7 +37,13 @@ def router(recount: Recount) -> APIRouter:
     def post_whole() -> Response:
         return _json(recount.whole())
 
-    return routes
+    between = APIRouter(prefix=f"{SHARD}/recount")
+    part(between, "/day", _day, own.day)
+    part(between, "/whole", nothing, lambda _: own.whole())
+    both = APIRouter()
+    both.include_router(routes)
+    both.include_router(between)
+    return both
 
 
 def _json(found: DayRecounted | WholeRecounted) -> Response:
