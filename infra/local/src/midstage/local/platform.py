@@ -6,6 +6,7 @@ all in the reverse. The folder keeps log, ledger, keys and ports: the next run g
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +15,10 @@ from typing import Self
 import msgspec
 
 from midstage.chassis.clock import SystemClock
+from midstage.contracts.errors import UnavailableError
 from midstage.contracts.topics import TOPICS
 from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.log import TopicSettings
 from midstage.eventlog.topics import settings_of
 from midstage.local import (
     addresses,
@@ -44,7 +47,7 @@ from midstage.local.supervisor import Child, Supervisor
 from midstage.local.table import EDGE, Instead, Table
 from midstage.local.up import Where
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 STOPS: Sequence[tuple[Sequence[str], float]] = (
     *((("caller",), 2.0), (("envoy",), 1.0), (("gateway",), 2.0)),
     *(((), 1.5), (("cluster", workers.NAME), 1.0), (("kafka", *programs.PROGRAMS), 2.5)),
@@ -255,7 +258,10 @@ class Platform:
 
     def _create_topics(self) -> None:
         log = self.log("midstage.local")
-        log.create([settings for topic in TOPICS for settings in settings_of(topic)])
+        wanted = [settings for topic in TOPICS for settings in settings_of(topic)]
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not _created(log, wanted, last=time.monotonic() > deadline):
+            pass  # it waits for leaders itself, which a broker on a busy machine is late to choose
         self._say("topics are there")
 
     def _up(self, *children: Child) -> None:
@@ -282,3 +288,13 @@ class Platform:
 
 def _missing(file: Path) -> str | None:
     return None if file.exists() else f"{file} is not there"
+
+
+def _created(log: KafkaLog, wanted: Sequence[TopicSettings], *, last: bool) -> bool:
+    try:
+        log.create(wanted)
+    except UnavailableError:
+        if last:
+            raise
+        return False
+    return True

@@ -4,8 +4,9 @@ from datetime import date
 from typing import Annotated, Protocol
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from midstage.stats.api.audited import Audit
 from midstage.stats.api.periods import SHARD
 from midstage.stats.api.shard import nothing, part
 from midstage.stats.views.recount import DayRecounted, WholeRecounted
@@ -25,17 +26,17 @@ class Recount(Protocol):
         ...
 
 
-def router(own: Recount, recount: Recount) -> APIRouter:
+def router(own: Recount, recount: Recount, audit: Audit) -> APIRouter:
     """The routes of the recount by all shards, and of ``own`` by this one."""
     routes = APIRouter(prefix="/v1/recount", tags=["billing"])
 
     @routes.post("/day", response_model=DayRecounted)
-    def post_day(after: Annotated[date, Query()] = date.min) -> Response:
-        return _json(recount.day(after))
+    def post_day(request: Request, after: Annotated[date, Query()] = date.min) -> Response:
+        return audit.told(request, lambda: _json(recount.day(after)), route="/v1/recount/day")
 
     @routes.post("/whole", response_model=WholeRecounted)
-    def post_whole() -> Response:
-        return _json(recount.whole())
+    def post_whole(request: Request) -> Response:
+        return audit.told(request, lambda: _json(recount.whole()), route="/v1/recount/whole")
 
     between = APIRouter(prefix=f"{SHARD}/recount")
     part(between, "/day", _day, own.day)
