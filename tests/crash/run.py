@@ -106,7 +106,7 @@ class Run:
         before = self._deaths(kin)
         for child in kin:
             child.order_death(deed.place, after_s=deed.after_s)
-        done = self._bites([child.order for child in kin])
+        done = self._bites([child.order for child in kin], deed.place)
         return done and self.waited(
             f"a {deed.who} dies at {deed.place}",
             DIES_WITHIN_S,
@@ -117,14 +117,13 @@ class Run:
         self.tend()
         return sum(len(child.ends) for child in kin)
 
-    def _bites(self, orders: Sequence[Path]) -> bool:
+    def _bites(self, orders: Sequence[Path], place: str) -> bool:
         """Whether one was taken; events trickle meanwhile, since places are in their way."""
 
         def taken() -> bool:
             self.feed(TRICKLE)
             return any(not order.exists() for order in orders)
 
-        place = orders[0].read_text().partition("\n")[0]
         done = self.waited(f"{orders[0].name} at {place} is taken", DIES_WITHIN_S, taken)
         for order in orders:
             order.unlink(missing_ok=True)
@@ -133,7 +132,7 @@ class Run:
     def _stopped(self, deed: Deed, child: Child) -> None:
         """It stops with work in its hands, its successor does that work, and it wakes."""
         ordered(child.stop_order, deed.place)
-        if not self._bites([child.stop_order]):
+        if not self._bites([child.stop_order], deed.place):
             return
         if not self.waited(f"{child.name} stands still", DIES_WITHIN_S, child.stopped):
             return

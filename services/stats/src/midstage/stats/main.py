@@ -314,14 +314,15 @@ def _billing(
         shard=number, books=kept.own, others=[one.completeness for one in far]
     )
     mine = Recount(kept.archive)
-    everyone = in_order(mine, far, number=number)
     desk = periods.Desk(closing=kept.closing, own=kept.own, accounts=bills.states)
     return Billing(
         loops=[bills, *kept.loops],
         routes=[
             completeness.router(whole),
             periods.router(desk, audit),
-            recount.router(mine, TogetherRecounted(shards=everyone), audit),
+            recount.router(
+                mine, TogetherRecounted(shards=in_order(mine, far, number=number)), audit
+            ),
         ],
         log=bills,
     )
