@@ -94,8 +94,8 @@ def judged(
         *_named("in the log, not in the ledger", count.counted - rows.keys()),
         *_differing("minutes", true_minutes, minutes),
         *_differing("hours", _hourly(true_minutes), hours),
-        *_recounted(recount, rows.total()),
-        *_stated(statement, accepted, _sums(true_minutes)),
+        *recount_wrong(recount, rows.total()),
+        *statement_wrong(statement, accepted, _sums(true_minutes)),
         *vain,
     ]
     return Verdict(
@@ -144,7 +144,8 @@ def _cells(db: duckdb.DuckDBPyConnection, table: str) -> Counter[Cell]:
     return Counter({tuple(cell): int(amount) for *cell, amount in found})
 
 
-def _recounted(found: Recounted | None, rows: int) -> list[str]:
+def recount_wrong(found: Recounted | None, rows: int) -> list[str]:
+    """Where a recount is not the ledgers' ``rows``."""
     if found is None:
         return ["the rows were not counted again"]
     said = [f"a recount differs from the ledgers: {'; '.join(found.differences[:3])}"]
@@ -158,7 +159,8 @@ def _recounted(found: Recounted | None, rows: int) -> list[str]:
     ]
 
 
-def _stated(found: Stated | None, accepted: set[Name], true: Counter[Sum]) -> list[str]:
+def statement_wrong(found: Stated | None, accepted: set[Name], true: Counter[Sum]) -> list[str]:
+    """Where a statement has not what was accepted, or not the true sums."""
     if found is None:
         return ["there is no statement"]
     wanted = Counter(source for source, _ in accepted)
