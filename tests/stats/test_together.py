@@ -1,6 +1,7 @@
 """Whatever stats is asked, any shard answers for all of them, or names the one that is away."""
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -130,6 +131,14 @@ def test_a_shard_that_is_away_is_named_and_never_left_out(pair: Pair) -> None:
     assert first["rows"] > 0
     assert first["problem"] is None
     assert (second["rows"], gone in second["problem"]) == (None, True)
+
+
+def test_shards_that_are_asked_much_at_once_do_not_wait_for_each_other(pair: Pair) -> None:
+    """More callers at each than a process has threads for them: parts have threads of their own."""
+    asked = [f"{url}/v1/sources" for url in pair.urls for _ in range(60)]
+    with ThreadPoolExecutor(len(asked)) as callers:
+        answers = list(callers.map(lambda url: httpx.get(url, timeout=50), asked))
+    assert {answer.status_code for answer in answers} == {200}
 
 
 def test_parts_are_for_other_shards_alone(pair: Pair) -> None:

@@ -12,13 +12,13 @@ from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from midstage.chassis.guard import OPERATOR
 from midstage.contracts.billing import PERIOD, OpenGap, PeriodClosed, period_key
 from midstage.contracts.errors import RefusedError
 from midstage.stats.api.audited import Audit
+from midstage.stats.api.threads import Threads
 from midstage.stats.decide.billing import Account, Part
 from midstage.stats.decide.periods import Accepted, Period, meant
 from midstage.stats.views.statements import (
@@ -156,20 +156,22 @@ def router(desk: Desk, audit: Audit) -> APIRouter:
 
 
 def _between_shards(routes: APIRouter, own: Own) -> None:
+    threads = Threads()
+
     @routes.post(f"{SHARD}/gaps", include_in_schema=False)
     async def post_gaps(request: Request) -> Response:
         period = read(_period, await request.body())
-        return _json(await run_in_threadpool(own.gaps, period))
+        return _json(await threads.run(own.gaps, period))
 
     @routes.post(f"{SHARD}/seal", include_in_schema=False)
     async def post_seal(request: Request) -> Response:
         period, accepted = read(_seal, await request.body())
-        return _json(await run_in_threadpool(own.seal, period, accepted))
+        return _json(await threads.run(lambda said: own.seal(*said), (period, accepted)))
 
     @routes.post(f"{SHARD}/part", include_in_schema=False)
     async def post_part(request: Request) -> Response:
         name, from_rows = read(_wanted, await request.body())
-        return _json(await run_in_threadpool(own.remade if from_rows else own.part, name))
+        return _json(await threads.run(own.remade if from_rows else own.part, name))
 
 
 def read(decode: Callable[[bytes], T], body: bytes) -> T:

@@ -10,10 +10,10 @@ from typing import Protocol, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from midstage.contracts.load import LoadObserved
 from midstage.stats.api.periods import SHARD, read
+from midstage.stats.api.threads import Threads
 from midstage.stats.model import Source
 from midstage.stats.views.availability import AvailabilityQuery, Tally
 from midstage.stats.views.rows import RowsPage, RowsQuery
@@ -93,10 +93,11 @@ def part(
     routes: APIRouter, path: str, decode: Callable[[bytes], T], answer: Callable[[T], object]
 ) -> None:
     """Add a route by which another shard asks for this one's part."""
+    threads = Threads()
 
     async def post(request: Request) -> Response:
         asked = read(decode, await request.body())
-        found = await run_in_threadpool(answer, asked)
+        found = await threads.run(answer, asked)
         return Response(msgspec.json.encode(found), media_type="application/json")
 
     routes.post(path, include_in_schema=False)(post)

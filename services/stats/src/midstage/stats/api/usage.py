@@ -16,6 +16,7 @@ from fastapi.concurrency import run_in_threadpool
 from midstage.chassis.guard import OPERATOR, bearer
 from midstage.contracts.errors import RefusedError
 from midstage.stats.api.audited import Audit
+from midstage.stats.api.threads import Threads
 from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column
 from midstage.stats.views.usage.asker import Asker, allowed, told
@@ -132,6 +133,7 @@ class Desk:
 
 def router(desk: Desk) -> APIRouter:
     """The routes of usage."""
+    threads = Threads()
     routes = APIRouter(prefix="/v1", tags=["usage"])
 
     @routes.get("/usage", openapi_extra=_GET, response_class=Response)
@@ -153,7 +155,8 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/usage/part", include_in_schema=False)
     async def post_part(request: Request) -> Response:
-        return await run_in_threadpool(desk.part, request, await request.body())
+        body = await request.body()
+        return await threads.run(lambda sent: desk.part(request, sent), body)
 
     return routes
 
