@@ -1,8 +1,13 @@
-"""What a crash run holds against each other at its end: one that differs is named."""
+"""What a crash run holds against each other at its end, and that its client sends whole lines."""
 
 from collections import Counter
+from pathlib import Path
 
+import pytest
+
+from tests.crash import client
 from tests.crash.asked import Recounted, Stated
+from tests.crash.client import Spool
 from tests.crash.verdict import recount_wrong, statement_wrong
 
 NAMES = {("edges/a", "1"), ("edges/a", "2"), ("clients/0", "e1")}
@@ -29,3 +34,24 @@ def test_a_statement_has_the_accepted_rows_and_the_true_sums() -> None:
     assert again == "raw rows make another statement than the one that stands"
     assert "sums of the statement differ" in sums
     assert statement_wrong(None, NAMES, SUMS) == ["there is no statement"]
+
+
+def test_a_line_that_is_being_written_is_not_sent_in_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    spool.add([b"one"])
+    with (tmp_path / "spool").open("ab") as file:
+        file.write(b"tw")
+
+    def written_meanwhile(line: bytes) -> bool:
+        if line == b"tw":
+            with (tmp_path / "spool").open("ab") as rest:
+                rest.write(b"o\n")
+        return line.endswith(b"\n")
+
+    monkeypatch.setattr(client, "whole", written_meanwhile)
+    assert spool.waiting() == [b"one"]
+    spool.done()
+    assert spool.waiting() == [b"two"]
+    assert spool.acknowledged() == 1
