@@ -26,6 +26,8 @@ TOPICS = (REQUESTS, EDGES, LOAD, USAGE, BILLING, AUDIT, APPS)
 class Plan:
     """How large a run is; ``wrong`` swaps an adapter of the shards, see ``tests.crash.wrong``.
 
+    After ``within_s`` no death is begun; the first ``skip`` of the seed's are left out.
+
     Every second client posts to the HTTP ingest of the shards, the others write to the log.
     """
 
@@ -37,6 +39,8 @@ class Plan:
     clients: int = 2
     wrong: str = ""
     only: Sequence[Deed] = ()
+    skip: int = 0
+    within_s: float = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,7 @@ class Bench:
     ingest_within_s: float = 10.0
     billed: frozenset[Outcome] = BILLED
     shard: Shard = ALONE
+    peers: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     seen_in_memory: int = 1 << 19
     seen_swapped: Callable[[HashFiles], Seen] = lambda seen: seen
@@ -175,6 +176,7 @@ class Bench:
             billed=self.billed,
             seen_in_memory=self.seen_in_memory,
             shard=self.shard,
+            peers=self.peers,
         )
 
     def write(self, *messages: Message) -> None:

@@ -122,7 +122,7 @@ def test_negative_control_rows_that_are_lost_or_doubled_are_found(
 
 def test_a_changed_archive_is_found(shard: Shard) -> None:
     one = shard.archive.files()[0]
-    file = shard.directory / "usage-0.archive" / one.file
+    file = shard.directory / "usage-0.duckdb.archive" / one.file
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     tampered = bytes(content)

@@ -108,7 +108,7 @@ def test_ones_own_event_is_sent_and_counted_by_the_command_line(platform: Platfo
         "duration_ms": 41.5,
         "usage": {"requests": 1, "images": 3},
     }
-    done = midstage(platform, "send", "-", stdin=json.dumps(line))
+    done = midstage(platform, "send", "log", "-", stdin=json.dumps(line))
     assert done.returncode == 0, done.stderr
     customer = str(line["customer"])
     assert within(60, lambda: usage(platform, customer=customer) == 1)
@@ -120,7 +120,7 @@ def test_ones_own_event_is_sent_and_counted_by_the_command_line(platform: Platfo
 
 
 def test_what_the_command_line_cannot_read_is_named_and_not_sent(platform: Platform) -> None:
-    done = midstage(platform, "send", "-", stdin='{"app": "ocr"}\n')
+    done = midstage(platform, "send", "log", "-", stdin='{"app": "ocr"}\n')
     assert done.returncode == 1
     assert "line 1" in done.stderr
     assert done.stdout == ""

@@ -6,6 +6,7 @@ all in the reverse. The folder keeps log, ledger, keys and ports: the next run g
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +15,10 @@ from typing import Self
 import msgspec
 
 from midstage.chassis.clock import SystemClock
+from midstage.contracts.errors import UnavailableError
 from midstage.contracts.topics import TOPICS
 from midstage.eventlog.kafka import KafkaLog
+from midstage.eventlog.log import TopicSettings
 from midstage.eventlog.topics import settings_of
 from midstage.local import (
     addresses,
@@ -156,7 +159,6 @@ class Platform:
             list_file=replaying.list_of(run, self.layout),
             run=run.run,
             stats_url=self.addresses.stats,
-            other_shards=self.addresses.stats_shards[1:],
             app=run.app,
             log=self.log("midstage.local.report"),
             plot_file=replaying.plot_of(run, self.layout),
@@ -256,7 +258,10 @@ class Platform:
 
     def _create_topics(self) -> None:
         log = self.log("midstage.local")
-        log.create([settings for topic in TOPICS for settings in settings_of(topic)])
+        wanted = [settings for topic in TOPICS for settings in settings_of(topic)]
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not _created(log, wanted, last=time.monotonic() > deadline):
+            pass  # it waits for leaders itself, which a broker on a busy machine is late to choose
         self._say("topics are there")
 
     def _up(self, *children: Child) -> None:
@@ -283,3 +288,13 @@ class Platform:
 
 def _missing(file: Path) -> str | None:
     return None if file.exists() else f"{file} is not there"
+
+
+def _created(log: KafkaLog, wanted: Sequence[TopicSettings], *, last: bool) -> bool:
+    try:
+        log.create(wanted)
+    except UnavailableError:
+        if last:
+            raise
+        return False
+    return True

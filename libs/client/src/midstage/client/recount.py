@@ -49,7 +49,7 @@ def recount(
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Count every raw row again, of one shard, and name where the ledger says something else."""
+    """Count every raw row again and name where the ledger says something else."""
     stats = api.service("stats", directory=directory, server=server, token_file=token_file)
     after: str | None = _FIRST if since is None else _day(since)
     days, rows, cells, differences = 0, 0, 0, 0

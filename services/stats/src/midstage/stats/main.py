@@ -36,12 +36,15 @@ from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.recount import Recount
 from midstage.stats.adapters.seen import HashFiles
-from midstage.stats.adapters.shards import FarShard, far_shards
+from midstage.stats.adapters.seen.opening import opened
+from midstage.stats.adapters.shards import FarShard, far_shards, in_order
+from midstage.stats.adapters.together import Together, TogetherRecounted
 from midstage.stats.adapters.usage.archived import archived
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
-from midstage.stats.api import completeness, events, periods, recount, usage
+from midstage.stats.api import completeness, events, periods, recount, shard, usage
 from midstage.stats.api.application import application
+from midstage.stats.api.audited import Audit
 from midstage.stats.config import Settings, from_env
 from midstage.stats.decide.billing import Account
 from midstage.stats.metrics import Metrics
@@ -58,7 +61,8 @@ from midstage.stats.stream.merging import PAGES_KEPT, Tidying
 from midstage.stats.stream.outbox import Facts, Sending
 from midstage.stats.stream.reading import Reading
 from midstage.stats.stream.seen import OneAtATime
-from midstage.stats.views.promises import Promise, evolve, standing
+from midstage.stats.stream.specs import specs
+from midstage.stats.views.promises import Promise, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
@@ -124,7 +128,7 @@ def compose(
     """The service; all but ``settings`` and ``reached`` is given by tests alone.
 
     Raises UnavailableError when another process has the ledger file, or when what was seen is
-    damaged and can't be read from the ledger again.
+    damaged and can't be read from the ledger and its archive again.
     """
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     clock = clock or SystemClock()
@@ -142,7 +146,7 @@ def compose(
         take_over=settings.take_over,
     )
     books = ledger.queries()
-    apps = _specs(log=log, clock=clock, topic=topics.apps)
+    apps = specs(log=log, clock=clock, topic=topics.apps, engine=f"{SERVICE}/{VERSION}")
     told = Told(
         load=topics.load,
         usage=topics.usage,
@@ -159,7 +163,14 @@ def compose(
     )
     facts, sending = Facts(heard), Sending(ledger=heard, log=log, reached=reached)
     metrics = Metrics(CollectorRegistry())
-    seen = OneAtATime(seen_swapped(_seen(settings, ledger=ledger, clock=clock, reached=reached)))
+    files = opened(
+        settings.ledger_file,
+        ledger=ledger,
+        now=clock.now,
+        reached=reached,
+        seal_at=settings.seen_in_memory,
+    )
+    seen = OneAtATime(seen_swapped(files))
     keys = edge_keys(settings.edge_keys_file)
     consumer = _counting(
         settings,
@@ -187,25 +198,33 @@ def compose(
         within_s=settings.ingest_within_s,
         reached=reached,
     )
+    audit = Audit(note=auditing.note, now=clock.now)
     billed = _billing(
-        settings, log=log, clock=clock, topics=topics, ledger=ledger, seen=seen, reached=reached
+        settings,
+        log=log,
+        clock=clock,
+        topics=topics,
+        ledger=ledger,
+        seen=seen,
+        audit=audit,
+        reached=reached,
     )
-    desk = _desk(settings, books=books, clock=clock, auditing=auditing)
+    own = shard.OwnShard(books=books, recent=loads.recent, lag=consumer.lag, now=clock.now)
+    desk = _desk(settings, books=books, clock=clock, audit=audit)
     app = application(
         service=SERVICE,
         version=VERSION,
         token=secret(settings.token_file),
         routes=[
             *billed.routes,
+            shard.router(own),
             api.router(
-                books=books,
-                load=loads.newest,
+                Together(shards=in_order(own, _far(settings), number=settings.shard.number)),
                 promises=apps.states,
-                lag=consumer.lag,
                 now=clock.now,
             ),
             usage.router(desk),
-            events.router(events.Door(taking=ingest, customers=desk.customers)),
+            events.router(events.Door(taking=ingest, customers=desk.customers, audit=audit)),
         ],
         registry=metrics.registry,
         progress=consumer.progress,
@@ -233,7 +252,7 @@ def compose(
     )
 
 
-def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditing) -> usage.Desk:
+def _desk(settings: Settings, *, books: Queries, clock: Clock, audit: Audit) -> usage.Desk:
     file, token = settings.ledger_file, secret(settings.token_file)
     own = books.usage.over(archived(file.with_name(f"{file.name}.archive")))
     return usage.Desk(
@@ -241,7 +260,7 @@ def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditin
         own=own,
         customers=caller_keys(settings.api_keys_file),
         files=FORMATS,
-        audit=auditing.note,
+        audit=audit,
         secret=token.encode(),
         now=clock.now,
     )
@@ -260,6 +279,7 @@ def _billing(
     topics: Topics,
     ledger: DuckdbLedger,
     seen: Seen,
+    audit: Audit,
     reached: Failpoint,
 ) -> Billing:
     """Asked by no readiness: counting goes on while the log of billing is away."""
@@ -289,42 +309,18 @@ def _billing(
     whole = completeness.Desk(
         shard=number, books=kept.own, others=[one.completeness for one in far]
     )
+    mine = Recount(kept.archive)
     desk = periods.Desk(closing=kept.closing, own=kept.own, accounts=bills.states)
     return Billing(
         loops=[bills, *kept.loops],
         routes=[
             completeness.router(whole),
-            periods.router(desk),
-            recount.router(Recount(kept.archive)),
+            periods.router(desk, audit),
+            recount.router(
+                mine, TogetherRecounted(shards=in_order(mine, far, number=number)), audit
+            ),
         ],
         log=bills,
-    )
-
-
-def _specs(*, log: Log, clock: Clock, topic: Topic) -> Versions[Promise, AppFact]:
-    """Read only, and asked by no readiness: counting goes on without any spec."""
-    return Versions[Promise, AppFact](
-        log=log,
-        topic=topic,
-        initial=Promise(),
-        evolve=evolve,
-        engine=f"{SERVICE}/{VERSION}",
-        now=clock.now,
-        monotonic=clock.monotonic,
-    )
-
-
-def _seen(
-    settings: Settings, *, ledger: DuckdbLedger, clock: Clock, reached: Failpoint
-) -> HashFiles:
-    """Beside the ledger's file: they belong together."""
-    return HashFiles(
-        settings.ledger_file.with_name(f"{settings.ledger_file.name}.seen"),
-        last_row=ledger.row(),
-        left_upto=ledger.archived_upto(),
-        now=clock.now,
-        reached=reached,
-        seal_at=settings.seen_in_memory,
     )
 
 

@@ -129,13 +129,16 @@ class Archive:
             for hour, part, file, sha256, rows, first, last in found
         ]
 
-    def damaged(self) -> list[str]:
-        """The files that are gone or do not have the bytes that they had."""
+    def damaged(self, *, after_row: int = 0) -> list[str]:
+        """The files with rows above ``after_row`` that are gone or not as they were."""
         return [
             one.file
             for one in self.files()
-            if not (self._directory / one.file).is_file()
-            or _sha256(self._directory / one.file) != one.sha256
+            if one.last_row > after_row
+            and (
+                not (self._directory / one.file).is_file()
+                or _sha256(self._directory / one.file) != one.sha256
+            )
         ]
 
     @contextmanager

@@ -6,9 +6,9 @@ from typing import Annotated, Protocol
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from midstage.stats.api.periods import read
+from midstage.stats.api.threads import Threads
 from midstage.stats.decide.told import Counted, Told
 from midstage.stats.views.completeness import (
     CompletenessAnswer,
@@ -55,6 +55,7 @@ class Desk:
 def router(desk: Desk) -> APIRouter:
     """The routes of completeness."""
     routes = APIRouter(tags=["stats"])
+    threads = Threads()
 
     @routes.get("/v1/completeness", response_model=CompletenessAnswer)
     def get_completeness(
@@ -67,7 +68,7 @@ def router(desk: Desk) -> APIRouter:
     @routes.post(OWN, include_in_schema=False)
     async def post_own(request: Request) -> Response:
         asked = read(_query, await request.body())
-        return _json(await run_in_threadpool(desk.own, asked))
+        return _json(await threads.run(desk.own, asked))
 
     return routes
 

@@ -12,12 +12,13 @@ from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from midstage.chassis.guard import OPERATOR
 from midstage.contracts.billing import PERIOD, OpenGap, PeriodClosed, period_key
 from midstage.contracts.errors import RefusedError
+from midstage.stats.api.audited import Audit
+from midstage.stats.api.threads import Threads
 from midstage.stats.decide.billing import Account, Part
 from midstage.stats.decide.periods import Accepted, Period, meant
 from midstage.stats.views.statements import (
@@ -116,7 +117,7 @@ class Desk:
         return one_shown(self.closing.close(period, accepted, command_id))
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk, audit: Audit) -> APIRouter:
     """The routes of periods; they block while shards and log answer, so they run in threads."""
     routes = APIRouter(tags=["billing"])
 
@@ -129,38 +130,48 @@ def router(desk: Desk) -> APIRouter:
         return _json(desk.one(name))
 
     @routes.post("/v1/periods/{name}/close")
-    def post_close(name: Name, body: CloseBody, idempotency_key: GivenId = None) -> Response:
-        return _json(desk.close(name, body, idempotency_key))
+    def post_close(
+        request: Request, name: Name, body: CloseBody, idempotency_key: GivenId = None
+    ) -> Response:
+        return audit.told(
+            request,
+            lambda: _json(desk.close(name, body, idempotency_key)),
+            route=f"/v1/periods/{name}/close",
+            query=body.model_dump_json(by_alias=True, exclude_defaults=True),
+        )
 
     @routes.get("/v1/periods/{name}/statement")
     def get_statement(
         request: Request, name: Name, *, form: Form = Form.JSON, from_rows: bool = False
     ) -> Response:
         _operator(request)
-        statement = desk.closing.statement(name, from_rows=from_rows)
-        if form is Form.CSV:
-            return Response(table(statement), media_type="text/csv")
-        return Response(statement, media_type="application/json")
+        return audit.told(
+            request,
+            lambda: _statement(desk.closing.statement(name, from_rows=from_rows), form),
+            route=f"/v1/periods/{name}/statement",
+        )
 
     _between_shards(routes, desk.own)
     return routes
 
 
 def _between_shards(routes: APIRouter, own: Own) -> None:
+    threads = Threads()
+
     @routes.post(f"{SHARD}/gaps", include_in_schema=False)
     async def post_gaps(request: Request) -> Response:
         period = read(_period, await request.body())
-        return _json(await run_in_threadpool(own.gaps, period))
+        return _json(await threads.run(own.gaps, period))
 
     @routes.post(f"{SHARD}/seal", include_in_schema=False)
     async def post_seal(request: Request) -> Response:
         period, accepted = read(_seal, await request.body())
-        return _json(await run_in_threadpool(own.seal, period, accepted))
+        return _json(await threads.run(lambda said: own.seal(*said), (period, accepted)))
 
     @routes.post(f"{SHARD}/part", include_in_schema=False)
     async def post_part(request: Request) -> Response:
         name, from_rows = read(_wanted, await request.body())
-        return _json(await run_in_threadpool(own.remade if from_rows else own.part, name))
+        return _json(await threads.run(own.remade if from_rows else own.part, name))
 
 
 def read(decode: Callable[[bytes], T], body: bytes) -> T:
@@ -169,6 +180,12 @@ def read(decode: Callable[[bytes], T], body: bytes) -> T:
         return decode(body)
     except msgspec.DecodeError as error:
         raise RefusedError(f"the body is not what a shard asks: {error}") from error
+
+
+def _statement(statement: bytes, form: Form) -> Response:
+    if form is Form.CSV:
+        return Response(table(statement), media_type="text/csv")
+    return Response(statement, media_type="application/json")
 
 
 def _operator(request: Request) -> None:

@@ -14,8 +14,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from midstage.chassis.guard import OPERATOR, bearer
-from midstage.contracts.audit import LONGEST_QUERY, Queried
-from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.errors import RefusedError
+from midstage.stats.api.audited import Audit
+from midstage.stats.api.threads import Threads
 from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column
 from midstage.stats.views.usage.asker import Asker, allowed, told
@@ -52,7 +53,7 @@ class Desk:
     own: Shards
     customers: Callable[[], Mapping[str, str]]
     files: Encoders
-    audit: Callable[[Queried], None]
+    audit: Audit
     secret: bytes
     now: Callable[[], datetime]
 
@@ -72,29 +73,13 @@ class Desk:
     def answer(self, request: Request, query: str, meant: Callable[[], asking.Meant]) -> Response:
         """The answer in the form that is accepted; told to the audit."""
         asker = self.asker(request)
-        status = 500
-        try:
-            answered = self._answer(asker, meant(), request.headers.get("accept"))
-            status = answered.status_code
-        except RefusedError as refused:
-            status = refused.status
-            raise
-        except UnavailableError:
-            status = 503
-            raise
-        finally:
-            self.audit(
-                Queried(
-                    actor=asker.name,
-                    service="stats",
-                    method=request.method,
-                    route=PATH,
-                    query=query[:LONGEST_QUERY],
-                    status=status,
-                    at=self.now(),
-                )
-            )
-        return answered
+        return self.audit.told(
+            request,
+            lambda: self._answer(asker, meant(), request.headers.get("accept")),
+            route=PATH,
+            query=query,
+            actor=asker.name,
+        )
 
     def _answer(self, asker: Asker, meant: asking.Meant, accept: str | None) -> Response:
         question = allowed(meant.question, asker)
@@ -148,6 +133,7 @@ class Desk:
 
 def router(desk: Desk) -> APIRouter:
     """The routes of usage."""
+    threads = Threads()
     routes = APIRouter(prefix="/v1", tags=["usage"])
 
     @routes.get("/usage", openapi_extra=_GET, response_class=Response)
@@ -169,7 +155,8 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/usage/part", include_in_schema=False)
     async def post_part(request: Request) -> Response:
-        return await run_in_threadpool(desk.part, request, await request.body())
+        body = await request.body()
+        return await threads.run(lambda sent: desk.part(request, sent), body)
 
     return routes
 
