@@ -167,6 +167,8 @@ def opened(
                 "memory_limit": f"{memory_mb}MB",
                 "threads": 2,
                 "checkpoint_threshold": CHECKPOINT,
+                "allocator_background_threads": True,  # give back what was freed
+                "allocator_flush_threshold": "16MB",
             },
         )
         db.execute("SET TimeZone = 'UTC'")
