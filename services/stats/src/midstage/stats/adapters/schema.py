@@ -167,8 +167,6 @@ def opened(
                 "memory_limit": f"{memory_mb}MB",
                 "threads": 2,
                 "checkpoint_threshold": CHECKPOINT,
-                "allocator_background_threads": True,  # give back what was freed
-                "allocator_flush_threshold": "16MB",
             },
         )
         db.execute("SET TimeZone = 'UTC'")
