@@ -15,6 +15,9 @@ from midstage.contracts.errors import UnavailableError
 
 SCHEMA = 3
 _BEFORE_DAYS = 2
+CHECKPOINT = "32MB"
+"""Of the WAL, before it goes into the file: each time what is not yet a whole row group of a table
+is written anew, and an opening reads the WAL again."""
 
 
 class Rollup(StrEnum):
@@ -162,7 +165,14 @@ def opened(
     file.parent.mkdir(parents=True, exist_ok=True)
     _not_orphaned(file)
     with readable(file):
-        db = duckdb.connect(str(file), config={"memory_limit": f"{memory_mb}MB", "threads": 2})
+        db = duckdb.connect(
+            str(file),
+            config={
+                "memory_limit": f"{memory_mb}MB",
+                "threads": 2,
+                "checkpoint_threshold": CHECKPOINT,
+            },
+        )
         db.execute("SET TimeZone = 'UTC'")
         _same_schema(db, file)
         db.begin()  # a file is a whole ledger or none
