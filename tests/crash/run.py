@@ -30,7 +30,6 @@ DIES_WITHIN_S = 120.0
 SETTLES_WITHIN_S = 300.0
 IDLE_S = 6.0
 LATE_WITHIN_S = 60.0
-CLOSES_WITHIN_S = 120.0
 JUDGES_WITHIN_S = 900.0
 """What a run may take beyond its own limit, to settle and to be judged."""
 MINUTE = timedelta(minutes=1)
@@ -180,7 +179,7 @@ class Run:
         """Every row counted again by the shards; None where they can't."""
         return self._said("a recount", lambda: recounted(self.cast.ports[0]))
 
-    def statement(self) -> Stated | None:
+    def statement(self, within_s: float) -> Stated | None:
         """The statement of the time of the whole run; None where it can't be closed."""
         until = (datetime.now(UTC) - YOUNGEST).replace(second=0, microsecond=0) + MINUTE
         since = (self.begun - timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)
@@ -195,7 +194,7 @@ class Run:
                 why[0] = str(error)
             return bool(found)
 
-        self.waited("the period is closed", CLOSES_WITHIN_S, closed, every=1.0)
+        self.waited("the period is closed", within_s, closed, every=1.0)
         if not found:
             self.vain.append(f"no statement: {why[0]}")
         return found[0] if found else None
@@ -229,7 +228,7 @@ def run(plan: Plan, folder: Path) -> Verdict:
         if began.waited("every shard answers", SETTLES_WITHIN_S, began.answering, every=0.2):
             _through(plan, began)
         began.settle()
-        recount, statement = began.recount(), began.statement()
+        recount, statement = began.recount(), began.statement(plan.closes_within_s)
         evidence = began.evidence()
         for shard in cast.children[SHARD]:
             if shard.ended(signal.SIGTERM) != 0:

@@ -28,7 +28,15 @@ def test_nothing_is_lost_or_doubled_whoever_dies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", WRONGS)
 def test_a_wrong_ledger_is_found_out(tmp_path: Path, wrong: str) -> None:
-    plan = Plan(events=400, shards=1, edges=1, clients=1, wrong=wrong, only=[BETWEEN, BETWEEN])
+    plan = Plan(
+        events=400,
+        shards=1,
+        edges=1,
+        clients=1,
+        wrong=wrong,
+        only=[BETWEEN, BETWEEN],
+        closes_within_s=1.0,
+    )
     verdict = run(plan, tmp_path)
     assert any("accepted, not in the ledger" in one for one in verdict.wrong), verdict
 
