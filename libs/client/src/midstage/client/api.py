@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import httpx
 import msgspec
@@ -18,6 +18,7 @@ from midstage.client import platform
 from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
 
 TIMEOUT_S = 30.0
+T = TypeVar("T")
 
 
 class _Problem(msgspec.Struct):
@@ -146,6 +147,17 @@ def service(
         token_file=token_file or Path(found.token_file),
         directory=directory,
     )
+
+
+def read(answer: bytes, kind: type[T], *, whose: str) -> T:
+    """The JSON text as what it should be; UnavailableError where it is none of midstage's.
+
+    ``whose`` answer it is, as in ``deploy's``.
+    """
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except (msgspec.DecodeError, UnicodeError) as e:
+        raise UnavailableError(f"{whose} answer is not one of midstage's: {e}") from e
 
 
 def _meant(url: str, answer: httpx.Response) -> MidstageError:

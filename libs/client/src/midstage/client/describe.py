@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -24,7 +23,7 @@ from midstage.client.inventory import (
 )
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import NOTHING, Output, OutputOption, cell, show, table
-from midstage.client.standing import DeployServer, standing
+from midstage.client.standing import DeployServer, deploy_of, standing
 
 Field = tuple[str, object]
 PODS = ("name", "revision", "status", "restarts", "age", "node", "cpu", "memory")
@@ -126,6 +125,7 @@ def app_(
         typer.echo(show(answer, rows="running", columns=(), output=output))
         return
     found = read(answer, App)
+    deploy = deploy_of(directory, server, deploy_server)
     fields: Sequence[Field] = (
         ("Name", found.app),
         ("Replicas told", found.desired),
@@ -137,18 +137,9 @@ def app_(
             for each in found.revisions
         ),
         *(("Not ready", reason) for reason in found.reasons),
-        *_standing(name, directory, server, deploy_server),
+        *(standing(deploy, name) if deploy is not None else ()),
     )
     _print(fields, found.running, changes.lately(control, _LATELY, app=found.app))
-
-
-def _standing(
-    app: str, directory: Path, server: str | None, deploy_server: str | None
-) -> Sequence[Field]:
-    """Nothing where only control's address was given."""
-    if server is not None and deploy_server is None:
-        return ()
-    return standing(api.service("deploy", directory=directory, server=deploy_server), app)
 
 
 def _print(fields: Sequence[Field], pods: Sequence[Pod], lately: Sequence[str]) -> None:

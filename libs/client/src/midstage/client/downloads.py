@@ -221,7 +221,4 @@ def _remembered(target: Target) -> Asked | None:
 
 
 def _manifest(answer: bytes) -> Manifest:
-    try:
-        return msgspec.json.decode(answer, type=Manifest)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"data's answer is not one of midstage's: {e}") from e
+    return api.read(answer, Manifest, whose="data's")

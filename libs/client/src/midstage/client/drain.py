@@ -18,7 +18,7 @@ import typer
 from midstage.client import api
 from midstage.client.inventory import App, Node, Pod, read
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.client.standing import DeployServer
+from midstage.client.standing import DeployServer, deploy_of
 from midstage.client.unmoved import strangers, unmoved
 from midstage.contracts.errors import RefusedError, UnavailableError
 
@@ -83,9 +83,7 @@ def drain(
 ) -> None:
     """Empty a node: no new pods, and ours move elsewhere; none ends before another serves."""
     control = api.service("control", directory=directory, server=server, token_file=token_file)
-    deploy = None
-    if server is None or deploy_server is not None:
-        deploy = api.service("deploy", directory=directory, server=deploy_server)
+    deploy = deploy_of(directory, server, deploy_server)
     _cordon(control, node, cluster, on=True, emptied=True)
     draining = _Draining(control=control, deploy=deploy, node=node, cluster=cluster, evicts=evict)
     deadline = time.monotonic() + timeout

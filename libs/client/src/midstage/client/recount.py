@@ -12,7 +12,7 @@ import typer
 
 from midstage.client import api, groups, times
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.errors import RefusedError
 
 _FIRST = "0001-01-01"
 _SHOWN = 20
@@ -68,10 +68,7 @@ def recount(
 
 def _asked(stats: api.Service, path: str) -> _Recounted:
     answer = stats.change("POST", path, command_id=uuid.uuid4().hex)
-    try:
-        return msgspec.json.decode(answer, type=_Recounted)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"stats' answer is not one of midstage's: {e}") from e
+    return api.read(answer, _Recounted, whose="stats'")
 
 
 def _told(one: _Recounted, *, already: int) -> int:

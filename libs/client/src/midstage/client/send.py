@@ -86,7 +86,7 @@ def send(
     address = _address(kafka, directory)
     filling = filling_of(source)
     found = read(lines(file), Reading(filling, topic=topic))
-    _name(found.refused)
+    name([(f"line {number}", reason) for number, reason in found.refused])
     if found.refused and not skip_invalid:
         raise RefusedError(
             f"nothing was sent: {len(found.refused)} of "
@@ -159,9 +159,10 @@ def lines(file: Path) -> Iterable[bytes]:
         raise RefusedError(f"{file} can't be read: {e.strerror}") from e
 
 
-def _name(refused: Sequence[tuple[int, str]]) -> None:
-    for number, reason in refused[:NAMED_AT_MOST]:
-        typer.echo(f"line {number}: {reason}", err=True)
+def name(refused: Sequence[tuple[str, str]]) -> None:
+    """Tell the first of them on stderr, each by its place with the reason."""
+    for place, reason in refused[:NAMED_AT_MOST]:
+        typer.echo(f"{place}: {reason}", err=True)
     if len(refused) > NAMED_AT_MOST:
         typer.echo(f"and {len(refused) - NAMED_AT_MOST} more", err=True)
 

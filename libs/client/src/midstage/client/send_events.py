@@ -18,7 +18,7 @@ import typer
 from midstage.client import api, groups
 from midstage.client.events import Filling, filled
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.client.send import NAMED_AT_MOST, SEND, filling_of, lines
+from midstage.client.send import SEND, filling_of, lines, name
 from midstage.client.telling import Teller
 from midstage.contracts.errors import RefusedError, UnavailableError, UnreadableError
 
@@ -42,7 +42,6 @@ class _Receipt(msgspec.Struct):
     events: list[_Told]
 
 
-_receipt = msgspec.json.Decoder(_Receipt).decode
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -64,10 +63,7 @@ class Sent:
 
     def note(self, batch: Sequence[Placed], receipt: bytes) -> None:
         """Add what was told of a batch; UnavailableError where that is no answer of stats."""
-        try:
-            told = _receipt(receipt).events
-        except msgspec.DecodeError as e:
-            raise UnavailableError(f"stats' answer is not one of midstage's: {e}") from e
+        told = api.read(receipt, _Receipt, whose="stats'").events
         if sorted(one.index for one in told) != list(range(len(batch))):
             raise UnavailableError("stats' answer is not about what was sent")
         for one in told:
@@ -118,7 +114,7 @@ def send_events(
                 "send the file again, events with ids of their own count once"
             ) from e
         tell(f"{sent.count()} events sent")
-    _name(sent.refused)
+    name(sent.refused)
     known = f", {sent.known} of them known already" if sent.known else ""
     typer.echo(f"{sent.acknowledged} of {sent.count()} events acknowledged{known}")
     if sent.refused:
@@ -197,10 +193,3 @@ def _acknowledged(
                 raise
         pause(uniform(wait_s / 2, wait_s))
         wait_s = min(2 * wait_s, _LONGEST_PAUSE_S)
-
-
-def _name(refused: Sequence[tuple[str, str]]) -> None:
-    for place, reason in refused[:NAMED_AT_MOST]:
-        typer.echo(f"{place}: {reason}", err=True)
-    if len(refused) > NAMED_AT_MOST:
-        typer.echo(f"and {len(refused) - NAMED_AT_MOST} more", err=True)

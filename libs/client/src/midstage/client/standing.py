@@ -6,6 +6,7 @@ else has set, each with who it was and what is done about it.
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -32,10 +33,18 @@ class _App(msgspec.Struct):
     status: _Status
 
 
+def deploy_of(directory: Path, server: str | None, deploy_server: str | None) -> api.Service | None:
+    """deploy, as control is asked at ``server``; None where only control's address was given."""
+    if server is not None and deploy_server is None:
+        return None
+    return api.service("deploy", directory=directory, server=deploy_server)
+
+
 def standing(deploy: api.Service, app: str) -> Sequence[tuple[str, object]]:
     """Names and values; that deploy has no spec of it, or can't be asked, is one of them."""
     try:
-        found = _read(deploy.ask(f"/v1/apps/{quote(app, safe='')}", {}))
+        answer = deploy.ask(f"/v1/apps/{quote(app, safe='')}", {})
+        found = api.read(answer, _App, whose="deploy's")
     except RefusedError as e:
         if e.status != HTTPStatus.NOT_FOUND:
             raise
@@ -48,10 +57,3 @@ def standing(deploy: api.Service, app: str) -> Sequence[tuple[str, object]]:
         ("Reason", found.status.reason or None),
         *(("Drift", each) for each in found.status.drift),
     )
-
-
-def _read(answer: bytes) -> _App:
-    try:
-        return msgspec.json.decode(answer, type=_App)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"deploy's answer is not one of midstage's: {e}") from e
