@@ -6,7 +6,6 @@ all in the reverse. The folder keeps log, ledger, keys and ports: the next run g
 
 import contextlib
 import signal
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +14,8 @@ from typing import Self
 import msgspec
 
 from midstage.chassis.clock import SystemClock
-from midstage.contracts.errors import UnavailableError
 from midstage.contracts.topics import TOPICS
 from midstage.eventlog.kafka import KafkaLog
-from midstage.eventlog.log import TopicSettings
 from midstage.eventlog.topics import settings_of
 from midstage.local import (
     addresses,
@@ -258,10 +255,7 @@ class Platform:
 
     def _create_topics(self) -> None:
         log = self.log("midstage.local")
-        wanted = [settings for topic in TOPICS for settings in settings_of(topic)]
-        deadline = time.monotonic() + READY_WITHIN_S
-        while not _created(log, wanted, last=time.monotonic() > deadline):
-            pass  # it waits for leaders itself, which a broker on a busy machine is late to choose
+        log.create([settings for topic in TOPICS for settings in settings_of(topic)])
         self._say("topics are there")
 
     def _up(self, *children: Child) -> None:
@@ -288,13 +282,3 @@ class Platform:
 
 def _missing(file: Path) -> str | None:
     return None if file.exists() else f"{file} is not there"
-
-
-def _created(log: KafkaLog, wanted: Sequence[TopicSettings], *, last: bool) -> bool:
-    try:
-        log.create(wanted)
-    except UnavailableError:
-        if last:
-            raise
-        return False
-    return True

@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from midstage.eventlog.log import Log
+from midstage.local import loopback
 from midstage.local.replay import closing
 from midstage.local.replay.compare import LedgerRow
 from midstage.local.replay.findings import Found, Hole, PlatformFacts, Report
@@ -28,7 +29,6 @@ LEAVING_S = 0.5
 """An edge may notice that a caller left this long after it did."""
 PAGE = 1000
 _ANSWER_WITHIN_S = 10.0
-# asked on loopback, without TLS ("verify=False"): certificates take 0.1 s of CPU to read
 _LEAVING = timedelta(seconds=LEAVING_S)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,9 +87,7 @@ def reconcile(
     ``report_file`` is written as JSON with a plot beside it, ``plot_file`` is that plot (SVG).
     """
     mine = read_list(list_file)
-    with httpx.Client(
-        base_url=stats_url, timeout=_ANSWER_WITHIN_S, trust_env=False, verify=False
-    ) as client:
+    with loopback.client(base_url=stats_url, timeout=_ANSWER_WITHIN_S) as client:
         found = _Ledger(client=client, run=run).awaited(mine, patience)
         closed = closing.circle(mine, app=app, log=log, stats=client)
     report = made(run=run, mine=mine, found=found, platform=platform, circle=closed)

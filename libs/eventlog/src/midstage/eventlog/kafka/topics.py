@@ -21,7 +21,7 @@ from midstage.eventlog.kafka.errors import meant, of
 from midstage.eventlog.log import Partition, TopicSettings
 
 _GLANCE_S = 0.05
-_MADE_WITHIN_S = 60.0  # hundreds of partitions at once on a busy machine take longer than an answer
+_MADE_WITHIN_S = 120.0  # hundreds of partitions at once take a busy machine long
 _TRY_S = 1.0  # a question that began before the leaders were there hears of them too late
 Setting = str | int | float
 V = TypeVar("V")
