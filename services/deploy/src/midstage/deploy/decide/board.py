@@ -80,18 +80,19 @@ class Board:
         return not self.old and self.new >= self.count
 
     def without(self, old: Old) -> "Board":
-        """After it has gone; the order of the others stays."""
+        """After it has gone, with the slots that there are then."""
+        gone = self.vacated(old)
+        if old.node not in gone.left:
+            return gone
+        return replace(gone, slots=self.slots_with(old.node, gone.left[old.node]))
+
+    def vacated(self, old: Old) -> "Board":
+        """After it has gone, the slots left aside; the order of the others stays."""
         rest = tuple(each for each in self.old if each.uid != old.uid)
         if old.node not in self.left:
             return replace(self, old=rest)
         left, waits = self.freed(old.node, old.takes)
-        return replace(
-            self,
-            old=rest,
-            left={**self.left, old.node: left},
-            waits=waits,
-            slots=self.slots_with(old.node, left),
-        )
+        return replace(self, old=rest, left={**self.left, old.node: left}, waits=waits)
 
     def may_go(self, old: Old) -> bool:
         """Whether enough stay ready."""

@@ -65,7 +65,7 @@ class _Game:
             return ()
         for old in {kind_of(each): each for each in reversed(board.old)}.values():
             if board.may_go(old):
-                rest = self.won(_without(board, old))
+                rest = self.won(board.vacated(old))
                 if rest is not None:
                     return (old, *rest)
         return None
@@ -86,14 +86,6 @@ def _with(board: Board, node: str) -> Board:
     beside: Mapping[str, int] = Counter(board.beside) + Counter({node: 1})
     left = {**board.left, node: fit.less(board.left[node], board.asks)}
     return replace(board, left=left, beside=beside, placed=board.placed + 1)
-
-
-def _without(board: Board, old: Old) -> Board:
-    rest = tuple(each for each in board.old if each.uid != old.uid)
-    if old.node not in board.left:
-        return replace(board, old=rest)
-    left, waits = board.freed(old.node, old.takes)
-    return replace(board, old=rest, left={**board.left, old.node: left}, waits=waits)
 
 
 def _alike(board: Board, node: str) -> tuple[object, ...]:
