@@ -16,9 +16,9 @@ from midstage.contracts.requests import Outcome
 from midstage.stats.adapters.shards import FarShard
 from midstage.stats.views.rows import RowsAnswer
 from midstage.stats.views.shards import Shard
+from tests.serving import listening, served, url_of
 
 from .conftest import NOON, Bench
-from .serving import listening, served, url_of
 
 pytestmark = pytest.mark.slow
 FILES = 12

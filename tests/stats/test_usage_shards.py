@@ -11,9 +11,9 @@ from midstage.stats.views.shards import Shard
 from midstage.stats.views.usage.answer import ordered, shown
 from midstage.stats.views.usage.asking import from_parameters
 from midstage.stats.views.usage.parts import Part, merged
+from tests.serving import served
 
 from .conftest import NOON, Bench
-from .serving import served
 
 pytestmark = pytest.mark.slow
 

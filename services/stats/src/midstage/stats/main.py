@@ -29,6 +29,7 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.versions import Versions
 from midstage.stats import api
+from midstage.stats.adapters import archive
 from midstage.stats.adapters.callers import caller_keys
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.merging import Merging
@@ -259,7 +260,7 @@ def compose(
 
 def _desk(settings: Settings, *, books: Queries, clock: Clock, audit: Audit) -> usage.Desk:
     file, token = settings.ledger_file, secret(settings.token_file)
-    own = books.usage.over(archived(file.with_name(f"{file.name}.archive")))
+    own = books.usage.over(archived(archive.beside(file)))
     return usage.Desk(
         shards=AllShards(own=own, far=_far(settings)),
         own=own,
@@ -300,7 +301,7 @@ def _billing(
     far = _far(settings)
     kept = bookkeeping(
         ledger,
-        directory=file.with_name(f"{file.name}.archive"),
+        directory=archive.beside(file),
         far=far,
         log=bills,
         upto_row=seen.mark,

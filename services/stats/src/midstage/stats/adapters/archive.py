@@ -42,6 +42,11 @@ _LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 _LAST_ROW = 2**63 - 1
 
 
+def beside(ledger_file: Path) -> Path:
+    """The folder of a ledger's archive."""
+    return ledger_file.with_name(f"{ledger_file.name}.archive")
+
+
 class Books(Protocol):
     """The ledger, for who adds tables to its file."""
 

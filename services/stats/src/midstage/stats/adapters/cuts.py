@@ -10,8 +10,7 @@ import duckdb
 
 from midstage.contracts.billing import Line
 from midstage.stats.adapters.archive import Archive
-from midstage.stats.adapters.columns import utc
-from midstage.stats.adapters.schema import Rollup
+from midstage.stats.adapters.columns import LONG_AGO, utc
 from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.decide.billing import Late, Tallied, line_of, tallied
 from midstage.stats.decide.periods import Period
@@ -60,7 +59,6 @@ _TALLIES_OF_ROWS = """
 SELECT source, count(*), min(coalesce(seq, 0)), max(coalesce(seq, 0)) FROM {rows} AS held
 WHERE row <= $row AND time >= $since AND time < $until GROUP BY ALL
 """
-_FIRST = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 
 
 def lines_of_sums(db: duckdb.DuckDBPyConnection, period: Period) -> tuple[Line, ...]:
@@ -90,7 +88,7 @@ def late(
 ) -> tuple[Late, ...]:
     """The sums of rows above ``after_row`` whose time is before ``before``, by their period."""
     statement = _LINES_OF_ROWS.format(period=_ORIGIN, rows=rows)
-    asked = {"after": after_row, "row": upto_row, "since": _FIRST, "until": utc(before)}
+    asked = {"after": after_row, "row": upto_row, "since": LONG_AGO, "until": utc(before)}
     return tuple(
         Late(period=period, line=line_of((customer, app, kind, name), amount))
         for period, customer, app, kind, name, amount in db.execute(statement, asked).fetchall()
@@ -129,11 +127,12 @@ def tallies_of_rows(
 
 def _summed(piece: Piece) -> str:
     """One piece's sums; a period's bounds are whole minutes, so none is of rows."""
-    since, until = (f"TIMESTAMP '{utc(at)}'" for at in piece[1:3] if at is not None)
+    assert piece.since is not None
+    assert piece.until is not None
     return _SUMS.format(
         table=piece.table.value,
-        time=Rollup(piece.table.value).time,
-        since=since,
-        until=until,
+        time=piece.table.time,
+        since=f"TIMESTAMP '{utc(piece.since)}'",
+        until=f"TIMESTAMP '{utc(piece.until)}'",
         above=piece.above,
     )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from midstage.stats.adapters.archive import Books
-from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.columns import LONG_AGO, utc
 from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.views.usage.plan import Rolled
 
@@ -34,7 +34,6 @@ INSERT INTO customer_days BY NAME
 SELECT day, customer, kind, name, sum(amount)::HUGEINT AS amount, max(version) AS version
 FROM lot GROUP BY ALL
 """
-_LONG_AGO = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 
 
 def roll(books: Books, *, before: datetime, upto: int) -> int:
@@ -60,7 +59,7 @@ def roll(books: Books, *, before: datetime, upto: int) -> int:
     while at < upto or until != held.until:
         following = min(at + COMMITS, max(upto, at))
         with books.writing() as writing:
-            _put(writing.db, (_LONG_AGO, utc(until)), (at, following))
+            _put(writing.db, (LONG_AGO, utc(until)), (at, following))
             writing.db.execute("UPDATE rolled SET until = ?, version = ?", [utc(until), following])
         at, held = following, Rolled(until=until, version=following)
     return at

@@ -8,7 +8,7 @@ committed lately stays as it is for a while, so that an answer of then can be gi
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.columns import LONG_AGO, utc
 from midstage.stats.adapters.days import roll
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.schema import Rollup
@@ -35,7 +35,6 @@ SELECT (SELECT count(*) FROM {table} WHERE {time} = $at AND version <= $version)
 """
 _PARTS = "DELETE FROM {table} WHERE {time} = $at AND version <= $version"
 _SENT = "DELETE FROM outbox WHERE sent_at < ?"
-_LONG_AGO = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 
 
 class _Partial(NamedTuple):
@@ -91,7 +90,7 @@ class Merging:
             ((last, seen),) = writing.db.execute(_STATE).fetchall()
             asked = {
                 "upto": upto,
-                "since": _LONG_AGO if last is None else min(upto, last),
+                "since": LONG_AGO if last is None else min(upto, last),
                 "seen": seen,
                 "version": version,
             }

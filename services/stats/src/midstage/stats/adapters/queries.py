@@ -11,9 +11,8 @@ import duckdb
 import msgspec
 
 from midstage.contracts import sketch
-from midstage.contracts.sketch import GAMMA, SMALLEST
 from midstage.contracts.units import units
-from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.columns import bucket, utc
 from midstage.stats.adapters.usage.reading import UsageBooks
 from midstage.stats.model import Source
 from midstage.stats.views import availability
@@ -29,7 +28,7 @@ SELECT (SELECT shard FROM about) AS shard, row, ref, id, customer, app, status, 
 FROM requests WHERE row > $after AND starts_with(ref, $prefix) ORDER BY row LIMIT $limit
 """
 _AGES = f"""
-SELECT CASE WHEN age >= {SMALLEST} THEN ceil(ln(age) / ln({GAMMA!r}))::INTEGER END, count(*)
+SELECT {bucket("age")}, count(*)
 FROM (SELECT epoch_us(recorded_at - time) / 1000.0 AS age FROM requests WHERE recorded_at >= ?)
 GROUP BY ALL
 """

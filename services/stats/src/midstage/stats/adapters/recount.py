@@ -82,7 +82,11 @@ SELECT begins, source,
     concat_ws(' ', said.rows, said.lowest, said.highest)
 FROM folded FULL JOIN said USING (begins, source)
 """
-_DIFFERENT = "SELECT * FROM ({all}) AS compared WHERE {rows} IS DISTINCT FROM {ledger} ORDER BY ALL"
+_CELL = "customer, app, endpoint, revision, kind, name"
+_DIFFERENT = """
+SELECT * FROM ({compared}) AS compared(begins, {cell}, rows_say, ledger_says)
+WHERE rows_say IS DISTINCT FROM ledger_says ORDER BY ALL
+"""
 _NEXT = """
 SELECT min(day) FROM (
     SELECT min(time)::DATE AS day FROM {rows} AS held WHERE time >= $after
@@ -124,8 +128,12 @@ class Recount:
                 more, differ = _sums(db, rows, (table, sums), asked)
                 cells += more
                 found += differ
-            found += _by_customer(db, asked)
-            found += _source_hours(db, rows, asked)
+            # by customer beside the days themselves, which were compared with the rows
+            found += _differing(
+                db, "customer_days", _BY_CUSTOMER, asked, cell="customer, kind, name"
+            )
+            of_sources = _SOURCE_HOURS.format(rows=rows)
+            found += _differing(db, "source_hours", of_sources, asked, cell="source")
             following = _next(db, rows, day + DAY)
         return day_recounted(day=day, rows=total, cells=cells, found=found, following=following)
 
@@ -166,54 +174,28 @@ def _sums(
     table, sums = of
     compared = _SUMS.format(step=table.time, sums=sums, rows=rows)
     ((cells,),) = db.execute(f"SELECT count(*) FROM ({compared}) AS c", asked).fetchall()
-    named = "begins, customer, app, endpoint, revision, kind, name, rows_say, ledger_says"
-    different = _DIFFERENT.format(all=compared, rows="rows_say", ledger="ledger_says").replace(
-        "AS compared", f"AS compared({named})"
-    )
-    return int(cells), [
-        Difference(
-            table=table.value,
-            at=at.replace(tzinfo=UTC),
-            cell=tuple(cell),
-            rows_say=_said(counted),
-            ledger_says=_said(held),
-        )
-        for at, *cell, counted, held in db.execute(different, asked).fetchall()
-    ]
+    return int(cells), _differing(db, table.value, compared, asked, cell=_CELL)
 
 
-def _by_customer(db: duckdb.DuckDBPyConnection, asked: dict[str, datetime]) -> list[Difference]:
-    """Days by customer beside the days themselves, which were compared with the rows."""
-    different = _DIFFERENT.format(all=_BY_CUSTOMER, rows="rows_say", ledger="ledger_says").replace(
-        "AS compared", "AS compared(begins, customer, kind, name, rows_say, ledger_says)"
-    )
-    return [
-        Difference(
-            table="customer_days",
-            at=at.replace(tzinfo=UTC),
-            cell=tuple(cell),
-            rows_say=_said(counted),
-            ledger_says=_said(held),
-        )
-        for at, *cell, counted, held in db.execute(different, asked).fetchall()
-    ]
-
-
-def _source_hours(
-    db: duckdb.DuckDBPyConnection, rows: str, asked: dict[str, datetime]
+def _differing(
+    db: duckdb.DuckDBPyConnection,
+    table: str,
+    compared: str,
+    asked: dict[str, datetime],
+    *,
+    cell: str,
 ) -> list[Difference]:
-    different = _DIFFERENT.format(
-        all=_SOURCE_HOURS.format(rows=rows), rows="rows_say", ledger="ledger_says"
-    ).replace("AS compared", "AS compared(begins, source, rows_say, ledger_says)")
+    """Of what ``compared`` gives (time, ``cell``, an amount twice) that in which they differ."""
+    different = _DIFFERENT.format(compared=compared, cell=cell)
     return [
         Difference(
-            table="source_hours",
+            table=table,
             at=at.replace(tzinfo=UTC),
-            cell=(source,),
-            rows_say=counted,
-            ledger_says=held,
+            cell=tuple(of),
+            rows_say=_said(counted),
+            ledger_says=_said(held),
         )
-        for at, source, counted, held in db.execute(different, asked).fetchall()
+        for at, *of, counted, held in db.execute(different, asked).fetchall()
     ]
 
 

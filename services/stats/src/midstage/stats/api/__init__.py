@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Protocol
 
-import msgspec
 from fastapi import APIRouter, Query, Response
 
 from midstage.contracts.load import LoadObserved
+from midstage.stats.api.answered import as_json
 from midstage.stats.model import Source
 from midstage.stats.views import availability
 from midstage.stats.views.gauges import complete_until
@@ -65,7 +65,7 @@ def router(
 
     @routes.get("/sources", response_model=SourcesAnswer)
     def get_sources() -> Response:
-        return _json(sources(shards.sources()))
+        return as_json(sources(shards.sources()))
 
     @routes.get("/requests", response_model=RowsAnswer)
     def get_requests(
@@ -74,15 +74,15 @@ def router(
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 1000,
     ) -> Response:
         query = RowsQuery(ref_prefix=ref_prefix, limit=limit)
-        return _json(shards.rows(query, after=after))
+        return as_json(shards.rows(query, after=after))
 
     @routes.get("/load", response_model=LoadAnswer)
     def get_load() -> Response:
-        return _json(newest(shards.loads()))
+        return as_json(newest(shards.loads()))
 
     @routes.get("/status", response_model=StatusAnswer)
     def get_status() -> Response:
-        return _json(status(shards.standings()))
+        return as_json(status(shards.standings()))
 
     return routes
 
@@ -104,10 +104,6 @@ def _availability(
         query = availability.query(app=app, since=since, until=until, by=by)
         complete = complete_until(shards.sources(), now=now())  # before the sums: they hold it all
         tallies = shards.tallies(query)
-        return _json(
+        return as_json(
             availability.answer(query, tallies, promises=promises(), complete_until=complete)
         )
-
-
-def _json(answer: object) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol
 from urllib.parse import unquote, urlencode
 
-import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.datastructures import Headers
@@ -22,6 +21,7 @@ from midstage.contracts import signature
 from midstage.contracts.audit import CUSTOMER
 from midstage.contracts.audit import OPERATOR as OPERATOR_NAME
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.stats.api.answered import JSON, as_json
 from midstage.stats.api.audited import Audit
 from midstage.stats.api.encodings import BODY_BYTES, decoded
 from midstage.stats.views.ingest import WHOLE, Mode, NotTakenError, Posted, Receipt, Told, said
@@ -33,7 +33,6 @@ MOST_WAITING = 64
 
 ONE = "application/cloudevents+json"
 MANY = "application/cloudevents-batch+json"
-JSON = "application/json"
 _MODES = {ONE: Mode.ONE, MANY: Mode.MANY, JSON: Mode.EITHER}
 _PREFIX = "ce-"
 
@@ -88,7 +87,7 @@ class Door:
             return _refused(not_taken, str(getattr(request.state, "request_id", "")))
         if not detail:
             return Response(status_code=204)
-        return Response(msgspec.json.encode(receipt), media_type=JSON)
+        return as_json(receipt)
 
 
 def router(door: Door) -> APIRouter:

@@ -6,9 +6,9 @@ from typing import Annotated, Protocol
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
+from midstage.stats.api.answered import as_json
 from midstage.stats.api.audited import Audit
-from midstage.stats.api.periods import SHARD
-from midstage.stats.api.shard import nothing, part
+from midstage.stats.api.between import SHARD, nothing, part
 from midstage.stats.views.recount import DayRecounted, WholeRecounted
 
 _day = msgspec.json.Decoder(date).decode
@@ -32,11 +32,11 @@ def router(own: Recount, recount: Recount, audit: Audit) -> APIRouter:
 
     @routes.post("/day", response_model=DayRecounted)
     def post_day(request: Request, after: Annotated[date, Query()] = date.min) -> Response:
-        return audit.told(request, lambda: _json(recount.day(after)), route="/v1/recount/day")
+        return audit.told(request, lambda: as_json(recount.day(after)), route="/v1/recount/day")
 
     @routes.post("/whole", response_model=WholeRecounted)
     def post_whole(request: Request) -> Response:
-        return audit.told(request, lambda: _json(recount.whole()), route="/v1/recount/whole")
+        return audit.told(request, lambda: as_json(recount.whole()), route="/v1/recount/whole")
 
     between = APIRouter(prefix=f"{SHARD}/recount")
     part(between, "/day", _day, own.day)
@@ -45,7 +45,3 @@ def router(own: Recount, recount: Recount, audit: Audit) -> APIRouter:
     both.include_router(routes)
     both.include_router(between)
     return both
-
-
-def _json(found: DayRecounted | WholeRecounted) -> Response:
-    return Response(msgspec.json.encode(found), media_type="application/json")

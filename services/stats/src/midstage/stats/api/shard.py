@@ -6,23 +6,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 
 from midstage.contracts.load import LoadObserved
-from midstage.stats.api.periods import SHARD, read
-from midstage.stats.api.threads import Threads
+from midstage.stats.api.between import SHARD, nothing, part
 from midstage.stats.model import Source
 from midstage.stats.views.availability import AvailabilityQuery, Tally
 from midstage.stats.views.rows import RowsPage, RowsQuery
 from midstage.stats.views.status import Recorded, Standing
 
 RECENT = timedelta(minutes=1)
-T = TypeVar("T")
 
-nothing = msgspec.json.Decoder(type(None)).decode
 _tallies = msgspec.json.Decoder(AvailabilityQuery).decode
 _rows = msgspec.json.Decoder(RowsQuery).decode
 
@@ -87,17 +84,3 @@ def router(own: OwnShard) -> APIRouter:
     part(routes, "/loads", nothing, lambda _: own.loads())
     part(routes, "/standing", nothing, lambda _: own.standing())
     return routes
-
-
-def part(
-    routes: APIRouter, path: str, decode: Callable[[bytes], T], answer: Callable[[T], object]
-) -> None:
-    """Add a route by which another shard asks for this one's part."""
-    threads = Threads()
-
-    async def post(request: Request) -> Response:
-        asked = read(decode, await request.body())
-        found = await threads.run(answer, asked)
-        return Response(msgspec.json.encode(found), media_type="application/json")
-
-    routes.post(path, include_in_schema=False)(post)

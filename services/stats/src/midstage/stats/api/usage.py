@@ -15,8 +15,9 @@ from fastapi.concurrency import run_in_threadpool
 
 from midstage.chassis.guard import OPERATOR, bearer
 from midstage.contracts.errors import RefusedError
+from midstage.stats.api.answered import JSON, as_json
 from midstage.stats.api.audited import Audit
-from midstage.stats.api.threads import Threads
+from midstage.stats.api.between import Threads
 from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column
 from midstage.stats.views.usage.asker import Asker, allowed, told
@@ -24,7 +25,6 @@ from midstage.stats.views.usage.parts import Group, Part, Standing, Wished, merg
 from midstage.stats.views.usage.question import Dimension, Question, Window
 
 PATH = "/v1/usage"
-JSON = "application/json"
 
 Encoders = Mapping[str, Callable[[Sequence[Column], Standing], bytes]]
 
@@ -103,7 +103,7 @@ class Desk:
         standing = at or told(found, asker)
         until = shown + (meant.limit or asking.DEFAULT_ROWS)
         following = cursor.of(question, shown=until, standing=standing)
-        return _json(
+        return as_json(
             answer.page(
                 question,
                 groups[shown:until],
@@ -128,7 +128,7 @@ class Desk:
         except msgspec.MsgspecError as error:
             raise RefusedError(f"not the question of a shard: {error}", status=400) from error
         (part,) = self.own.parts(asked.question, versions=asked.versions, now=self.now())
-        return _json(part)
+        return as_json(part)
 
 
 def router(desk: Desk) -> APIRouter:
@@ -159,10 +159,6 @@ def router(desk: Desk) -> APIRouter:
         return await threads.run(lambda sent: desk.part(request, sent), body)
 
     return routes
-
-
-def _json(said: object) -> Response:
-    return Response(msgspec.json.encode(said), media_type=JSON)
 
 
 def _headers(standing: Standing) -> dict[str, str]:

@@ -41,11 +41,11 @@ class ShardStatus:
 class StatusAnswer:
     """How stats stands as a whole (None: not known), and each of its shards."""
 
-    lag_records: int | None
-    rows: int | None
-    recent_rows: int | None
-    freshness_ms_p50: float | None
-    freshness_ms_p99: float | None
+    lag_records: int | None = None
+    rows: int | None = None
+    recent_rows: int | None = None
+    freshness_ms_p50: float | None = None
+    freshness_ms_p99: float | None = None
     shards: tuple[ShardStatus, ...]
 
 
@@ -53,14 +53,7 @@ def status(said: Mapping[int, Standing | str]) -> StatusAnswer:
     """What the shards said by number, or why one said nothing."""
     known = [one for one in said.values() if not isinstance(one, str)]
     if len(known) < len(said):
-        return StatusAnswer(
-            lag_records=None,
-            rows=None,
-            recent_rows=None,
-            freshness_ms_p50=None,
-            freshness_ms_p99=None,
-            shards=_each(said),
-        )
+        return StatusAnswer(shards=_each(said))
     ages = sketch.merged(*(one.recorded.ages for one in known))
     return StatusAnswer(
         lag_records=_sum([one.lag_records for one in known]),

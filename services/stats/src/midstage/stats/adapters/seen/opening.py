@@ -11,7 +11,7 @@ from pathlib import Path
 
 from midstage.chassis.logs import logger
 from midstage.eventlog.failpoint import Failpoint
-from midstage.stats.adapters.archive import Archive
+from midstage.stats.adapters.archive import Archive, beside
 from midstage.stats.adapters.columns import utc
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.seen import HashFiles
@@ -40,7 +40,7 @@ def opened(
 
     Raises UnavailableError where they are damaged and can't be read from ledger or archive again.
     """
-    archive = Archive(ledger, directory=ledger_file.with_name(f"{ledger_file.name}.archive"))
+    archive = Archive(ledger, directory=beside(ledger_file))
     left_upto = ledger.archived_upto()
     seen = HashFiles(
         ledger_file.with_name(f"{ledger_file.name}.seen"),

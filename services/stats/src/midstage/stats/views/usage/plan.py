@@ -23,6 +23,11 @@ class Table(StrEnum):
     MINUTES = "minutes"
     ROWS = "rows"
 
+    @property
+    def time(self) -> str:
+        """The column that says when."""
+        return _TIME[self]
+
 
 class Piece(NamedTuple):
     """Read ``table`` from ``since`` up to but without ``until``; None: there is no bound.
@@ -46,6 +51,13 @@ class Rolled(NamedTuple):
 NO_DAYS = Rolled(until=None, version=0)
 MOST_SPANS = 64
 _DAY = timedelta(days=1)
+_TIME = {
+    Table.CUSTOMER_DAYS: "day",
+    Table.DAYS: "day",
+    Table.HOURS: "hour",
+    Table.MINUTES: "minute",
+    Table.ROWS: "time",
+}
 _STEP = {
     Table.HOURS: timedelta(hours=1),
     Table.MINUTES: timedelta(minutes=1),

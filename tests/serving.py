@@ -1,4 +1,4 @@
-"""An application of ours on a real port, as another shard finds it."""
+"""An application on a real port, as others find it."""
 
 import socket
 import threading
