@@ -32,3 +32,12 @@ def midstage() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    """The file of the token "secret"."""
+    file = tmp_path / "token"
+    file.write_text("secret")
+    file.chmod(0o600)
+    return str(file)

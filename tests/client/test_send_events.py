@@ -3,9 +3,6 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -14,6 +11,8 @@ from midstage.client import send_events
 from midstage.client.main import build
 from midstage.client.send_events import Placed, batches
 from midstage.contracts.errors import RefusedError, UnavailableError
+
+from .answering import Answering, answering
 
 GOOD = {"app": "ocr", "customer": "acme", "status": 200, "outcome": "ok", "duration_ms": 1}
 Body = Sequence[dict[str, object]]
@@ -34,8 +33,8 @@ def stats(answers: Sequence[Answer], got: list[Body]) -> Iterator[str]:
     """A server that gives these answers one after the other, the last one for ever."""
     left = list(answers)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Handler(Answering):
+        def do_POST(self) -> None:  # noqa: N802  the library's name
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             assert self.path == "/v1/events?detail=true"
             assert self.headers["authorization"] == "Bearer secret"
@@ -43,31 +42,10 @@ def stats(answers: Sequence[Answer], got: list[Body]) -> Iterator[str]:
             got.append(body)
             status, document = (left.pop(0) if len(left) > 1 else left[0])(body)
             content = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(status, content)
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def token(tmp_path: Path) -> str:
-    file = tmp_path / "token"
-    file.write_text("secret")
-    file.chmod(0o600)
-    return str(file)
+    with answering(Handler) as url:
+        yield url
 
 
 def run(url: str, token: str, text: str, *more: str) -> Result:

@@ -1,8 +1,6 @@
 """Reconciling over stats' own routes: when the ledger is taken for complete, and what is read."""
 
 import itertools
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from midstage.contracts.load import LoadObserved
@@ -28,6 +25,7 @@ from midstage.stats.model import Source as State
 from midstage.stats.views.availability import AvailabilityQuery, Tally
 from midstage.stats.views.rows import Row, RowsAnswer, RowsPage, RowsQuery, paged
 from midstage.stats.views.status import Standing
+from tests.serving import served
 
 from .loop_facts import decided, log_of, pod
 
@@ -141,13 +139,8 @@ def stats(shelf: Shelf) -> Iterator[str]:
     """The routes of stats over ``shelf``, on a real port."""
     app = FastAPI()
     app.include_router(router(shelf, promises=dict, now=lambda: NOON))
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(app) as url:
+        yield url
 
 
 def reconciled(
