@@ -1,7 +1,10 @@
 """Stories of writing to a real Kubernetes: two managers, deaths between calls, drift."""
 
 import contextlib
+import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -258,6 +261,34 @@ def test_a_status_that_changed_meanwhile_is_no_conflict_and_a_field_is(site: Sit
     with pytest.raises(ConflictError, match="read again"):
         site.writer.put_workload(site.workload(9, scale_version=9), expected=before)
     assert site.live()["spec"]["replicas"] == 4
+
+
+def test_what_changes_just_while_it_is_previewed_is_no_word_of_the_clusters(site: Site) -> None:
+    site.put(site.workload(3))
+    site.settled()
+    stop = threading.Event()
+
+    def change_without_end() -> None:
+        for paused in itertools.cycle((True, False)):
+            if stop.is_set():
+                return
+            site.by_hand({"spec": {"paused": paused}})
+
+    conflicts = 0
+    with ThreadPoolExecutor() as others:
+        changing = others.submit(change_without_end)
+        try:
+            for _ in range(20):
+                try:
+                    told = site.previewer.preview(site.workload(4), expected=site.version())
+                except ConflictError:
+                    conflicts += 1
+                else:
+                    assert told.refusals == ()
+        finally:
+            stop.set()
+        changing.result()
+    assert conflicts
 
 
 def test_another_image_for_commands_is_for_new_workloads_and_replaces_no_pod(site: Site) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -25,7 +26,9 @@ from midstage.local.ports import found
 from midstage.local.replay.compare import LedgerRow
 from midstage.local.replay.findings import Report
 from midstage.local.replay.progress import Line
+from midstage.local.replay.reconcile import Source, complete
 from midstage.testkit.kill import ordered
+from midstage.testkit.waiting import within
 from tests import patient
 
 RANDOM = random.SystemRandom()
@@ -165,6 +168,7 @@ def replayed_through(
 
     What the customers are billed grew by what the rows of the replay say, whatever the deed was.
     """
+    await_counted(platform)
     before, moment = billed(platform), Moment(deed)
     report = platform.replay(speed=speed, requests=requests, watch=moment)
     moment.over()
@@ -173,6 +177,20 @@ def replayed_through(
     rows = [row for row in report.found.rows if row.outcome in BILLED]
     assert +grown == _summed(rows)
     return report
+
+
+def await_counted(platform: Platform) -> None:
+    """Wait until the ledger has all that was asked for so far, to its last request."""
+    until = datetime.now(UTC)
+
+    def counted() -> bool:
+        try:
+            known = msgspec.convert(sources(platform), tuple[Source, ...])
+        except httpx.HTTPError:  # stats was killed, and starts again
+            return False
+        return complete(known, begun=until, until=until)
+
+    within(60, counted)
 
 
 def _summed(rows: Sequence[LedgerRow]) -> "Counter[tuple[str, str]]":
