@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import msgspec
 
 from midstage.chassis.settings import secret
@@ -21,6 +20,7 @@ from midstage.local.kubernetes import workers
 from midstage.local.kubernetes.running import RunningKubernetes, running_kubernetes
 from midstage.local.kubernetes.workers import Workers
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .cluster.bench import NODES
 
@@ -40,12 +40,11 @@ class Kubernetes:
 
     def fault(self, fault: Fault) -> None:
         """Tell the kubelet to break something, or to mend it."""
-        answer = httpx.post(
+        answer = patient.post(
             f"{self.kubelet.url}/v1/faults",
             content=msgspec.json.encode(fault),
             headers={"authorization": f"Bearer {secret(Path(self.kubelet.token_file))}"},
             trust_env=False,
-            timeout=10,
         )
         assert answer.is_success, answer.text
 
@@ -62,7 +61,7 @@ def running(folder: Path) -> Iterator[Kubernetes]:
     """One of one's own for as long as the block runs."""
     with running_kubernetes(folder, say=_say) as own:
         kubelet = own.employ(nodes=nodes_file(folder), speed=20)
-        within(20, lambda: _ready_nodes(own.kubeconfig) == {node.name for node in NODES})
+        within(60, lambda: _ready_nodes(own.kubeconfig) == {node.name for node in NODES})
         yield Kubernetes(kubeconfig=own.kubeconfig, kubelet=kubelet, own=own)
 
 

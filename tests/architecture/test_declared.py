@@ -1,19 +1,23 @@
 """What a distribution did not declare can't be imported by it."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
-from importlib.metadata import packages_distributions
+import sysconfig
+from collections.abc import Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from .conftest import ROOT, Distribution, distributions
 
 OWNERS = {
     name: {each.lower().replace("_", "-") for each in owners}
-    for name, owners in packages_distributions().items()
+    for name, owners in metadata.packages_distributions().items()
 }
 RUN_NOT_IMPORTED = {
     "uvloop",  # uvicorn loads both by name
@@ -47,6 +51,40 @@ def test_every_declaration_is_used(distribution: Distribution) -> None:
     assert not needless
 
 
+ALONE = """
+import importlib, json, os, sys
+from importlib.machinery import PathFinder
+
+told = json.load(sys.stdin)
+packages, declared = told["packages"], set(told["files"])
+# a package that several distributions share may have its __init__ from any of them
+declared |= {os.path.dirname(file) + "/__init__.py" for file in told["files"]}
+declared |= {os.path.dirname(os.path.dirname(file)) + "/__init__.py" for file in told["files"]}
+sys.path[:] = [*sys.path[1:], *told["sources"], packages]
+
+
+class OnlyDeclared:
+    find_distributions = PathFinder.find_distributions
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        spec = PathFinder.find_spec(name, path, target)
+        origin = spec.origin if spec else None
+        foreign = origin and origin.startswith(packages) and origin not in declared
+        return None if foreign else spec
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = OnlyDeclared
+for module in told["modules"]:
+    importlib.import_module(module)
+try:
+    importlib.import_module(told["foreign"])
+except ModuleNotFoundError as refused:
+    print(refused)
+"""
+"""Imports what it is told where only the files of declared distributions can be found."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("service", "foreign"),
@@ -55,41 +93,75 @@ def test_every_declaration_is_used(distribution: Distribution) -> None:
         *(("deploy", "duckdb"), ("control", "duckdb"), ("hpa", "httpx"), ("data", "grpc")),
     ],
 )
-def test_a_service_alone_has_only_what_it_declared(
-    tmp_path: Path, service: str, foreign: str
-) -> None:
+def test_a_service_alone_has_only_what_it_declared(service: str, foreign: str) -> None:
     by_name = {each.name: each for each in distributions()}
-    wanted = _closure(by_name, f"midstage-{service}")
+    own = _closure(by_name, f"midstage-{service}")
+    told = {
+        "packages": sysconfig.get_path("purelib"),
+        "sources": [str(by_name[name].source) for name in own],
+        "files": [str(file) for name in _installed(own) for file in _files(name)],
+        "modules": _modules(by_name[f"midstage-{service}"]),
+        "foreign": foreign,
+    }
+    # -S leaves out the editable installs of the others
+    said = _run(sys.executable, "-S", "-c", ALONE, told=json.dumps(told))
+    assert said.strip() == f"No module named {foreign!r}"
+
+
+@pytest.mark.slow
+def test_a_distribution_can_be_installed_alone(tmp_path: Path) -> None:
+    by_name = {each.name: each for each in distributions()}
     python = tmp_path / "alone" / "bin" / "python"
     uv = Path(sys.executable).with_name("uv")
     _run(uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "alone")
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("\n".join(re.findall(r"(?m)^\S+==\S+(?: ;.*?)?(?= \\)", _lock())))
-    _run(
-        uv, "pip", "install", "--quiet", "--python", python, "-c", constraints,
-        *(by_name[name].folder for name in wanted), "hatchling", "editables",
-    )  # fmt: skip
-    modules = [
-        ".".join(file.relative_to(by_name[f"midstage-{service}"].source).with_suffix("").parts)
-        for file in by_name[f"midstage-{service}"].modules
-    ]
-    imports = "; ".join(f"import {each.removesuffix('.__init__')}" for each in modules)
+    own = [by_name[name].folder for name in _closure(by_name, "midstage-client")]
+    _run(uv, "pip", "install", "--quiet", "--python", python, "-c", constraints, *own)
+    imports = "; ".join(f"import {each}" for each in _modules(by_name["midstage-client"]))
     _run(python, "-c", imports)
-    refused = subprocess.run(
-        [python, "-c", f"import {foreign}"], capture_output=True, text=True, check=False
-    )
-    assert "ModuleNotFoundError" in refused.stderr
+
+
+def _modules(distribution: Distribution) -> list[str]:
+    files = [file.relative_to(distribution.source) for file in distribution.modules]
+    return [".".join(each.with_suffix("").parts).removesuffix(".__init__") for each in files]
+
+
+def _installed(names: Iterable[str]) -> set[str]:
+    """These and all that they need here, as the installed packages declare it."""
+    found: set[str] = set()
+    left = {(name, "") for name in names}
+    seen = set(left)
+    while left:
+        name, extra = left.pop()
+        found.add(name)
+        for each in map(Requirement, metadata.requires(name) or ()):
+            if each.marker is None or each.marker.evaluate({"extra": extra}):
+                wanted = {(each.name, more) for more in ("", *each.extras)} - seen
+                seen |= wanted
+                left |= wanted
+    return found
+
+
+def _files(name: str) -> Iterator[Path]:
+    yield from (Path(str(file.locate())) for file in metadata.files(name) or ())
 
 
 def _lock() -> str:
     return (ROOT / "requirements.lock").read_text()
 
 
-def _run(*command: object) -> None:
+def _run(*command: object, told: str = "") -> str:
     done = subprocess.run(
-        [str(each) for each in command], capture_output=True, text=True, check=False, cwd=ROOT
+        [str(each) for each in command],
+        input=told,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _closure(by_name: dict[str, Distribution], name: str) -> set[str]:

@@ -1,39 +1,42 @@
 """How long a question about usage takes, beside the least that DuckDB itself can do for it.
 
 A ledger is filled with requests of 30 days by 1,000 customers of 8 applications, in chunks as
-counting commits them. Then 30 days by customer are asked for (from roll-ups), and one day's raw
-rows by status and endpoint, with a quantile. The peer is one bare statement on the same rows that
-gives less: counts alone, no units, nothing ordered or shown.
+counting commits them, and its sums are merged. Asked are 30 days by customer (from days), a page of
+an older version of it, one day's raw rows by status and endpoint with a quantile, and the lines of
+the month's statement. The peer is one bare statement on the same rows: counts alone, nothing shown.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from midstage.eventlog.log import Partition
+from midstage.stats.adapters.cuts import lines_of_sums
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.merging import Merging
+from midstage.stats.decide.periods import Period
+from midstage.stats.model import Batch
 from midstage.stats.views.usage.answer import ordered, page
 from midstage.stats.views.usage.asking import from_parameters
 from tests.bench.figures import Figure, Measure, figures
-from tests.bench.payload import spread
+from tests.bench.filling import fill
 from tests.bench.rounds import Contestant, Size, interleaved, quantile, say
-from tests.stats.conftest import decided
 
 GROUP: Final = "usage"
 OURS, BARE = "midstage stats", "bare DuckDB"
 MONTH: Final = Measure(name="30 days by customer, p99", unit="ms", more_is_better=False)
+PAGE: Final = Measure(name="a later page of it, p99", unit="ms", more_is_better=False)
 DAY: Final = Measure(
     name="a day's rows by status and endpoint, p99", unit="ms", more_is_better=False
 )
+SEALED: Final = Measure(name="a month's lines for its statement", unit="s", more_is_better=False)
+SIZE: Final = Measure(name="ledger file", unit="bytes/event", more_is_better=False)
 DAYS: Final = 30
+_TIMES_EVENTS: Final = 10
 _ASKS: Final = 20
-_CHUNK: Final = 20_000
 _LESS = "SELECT {keys}, count(*) FROM requests WHERE time >= ? AND time < ? GROUP BY ALL ORDER BY 1"
 NOW: Final = datetime(2026, 6, 30, tzinfo=UTC)
 BEGIN: Final = NOW - timedelta(days=DAYS)
@@ -42,14 +45,15 @@ BEGIN: Final = NOW - timedelta(days=DAYS)
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     """Fill a ledger once, then ask it in turn with the peer."""
     del bootstrap  # what is asked has been counted
-    count = size.ledger_events * 5
+    count = size.ledger_events * _TIMES_EVENTS
     home = directory / "usage"
     home.mkdir(parents=True)
-    ledger = DuckdbLedger(home / "usage.duckdb", now=lambda: NOW)
-    _fill(ledger, count)
+    file = home / "usage.duckdb"
+    each_bytes = _filled(file, count)
+    ledger = DuckdbLedger(file, now=lambda: NOW)
     taken = interleaved(
         [
-            Contestant(name=OURS, run=partial(_asked, ledger)),
+            Contestant(name=OURS, run=lambda: {**_asked(ledger), SIZE.name: each_bytes}),
             Contestant(name=BARE, run=partial(_bare, ledger)),
         ],
         group=GROUP,
@@ -58,18 +62,18 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     ledger.close()
     shutil.rmtree(home)
     counts = dict.fromkeys((OURS, BARE), f"{count:,} events of {DAYS} days")
-    return figures(group=GROUP, measures=[MONTH, DAY], taken=taken, peers=(BARE,), counts=counts)
+    measures = [MONTH, PAGE, DAY, SEALED, SIZE]
+    return figures(group=GROUP, measures=measures, taken=taken, peers=(BARE,), counts=counts)
 
 
-def _fill(ledger: DuckdbLedger, count: int) -> None:
-    events, place, at = spread(count), Partition(topic="bench", number=0), 0
-    apart = timedelta(days=DAYS) / count
-    while chunk := list(islice(events, _CHUNK)):
-        moved = [replace(event, time=BEGIN + (at + i) * apart) for i, event in enumerate(chunk)]
-        ends = at + len(chunk)
-        ledger.commit(decided(ledger, moved), begins={place: at}, ends={place: ends})
-        at = ends
-    say(f"{GROUP}: {at:,} events are in the ledger")
+def _filled(file: Path, count: int) -> float:
+    """The bytes of the file for each event."""
+    ledger = DuckdbLedger(file, now=lambda: NOW)
+    fill(ledger, count=count, since=BEGIN, lasting=timedelta(days=DAYS))
+    Merging(ledger)(before=NOW)
+    ledger.close()
+    say(f"{GROUP}: {count:,} events are in the ledger")
+    return file.stat().st_size / count
 
 
 def _asked(ledger: DuckdbLedger) -> Mapping[str, float]:
@@ -81,13 +85,29 @@ def _asked(ledger: DuckdbLedger) -> Mapping[str, float]:
         ("from", (NOW - timedelta(days=1)).isoformat()),
         ("to", NOW.isoformat()),
     ]
+    begun = from_parameters(month, now=NOW).question
+    first = books.part(begun, versions=None, now=NOW).standing.versions
+    ledger.commit(Batch(), begins={}, ends={})
 
-    def ask(given: list[tuple[str, str]]) -> None:
+    def ask(given: list[tuple[str, str]], versions: Mapping[int, int] | None = None) -> None:
         question = from_parameters(given, now=NOW).question
-        part = books.part(question, versions=None, now=NOW)
+        part = books.part(question, versions=versions, now=NOW)
         page(question, ordered(question, part.groups), part.standing, following=None)
 
-    return {MONTH.name: _p99_ms(partial(ask, month)), DAY.name: _p99_ms(partial(ask, day))}
+    return {
+        MONTH.name: _p99_ms(partial(ask, month)),
+        PAGE.name: _p99_ms(partial(ask, month, first)),
+        DAY.name: _p99_ms(partial(ask, day)),
+        SEALED.name: _sealed_s(ledger),
+    }
+
+
+def _sealed_s(ledger: DuckdbLedger) -> float:
+    period = Period(name="june", since=BEGIN, until=NOW, zone="UTC")
+    begin = time.perf_counter()
+    with ledger.writing() as writing:
+        lines_of_sums(writing.db, period)
+    return time.perf_counter() - begin
 
 
 def _bare(ledger: DuckdbLedger) -> Mapping[str, float]:

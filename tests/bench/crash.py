@@ -1,9 +1,9 @@
 """``make bench-crash``: a million events, a hundred deaths, and every sum is still the true one.
 
-``python -m tests.bench.crash [--events N] [--kills N] [--seed N] [--shards N] [--keep FOLDER]
-[--wrong NAME]``;
-progress on stderr, what was found as JSON on stdout; 1 where something does not hold, or where the
-run did not hurt enough to prove anything.
+``python -m tests.bench.crash [--events N] [--kills N] [--seed N] [--shards N] [--minutes N]
+[--skip N] [--keep FOLDER] [--wrong NAME]``; progress on stderr, what was found as JSON on stdout; 1
+where something does not hold, or where the run did not hurt enough to prove anything. After so many
+minutes it ends and says with which ``--skip`` the seed's other deaths follow.
 """
 
 import argparse
@@ -31,6 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--wrong", choices=["", *WRONGS], default="", help="what must be found out")
     parser.add_argument("--keep", type=Path, help="a new folder for everything, which stays")
+    parser.add_argument("--minutes", type=float, default=120.0, help="no death after them")
+    parser.add_argument("--skip", type=int, default=0, help="so many of the seed's deaths")
     asked = parser.parse_args(arguments)
     plan = Plan(
         seed=asked.seed,
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         edges=asked.edges,
         clients=asked.clients,
         wrong=asked.wrong,
+        skip=asked.skip,
+        within_s=60 * asked.minutes,
     )
     if asked.keep is not None:
         asked.keep.mkdir(parents=True)

@@ -40,7 +40,8 @@ NOTES: Mapping[str, Sequence[str]] = {
     ),
     "usage": (
         "usage: from the question to the shown answer, in one process; the peer is one bare"
-        " statement on the same rows that gives counts alone.",
+        " statement on the same rows that gives counts alone. 30 days, a page and a month's lines"
+        " are read from sums of days, which grow with customers and applications, not with events.",
     ),
     "control": (
         "control: one change after the other in a cluster in memory, until a consumer has read what"

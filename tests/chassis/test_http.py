@@ -24,6 +24,7 @@ from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.testkit.waiting import within
+from tests import patient
 
 TOKEN = "t0ken-of-the-test"
 HOLDS = {"authorization": f"Bearer {TOKEN}"}
@@ -86,10 +87,10 @@ def service(free_port: int) -> Iterator[Service]:
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()
-    within(10, lambda: _answers(service))
+    within(60, lambda: _answers(service))
     yield service
     process.stop()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert codes == [0]
 
 
@@ -101,7 +102,7 @@ def _answers(service: Service) -> bool:
 
 
 def ask(service: Service, method: str, path: str, **more: object) -> httpx.Response:
-    return httpx.request(method, f"http://{service.address}{path}", timeout=10, **more)  # type: ignore[arg-type]  # httpx types each argument
+    return patient.request(method, f"http://{service.address}{path}", **more)  # type: ignore[arg-type]  # httpx types each argument
 
 
 def problem(answer: httpx.Response) -> dict[str, object]:
@@ -207,7 +208,7 @@ def test_no_change_without_the_token(
 ) -> None:
     before = len(service.changes)
     headers = {} if authorization is None else {"authorization": authorization}
-    connection = http.client.HTTPConnection(service.address, timeout=10)
+    connection = http.client.HTTPConnection(service.address, timeout=60)
     connection.request(method, "/v1/things", body=b"x", headers=headers)
     answer = connection.getresponse()
     assert answer.status == 401
@@ -284,7 +285,7 @@ def test_half_a_body_reaches_no_route(service: Service) -> None:
         head = f"POST /v1/things HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
         caller.sendall(f"{head}content-length: 10\r\n\r\nhalf".encode())
     left = 'midstage_tale_http_requests_total{method="POST",route="none",status="499"} 1.0'
-    assert within(10, lambda: left in ask(service, "GET", "/metrics").text)
+    assert within(60, lambda: left in ask(service, "GET", "/metrics").text)
     assert len(service.changes) == before
 
 

@@ -23,7 +23,7 @@ def lines(body: str, *, level: str = "info") -> list[dict[str, Any]]:
         [sys.executable, "-c", SCRIPT.format(body=body, level=level)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=270,
         check=False,
     )
     assert ended.stdout == ""

@@ -18,6 +18,7 @@ import pytest
 
 from midstage.chassis.process import Process
 from midstage.testkit.waiting import within
+from tests import patient
 
 pytestmark = pytest.mark.slow
 
@@ -113,10 +114,10 @@ class Running:
         return [line for line in self.lines() if line["event"] == event]
 
     def started(self) -> str:
-        address: str = within(20, lambda: self.said("started"))[0]["address"]
+        address: str = within(60, lambda: self.said("started"))[0]["address"]
         return address
 
-    def ends(self, seconds: float = 20) -> int:
+    def ends(self, seconds: float = 60) -> int:
         return self.child.wait(timeout=seconds)
 
 
@@ -144,13 +145,13 @@ THREE = "loops=[Thread('first'), Thread('second')], async_loops=[Task('third')]"
 def test_a_signal_stops_the_loops_from_last_to_first(tmp_path: Path, number: int) -> None:
     with running(tmp_path, THREE) as process:
         address = process.started()
-        assert httpx.get(f"http://{address}/healthz").status_code == 200
+        assert patient.get(f"http://{address}/healthz").status_code == 200
         process.child.send_signal(number)
         assert process.ends() == 0
         assert [line["loop"] for line in process.said("left")] == ["third", "second", "first"]
         assert process.said("stopped")[0]["code"] == 0
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"http://{address}/healthz")
+            patient.get(f"http://{address}/healthz")
 
 
 def test_a_request_that_is_open_is_answered_before_the_loops_stop(tmp_path: Path) -> None:
@@ -158,10 +159,10 @@ def test_a_request_that_is_open_is_answered_before_the_loops_stop(tmp_path: Path
     with running(tmp_path, THREE) as process:
         address = process.started()
         caller = threading.Thread(
-            target=lambda: answers.append(httpx.get(f"http://{address}/slow", timeout=10))
+            target=lambda: answers.append(patient.get(f"http://{address}/slow"))
         )
         caller.start()
-        within(10, lambda: process.said("asked"))
+        within(60, lambda: process.said("asked"))
         process.child.terminate()
         assert process.ends() == 0
         caller.join()
@@ -169,11 +170,11 @@ def test_a_request_that_is_open_is_answered_before_the_loops_stop(tmp_path: Path
 
 
 def test_a_request_without_end_does_not_hold_the_process(tmp_path: Path) -> None:
-    with running(tmp_path, f"{THREE}, stop_within_s=4") as process:
+    with running(tmp_path, f"{THREE}, stop_within_s=10") as process:
         address = process.started()
         with socket.create_connection(address.split(":")) as caller:  # type: ignore[arg-type]  # two strings will do
             caller.sendall(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n")
-            within(10, lambda: process.said("asked"))
+            within(60, lambda: process.said("asked"))
             process.child.terminate()
             assert process.ends() == 0
         assert len(process.said("left")) == 3
@@ -213,7 +214,7 @@ def test_a_loop_that_leaves_unasked_is_a_failure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("deaf", ["loops=[Thread('a'), Deaf('b')]", "async_loops=[DeafTask('b')]"])
 def test_a_loop_that_does_not_stop_is_named(tmp_path: Path, deaf: str) -> None:
-    with running(tmp_path, f"{deaf}, stop_within_s=0.5") as process:
+    with running(tmp_path, f"{deaf}, stop_within_s=2") as process:
         process.started()
         process.child.terminate()
         assert process.ends() == 1
@@ -224,7 +225,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     with running(tmp_path, "loops=[Deaf('b')], stop_within_s=600") as process:
         process.started()
         process.child.terminate()
-        within(10, lambda: process.said("stopping"))
+        within(60, lambda: process.said("stopping"))
         process.child.send_signal(signal.SIGINT)
         assert process.ends() == 1
         assert process.said("stop_forced")[0]["signal"] == "SIGINT"
@@ -268,5 +269,5 @@ def test_a_process_in_a_thread_stops_when_asked() -> None:
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()
     process.stop()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert codes == [0]

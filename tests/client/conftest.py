@@ -27,8 +27,17 @@ def midstage() -> Callable[..., subprocess.CompletedProcess[str]]:
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=270,
             check=False,
         )
 
     return run
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    """The file of the token "secret"."""
+    file = tmp_path / "token"
+    file.write_text("secret")
+    file.chmod(0o600)
+    return str(file)

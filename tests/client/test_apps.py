@@ -168,7 +168,7 @@ def test_delete_app_stands_beside_delete_limit(platform: Platform) -> None:
     platform.run("apply", "-f", "-", stdin="{name: brief, command: [a]}")
     deleted = platform.run("delete", "app", "brief", "--why", "over")
     assert deleted.stdout.startswith("app brief deleted, version ")
-    within(20, lambda: not [p for p in platform.deploy.cluster.pods() if p.app == "brief"])
+    within(60, lambda: not [p for p in platform.deploy.cluster.pods() if p.app == "brief"])
     again = platform.run("delete", "app", "brief")
     assert (again.returncode, again.stderr) == (1, "midstage: there is no application 'brief'\n")
     told = CliRunner().invoke(build(), ["delete", "--help"]).stdout

@@ -241,7 +241,7 @@ def test_a_service_that_can_not_now_is_named(midstage: Midstage, services: Servi
     assert f"{services.url} can't do that now: the service's own sentence" in ended.stderr
 
 
-@pytest.mark.parametrize("command", [["get", "usage"], ["get", "sources"], ["send", "-"]])
+@pytest.mark.parametrize("command", [["get", "usage"], ["get", "sources"], ["send", "log", "-"]])
 def test_where_nothing_runs_the_remedy_is_said(
     midstage: Midstage, tmp_path: Path, command: list[str]
 ) -> None:
@@ -255,7 +255,7 @@ def test_what_a_stopped_platform_left_behind_is_not_taken_for_one(
 ) -> None:
     file = services.directory / "platform.json"
     file.write_text(file.read_text().replace(services.url, "http://127.0.0.1:9"))
-    for command in (["get", "usage"], ["send", "-"]):
+    for command in (["get", "usage"], ["send", "log", "-"]):
         ended = midstage(*command, "--dir", str(services.directory))
         assert (ended.returncode, ended.stdout) == (1, "")
         assert f"no platform runs in {services.directory}" in ended.stderr
@@ -263,7 +263,7 @@ def test_what_a_stopped_platform_left_behind_is_not_taken_for_one(
 
 def test_a_file_that_is_not_there_is_named(midstage: Midstage, services: Services) -> None:
     kafka = services.url.removeprefix("http://")
-    ended = midstage("send", "no-such-file", "--kafka", kafka)
+    ended = midstage("send", "log", "no-such-file", "--kafka", kafka)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == "midstage: no-such-file can't be read: No such file or directory\n"
 
@@ -291,8 +291,8 @@ def test_a_wrong_command_line_is_exit_2(midstage: Midstage, wrong: list[str]) ->
         (["get", "usage", "--from", "noon"], "--from 'noon' is neither a time like"),
         (["get", "usage", "--server", "localhost:1"], "is not a URL like http://"),
         (["delete", "limit", "a", "--server", "http://127.0.0.1:9"], "--token-file"),
-        (["send", "-", "--kafka", "127.0.0.1:9"], "no Kafka answers at 127.0.0.1:9"),
-        (["send", "-", "--kafka", "localhost"], "'localhost' is not host:port"),
+        (["send", "log", "-", "--kafka", "127.0.0.1:9"], "no Kafka answers at 127.0.0.1:9"),
+        (["send", "log", "-", "--kafka", "localhost"], "'localhost' is not host:port"),
     ],
 )
 def test_what_can_not_be_is_said_in_one_sentence(

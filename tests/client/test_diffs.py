@@ -47,6 +47,22 @@ def test_what_changes_is_said_for_the_spec_and_the_cluster() -> None:
     assert exit_code([answered(), found]) == 1
 
 
+def test_what_goes_with_an_application_is_said_beside_it() -> None:
+    found = answered(
+        cluster=plan(
+            beside=[{"path": "services spec.sessionAffinity", "from": "ClientIP", "to": None}],
+            conflicts=["kubectl: services spec.sessionAffinity"],
+        )
+    )
+    assert list(lines(found)) == [
+        "app ocr unchanged, but not in the cluster",
+        "  beside it, in the cluster:",
+        '    - services spec.sessionAffinity: "ClientIP"',
+        "  ! set by another: kubectl: services spec.sessionAffinity",
+    ]
+    assert exit_code([found]) == 1
+
+
 @pytest.mark.parametrize(
     ("found", "code", "said"),
     [

@@ -5,19 +5,27 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import msgspec
 import pytest
 
+from midstage.client import api
+from midstage.client.inventory import Amount as Asked
+from midstage.client.inventory import Pod
+from midstage.client.unmoved import strangers, unmoved
 from midstage.cluster.memory import MemoryCluster
 from midstage.cluster.objects import Node
 from midstage.contracts.cluster import Amount
 from midstage.contracts.running import Disruption
+from midstage.deploy.main import Topics
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
 from tests.control.conftest import pair_on, running, workload
+from tests.deploy.conftest import a_cluster, create
+from tests.deploy.conftest import running as deploying
 
 pytestmark = pytest.mark.slow
 Midstage = Callable[..., CompletedProcess[str]]
@@ -49,7 +57,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     )
     cluster.settle()
     with running(pair_on(MemoryLog()), [cluster], tmp_path) as http:
-        within(5, lambda: len(http.get("/v1/pods?ready=true").json()["pods"]) == 3)
+        within(60, lambda: len(http.get("/v1/pods?ready=true").json()["pods"]) == 3)
         yield Served(url=str(http.base_url), token_file=tmp_path / "token", cluster=cluster)
 
 
@@ -70,7 +78,7 @@ def test_a_drained_node_is_empty_and_the_application_never_lost_two(
         served.cluster.settle()
         return draining.poll() is not None
 
-    within(40, ended, every=0.05)
+    within(60, ended, every=0.05)
     said, told = draining.communicate()
     assert draining.returncode == 0, told
     assert "a is empty" in said
@@ -111,6 +119,59 @@ def test_without_a_deploy_nothing_ends_and_the_time_out_says_so(
     assert not any(node.emptied for node in served.cluster.list().nodes)
 
 
+@pytest.fixture
+def deploy(tmp_path: Path) -> Iterator[str]:
+    """The address of a deploy whose log is empty."""
+    log, read = MemoryLog(), Topics()
+    create(log, read)
+    (tmp_path / "deploy").mkdir()
+    with deploying(log, a_cluster(), tmp_path / "deploy", wait=False) as served:
+        within(20, lambda: served.http.get("/v1/apps").is_success)
+        yield str(served.http.base_url)
+
+
+def test_what_nobody_moves_is_named_at_once_with_what_becomes_of_it(
+    served: Served, midstage: Midstage, deploy: str
+) -> None:
+    to_deploy = ("--deploy-server", deploy)
+    done = midstage("drain", "a", *to_deploy, *served.allowed)
+    assert done.returncode == 1
+    assert "nothing on a moves any more" in done.stderr
+    assert "chat: deploy has no spec of it, so nobody moves it" in done.stderr
+    assert len(served.cluster.pods()) == 3
+
+
+def test_what_was_adopted_and_what_is_not_midstages_is_told(deploy: str, tmp_path: Path) -> None:
+    at = api.service("deploy", directory=tmp_path, server=deploy)
+    web = told(app="web", revision="adopted")
+    assert "adopted and has no spec" in unmoved(at, "web", [web])
+    assert unmoved(None, "web", [web]) == ""
+    theirs = told(app="", revision="")
+    assert strangers([web, theirs], "a").startswith("1 on a are not midstage's and stay there: n/p")
+    assert strangers([web], "a") == ""
+
+
+def told(*, app: str, revision: str) -> Pod:
+    return Pod(
+        cluster="local",
+        namespace="n",
+        name="p",
+        workload="w",
+        node="a",
+        phase="running",
+        address="",
+        reason="",
+        message="",
+        app=app,
+        revision=revision,
+        ready=True,
+        draining=False,
+        restarts=0,
+        requests=Asked(cpu=1, memory_mb=1, gpus=0),
+        created_at=datetime(2026, 11, 26, tzinfo=UTC),
+    )
+
+
 def test_nothing_is_emptied_without_the_token_or_a_node(served: Served, midstage: Midstage) -> None:
     done = midstage("drain", "a", *served.asked)
     assert done.returncode == 1
@@ -132,7 +193,7 @@ def test_the_most_used_come_first_and_the_unknown_last(served: Served, midstage:
             midstage("top", "pods", *served.asked).stdout
         )
 
-    within(20, measured)
+    within(60, measured)
     title, *rows = midstage("top", "pods", *served.asked).stdout.splitlines()
     assert title.split() == [
         *("NAME", "APP", "NODE", "CPU", "CPU", "ASKED", "CPU", "%", "MEMORY", "MIB"),

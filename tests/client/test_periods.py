@@ -3,15 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
 
 from midstage.client.main import build
 from midstage.contracts.errors import RefusedError
+
+from .answering import Answering, answering
 
 Said = list[tuple[str, str, bytes, str | None]]
 
@@ -20,39 +19,18 @@ Said = list[tuple[str, str, bytes, str | None]]
 def stats(answers: Mapping[str, object], said: Said) -> Iterator[str]:
     """A server that says what it is told to, and keeps what it was asked."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(Answering):
+        def do_GET(self) -> None:  # noqa: N802  the library's name
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             said.append((self.command, self.path, body, self.headers.get("authorization")))
             answer = answers[self.path.partition("?")[0]]
             content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(200, content)
 
         do_POST = do_GET  # noqa: N815  the library's name
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def token(tmp_path: Path) -> str:
-    file = tmp_path / "token"
-    file.write_text("secret")
-    file.chmod(0o600)
-    return str(file)
+    with answering(Handler) as url:
+        yield url
 
 
 def run(*arguments: str) -> str:

@@ -123,14 +123,6 @@ def data() -> Iterator[Data]:
         thread.join()
 
 
-@pytest.fixture
-def token(tmp_path: Path) -> Path:
-    file = tmp_path / "token"
-    file.write_text("secret")
-    file.chmod(0o600)
-    return file
-
-
 @dataclass(frozen=True, kw_only=True)
 class Fetching:
     """The same command, run as often as one likes."""
@@ -156,8 +148,8 @@ class Fetching:
 
 
 @pytest.fixture
-def fetching(data: Data, token: Path, tmp_path: Path) -> Fetching:
-    return Fetching(data=data, token=token, file=tmp_path / "out.jsonl")
+def fetching(data: Data, token: str, tmp_path: Path) -> Fetching:
+    return Fetching(data=data, token=Path(token), file=tmp_path / "out.jsonl")
 
 
 def test_a_download_is_waited_for_and_brought_whole(fetching: Fetching) -> None:
@@ -265,11 +257,11 @@ def test_records_are_printed_and_filters_are_passed_on(midstage: Midstage, data:
 
 @pytest.mark.slow
 def test_a_download_is_one_command(
-    midstage: Midstage, data: Data, token: Path, tmp_path: Path
+    midstage: Midstage, data: Data, token: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "records.parquet"
     done = midstage(
-        "download", "records", "--server", data.url, "--token-file", str(token),
+        "download", "records", "--server", data.url, "--token-file", token,
         "--app", "chat", "--from", "2026-01-01T12:00:00Z", "--format", "parquet",
         "--out", str(out),
     )  # fmt: skip

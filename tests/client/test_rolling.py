@@ -67,12 +67,12 @@ def test_a_paused_rollout_waits_for_its_resume(platform: Platform) -> None:
     assert platform.run("apply", "-f", "-", stdin=slow).returncode == 0
     said = platform.run("rollout", "pause", "paused", "--why", "to look")
     assert "app paused paused, revision " in said.stdout, said.stderr
-    within(10, lambda: platform.deploy.status("paused")["stage"] == "paused")
+    within(60, lambda: platform.deploy.status("paused")["stage"] == "paused")
     again = platform.run("rollout", "pause", "paused")
     assert "app paused unchanged" in again.stdout
     assert "paused by" in asked(platform, "rollout", "status", "paused")[1]
     assert "resumed" in platform.run("rollout", "resume", "paused").stdout
-    within(10, lambda: platform.deploy.status("paused")["stage"] == "rolling")
+    within(60, lambda: platform.deploy.status("paused")["stage"] == "rolling")
     assert platform.run("undo", "paused", "--wait").returncode == 0
 
 
@@ -83,7 +83,7 @@ def test_whoever_waits_hears_that_the_rollout_was_undone(platform: Platform) -> 
     assert bad.returncode == 1
     assert "no such model" in bad.stderr
     assert "failed" in bad.stderr
-    within(20, lambda: platform.deploy.status("undone")["stage"] == "ready")
+    within(60, lambda: platform.deploy.status("undone")["stage"] == "ready")
     [newest, *_] = json.loads(asked(platform, "rollout", "history", "undone", "-o", "json")[1])[
         "revisions"
     ]

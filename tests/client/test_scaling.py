@@ -28,11 +28,11 @@ def hpa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     others.reach()
     others.specify("chat", POLICY, replicas=2)
     with running(log, Topics(), tmp_path_factory.mktemp("hpa")) as served:
-        within(10, lambda: served.counts("chat") == [2])
+        within(60, lambda: served.counts("chat") == [2])
         others.pods("chat", 2)
         others.load("chat", in_flight=8)
-        within(10, lambda: served.counts("chat") == [2, 4])
-        within(10, lambda: served.evaluation("chat")["evaluation"]["inputs"]["current"] == 4)
+        within(60, lambda: served.counts("chat") == [2, 4])
+        within(60, lambda: served.evaluation("chat")["evaluation"]["inputs"]["current"] == 4)
         yield served
 
 

@@ -1,4 +1,4 @@
-"""``midstage send`` into a real Kafka, and into the fake where Kafka must fail."""
+"""``midstage send log`` into a real Kafka, and into the fake where Kafka must fail."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ def everything(log: Log, topic: str, wanted: int) -> Sequence[Record]:
         return len(found) >= wanted
 
     try:
-        within(20, there)
+        within(60, there)
     finally:
         reader.close()
     return found
@@ -61,7 +61,7 @@ def test_events_of_a_file_arrive_and_are_acknowledged(
     topic = topic_on(log)
     file = tmp_path / "events.jsonl"
     file.write_text(lines(GOOD, {**GOOD, "id": "mine", "source": "batch"}, {**GOOD, "app": "nlp"}))
-    ended = midstage("send", str(file), "--topic", topic, "--kafka", kafka)
+    ended = midstage("send", "log", str(file), "--topic", topic, "--kafka", kafka)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == f"3 of 3 events acknowledged by {topic}\n"
     records = everything(log, topic, 3)
@@ -82,7 +82,7 @@ def test_nothing_is_sent_unless_every_line_is_an_event(midstage: Midstage, kafka
     topic = topic_on(log)
     text = lines(GOOD, {**GOOD, "status": "x"}, GOOD) + "nonsense\n"
     where = ["--topic", topic, "--kafka", kafka]
-    ended = midstage("send", "-", *where, stdin=text)
+    ended = midstage("send", "log", "-", *where, stdin=text)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "line 2: " in ended.stderr
     assert "status" in ended.stderr
@@ -90,7 +90,7 @@ def test_nothing_is_sent_unless_every_line_is_an_event(midstage: Midstage, kafka
     assert "nothing was sent: 2 of 4 lines are refused" in ended.stderr
     assert set(log.ends(log.partitions(topic)).values()) == {0}
 
-    skipped = midstage("send", "-", "--skip-invalid", *where, stdin=text)
+    skipped = midstage("send", "log", "-", "--skip-invalid", *where, stdin=text)
     assert skipped.returncode == 0
     assert skipped.stdout == f"2 of 2 events acknowledged by {topic}\n"
     assert "line 2: " in skipped.stderr
@@ -100,7 +100,9 @@ def test_nothing_is_sent_unless_every_line_is_an_event(midstage: Midstage, kafka
 @pytest.mark.platform
 @pytest.mark.slow
 def test_a_topic_that_is_not_there_is_named(midstage: Midstage, kafka: str) -> None:
-    ended = midstage("send", "-", "--topic", "test.none", "--kafka", kafka, stdin=lines(GOOD))
+    ended = midstage(
+        "send", "log", "-", "--topic", "test.none", "--kafka", kafka, stdin=lines(GOOD)
+    )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "test.none" in ended.stderr
 
@@ -112,7 +114,7 @@ def message(topic: str) -> Message:
 def test_what_is_acknowledged_is_counted() -> None:
     log = MemoryLog()
     topic = topic_on(log)
-    receipt = deliver(log, [message(topic)] * 3, topic=topic, within_s=10)
+    receipt = deliver(log, [message(topic)] * 3, topic=topic, within_s=60)
     assert (receipt.acknowledged, receipt.reasons) == (3, [])
 
 
@@ -120,7 +122,7 @@ def test_a_lost_acknowledgement_is_not_counted() -> None:
     log = MemoryLog()
     topic = topic_on(log)
     log.lose_next_acknowledgement()
-    receipt = deliver(log, [message(topic)] * 3, topic=topic, within_s=10)
+    receipt = deliver(log, [message(topic)] * 3, topic=topic, within_s=60)
     assert (receipt.acknowledged, len(receipt.reasons)) == (2, 1)
 
 

@@ -3,10 +3,8 @@
 import csv
 import io
 import json
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,13 +14,12 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 import pytest
-import uvicorn
 
 from midstage import client
 from midstage.client import get_usage
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.eventlog.memory import MemoryLog
-from midstage.testkit.waiting import within
+from tests.serving import served
 from tests.stats.conftest import NOON, made
 
 Midstage = Callable[..., subprocess.CompletedProcess[str]]
@@ -57,16 +54,8 @@ def stats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stats]:
     key = directory / "acmes-key"
     key.write_text("acmes-key\n")
     key.chmod(0o600)
-    listener = socket.create_server(("127.0.0.1", 0))
-    app = bench.caught_up().app
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    within(10, lambda: server.started)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    yield Stats(url=url, token_file=directory / "token", key_file=key)
-    server.should_exit = True
-    thread.join()
+    with served(bench.caught_up().app) as url:
+        yield Stats(url=url, token_file=directory / "token", key_file=key)
     bench.stop()
 
 

@@ -26,7 +26,7 @@ NODES = (
     ),
 )
 SMALL = Amount(cpu=0.1, memory_mb=16)
-WITHIN_S = 40.0
+WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

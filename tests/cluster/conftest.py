@@ -44,7 +44,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     daemon: Daemon = request.getfixturevalue("suite_daemon")
     with daemon.client() as cluster:
         yield over_http(cluster)
-        within(20, lambda: emptied(cluster))
+        within(60, lambda: emptied(cluster))
 
 
 def over_http(cluster: HttpCluster) -> Bench:

@@ -19,6 +19,7 @@ from midstage.cluster.protocol import ConflictError
 from midstage.contracts.apps import Probe
 from midstage.local import ports
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .bench import NODES, SMALL
 
@@ -57,7 +58,7 @@ class Daemon:
     def start(self) -> None:
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(self.command(), stderr=log)
-        within(30, self._ready, every=0.1)
+        within(60, self._ready, every=0.1)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -71,7 +72,7 @@ class Daemon:
         assert self.process is not None
         assert self.process.poll() is None, (self.folder / "daemon.log").read_text()
         try:
-            return httpx.get(f"{self.base}/readyz", trust_env=False).is_success
+            return patient.get(f"{self.base}/readyz", trust_env=False).is_success
         except httpx.TransportError:
             return False
 
@@ -116,7 +117,7 @@ def runs(kind: str, *, liveness: Probe | None = None, grace_s: float = 1.0) -> T
 
 def asked(pod: Pod, path: str) -> None:
     """Ask a pod for ``path``; what it answers does not matter."""
-    httpx.get(f"http://{pod.address}{path}", trust_env=False)
+    patient.get(f"http://{pod.address}{path}", trust_env=False)
 
 
 def workload(template: Template, name: str = "app-1", *, replicas: int = 1) -> Workload:
@@ -130,7 +131,7 @@ def ready(cluster: HttpCluster, count: int = 1) -> list[Pod]:
         found = [pod for pod in cluster.list().pods if pod.ready]
         return found if len(found) == count else []
 
-    return within(20, pods)
+    return within(60, pods)
 
 
 def processes(daemon: Daemon) -> list[psutil.Process]:

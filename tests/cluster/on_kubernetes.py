@@ -41,7 +41,7 @@ def benched(kubernetes: Kubernetes) -> Iterator[Bench]:
         KubernetesCluster(name="test", where=kubernetes.where, namespace=namespace) as cluster,
     ):
         yield bench(kubernetes, cluster, namespace)
-        within(30, lambda: emptied(kubernetes, cluster))
+        within(60, lambda: emptied(kubernetes, cluster))
 
 
 def bench(kubernetes: Kubernetes, cluster: KubernetesCluster, namespace: str) -> Bench:

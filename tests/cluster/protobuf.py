@@ -67,7 +67,13 @@ class _Writer:
                 "annotations": self._pairs(meta.get("annotations")),
             },
             spec={
-                **self._texts(spec, node_name="nodeName"),
+                **self._texts(
+                    spec,
+                    node_name="nodeName",
+                    priority_class_name="priorityClassName",
+                    preemption_policy="preemptionPolicy",
+                ),
+                **_if_there("priority", spec.get("priority"), lambda each: each),
                 "containers": [self._container(each) for each in _all(spec.get("containers"))],
                 "init_containers": [
                     self._container(each) for each in _all(spec.get("initContainers"))

@@ -133,7 +133,7 @@ def test_pods_of_a_dead_node_are_lost_and_replaced_elsewhere(bench: Bench) -> No
         told = [(p.phase, p.ready, p.reason) for p in listing.pods if p.uid == lost.uid]
         return not node.ready and told == [(Phase.LOST, False, "NodeLost")]
 
-    within(20, is_lost, every=0.05)
+    within(60, is_lost, every=0.05)
     bench.until(
         lambda: (
             {pod.node for pod in bench.pods(workload) if pod.ready}

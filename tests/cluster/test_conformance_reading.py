@@ -35,7 +35,7 @@ class Watching:
 
     def until(self, fact: Callable[[Sequence[Change]], bool]) -> list[Change]:
         """All changes up to when they make ``fact`` true."""
-        within(15, lambda: fact(tuple(self.changes)))
+        within(60, lambda: fact(tuple(self.changes)))
         self._over = True
         return list(self.changes)
 
@@ -149,7 +149,7 @@ def test_logs_can_be_followed_to_the_pods_end(bench: Bench) -> None:
 
     following = threading.Thread(target=follow, daemon=True)
     following.start()
-    within(10, lambda: b"".join(heard) == b"hello\nserving\n")
+    within(60, lambda: b"".join(heard) == b"hello\nserving\n")
     bench.put(workload, replicas=0)
     bench.until(lambda: not following.is_alive())
 

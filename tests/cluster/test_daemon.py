@@ -29,6 +29,7 @@ from midstage.contracts.errors import RefusedError
 from midstage.contracts.running import Check, Source, Volume
 from midstage.local.pods.images import STAND_IN
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .bench import SMALL
 from .daemon import QUICK, Daemon, asked, emptied, gone, processes, ready, runs, workload
@@ -46,7 +47,7 @@ def daemon(suite_daemon: Daemon) -> Daemon:
 def cluster(suite_daemon: Daemon) -> Iterator[HttpCluster]:
     with suite_daemon.client() as client:
         yield client
-        within(20, lambda: emptied(client))
+        within(60, lambda: emptied(client))
 
 
 def test_an_open_request_ends_before_its_pod_does(cluster: HttpCluster) -> None:
@@ -64,12 +65,12 @@ def test_an_open_request_ends_before_its_pod_does(cluster: HttpCluster) -> None:
     def chat() -> None:
         body = {"model": "m", "max_tokens": 700, "messages": [{"role": "user", "content": "hi"}]}
         url = f"http://{pod.address}/v1/chat/completions"
-        answers.append(httpx.post(url, json=body, timeout=20, trust_env=False))
+        answers.append(patient.post(url, json=body, trust_env=False))
 
     asking = threading.Thread(target=chat)
     asking.start()
     stats = f"http://{pod.address}/stats"
-    within(5, lambda: httpx.get(stats, trust_env=False).json()["active"] == 1)
+    within(60, lambda: patient.get(stats, trust_env=False).json()["active"] == 1)
     (known,) = cluster.list().workloads
     none = msgspec.structs.replace(known, replicas=0)
     cluster.put_workload(none, expected=known.resource_version)
@@ -78,19 +79,19 @@ def test_an_open_request_ends_before_its_pod_does(cluster: HttpCluster) -> None:
     assert not answers
     asking.join()
     assert answers[0].status_code == 200
-    within(10, lambda: not cluster.list().pods)
+    within(60, lambda: not cluster.list().pods)
 
 
 def test_who_does_not_hear_sigterm_is_killed_after_its_grace(
     daemon: Daemon, cluster: HttpCluster
 ) -> None:
     put = cluster.put_workload(workload(runs("deaf", grace_s=0.5)), expected=0)
-    (pod,) = within(10, lambda: [pod for pod in cluster.list().pods if pod.address])
-    within(10, lambda: b"".join(cluster.logs(pod.name)) == b"hello\nserving\n")
+    (pod,) = within(60, lambda: [pod for pod in cluster.list().pods if pod.address])
+    within(60, lambda: b"".join(cluster.logs(pod.name)) == b"hello\nserving\n")
     (child,) = processes(daemon)
     cluster.delete_workload("app-1", expected=put.resource_version)
     assert not gone(child)
-    within(10, lambda: not cluster.list().pods)
+    within(60, lambda: not cluster.list().pods)
     assert gone(child)
 
 
@@ -101,7 +102,7 @@ def test_who_fails_its_liveness_probe_is_restarted(cluster: HttpCluster) -> None
     (pod,) = ready(cluster)
     asked(pod, "/unhealthy")
     (ended,) = within(
-        10, lambda: [pod for pod in cluster.list().pods if pod.phase is Phase.BACKOFF]
+        60, lambda: [pod for pod in cluster.list().pods if pod.phase is Phase.BACKOFF]
     )
     assert "the liveness probe failed (GET /healthz answers 503)" in ended.message
     assert ended.reason == "CrashLoopBackOff"
@@ -117,8 +118,8 @@ def test_a_pod_is_ready_when_its_checks_have_passed(cluster: HttpCluster, tmp_pa
     )
     checked = msgspec.structs.replace(runs("serve"), checks=checks)
     cluster.put_workload(workload(checked), expected=0)
-    (pod,) = within(20, lambda: [p for p in cluster.list().pods if p.started_at])
-    within(20, lambda: b"looking" in b"".join(cluster.logs(pod.name)))
+    (pod,) = within(60, lambda: [p for p in cluster.list().pods if p.started_at])
+    within(60, lambda: b"looking" in b"".join(cluster.logs(pod.name)))
     assert not cluster.list().pods[0].ready
     may.touch()
     ready(cluster)
@@ -128,7 +129,7 @@ def test_a_check_that_never_passes_is_told_and_the_pod_restarted(cluster: HttpCl
     checks = (Check(name="warm", script="exit 4", within_s=1),)
     failing = msgspec.structs.replace(runs("serve"), checks=checks)
     cluster.put_workload(workload(failing), expected=0)
-    (pod,) = within(20, lambda: [p for p in cluster.list().pods if p.restarts])
+    (pod,) = within(60, lambda: [p for p in cluster.list().pods if p.restarts])
     assert "check warm ended with 4, 1 s after the start" in pod.message
 
 
@@ -160,18 +161,18 @@ def test_restarts_wait_longer_each_time(cluster: HttpCluster) -> None:
 
 def test_an_image_that_is_not_known_is_told_and_tried_again(cluster: HttpCluster) -> None:
     cluster.put_workload(workload(Template(image="acme/ocr:3", requests=SMALL)), expected=0)
-    (pod,) = within(10, lambda: [pod for pod in cluster.list().pods if pod.message])
+    (pod,) = within(60, lambda: [pod for pod in cluster.list().pods if pod.message])
     assert (pod.phase, pod.reason, pod.exit_code) == (Phase.BACKOFF, "ErrImagePull", None)
     assert "image acme/ocr:3 is not known" in pod.message
     assert STAND_IN in pod.message
     version = pod.resource_version
-    within(10, lambda: cluster.list().pods[0].resource_version > version)
+    within(60, lambda: cluster.list().pods[0].resource_version > version)
     assert cluster.list().pods[0].restarts == 0
 
 
 def test_a_command_that_is_not_there_is_told(cluster: HttpCluster) -> None:
     cluster.put_workload(workload(Template(command=("/no/such",), requests=SMALL)), expected=0)
-    (pod,) = within(10, lambda: [pod for pod in cluster.list().pods if pod.message])
+    (pod,) = within(60, lambda: [pod for pod in cluster.list().pods if pod.message])
     assert pod.exit_code == 127
     assert "can't run /no/such: No such file or directory" in pod.message
 
@@ -179,12 +180,12 @@ def test_a_command_that_is_not_there_is_told(cluster: HttpCluster) -> None:
 def test_what_a_pod_started_does_not_outlive_it(cluster: HttpCluster) -> None:
     shell = "sleep 600 & echo $!; wait"
     cluster.put_workload(workload(Template(command=("/bin/sh", "-c", shell))), expected=0)
-    (pod,) = within(10, lambda: [pod for pod in cluster.list().pods if pod.address])
-    said = within(10, lambda: b"".join(cluster.logs(pod.name)))
+    (pod,) = within(60, lambda: [pod for pod in cluster.list().pods if pod.address])
+    said = within(60, lambda: b"".join(cluster.logs(pod.name)))
     sleeper = psutil.Process(int(said))
     (known,) = cluster.list().workloads
     cluster.delete_workload(known.name, expected=known.resource_version)
-    within(10, lambda: gone(sleeper))
+    within(60, lambda: gone(sleeper))
 
 
 def test_without_the_token_nothing_is_changed(daemon: Daemon, cluster: HttpCluster) -> None:
@@ -201,7 +202,7 @@ def test_bad_bodies_are_refused_with_their_place(daemon: Daemon, cluster: HttpCl
 
     def told(path: str, body: bytes) -> tuple[int, str]:
         url = f"{daemon.base}{path}"
-        answer = httpx.request("PUT", url, content=body, headers=headers, trust_env=False)
+        answer = patient.request("PUT", url, content=body, headers=headers, trust_env=False)
         assert answer.headers["content-type"] == "application/problem+json"
         return answer.status_code, answer.json()["detail"]
 
@@ -233,8 +234,8 @@ def test_a_pod_knows_its_name_its_port_and_the_speed(daemon: Daemon, cluster: Ht
         env={"GREETING": "hello $(POD_NAME)", "PORT": "1"},
     )
     cluster.put_workload(workload(template), expected=0)
-    (pod,) = within(10, lambda: [pod for pod in cluster.list().pods if pod.address])
-    said = within(10, lambda: b"".join(cluster.logs(pod.name))).decode()
+    (pod,) = within(60, lambda: [pod for pod in cluster.list().pods if pod.address])
+    said = within(60, lambda: b"".join(cluster.logs(pod.name))).decode()
     port = pod.address.rpartition(":")[2]
     assert said == f"{pod.name} {port} 20 hello {pod.name} $(NOBODY) $(PORT)\n"
 
@@ -243,12 +244,12 @@ def test_faults_on_pods_are_as_asked(cluster: HttpCluster) -> None:
     cluster.put_workload(workload(runs("serve")), expected=0)
     (pod,) = ready(cluster)
     cluster.fault(KillPod(pod=pod.name, signal="SIGKILL"))
-    (after,) = within(10, lambda: [pod for pod in cluster.list().pods if pod.restarts])
+    (after,) = within(60, lambda: [pod for pod in cluster.list().pods if pod.restarts])
     assert (after.exit_code, after.uid) == (128 + signal.SIGKILL, pod.uid)
     ready(cluster)
 
     cluster.fault(CrashLoop(app="app", exit_code=7))
-    (crashed,) = within(10, lambda: [p for p in cluster.list().pods if p.exit_code == 7])
+    (crashed,) = within(60, lambda: [p for p in cluster.list().pods if p.exit_code == 7])
     assert "crash loop" in crashed.message
     cluster.fault(CrashLoop(app="app", off=True))
     ready(cluster)

@@ -32,12 +32,12 @@ def answering(*answers: bytes, silent: bool = False) -> Iterator[HttpCluster]:
                         connection.recv(65536)
                         connection.sendall(answer)
                         if silent:
-                            over.wait(10)
+                            over.wait(60)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with HttpCluster(
-            name="c", base_url=f"http://127.0.0.1:{port}", token="t", silent_s=0.3
+            name="c", base_url=f"http://127.0.0.1:{port}", token="t", silent_s=0.3 if silent else 60
         ) as cluster:
             yield cluster
         over.set()

@@ -54,7 +54,7 @@ class Site:
             query={"fieldManager": "kubectl"},
             content_type=APPLY,
         )
-        within(30, lambda: self.deployment(name)["status"].get("readyReplicas") == replicas)
+        within(60, lambda: self.deployment(name)["status"].get("readyReplicas") == replicas)
 
     def workload(self, name: str = WEB) -> Workload:
         (found,) = [each for each in self.cluster.list().workloads if each.name == name]
@@ -144,8 +144,8 @@ def test_adopted_again_marks_what_it_has_made_since(site: Site) -> None:
     first = site.cluster.adopt(WEB, app="chat")
     gone = site.crew()[0]
     site.ask("DELETE", f"/api/v1/namespaces/{site.namespace}/pods/{gone.name}")
-    within(30, lambda: gone.name not in {pod.name for pod in site.crew()})
-    within(30, lambda: len(site.pods()) == 2)
+    within(60, lambda: gone.name not in {pod.name for pod in site.crew()})
+    within(60, lambda: len(site.pods()) == 2)
     assert len(site.crew()) == 1
     again = site.cluster.adopt(WEB, app="chat")
     assert again.uid == first.uid
@@ -173,13 +173,13 @@ def test_it_is_made_smaller_by_its_count_alone_and_by_those_pods_that_may_end(si
         ending={(marked.uid, marked.resource_version)},
     )
     assert (scaled.replicas, scaled.revision) == (1, ADOPTED)
-    within(30, lambda: [pod.uid for pod in site.crew()] == [second.uid])
+    within(60, lambda: [pod.uid for pod in site.crew()] == [second.uid])
     assert site.deployment()["spec"]["template"] == template
     known = site.workload()
     with pytest.raises(ConflictError, match="would end and was not to"):
         site.cluster.delete_workload(WEB, expected=known.resource_version, ending=set())
     site.cluster.delete_workload(WEB, expected=known.resource_version)
-    within(30, lambda: not site.crew())
+    within(60, lambda: not site.crew())
 
 
 def test_a_pod_that_is_not_marked_yet_does_not_end_unasked(site: Site) -> None:

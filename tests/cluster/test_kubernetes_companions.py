@@ -3,9 +3,11 @@
 import contextlib
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from midstage.cluster.kubernetes.connection import MERGE, Connection
+from midstage.cluster.objects import Workload
 from midstage.contracts.running import Disruption
 from tests.kubernetes import Kubernetes
 
@@ -51,6 +53,31 @@ def test_what_becomes_of_service_and_budget_is_told_and_put_right(site: Site) ->
     assert [port["name"] for port in spec["ports"]] == ["http"]
     assert spec["sessionAffinity"] == "None"
     assert site.ask("GET", budget)["spec"]["maxUnavailable"] == 2
+
+
+def test_a_plan_says_what_it_would_put_right_and_does_nothing(site: Site) -> None:
+    workload = site.workload(disruption=Disruption(max_unavailable=2))
+    site.put(workload)
+    service = f"/api/v1/namespaces/{site.namespace}/services/ocr"
+    budget = f"/apis/policy/v1/namespaces/{site.namespace}/poddisruptionbudgets/ocr"
+
+    def told(planned: Workload) -> dict[str, tuple[str, str]]:
+        beside = site.previewer.preview(planned, expected=site.version()).beside
+        return {each.path: (each.before, each.after) for each in beside}
+
+    assert told(workload) == {}
+    more = {"spec": {"sessionAffinity": "ClientIP"}}
+    site.ask("PATCH", f"{service}?fieldManager=kubectl", more, STRATEGIC)
+    site.ask("PATCH", f"{budget}?fieldManager=kubectl", {"spec": {"maxUnavailable": 9}}, MERGE)
+    found = told(workload)
+    assert found["poddisruptionbudgets spec.maxUnavailable"] == ("9", "2")
+    assert found["services spec.sessionAffinity"] == ('"ClientIP"', "")
+    assert told(msgspec.structs.replace(workload, tolerates=True)) == {}
+    site.ask("DELETE", service)
+    found = told(msgspec.structs.replace(workload, disruption=None))
+    assert found["services spec.selector.midstage.dev/app"] == ("", '"ocr"')
+    assert found["poddisruptionbudgets spec.maxUnavailable"] == ("9", "")
+    assert site.writer.accompanying.astray({"ocr": None}) == {"ocr": ("unknown: services deleted",)}
 
 
 def test_a_port_that_was_taken_away_is_told_though_nobody_owns_it(site: Site) -> None:

@@ -112,6 +112,14 @@ def test_on_no_node_it_waits_with_the_schedulers_words() -> None:
     assert told(node="").phase is Phase.PENDING
 
 
+def test_its_priority_is_told_with_whether_it_has_others_evicted() -> None:
+    spec: dict[str, Json] = {"priority": -5, "priorityClassName": "low"}
+    pod = told(spec=spec)
+    assert (pod.priority, pod.priority_class, pod.preempts) == (-5, "low", True)
+    assert not told(spec={**spec, "preemptionPolicy": "Never"}).preempts
+    assert told().priority is None
+
+
 def test_while_it_waits_it_says_which_nodes_would_take_it() -> None:
     spec: dict[str, Json] = {
         "nodeSelector": {"pool": "gpu"},

@@ -111,6 +111,9 @@ TOLD = st.fixed_dictionaries(
             overhead=AMOUNTS,
             nodeSelector=st.dictionaries(WORDS, WORDS, max_size=2),
             tolerations=lists(TOLERATIONS),
+            priority=st.integers(-(2**31), 2**31 - 1),
+            priorityClassName=WORDS,
+            preemptionPolicy=st.sampled_from(["Never", "PreemptLowerPriority"]),
         ),
         "status": some(
             phase=st.sampled_from(["Pending", "Running", "Failed"]),

@@ -102,7 +102,7 @@ def test_control_sees_all_that_deploy_writes_and_each_needs_no_more(site: Site) 
         def seen() -> list[str]:
             return [pod.name for pod in control.list().pods if pod.workload == "ocr-1"]
 
-        (pod,) = within(20, seen)
+        (pod,) = within(60, seen)
         listing = control.list()
         assert [each.name for each in listing.workloads] == ["ocr-1"]
         assert listing.nodes
@@ -119,9 +119,9 @@ def test_control_sees_all_that_deploy_writes_and_each_needs_no_more(site: Site) 
         grown = msgspec.structs.replace(a_workload(site), replicas=2, scale_version=1)
         again = deploy.put_workload(grown, expected=put.resource_version)
         assert again.replicas == 2
-        known = within(20, lambda: control.list().workloads)[0]
+        known = within(60, lambda: control.list().workloads)[0]
         deploy.delete_workload("ocr-1", expected=known.resource_version)
-        within(20, lambda: not control.list().workloads)
+        within(60, lambda: not control.list().workloads)
 
 
 def test_deploy_may_take_over_what_somebody_else_made(site: Site, kubernetes: Kubernetes) -> None:
@@ -144,7 +144,7 @@ def test_deploy_may_take_over_what_somebody_else_made(site: Site, kubernetes: Ku
                 return deploy.adopt("web", app="ocr")
             return None
 
-        taken = within(20, adopted)
+        taken = within(60, adopted)
         assert taken is not None
         scaled = deploy.scale_workload("web", replicas=0, expected=taken.resource_version)
         assert scaled.replicas == 0

@@ -1,7 +1,10 @@
 """Stories of writing to a real Kubernetes: two managers, deaths between calls, drift."""
 
 import contextlib
+import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +91,7 @@ class Site:
             live = self.live()
             return bool(live["status"].get("observedGeneration") == live["metadata"]["generation"])
 
-        within(20, quiet)
+        within(60, quiet)
         return self.live()
 
     def by_hand(self, patch: Mapping[str, object]) -> None:
@@ -238,7 +241,7 @@ def test_what_is_so_already_is_not_written_again(site: Site) -> None:
             site.put(workload)
         return bool(site.live()["metadata"]["resourceVersion"] == before)
 
-    within(30, untouched)  # as soon as the cluster has told all that it has to tell
+    within(60, untouched)  # as soon as the cluster has told all that it has to tell
     assert site.live()["metadata"]["generation"] == generation
     again = site.ask("GET", f"/api/v1/namespaces/{site.namespace}/services/ocr")["metadata"]
     assert again["resourceVersion"] == service["resourceVersion"]
@@ -258,6 +261,34 @@ def test_a_status_that_changed_meanwhile_is_no_conflict_and_a_field_is(site: Sit
     with pytest.raises(ConflictError, match="read again"):
         site.writer.put_workload(site.workload(9, scale_version=9), expected=before)
     assert site.live()["spec"]["replicas"] == 4
+
+
+def test_what_changes_just_while_it_is_previewed_is_no_word_of_the_clusters(site: Site) -> None:
+    site.put(site.workload(3))
+    site.settled()
+    stop = threading.Event()
+
+    def change_without_end() -> None:
+        for paused in itertools.cycle((True, False)):
+            if stop.is_set():
+                return
+            site.by_hand({"spec": {"paused": paused}})
+
+    conflicts = 0
+    with ThreadPoolExecutor() as others:
+        changing = others.submit(change_without_end)
+        try:
+            for _ in range(20):
+                try:
+                    told = site.previewer.preview(site.workload(4), expected=site.version())
+                except ConflictError:
+                    conflicts += 1
+                else:
+                    assert told.refusals == ()
+        finally:
+            stop.set()
+        changing.result()
+    assert conflicts
 
 
 def test_another_image_for_commands_is_for_new_workloads_and_replaces_no_pod(site: Site) -> None:
@@ -318,12 +349,12 @@ def test_what_goes_with_an_application_ends_with_its_last_workload(site: Site) -
     first = site.put(site.workload(1, disruption=Disruption()))
     second = site.put(site.workload(1, name="ocr-2", revision="2", disruption=Disruption()))
     site.writer.delete_workload(first.name, expected=first.resource_version)
-    within(20, lambda: site.found("replicasets", "/apis/apps/v1") and not site.version("ocr-1"))
+    within(60, lambda: site.found("replicasets", "/apis/apps/v1") and not site.version("ocr-1"))
     assert site.found("services") == ["ocr"]
     site.put(site.workload(1, name="ocr-2", revision="2"))
-    within(20, lambda: not site.found("poddisruptionbudgets", "/apis/policy/v1"))
+    within(60, lambda: not site.found("poddisruptionbudgets", "/apis/policy/v1"))
     site.writer.delete_workload(second.name, expected=site.version("ocr-2"))
-    within(20, lambda: not site.found("services"))
+    within(60, lambda: not site.found("services"))
 
 
 def test_what_is_somebody_elses_is_left_alone(site: Site) -> None:
@@ -352,8 +383,8 @@ def test_a_preview_tells_in_the_clusters_words_what_it_would_not_take(site: Site
     bound = {"type": "Container", "max": {"memory": "100Mi"}}
     limits = {"metadata": {"name": "l"}, "spec": {"limits": [bound]}}
     site.ask("POST", f"{core}/limitranges", limits)
-    within(20, lambda: "status" in site.ask("GET", f"{core}/resourcequotas/q"))
-    within(20, lambda: site.ask("GET", f"{core}/resourcequotas/q")["status"].get("hard"))
+    within(60, lambda: "status" in site.ask("GET", f"{core}/resourcequotas/q"))
+    within(60, lambda: site.ask("GET", f"{core}/resourcequotas/q")["status"].get("hard"))
     good = site.workload(3).template
 
     def refused(replicas: int = 3, **template: object) -> str:

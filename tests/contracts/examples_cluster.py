@@ -128,6 +128,20 @@ EVENTS: Events = {
             tolerations=(Toleration(key="dedicated", value="batch"),),
         ),
     ),
+    "pod-observed-prioritised": observed(
+        POD_OBSERVED,
+        PodObserved(
+            cluster="local",
+            name=POD,
+            epoch=0,
+            observed_at=NOON,
+            phase=Phase.RUNNING,
+            created_at=NOON,
+            priority=-5,
+            priority_class="batch",
+            preempts=False,
+        ),
+    ),
     "workload-observed": observed(
         WORKLOAD_OBSERVED,
         WorkloadObserved(

@@ -40,6 +40,7 @@ GROWN: frozenset[str] = frozenset(
         "node-observed",
         "pod-observed-full",
         "pod-observed-minimal",
+        "pod-observed-waiting",
         "load-observed",
         "load-observed-unknown",
         "workload-observed",

@@ -28,6 +28,7 @@ from midstage.eventlog.log import BEGINNING, Log
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
+from tests import patient
 
 EVER = datetime(2026, 1, 1, tzinfo=UTC)
 TOKEN = "a-token-of-this-test"
@@ -189,12 +190,12 @@ def running(
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{settings.port}", timeout=30) as http:
-            within(15, lambda: codes or http.get("/readyz").status_code == 200)
+        with patient.client(base_url=f"http://127.0.0.1:{settings.port}") as http:
+            within(60, lambda: codes or patient.serves(http))
             yield http
     finally:
         process.stop()
-        thread.join(15)
+        thread.join(60)
     assert codes == [code]
 
 

@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     cluster.put_workload(msgspec.structs.replace(greedy, template=template), expected=0)
     directory: Path = tmp_path_factory.mktemp("control")
     with running(pair_on(MemoryLog()), [cluster], directory) as http:
-        within(5, lambda: len(http.get("/v1/pods").json()["pods"]) == 4)
+        within(60, lambda: len(http.get("/v1/pods").json()["pods"]) == 4)
         yield Served(http=http, cluster=cluster)
 
 
@@ -180,11 +180,11 @@ def test_a_node_is_cordoned_and_a_pod_evicted(tmp_path: Path) -> None:
         http.headers["authorization"] = f"Bearer {TOKEN}"
         answer = http.put("/v1/nodes/node-1/cordoned", json={"on": True})
         assert (answer.status_code, answer.json()["schedulable"]) == (200, False)
-        within(5, lambda: not http.get("/v1/nodes").json()["nodes"][0]["schedulable"])
+        within(60, lambda: not http.get("/v1/nodes").json()["nodes"][0]["schedulable"])
         path = f"/v1/pods/local/default/{pod.name}/evicted"
         assert http.put(path, json={"uid": "another"}).status_code == 409
         assert http.put(path, json={"uid": pod.uid}).status_code == 200
-        within(5, lambda: names(http.get("/v1/pods", params={"phase": "stopping"})) == [pod.name])
+        within(60, lambda: names(http.get("/v1/pods", params={"phase": "stopping"})) == [pod.name])
         assert http.put("/v1/nodes/node-1/cordoned", json={"on": False}).json()["schedulable"]
         assert http.put("/v1/nodes/nothing/cordoned", json={"on": True}).status_code == 404
         assert http.put("/v1/nodes/node-1/cordoned", json={}).status_code == 422

@@ -79,7 +79,7 @@ def test_a_pods_and_a_nodes_gpus_are_told(
     with serving(page) as url:
         settings = settings_in(tmp_path, dcgm_urls={"local": [url]})
         with running(pair, [cluster], tmp_path, settings=settings) as http:
-            used = within(5, lambda: http.get(f"/v1/pods/local/default/{name}").json()["used"])
+            used = within(60, lambda: http.get(f"/v1/pods/local/default/{name}").json()["used"])
             assert used["gpu"] == pytest.approx(0.87)
-            node = within(5, lambda: http.get("/v1/nodes").json()["nodes"][0]["used"])
+            node = within(60, lambda: http.get("/v1/nodes").json()["nodes"][0]["used"])
             assert node["gpu"] == pytest.approx(0.435)

@@ -21,6 +21,7 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
+from tests import patient
 from tests.control.conftest import TOKEN, Pair, free_port, ready
 
 pytestmark = [pytest.mark.slow, pytest.mark.platform]
@@ -52,7 +53,7 @@ def test_a_kill_at_a_named_place_loses_nothing(kafka: str, tmp_path: Path, place
             put(client, 0)
             within(60, lambda: not running_in(pair, name))
             second.terminate()
-            assert second.wait(20) == 0
+            assert second.wait(60) == 0
 
 
 def running_in(pair: Pair, cluster: str) -> Sequence[str]:
@@ -119,7 +120,7 @@ def process(
     finally:
         running.terminate()
         try:
-            running.wait(20)
+            running.wait(60)
         except subprocess.TimeoutExpired:
             running.kill()
 
@@ -144,6 +145,6 @@ def token_in(directory: Path) -> Path:
 
 def is_ready(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        return patient.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
     except httpx.TransportError:
         return False

@@ -50,13 +50,13 @@ def test_a_real_cluster_becomes_facts_and_a_take_over_only_differences(
         return own(Inventory(pair.written(pair.stream)), workload.app)
 
     with running(pair, [cluster], tmp_path, settings=settings):
-        within(20, lambda: told() == really())
+        within(60, lambda: told() == really())
         assert {node.name for node in Inventory(pair.written(pair.stream)).nodes()} >= {
             *("plain", "other", "gpu"),
         }
         site.put(workload, replicas=3)
         site.ready(workload, 3)
-        within(20, lambda: told() == really())
+        within(60, lambda: told() == really())
         ready = [
             sum(one.ready for one in each.endpoints)
             for each in pair.said(EndpointsObserved)
@@ -74,6 +74,6 @@ def test_a_real_cluster_becomes_facts_and_a_take_over_only_differences(
         assert again == []
         site.put(workload, replicas=2)
         site.ready(workload, 2)
-        within(20, lambda: told() == really())
+        within(60, lambda: told() == really())
     assert known > {pod.uid for pod in site.pods(workload)}
     assert len(pair.said(NodeObserved)) <= nodes + 4  # no heartbeat is a fact

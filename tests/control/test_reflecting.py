@@ -32,9 +32,9 @@ def test_everything_becomes_a_fact_then_each_change(
         assert [each.name for each in held.nodes()] == ["node-1"]
 
         scaled(cluster, 3)
-        within(5, lambda: len(ready(both.written(both.stream))) == 3)
+        within(60, lambda: len(ready(both.written(both.stream))) == 3)
         scaled(cluster, 1)
-        within(5, lambda: len(both.said(ObjectGone)) == 2)
+        within(60, lambda: len(both.said(ObjectGone)) == 2)
         assert len(ready(both.written(both.stream))) == 1
     assert state(both.written(both.inventory)) == state(both.written(both.stream))
 
@@ -65,23 +65,23 @@ def test_unreachable_is_a_fact_and_nothing_is_gone(
 ) -> None:
     with running(pair, [cluster], tmp_path) as http:
         cluster.cut("the cable is out")
-        within(5, lambda: pair.said(ClusterUnreachable))
+        within(60, lambda: pair.said(ClusterUnreachable))
         held = Inventory(pair.written(pair.stream))
         away = held.unreachable("local")
         assert away is not None
         assert "the cable is out" in away.reason
         assert away.since <= away.observed_at
         assert len(held.pods_of("chat")) == 2
-        within(5, lambda: not reachable(http))
+        within(60, lambda: not reachable(http))
         assert len(http.get("/v1/pods").json()["pods"]) == 2
         assert http.get("/readyz").status_code == 200
 
         cluster.mend()
-        within(10, lambda: reachable(http))
+        within(60, lambda: reachable(http))
         assert len(pair.said(ClusterUnreachable)) == 1
         assert not pair.said(ObjectGone)
         scaled(cluster, 3)
-        within(5, lambda: len(ready(pair.written(pair.stream))) == 3)
+        within(60, lambda: len(ready(pair.written(pair.stream))) == 3)
 
 
 def test_what_vanished_during_an_outage_is_gone_when_it_is_over(
@@ -90,14 +90,14 @@ def test_what_vanished_during_an_outage_is_gone_when_it_is_over(
     """The watch can't go on from where it was (410): list again, write the differences."""
     with running(pair, [cluster], tmp_path):
         cluster.cut("for a moment")
-        within(5, lambda: pair.said(ClusterUnreachable))
+        within(60, lambda: pair.said(ClusterUnreachable))
         cluster.set_node("node-1", schedulable=False)
         cluster.forget()
         cluster.mend()
-        within(10, lambda: len(pair.said(NodeObserved)) == 2)
+        within(60, lambda: len(pair.said(NodeObserved)) == 2)
         scaled(cluster, 1)
         cluster.forget()
-        within(10, lambda: len(pair.said(ObjectGone)) == 1)
+        within(60, lambda: len(pair.said(ObjectGone)) == 1)
         assert len(pair.said(ObjectGone)) == 1
     assert len(ready(pair.written(pair.inventory))) == 1
 
@@ -109,9 +109,9 @@ def test_what_pods_use_is_in_the_stream_alone(
     cluster.use(name, cpu=0.25, memory_mb=33)
     with running(pair, [cluster], tmp_path) as http:
         path = f"/v1/pods/local/default/{name}"
-        used = within(5, lambda: http.get(path).json()["used"])
+        used = within(60, lambda: http.get(path).json()["used"])
         assert (used["cpu"], used["memory_mb"], used["gpu"]) == (0.25, 33, None)
-        node = within(5, lambda: http.get("/v1/nodes").json()["nodes"][0]["used"])
+        node = within(60, lambda: http.get("/v1/nodes").json()["nodes"][0]["used"])
         assert node["cpu"] == 0.25
         assert pair.said(PodUsed, name)
     assert not [f for f in pair.written(pair.inventory) if isinstance(f, PodUsed)]
@@ -136,7 +136,7 @@ def test_a_death_before_the_inventory_is_harmless(
         scaled(cluster, 3)
     assert len(ready(pair.written(pair.inventory))) == 2
     with running(pair, [cluster], tmp_path):
-        within(10, lambda: len(ready(pair.written(pair.inventory))) == 3)
+        within(60, lambda: len(ready(pair.written(pair.inventory))) == 3)
         assert len(ready(pair.written(pair.stream))) == 3
         assert not pair.said(ObjectGone)
     told = [fact for fact in pair.said(WorkloadObserved) if fact.epoch == 2]

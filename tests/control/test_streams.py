@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from midstage.contracts.cluster import ObjectGone
 from midstage.eventlog.log import Partition
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
+from tests import patient
 from tests.control.conftest import Pair, running, scaled, settings_in, workload
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,7 @@ def test_going_on_misses_nothing_and_doubles_nothing(
             begin = next(stream).id or first_place(http)
         for replicas in (4, 1, 3, 0):
             scaled(cluster, replicas)
-        within(10, lambda: len(both.said(ObjectGone)) == 6)
+        within(60, lambda: len(both.said(ObjectGone)) == 6)
         with events(http, after=begin, follow="false") as stream:
             whole = list(stream)
         pieces: list[Block] = []
@@ -108,7 +108,7 @@ def test_going_on_misses_nothing_and_doubles_nothing(
 def test_the_last_changes_and_no_more(pair: Pair, cluster: MemoryCluster, tmp_path: Path) -> None:
     with running(pair, [cluster], tmp_path) as http:
         scaled(cluster, 0)
-        within(5, lambda: len(pair.said(ObjectGone)) == 2)
+        within(60, lambda: len(pair.said(ObjectGone)) == 2)
         with events(http, tail=2, follow="false", kind="pod") as stream:
             found = list(stream)
         assert [block.event for block in found] == ["dev.midstage.object.gone.v1"] * 2
@@ -139,28 +139,27 @@ def test_so_many_streams_and_no_more(pair: Pair, cluster: MemoryCluster, tmp_pat
             assert refused.status_code == 503
             assert "close one" in refused.json()["detail"]
             assert http.get("/v1/pods").status_code == 200
-        within(5, lambda: http.get("/v1/events?follow=false").status_code == 200)
+        within(60, lambda: http.get("/v1/events?follow=false").status_code == 200)
 
 
 def test_a_process_that_stops_ends_its_streams(
     pair: Pair, cluster: MemoryCluster, tmp_path: Path
 ) -> None:
-    ended: list[float] = []
+    ended = threading.Event()
     begun = threading.Event()
 
     def listen(address: httpx.URL) -> None:
-        with httpx.Client(base_url=address) as http, events(http, tail=1) as stream:
+        with patient.client(base_url=address) as http, events(http, tail=1) as stream:
             for _ in stream:
                 begun.set()
-            ended.append(time.monotonic())
+            ended.set()  # orderly: a connection that is cut off raises
 
     with running(pair, [cluster], tmp_path) as http:
         thread = threading.Thread(target=listen, args=[http.base_url])
         thread.start()
-        assert begun.wait(10)
-        asked = time.monotonic()
-    thread.join(10)
-    assert ended[0] - asked < 2
+        assert begun.wait(60)
+    thread.join(60)
+    assert ended.is_set()
 
 
 def test_what_a_pod_writes(pair: Pair, cluster: MemoryCluster, tmp_path: Path) -> None:
@@ -194,7 +193,7 @@ class Talkative(MemoryCluster):
         if not follow:
             return
         yield b"first\n"
-        self.go.wait(20)
+        self.go.wait(60)
         yield b"second\n"
         try:
             while True:
@@ -215,7 +214,7 @@ def test_output_comes_as_it_is_written(pair: Pair, tmp_path: Path) -> None:
             assert next(pieces) == b"first\n"  # the second one was not written yet
             cluster.go.set()
             assert next(pieces).startswith(b"second\n")
-        assert cluster.closed.wait(5)
+        assert cluster.closed.wait(60)
 
 
 def test_a_quiet_pod_is_listened_to_at_once(

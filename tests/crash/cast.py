@@ -26,6 +26,9 @@ TOPICS = (REQUESTS, EDGES, LOAD, USAGE, BILLING, AUDIT, APPS)
 class Plan:
     """How large a run is; ``wrong`` swaps an adapter of the shards, see ``tests.crash.wrong``.
 
+    After ``within_s`` no death is begun; the first ``skip`` of the seed's are left out. Its period
+    is to close within ``closes_within_s``: one with a hole in it never does.
+
     Every second client posts to the HTTP ingest of the shards, the others write to the log.
     """
 
@@ -37,6 +40,9 @@ class Plan:
     clients: int = 2
     wrong: str = ""
     only: Sequence[Deed] = ()
+    skip: int = 0
+    within_s: float = 3_600.0
+    closes_within_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,10 +87,14 @@ class Child:
         return zombie
 
     def ended(self, sent: signal.Signals) -> int:
-        """Let it end by the signal; its exit code."""
+        """Let it end by the signal, or by kill -9 where it does not; its exit code."""
         assert self.process is not None
         self.process.send_signal(sent)
-        code = self.process.wait(ENDS_WITHIN_S)
+        try:
+            code = self.process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         self.process = None
         return code
 

@@ -9,6 +9,7 @@ import os
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from midstage.contracts.topics import REQUESTS
@@ -45,6 +46,11 @@ def main(env: Mapping[str, str], *, reached: Callable[[str], None]) -> int:
         spool.done()
 
 
+def whole(line: bytes) -> bool:
+    """Whether a line has its end; one that is being written has not."""
+    return line.endswith(b"\n")
+
+
 class Spool:
     """Lines to send, and how many of them were acknowledged.
 
@@ -70,7 +76,8 @@ class Spool:
         count, offset = self._stands()
         with self._lines.open("rb") as file:
             file.seek(offset)
-            found = [line for line in (file.readline() for _ in range(_MOST)) if line[-1:] == b"\n"]
+            read = (file.readline() for _ in range(_MOST))
+            found = list(takewhile(whole, read))  # what follows half a line is its other half
         self._taken = (count + len(found), offset + sum(map(len, found)))
         return [line.rstrip(b"\n") for line in found]
 

@@ -20,6 +20,9 @@ from midstage.gateway.adapters import logfiles
 from tests.crash.client import Spool
 
 LINES_PER_FILE = 20_000
+YOUNGEST = timedelta(minutes=1)
+"""So old is every event at least, so that a period that holds all can be closed at once."""
+_OLDEST_S = 900.0
 Name = tuple[str, str]
 """A source, and the number or id in it."""
 _STATUS = {Outcome.OK: 200, Outcome.INVALID: 404, Outcome.ERROR: 503}
@@ -74,7 +77,7 @@ class EdgeFeed:
         return self.log_dir / f"{stem}.jsonl"
 
     def _line(self, number: int) -> str:
-        ended = datetime.now(UTC).timestamp() - self.random.uniform(0, 900)
+        ended = datetime.now(UTC).timestamp() - _age_s(self.random)
         return json.dumps(
             {
                 "id": f"{self._current}-{number}",
@@ -122,7 +125,7 @@ class ClientFeed:
             duration_ms=12.5,
             usage={"requests": 1, "audio_seconds": self.random.randrange(10_000_000) / 1_000_000},
         )
-        ended = datetime.now(UTC) - timedelta(seconds=self.random.uniform(0, 900))
+        ended = datetime.now(UTC) - timedelta(seconds=_age_s(self.random))
         return encode(
             Event(
                 id=f"e{number}",
@@ -137,3 +140,7 @@ class ClientFeed:
 def accepted(feeds: Sequence[EdgeFeed | ClientFeed]) -> set[Name]:
     """Everything that every feed has written."""
     return set[Name]().union(*(feed.accepted() for feed in feeds))
+
+
+def _age_s(random: Random) -> float:
+    return random.uniform(YOUNGEST.total_seconds(), _OLDEST_S)

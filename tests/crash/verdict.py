@@ -1,7 +1,8 @@
-"""What must hold at the end: accepted = in the ledgers, each once, and every sum is the true one.
+"""What must hold at the end: accepted = ledgers = recount = independent counter = statement.
 
 The ledgers are read from their files after the shards have ended; the log is added up by the
-independent counter. A run proves something only where it hurt: see ``Evidence``.
+independent counter; recount and statement are the shards' own. A run proves something only where
+it hurt: see ``Evidence``.
 """
 
 import json
@@ -9,13 +10,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 from confluent_kafka import Consumer, TopicPartition
 
 from midstage.contracts.topics import REQUESTS
+from tests.crash.asked import Recounted, Stated, Sum
 from tests.crash.feed import Name
-from tests.stats.independent import Cell, records, recount
+from tests.stats import independent
+from tests.stats.independent import Cell, records
+
+K = TypeVar("K")
 
 _ROWS = "SELECT source, coalesce(CAST(seq AS VARCHAR), id) FROM requests"
 _CELLS = """
@@ -53,6 +59,8 @@ class Verdict:
     accepted: int
     rows: int
     cells: int
+    recounted: int
+    stated: int
     evidence: Evidence
     wrong: Sequence[str]
 
@@ -64,8 +72,11 @@ def judged(
     accepted: set[Name],
     keys: Mapping[str, str],
     evidence: Evidence,
+    recount: Recounted | None,
+    statement: Stated | None,
+    vain: Sequence[str] = (),
 ) -> Verdict:
-    """Compare all of it."""
+    """Compare all of it; ``vain`` is what was waited for in vain."""
     rows: Counter[Name] = Counter()
     minutes: Counter[Cell] = Counter()
     hours: Counter[Cell] = Counter()
@@ -74,7 +85,7 @@ def judged(
             rows.update(db.execute(_ROWS).fetchall())
             minutes.update(_cells(db, "minutes"))
             hours.update(_cells(db, "hours"))
-    count = recount(kafka, REQUESTS.name, keys)
+    count = independent.recount(kafka, REQUESTS.name, keys)
     true_minutes = +count.cells
     wrong = [
         *_named("accepted, not in the ledger", accepted - rows.keys()),
@@ -83,11 +94,16 @@ def judged(
         *_named("in the log, not in the ledger", count.counted - rows.keys()),
         *_differing("minutes", true_minutes, minutes),
         *_differing("hours", _hourly(true_minutes), hours),
+        *recount_wrong(recount, rows.total()),
+        *statement_wrong(statement, accepted, _sums(true_minutes)),
+        *vain,
     ]
     return Verdict(
         accepted=len(accepted),
         rows=rows.total(),
         cells=len(minutes),
+        recounted=recount.rows if recount else 0,
+        stated=statement.rows.total() if statement else 0,
         evidence=evidence,
         wrong=wrong,
     )
@@ -128,6 +144,42 @@ def _cells(db: duckdb.DuckDBPyConnection, table: str) -> Counter[Cell]:
     return Counter({tuple(cell): int(amount) for *cell, amount in found})
 
 
+def recount_wrong(found: Recounted | None, rows: int) -> list[str]:
+    """Where a recount is not the ledgers' ``rows``."""
+    if found is None:
+        return ["the rows were not counted again"]
+    said = [f"a recount differs from the ledgers: {'; '.join(found.differences[:3])}"]
+    return [
+        *(said if found.differences else []),
+        *(
+            f"a recount by {how} has {count} rows, the ledgers have {rows}"
+            for how, count in (("day", found.rows), ("whole", found.whole))
+            if count != rows
+        ),
+    ]
+
+
+def statement_wrong(found: Stated | None, accepted: set[Name], true: Counter[Sum]) -> list[str]:
+    """Where a statement has not what was accepted, or not the true sums."""
+    if found is None:
+        return ["there is no statement"]
+    wanted = Counter(source for source, _ in accepted)
+    return [
+        *([] if found.remade else ["raw rows make another statement than the one that stands"]),
+        *_differing("sources of the statement", wanted, found.rows),
+        *_differing("sums of the statement", true, found.sums),
+    ]
+
+
+def _sums(minutes: Counter[Cell]) -> Counter[Sum]:
+    """As a statement has them: by customer, application, unit or outcome."""
+    sums: Counter[Sum] = Counter()
+    for (_, customer, app, _, _, kind, name), amount in minutes.items():
+        if kind in {"outcome", "unit"}:
+            sums[customer, app, kind, name] += amount
+    return sums
+
+
 def _hourly(minutes: Counter[Cell]) -> Counter[Cell]:
     hours: Counter[Cell] = Counter()
     for (minute, *rest), amount in minutes.items():
@@ -140,7 +192,7 @@ def _named(what: str, names: set[Name]) -> list[str]:
     return [f"{len(names)} {what}: {some}"] if names else []
 
 
-def _differing(what: str, true: Counter[Cell], held: Counter[Cell]) -> list[str]:
+def _differing(what: str, true: Counter[K], held: Counter[K]) -> list[str]:
     cells = {cell for cell in true.keys() | held.keys() if true[cell] != held[cell]}
-    some = [f"{cell} is {held[cell]}, truly {true[cell]}" for cell in sorted(cells)[:2]]
+    some = [f"{cell} is {held[cell]}, truly {true[cell]}" for cell in sorted(cells, key=str)[:2]]
     return [f"{len(cells)} {what} differ: {'; '.join(some)}"] if cells else []

@@ -5,7 +5,7 @@ hashes claimed before their rows are durable. Each is what other systems do.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,10 @@ from midstage.stats.config import from_env
 from midstage.stats.main import SERVICE, compose
 from midstage.stats.model import Batch, Committed
 from midstage.stats.stream.counting import Ledger, Seen
+from midstage.testkit.waiting import within
 
 APART, GROUP, CLAIMED = "positions apart", "group offsets", "claimed first"
+COMMITS_WITHIN_S = 10.0
 WRONGS = (APART, GROUP, CLAIMED)
 
 
@@ -69,8 +71,14 @@ class GroupOffsets(DuckdbLedger):
     ) -> Committed:
         if ends:
             after = [TopicPartition(one.topic, one.number, at) for one, at in ends.items()]
-            self._group.commit(offsets=after, asynchronous=False)
+            self._group.commit(offsets=after, asynchronous=True)  # the other way waits for ever
+            within(COMMITS_WITHIN_S, lambda: self._moved(after))
         return super().commit(batch, begins={}, ends=ends)
+
+    def _moved(self, wanted: Sequence[TopicPartition]) -> bool:
+        """Whether the group is there; one who can't know dies, as a crash at this line."""
+        held = self._group.committed(list(wanted), timeout=COMMITS_WITHIN_S)
+        return all(one.offset >= at.offset for one, at in zip(held, wanted, strict=True))
 
 
 class ClaimedFirst:

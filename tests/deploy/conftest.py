@@ -46,6 +46,7 @@ from midstage.eventlog.log import Log
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
+from tests import patient
 from tests.deploy.facts import gone, node, observed_node, observed_pod, observed_workload
 
 TOKEN = "a-token-of-this-test"
@@ -80,7 +81,7 @@ class Neighbours:
             yield
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(60)
 
     def _run(self, stop: threading.Event) -> None:
         writer = self.log.writer()
@@ -165,7 +166,7 @@ class Running:
     def ready(self, app: str, count: int = 1) -> None:
         """Wait until so many replicas run the newest spec and nothing is left to do."""
         within(
-            20,
+            60,
             lambda: (
                 self.status(app)["stage"] == "ready"
                 and self.status(app)["ready"] == count
@@ -193,16 +194,15 @@ def running(
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()
     try:
-        with httpx.Client(
+        with patient.client(
             base_url=f"http://127.0.0.1:{settings.port}",
             headers={"authorization": f"Bearer {TOKEN}"},
-            timeout=30,
         ) as http:
-            within(15, lambda: http.get("/readyz" if wait else "/healthz").status_code == 200)
+            within(60, lambda: patient.serves(http, "/readyz" if wait else "/healthz"))
             yield Running(http=http, log=log, read=read, cluster=cluster)
     finally:
         process.stop()
-        thread.join(15)
+        thread.join(60)
     assert codes == [code]
 
 

@@ -223,7 +223,7 @@ def test_what_is_removed_goes_and_may_come_again(deploy: Running) -> None:
     assert answered["outcome"] == "removed"
     assert deploy.http.get("/v1/apps/gone").status_code == 404
     assert deploy.http.delete("/v1/apps/gone").status_code == 404
-    within(10, lambda: not [p for p in deploy.cluster.pods() if p.app == "gone"])
+    within(60, lambda: not [p for p in deploy.cluster.pods() if p.app == "gone"])
     assert deploy.put("gone").json()["outcome"] == "created"
     deploy.ready("gone")
 

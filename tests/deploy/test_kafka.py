@@ -33,6 +33,6 @@ def test_the_loop_on_kafka(kafka: str, tmp_path: Path) -> None:
             assert {pod.name for pod in around.cluster.pods()} == pods
             scaled(around, 2, replicas=1)
             deploy.ready("chat", 1)
-            within(20, lambda: len(around.cluster.pods()) == 1)
+            within(60, lambda: len(around.cluster.pods()) == 1)
             assert {pod.name for pod in around.cluster.pods()} < pods
     assert rollouts(around) == ["started", "complete"] * 2

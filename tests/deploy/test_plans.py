@@ -1,5 +1,6 @@
 """What the cluster says to a spec before anything is done, and what deploy makes of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from midstage.cluster.memory import MemoryCluster
 from midstage.cluster.objects import Preview, Workload
 from midstage.contracts.errors import UnavailableError
+from midstage.contracts.running import Disruption
 from midstage.deploy.main import Topics
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
@@ -22,6 +24,10 @@ class Strict(MemoryCluster):
 
     refused: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
+    strays: tuple[str, ...] = ()
+
+    def astray(self, wanted: Mapping[str, Disruption | None], /) -> Mapping[str, tuple[str, ...]]:
+        return dict.fromkeys(wanted, self.strays) if self.strays else {}
 
     def preview(self, workload: Workload, *, expected: int) -> Preview:
         if workload.app in self.silent:
@@ -41,7 +47,7 @@ def test_what_the_cluster_would_not_take_is_refused_up_front(tmp_path: Path) -> 
     strict, around = a_platform()
     strict.refused, strict.silent = frozenset({"large"}), frozenset({"dark"})
     with around.at_work(), running(around.log, strict, tmp_path) as deploy:
-        within(20, lambda: deploy.http.get("/readyz").is_success)
+        within(60, lambda: deploy.http.get("/readyz").is_success)
         body = {"command": ["one"]}
 
         refused = deploy.http.put("/v1/apps/large", json=body)
@@ -58,12 +64,24 @@ def test_what_the_cluster_would_not_take_is_refused_up_front(tmp_path: Path) -> 
         assert deploy.http.put("/v1/apps/dark", json=body).json()["outcome"] == "created"
 
 
+def test_what_somebody_made_of_service_and_budget_is_shown(tmp_path: Path) -> None:
+    strict, around = a_platform()
+    strict.strays = ("kubectl: services spec.sessionAffinity",)
+    with around.at_work(), running(around.log, strict, tmp_path) as deploy:
+        body = {"command": ["one"], "drift": "tolerate"}
+        assert deploy.http.put("/v1/apps/chat", json=body).is_success
+        shown = [f"{strict.strays[0]} (tolerated)"]
+        within(20, lambda: deploy.status("chat")["drift"] == shown)
+        told = deploy.http.post("/v1/apps/chat/diff", json=body).json()["cluster"]
+        assert told["conflicts"] == list(strict.strays)
+
+
 def test_a_command_that_was_taken_has_its_outcome_though_it_would_be_refused_now(
     tmp_path: Path,
 ) -> None:
     strict, around = a_platform()
     with around.at_work(), running(around.log, strict, tmp_path) as deploy:
-        within(20, lambda: deploy.http.get("/readyz").is_success)
+        within(60, lambda: deploy.http.get("/readyz").is_success)
         named = {"idempotency-key": "once"}
         first = deploy.http.put("/v1/apps/chat", json={"command": ["one"]}, headers=named)
         strict.refused = frozenset({"chat"})

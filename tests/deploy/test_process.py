@@ -73,7 +73,7 @@ def test_a_death_at_any_place_ends_well(place: str, nth: int, tmp_path: Path) ->
             deploy.ready("chat", 2)
         with running(around.log, around.cluster, tmp_path, reached=dies, code=1) as deploy:
             deploy.put("chat", replicas=2, command=["serve", "two"])
-            assert dies.dead.wait(20)
+            assert dies.dead.wait(60)
         with running(around.log, around.cluster, tmp_path) as deploy:
             deploy.ready("chat", 2)
             [workload] = around.cluster.list().workloads
@@ -107,7 +107,7 @@ def test_a_process_that_slept_undoes_nothing(tmp_path: Path) -> None:
     def sleep(place: str) -> None:
         if place == "deploy:decided" and arm.is_set() and not wakes.is_set():
             sleeps.set()
-            wakes.wait(30)
+            wakes.wait(60)
 
     arm = threading.Event()
     (tmp_path / "b").mkdir()
@@ -116,7 +116,7 @@ def test_a_process_that_slept_undoes_nothing(tmp_path: Path) -> None:
         asleep.ready("chat", 1)
         arm.set()
         scaled(around, 1, replicas=3)
-        assert sleeps.wait(20)
+        assert sleeps.wait(60)
         with running(around.log, around.cluster, tmp_path / "b") as awake:
             awake.ready("chat", 3)
             scaled(around, 2, replicas=5)
@@ -153,18 +153,18 @@ def test_an_edge_that_keeps_a_pod_busy_is_waited_for(tmp_path: Path) -> None:
         deploy.put("chat", replicas=2, drain_s=300)
         deploy.ready("chat", 2)
         deploy.put("chat", replicas=1, drain_s=300)
-        within(20, lambda: [pod for pod in around.cluster.pods() if pod.draining])
+        within(60, lambda: [pod for pod in around.cluster.pods() if pod.draining])
         deploy.put("other")
         deploy.ready("other")
         assert len([pod for pod in around.cluster.pods() if pod.app == "chat"]) == 2
         around.drains = True
-        within(20, lambda: len([p for p in around.cluster.pods() if p.app == "chat"]) == 1)
+        within(60, lambda: len([p for p in around.cluster.pods() if p.app == "chat"]) == 1)
 
 
 def test_without_control_nothing_is_decided_and_the_process_says_so(tmp_path: Path) -> None:
     around = a_platform()
     with running(around.log, around.cluster, tmp_path, wait=False) as deploy:
-        reasons = within(10, lambda: deploy.http.get("/readyz").json().get("reasons"))
+        reasons = within(60, lambda: deploy.http.get("/readyz").json().get("reasons"))
         assert "control has to see it" in reasons["cluster"]
         assert deploy.put("chat").json()["rollout"] == "unknown"
         assert deploy.status("chat")["stage"] == "unknown"
@@ -189,7 +189,7 @@ def test_garbage_in_the_topics_harms_nobody(tmp_path: Path) -> None:
     for topic in (read.apps, read.scaling, read.cluster, read.inventory, read.edges, read.routes):
         for value in (b"", b"\xff\x00", b"{}", b"[" * 3000):
             writer.send(Message(topic=topic.name, key=b"chat", value=value))
-    writer.flush(5)
+    writer.flush(60)
     with around.at_work(), running(around.log, around.cluster, tmp_path) as deploy:
         deploy.put("chat")
         deploy.ready("chat")
@@ -293,5 +293,5 @@ def scaled(around: Neighbours, version: int, *, replicas: int | None) -> None:
             at=at,
         )
     )
-    assert writer.flush(5) == 0
+    assert writer.flush(60) == 0
     writer.close()

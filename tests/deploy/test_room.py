@@ -178,3 +178,72 @@ def test_who_waits_for_another_pool_takes_no_room_here() -> None:
     elsewhere = msgspec.structs.replace(waiting(gpus=1), node_selector={"pool": "batch"})
     full = node("n", cpu=9, gpus=2)
     assert beside(elsewhere, spec(gpus=1), pods(2, gpus=1), full).way is Way.IN_PLACE
+
+
+def worth(pod: PodObserved, priority: int, of: str = "", *, preempts: bool = True) -> PodObserved:
+    return msgspec.structs.replace(pod, priority=priority, priority_class=of, preempts=preempts)
+
+
+def test_who_is_worth_less_takes_no_room_whether_it_waits_or_runs() -> None:
+    full = node("n", cpu=9, gpus=2)
+    running = [worth(pod, 5) for pod in pods(2, gpus=1)]
+    assert beside(worth(waiting(gpus=1), 5), spec(gpus=1), running, full).way is Way.REFUSED
+    assert beside(worth(waiting(gpus=1), 9), spec(gpus=1), running, full).way is Way.REFUSED
+    assert beside(worth(waiting(gpus=1), 4), spec(gpus=1), running, full).way is Way.IN_PLACE
+    runs = msgspec.structs.replace(waiting(gpus=1), node="n", phase=Phase.RUNNING)
+    tight = node("n", cpu=9, gpus=3)
+    kept = spec(gpus=1, min_available=2)
+    assert beside(worth(runs, 5), kept, running, tight).way is Way.REFUSED
+    assert beside(worth(runs, 4), kept, running, tight).way is Way.SURGE
+
+
+def test_nobody_yields_to_a_class_that_evicts_nobody_or_is_not_known() -> None:
+    full, low = node("n", cpu=9, gpus=2), worth(waiting(gpus=1), 4)
+    gently = [worth(pod, 5, preempts=False) for pod in pods(2, gpus=1)]
+    assert beside(low, spec(gpus=1), gently, full).way is Way.REFUSED
+    serving = msgspec.structs.replace(spec(gpus=1), priority="serving")
+    other = [worth(pod, 9, "other") for pod in pods(2, gpus=1)]
+    assert beside(low, serving, other, full).way is Way.REFUSED
+    named = [worth(pod, 9, "serving") for pod in pods(2, gpus=1)]
+    assert beside(low, serving, named, full).way is Way.IN_PLACE
+
+
+def test_nobody_yields_while_older_replicas_of_ones_own_would_go_too() -> None:
+    """The scheduler might evict them instead, before any edge has let go of them."""
+    full, low = node("n", cpu=9, gpus=3), worth(waiting(gpus=1), 4)
+    serving = msgspec.structs.replace(spec(gpus=1), priority="serving")
+    (known,) = pods(1, gpus=1)
+    new = msgspec.structs.replace(
+        worth(known, 9, "serving"), uid="new", revision=revision_of(serving)
+    )
+    as_much = [*(worth(pod, 9, "serving") for pod in pods(2, gpus=1)), new]
+    assert beside(low, serving, as_much, full).way is Way.IN_PLACE
+    less = [*(worth(pod, 5) for pod in pods(2, gpus=1)), new]
+    assert beside(low, serving, less, full).way is Way.REFUSED
+
+
+def two_ways(*places: str, cpu: float) -> list[Node]:
+    """Nodes as ``zone-rack``."""
+    return [
+        msgspec.structs.replace(
+            node(place, cpu=cpu), labels=dict(zip(("zone", "rack"), place.split("-"), strict=True))
+        )
+        for place in places
+    ]
+
+
+def both(of: AppSpec) -> AppSpec:
+    over = tuple(Spread(over=each, required=True) for each in ("zone", "rack"))
+    return msgspec.structs.replace(of, spread=over)
+
+
+def test_under_two_spreads_no_place_may_shut_out_the_others() -> None:
+    """One on a-2 leaves neither a place in zone b nor on rack 1: only b-1 would even both out."""
+    shut = two_ways("a-1", "b-2", "a-2", cpu=2)
+    running = [
+        msgspec.structs.replace(pod, node=each.name)
+        for pod, each in zip(pods(3), shut, strict=True)
+    ]
+    assert course(both(spec(min_available=0)), 3, running, *shut)[0] is Way.REFUSED
+    whole = two_ways("a-1", "b-2", "a-2", "b-1", cpu=2)
+    assert course(both(spec(min_available=0)), 3, running, *whole)[0] is Way.SURGE

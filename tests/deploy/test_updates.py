@@ -41,6 +41,27 @@ crowded = st.builds(
     skew=st.sampled_from([None, 1, 1, 2]),
     budget=st.sampled_from([None, 1, 2]),
 )
+labels = st.lists(st.sampled_from(["a", "b", "c"]), min_size=2, max_size=4).map(tuple)
+two_ways = st.builds(
+    replace,
+    small,
+    nodes=st.lists(
+        st.tuples(st.sampled_from([1.0, 2.0, 3.0]), st.integers(0, 1)), min_size=2, max_size=4
+    ).map(tuple),
+    old=st.just((1.0, 0)),
+    new=st.sampled_from([(1.0, 0), (2.0, 0)]),
+    zones=labels,
+    racks=labels,
+    skew=st.integers(1, 2),
+    rack_skew=st.integers(1, 2),
+)
+ranked = st.builds(
+    replace,
+    small,
+    late=st.lists(asks, min_size=1, max_size=3).map(tuple),
+    rank=st.sampled_from([None, "high"]),
+    low=st.integers(0, 3),
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -54,6 +75,22 @@ def test_what_is_feasible_ends_and_everything_else_is_refused(update: Update) ->
 @settings(max_examples=150, deadline=None)
 @given(update=crowded)
 def test_so_it_is_with_spread_budgets_and_others_that_wait(update: Update) -> None:
+    told = play(update)
+    if told is not None:
+        agrees(update, told)
+
+
+@settings(max_examples=150, deadline=None)
+@given(update=ranked)
+def test_so_it_is_where_others_are_worth_less(update: Update) -> None:
+    told = play(update)
+    if told is not None:
+        agrees(update, told)
+
+
+@settings(max_examples=150, deadline=None)
+@given(update=two_ways)
+def test_so_it_is_with_several_spreads_wherever_the_scheduler_puts_them(update: Update) -> None:
     told = play(update)
     if told is not None:
         agrees(update, told)
@@ -97,6 +134,24 @@ def test_no_more_are_away_at_once_than_the_budget_says() -> None:
     world.until(world.settled)
     assert verdicts(world)[-1] == (Verdict.COMPLETE, "")
     assert min(world.least_serving) == 3
+
+
+def test_older_replicas_of_lower_priority_are_drained_and_never_evicted() -> None:
+    """There is room for one more, and three might come beside: two would have others evicted."""
+    world = World(
+        nodes=[node("node-1", cpu=4)], edges=[Edge(name="edge-1")], priorities={"high": 5}
+    )
+    world.seat()
+    rollout = Rollout(surge=3)
+    world.specify(spec("a", replicas=3, cpu=1, rollout=rollout))
+    world.until(world.settled)
+    world.least_serving.clear()
+    world.specify(spec("b", replicas=3, cpu=1, priority="high", rollout=rollout))
+    world.until(world.settled)
+    assert verdicts(world)[-1] == (Verdict.COMPLETE, "")
+    assert {pod.priority for pod in world.state.pods()} == {5}
+    assert min(world.least_serving) >= 3
+    assert world.wrongs == []
 
 
 def agrees(update: Update, told: Told) -> None:

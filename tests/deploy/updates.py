@@ -1,8 +1,9 @@
 """Small updates of one application: what brute force says of them, and what deploy makes of them.
 
-``is_feasible`` tries all sequences of single steps (start one new replica where there is room and
-its spread lets it, end one older replica while enough are ready, whereupon pods of others that wait
-take what they can), and knows nothing of how deploy decides.
+``is_feasible`` tries all sequences of single steps (ask for one new replica, which comes wherever
+there is room and its spreads let it, so each such place has to lead to the end; end one older
+replica while enough are ready, whereupon pods of others that wait take what they can), and knows
+nothing of how deploy decides.
 """
 
 import random
@@ -20,7 +21,9 @@ from tests.deploy.world import APP, Edge, World
 
 Room = tuple[float, int]
 """Cores and GPUs."""
-ZONE = "zone"
+ZONE, RACK = "zone", "rack"
+PRIORITIES = {"low": -5, "high": 5}
+"""By class; without one it is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +32,9 @@ class Update:
 
     ``grown``: so many cores more has the last node once the older replicas are placed. ``late``:
     pods of others that come then, and may have to wait. ``zones`` of the nodes, over which the new
-    replicas are spread by ``skew`` at most (None: not required). ``budget``: so many replicas may
-    be away at once.
+    replicas are spread by ``skew`` at most (None: not required); so with ``racks``. ``budget``: so
+    many replicas may be away at once. ``rank``: its class of priority; ``low``: so many of
+    ``late``, the first, are of less than all others.
     """
 
     nodes: tuple[Room, ...]
@@ -44,7 +48,11 @@ class Update:
     late: tuple[Room, ...] = ()
     zones: tuple[str, ...] = ()
     skew: int | None = None
+    racks: tuple[str, ...] = ()
+    rack_skew: int | None = None
     budget: int | None = None
+    rank: str | None = None
+    low: int = 0
 
     def spec(self, name: str, asks: Room) -> AppSpec:
         return AppSpec(
@@ -53,14 +61,30 @@ class Update:
             resources=Resources(cpu=asks[0], memory_mb=1, gpus=asks[1]),
             routes=Routes(prefix="/chat"),
             rollout=Rollout(surge=self.surge, min_available=self.min_available),
-            spread=() if self.skew is None else (self.spread(self.skew),),
+            spread=tuple(self.spreads()),
+            priority=self.rank,
             disruption=None if self.budget is None else Disruption(max_unavailable=self.budget),
             drain_s=1,
         )
 
-    @staticmethod
-    def spread(skew: int) -> Spread:
-        return Spread(over=ZONE, max_skew=skew, required=True)
+    def spreads(self) -> Iterator[Spread]:
+        for over, skew in ((ZONE, self.skew), (RACK, self.rack_skew)):
+            if skew is not None:
+                yield Spread(over=over, max_skew=skew, required=True)
+
+    def domains(self) -> Iterator[tuple[int, list[str]]]:
+        """Of each required spread its skew, and the domain of each node."""
+        for skew, names in ((self.skew, self.zones), (self.rack_skew, self.racks)):
+            if skew is not None:
+                yield skew, [_domain(names, each) for each in range(len(self.nodes))]
+
+    @property
+    def yielding(self) -> frozenset[str]:
+        """The applications whose pods are evicted where one of ours finds no room else."""
+        less = {f"late-{number}" for number in range(min(self.low, len(self.late)))}
+        if PRIORITIES.get(self.rank or "", 0) > 0:
+            less |= {f"other-{number}" for number in range(len(self.others))}
+        return frozenset(less)
 
     @property
     def least(self) -> int:
@@ -89,7 +113,9 @@ class Told:
 
 def play(update: Update, *, within_s: float = 300) -> Told | None:
     """Play it in the fake world; None where not even what was there before finds room."""
-    world = World(nodes=list(_nodes(update)), edges=[Edge(name="edge-1", open_s=0.25)])
+    edges = [Edge(name="edge-1", open_s=0.25)]
+    world = World(nodes=list(_nodes(update)), edges=edges, priorities=PRIORITIES)
+    world.evictable = update.yielding
     seat = world.seat()
     for number, asks in enumerate(update.others):
         other = update.spec(f"other-{number}", asks)
@@ -103,7 +129,9 @@ def play(update: Update, *, within_s: float = 300) -> Told | None:
     wider = node(last.name, cpu=last.capacity.cpu + update.grown, gpus=last.capacity.gpus)
     world.state.set_node(last.name, capacity=wider.capacity, now=world.now())
     for number, asks in enumerate(update.late):
-        world.specify(_alone(update.spec(f"late-{number}", asks)), app=f"late-{number}")
+        late = _alone(update.spec(f"late-{number}", asks))
+        rank = "low" if number < update.low else update.rank
+        world.specify(msgspec.structs.replace(late, priority=rank), app=f"late-{number}")
         world.run(1)
     world.run(3)
     spec = update.spec("new", update.new)
@@ -141,7 +169,7 @@ class _At:
 def is_feasible(update: Update, now: Listing) -> bool:
     """Whether some sequence of single steps leads from ``now`` to the end."""
     olds = [pod.node for pod in now.pods if pod.app == APP]
-    others = [pod for pod in now.pods if pod.app != APP]
+    others = [pod for pod in now.pods if pod.app not in {APP, *update.yielding}]
     room = [_room_beside(each, others) for each in now.nodes]
     first = _At(
         old=tuple(olds.count(node.name) for node in now.nodes),
@@ -149,16 +177,19 @@ def is_feasible(update: Update, now: Listing) -> bool:
         waits=tuple((p.requests.cpu, p.requests.gpus) for p in others if not p.node),
         taken=((0.0, 0),) * len(room),
     )
-    seen, trail = {first}, [first]
-    while trail:
-        at = trail.pop()
-        if not sum(at.old) and sum(at.new) == update.replicas:
-            return True
-        for after in _steps(update, room, at):
-            if after not in seen:
-                seen.add(after)
-                trail.append(after)
-    return False
+    return _wins(update, room, first, {})
+
+
+def _wins(update: Update, room: list[Room], at: _At, known: dict[_At, bool]) -> bool:
+    """Whether deploy can go on to the end from here, wherever the scheduler puts new replicas."""
+    if at not in known:
+        more = list(_started(update, room, at))
+        known[at] = (
+            (not sum(at.old) and sum(at.new) == update.replicas)
+            or (bool(more) and all(_wins(update, room, each, known) for each in more))
+            or any(_wins(update, room, each, known) for each in _ended(update, room, at))
+        )
+    return known[at]
 
 
 def updates(seed: int, count: int, *, gpus: bool) -> Iterator[Update]:
@@ -181,18 +212,21 @@ def updates(seed: int, count: int, *, gpus: bool) -> Iterator[Update]:
         )
 
 
-def _steps(update: Update, room: list[Room], at: _At) -> Iterator[_At]:
+def _started(update: Update, room: list[Room], at: _At) -> Iterator[_At]:
+    """After one new replica more, on each node that would have it."""
     ready = sum(at.old) + sum(at.new)
-    for where in range(len(room)):
-        is_wanted = sum(at.new) < update.replicas and ready < update.replicas + update.surge
-        if (
-            is_wanted
-            and _fits(update.new, _left(update, room, at, where))
-            and _spreads(update, at, where)
-        ):
-            yield replace(at, new=_more(at.new, where, 1))
-        if at.old[where] and ready > update.least:
-            yield _taken(update, room, replace(at, old=_more(at.old, where, -1)), where)
+    if sum(at.new) < update.replicas and ready < update.replicas + update.surge:
+        for where in range(len(room)):
+            if _fits(update.new, _left(update, room, at, where)) and _spreads(update, at, where):
+                yield replace(at, new=_more(at.new, where, 1))
+
+
+def _ended(update: Update, room: list[Room], at: _At) -> Iterator[_At]:
+    """After one older replica less, of each node."""
+    if sum(at.old) + sum(at.new) > update.least:
+        for where, there in enumerate(at.old):
+            if there:
+                yield _taken(update, room, replace(at, old=_more(at.old, where, -1)), where)
 
 
 def _taken(update: Update, room: list[Room], at: _At, where: int) -> _At:
@@ -223,17 +257,17 @@ def _fits(asks: Room, left: Room) -> bool:
 
 
 def _spreads(update: Update, at: _At, where: int) -> bool:
-    if update.skew is None:
-        return True
-    zones = [_zone(update, each) for each in range(len(at.new))]
-    counts = dict.fromkeys(zones, 0)
-    for zone, count in zip(zones, at.new, strict=True):
-        counts[zone] += count
-    return counts[zones[where]] + 1 - min(counts.values()) <= update.skew
+    for skew, domains in update.domains():
+        counts = dict.fromkeys(domains, 0)
+        for domain, count in zip(domains, at.new, strict=True):
+            counts[domain] += count
+        if counts[domains[where]] + 1 - min(counts.values()) > skew:
+            return False
+    return True
 
 
-def _zone(update: Update, where: int) -> str:
-    return update.zones[where % len(update.zones)] if update.zones else "a"
+def _domain(names: tuple[str, ...], where: int) -> str:
+    return names[where % len(names)] if names else "a"
 
 
 def _room_beside(node: Node, others: list[Pod]) -> Room:
@@ -245,7 +279,9 @@ def _room_beside(node: Node, others: list[Pod]) -> Room:
 def _nodes(update: Update) -> Iterator[Node]:
     for number, (cpu, gpus) in enumerate(update.nodes):
         made = node(f"node-{number}", cpu=cpu, gpus=gpus)
-        yield msgspec.structs.replace(made, labels={ZONE: _zone(update, number)})
+        yield msgspec.structs.replace(
+            made, labels={ZONE: _domain(update.zones, number), RACK: _domain(update.racks, number)}
+        )
 
 
 def _alone(spec: AppSpec) -> AppSpec:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
@@ -129,11 +130,19 @@ class World:
 
     name = CLUSTER
 
-    def __init__(self, *, nodes: Sequence[Node] = (), edges: Sequence[Edge] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        nodes: Sequence[Node] = (),
+        edges: Sequence[Edge] = (),
+        priorities: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.passed_s = 0.0
         numbers = count(1)
         self.state = State(
-            nodes=nodes or [node("node-1", cpu=64)], fresh=lambda: f"uid{next(numbers):05d}"
+            nodes=nodes or [node("node-1", cpu=64)],
+            fresh=lambda: f"uid{next(numbers):05d}",
+            priorities=priorities,
         )
         self.log, self.scales, self.edges = Log(), Scales(), list(edges)
         self.seats: list[Seat] = []
@@ -147,6 +156,7 @@ class World:
         self.content: dict[str, str] = {}
         self.strays: tuple[str, ...] = ()
         self.marked: set[str] | None = None
+        self.evictable: frozenset[str] = frozenset()
         self.refuses: Callable[[Workload], str] = lambda _workload: ""
         self._past: list[Listing] = [self.state.listing()]
         self._stopping: dict[str, float] = {}
@@ -313,6 +323,8 @@ class World:
         return done
 
     def _may_stop(self, pod: Pod) -> bool:
+        if pod.app in self.evictable:
+            return True  # the scheduler's doing
         if pod.ready_at is None or pod.uid in self._never_served:
             return True  # no edge sends to who became ready only after its mark
         marked = self._marked.get(pod.uid)

@@ -119,7 +119,7 @@ def replicas(log: Log, count: int = 1, **settings: object) -> Iterator[list[View
         for view in views:
             stack.enter_context(running(view))
         for view in views:
-            within(20, partial(ready, view))
+            within(60, partial(ready, view))
         yield views
 
 
@@ -165,7 +165,7 @@ def put(log: Log, *messages: Message) -> None:
     writer = log.writer()
     for each in messages:
         writer.send(each, done)
-    assert all_heard.wait(20)
+    assert all_heard.wait(60)
     assert all(isinstance(each, Delivered) for each in heard)
     writer.close()
 

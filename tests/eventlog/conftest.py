@@ -10,7 +10,9 @@ from confluent_kafka.admin import AdminClient
 
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log, Partition, TopicSettings
-from midstage.eventlog.memory import MemoryLog
+from midstage.eventlog.memory import MemoryLog, MemoryPositions
+
+from .words import TOPIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +54,17 @@ def bench(request: pytest.FixtureRequest) -> Bench:
         made = Bench(log=log, topic=name, forget=forgetting(address))
     made.log.create([topic_of(name)])
     return made
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    """A log with words to consume, and a place for those that can't be read."""
+    made = MemoryLog()
+    made.create([topic_of(TOPIC), topic_of(f"{TOPIC}.test.dlq", partitions=1)])
+    return made
+
+
+@pytest.fixture
+def positions(log: MemoryLog) -> MemoryPositions:
+    """Where a consumer of words stands."""
+    return MemoryPositions(log.partitions(TOPIC))

@@ -25,7 +25,7 @@ class Running:
         self.ended()
 
     def ended(self) -> BaseException | None:
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive(), "the loop does not end"
         return self._raised
 

@@ -18,33 +18,21 @@ from .running import Running, running
 from .words import TOPIC, CrashError, Effects, consumer, dead, say, word
 
 
-@pytest.fixture
-def log() -> MemoryLog:
-    made = MemoryLog()
-    made.create([topic_of(TOPIC), topic_of(f"{TOPIC}.test.dlq", partitions=1)])
-    return made
-
-
-@pytest.fixture
-def positions(log: MemoryLog) -> MemoryPositions:
-    return MemoryPositions(log.partitions(TOPIC))
-
-
 def test_each_record_has_its_effect_in_order_and_positions_follow(
     log: MemoryLog, positions: MemoryPositions
 ) -> None:
     effects = Effects()
     with running(consumer(log, effects, positions)):
         say(log, *"abc")
-        within(5, lambda: effects.words() == ["a", "b", "c"])
-        within(5, lambda: sum(max(0, at) for at in positions.starts().values()) == 3)
+        within(60, lambda: effects.words() == ["a", "b", "c"])
+        within(60, lambda: sum(max(0, at) for at in positions.starts().values()) == 3)
 
 
 def test_a_chunk_says_where_it_begins_and_ends(log: MemoryLog, positions: MemoryPositions) -> None:
     say(log, *"abcde")
     effects = Effects()
     with running(consumer(log, effects, positions, most=2)):
-        within(5, lambda: effects.words() == list("abcde"))
+        within(60, lambda: effects.words() == list("abcde"))
     [place] = {place for chunk in effects.chunks for place in chunk.ends}
     assert [(c.begins[place], c.ends[place]) for c in effects.chunks] == [(0, 2), (2, 4), (4, 5)]
 
@@ -56,7 +44,7 @@ def test_a_lingering_consumer_gathers_what_comes_meanwhile(
     with running(consumer(log, effects, positions, linger_s=10.0, most=3)):
         for each in "abc":
             say(log, each)
-        within(5, lambda: effects.words() == ["a", "b", "c"])
+        within(60, lambda: effects.words() == ["a", "b", "c"])
     assert len(effects.chunks) == 1
 
 
@@ -66,7 +54,7 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_as_it_was_and_the_next_goe
     effects = Effects()
     say(log, "good", "broken \x00é", "next")
     with running(consumer(log, effects, positions)):
-        within(5, lambda: effects.words() == ["good", "next"])
+        within(60, lambda: effects.words() == ["good", "next"])
 
     [letter] = dead(log)
     [broken] = [r for r in everything(log) if (r.value or b"").startswith(b"broken")]
@@ -99,7 +87,7 @@ def test_dead_letters_are_durable_before_the_effect_that_moves_positions(
 
     say(log, "broken")
     with running(consumer(log, effect, positions)):
-        within(5, lambda: seen == [1])
+        within(60, lambda: seen == [1])
 
 
 def test_a_dead_letter_that_is_not_acknowledged_is_sent_again_and_nothing_moves_before(
@@ -109,7 +97,7 @@ def test_a_dead_letter_that_is_not_acknowledged_is_sent_again_and_nothing_moves_
     say(log, "broken", "good")
     log.lose_next_acknowledgement()
     with running(consumer(log, effects, positions)):
-        within(5, lambda: effects.words() == ["good"])
+        within(60, lambda: effects.words() == ["good"])
     assert [letter.value for letter in dead(log)] == [b"broken", b"broken"]
 
 
@@ -120,9 +108,9 @@ def test_an_unavailable_effect_is_tried_again_with_the_same_chunk(
     effects.failures = [UnavailableError("the store is away")] * 3
     with running(consumer(log, effects, positions)):
         say(log, "a")
-        within(5, lambda: not effects.failures)
+        within(60, lambda: not effects.failures)
         say(log, "b")
-        within(5, lambda: effects.words() == ["a", "b"])
+        within(60, lambda: effects.words() == ["a", "b"])
 
 
 def test_while_it_backs_off_it_is_not_ready_and_says_why(
@@ -140,11 +128,11 @@ def test_while_it_backs_off_it_is_not_ready_and_says_why(
     loop = consumer(log, effect, positions)
     assert loop.progress() == "not started yet"
     with running(loop):
-        within(5, lambda: loop.progress() is None)
+        within(60, lambda: loop.progress() is None)
         say(log, "a")
-        within(5, lambda: loop.progress() == "the store is away")
+        within(60, lambda: loop.progress() == "the store is away")
         away.clear()
-        within(5, lambda: loop.progress() is None)
+        within(60, lambda: loop.progress() is None)
         assert effects.words() == ["a"]
     assert loop.progress() == "the loop has ended"
 
@@ -164,7 +152,7 @@ def test_positions_that_cannot_be_moved_are_tried_again_and_the_effect_is_not(
     effects = Effects()
     say(log, "a")
     with running(consumer(log, effects, shaky)):
-        within(5, lambda: max(shaky.starts().values()) == 1)
+        within(60, lambda: max(shaky.starts().values()) == 1)
     assert effects.words() == ["a"]
 
 
@@ -182,7 +170,7 @@ def test_a_crash_between_effect_and_position_gives_the_chunk_again(
     assert effects.words() == ["a", "b"]
 
     with running(consumer(log, effects, positions)):
-        within(5, lambda: effects.words() == ["a", "b", "a", "b"])
+        within(60, lambda: effects.words() == ["a", "b", "a", "b"])
 
 
 def test_a_crash_before_the_effect_loses_nothing(
@@ -198,7 +186,7 @@ def test_a_crash_before_the_effect_loses_nothing(
         Running(consumer(log, effects, positions, reached=killed)).ended(), CrashError
     )
     with running(consumer(log, effects, positions)):
-        within(5, lambda: effects.words() == ["a"])
+        within(60, lambda: effects.words() == ["a"])
 
 
 def test_who_is_told_to_stop_while_the_effect_is_unavailable_moves_nothing(
@@ -211,7 +199,7 @@ def test_who_is_told_to_stop_while_the_effect_is_unavailable_moves_nothing(
 
     loop = consumer(log, away, positions)
     with running(loop):
-        within(5, lambda: loop.progress() == "the store is away")
+        within(60, lambda: loop.progress() == "the store is away")
     assert set(positions.starts().values()) == {BEGINNING}
 
 
@@ -232,13 +220,13 @@ def test_a_broker_that_goes_away_and_comes_back_loses_and_doubles_nothing(
     loop = consumer(log, effects, positions)
     with running(loop):
         say(log, "a")
-        within(5, lambda: effects.words() == ["a"])
+        within(60, lambda: effects.words() == ["a"])
         log.cut()
-        within(5, lambda: loop.progress() == "the broker is away")
+        within(60, lambda: loop.progress() == "the broker is away")
         log.mend()
         say(log, "b")
-        within(5, lambda: effects.words() == ["a", "b"])
-        within(5, lambda: loop.progress() is None)
+        within(60, lambda: effects.words() == ["a", "b"])
+        within(60, lambda: loop.progress() is None)
 
 
 def test_a_broker_that_is_away_at_the_start_is_waited_for(
@@ -249,9 +237,9 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(
     log.cut()
     loop = consumer(log, effects, positions)
     with running(loop):
-        within(5, lambda: loop.progress() == "the broker is away")
+        within(60, lambda: loop.progress() == "the broker is away")
         log.mend()
-        within(5, lambda: effects.words() == ["a"])
+        within(60, lambda: effects.words() == ["a"])
 
 
 def test_a_gap_is_never_skipped_and_keeps_it_not_ready(
@@ -264,7 +252,7 @@ def test_a_gap_is_never_skipped_and_keeps_it_not_ready(
     effects = Effects()
     loop = consumer(log, effects, positions)
     with running(loop):
-        within(5, lambda: "does not hold offset 1" in (loop.progress() or ""))
+        within(60, lambda: "does not hold offset 1" in (loop.progress() or ""))
     assert effects.words() == []
     assert positions.starts()[place] == 1
 
@@ -295,8 +283,8 @@ def test_on_kafka_a_group_of_offsets_outlives_its_consumer(kafka: str) -> None:
             dead_letters=letters,
         )
         with running(loop):
-            within(20, done)
-            within(20, lambda: sum(positions.starts().values()) == moved)
+            within(60, done)
+            within(60, lambda: sum(positions.starts().values()) == moved)
         positions.close()
 
     first, second = Effects(), Effects()

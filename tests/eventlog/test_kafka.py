@@ -68,7 +68,7 @@ def test_replicas_on_kafka_agree_and_each_command_counts_once(log: KafkaLog, top
         versions = list(pool.map(run, range(30)))
         assert sorted(versions) == sorted([*range(1, 11)] * 3)
         for view in views:
-            within(10, partial(adds_up, view, 30))
+            within(60, partial(adds_up, view, 30))
         put(log, record("k0", 3, Credited(amount=99), topic=topic))
         again = views[0].execute(key="k1", command_id="c1", payload=b"", decide=credit(1))
         assert again.repeated
@@ -83,7 +83,7 @@ def test_a_restart_on_kafka_starts_from_its_snapshot(log: KafkaLog, topic: Topic
     with replicas(log, topic=topic, snapshots=snapshots()) as [view]:
         for number in range(5):
             view.execute(key="alice", command_id=f"c{number}", payload=b"", decide=credit(1))
-        within(10, lambda: records_in_snapshots(log, topic) == 2)
+        within(60, lambda: records_in_snapshots(log, topic) == 2)
     places = log.partitions(topic.name)
     found = snapshots().newest(oldest=dict.fromkeys(places, 0), ends=log.ends(places))
     assert found is not None
@@ -99,7 +99,7 @@ def test_a_transactions_mark_is_neither_lag_nor_a_reason_to_wait(
     """Flink and Kafka Streams write so: behind their records stands a mark that is no record."""
     in_a_transaction(kafka, record("alice", 1, Credited(amount=5), topic=topic))
     reader = log.reader(dict.fromkeys(log.partitions(topic.name), BEGINNING))
-    within(20, lambda: not reader.poll(most=10, timeout_s=0.1) and not any(reader.lag().values()))
+    within(60, lambda: not reader.poll(most=10, timeout_s=0.1) and not any(reader.lag().values()))
     reader.close()
     with replicas(log, topic=topic) as [view]:
         answer = view.execute(key="alice", command_id="c1", payload=b"", decide=credit(1))
@@ -123,7 +123,7 @@ def test_each_chunk_begins_where_the_last_one_ended_also_behind_a_transaction(
     with running(loop):
         for number in range(1, 4):
             in_a_transaction(kafka, record("alice", number, Credited(amount=1), topic=topic))
-            within(20, lambda: len(chunks) == number and loop.lag() == 0)  # noqa: B023  asked now
+            within(60, lambda: len(chunks) == number and loop.lag() == 0)  # noqa: B023  asked now
     [place] = {place for chunk in chunks for place in chunk.ends}
     ends = [chunk.ends[place] for chunk in chunks]
     assert [chunk.begins[place] for chunk in chunks] == [0, *ends[:-1]]
@@ -179,7 +179,7 @@ def test_headers_that_are_not_utf_8_stop_no_reader(kafka: str, log: KafkaLog, to
         records.extend(reader.poll(most=10, timeout_s=0.1))
         return len(records) == 102
 
-    within(20, all_read)
+    within(60, all_read)
     reader.close()
     assert [each.value for each in records[-2:]] == [b"odd", b"next"]
     assert [dict(each.headers) for each in records[-2:]] == [dict(UNREADABLE_HEADERS), {"e": b"v"}]
@@ -197,7 +197,7 @@ def test_a_header_without_a_value_is_empty(kafka: str, log: KafkaLog, topic: Top
         records.extend(reader.poll(most=10, timeout_s=0.1))
         return bool(records)
 
-    within(20, read)
+    within(60, read)
     reader.close()
     assert records[0].headers == (("a", b"1"), ("none", b""))
 

@@ -33,3 +33,19 @@ def test_a_loop_that_hangs_is_no_progress() -> None:
     progress.came_round(lag=0)
     clock.advance(6)
     assert progress.reason() == "the loop has not come round for 6 s"
+
+
+def test_to_read_on_is_progress_but_no_remedy() -> None:
+    clock = FrozenClock()
+    progress = Progress(clock.monotonic)
+    progress.came_round(lag=0)
+    progress.has_records()
+    clock.advance(4)
+    progress.went_on()
+    clock.advance(4)
+    assert progress.reason() is None
+    clock.advance(2)
+    assert progress.reason() == "records wait and nothing moved for 6 s"
+    progress.backs_off("the ledger is away")
+    progress.went_on()
+    assert progress.reason() == "the ledger is away"

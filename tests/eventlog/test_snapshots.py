@@ -260,7 +260,7 @@ def test_a_snapshot_that_can_not_be_written_stops_nobody() -> None:
         log.lose_next_acknowledgement()  # of the record
         log.lose_next_acknowledgement()  # of the snapshot's first one
         put_lost(log)
-        within(10, lambda: view.state("alice")[0] == 1)
+        within(60, lambda: view.state("alice")[0] == 1)
         answer = view.execute(key="bob", command_id="c2", payload=b"", decide=credit(1))
         assert answer.version == 1
         assert view.caught_up() is None
@@ -282,7 +282,7 @@ def test_a_reader_starts_in_the_middle_from_a_snapshot() -> None:
     with replicas(log, snapshots=snapshots(log)) as [view]:
         for number in range(4):
             view.execute(key="alice", command_id=f"c{number}", payload=b"", decide=credit(1))
-        within(10, lambda: records_in_snapshots(log) >= 8)
+        within(60, lambda: records_in_snapshots(log) >= 8)
     put(log, record("alice", 5, Credited(amount=10), command_id="tail"))
     put(log, record("alice", 2, Credited(amount=99), command_id="zombie", event_id="z"))
     place = PLACES[partition_of(b"alice", len(PLACES))]
@@ -301,7 +301,7 @@ def test_without_a_snapshot_that_fits_a_log_cut_short_is_not_folded() -> None:
     log.forget(PLACES[partition_of(b"alice", len(PLACES))], 1)
     view = versions(log, snapshots=snapshots(log))
     with running(view):
-        within(10, lambda: "does not hold offset 0" in (view.caught_up() or ""))
+        within(60, lambda: "does not hold offset 0" in (view.caught_up() or ""))
 
 
 def test_a_fold_that_is_stuck_leaves_no_snapshot() -> None:
@@ -310,7 +310,7 @@ def test_a_fold_that_is_stuck_leaves_no_snapshot() -> None:
     put(log, record("alice", 1, Frozen(why="newer")))
     view = versions(log, snapshots=snapshots(log))
     with running(view):
-        within(10, lambda: "alice" in (view.caught_up() or ""))
+        within(60, lambda: "alice" in (view.caught_up() or ""))
         put(log, record("bob", 1, Credited(amount=1)))
-        within(10, lambda: view.state("bob")[0] == 1)
+        within(60, lambda: view.state("bob")[0] == 1)
     assert records_in_snapshots(log) == 0

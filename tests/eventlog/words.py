@@ -53,7 +53,7 @@ def consumer(
         read=word,
         effect=effect,
         positions=positions,
-        dead_letters=DeadLetterTopic(log=log, reader="test", within_s=0.2),
+        dead_letters=DeadLetterTopic(log=log, reader="test", within_s=1.0),
         most=most,
         linger_s=linger_s,
         reached=reached,

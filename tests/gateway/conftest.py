@@ -29,13 +29,16 @@ from midstage.gateway.model.apps import Deployed, Endpoint, Setup
 from midstage.gateway.stream.bell import Bell
 from midstage.gateway.stream.configuration import Configuration
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .replica import Replica, running
 
 EDGE = "edge-1"
 KEY = bytes(range(32))
 ACME = {"authorization": "Bearer key-of-acme"}
-DEADLINE_S = 20.0
+DEADLINE_S = 90.0
+THROTTLE_WITHIN_S = 2.0
+"""Much longer than in earnest: a throttle on a busy machine is not late."""
 NOWHERE = 1
 """A port of loopback where nothing listens."""
 
@@ -119,6 +122,7 @@ class Edge:
             admin=Endpoint(host="127.0.0.1", port=self.admin_port),
             throttle=Endpoint(host="127.0.0.1", port=self.throttle_port),
             usage_reader=lua,
+            throttle_within_s=THROTTLE_WITHIN_S,
         )
 
     def configure(self) -> None:
@@ -136,7 +140,7 @@ class Edge:
 
     def stat(self, name: str) -> int:
         """One of Envoy's own figures; 0 where it has none."""
-        answer = httpx.get(
+        answer = patient.get(
             f"http://127.0.0.1:{self.admin_port}/stats", params={"filter": f"^{name}$"}
         )
         return int(answer.text.rpartition(": ")[2] or 0)
@@ -161,7 +165,7 @@ class Edge:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(DEADLINE_S)
             self._process = None
 
     def settled(self, app: str, replicas: int) -> None:
@@ -192,13 +196,11 @@ class Edge:
 
     def get(self, path: str, ref: str = "", **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.get(
-            self.url(path), headers={**ACME, "x-midstage-ref": ref, **named}, timeout=10
-        )
+        return patient.get(self.url(path), headers={**ACME, "x-midstage-ref": ref, **named})
 
     def raw(self, data: bytes) -> socket.socket:
         """A caller that says exactly these bytes."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S)
         connection.sendall(data)
         return connection
 

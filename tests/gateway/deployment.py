@@ -211,7 +211,7 @@ class Facts:
     def _writer(self) -> Iterator[Writer]:
         writer = self.log.writer()
         yield writer
-        assert writer.flush(10) == 0
+        assert writer.flush(60) == 0
         writer.close()
 
     def _at(self) -> datetime:

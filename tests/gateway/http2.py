@@ -18,7 +18,7 @@ class Http2:
     """One connection; streams have odd numbers."""
 
     def __init__(self, port: int) -> None:
-        self._connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._connection = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._stream = self._connection.makefile("rb")
         self._connection.sendall(_PREFACE + frame(SETTINGS, 0, 0))
 

@@ -9,6 +9,7 @@ import httpx
 
 from midstage.gateway.model.apps import Endpoint
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .conftest import ACME, DEADLINE_S, Edge, free_port
 from .deployment import Facts, Gateway, gateway
@@ -41,13 +42,13 @@ class Story:
         self._stack.callback(self.edge.stop)
 
     def statuses(self, count: int, path: str = "/chat/v1/x") -> set[int]:
-        with httpx.Client(headers=ACME, timeout=DEADLINE_S) as client:
+        with patient.client(headers=ACME) as client:
             return {client.get(self.edge.url(path)).status_code for _ in range(count)}
 
     def slow(self) -> httpx.Response:
         """A stream that ends when the replica lets it."""
         headers = {**ACME, "x-midstage-ref": "slow"}
-        return httpx.get(self.edge.url("/chat/v1/slow"), headers=headers, timeout=PATIENT_S)
+        return patient.get(self.edge.url("/chat/v1/slow"), headers=headers)
 
     def draining(self, port: int, app: str = "chat") -> bool:
         """Whether Envoy shows it so."""

@@ -4,12 +4,12 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client import generate_latest
 
 from midstage.contracts.requests import Outcome
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .conftest import ACME, DEADLINE_S, Edge, MakeEdge, free_port
 from .replica import Answering, Asked, Replica, running
@@ -177,7 +177,7 @@ def test_envoy_s_admin_says_what_is_in_flight(edge: Edge, replica: Replica) -> N
 
     replica.on("/v1/waits", waits)
 
-    assert httpx.get(edge.url("/chat/v1/waits"), headers=ACME, timeout=20).status_code == 200
+    assert patient.get(edge.url("/chat/v1/waits"), headers=ACME).status_code == 200
     within(DEADLINE_S, lambda: edge.admin.loads()["chat"].in_flight == 0)
 
 

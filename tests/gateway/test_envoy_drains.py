@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from midstage.contracts.apps import revision_of
@@ -15,6 +14,7 @@ from midstage.contracts.cluster import (
 from midstage.contracts.requests import Outcome
 from midstage.contracts.routes import Way
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .conftest import ACME, DEADLINE_S
 from .deployment import R1, pod, spec
@@ -102,7 +102,7 @@ def test_one_replica_after_another_without_a_gap(story: Story) -> None:
     stop = threading.Event()
 
     def calls() -> list[int]:
-        with httpx.Client(headers=ACME, timeout=DEADLINE_S) as client:
+        with patient.client(headers=ACME) as client:
             url = story.edge.url("/chat/v1/x")
             return [client.get(url).status_code for _ in iter(stop.is_set, True)]
 
@@ -248,7 +248,7 @@ def test_hundreds_of_requests_while_replicas_flap(story: Story) -> None:
 
     def calls(number: int) -> list[int]:
         statuses = []
-        with httpx.Client(headers=ACME, timeout=20) as client:
+        with patient.client(headers=ACME) as client:
             while not stop.is_set():
                 statuses.append(client.get(story.edge.url("/chat/v1/x")).status_code)
         return statuses

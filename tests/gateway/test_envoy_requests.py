@@ -2,11 +2,11 @@
 
 import json
 
-import httpx
 import pytest
 
 from midstage.contracts.requests import Outcome
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .conftest import ACME, Edge, request
 from .replica import Answering, Asked, Replica
@@ -35,7 +35,7 @@ def test_a_request_is_logged_as_it_was(edge: Edge, replica: Replica) -> None:
     assert event.data.bytes_out == len(answer.content)
     assert event.data.pod == f"127.0.0.1:{replica.port}"
     assert event.data.trace_id == trace
-    assert 0 < event.data.duration_ms < 5_000
+    assert event.data.duration_ms > 0
 
 
 def test_a_replica_sees_the_customer_and_no_key(edge: Edge, replica: Replica) -> None:
@@ -153,7 +153,7 @@ def test_a_broken_request_line_is_an_event_too(edge: Edge) -> None:
     answer = edge.raw(b"GET this is no request\r\n\r\n").recv(10_000)
 
     assert b"400 Bad Request" in answer
-    (event,) = within(5, lambda: [event for event in edge.events() if event.data.status == 400])
+    (event,) = within(60, lambda: [event for event in edge.events() if event.data.status == 400])
     assert event.id == f"{event.source}/{event.seq}"
     assert (event.data.customer, event.data.app) == ("unknown", "unknown")
     assert event.data.outcome is Outcome.INVALID
@@ -197,11 +197,11 @@ def test_http2_without_tls_is_taken(edge: Edge) -> None:
 def test_a_key_that_is_withdrawn_is_refused_on_an_open_connection(edge: Edge) -> None:
     edge.keys["key-of-beta"] = "beta"
     edge.configure()
-    with httpx.Client(headers={"authorization": "Bearer key-of-beta"}) as caller:
-        within(10, lambda: caller.get(edge.url("/chat/v1/beta")).status_code == 200)
+    with patient.client(headers={"authorization": "Bearer key-of-beta"}) as caller:
+        within(60, lambda: caller.get(edge.url("/chat/v1/beta")).status_code == 200)
         del edge.keys["key-of-beta"]
         edge.configure()
-        within(10, lambda: caller.get(edge.url("/chat/v1/beta")).status_code == 401)
+        within(60, lambda: caller.get(edge.url("/chat/v1/beta")).status_code == 401)
         assert caller.get(edge.url("/chat/v1/beta"), headers=ACME).status_code == 200
 
 
@@ -212,7 +212,7 @@ def test_a_huge_request_body_arrives_whole(edge: Edge, replica: Replica) -> None
     replica.on("/v1/upload", sized)
     body = b"x" * (5 * 1024 * 1024)
 
-    answer = httpx.post(
+    answer = patient.post(
         edge.url("/chat/v1/upload"), content=body, headers={**ACME, "x-midstage-ref": "huge"}
     )
 
@@ -232,6 +232,6 @@ def test_no_caller_can_make_a_line_that_is_none(edge: Edge, ref: bytes) -> None:
         + (b"x-midstage-ref: " + ref + b"\r\ntraceparent: " + ref + b"\r\n\r\n")
     ).makefile("rb").read()
 
-    (event,) = within(5, lambda: [event for event in edge.events() if event.data.endpoint == path])
+    (event,) = within(60, lambda: [event for event in edge.events() if event.data.endpoint == path])
     assert (event.data.customer, event.data.usage) == ("acme", {"requests": 1})
     assert 0 < len(event.data.ref) <= 256

@@ -7,7 +7,6 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +16,7 @@ from midstage.gateway.main import Topics, shipping
 from midstage.gateway.metrics import Metrics
 from midstage.gateway.stream.shipper import Shipper
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .conftest import ACME, DEADLINE_S, Edge, free_port, looping
 from .replica import running
@@ -74,7 +74,7 @@ def load(edge: Edge) -> Iterator[list[str]]:
     numbers, stop = count(1), threading.Event()
 
     def calls() -> None:
-        with httpx.Client(headers=ACME, timeout=10) as caller:
+        with patient.client(headers=ACME) as caller:
             while not stop.is_set():
                 ref = f"r{next(numbers)}"
                 if caller.get(edge.url("/chat/v1/x"), headers={"x-midstage-ref": ref}).is_success:

@@ -21,6 +21,7 @@ from midstage.gateway.adapters.wanted import signing_key
 from midstage.gateway.config import from_env
 from midstage.gateway.main import Topics, compose
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .conftest import DEADLINE_S, EDGE, KEY, Edge, free_port
 from .replica import Replica
@@ -109,10 +110,10 @@ def test_a_request_through_envoy_is_a_signed_event_in_kafka(
         edge.get("/chat/v1/x", "through")
         within(DEADLINE_S, lambda: all_of(log, topics.requests.name))
         within(DEADLINE_S, lambda: all_of(log, topics.edges.name))
-        (source,) = httpx.get(f"{base}/v1/sources").json()["sources"]
+        (source,) = patient.get(f"{base}/v1/sources").json()["sources"]
         within(DEADLINE_S, lambda: "chat" in ways(base))
         in_force = ways(base)
-        metrics = httpx.get(f"{base}/metrics").text
+        metrics = patient.get(f"{base}/metrics").text
 
     records = all_of(log, topics.requests.name)
     events = [Decoder(topics.requests)(record) for record in records]
@@ -144,7 +145,7 @@ def test_without_kafka_gateway_configures_envoy_and_says_that_it_is_not_ready(
         within(DEADLINE_S, (tmp_path / "config" / "bootstrap.json").exists)
         within(DEADLINE_S, lambda: _status(f"{base}/healthz") == 200)
         assert _status(f"{base}/readyz") == 503
-        assert httpx.get(f"{base}/v1/sources").json() == {"sources": []}
+        assert patient.get(f"{base}/v1/sources").json() == {"sources": []}
 
 
 def test_a_missing_setting_is_named(env: Mapping[str, str]) -> None:
@@ -186,7 +187,7 @@ def test_an_edge_without_a_key_is_refused(tmp_path: Path) -> None:
 
 def ways(base: str) -> Mapping[str, list[str]]:
     """What Envoy does with each application's replicas."""
-    routes = httpx.get(f"{base}/v1/routes").json()["apps"]
+    routes = patient.get(f"{base}/v1/routes").json()["apps"]
     return {app["app"]: [one["way"] for one in app["endpoints"]] for app in routes}
 
 
@@ -196,6 +197,6 @@ def _answers(url: str) -> bool:
 
 def _status(url: str) -> int:
     try:
-        return httpx.get(url).status_code
+        return patient.get(url).status_code
     except httpx.TransportError:
         return 0

@@ -84,7 +84,7 @@ class Story:
         self.clock.advance(after_s)
         self.routes.turn()
         if self.routes._writer is not None:
-            assert self.routes._writer.flush(5) == 0
+            assert self.routes._writer.flush(60) == 0
 
     def metric(self, name: str) -> str:
         lines = generate_latest(self.metrics.registry).decode().splitlines()

@@ -290,7 +290,7 @@ def test_heartbeats_say_how_far_each_source_is(yard: Yard) -> None:
     assert beat.data.gauges is not None
     assert [(g.app, g.in_flight, g.pending) for g in beat.data.gauges] == [("chat", 3, 1)]
     last = max(event.time for event in yard.shipped().values())
-    assert within(1, lambda: beat.data.complete_until) <= beat.time
+    assert within(60, lambda: beat.data.complete_until) <= beat.time
     assert beat.data.highest == 3 or beat.data.complete_until <= last
 
 

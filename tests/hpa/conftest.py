@@ -28,6 +28,7 @@ from midstage.hpa.config import Settings
 from midstage.hpa.main import compose
 from midstage.hpa.stream.folding import Topics
 from midstage.testkit.waiting import within
+from tests import patient
 
 TOKEN = "a-token-of-this-test"
 ALL = ("load", "cluster", "inventory", "evaluations", "apps", "scaling")
@@ -229,12 +230,12 @@ def running(
     thread.start()
     url = f"http://127.0.0.1:{settings.port}"
     try:
-        with httpx.Client(base_url=url, timeout=30) as http:
-            within(20, lambda: _ready(http))
+        with patient.client(base_url=url) as http:
+            within(60, lambda: patient.serves(http))
             yield Running(http=http, url=url)
     finally:
         process.stop()
-        thread.join(15)
+        thread.join(60)
     assert codes == [0]
 
 
@@ -257,13 +258,6 @@ def free_port() -> int:
 def now() -> datetime:
     """The time of day."""
     return datetime.now(UTC)
-
-
-def _ready(http: httpx.Client) -> bool:
-    try:
-        return http.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture

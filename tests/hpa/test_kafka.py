@@ -18,6 +18,7 @@ from midstage.hpa.stream.folding import Topics
 from midstage.hpa.stream.replay import replayed
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
+from tests import patient
 from tests.hpa.conftest import Others, Running, created, running, settings_in, topics_of
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
@@ -50,10 +51,10 @@ def test_a_run_of_two_with_a_restart_is_made_again(kafka_others: Others, tmp_pat
         for expected in ([2, 4], [2, 4, 9]):
             carried(others, 2 * expected[-1])
             for hpa in hpas:
-                within(30, lambda e=expected, h=hpa: all(h.counts(a) == e for a in APPS))  # type: ignore[misc]  # its types are told by what is called
+                within(60, lambda e=expected, h=hpa: all(h.counts(a) == e for a in APPS))  # type: ignore[misc]  # its types are told by what is called
     with both(others, tmp_path) as hpas:
         assert [hpas[0].counts(app) for app in APPS] == [[2, 4, 9]] * len(APPS)
-        within(30, lambda: falling(others, hpas))
+        within(60, lambda: falling(others, hpas))
     found = replayed(others.log, topics=others.names)
     assert found.equal, found
     assert found.total > 20
@@ -65,11 +66,11 @@ def test_what_was_in_force_at_a_time_is_found(kafka_others: Others, tmp_path: Pa
     others.reach()
     others.specify("chat", POLICY, replicas=3)
     with running(others.log, others.names, tmp_path) as hpa:
-        within(10, lambda: hpa.counts("chat") == [3])
-        within(10, lambda: hpa.evaluation("chat"))
+        within(60, lambda: hpa.counts("chat") == [3])
+        within(60, lambda: hpa.evaluation("chat"))
         first = hpa.evaluation("chat")
         at = first["evaluation"]["inputs"]["now"]
-        within(10, lambda: hpa.evaluation("chat") != first)
+        within(60, lambda: hpa.evaluation("chat") != first)
         assert hpa.evaluation("chat", at=at) == first
         assert hpa.evaluation("chat", at="2026-01-01T00:00:00Z") == {}
 
@@ -87,16 +88,16 @@ def test_killed_at_each_place_the_decision_stands_once(kafka: str, tmp_path: Pat
         process = started(env, tmp_path, stack)
         others.reach()
         others.specify(app, policy, replicas=2)
-        within(30, lambda: counts(env, app) == expected)
+        within(60, lambda: counts(env, app) == expected)
         for place, count in (("hpa:evaluated", 4), ("append:sent", 7)):
             ordered(tmp_path / "order", place)
-            within(30, lambda: loaded(others, app, 2 * count) or process.poll() is not None)  # noqa: B023  waited for at once
-            assert process.wait(10) == -signal.SIGKILL
+            within(60, lambda: loaded(others, app, 2 * count) or process.poll() is not None)  # noqa: B023  waited for at once
+            assert process.wait(60) == -signal.SIGKILL
             process = started(env, tmp_path, stack)
             expected.append(count)
-            within(30, lambda: loaded(others, app, 2 * count) or counts(env, app) == expected)  # noqa: B023  waited for at once
+            within(60, lambda: loaded(others, app, 2 * count) or counts(env, app) == expected)  # noqa: B023  waited for at once
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @contextmanager
@@ -147,20 +148,20 @@ def started(env: dict[str, str], directory: Path, stack: ExitStack) -> subproces
     log = stack.enter_context((directory / "hpa.log").open("ab"))
     process = subprocess.Popen([*killer, "midstage.hpa.main"], env=env, stderr=log)
     stack.callback(process.kill)
-    within(40, lambda: process.poll() is not None or is_ready(env))
+    within(60, lambda: process.poll() is not None or is_ready(env))
     assert process.poll() is None, (directory / "hpa.log").read_text()
     return process
 
 
 def is_ready(env: dict[str, str]) -> bool:
     try:
-        return httpx.get(f"{address(env)}/readyz").status_code == 200
+        return patient.get(f"{address(env)}/readyz").status_code == 200
     except httpx.TransportError:
         return False
 
 
 def counts(env: dict[str, str], app: str) -> list[int]:
-    answer = httpx.get(f"{address(env)}/v1/decisions", params={"app": app}).json()
+    answer = patient.get(f"{address(env)}/v1/decisions", params={"app": app}).json()
     return [each["to"] for each in answer["decisions"]]
 
 

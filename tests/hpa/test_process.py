@@ -34,10 +34,10 @@ def test_load_rises_and_falls_and_the_count_follows(others: Others, tmp_path: Pa
     others.reach()
     others.specify("chat", POLICY, replicas=2)
     with running(others.log, others.names, tmp_path) as hpa:
-        within(10, lambda: hpa.counts("chat") == [2])
+        within(60, lambda: hpa.counts("chat") == [2])
         others.pods("chat", 2)
         others.load("chat", in_flight=8)
-        within(10, lambda: hpa.counts("chat") == [2, 4])
+        within(60, lambda: hpa.counts("chat") == [2, 4])
         others.pods("chat", 4)
         falls(others, hpa, to=1)
         assert hpa.counts("chat") == [2, 4, 1]
@@ -54,17 +54,17 @@ def test_a_restart_decides_nothing_by_itself(others: Others, tmp_path: Path) -> 
     slow = msgspec.structs.replace(POLICY, stabilise_down_s=600)
     others.specify("slow", slow, replicas=2)
     with running(others.log, others.names, tmp_path) as hpa:
-        within(10, lambda: (hpa.counts("chat"), hpa.counts("slow")) == ([2], [2]))
+        within(60, lambda: (hpa.counts("chat"), hpa.counts("slow")) == ([2], [2]))
         for app in ("chat", "slow"):
             others.pods(app, 2)
             others.load(app, in_flight=12)
-        within(10, lambda: (hpa.counts("chat"), hpa.counts("slow")) == ([2, 6], [2, 6]))
+        within(60, lambda: (hpa.counts("chat"), hpa.counts("slow")) == ([2, 6], [2, 6]))
         others.pods("slow", 6)
         evaluated_anew(hpa, "slow")
     with running(others.log, others.names, tmp_path) as hpa:
         assert (hpa.counts("chat"), hpa.counts("slow")) == ([2, 6], [2, 6])
         others.load("slow", in_flight=0)
-        within(10, lambda: wants(hpa, "slow") == 0)
+        within(60, lambda: wants(hpa, "slow") == 0)
         assert hpa.counts("slow") == [2, 6]
         stages = {each["name"]: each for each in hpa.evaluation("slow")["evaluation"]["stages"]}
         assert stages["stabilise"]["reason"] == "6 by the largest want of the last 600 s"
@@ -88,7 +88,7 @@ def test_two_at_once_decide_each_change_once(others: Others, tmp_path: Path) -> 
                 others.pods(app, 8)
                 others.load(app, in_flight=2 * expected[-1])
             decided_by_both(apps, (hpa, other), expected)
-            within(20, lambda: all(fresh(hpa, app) and fresh(other, app) for app in apps))
+            within(60, lambda: all(fresh(hpa, app) and fresh(other, app) for app in apps))
         assert [hpa.counts(app) for app in apps] == [[2, 4, 8, 5]] * 5
         assert [other.decisions(app) for app in apps] == [hpa.decisions(app) for app in apps]
     made = [each for each in evaluations(others) if each.decided]
@@ -103,7 +103,7 @@ def test_when_load_stops_coming_the_count_is_held(others: Others, tmp_path: Path
     others.pods("chat", 4)
     others.load("chat", in_flight=0, second=long_ago)
     with running(others.log, others.names, tmp_path) as hpa:
-        within(10, lambda: hpa.counts("chat") == [4])
+        within(60, lambda: hpa.counts("chat") == [4])
         evaluated_anew(hpa, "chat")
         assert hpa.counts("chat") == [4]
         reason = hpa.evaluation("chat")["evaluation"]["proposals"][0]["reason"]
@@ -117,10 +117,10 @@ def test_while_the_cluster_is_away_nothing_shrinks(others: Others, tmp_path: Pat
     others.specify("chat", POLICY, replicas=4)
     with running(others.log, others.names, tmp_path) as hpa:
         others.load("chat", in_flight=1)
-        within(10, lambda: wants(hpa, "chat") == 4)
+        within(60, lambda: wants(hpa, "chat") == 4)
         assert hpa.counts("chat") == [4]
         others.load("chat", in_flight=14)
-        within(10, lambda: hpa.counts("chat") == [4, 7])
+        within(60, lambda: hpa.counts("chat") == [4, 7])
     all_again(others)
 
 
@@ -132,12 +132,12 @@ def test_a_late_revision_counts(others: Others, tmp_path: Path) -> None:
     with running(others.log, others.names, tmp_path) as hpa:
         second = now() - timedelta(seconds=1)
         others.load("chat", requests=10, second=second, revision=10)
-        within(10, lambda: wants(hpa, "chat") == 1)
+        within(60, lambda: wants(hpa, "chat") == 1)
         others.load("chat", requests=50, second=second, revision=50)
-        within(10, lambda: hpa.counts("chat") == [1, 5])
+        within(60, lambda: hpa.counts("chat") == [1, 5])
         others.load("chat", requests=10, second=second, revision=10)
         at = now()
-        within(10, lambda: hpa.evaluated_after("chat", at))
+        within(60, lambda: hpa.evaluated_after("chat", at))
         assert hpa.counts("chat") == [1, 5]
     all_again(others)
 
@@ -147,13 +147,13 @@ def test_without_a_policy_or_an_app_scaling_ends_once(others: Others, tmp_path: 
     others.specify("chat", POLICY, replicas=2)
     others.specify("ocr", POLICY, replicas=3)
     with running(others.log, others.names, tmp_path) as hpa:
-        within(10, lambda: hpa.counts("chat") == [2] and hpa.counts("ocr") == [3])
+        within(60, lambda: hpa.counts("chat") == [2] and hpa.counts("ocr") == [3])
         others.specify("chat", None)
         others.remove("ocr")
-        within(10, lambda: versions(others) == {"chat": 2, "ocr": 2})
+        within(60, lambda: versions(others) == {"chat": 2, "ocr": 2})
         assert [each["app"] for each in hpa.http.get("/v1/apps").json()["apps"]] == []
         others.specify("chat", POLICY, replicas=5)
-        within(10, lambda: hpa.counts("chat") == [2, 5])
+        within(60, lambda: hpa.counts("chat") == [2, 5])
         assert versions(others) == {"chat": 3, "ocr": 2}
     all_again(others)
 
@@ -176,9 +176,9 @@ def test_garbage_in_the_streams_harms_nobody(others: Others, tmp_path: Path) -> 
     )
     others.say(others.names.load, LOAD_OBSERVED, "chat", absurd)
     with running(others.log, others.names, tmp_path) as hpa:
-        within(10, lambda: hpa.counts("chat") == [2])
+        within(60, lambda: hpa.counts("chat") == [2])
         others.load("chat", in_flight=16)
-        within(10, lambda: hpa.counts("chat") == [2, 8])
+        within(60, lambda: hpa.counts("chat") == [2, 8])
         metrics = hpa.http.get("/metrics").text
         assert "midstage_hpa_unreadable_total 6.0" in metrics
         assert 'midstage_hpa_decisions_total{direction="up"} 1.0' in metrics
@@ -190,13 +190,13 @@ def test_a_broker_that_goes_away_and_comes_back(others: Others, tmp_path: Path) 
     others.reach()
     others.specify("chat", POLICY, replicas=2)
     with running(others.log, others.names, tmp_path) as hpa:
-        within(10, lambda: hpa.counts("chat") == [2])
+        within(60, lambda: hpa.counts("chat") == [2])
         others.log.cut()
-        within(10, lambda: hpa.http.get("/readyz").status_code == 503)
+        within(60, lambda: hpa.http.get("/readyz").status_code == 503)
         others.log.mend()
-        within(20, lambda: hpa.http.get("/readyz").status_code == 200)
+        within(60, lambda: hpa.http.get("/readyz").status_code == 200)
         others.load("chat", in_flight=8)
-        within(10, lambda: hpa.counts("chat") == [2, 4])
+        within(60, lambda: hpa.counts("chat") == [2, 4])
     all_again(others)
 
 
@@ -206,7 +206,7 @@ def test_the_replay_names_what_differs(
     others.reach()
     others.specify("chat", POLICY, replicas=2)
     with running(others.log, others.names, tmp_path) as hpa:
-        within(10, lambda: hpa.counts("chat") == [2])
+        within(60, lambda: hpa.counts("chat") == [2])
     assert command(["--kafka", "here"], log_at=lambda _address: others.log) == 0
     assert "equal from the topics, 0 no longer held" in capsys.readouterr().out
     forged = MemoryLog()
@@ -230,18 +230,18 @@ def all_again(others: Others) -> None:
 
 def falls(others: Others, hpa: Running, *, to: int) -> None:
     others.load("chat", in_flight=0)
-    within(10, lambda: hpa.counts("chat")[-1] == to)
+    within(60, lambda: hpa.counts("chat")[-1] == to)
 
 
 def evaluated_anew(hpa: Running, app: str) -> dict[str, object]:
     at = now()
-    within(10, lambda: hpa.evaluated_after(app, at))
+    within(60, lambda: hpa.evaluated_after(app, at))
     return hpa.evaluation(app)
 
 
 def decided_by_both(apps: list[str], both: tuple[Running, ...], expected: list[int]) -> None:
     """Both know of all decisions, whoever made them."""
-    within(20, lambda: all(hpa.counts(app) == expected for app in apps for hpa in both))
+    within(60, lambda: all(hpa.counts(app) == expected for app in apps for hpa in both))
 
 
 def fresh(hpa: Running, app: str) -> bool:
@@ -292,5 +292,5 @@ def copied(others: Others, to: MemoryLog, forge: Callable[[bytes], bytes]) -> No
             writer.send(
                 Message(topic=topic.name, key=record.key, value=value, headers=record.headers)
             )
-    assert writer.flush(10) == 0
+    assert writer.flush(60) == 0
     writer.close()

@@ -24,18 +24,19 @@ from midstage.local.kubelet.checks import Beside
 from midstage.local.kubelet.metrics import Metrics, SelectorError
 from midstage.local.kubelet.programs import ConfigError, Contents
 from midstage.local.kubelet.shapes import Handler, Meta, Probe, Sleep, TokenSource
+from midstage.local.kubelet.tokens import Token
 from midstage.local.kubelet.volumes import account, laid_out
 from midstage.local.kubelet.watching import Changed, Heard, Listed, Watching, lines
 from midstage.local.pods.usage import Meter
 
 from .test_programs import pod
 
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CONTENTS = Contents(
     secrets={"s": {"token": b"t"}},
     configs={"c": {"a.txt": b"A", "b.txt": b"B"}},
-    tokens={TokenSource(path="token"): b"signed"},
+    tokens={TokenSource(path="token"): Token(text=b"signed", asked_at=NOON, expires_at=NOON)},
 )
-NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 def mounted(folder: Path, mounts: object, *volumes: object) -> Path:

@@ -4,13 +4,13 @@ import sys
 import threading
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
 
 from midstage.cluster.faults import CrashLoop, ImagePull, KillPod, SlowStart
 from midstage.contracts.errors import RefusedError
 from midstage.testkit.waiting import within
+from tests import patient
 from tests.kubernetes import Kubernetes
 
 from .world import WITHIN_S, Pod, World, get, script, serves
@@ -22,7 +22,7 @@ NOT_READY = ("Ready", "False")
 
 
 def asked(address: str, path: str) -> int:
-    return httpx.get(f"http://{address}{path}", trust_env=False).status_code
+    return patient.get(f"http://{address}{path}", trust_env=False).status_code
 
 
 def test_a_pod_is_a_process_that_serves_where_its_annotation_says(world: World) -> None:

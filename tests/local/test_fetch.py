@@ -66,7 +66,7 @@ def test_a_fill_that_breaks_off_leaves_nothing_that_looks_whole(tmp_path: Path) 
 
 
 def test_two_that_fetch_at_once_both_get_the_folder(tmp_path: Path) -> None:
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=60)
     got: list[Path] = []
 
     def fill(at: Path) -> None:
@@ -80,7 +80,7 @@ def test_two_that_fetch_at_once_both_get_the_folder(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert got == [tmp_path / "kafka"] * 2
     assert [path.name for path in tmp_path.iterdir()] == ["kafka"]
 

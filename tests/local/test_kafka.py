@@ -52,7 +52,7 @@ def read(bootstrap: str, count: int) -> list[int]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "g"})
     consumer.assign([TopicPartition("t", 0, 0)])
     try:
-        return [int(m.value() or b"") for m in consumer.consume(count, timeout=30)]
+        return [int(m.value() or b"") for m in consumer.consume(count, timeout=60)]
     finally:
         consumer.close()
 

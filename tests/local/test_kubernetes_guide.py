@@ -41,5 +41,6 @@ def test_the_guide_works_as_it_is_typed(kafka: str, kubernetes: Kubernetes, tmp_
     told = said(f"{BEFORE}\n{own(typed('your-own-cluster'))}", at=tmp_path, env=env)
     assert re.search(r"hello-[\w-]+ .* Running", told)
     assert re.search(r"app hello-\w+ ready, 2 of 2", told)
+    assert re.search(r"Stage: +ready", told)
     assert re.search(r"app web-\w+ adopted web-\w+, 2 of 2 ready", told)
     assert re.search(r"app web-\w+ ready, 2 of 2", told)

@@ -72,6 +72,6 @@ def test_a_real_log_tells_the_same(kafka: str) -> None:
         (p.name, p.observed_at) for p in expected.pods
     }
     with contextlib.closing(Following(log, app="chat", topics=own)) as following:
-        fleet = within(10, following.fleet)
+        fleet = within(60, following.fleet)
     assert fleet is not None
     assert (fleet.serving, fleet.wanted) == (6, 6)

@@ -1,11 +1,8 @@
 import json
-import socket
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -16,6 +13,7 @@ from midstage.local.lifecycle import Life, State
 from midstage.local.replay.progress import Line, Progress
 from midstage.local.supervisor import Child, Supervisor
 from midstage.throttle.metrics import Metrics
+from tests.serving import served
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -96,14 +94,6 @@ def test_what_throttle_let_pass_because_it_was_late_is_read_from_its_metrics() -
     Metrics(registry).late_open.inc(3)
     pages = FastAPI()
     pages.get("/metrics")(lambda: Response(generate_latest(registry)))
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(pages, lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with served(pages) as base:
         seen = figures.look({}, envoy_admin=NOBODY, throttle=base)
-    finally:
-        server.should_exit = True
-        thread.join()
     assert seen.late_open == 3

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from midstage.local.replica import wire
 from midstage.local.replica.slots import QueueFullError, Slots
+from tests import patient
 
 slow = pytest.mark.slow
 PATH = "/v1/chat/completions"
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Running:
     process: "subprocess.Popen[bytes]"
 
     def stats(self) -> dict[str, int]:
-        answer: dict[str, int] = httpx.get(f"{self.base}/stats").json()
+        answer: dict[str, int] = patient.get(f"{self.base}/stats").json()
         return answer
 
     def await_stats(self, **wanted: int) -> None:
@@ -46,7 +47,7 @@ def await_true(holds: Callable[[], bool], what: str) -> None:
 
 def answers(base: str, path: str) -> int:
     try:
-        return httpx.get(f"{base}{path}").status_code
+        return patient.get(f"{base}{path}").status_code
     except httpx.TransportError:
         return 0
 
@@ -98,12 +99,12 @@ def test_plain_and_streamed_answers_carry_the_words_and_the_usage_that_were_coun
     fast: Running,
 ) -> None:
     usage = {"prompt_tokens": 12, "completion_tokens": 40, "total_tokens": 52}
-    plain = httpx.post(f"{fast.base}{PATH}", json=chat(12, 40)).json()
+    plain = patient.post(f"{fast.base}{PATH}", json=chat(12, 40)).json()
     said = plain["choices"][0]["message"]["content"]
     assert len(said.split()) == 40
     assert plain["usage"] == usage
 
-    streamed = events(httpx.post(f"{fast.base}{PATH}", json=chat(12, 40, stream=True)).text)
+    streamed = events(patient.post(f"{fast.base}{PATH}", json=chat(12, 40, stream=True)).text)
     *tokens, last = streamed
     deltas = [token["choices"][0]["delta"] for token in tokens]  # type: ignore[index]  # JSON
     assert [delta.get("role") for delta in deltas] == ["assistant", *[None] * 39]
@@ -131,7 +132,7 @@ def test_plain_and_streamed_answers_carry_the_words_and_the_usage_that_were_coun
 def test_what_cant_be_answered_is_refused_in_openais_error_form(
     fast: Running, body: bytes, status: int, says: str
 ) -> None:
-    answer = httpx.post(f"{fast.base}{PATH}", content=body)
+    answer = patient.post(f"{fast.base}{PATH}", content=body)
     assert answer.status_code == status
     error = answer.json()["error"]
     assert says in error["message"]
@@ -140,27 +141,30 @@ def test_what_cant_be_answered_is_refused_in_openais_error_form(
 
 @slow
 def test_only_chat_completions_are_there(fast: Running) -> None:
-    assert httpx.get(f"{fast.base}{PATH}").status_code == 404
-    assert "POST /v1/chat" in httpx.post(f"{fast.base}/v1/x").json()["error"]["message"]
+    assert patient.get(f"{fast.base}{PATH}").status_code == 404
+    assert "POST /v1/chat" in patient.post(f"{fast.base}/v1/x").json()["error"]["message"]
 
 
 @slow
 def test_the_first_token_takes_longer_for_a_long_prompt() -> None:
     def first_byte_s(words: int) -> float:
+        body = chat(words, 2, stream=True)
         begun = time.monotonic()
-        with httpx.stream("POST", f"{one.base}{PATH}", json=chat(words, 2, stream=True)) as answer:
+        with patient.stream("POST", f"{one.base}{PATH}", json=body) as answer:
             next(answer.iter_bytes())
             return time.monotonic() - begun
 
     with replica("--speed", "1", "--cold-start-s", "0") as one:
-        assert 0.06 <= first_byte_s(10) < first_byte_s(20_000)
-        assert first_byte_s(20_000) >= 0.06 + 20_000 * 0.000_024
+        long_s = 0.06 + 20_000 * 0.000_024
+        assert first_byte_s(20_000) >= long_s
+        assert first_byte_s(10) >= 0.06
+        await_true(lambda: first_byte_s(10) < long_s, "the first token of a short prompt is early")
 
 
 @slow
 def test_a_full_queue_is_503_with_retry_after_and_a_free_slot_serves_again() -> None:
     async def story(base: str) -> None:
-        async with httpx.AsyncClient(base_url=base, timeout=WITHIN_S) as callers:
+        async with patient.async_client(base_url=base) as callers:
             async with opened(callers), asyncio.TaskGroup() as tasks:
                 waits = tasks.create_task(callers.post(PATH, json=chat(3, 2)))
                 await asyncio.to_thread(one.await_stats, active=1, waiting=1)
@@ -217,19 +221,19 @@ def test_when_the_caller_leaves_its_slot_is_free_at_once(stream: bool) -> None:
 @slow
 def test_a_cold_replica_is_alive_but_not_ready_and_answers_nothing() -> None:
     with replica("--cold-start-s", "1.5", "--speed", "2", ready=False) as one:
-        readiness = httpx.get(f"{one.base}/readyz")
-        early = httpx.post(f"{one.base}{PATH}", json=chat(3, 2))
+        readiness = patient.get(f"{one.base}/readyz")
+        early = patient.post(f"{one.base}{PATH}", json=chat(3, 2))
         assert readiness.status_code == 503
         assert "cold start" in readiness.json()["reason"]
         assert (early.status_code, early.headers["retry-after"]) == (503, "1")
         await_true(lambda: answers(one.base, "/readyz") == 200, "warm")
-        assert httpx.post(f"{one.base}{PATH}", json=chat(3, 2)).status_code == 200
+        assert patient.post(f"{one.base}{PATH}", json=chat(3, 2)).status_code == 200
 
 
 @slow
 def test_sigterm_lets_a_running_answer_finish_and_ends_with_0() -> None:
     with replica("--cold-start-s", "0") as one:
-        with httpx.stream("POST", f"{one.base}{PATH}", json=chat(3, 20, stream=True)) as answer:
+        with patient.stream("POST", f"{one.base}{PATH}", json=chat(3, 20, stream=True)) as answer:
             parts = answer.iter_text()
             text = next(parts)
             one.process.send_signal(signal.SIGTERM)
@@ -242,7 +246,7 @@ def test_sigterm_lets_a_running_answer_finish_and_ends_with_0() -> None:
 @slow
 def test_sigterm_breaks_off_what_outlasts_the_grace() -> None:
     with replica("--cold-start-s", "0", "--grace-s", "1") as one:
-        with httpx.stream("POST", f"{one.base}{PATH}", json=chat(3, 7000, stream=True)) as answer:
+        with patient.stream("POST", f"{one.base}{PATH}", json=chat(3, 7000, stream=True)) as answer:
             parts = answer.iter_raw()
             next(parts)
             one.process.send_signal(signal.SIGTERM)

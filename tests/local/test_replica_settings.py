@@ -9,6 +9,7 @@ import pytest
 
 from midstage.local import ports
 from midstage.testkit.waiting import within
+from tests import patient
 
 pytestmark = pytest.mark.slow
 COMMAND = (sys.executable, "-m", "midstage.local.replica")
@@ -16,7 +17,7 @@ COMMAND = (sys.executable, "-m", "midstage.local.replica")
 
 def answers(base: str) -> bool:
     try:
-        return httpx.get(f"{base}/readyz", trust_env=False).is_success
+        return patient.get(f"{base}/readyz", trust_env=False).is_success
     except httpx.TransportError:
         return False
 
@@ -35,8 +36,8 @@ def test_the_environment_sets_what_no_option_does() -> None:
         [*COMMAND, "--port", str(port), "--queue", "7"], env={**os.environ, **env}
     )
     try:
-        within(20, lambda: answers(base))
-        stats = httpx.get(f"{base}/stats", trust_env=False).json()
+        within(60, lambda: answers(base))
+        stats = patient.get(f"{base}/stats", trust_env=False).json()
     finally:
         process.kill()
         process.wait()

@@ -1,19 +1,18 @@
 """Reconciling over stats' own routes: when the ledger is taken for complete, and what is read."""
 
 import itertools
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
+from midstage.contracts.load import LoadObserved
 from midstage.contracts.requests import Outcome
 from midstage.eventlog.log import Log
 from midstage.local.replay.findings import Hole, PlatformFacts, Report
@@ -24,7 +23,9 @@ from midstage.stats.api import router
 from midstage.stats.model import Beat, Ranges
 from midstage.stats.model import Source as State
 from midstage.stats.views.availability import AvailabilityQuery, Tally
-from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
+from midstage.stats.views.rows import Row, RowsAnswer, RowsPage, RowsQuery, paged
+from midstage.stats.views.status import Standing
+from tests.serving import served
 
 from .loop_facts import decided, log_of, pod
 
@@ -48,17 +49,25 @@ class Shelf:
         self.asked.append(query)
         return self.counted
 
-    def rows(self, query: RowsQuery) -> RowsAnswer:
-        found = [row for row in self.kept if row.ref.startswith(query.ref_prefix)]
-        page = [row for row in found if row.row > query.after][: query.limit]
-        return RowsAnswer(requests=tuple(page), next=page[-1].row if page else None)
+    def rows(self, query: RowsQuery, *, after: str) -> RowsAnswer:
+        shards = {0, *(row.shard for row in self.kept)}
+        return paged([partial(self._page, shard) for shard in sorted(shards)], query, after=after)
+
+    def _page(self, shard: int, query: RowsQuery) -> RowsPage:
+        kept = [row for row in self.kept if row.shard == shard and row.row > query.after]
+        found = [row for row in kept if row.ref.startswith(query.ref_prefix)]
+        page = tuple(found[: query.limit])
+        return RowsPage(requests=page, next=page[-1].row if len(found) > len(page) else None)
 
     def sources(self) -> Sequence[State]:
         self.looked()
         return self.states
 
-    def recorded(self, *, since: datetime) -> Recorded:
-        raise NotImplementedError(since)
+    def loads(self) -> Sequence[LoadObserved]:
+        return ()
+
+    def standings(self) -> Mapping[int, Standing | str]:
+        return {}
 
 
 def call(number: int) -> CallerRow:
@@ -78,8 +87,9 @@ def call(number: int) -> CallerRow:
     )
 
 
-def row(of: CallerRow, number: int) -> Row:
+def row(of: CallerRow, number: int, *, shard: int = 0) -> Row:
     return Row(
+        shard=shard,
         row=number,
         ref=of.ref,
         id=f"id-{number}",
@@ -128,16 +138,9 @@ def shelf() -> Shelf:
 def stats(shelf: Shelf) -> Iterator[str]:
     """The routes of stats over ``shelf``, on a real port."""
     app = FastAPI()
-    app.include_router(
-        router(books=shelf, promises=dict, load=dict, lag=lambda: 0, now=lambda: NOON)
-    )
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    app.include_router(router(shelf, promises=dict, now=lambda: NOON))
+    with served(app) as url:
+        yield url
 
 
 def reconciled(
@@ -173,6 +176,17 @@ def test_all_pages_of_this_run_are_read_and_agree(shelf: Shelf, stats: str, tmp_
     assert report.freshness_ms.p99 == 250.0
     told = msgspec.json.decode((tmp_path / "report.json").read_bytes())
     assert (told["ledger"], told["complete"]) == (2500, True)
+
+
+def test_rows_of_several_shards_are_read_each_once(
+    shelf: Shelf, stats: str, tmp_path: Path
+) -> None:
+    """Each shard numbers its rows by itself, and pages go on behind each of them."""
+    mine = [call(number) for number in range(1, 2501)]
+    shelf.kept = [row(one, 1 + n // 3, shard=n % 3) for n, one in enumerate(mine)]
+    shelf.states = [state(2500, until=NOON + timedelta(hours=1))]
+    report = reconciled(mine, stats, tmp_path)
+    assert (report.ledger, report.agrees, report.duplicated) == (2500, True, ())
 
 
 def test_a_report_of_the_closed_loop_has_decisions_availability_and_its_picture(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -44,9 +45,12 @@ from midstage.testkit.waiting import within
 
 from .remembering import SeenInMemory
 
+if TYPE_CHECKING:
+    from .posting import Ways
+
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 KEY = bytes(range(32))
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def request(
@@ -149,6 +153,7 @@ class Bench:
     ingest_within_s: float = 10.0
     billed: frozenset[Outcome] = BILLED
     shard: Shard = ALONE
+    peers: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     seen_in_memory: int = 1 << 19
     seen_swapped: Callable[[HashFiles], Seen] = lambda seen: seen
@@ -171,6 +176,7 @@ class Bench:
             billed=self.billed,
             seen_in_memory=self.seen_in_memory,
             shard=self.shard,
+            peers=self.peers,
         )
 
     def write(self, *messages: Message) -> None:
@@ -323,3 +329,12 @@ def bench(tmp_path: Path) -> Iterable[Bench]:
 def benches(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Bench]:
     """A fresh bench for each example of a property."""
     return lambda: made(MemoryLog(), tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture
+def way() -> Iterator["Ways"]:
+    """The way in over HTTP, on a log of its own."""
+    from .posting import ways  # noqa: PLC0415  it stands on this module
+
+    with ways(MemoryLog()) as found:
+        yield found

@@ -85,8 +85,8 @@ def minute(time: str) -> str:
 def records(kafka: str, topic: str) -> Iterator[tuple[Mapping[str, bytes], bytes, int, int]]:
     """Headers, value, partition and offset of each record."""
     reader = Consumer({"bootstrap.servers": kafka, "group.id": "independent"})
-    for number in reader.list_topics(topic, timeout=30).topics[topic].partitions:
-        first, end = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
+    for number in reader.list_topics(topic, timeout=60).topics[topic].partitions:
+        first, end = reader.get_watermark_offsets(TopicPartition(topic, number), timeout=60)
         reader.assign([TopicPartition(topic, number, first)])
         while first < end:
             for record in reader.consume(10_000, timeout=1.0):

@@ -78,12 +78,17 @@ class Shard:
     def __post_init__(self) -> None:
         self.open()
 
+    @property
+    def file(self) -> Path:
+        return self.directory / f"usage-{self.shard}.duckdb"
+
     def open(self) -> None:
-        file = self.directory / f"usage-{self.shard}.duckdb"
-        self.ledger = DuckdbLedger(file, now=lambda: self.at, memory_mb=256, reached=self._reach)
+        self.ledger = DuckdbLedger(
+            self.file, now=lambda: self.at, memory_mb=256, reached=self._reach
+        )
         self.archive = Archive(
             self.ledger,
-            directory=self.directory / f"usage-{self.shard}.archive",
+            directory=self.file.with_name(f"{self.file.name}.archive"),
             reached=self._reach,
         )
         self.periods = Periods(

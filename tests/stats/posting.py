@@ -20,6 +20,7 @@ from midstage.eventlog.log import Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.stats.api import events
+from midstage.stats.api.audited import Audit
 from midstage.stats.api.encodings import BODY_BYTES
 from midstage.stats.metrics import Metrics
 from midstage.stats.stream.incoming.checking import Checking
@@ -110,7 +111,8 @@ def opened(log: MemoryLog, *, within_s: float = 20.0, topic: Topic = REQUESTS) -
         counted=Metrics(registry).posted,
         within_s=within_s,
     )
-    door = events.Door(taking=ingest, customers=lambda: {"key-of-acme": "acme"})
+    audit = Audit(note=lambda _: None, now=SystemClock().now)
+    door = events.Door(taking=ingest, customers=lambda: {"key-of-acme": "acme"}, audit=audit)
     app = http.build(
         service="stats",
         version="0",

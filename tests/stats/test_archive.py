@@ -81,7 +81,7 @@ def test_the_same_rows_make_the_same_bytes(tmp_path: Path) -> None:
         shard.archived(before=NOON + 9 * HOUR)
         found.add(tuple(one.sha256 for one in shard.archive.files()))
         for one in shard.archive.files():
-            content = (tmp_path / name / "usage-0.archive" / one.file).read_bytes()
+            content = (tmp_path / name / "usage-0.duckdb.archive" / one.file).read_bytes()
             assert hashlib.sha256(content).hexdigest() == one.sha256
         shard.ledger.close()
     assert len(found) == 1
@@ -115,7 +115,7 @@ def test_a_file_that_is_gone_or_changed_is_named(shard: Shard) -> None:
     filled(shard, 1, 8)
     shard.archived(before=NOON + HOUR)
     (one,) = shard.archive.files()
-    file = shard.directory / "usage-0.archive" / one.file
+    file = shard.directory / "usage-0.duckdb.archive" / one.file
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
     assert shard.archive.damaged() == [one.file]
     file.unlink()

@@ -298,9 +298,8 @@ def test_an_application_has_a_load_from_its_spec_on(bench: Bench) -> None:
     bench.specify("ocr", 1, specified("ocr"))
     service = bench.start()
     with running(service):
-        load = within(DEADLINE_S, lambda: service.loads.newest().get("ocr"))
-    assert load is not None
-    assert (load.outcomes, load.shards) == ({}, 1)
+        (load,) = within(DEADLINE_S, service.loads.recent)[:1]
+    assert (load.app, load.outcomes, load.shards) == ("ocr", {}, 1)
 
 
 def target_of(service: Service, app: str) -> object:

@@ -18,12 +18,6 @@ from .conftest import KEY, request
 from .posting import DATA, EDGE, JSON, MANY, ONE, Ways, event, refused, ways, with_data
 
 
-@pytest.fixture
-def way() -> Iterator[Ways]:
-    with ways(MemoryLog()) as found:
-        yield found
-
-
 @pytest.fixture(scope="module")
 def closed() -> Iterator[Ways]:
     """For bodies of which nothing is taken."""

@@ -1,22 +1,12 @@
 """No body, however made, is a server's error."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from midstage.eventlog.memory import MemoryLog
-
-from .posting import DATA, JSON, MANY, ONE, Ways, event, ways
-
-
-@pytest.fixture
-def way() -> Iterator[Ways]:
-    with ways(MemoryLog()) as found:
-        yield found
-
+from .posting import DATA, JSON, MANY, ONE, Ways, event
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -12,14 +12,9 @@ from midstage.eventlog.log import Delivery, Message
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.memory.clients import MemoryWriter
 from midstage.stats.api import events
+from tests import patient
 
 from .posting import DATA, MANY, ONE, Ways, event, opened, ways
-
-
-@pytest.fixture
-def way() -> Iterator[Ways]:
-    with ways(MemoryLog()) as found:
-        yield found
 
 
 class LossyLog(MemoryLog):
@@ -57,7 +52,7 @@ class LossyWriter:
 @pytest.fixture
 def failing() -> Iterator[tuple[LossyLog, Ways]]:
     log = LossyLog()
-    with ways(log, within_s=0.1) as way:
+    with ways(log, within_s=1.0) as way:
         yield log, way
 
 
@@ -119,7 +114,7 @@ def test_bodies_wait_for_their_turn_and_not_without_end(way: Ways) -> None:
 
     async def posted() -> list[int]:
         transport = httpx.ASGITransport(app=way.client.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://stats") as client:
+        async with patient.async_client(transport=transport, base_url="http://stats") as client:
             posts = [
                 asyncio.create_task(client.post("/v1/events", json=event(str(n)), headers=headers))
                 for n in range(most + 1)

@@ -9,6 +9,7 @@ import pytest
 from midstage.contracts.requests import REQUEST_COMPLETED
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .test_process import DEADLINE_S, Running, stats
 
@@ -47,8 +48,8 @@ def post(stats: Running, body: bytes) -> int | None:
     """The answer's status, None where there was no answer."""
     headers = {"content-type": MANY, "authorization": "Bearer secret"}
     try:
-        answer = httpx.post(
-            f"http://127.0.0.1:{stats.port}/v1/events", content=body, headers=headers, timeout=30
+        answer = patient.post(
+            f"http://127.0.0.1:{stats.port}/v1/events", content=body, headers=headers
         )
     except httpx.TransportError:
         return None
@@ -57,7 +58,7 @@ def post(stats: Running, body: bytes) -> int | None:
 
 def counted(stats: Running, prefix: str) -> list[str]:
     asked = f"http://127.0.0.1:{stats.port}/v1/requests"
-    rows = httpx.get(asked, params={"ref_prefix": prefix, "limit": "1000"}).json()["requests"]
+    rows = patient.get(asked, params={"ref_prefix": prefix, "limit": "1000"}).json()["requests"]
     return [str(row["ref"]) for row in rows]
 
 

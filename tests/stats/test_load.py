@@ -165,9 +165,9 @@ def test_the_newest_load_of_an_application_that_nobody_names_any_more_is_forgott
         version=1,
     )
     assert [fact.app for fact in loads.facts(NOON + SOON)] == ["chat"]
-    assert set(loads.newest()) == {"chat"}
+    assert [fact.app for fact in loads.recent()] == ["chat"]
     assert loads.facts(NOON + SOON + timedelta(minutes=11)) == ()
-    assert loads.newest() == {}
+    assert loads.recent() == ()
 
 
 @pytest.mark.parametrize(("waiting", "later"), [(0, 2 * TICK), (50_000, CAUGHT_UP_EVERY)])

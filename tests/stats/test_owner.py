@@ -54,4 +54,4 @@ def test_a_stats_of_this_file_is_ended_and_the_ledger_opened(tmp_path: Path) -> 
             owned(lambda: opened(file, memory_mb=64), file, take_over=False)
         assert other.poll() is None
         owned(lambda: opened(file, memory_mb=64), file, take_over=True).close()
-        assert other.wait(10) == -9
+        assert other.wait(60) == -9

@@ -191,7 +191,7 @@ def test_a_statement_is_made_again_byte_for_byte_from_parquet_and_late_rows_do_n
     with shard.ledger.writing() as writing:
         writing.db.execute("DELETE FROM requests")
     assert bytes_of(NOVEMBER, shard.periods.remade(NOVEMBER.name)) == statement
-    (shard.directory / "usage-0.archive" / shard.archive.files()[0].file).unlink()
+    (shard.directory / "usage-0.duckdb.archive" / shard.archive.files()[0].file).unlink()
     with pytest.raises(Exception, match="put it back"):
         shard.periods.remade(NOVEMBER.name)
 

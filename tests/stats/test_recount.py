@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from midstage.contracts.requests import Outcome
+from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.recount import Recount
 
 from .conftest import request
@@ -83,6 +84,26 @@ def test_negative_control_what_was_tampered_with_is_found(
 
 
 @pytest.mark.parametrize(
+    ("statement", "tables"),
+    [
+        ("UPDATE days SET amount = amount + 1", {"days", "customer_days"}),
+        ("DELETE FROM days", {"days", "customer_days"}),
+        ("DELETE FROM customer_days", {"customer_days"}),
+        ("UPDATE customer_days SET customer = 'bolt'", {"customer_days"}),
+        ("UPDATE rolled SET version = 1", {"days"}),
+    ],
+)
+def test_days_are_counted_again_too_with_what_came_late(
+    shard: Shard, statement: str, tables: set[str]
+) -> None:
+    Merging(shard.ledger)(before=MIDDLE + timedelta(days=2))
+    shard.count(used(99, MIDDLE))
+    assert [differ for _, _, differ in days(shard)] == [[], [], []]
+    tamper(shard, statement)
+    assert {name for _, _, differ in days(shard) for name, _, _ in differ} == tables
+
+
+@pytest.mark.parametrize(
     ("statement", "table"),
     [
         ("DELETE FROM requests WHERE row = 33", "heads"),
@@ -101,7 +122,7 @@ def test_negative_control_rows_that_are_lost_or_doubled_are_found(
 
 def test_a_changed_archive_is_found(shard: Shard) -> None:
     one = shard.archive.files()[0]
-    file = shard.directory / "usage-0.archive" / one.file
+    file = shard.directory / "usage-0.duckdb.archive" / one.file
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     tampered = bytes(content)

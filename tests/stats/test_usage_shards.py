@@ -1,13 +1,8 @@
 """Usage over several shards: one question, added up over HTTP."""
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.adapters.shards import FarShard
@@ -16,24 +11,11 @@ from midstage.stats.views.shards import Shard
 from midstage.stats.views.usage.answer import ordered, shown
 from midstage.stats.views.usage.asking import from_parameters
 from midstage.stats.views.usage.parts import Part, merged
-from midstage.testkit.waiting import within
+from tests.serving import served
 
 from .conftest import NOON, Bench
 
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """The application at a port of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    within(10, lambda: server.started)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
 
 
 def test_two_shards_say_together_what_each_has(benches: Callable[[], Bench]) -> None:

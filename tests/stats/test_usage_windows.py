@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midstage.stats.views.usage.plan import Piece, Table, plan
+from midstage.stats.views.usage.plan import NO_DAYS, Piece, Rolled, Table, plan
 from midstage.stats.views.usage.question import Question, Timing, Wanted, Window
-from midstage.stats.views.usage.windows import begun, ended, micros, moment, stretches
+from midstage.stats.views.usage.windows import (
+    begun,
+    boundaries,
+    ended,
+    micros,
+    moment,
+    stretches,
+)
 
 BERLIN = "Europe/Berlin"
 ZONES = [
@@ -90,20 +97,26 @@ def test_local_windows_follow_each_other_without_a_gap(zone: str, at: datetime) 
         assert begin.astimezone(ZoneInfo(zone)).date() in {date, date + timedelta(days=1)}
 
 
-def asked(*, since: str, until: str, window: Window | None = None, **more: object) -> Question:
+def asked(
+    *, since: str, until: str, window: Window | None = None, zone: str = "UTC", **more: object
+) -> Question:
     return Question(
         wanted=Wanted(columns=("requests",), **more),  # type: ignore[arg-type]  # a test's own words
         since=datetime.fromisoformat(since),
         until=datetime.fromisoformat(until),
         window=window,
+        zone=zone,
+        group_by=("app",),
     )
 
 
-def planned(question: Question, zone: str = "UTC") -> list[tuple[Table, str, str]]:
+def planned(
+    question: Question, zone: str = "UTC", days: Rolled = NO_DAYS
+) -> list[tuple[Table, str, str]]:
     assert question.since is not None
     assert question.until is not None
-    pieces = plan(question, stretches(zone, since=question.since, until=question.until))
-    return [(table, *(f"{one:%d %H:%M}" for one in (a, b) if one)) for table, a, b in pieces]  # type: ignore[misc]  # both are there
+    pieces = plan(question, stretches(zone, since=question.since, until=question.until), days)
+    return [(table, *(f"{one:%d %H:%M}" for one in (a, b) if one)) for table, a, b, _ in pieces]  # type: ignore[misc]  # both are there
 
 
 def test_whole_hours_are_read_from_hours_and_the_rims_from_minutes() -> None:
@@ -124,6 +137,91 @@ def test_half_an_hour_of_a_zone_needs_minutes() -> None:
     question = asked(since="2026-01-01T00:00:00Z", until="2026-01-03T00:00:00Z", window=Window.DAY)
     assert planned(question, "Asia/Kolkata") == [("minutes", "01 00:00", "03 00:00")]
     assert planned(question, BERLIN) == [("hours", "01 00:00", "03 00:00")]
+
+
+END = datetime(2026, 1, 20, tzinfo=UTC)
+DAYS = Rolled(until=END, version=7)
+
+
+def test_whole_days_are_read_from_days_and_from_their_hours_what_came_since() -> None:
+    question = asked(since="2026-01-01T10:00:00Z", until="2026-01-03T09:15:00Z")
+    assert planned(question, days=DAYS) == [
+        ("hours", "01 10:00", "02 00:00"),
+        ("days", "02 00:00", "03 00:00"),
+        ("hours", "02 00:00", "03 00:00"),
+        ("hours", "03 00:00", "03 09:00"),
+        ("minutes", "03 09:00", "03 09:15"),
+    ]
+    assert [piece.above for piece in plan(question, (), DAYS)] == [0, 0, 7, 0, 0]
+
+
+def test_days_by_customer_alone_are_read_where_nothing_else_is_asked_for() -> None:
+    cases: list[tuple[tuple[str, ...], dict[str, tuple[str | int | bool, ...]], Table]] = [
+        ((), {}, Table.CUSTOMER_DAYS),
+        (("customer",), {"customer": ("acme",)}, Table.CUSTOMER_DAYS),
+        (("customer", "app"), {}, Table.DAYS),
+        (("customer",), {"app": ("chat",)}, Table.DAYS),
+    ]
+    for group_by, among, table in cases:
+        question = Question(
+            wanted=Wanted(),
+            since=END - timedelta(days=2),
+            until=END,
+            group_by=group_by,
+            among=among,
+        )
+        assert [piece.table for piece in plan(question, (), DAYS)] == [table, Table.HOURS]
+
+
+def test_days_that_are_not_rolled_up_yet_are_read_from_hours() -> None:
+    question = asked(since="2026-01-19T00:00:00Z", until="2026-01-22T00:00:00Z")
+    assert planned(question, days=DAYS)[-1] == ("hours", "20 00:00", "22 00:00")
+    all_time = Question(wanted=Wanted(), group_by=("app",))
+    assert plan(all_time, (), DAYS) == (
+        Piece(Table.DAYS, None, DAYS.until),
+        Piece(Table.HOURS, None, DAYS.until, 7),
+        Piece(Table.HOURS, DAYS.until, None),
+    )
+
+
+def tables(zone: str, window: Window | None) -> list[str]:
+    question = asked(
+        since="2026-01-01T00:00:00Z", until="2026-01-15T00:00:00Z", window=window, zone=zone
+    )
+    return [str(piece[0]) for piece in planned(question, zone, DAYS)]
+
+
+def test_a_window_of_another_zone_has_the_days_that_lie_in_it_whole() -> None:
+    whole = ["days", "hours"]
+    assert tables(BERLIN, None) == tables("Asia/Kolkata", None) == whole
+    assert tables("UTC", Window.DAY) == tables("Europe/London", Window.DAY) == whole
+    assert tables("UTC", Window.HOUR) == tables(BERLIN, Window.DAY) == ["hours"]
+    assert tables(BERLIN, Window.MONTH) == whole
+    assert tables(BERLIN, Window.WEEK) == [*whole, "hours", *whole, "hours", *whole]
+    assert tables("Asia/Kolkata", Window.WEEK) == [*whole, "minutes", *whole, "minutes", *whole]
+
+
+def test_a_window_of_a_few_days_for_years_is_read_from_hours() -> None:
+    question = asked(
+        since="2016-01-01T00:00:00Z", until="2026-01-15T00:00:00Z", window=Window.WEEK, zone=BERLIN
+    )
+    assert {table for table, *_ in planned(question, BERLIN, DAYS)} == {"hours"}
+
+
+LABELS = {Window.DAY: "%F", Window.WEEK: "%G-%V", Window.MONTH: "%Y-%m"}
+
+
+@given(st.sampled_from(ZONES), times, st.integers(0, 40), st.sampled_from(list(LABELS)))
+def test_boundaries_are_where_the_calendar_changes(
+    zone: str, since: datetime, days: int, window: Window
+) -> None:
+    until, clock, step = since + timedelta(days=days), ZoneInfo(zone), timedelta(hours=6)
+    found = list(boundaries(window, zone, since=since, until=until))
+    assert all(since < begin < until for begin in found)
+    for n in range(4 * days - 1):
+        at = since + n * step
+        label, after = (f"{time.astimezone(clock):{LABELS[window]}}" for time in (at, at + step))
+        assert (label != after) == any(at < begin <= at + step for begin in found)
 
 
 @pytest.mark.parametrize(
@@ -147,19 +245,22 @@ def test_nothing_is_read_for_no_time() -> None:
     assert planned(asked(since="2026-01-01T10:30:00Z", until="2026-01-01T10:30:00Z")) == []
 
 
-@given(times, times, st.sampled_from([None, *Window]))
+@given(times, st.integers(0, 9600), st.sampled_from([None, *Window]), st.sampled_from(ZONES), times)
 def test_the_pieces_are_all_of_the_time_and_nothing_twice(
-    a: datetime, b: datetime, window: Window | None
+    since: datetime, hours: int, window: Window | None, zone: str, rolled: datetime
 ) -> None:
-    since, until = sorted(
-        time.replace(second=0, microsecond=0, minute=time.minute % 2 * 30) for time in (a, b)
+    since = since.replace(second=0, minute=since.minute % 2 * 30)
+    until = since + hours * timedelta(minutes=30)
+    days = Rolled(until=rolled.replace(hour=0, minute=0, second=0), version=3)
+    question = Question(
+        wanted=Wanted(), since=since, until=until, window=window, zone=zone, group_by=("app",)
     )
-    question = Question(wanted=Wanted(), since=since, until=until, window=window)
-    pieces = sorted(plan(question), key=lambda piece: piece.since or since)
+    pieces = plan(question, stretches(zone, since=since, until=until), days)
     at = since
-    for piece in pieces:
-        assert isinstance(piece, Piece)
+    for piece in sorted((one for one in pieces if not one.above), key=lambda one: one[1] or since):
         assert piece.since == at
         assert piece.until is not None
         at = piece.until
     assert at == until
+    later = [piece[1:] for piece in pieces if piece.above]
+    assert later == [(*piece[1:3], 3) for piece in pieces if piece.table is Table.DAYS]

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -25,7 +26,10 @@ from midstage.local.ports import found
 from midstage.local.replay.compare import LedgerRow
 from midstage.local.replay.findings import Report
 from midstage.local.replay.progress import Line
+from midstage.local.replay.reconcile import Source, complete
 from midstage.testkit.kill import ordered
+from midstage.testkit.waiting import within
+from tests import patient
 
 RANDOM = random.SystemRandom()
 
@@ -42,6 +46,11 @@ class Orders:
     def left(self, service: str) -> bool:
         """Whether the service lives on, because the place was not reached."""
         return (self.folder / service).exists()
+
+    def withdraw(self) -> None:
+        """Nobody has to die any more."""
+        for order in self.folder.iterdir():
+            order.unlink(missing_ok=True)
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -102,21 +111,21 @@ def counted_from(platform: Platform) -> list[int]:
 
 def envoy_counter(platform: Platform, name: str) -> int:
     """One of Envoy's own counters."""
-    answer = httpx.get(f"{platform.addresses.envoy_admin}/stats", params={"filter": f"^{name}$"})
+    answer = patient.get(f"{platform.addresses.envoy_admin}/stats", params={"filter": f"^{name}$"})
     value = re.search(r": (\d+)", answer.text)
     return int(value.group(1)) if value else 0
 
 
 def sources(platform: Platform) -> Sequence[Mapping[str, object]]:
     """What the ledger has of each source."""
-    answer = httpx.get(f"{platform.addresses.stats}/v1/sources").raise_for_status()
+    answer = patient.get(f"{platform.addresses.stats}/v1/sources").raise_for_status()
     known: list[Mapping[str, object]] = answer.json()["sources"]
     return known
 
 
 def bytes_behind(platform: Platform) -> int:
     """Bytes of the request log that Kafka has not acknowledged."""
-    answer = httpx.get(f"{platform.addresses.gateway}/v1/sources").raise_for_status()
+    answer = patient.get(f"{platform.addresses.gateway}/v1/sources").raise_for_status()
     return sum(source["bytes_behind"] for source in answer.json()["sources"])
 
 
@@ -159,6 +168,7 @@ def replayed_through(
 
     What the customers are billed grew by what the rows of the replay say, whatever the deed was.
     """
+    await_counted(platform)
     before, moment = billed(platform), Moment(deed)
     report = platform.replay(speed=speed, requests=requests, watch=moment)
     moment.over()
@@ -167,6 +177,20 @@ def replayed_through(
     rows = [row for row in report.found.rows if row.outcome in BILLED]
     assert +grown == _summed(rows)
     return report
+
+
+def await_counted(platform: Platform) -> None:
+    """Wait until the ledger has all that was asked for so far, to its last request."""
+    until = datetime.now(UTC)
+
+    def counted() -> bool:
+        try:
+            known = msgspec.convert(sources(platform), tuple[Source, ...])
+        except httpx.HTTPError:  # stats was killed, and starts again
+            return False
+        return complete(known, begun=until, until=until)
+
+    within(60, counted)
 
 
 def _summed(rows: Sequence[LedgerRow]) -> "Counter[tuple[str, str]]":
@@ -179,7 +203,7 @@ def _summed(rows: Sequence[LedgerRow]) -> "Counter[tuple[str, str]]":
 
 def billed(platform: Platform) -> "Counter[tuple[str, str]]":
     """Micro-units by customer and name, as usage has them."""
-    answer = httpx.get(
+    answer = patient.get(
         f"{platform.addresses.stats}/v1/usage?group_by=customer",
         headers={"authorization": f"Bearer {platform.token}"},
     ).raise_for_status()
@@ -210,6 +234,6 @@ def second(platform: Platform, name: str) -> Iterator[str]:
 def ready(base: str) -> bool:
     """Whether a service says that it makes progress."""
     try:
-        return httpx.get(f"{base}/readyz").status_code == 200
+        return patient.get(f"{base}/readyz").status_code == 200
     except httpx.TransportError:
         return False

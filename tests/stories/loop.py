@@ -10,11 +10,10 @@ from midstage.contracts.apps import AppSpec, Resources, Routes
 from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
+from tests import patient
 
 READY_S = 120.0
 _EACH_S = 0.1
-_NO_TLS = False
-"""Everything is on loopback: to read the machine's certificates for each question takes 80 ms."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +60,7 @@ def spec(app: str, *, replicas: int, **changed: object) -> AppSpec:
 
 def ask(platform: Platform, method: str, path: str, body: bytes = b"") -> httpx.Response:
     """One change at deploy."""
-    return httpx.request(
+    return patient.request(
         method,
         f"{platform.addresses.deploy}{path}",
         content=body,
@@ -70,8 +69,6 @@ def ask(platform: Platform, method: str, path: str, body: bytes = b"") -> httpx.
             "content-type": "application/json",
             "idempotency-key": uuid.uuid4().hex,
         },
-        timeout=30,
-        verify=_NO_TLS,
     )
 
 
@@ -90,7 +87,7 @@ def put(platform: Platform, app: str, wanted: AppSpec) -> None:
 def deployed(platform: Platform, app: str) -> Deployed | None:
     """What deploy says of it; None while it can't be asked."""
     try:
-        answer = httpx.get(f"{platform.addresses.deploy}/v1/apps/{app}", timeout=10, verify=_NO_TLS)
+        answer = patient.get(f"{platform.addresses.deploy}/v1/apps/{app}")
     except httpx.TransportError:
         return None
     return msgspec.json.decode(answer.content, type=Deployed) if answer.is_success else None
@@ -98,8 +95,8 @@ def deployed(platform: Platform, app: str) -> Deployed | None:
 
 def pods(platform: Platform, app: str) -> Sequence[Pod]:
     """The application's pods as control tells them."""
-    answer = httpx.get(
-        f"{platform.addresses.control}/v1/pods", params={"app": app}, timeout=10, verify=_NO_TLS
+    answer = patient.get(
+        f"{platform.addresses.control}/v1/pods", params={"app": app}
     ).raise_for_status()
     listed: Mapping[str, object] = answer.json()
     return msgspec.convert(listed["pods"], tuple[Pod, ...])
@@ -133,10 +130,8 @@ def await_settled(platform: Platform, app: str, *, replicas: int, revision: str 
 
 def fault(platform: Platform, **what: object) -> None:
     """A fault on demand in the local cluster."""
-    httpx.post(
+    patient.post(
         f"{platform.addresses.cluster}/v1/faults",
         json=what,
         headers={"authorization": f"Bearer {platform.token}"},
-        timeout=10,
-        verify=_NO_TLS,
     ).raise_for_status()

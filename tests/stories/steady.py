@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from midstage.local.platform import Platform
+from midstage.testkit.waiting import within
 
 BODY = {
     "model": "stand-in",
@@ -49,7 +50,8 @@ class Load:
 def steady(platform: Platform, app: str, *, callers: int, pause_s: float = 0.0) -> Iterator[Load]:
     """``callers`` callers, each with one streamed request after the other, until the block ends.
 
-    Each takes ``pause_s`` of breath before its next request.
+    Each takes ``pause_s`` of breath before its next request. They begin when the application first
+    answers: what control knows to be ready is in the balancer a moment later.
 
     The last answer of each is awaited, so nothing of what is counted was cut off by the story.
     """
@@ -59,6 +61,7 @@ def steady(platform: Platform, app: str, *, callers: int, pause_s: float = 0.0) 
     )
     key = next(key for key, customer in keys.items() if customer == CUSTOMER)
     url = f"{platform.addresses.listen}/{app}/v1/chat/completions"
+    within(60, lambda: asyncio.run(_answers(url, key)), every=0.1)
     running = threading.Thread(
         target=lambda: asyncio.run(_all(url, key, callers, load, stop, pause_s=pause_s)),
         daemon=True,
@@ -73,6 +76,12 @@ def steady(platform: Platform, app: str, *, callers: int, pause_s: float = 0.0) 
 
 def _is_abort(end: str) -> bool:
     return end != "ok" and (not end[0].isdigit() or "connection termination" in end)
+
+
+async def _answers(url: str, key: str) -> bool:
+    headers = {"authorization": f"Bearer {key}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        return await _one(session, url) == "ok"
 
 
 async def _all(

@@ -4,17 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .loop import ask, deployed, put
 
 SERVICES = ("stats", "throttle", "gateway", "control", "hpa", "deploy", "data")
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -34,7 +34,7 @@ def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_p
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]
-    assert httpx.get(f"{base}/readyz").status_code == 200
+    assert patient.get(f"{base}/readyz").status_code == 200
     if service == "control":
         let_nodes_take_pods(platform)
     if service == "deploy":
@@ -44,15 +44,15 @@ def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_p
 def let_nodes_take_pods(platform: Platform) -> None:
     """Whoever asks for anything also asks that nodes take no pods any more."""
     control, token = platform.addresses.control, platform.token
-    for node in httpx.get(f"{control}/v1/nodes").raise_for_status().json()["nodes"]:
+    for node in patient.get(f"{control}/v1/nodes").raise_for_status().json()["nodes"]:
         url = f"{control}/v1/nodes/{node['name']}/cordoned"
-        asked = httpx.put(url, json={"on": False}, headers={"authorization": f"Bearer {token}"})
+        asked = patient.put(url, json={"on": False}, headers={"authorization": f"Bearer {token}"})
         assert asked.is_success, asked.text
 
 
 def undo_what_was_asked_for(platform: Platform) -> None:
     """Whoever asks for anything also asks that ``chat`` goes, and for applications of no use."""
-    apps_now = httpx.get(f"{platform.addresses.deploy}/v1/apps").raise_for_status().json()["apps"]
+    apps_now = patient.get(f"{platform.addresses.deploy}/v1/apps").raise_for_status().json()["apps"]
     for app in apps_now:
         if app["app"] != "chat":
             assert ask(platform, "DELETE", f"/v1/apps/{app['app']}").is_success
@@ -63,14 +63,14 @@ def undo_what_was_asked_for(platform: Platform) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_service_says_how_it_is(platform: Platform, service: str) -> None:
     base = getattr(platform.addresses, service)
-    assert httpx.get(f"{base}/healthz").status_code == 200
-    assert f"midstage_{service}_" in httpx.get(f"{base}/metrics").text
-    lost = httpx.get(f"{base}/v1/nowhere")
+    assert patient.get(f"{base}/healthz").status_code == 200
+    assert f"midstage_{service}_" in patient.get(f"{base}/metrics").text
+    lost = patient.get(f"{base}/v1/nowhere")
     assert (lost.status_code, lost.headers["content-type"]) == (404, "application/problem+json")
 
 
 def test_a_change_without_the_token_is_refused(platform: Platform) -> None:
     limit = {"customer": "mallory", "app": "*", "rate_per_s": 1e6, "burst": 1_000_000}
     url = f"{platform.addresses.throttle}/v1/limits/mine"
-    assert httpx.put(url, json=limit).status_code == 401
-    assert httpx.get(url).status_code == 404
+    assert patient.put(url, json=limit).status_code == 401
+    assert patient.get(url).status_code == 404

@@ -7,20 +7,20 @@ import pytest
 
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
+from tests import patient
 
 from .evidence import Orders, ready
 
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 LIMIT = {"customer": "acme", "app": "ocr", "rate_per_s": 5, "burst": 10, "why": "a story"}
 
 
 def put(platform: Platform, name: str, command: str, **changed: object) -> httpx.Response:
-    return httpx.put(
+    return patient.put(
         f"{platform.addresses.throttle}/v1/limits/{name}",
         json={**LIMIT, **changed},
         headers={"Authorization": f"Bearer {platform.token}", "Idempotency-Key": command},
-        timeout=20,
     )
 
 
@@ -32,9 +32,9 @@ def test_a_command_whose_writer_died_after_the_append_took_effect_once(
     with pytest.raises(httpx.TransportError):
         put(platform, name, command)
     assert not orders.left("throttle")
-    within(30, lambda: ready(platform.addresses.throttle))
+    within(60, lambda: ready(platform.addresses.throttle))
 
-    asked = httpx.get(f"{platform.addresses.throttle}/v1/commands/{command}")
+    asked = patient.get(f"{platform.addresses.throttle}/v1/commands/{command}")
     assert (asked.status_code, asked.json()["version"]) == (200, 1)
     again = put(platform, name, command)
     assert (again.status_code, again.json()["version"], again.json()["repeated"]) == (200, 1, True)

@@ -5,7 +5,7 @@ import pytest
 from midstage.local.platform import Platform
 from tests.stories.emptying import a_node_is_emptied
 
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 
 def test_replicas_serve_elsewhere_before_their_node_is_empty(platform: Platform) -> None:

@@ -29,7 +29,7 @@ from .evidence import (
 )
 from .loop import fault, pods
 
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 REQUESTS = 400
 TRIES = 4
@@ -62,9 +62,11 @@ def test_a_killed_stats_reads_again_and_nothing_counts_twice(platform: Platform)
             platform.kill("stats")
 
         lives = len(counted_from(platform))
+        restarts = platform.restarts.get("stats", 0)
         assert_exact(replayed(platform, deed))
         begun = counted_from(platform)
         assert len(begun) == lives + 1
+        assert platform.restarts["stats"] == restarts + 1
         return begun[-1] < ends[0]
 
     until_it_bit(attempt)
@@ -75,7 +77,7 @@ def test_a_killed_kafka_gets_what_it_did_not_acknowledge_again(platform: Platfor
 
     def deed() -> None:
         platform.kill("kafka")
-        behind.append(within(20, lambda: bytes_behind(platform)))
+        behind.append(within(60, lambda: bytes_behind(platform)))
 
     assert_exact(replayed(platform, deed))
     assert behind
@@ -152,7 +154,7 @@ def test_stats_killed_at_a_named_place_counts_once(
 
     def deed() -> None:
         orders("stats", place, nth=2)
-        within(20, lambda: not orders.left("stats"))
+        within(60, lambda: not orders.left("stats"))
         ends.append(written(platform))
 
     assert_exact(replayed(platform, deed))
@@ -167,9 +169,9 @@ def test_a_shipper_that_wakes_after_its_successor_doubles_nothing(platform: Plat
     def deed() -> None:
         zombie = platform.kill("gateway", signal.SIGSTOP)
         with second(platform, "gateway") as successor:
-            within(30, lambda: ready(successor))
+            within(60, lambda: ready(successor))
             platform.kill("gateway", signal.SIGCONT)
-            within(30, lambda: platform.supervisor.pid("gateway") != zombie)
+            within(60, lambda: platform.supervisor.pid("gateway") != zombie)
             woken.append(True)
 
     assert_exact(replayed(platform, deed))
@@ -186,7 +188,7 @@ def test_envoys_own_kill_loses_what_was_open_and_names_each(platform: Platform) 
     seen_to_end = [row for row in report.missing if row.status == 200]
     assert len(seen_to_end) < len(report.missing)
     assert len(sources(platform)) == before + 1
-    within(10, lambda: sum(not source["closed"] for source in sources(platform)) == 1)
+    within(60, lambda: sum(not source["closed"] for source in sources(platform)) == 1)
 
 
 def killed_pod(platform: Platform, app: str) -> None:

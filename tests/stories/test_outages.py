@@ -10,7 +10,7 @@ from midstage.testkit.waiting import within
 
 from .evidence import assert_exact, bytes_behind, ready, replayed_through
 
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 AWAY_S = 30.0
 SECONDS_OF_LINES = 20_000
@@ -21,9 +21,11 @@ def away(platform: Platform, name: str, *, meanwhile: Callable[[], None]) -> Non
     """Stop a process for good, and start it again half a minute later."""
     child = platform.supervisor.child(name)
     platform.supervisor.stop([name], within_s=5)
-    threading.Event().wait(AWAY_S)
-    meanwhile()
-    platform.supervisor.start(child)
+    try:
+        threading.Event().wait(AWAY_S)
+        meanwhile()
+    finally:
+        platform.supervisor.start(child)
 
 
 @pytest.mark.parametrize("name", ["kafka", "stats"])
@@ -39,4 +41,4 @@ def test_half_a_minute_without_it_loses_nothing(platform: Platform, name: str) -
     assert report.found.rows
     slowest = max(row.recorded_ms_after for row in report.found.rows)
     assert slowest > (AWAY_S - 10) * 1000
-    within(30, lambda: ready(platform.addresses.stats) and ready(platform.addresses.gateway))
+    within(60, lambda: ready(platform.addresses.stats) and ready(platform.addresses.gateway))

@@ -10,13 +10,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from midstage.contracts.apps import AppSpec, revision_of
+import msgspec
+
+from midstage.contracts.apps import AppSpec, Resources, revision_of
 from midstage.local.platform import Platform
 
 from .loop import await_settled, put, spec
 from .steady import Load, steady
 
 LEAST = 2
+_SMALL = Resources(cpu=0.05, memory_mb=64)
+"""A hundred of them, and the surge of their updates, have room on the platform's nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,7 @@ def turned(
 ) -> Load:
     """What became of all requests; each application has its own callers and its own thread."""
     for app in apps:
-        put(platform, app, spec(app, replicas=turns.most))
+        put(platform, app, _small(spec(app, replicas=turns.most)))
     for app in apps:
         await_settled(platform, app, replicas=turns.most)
     with ExitStack() as loads:
@@ -80,8 +84,13 @@ def _turned(platform: Platform, app: str, turns: Turns) -> None:
 
 
 def _to(platform: Platform, app: str, wanted: AppSpec) -> None:
-    put(platform, app, wanted)
-    await_settled(platform, app, replicas=wanted.replicas, revision=revision_of(wanted))
+    small = _small(wanted)
+    put(platform, app, small)
+    await_settled(platform, app, replicas=small.replicas, revision=revision_of(small))
+
+
+def _small(wanted: AppSpec) -> AppSpec:
+    return msgspec.structs.replace(wanted, resources=_SMALL)
 
 
 def another(app: str, *, replicas: int, number: object) -> AppSpec:

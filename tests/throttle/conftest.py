@@ -22,6 +22,7 @@ from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from midstage.throttle.config import Settings
 from midstage.throttle.main import compose
+from tests import patient
 
 TOKEN = "a-token-of-this-test"
 
@@ -48,7 +49,7 @@ class Running:
         descriptor = asked.descriptors.add()
         descriptor.entries.add(key="customer", value=customer)
         descriptor.entries.add(key="app", value=app)
-        answer = self.envoy.ShouldRateLimit(asked, timeout=5)
+        answer = self.envoy.ShouldRateLimit(asked, timeout=60)
         return bool(answer.overall_code == rls_pb2.RateLimitResponse.OK)
 
 
@@ -64,18 +65,17 @@ def running(
     thread.start()
     try:
         with (
-            httpx.Client(
+            patient.client(
                 base_url=f"http://127.0.0.1:{settings.port}",
                 headers={"authorization": f"Bearer {TOKEN}"},
-                timeout=30,
             ) as http,
             grpc.insecure_channel(f"127.0.0.1:{settings.grpc_port}") as channel,
         ):
-            within(15, lambda: http.get("/readyz").status_code == 200)
+            within(60, lambda: patient.serves(http))
             yield Running(http=http, envoy=rls_pb2_grpc.RateLimitServiceStub(channel), log=log)
     finally:
         process.stop()
-        thread.join(15)
+        thread.join(60)
     assert codes == [0]
 
 

@@ -14,6 +14,7 @@ from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.local import envoy
 from midstage.testkit.waiting import within
+from tests import patient
 from tests.throttle.conftest import Running, free_port, running
 
 TYPES = "type.googleapis.com/envoy.extensions"
@@ -44,7 +45,7 @@ def test_callers_are_told_what_is_left_and_refused_with_429(tmp_path: Path) -> N
 
 
 def limited(callers: httpx.Client) -> None:
-    within(1, lambda: "ratelimit" in call(callers, "acme").headers)
+    within(60, lambda: "ratelimit" in call(callers, "acme").headers)
     last, refused = call(callers, "acme"), call(callers, "acme")
     assert [last.status_code, refused.status_code] == [200, 429]
     assert last.headers["ratelimit-policy"] == '"acme-chat";q=2;w=200'
@@ -82,12 +83,12 @@ def proxied(directory: Path, *, grpc_port: int, replica: int | None) -> Iterator
             stderr=log,
         )
     try:
-        within(20, lambda: envoy.unready(admin) is None)
-        with httpx.Client(base_url=f"http://127.0.0.1:{listen}") as callers:
+        within(60, lambda: envoy.unready(admin) is None)
+        with patient.client(base_url=f"http://127.0.0.1:{listen}") as callers:
             yield callers
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
 
 
 def config(admin: int, listen: int, grpc_port: int, replica: int) -> dict[str, object]:

@@ -27,6 +27,7 @@ from midstage.testkit.waiting import within
 from midstage.throttle.decide import evolve
 from midstage.throttle.main import compose
 from midstage.throttle.model import Check, Slot, key_of
+from tests import patient
 from tests.throttle.conftest import free_port, running, settings_in
 from tests.throttle.test_envoy import TINY, Held, gate_over, limit
 
@@ -42,18 +43,18 @@ def test_while_the_log_can_not_be_asked_the_port_stays_closed(tmp_path: Path) ->
     thread.start()
     try:
         ready = f"http://127.0.0.1:{settings.port}/readyz"
-        reasons = within(10, lambda: reasons_at(ready))
+        reasons = within(60, lambda: reasons_at(ready))
         assert reasons == {
             "limits": "the broker is away",
             "grpc": "the gRPC port is not open yet",
         }
         assert not listens(settings.grpc_port)
         log.mend()
-        within(10, lambda: httpx.get(ready).status_code == 200)
+        within(60, lambda: patient.get(ready).status_code == 200)
         assert listens(settings.grpc_port)
     finally:
         process.stop()
-        thread.join(15)
+        thread.join(60)
 
 
 def test_no_check_is_answered_without_the_limits_that_opened_the_port() -> None:
@@ -70,7 +71,7 @@ def test_a_long_log_leaves_a_snapshot(tmp_path: Path) -> None:
     put(log, *[limited("busy", version) for version in range(1, 10_002)])
     with running(log, topics.LIMITS, tmp_path) as throttle:
         assert throttle.http.get("/v1/limits/busy").json()["version"] == 10_001
-        within(10, lambda: sum(log.ends(log.partitions(topics.LIMITS.snapshots)).values()) >= 2)
+        within(60, lambda: sum(log.ends(log.partitions(topics.LIMITS.snapshots)).values()) >= 2)
 
 
 @pytest.mark.platform
@@ -98,11 +99,11 @@ def test_a_snapshot_of_other_code_is_not_believed_on_kafka(kafka: str, tmp_path:
     thread.start()
     try:
         ready = f"http://127.0.0.1:{settings.port}/readyz"
-        within(20, lambda: "does not hold offset 0" in reasons_at(ready).get("limits", ""))
+        within(60, lambda: "does not hold offset 0" in reasons_at(ready).get("limits", ""))
         assert not listens(settings.grpc_port)
     finally:
         process.stop()
-        thread.join(15)
+        thread.join(60)
 
 
 def after_a_snapshot(kafka: str, code: str) -> tuple[Log, topics.Topic]:
@@ -125,9 +126,9 @@ def after_a_snapshot(kafka: str, code: str) -> tuple[Log, topics.Topic]:
     thread = threading.Thread(target=versions.run, args=(stop,))
     thread.start()
     snapshots = log.partitions(topic.snapshots)
-    within(20, lambda: sum(log.ends(snapshots).values()) == 2)
+    within(60, lambda: sum(log.ends(snapshots).values()) == 2)
     stop.set()
-    thread.join(20)
+    thread.join(60)
     [place] = [place for place, end in log.ends(log.partitions(topic.name)).items() if end]
     gone = TopicPartition(place.topic, place.number, 2)
     admin = AdminClient({"bootstrap.servers": kafka})
@@ -165,7 +166,7 @@ def put(log: Log, *messages: Message) -> None:
 def reasons_at(ready: str) -> dict[str, str]:
     """Why the process is not ready; nothing while it does not listen."""
     try:
-        said: dict[str, str] = httpx.get(ready).json().get("reasons", {})
+        said: dict[str, str] = patient.get(ready).json().get("reasons", {})
     except httpx.TransportError:
         return {}
     return said if "not started yet" not in said.values() else {}

@@ -7,7 +7,6 @@ from tests.stories.emptying import a_node_is_emptied
 
 pytestmark = [
     *(pytest.mark.kubernetes, pytest.mark.platform, pytest.mark.slow),
-    pytest.mark.timeout(600),
 ]
 
 

@@ -13,6 +13,7 @@ from midstage.contracts.cluster import Phase
 from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
+from tests import patient
 from tests.stories import test_loop as local
 from tests.stories.evidence import Orders, assert_exact, ready, replayed_through, second
 from tests.stories.loop import Pod, ask, await_settled, fault, pods, put, settled, spec
@@ -23,7 +24,6 @@ from .seen import Seen, assert_told_exactly, pods_made, told
 
 pytestmark = [
     *(pytest.mark.kubernetes, pytest.mark.platform, pytest.mark.slow),
-    pytest.mark.timeout(600),
 ]
 
 TURNS = Turns(scale_downs=3, scale_ups=1, updates=1)
@@ -121,4 +121,4 @@ def _put(
 ) -> None:
     headers = {"authorization": f"Bearer {platform.token}", "idempotency-key": command}
     body = msgspec.json.encode(wanted)
-    answers.append(httpx.put(f"{base}/v1/apps/steady", content=body, headers=headers, timeout=30))
+    answers.append(patient.put(f"{base}/v1/apps/steady", content=body, headers=headers))

@@ -11,7 +11,6 @@ from .seen import Seen, assert_told_exactly, doubled, told
 
 pytestmark = [
     *(pytest.mark.kubernetes, pytest.mark.platform, pytest.mark.slow),
-    pytest.mark.timeout(300),
 ]
 
 

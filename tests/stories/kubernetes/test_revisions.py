@@ -1,6 +1,5 @@
 """What goes wrong with a revision on a real Kubernetes is undone, put right, or shown."""
 
-import httpx
 import msgspec
 import pytest
 
@@ -8,6 +7,7 @@ from midstage.contracts.apps import AppSpec, Rollout, revision_of
 from midstage.contracts.running import OnDrift, OnFailure
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
+from tests import patient
 from tests.stories.loop import ask, await_settled, fault, put, spec
 from tests.stories.steady import steady
 from tests.stories.test_loop import GOOD
@@ -17,7 +17,6 @@ from .seen import STRANGER, Seen
 
 pytestmark = [
     *(pytest.mark.kubernetes, pytest.mark.platform, pytest.mark.slow),
-    pytest.mark.timeout(300),
 ]
 
 
@@ -73,14 +72,14 @@ def drift(seen: Seen, workload: str) -> tuple[str, ...]:
 
 def shown(platform: Platform, app: str) -> list[str]:
     """The drift in deploy's status."""
-    answer = httpx.get(f"{platform.addresses.deploy}/v1/apps/{app}", timeout=10)
+    answer = patient.get(f"{platform.addresses.deploy}/v1/apps/{app}")
     found: list[str] = answer.raise_for_status().json()["status"]["drift"]
     return found
 
 
 def undo_of(platform: Platform, app: str, revision: str) -> str:
     """Why the revision was left by an undo; empty while it was not."""
-    answer = httpx.get(f"{platform.addresses.deploy}/v1/apps/{app}", timeout=10)
+    answer = patient.get(f"{platform.addresses.deploy}/v1/apps/{app}")
     if not answer.is_success or answer.json()["undoes"] != revision:
         return ""
     return str(answer.json()["why"])

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from midstage.contracts.apps import AppSpec
+from midstage.local import loopback
 from midstage.local.errors import PlatformError
 
 _WITHIN_S = 10.0
@@ -30,7 +31,7 @@ class _App(msgspec.Struct):
 
 def put(deploy: str, token: str, specs: Mapping[str, AppSpec]) -> None:
     """Ask for these applications; PlatformError with deploy's own words where it refuses one."""
-    with httpx.Client(base_url=deploy, timeout=_WITHIN_S, trust_env=False) as client:
+    with loopback.client(base_url=deploy, timeout=_WITHIN_S) as client:
         for app, spec in specs.items():
             try:
                 client.put(
@@ -71,7 +72,7 @@ def await_ready(
 
 def _status(deploy: str, app: str) -> _Status:
     try:
-        answer = httpx.get(f"{deploy}/v1/apps/{app}", timeout=_WITHIN_S, trust_env=False)
+        answer = loopback.get(f"{deploy}/v1/apps/{app}", timeout=_WITHIN_S)
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=_App).status
     except (httpx.HTTPError, msgspec.DecodeError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from midstage.local import loopback
 from midstage.local.lifecycle import Life
 from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.findings import PlatformFacts
@@ -56,7 +57,7 @@ def _grown(before: int, after: int) -> int:
 def _late_open(throttle: str) -> int:
     """How many requests throttle let pass because it was late itself; 0 if it is away."""
     try:
-        answer = httpx.get(f"{throttle}/metrics", timeout=_WITHIN_S, trust_env=False)
+        answer = loopback.get(f"{throttle}/metrics", timeout=_WITHIN_S)
     except httpx.HTTPError:
         return 0
     found = _LATE_OPEN.search(answer.text)
@@ -67,9 +68,7 @@ def _failure_mode_allowed(envoy_admin: str) -> int:
     """How many requests Envoy let pass because throttle could not be asked; 0 if it is away."""
     options = {"filter": r"failure_mode_allowed$", "format": "json"}
     try:
-        answer = httpx.get(
-            f"{envoy_admin}/stats", params=options, timeout=_WITHIN_S, trust_env=False
-        )
+        answer = loopback.get(f"{envoy_admin}/stats", params=options, timeout=_WITHIN_S)
     except httpx.HTTPError:
         return 0
     return sum(int(stat.get("value", 0)) for stat in answer.json().get("stats", []))

@@ -23,7 +23,7 @@ from midstage.local.errors import PlatformError
 from midstage.local.leash import leashed
 from midstage.local.ports import LOOPBACK, found
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 _ASCII = 128
 _JAVA_OPTIONS = (
     "-Xms128m",

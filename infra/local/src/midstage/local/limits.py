@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import httpx
 
+from midstage.local import loopback
 from midstage.local.errors import PlatformError
 from midstage.local.replay.customers import CustomerLimit
 
@@ -13,9 +14,7 @@ _WITHIN_S = 10.0
 def put(throttle: str, token: str, limits: Sequence[CustomerLimit]) -> int:
     """Set those of ``limits`` that do not stand so already; how many were changed."""
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(
-        base_url=throttle, headers=headers, timeout=_WITHIN_S, trust_env=False
-    ) as client:
+    with loopback.client(base_url=throttle, headers=headers, timeout=_WITHIN_S) as client:
         try:
             changed = [limit for limit in limits if not _stands(client, limit)]
             for limit in changed:

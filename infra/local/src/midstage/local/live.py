@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from midstage.eventlog.log import Log
+from midstage.local import loopback
 from midstage.local.replay.following import Fleet, Following
 from midstage.local.replay.progress import Line
 
@@ -52,7 +53,7 @@ class Watcher:
 
     def __init__(self, stats: str, *, log: Log | None = None, app: str = "") -> None:
         """Ask the stats service at that base URL, and ``log`` for the replicas of ``app``."""
-        self._client = httpx.Client(base_url=stats, timeout=_WITHIN_S, trust_env=False)
+        self._client = loopback.client(base_url=stats, timeout=_WITHIN_S)
         self._following = None if log is None else Following(log, app=app)
         self._before: Line | None = None
 

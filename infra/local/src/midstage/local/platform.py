@@ -44,7 +44,7 @@ from midstage.local.supervisor import Child, Supervisor
 from midstage.local.table import EDGE, Instead, Table
 from midstage.local.up import Where
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 STOPS: Sequence[tuple[Sequence[str], float]] = (
     *((("caller",), 2.0), (("envoy",), 1.0), (("gateway",), 2.0)),
     *(((), 1.5), (("cluster", workers.NAME), 1.0), (("kafka", *programs.PROGRAMS), 2.5)),
@@ -156,7 +156,6 @@ class Platform:
             list_file=replaying.list_of(run, self.layout),
             run=run.run,
             stats_url=self.addresses.stats,
-            other_shards=self.addresses.stats_shards[1:],
             app=run.app,
             log=self.log("midstage.local.report"),
             plot_file=replaying.plot_of(run, self.layout),

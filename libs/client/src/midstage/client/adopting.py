@@ -11,7 +11,6 @@ import typer
 
 from midstage.client import api, rolling
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.contracts.errors import UnavailableError
 
 App = Annotated[str, typer.Argument(metavar="APP", help="The application it becomes one of.")]
 Taken = Annotated[
@@ -44,10 +43,7 @@ def adopt(
     deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
     path = rolling.path_of(app, "/adopt", "", {"workload": workload})
     answer = deploy.change("POST", path, command_id=uuid.uuid4().hex)
-    try:
-        found = msgspec.json.decode(answer, type=_Adopted)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"deploy's answer is not one of midstage's: {e}") from e
+    found = api.read(answer, _Adopted, whose="deploy's")
     typer.echo(
         f"app {found.app} adopted {found.workload}, {found.ready} of {found.replicas} ready; "
         "the next apply replaces it"

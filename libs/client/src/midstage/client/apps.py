@@ -17,7 +17,7 @@ from midstage.client import adopting, api, bundles, diffs, explain, groups, roll
 from midstage.client.bundles import Done
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, OutputOption, Row, show, table
-from midstage.contracts.errors import MidstageError, RefusedError, UnavailableError
+from midstage.contracts.errors import MidstageError, RefusedError
 from midstage.specs.applications import Application
 
 T = TypeVar("T")
@@ -209,10 +209,7 @@ def _done(answer: bytes) -> Done:
 
 
 def _read(answer: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(answer, type=kind)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"deploy's answer is not one of midstage's: {e}") from e
+    return api.read(answer, kind, whose="deploy's")
 
 
 def _say(text: str) -> None:

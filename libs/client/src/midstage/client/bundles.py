@@ -9,7 +9,7 @@ import msgspec
 
 from midstage.client import api
 from midstage.client.specs import Packed
-from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.errors import RefusedError
 
 
 class Done(msgspec.Struct):
@@ -65,7 +65,4 @@ def _sent(deploy: api.Service, packed: Packed, why: str, *, even_so: bool) -> _A
         content=packed.raw,
         content_type=packed.packing.value,
     )
-    try:
-        return msgspec.json.decode(answer, type=_Answer)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"deploy's answer is not one of midstage's: {e}") from e
+    return api.read(answer, _Answer, whose="deploy's")

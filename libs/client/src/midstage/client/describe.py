@@ -23,6 +23,7 @@ from midstage.client.inventory import (
 )
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import NOTHING, Output, OutputOption, cell, show, table
+from midstage.client.standing import DeployServer, deploy_of, standing
 
 Field = tuple[str, object]
 PODS = ("name", "revision", "status", "restarts", "age", "node", "cpu", "memory")
@@ -115,14 +116,16 @@ def app_(
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
+    deploy_server: DeployServer = None,
 ) -> None:
-    """Print what runs of an application, and why something does not."""
+    """Print what runs of an application and why something does not, how it stands, its drift."""
     control = api.service("control", directory=directory, server=server)
     answer = control.ask(f"/v1/apps/{quote(name, safe='')}", {})
     if output is not Output.TABLE:
         typer.echo(show(answer, rows="running", columns=(), output=output))
         return
     found = read(answer, App)
+    deploy = deploy_of(directory, server, deploy_server)
     fields: Sequence[Field] = (
         ("Name", found.app),
         ("Replicas told", found.desired),
@@ -134,6 +137,7 @@ def app_(
             for each in found.revisions
         ),
         *(("Not ready", reason) for reason in found.reasons),
+        *(standing(deploy, name) if deploy is not None else ()),
     )
     _print(fields, found.running, changes.lately(control, _LATELY, app=found.app))
 

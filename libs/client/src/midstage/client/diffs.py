@@ -25,6 +25,7 @@ class Plan(msgspec.Struct, frozen=True):
     workload: str = ""
     creates: bool = False
     changes: tuple[Change, ...] = ()
+    beside: tuple[Change, ...] = ()
     conflicts: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     unknown: str = ""
@@ -47,7 +48,7 @@ def lines(found: Diff) -> Iterator[str]:
     """The lines that say it; the first one says it all in short."""
     plan = found.cluster
     if found.exists and not found.changes:
-        yield f"app {found.app} unchanged" + (", but not in the cluster" if plan.changes else "")
+        yield f"app {found.app} unchanged" + (", but not in the cluster" if _differs(plan) else "")
     else:
         what = f"revision {found.revision}" if found.new_revision else "same revision"
         yield f"app {found.app} {'changes' if found.exists else 'is new'}, {_how(found, what)}"
@@ -55,6 +56,9 @@ def lines(found: Diff) -> Iterator[str]:
     if plan.changes:
         yield f"  in the cluster, {'a new ' if plan.creates else ''}workload {plan.workload}:"
         yield from (f"  {line}" for line in _changed(plan.changes))
+    if plan.beside:
+        yield "  beside it, in the cluster:"
+        yield from (f"  {line}" for line in _changed(plan.beside))
     yield from (f"  ! set by another: {conflict}" for conflict in plan.conflicts)
     yield from (f"  ! refused: {refusal}" for refusal in plan.refusals)
     if plan.unknown:
@@ -70,8 +74,12 @@ def _code(found: Diff) -> int:
     plan = found.cluster
     if found.rollout == "refused" or plan.refusals or plan.unknown:
         return REFUSED
-    changes = found.changes or plan.changes or not found.exists
+    changes = found.changes or _differs(plan) or not found.exists
     return CHANGES if changes else SAME
+
+
+def _differs(plan: Plan) -> bool:
+    return bool(plan.changes or plan.beside)
 
 
 def _how(found: Diff, what: str) -> str:

@@ -182,9 +182,7 @@ def _streamed(
         headers |= {"range": f"bytes={begin}-", "if-range": f'"{manifest.sha256}"'}
     path = f"/v1/downloads/{manifest.id}/file"
     with (
-        httpx.Client(
-            base_url=service.url, timeout=api.TIMEOUT_S, trust_env=service.directory is None
-        ) as client,
+        service.client() as client,
         client.stream("GET", path, headers=headers) as answer,
     ):
         if answer.is_server_error:
@@ -223,7 +221,4 @@ def _remembered(target: Target) -> Asked | None:
 
 
 def _manifest(answer: bytes) -> Manifest:
-    try:
-        return msgspec.json.decode(answer, type=Manifest)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"data's answer is not one of midstage's: {e}") from e
+    return api.read(answer, Manifest, whose="data's")

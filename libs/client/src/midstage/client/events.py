@@ -50,24 +50,26 @@ class Reading:
 
     def __call__(self, line: bytes) -> Message:
         """The line's message; UnreadableError says what is wrong with it."""
-        try:
-            parts = _lines.decode(line)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
-            raise UnreadableError(f"not a JSON object: {e}") from e
-        value = _raw.encode(self._filled(_event(parts)))
+        value = filled(line, self._filling)
         event = self._decode(_record(value))
         _unnumbered(event)
         return Message(topic=self._topic, key=event.source.encode(), value=value, headers=HEADERS)
 
-    def _filled(self, parts: Parts) -> Parts:
-        gaps = {
-            "specversion": "1.0",
-            "id": self._filling.new_id(),
-            "source": self._filling.source,
-            "type": REQUEST_COMPLETED,
-            "time": rfc3339(self._filling.now()),
-        }
-        return {**{name: _text(value) for name, value in gaps.items()}, **parts}
+
+def filled(line: bytes, filling: Filling) -> bytes:
+    """The line as a CloudEvent without gaps; UnreadableError where it is no JSON object."""
+    try:
+        parts = _lines.decode(line)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
+        raise UnreadableError(f"not a JSON object: {e}") from e
+    gaps = {
+        "specversion": "1.0",
+        "id": filling.new_id(),
+        "source": filling.source,
+        "type": REQUEST_COMPLETED,
+        "time": rfc3339(filling.now()),
+    }
+    return _raw.encode({**{name: _text(value) for name, value in gaps.items()}, **_event(parts)})
 
 
 def _event(parts: Parts) -> Parts:

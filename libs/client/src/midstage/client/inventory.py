@@ -12,7 +12,7 @@ import typer
 
 from midstage.client import api
 from midstage.client.show import Output, Row, show, table
-from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.errors import RefusedError
 
 T = TypeVar("T")
 
@@ -123,10 +123,7 @@ class App(msgspec.Struct):
 
 def read(answer: bytes, kind: type[T]) -> T:
     """The answer; UnavailableError where it is none of midstage's."""
-    try:
-        return msgspec.json.decode(answer, type=kind)
-    except (msgspec.DecodeError, UnicodeError) as e:
-        raise UnavailableError(f"control's answer is not one of midstage's: {e}") from e
+    return api.read(answer, kind, whose="control's")
 
 
 def pod_named(control: api.Service, given: str) -> Pod:

@@ -12,7 +12,6 @@ import typer
 
 from midstage.client import api, groups
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.contracts.errors import UnavailableError
 from midstage.contracts.limits import ANY, FailureRule
 
 Limit = Annotated[str, typer.Argument(metavar="ID", help="The limit's name.")]
@@ -80,7 +79,4 @@ def _path(limit: str) -> str:
 
 
 def _version(answer: bytes) -> int:
-    try:
-        return msgspec.json.decode(answer, type=_Done).version
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"throttle's answer is not one of midstage's: {e}") from e
+    return api.read(answer, _Done, whose="throttle's").version

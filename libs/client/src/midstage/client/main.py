@@ -24,6 +24,7 @@ from midstage.client import (
     recount,
     scaling,
     send,
+    send_events,
 )
 from midstage.contracts.errors import MidstageError
 
@@ -51,7 +52,7 @@ def build(others: Iterable[EntryPoint] = ()) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for part in (send, get, limits, apps, cluster, scaling, records, periods, recount):
+    for part in (send_events, send, get, limits, apps, cluster, scaling, records, periods, recount):
         part.register(app)
     for other in sorted(others, key=lambda point: point.name):
         _add(app, other)

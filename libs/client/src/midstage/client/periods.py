@@ -14,7 +14,6 @@ import typer
 from midstage.client import api, groups
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, OutputOption, show
-from midstage.contracts.errors import UnavailableError
 
 COLUMNS = ("period", "since", "until", "zone", "sha256", "size", "gaps", "by", "why", "at")
 Period = Annotated[str, typer.Argument(metavar="PERIOD", help="Its name, as 2026-11.")]
@@ -69,10 +68,7 @@ def close(
         command_id=uuid.uuid4().hex,
         body={**body, "by": by, "why": why},
     )
-    try:
-        closed = msgspec.json.decode(answer, type=_Closed)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"stats' answer is not one of midstage's: {e}") from e
+    closed = api.read(answer, _Closed, whose="stats'")
     over = f", over {len(closed.gaps)} gaps" if closed.gaps else ""
     typer.echo(f"period {period} closed{over}; its statement has SHA-256 {closed.sha256}")
 

@@ -3,8 +3,6 @@
 Times told relative to now are resolved once, when a command begins.
 """
 
-import sys
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,10 +15,9 @@ import typer
 from midstage.client import api, downloads, times
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, OutputOption, show
+from midstage.client.telling import Teller
 from midstage.contracts.requests import Outcome
 
-TELL_EACH_S = 1.0
-TELL_ON_TERMINAL_EACH_S = 0.1
 RECORDS = (
     *("time", "app", "customer", "status", "outcome", "duration_ms", "ttft_ms"),
     *("usage.*", "revision", "pod", "ref"),
@@ -136,7 +133,7 @@ def download(
     )  # fmt: skip
     typed = {**filters, "from": since, "to": until}
     data = api.service("data", directory=directory, server=server, token_file=token_file)
-    tell = _Teller()
+    tell = Teller()
     manifest = downloads.fetch(
         data,
         wish=msgspec.json.encode([form, typed], order="sorted").decode(),
@@ -202,24 +199,3 @@ def _filters(
         "to": None if until is None else times.rfc3339(times.parsed("--to", until, now=now)),
     }
     return {name: value for name, value in named.items() if value is not None}
-
-
-class _Teller:
-    """Says on stderr how far it is: over the same line on a terminal, once a second elsewhere."""
-
-    def __init__(self) -> None:
-        self._on_terminal = sys.stderr.isatty()
-        self._each_s = TELL_ON_TERMINAL_EACH_S if self._on_terminal else TELL_EACH_S
-        self._said_at = -TELL_EACH_S
-
-    def __call__(self, text: str) -> None:
-        if time.monotonic() - self._said_at >= self._each_s:
-            self._said_at = time.monotonic()
-            self._say(text, nl=not self._on_terminal)
-
-    def last(self, text: str) -> None:
-        """What stays."""
-        self._say(text, nl=True)
-
-    def _say(self, text: str, *, nl: bool) -> None:
-        typer.echo(f"\r\x1b[K{text}" if self._on_terminal else text, err=True, nl=nl)

@@ -12,7 +12,7 @@ import typer
 
 from midstage.client import api, groups, times
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.errors import RefusedError
 
 _FIRST = "0001-01-01"
 _SHOWN = 20
@@ -49,7 +49,7 @@ def recount(
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Count every raw row again, of one shard, and name where the ledger says something else."""
+    """Count every raw row again and name where the ledger says something else."""
     stats = api.service("stats", directory=directory, server=server, token_file=token_file)
     after: str | None = _FIRST if since is None else _day(since)
     days, rows, cells, differences = 0, 0, 0, 0
@@ -68,10 +68,7 @@ def recount(
 
 def _asked(stats: api.Service, path: str) -> _Recounted:
     answer = stats.change("POST", path, command_id=uuid.uuid4().hex)
-    try:
-        return msgspec.json.decode(answer, type=_Recounted)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"stats' answer is not one of midstage's: {e}") from e
+    return api.read(answer, _Recounted, whose="stats'")
 
 
 def _told(one: _Recounted, *, already: int) -> int:

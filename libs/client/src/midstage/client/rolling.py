@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
-import msgspec
 import typer
 
 from midstage.client import api, groups
@@ -17,7 +16,7 @@ from midstage.client.bundles import Done
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.rollouts import Follower
 from midstage.client.show import Output, OutputOption, show
-from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.errors import RefusedError
 
 App = Annotated[str, typer.Argument(metavar="APP", help="The application's name.")]
 Why = Annotated[str, typer.Option(help="The reason, kept in the log.")]
@@ -178,10 +177,7 @@ def _changed(
 ) -> Done:
     path = path_of(app, f"/{verb}", why, more)
     answer = deploy.change("POST", path, command_id=uuid.uuid4().hex)
-    try:
-        return msgspec.json.decode(answer, type=Done)
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"deploy's answer is not one of midstage's: {e}") from e
+    return api.read(answer, Done, whose="deploy's")
 
 
 def _say(text: str) -> None:

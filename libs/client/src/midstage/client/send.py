@@ -1,4 +1,4 @@
-"""``midstage send``: unnumbered events of a file into Kafka, each acknowledged or named.
+"""``midstage send log``: unnumbered events of a file into Kafka, each acknowledged or named.
 
 Nothing is sent unless every line is an event, or ``--skip-invalid`` says to send the others. An
 event sent twice with its own id and source counts once; one whose id was filled in counts twice.
@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from midstage.client import platform
+from midstage.client import groups, platform
 from midstage.client.events import Filling, Reading
 from midstage.client.platform import HERE, Directory
 from midstage.contracts.errors import RefusedError, UnavailableError, UnreadableError
@@ -26,6 +26,7 @@ from midstage.contracts.topics import REQUESTS
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Delivered, Delivery, Log, Message
 
+SEND = "Send events to be counted."
 NAMED_AT_MOST = 20
 STDIN = Path("-")
 
@@ -56,8 +57,8 @@ class Receipt:
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``send`` to ``app``."""
-    app.command("send")(send)
+    """Add ``send log`` to ``app``."""
+    groups.named(app, "send", about=SEND).command("log")(send)
 
 
 def send(
@@ -81,15 +82,11 @@ def send(
         str | None, typer.Option(help="Kafka's bootstrap servers, instead of --dir.")
     ] = None,
 ) -> None:
-    """Send unnumbered request events into Kafka."""
+    """Send unnumbered request events into the log itself, Kafka."""
     address = _address(kafka, directory)
-    filling = Filling(
-        source=source or f"cli/{socket.gethostname()}",
-        now=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid.uuid4()),
-    )
-    found = read(_lines(file), Reading(filling, topic=topic))
-    _name(found.refused)
+    filling = filling_of(source)
+    found = read(lines(file), Reading(filling, topic=topic))
+    name([(f"line {number}", reason) for number, reason in found.refused])
     if found.refused and not skip_invalid:
         raise RefusedError(
             f"nothing was sent: {len(found.refused)} of "
@@ -101,6 +98,15 @@ def send(
     typer.echo(f"{receipt.acknowledged} of {len(found.messages)} events acknowledged by {topic}")
     if receipt.acknowledged < len(found.messages):
         raise UnavailableError(_unacknowledged(receipt, within_s))
+
+
+def filling_of(source: str | None) -> Filling:
+    """What fills the gaps of what is sent from here."""
+    return Filling(
+        source=source or f"cli/{socket.gethostname()}",
+        now=lambda: datetime.now(UTC),
+        new_id=lambda: str(uuid.uuid4()),
+    )
 
 
 def read(lines: Iterable[bytes], reading: Reading) -> Read:
@@ -141,7 +147,8 @@ def _address(kafka: str | None, directory: Path) -> str:
     raise UnavailableError(f"no Kafka answers at {address}; is it up and reachable?")
 
 
-def _lines(file: Path) -> Iterable[bytes]:
+def lines(file: Path) -> Iterable[bytes]:
+    """The lines of a file or of stdin; RefusedError where it can't be read."""
     if file == STDIN:
         yield from sys.stdin.buffer
         return
@@ -152,9 +159,10 @@ def _lines(file: Path) -> Iterable[bytes]:
         raise RefusedError(f"{file} can't be read: {e.strerror}") from e
 
 
-def _name(refused: Sequence[tuple[int, str]]) -> None:
-    for number, reason in refused[:NAMED_AT_MOST]:
-        typer.echo(f"line {number}: {reason}", err=True)
+def name(refused: Sequence[tuple[str, str]]) -> None:
+    """Tell the first of them on stderr, each by its place with the reason."""
+    for place, reason in refused[:NAMED_AT_MOST]:
+        typer.echo(f"{place}: {reason}", err=True)
     if len(refused) > NAMED_AT_MOST:
         typer.echo(f"and {len(refused) - NAMED_AT_MOST} more", err=True)
 

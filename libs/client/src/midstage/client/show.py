@@ -14,7 +14,7 @@ import typer
 import yaml
 from rich.cells import cell_len
 
-from midstage.contracts.errors import UnavailableError
+from midstage.client import api
 
 Row = Mapping[str, object]
 
@@ -135,7 +135,4 @@ def _value(row: Row, name: str) -> object:
 
 
 def _document(answer: bytes) -> dict[str, object]:
-    try:
-        return msgspec.json.decode(answer, type=dict[str, object])
-    except msgspec.DecodeError as e:
-        raise UnavailableError(f"the service's answer is not one of midstage's: {e}") from e
+    return api.read(answer, dict[str, object], whose="the service's")

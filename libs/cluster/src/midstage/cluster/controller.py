@@ -6,6 +6,7 @@ each on the node that fits; where none does, the scheduler's words stand in the 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -28,8 +29,26 @@ def counts(pod: Pod) -> bool:
     return pod.phase is not Phase.STOPPING
 
 
+def pending(workload: Workload, *, name: str, uid: str, now: datetime) -> Pod:
+    """A new replica of the workload, which waits for a node."""
+    return Pod(
+        name=name,
+        namespace=workload.namespace,
+        app=workload.app,
+        revision=workload.revision,
+        workload=workload.name,
+        phase=Phase.PENDING,
+        requests=workload.template.requests,
+        node_selector=workload.template.node_selector,
+        tolerations=workload.template.tolerations,
+        priority_class=workload.template.priority or "",
+        created_at=now,
+        uid=uid,
+    )
+
+
 def placed(
-    pending: Pod,
+    waiting: Pod,
     template: Template,
     *,
     nodes: Sequence[Node],
@@ -43,9 +62,9 @@ def placed(
     node = fit.place(template, nodes, left, beside=beside)
     if node is None:
         words = fit.words(template, nodes, left, beside=beside)
-        return msgspec.structs.replace(pending, reason=UNSCHEDULABLE, message=words)
+        return msgspec.structs.replace(waiting, reason=UNSCHEDULABLE, message=words)
     return msgspec.structs.replace(
-        pending,
+        waiting,
         node=node,
         phase=Phase.STARTING,
         reason=CREATING,

@@ -64,6 +64,7 @@ class HttpCluster:
             timeout=_WITHIN_S,
             limits=httpx.Limits(max_connections=None),
             trust_env=False,
+            verify=base_url.startswith("https:"),  # certificates take 0.1 s of CPU to read
         )
 
     def list(self) -> Listing:

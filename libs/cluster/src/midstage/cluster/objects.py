@@ -109,6 +109,9 @@ class Pod(Value, frozen=True, kw_only=True):
     ready_at: datetime | None = None
     node_selector: dict[str, str] = {}
     tolerations: tuple[Toleration, ...] = ()
+    priority: int | None = None
+    priority_class: str = ""
+    preempts: bool = True
     uid: str = ""
     resource_version: int = 0
 
@@ -188,11 +191,14 @@ class FieldChange(Value, frozen=True, kw_only=True):
 class Preview(Value, frozen=True, kw_only=True):
     """What a write would do, asked of the cluster itself; nothing was changed.
 
-    ``conflicts``: fields that somebody else has set, as ``manager: path``. ``refusals``: why the
-    cluster would not take it or its pods: quota, limit ranges, admission, in its own words.
+    ``beside``: what of that which goes with the workload (service, budget) would change from how it
+    is there now. ``conflicts``: fields that somebody else has set, as ``manager: path``.
+    ``refusals``: why the cluster would not take it or its pods: quota, limit ranges, admission, in
+    its own words.
     """
 
     changes: tuple[FieldChange, ...] = ()
+    beside: tuple[FieldChange, ...] = ()
     conflicts: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
 

@@ -5,12 +5,13 @@ replicas are spread over, whether those nodes take pods now or not: one that tak
 all others. Counted are the replicas of one workload that are not about to end.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from midstage.cluster.objects import Node, Template
 
+_MOST_TRIED, _MOST_DEEP = 200, 12
 MISSING_LABEL = "node(s) didn't match pod topology spread constraints (missing required label)"
 UNEVEN = "node(s) didn't match pod topology spread constraints"
 
@@ -82,6 +83,54 @@ def room(
     return min(most, sum(max(0, each) for each in rooms))
 
 
+def surely(
+    spreads: Sequence[Spreading],
+    free: Mapping[str, int],
+    beside: Mapping[str, int],
+    *,
+    most: int,
+) -> int:
+    """As ``room``; of several the fewest that are placed, whichever places are taken first, where
+    there are not too many ways to try.
+    """
+    if len(spreads) > 1:
+        with suppress(_TooManyError):
+            return _Fewest(spreads).more(free, beside, most)
+    return room(spreads, free, beside, most=most)
+
+
+class _TooManyError(Exception):
+    """There are too many ways to try."""
+
+
+class _Fewest:
+    """How many more are placed at least until none can be; each position is looked at once."""
+
+    def __init__(self, spreads: Sequence[Spreading]) -> None:
+        self._spreads = spreads
+        self._known: dict[frozenset[tuple[str, int]], int] = {}
+
+    def more(self, free: Mapping[str, int], beside: Mapping[str, int], most: int) -> int:
+        """At most ``most``. _TooManyError."""
+        position = frozenset(free.items())
+        if position not in self._known:
+            if len(self._known) >= _MOST_TRIED or most > _MOST_DEEP:
+                raise _TooManyError
+            self._known[position] = self._placed(free, beside, most)
+        return self._known[position]
+
+    def _placed(self, free: Mapping[str, int], beside: Mapping[str, int], most: int) -> int:
+        found = most
+        is_open = False
+        for node, room in free.items():
+            if most and room > 0 and not refusal(self._spreads, node, beside):
+                is_open = True
+                there = {**beside, node: beside.get(node, 0) + 1}
+                rest = self.more({**free, node: room - 1}, there, most - 1)
+                found = min(found, 1 + rest)
+        return found if is_open else 0
+
+
 def _filled(
     spreads: Sequence[Spreading],
     free: Mapping[str, int],
@@ -89,17 +138,27 @@ def _filled(
     *,
     most: int,
 ) -> int:
-    there, left = Counter(beside), Counter(free)
+    held = [each.counts(beside) for each in spreads]
+    left = {
+        node: more
+        for node, more in sorted(free.items())
+        if more > 0 and all(node in each.domains for each in spreads)
+    }
     for placed in range(most):
-        counts = [(each, each.counts(there)) for each in spreads]
-        open_ = [
-            (sum(found[each.domains[node]] for each, found in counts), node)
-            for node, more in left.items()
-            if more > 0 and not refusal(spreads, node, there)
+        highest = [
+            each.skew + min(counts.values()) for each, counts in zip(spreads, held, strict=True)
         ]
-        if not open_:
+        best, fewest = None, 0
+        for node in left:
+            there = [counts[each.domains[node]] for each, counts in zip(spreads, held, strict=True)]
+            allowed = all(count < top for count, top in zip(there, highest, strict=True))
+            if allowed and (best is None or sum(there) < fewest):
+                best, fewest = node, sum(there)
+        if best is None:
             return placed
-        _, node = min(open_)
-        there[node] += 1
-        left[node] -= 1
+        for each, counts in zip(spreads, held, strict=True):
+            counts[each.domains[best]] += 1
+        left[best] -= 1
+        if not left[best]:
+            del left[best]
     return most

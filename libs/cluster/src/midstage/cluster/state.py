@@ -5,16 +5,17 @@ pods that fit are on nodes, and every change has a version. Told by a kubelet wh
 it is the local cluster; told by a test, it is the fake. For one thread at a time.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from midstage.cluster import disruption, fit, preview
 from midstage.cluster.check import check, expect, refuse_another, refuse_older
-from midstage.cluster.controller import beside, counts, placed, surplus
+from midstage.cluster.controller import beside, counts, pending, placed, surplus
 from midstage.cluster.history import KEEP, History
 from midstage.cluster.objects import Change, Listing, Node, Pod, Preview, Template, Workload
+from midstage.cluster.preemption import victims, worth
 from midstage.cluster.protocol import ConflictError, Ending
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -22,6 +23,7 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 LOST_FOR = timedelta(seconds=2)
 """How long a pod of a dead node is kept as lost before it is replaced elsewhere."""
 _SUFFIX = 5
+_NO_CLASSES: Mapping[str, int] = {}
 _ON_A_NODE = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF)
 
 
@@ -36,8 +38,10 @@ class State:
         begin: int = 0,
         keep: int = KEEP,
         lost_for: timedelta = LOST_FOR,
+        priorities: Mapping[str, int] = _NO_CLASSES,
     ) -> None:
-        """A cluster of ``nodes`` whose versions go on from ``begin``."""
+        """A cluster of ``nodes`` whose versions go on from ``begin``; ``priorities`` by class."""
+        self._priorities = priorities
         self._fresh = fresh
         self._lost_for = lost_for
         self._history = History(begin=begin, keep=keep)
@@ -306,12 +310,17 @@ class State:
     def _schedule(self) -> None:
         nodes = tuple(self._nodes.values())
         left = fit.free(nodes, tuple(self._pods.values()))
-        for pod in [each for each in self._pods.values() if each.phase is Phase.PENDING]:
+        waiting = [each for each in self._pods.values() if each.phase is Phase.PENDING]
+        for pod in sorted(waiting, key=worth, reverse=True):
             template = self.template(pod.name)
             near = beside(pod, self._pods.values()) if template.spread else {}
             after = self._write_pod(placed(pod, template, nodes=nodes, left=left, beside=near))
             if after.node:
                 left[after.node] = fit.less(left[after.node], after.requests)
+            elif self._priorities:
+                pods = tuple(self._pods.values())
+                for each in victims(pod, template, nodes=nodes, pods=pods, beside=near):
+                    self._end(each)
 
     def _make(self, workload: Workload, now: datetime) -> None:
         uid = self._fresh()
@@ -319,21 +328,12 @@ class State:
         if name in self._pods:
             name = f"{workload.name}-{uid}"
         self._templates[name] = workload.template
-        self._write_pod(
-            Pod(
-                name=name,
-                namespace=workload.namespace,
-                app=workload.app,
-                revision=workload.revision,
-                workload=workload.name,
-                phase=Phase.PENDING,
-                requests=workload.template.requests,
-                node_selector=workload.template.node_selector,
-                tolerations=workload.template.tolerations,
-                created_at=now,
-                uid=uid,
-            )
-        )
+        made = pending(workload, name=name, uid=uid, now=now)
+        priority = self._priority(workload.template)
+        self._write_pod(msgspec.structs.replace(made, priority=priority))
+
+    def _priority(self, template: Template) -> int | None:
+        return self._priorities.get(template.priority or "", 0) if self._priorities else None
 
     def _end(self, pod: Pod) -> None:
         if pod.phase in (Phase.PENDING, Phase.LOST):

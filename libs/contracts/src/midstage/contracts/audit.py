@@ -1,4 +1,4 @@
-"""Who asked what of the platform: one fact for each question about usage, answered or refused.
+"""Who asked or ordered what of the platform: one fact for each, answered or refused.
 
 Written by the APIs to ``midstage.audit.v1``, keyed by actor. A fact is written after its answer, so
 what a process had not yet written when it was killed is missing: it is evidence, not a lock.
@@ -21,10 +21,10 @@ LONGEST_QUERY = 8192
 
 
 class Queried(Fact, frozen=True, kw_only=True):
-    """Somebody with a valid key asked, and was answered with this HTTP status.
+    """Somebody with a valid key asked or ordered, and was answered with this HTTP status.
 
-    ``actor`` is ``operator`` or ``customer/<name>``; ``query`` is the question as it was asked,
-    cut after 8,192 characters.
+    ``actor`` is ``operator`` or ``customer/<name>``; ``query`` is the question or order as it was
+    asked, cut after 8,192 characters; of posted events the type and size of the body alone.
     """
 
     actor: Name

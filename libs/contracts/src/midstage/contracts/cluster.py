@@ -97,7 +97,9 @@ class PodObserved(Observed, frozen=True, kw_only=True):
     ``ready`` is the readiness probe's verdict; requests may go to ``address`` (host:port) only
     while it is ready and not ``draining``. ``reason`` is one word, ``message`` the whole truth: the
     scheduler's words, an exit code with the last lines. ``node`` is empty before it has one; until
-    then ``node_selector`` and ``tolerations`` say which ones would take it.
+    then ``node_selector`` and ``tolerations`` say which ones would take it. ``priority`` is what
+    the scheduler goes by (None: it is not known), and came from ``priority_class`` (empty: from
+    none); ``preempts``: for want of room it has pods of less evicted.
     """
 
     app: str = ""
@@ -118,6 +120,9 @@ class PodObserved(Observed, frozen=True, kw_only=True):
     ready_at: datetime | None = None
     node_selector: dict[str, str] = {}
     tolerations: tuple[Toleration, ...] = ()
+    priority: int | None = None
+    priority_class: str = ""
+    preempts: bool = True
 
 
 class WorkloadObserved(Observed, frozen=True, kw_only=True):

@@ -26,7 +26,9 @@ V = TypeVar("V")
 
 _POLL_S = 0.2
 HEAVIEST = 50_000
-"""Of a chunk, in the measure that its reader weighs by."""
+"""Of what is read at once, in the measure that its reader weighs by."""
+_BEHIND = 3
+"""Readings that must wait before several become one chunk: or it would be waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +110,17 @@ class WholeConsumer(Generic[T]):
         ahead: bool = False,
         weigh: Callable[[Record], int] = _alike,
         heaviest: int = HEAVIEST,
+        join: Callable[[Sequence[T]], T] | None = None,
+        gathered: int = 0,
         reached: Failpoint = nothing,
     ) -> None:
-        """``most`` records a chunk; it is waited for up to ``linger_s`` after the first one.
+        """``most`` records are read at once, waited for up to ``linger_s`` after the first one.
 
         Where records are of very different size ``weigh`` tells of how much: more than
-        ``heaviest`` together is read in further chunks, never less than one record in each.
+        ``heaviest`` together is read at another time, never less than one record at once.
+
+        What was read at once is a chunk. While many times as much waits, ``join`` makes one chunk
+        of several readings, until they are ``gathered`` records or weigh as much.
 
         ``ahead``: the next chunk is read while one has its effect, on a thread of its own; effects
         and positions keep their order, and after a failure no later chunk has its effect.
@@ -130,8 +137,11 @@ class WholeConsumer(Generic[T]):
         self._linger_s = linger_s
         self._weigh = weigh
         self._heaviest = heaviest
+        self._join = join
+        self._gathered = gathered
         self._waiting: Sequence[Record] = ()
         self._weights: Sequence[int] = ()
+        self._size = 0
         self._reached = reached
         self._progress = Progress(clock_monotonic)
         self._lag = 0
@@ -194,12 +204,37 @@ class WholeConsumer(Generic[T]):
                 self._progress.came_round(lag=self._lag)
             return None
         self._progress.has_records()
+        content = self._whole(reader, records, stop)
+        self._reached("consume:decoded")
         now_at = {**reader.positions(), **_first_offsets(self._waiting)}
-        chunk = self._chunk(records, self._at, now_at)
+        chunk = _chunk(content, self._at, now_at)
         if not self._done(self._dead_letters.flush, stop):
             return None
         self._at = now_at
         return chunk
+
+    def _whole(self, reader: Reader, records: Sequence[Record], stop: threading.Event) -> T:
+        """What ``records`` say, and what follows them where that is to be one chunk with them."""
+        content = self._read(records, self._dead_letters.put)
+        if self._join is None:
+            return content
+        parts, size = [content], self._size
+        while size < self._gathered and self._behind_by(reader) > _BEHIND * len(records):
+            if stop.is_set() or self._broken.is_set():
+                break
+            try:
+                records = self._taken(reader)
+            except UnavailableError:
+                break  # what was read has its effect first; the next poll meets it again
+            if not records:
+                break
+            self._progress.went_on()
+            parts.append(self._read(records, self._dead_letters.put))
+            size += self._size
+        return self._join(parts)
+
+    def _behind_by(self, reader: Reader) -> int:
+        return len(self._waiting) + sum(reader.lag().values())
 
     def _finish(self, chunk: Whole[T], stop: threading.Event) -> bool:
         """The effect and its positions; False when told to stop: then the chunk comes again."""
@@ -218,9 +253,10 @@ class WholeConsumer(Generic[T]):
         records, weights = self._waiting, self._weights
         if not records:
             records, weights = self._polled(reader)
-        fitting = sum(1 for _ in takewhile(self._light, accumulate(weights)))
-        self._waiting, self._weights = records[max(1, fitting) :], weights[max(1, fitting) :]
-        return records[: max(1, fitting)]
+        fitting = max(1, sum(1 for _ in takewhile(self._light, accumulate(weights))))
+        self._waiting, self._weights = records[fitting:], weights[fitting:]
+        self._size = max(len(records[:fitting]), sum(weights[:fitting]))
+        return records[:fitting]
 
     def _polled(self, reader: Reader) -> tuple[Sequence[Record], Sequence[int]]:
         """Records, and what each weighs: waited for as long as more would fit."""
@@ -243,21 +279,6 @@ class WholeConsumer(Generic[T]):
     def _light(self, weight: int) -> bool:
         return weight <= self._heaviest
 
-    def _chunk(
-        self,
-        records: Sequence[Record],
-        begins: Mapping[Partition, int],
-        now_at: Mapping[Partition, int],
-    ) -> Whole[T]:
-        content = self._read(records, self._dead_letters.put)
-        self._reached("consume:decoded")
-        touched = [place for place, at in now_at.items() if at != begins[place]]
-        return Whole(
-            content=content,
-            begins={place: begins[place] for place in touched},
-            ends={place: now_at[place] for place in touched},
-        )
-
     def _done(self, step: Callable[[], object], stop: threading.Event) -> bool:
         def whole() -> bool:
             step()
@@ -275,6 +296,16 @@ class WholeConsumer(Generic[T]):
                 self._progress.backs_off(str(e))
                 backoff.wait(stop)
         return None
+
+
+def _chunk(content: T, begins: Mapping[Partition, int], ends: Mapping[Partition, int]) -> Whole[T]:
+    """The chunk between these positions, with those alone that moved."""
+    touched = [place for place, at in ends.items() if at != begins[place]]
+    return Whole(
+        content=content,
+        begins={place: begins[place] for place in touched},
+        ends={place: ends[place] for place in touched},
+    )
 
 
 def _first_offsets(records: Sequence[Record]) -> Mapping[Partition, int]:

@@ -34,6 +34,12 @@ class Progress:
         if self._waiting_since is None:
             self._waiting_since = self._seen_at
 
+    def went_on(self) -> None:
+        """More was read of what there is to do; trouble of others stays."""
+        self._seen_at = self._monotonic()
+        if self._waiting_since is not None:
+            self._waiting_since = self._seen_at
+
     def moved(self) -> None:
         """What there was to do is done."""
         self._seen_at = self._monotonic()

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
-from midstage.chassis import http
 from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Loop, Process
-from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.contracts.apps import AppFact
@@ -31,6 +29,7 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.versions import Versions
 from midstage.stats import api
+from midstage.stats.adapters import archive
 from midstage.stats.adapters.callers import caller_keys
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.merging import Merging
@@ -38,34 +37,42 @@ from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.recount import Recount
 from midstage.stats.adapters.seen import HashFiles
-from midstage.stats.adapters.shards import FarShard, far_shards
+from midstage.stats.adapters.seen.opening import opened
+from midstage.stats.adapters.shards import FarShard, far_shards, in_order
+from midstage.stats.adapters.together import Together, TogetherRecounted
 from midstage.stats.adapters.usage.archived import archived
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
-from midstage.stats.api import completeness, events, periods, recount, usage
-from midstage.stats.api.encodings import BODY_BYTES
+from midstage.stats.api import completeness, events, periods, recount, shard, usage
+from midstage.stats.api.application import application
+from midstage.stats.api.audited import Audit
 from midstage.stats.config import Settings, from_env
-from midstage.stats.decide import billing
 from midstage.stats.decide.billing import Account
 from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
 from midstage.stats.stream.auditing import Auditing
-from midstage.stats.stream.billing import bookkeeping
+from midstage.stats.stream.billing import accounts, bookkeeping
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
 from midstage.stats.stream.facts import Told, telling
 from midstage.stats.stream.incoming.checking import Checking
 from midstage.stats.stream.incoming.held import Held
 from midstage.stats.stream.ingest import Ingest
 from midstage.stats.stream.loads import Loads
-from midstage.stats.stream.merging import Tidying
+from midstage.stats.stream.merging import PAGES_KEPT, Tidying
 from midstage.stats.stream.outbox import Facts, Sending
 from midstage.stats.stream.reading import Reading
 from midstage.stats.stream.seen import OneAtATime
-from midstage.stats.views.promises import Promise, evolve, standing
+from midstage.stats.stream.specs import specs
+from midstage.stats.views.promises import Promise, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
-MOST_RECORDS = 30_000  # of one chunk, so of one transaction
+AT_ONCE = 8_192
+"""Events that are objects at the same time; as columns they take a fifth of the room."""
+HEAVIEST = 20_000
+"""Events of Arrow batches that are read at once."""
+GATHERED = 40_000
+"""Of one transaction while many wait: more has fewer sums an event, and takes more room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +134,7 @@ def compose(
     """The service; all but ``settings`` and ``reached`` is given by tests alone.
 
     Raises UnavailableError when another process has the ledger file, or when what was seen is
-    damaged and can't be read from the ledger again.
+    damaged and can't be read from the ledger and its archive again.
     """
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     clock = clock or SystemClock()
@@ -145,7 +152,7 @@ def compose(
         take_over=settings.take_over,
     )
     books = ledger.queries()
-    apps = _specs(log=log, clock=clock, topic=topics.apps)
+    apps = specs(log=log, clock=clock, topic=topics.apps, engine=f"{SERVICE}/{VERSION}")
     told = Told(
         load=topics.load,
         usage=topics.usage,
@@ -162,7 +169,14 @@ def compose(
     )
     facts, sending = Facts(heard), Sending(ledger=heard, log=log, reached=reached)
     metrics = Metrics(CollectorRegistry())
-    seen = OneAtATime(seen_swapped(_seen(settings, ledger=ledger, clock=clock, reached=reached)))
+    files = opened(
+        settings.ledger_file,
+        ledger=ledger,
+        now=clock.now,
+        reached=reached,
+        seal_at=settings.seen_in_memory,
+    )
+    seen = OneAtATime(seen_swapped(files))
     keys = edge_keys(settings.edge_keys_file)
     consumer = _counting(
         settings,
@@ -190,28 +204,38 @@ def compose(
         within_s=settings.ingest_within_s,
         reached=reached,
     )
+    audit = Audit(note=auditing.note, now=clock.now)
     billed = _billing(
-        settings, log=log, clock=clock, topics=topics, ledger=ledger, seen=seen, reached=reached
-    )
-    desk = _desk(settings, books=books, clock=clock, auditing=auditing)
-    app = _app(
         settings,
+        log=log,
+        clock=clock,
+        topics=topics,
+        ledger=ledger,
+        seen=seen,
+        audit=audit,
+        reached=reached,
+    )
+    own = shard.OwnShard(books=books, recent=loads.recent, lag=consumer.lag, now=clock.now)
+    desk = _desk(settings, books=books, clock=clock, audit=audit)
+    app = application(
+        service=SERVICE,
+        version=VERSION,
+        token=secret(settings.token_file),
         routes=[
             *billed.routes,
+            shard.router(own),
             api.router(
-                books=books,
-                load=loads.newest,
+                Together(shards=in_order(own, _far(settings), number=settings.shard.number)),
                 promises=apps.states,
-                lag=consumer.lag,
                 now=clock.now,
             ),
             usage.router(desk),
-            events.router(events.Door(taking=ingest, customers=desk.customers)),
+            events.router(events.Door(taking=ingest, customers=desk.customers, audit=audit)),
         ],
         registry=metrics.registry,
         progress=consumer.progress,
     )
-    tidying = Tidying(Merging(ledger), now=clock.now)
+    tidying = Tidying(Merging(ledger, kept=PAGES_KEPT), now=clock.now)
     process = Process(
         service=SERVICE,
         app=app,
@@ -234,15 +258,15 @@ def compose(
     )
 
 
-def _desk(settings: Settings, *, books: Queries, clock: Clock, auditing: Auditing) -> usage.Desk:
+def _desk(settings: Settings, *, books: Queries, clock: Clock, audit: Audit) -> usage.Desk:
     file, token = settings.ledger_file, secret(settings.token_file)
-    own = books.usage.over(archived(file.with_name(f"{file.name}.archive")))
+    own = books.usage.over(archived(archive.beside(file)))
     return usage.Desk(
         shards=AllShards(own=own, far=_far(settings)),
         own=own,
         customers=caller_keys(settings.api_keys_file),
         files=FORMATS,
-        audit=auditing.note,
+        audit=audit,
         secret=token.encode(),
         now=clock.now,
     )
@@ -261,25 +285,23 @@ def _billing(
     topics: Topics,
     ledger: DuckdbLedger,
     seen: Seen,
+    audit: Audit,
     reached: Failpoint,
 ) -> Billing:
     """Asked by no readiness: counting goes on while the log of billing is away."""
     number, file = settings.shard.number, settings.ledger_file
-    bills = Versions[Account, BillingFact](
+    bills = accounts(
         log=log,
         topic=topics.billing,
-        initial=Account(),
-        evolve=billing.evolve,
         engine=f"{SERVICE}/{VERSION}",
         now=clock.now,
         monotonic=clock.monotonic,
         reached=reached,
-        remembered_for=None,
     )
     far = _far(settings)
     kept = bookkeeping(
         ledger,
-        directory=file.with_name(f"{file.name}.archive"),
+        directory=archive.beside(file),
         far=far,
         log=bills,
         upto_row=seen.mark,
@@ -293,42 +315,18 @@ def _billing(
     whole = completeness.Desk(
         shard=number, books=kept.own, others=[one.completeness for one in far]
     )
+    mine = Recount(kept.archive)
     desk = periods.Desk(closing=kept.closing, own=kept.own, accounts=bills.states)
     return Billing(
         loops=[bills, *kept.loops],
         routes=[
             completeness.router(whole),
-            periods.router(desk),
-            recount.router(Recount(kept.archive)),
+            periods.router(desk, audit),
+            recount.router(
+                mine, TogetherRecounted(shards=in_order(mine, far, number=number)), audit
+            ),
         ],
         log=bills,
-    )
-
-
-def _specs(*, log: Log, clock: Clock, topic: Topic) -> Versions[Promise, AppFact]:
-    """Read only, and asked by no readiness: counting goes on without any spec."""
-    return Versions[Promise, AppFact](
-        log=log,
-        topic=topic,
-        initial=Promise(),
-        evolve=evolve,
-        engine=f"{SERVICE}/{VERSION}",
-        now=clock.now,
-        monotonic=clock.monotonic,
-    )
-
-
-def _seen(
-    settings: Settings, *, ledger: DuckdbLedger, clock: Clock, reached: Failpoint
-) -> HashFiles:
-    """Beside the ledger's file: they belong together."""
-    return HashFiles(
-        settings.ledger_file.with_name(f"{settings.ledger_file.name}.seen"),
-        last_row=ledger.row(),
-        left_upto=ledger.archived_upto(),
-        now=clock.now,
-        reached=reached,
-        seal_at=settings.seen_in_memory,
     )
 
 
@@ -359,32 +357,14 @@ def _counting(
         positions=LedgerPositions(ledger=ledger, log=log, topics=names, shard=settings.shard),
         dead_letters=DeadLetterTopic(log=log, reader=SERVICE),
         clock_monotonic=clock.monotonic,
-        most=MOST_RECORDS,
+        most=AT_ONCE,
         linger_s=settings.commit_interval_s,
         ahead=True,
         weigh=arrow.weight,
+        heaviest=HEAVIEST,
+        join=Arrivals.joined,
+        gathered=GATHERED,
         reached=reached,
-    )
-
-
-def _app(
-    settings: Settings,
-    *,
-    routes: Sequence[APIRouter],
-    registry: CollectorRegistry,
-    progress: Callable[[], str | None],
-) -> FastAPI:
-    readiness = Readiness()
-    readiness.add("counting", progress)
-    return http.build(
-        service=SERVICE,
-        version=VERSION,
-        readiness=readiness,
-        registry=registry,
-        token=secret(settings.token_file),
-        routers=routes,
-        own_keys=[usage.PATH, events.PATH],
-        bodies={events.PATH: BODY_BYTES},
     )
 
 

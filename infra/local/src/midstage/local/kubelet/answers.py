@@ -49,9 +49,10 @@ class Content(Shape, frozen=True, kw_only=True):
 
 
 class TokenStatus(Shape, frozen=True, kw_only=True):
-    """The token itself."""
+    """The token itself, and when it runs out."""
 
     token: str
+    expiration_timestamp: datetime
 
 
 class GivenToken(Shape, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import base64
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.local.kubelet.answers import Content, GivenToken, Written
 from midstage.local.kubelet.programs import Contents, token_sources
 from midstage.local.kubelet.shapes import Meta, Pod, TokenSource
+from midstage.local.kubelet.tokens import Token, Tokens
 
 T = TypeVar("T")
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -63,13 +65,13 @@ class Cluster:
             configs=await self._existing(f"{base}/configmaps", configs, _plain),
         )
 
-    async def tokens(self, pod: Pod) -> Mapping[TokenSource, bytes]:
+    async def tokens(self, pod: Pod, *, now: datetime) -> Tokens:
         """A new one of the pod's service account for each that it needs; UnavailableError."""
         meta = pod.metadata
         account = f"serviceaccounts/{pod.spec.service_account_name or 'default'}"
         path = f"/api/v1/namespaces/{meta.namespace}/{account}/token"
         bound = {"kind": "Pod", "apiVersion": "v1", "name": meta.name, "uid": meta.uid}
-        found = {}
+        found: dict[TokenSource, Token] = {}
         for source in token_sources(pod):
             spec = {
                 "audiences": [source.audience] if source.audience else None,
@@ -82,7 +84,11 @@ class Cluster:
             except RefusedError as e:
                 raise UnavailableError(f"{account}: {e}") from e
             given = self._connection.decoded(answer, msgspec.json.Decoder(GivenToken))
-            found[source] = given.status.token.encode()
+            found[source] = Token(
+                text=given.status.token.encode(),
+                asked_at=now,
+                expires_at=given.status.expiration_timestamp,
+            )
         return found
 
     async def _existing(

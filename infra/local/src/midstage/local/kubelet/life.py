@@ -33,6 +33,7 @@ from midstage.local.kubelet.standing import (
     unpulled,
 )
 from midstage.local.kubelet.telling import Telling
+from midstage.local.kubelet.tokens import Tokens, renewing
 from midstage.local.lifecycle import STABLE_S, wait_s
 from midstage.local.pods.faults import InForce
 from midstage.local.pods.images import NOT_PULLABLE, Program, UnknownImageError
@@ -205,11 +206,20 @@ class PodLife:
         cluster, (secrets, configs) = self._machine.cluster, programs.named(self.pod)
         try:
             found = await cluster.contents(self.pod.metadata.namespace, secrets, configs)
-            return replace(found, tokens=await cluster.tokens(self.pod))
+            return replace(found, tokens=await self._tokens())
         except UnavailableError:
             if self._contents is None:
                 raise
             return self._contents
+
+    async def _tokens(self) -> Tokens:
+        return await self._machine.cluster.tokens(self.pod, now=self._machine.now())
+
+    def _renewed(self, tokens: Tokens) -> None:
+        """They are the pod's from now on, at its next run too."""
+        volumes.renewed(self._folder, self.pod, tokens)
+        if self._contents is not None:
+            self._contents = replace(self._contents, tokens=tokens)
 
     def _have_port(self) -> None:
         if not self._port or not ports.free(self._port):
@@ -236,6 +246,25 @@ class PodLife:
         return process
 
     async def _followed(
+        self, process: PodProcess, container: Container, runs: Program
+    ) -> Terminated | None:
+        """Keep its tokens fresh until it has ended."""
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(
+                renewing(
+                    self._contents.tokens if self._contents is not None else {},
+                    asked=self._tokens,
+                    changed=self._renewed,
+                    now=self._machine.now,
+                    what=self.pod.metadata.name,
+                )
+            )
+            try:
+                return await self._watched(process, container, runs)
+            finally:
+                keeping.cancel()
+
+    async def _watched(
         self, process: PodProcess, container: Container, runs: Program
     ) -> Terminated | None:
         """Probe it until it ends, is unhealthy or is told to end; it has ended afterwards."""

@@ -18,6 +18,7 @@ from midstage.local.kubelet.shapes import (
     TokenSource,
     WholeRef,
 )
+from midstage.local.kubelet.tokens import Tokens
 from midstage.local.pods.images import Program, command_of, expanded
 
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -34,7 +35,7 @@ class Contents:
 
     secrets: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     configs: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
-    tokens: Mapping[TokenSource, bytes] = field(default_factory=dict)
+    tokens: Tokens = field(default_factory=dict)
 
 
 def container_of(pod: Pod) -> Container:

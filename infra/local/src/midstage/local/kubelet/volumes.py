@@ -2,7 +2,8 @@
 
 Without containers nothing can be mounted where a spec says: below the folder that the pod finds in
 MIDSTAGE_MOUNTS each mount path leads to its volume (``$MIDSTAGE_MOUNTS/etc/model`` for
-``/etc/model``). Secrets, config maps and tokens are as they were when the process was started.
+``/etc/model``). Secrets and config maps are as they were when the process was started; tokens are
+put in the old ones' place while it runs.
 """
 
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from midstage.local.kubelet.programs import ConfigError, Contents, container_of, field_of
 from midstage.local.kubelet.shapes import KeyPath, Pod, Source, Volume
+from midstage.local.kubelet.tokens import Token, Tokens
 
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 
@@ -44,6 +46,18 @@ def laid_out(folder: Path, pod: Pod, contents: Contents, *, pod_ip: str) -> Path
     return mounts
 
 
+def renewed(folder: Path, pod: Pod, tokens: Tokens) -> None:
+    """Put these tokens in place of those that are laid out in ``folder``; OSError.
+
+    Whoever reads one of the files has the old token or the new one, never a part.
+    """
+    for volume in pod.spec.volumes:
+        sources = volume.projected.sources if volume.projected is not None else ()
+        for source in (each.service_account_token for each in sources):
+            if source is not None:
+                _replaced(folder / "volumes" / volume.name / _inside(source.path), tokens[source])
+
+
 def account(mounts: Path) -> Path | None:
     """Where the token of the pod's service account is; None where it has none."""
     folder = mounts / _inside(ACCOUNT)
@@ -72,7 +86,7 @@ def _projected(
     source: Source, contents: Contents, field: Callable[[str], str]
 ) -> Mapping[str, bytes]:
     if (token := source.service_account_token) is not None:
-        return {token.path: contents.tokens[token]}
+        return {token.path: contents.tokens[token].text}
     if (config := source.config_map) is not None:
         keys = _keys("configmap", config.name, contents.configs, optional=config.optional)
         return _chosen(keys, config.items)
@@ -109,6 +123,13 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         file.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         file.touch(mode=_FILE_MODE)
         file.write_bytes(content)
+
+
+def _replaced(file: Path, token: Token) -> None:
+    beside = file.with_name(f".{file.name}.new")
+    beside.touch(mode=_FILE_MODE)
+    beside.write_bytes(token.text)
+    beside.replace(file)
 
 
 def _inside(path: str) -> PurePosixPath:

@@ -17,7 +17,7 @@ from midstage.local.supervisor import Supervisor
 
 SERVICES = ("control", "deploy")
 """Who asks the API server, each as the service account ``midstage-<service>``."""
-_READY_WITHIN_S = 60.0
+_READY_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from midstage.local.kubernetes.programs import Home
 from midstage.local.ports import LOOPBACK
 from midstage.local.supervisor import Child, Supervisor
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 3.0
 _ASK_WITHIN_S = 2.0
 

@@ -20,6 +20,7 @@ from midstage.local.replay.listing import CallerRow
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the usage store, as stats' ``/v1/requests`` shows it."""
 
+    shard: int = 0
     row: int
     ref: str
     customer: str

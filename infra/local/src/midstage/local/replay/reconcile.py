@@ -5,7 +5,6 @@ reported up to the end of the last request and lacks no number, and every reques
 long is waited for a ledger that is not, is ``Patience``.
 """
 
-import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import httpx
 import msgspec
 
 from midstage.eventlog.log import Log
+from midstage.local import loopback
 from midstage.local.replay import closing
 from midstage.local.replay.compare import LedgerRow
 from midstage.local.replay.findings import Found, Hole, PlatformFacts, Report
@@ -74,7 +74,6 @@ def reconcile(
     list_file: Path,
     run: str,
     stats_url: str,
-    other_shards: Sequence[str] = (),
     platform: PlatformFacts,
     app: str = "",
     log: Log | None = None,
@@ -84,20 +83,13 @@ def reconcile(
 ) -> Report:
     """Wait for the ledger, compare, and write what is to be written.
 
-    Rows are asked from the stats at ``stats_url`` and from those of ``other_shards``.
     Of ``app`` the report says how its replicas followed the load, where there is a ``log`` to ask.
     ``report_file`` is written as JSON with a plot beside it, ``plot_file`` is that plot (SVG).
     """
     mine = read_list(list_file)
-    with contextlib.ExitStack() as kept:
-        clients = [
-            kept.enter_context(
-                httpx.Client(base_url=url, timeout=_ANSWER_WITHIN_S, trust_env=False)
-            )
-            for url in (stats_url, *other_shards)
-        ]
-        found = _Ledger(clients=clients, run=run).awaited(mine, patience)
-        closed = closing.circle(mine, app=app, log=log, stats=clients[0])
+    with loopback.client(base_url=stats_url, timeout=_ANSWER_WITHIN_S) as client:
+        found = _Ledger(client=client, run=run).awaited(mine, patience)
+        closed = closing.circle(mine, app=app, log=log, stats=client)
     report = made(run=run, mine=mine, found=found, platform=platform, circle=closed)
     if report_file is not None:
         write(report, report_file)
@@ -119,9 +111,9 @@ def complete(sources: Sequence[Source], *, begun: datetime, until: datetime) -> 
 
 @dataclass(slots=True, kw_only=True)
 class _Ledger:
-    """What has been read of one run's rows, and of all sources, from every shard."""
+    """What has been read of one run's rows, and of all sources; any shard answers for all."""
 
-    clients: Sequence[httpx.Client]
+    client: httpx.Client
     run: str
     after: dict[int, int] = field(default_factory=dict)
     rows: list[LedgerRow] = field(default_factory=list)
@@ -152,24 +144,19 @@ class _Ledger:
 
     def _look(self) -> None:
         try:
-            self.sources = tuple(
-                source
-                for client in self.clients
-                for source in _got(client, "/v1/sources", _Sources).sources
-            )
-            for shard in range(len(self.clients)):
-                while self._page(shard) == PAGE:
-                    pass
+            self.sources = _got(self.client, "/v1/sources", _Sources).sources
+            while self._page() == PAGE:
+                pass
         except httpx.HTTPError as e:
             self.trouble = f"stats was asked in vain at least once: {type(e).__name__} {e}"
 
-    def _page(self, shard: int) -> int:
-        """Read a page of one shard, which numbers its rows by itself; how many there were."""
-        query = f"ref_prefix={self.run}-&after={self.after.get(shard, 0)}&limit={PAGE}"
-        page = _got(self.clients[shard], f"/v1/requests?{query}", _Page).requests
+    def _page(self) -> int:
+        """Read a page behind what each shard has given so far; how many rows there were."""
+        after = ",".join(str(self.after.get(n, 0)) for n in range(max(self.after, default=0) + 1))
+        query = f"ref_prefix={self.run}-&after={after}&limit={PAGE}"
+        page = _got(self.client, f"/v1/requests?{query}", _Page).requests
         self.rows.extend(page)
-        if page:
-            self.after[shard] = page[-1].row
+        self.after.update((row.shard, row.row) for row in page)
         return len(page)
 
     def _found(self, *, whole: bool, until: datetime, waited_s: float) -> Found:

@@ -1,8 +1,8 @@
 """The Service and the disruption budget of each application: made so, and looked at for changes.
 
 They are written with each write of a workload, so that they come and go with it. Between writes
-``astray`` tells what somebody has made of them. One of that name that does not bear our label is
-somebody else's: it is neither written nor told.
+``astray`` tells what somebody has made of them, ``preview`` what the next write would. One of that
+name that does not bear our label is somebody else's: it is neither written nor told.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from midstage.cluster.kubernetes.fields import left_to_others
 from midstage.cluster.kubernetes.manifests import Fields
 from midstage.cluster.kubernetes.ownership import strangers, without
 from midstage.cluster.kubernetes.shapes import OwnedMeta, Shape
-from midstage.cluster.objects import Workload
+from midstage.cluster.objects import FieldChange, Workload
 from midstage.cluster.preview import Json, compared
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.running import Disruption
@@ -85,6 +85,25 @@ class Accompanying:
         }
         return {app: told for app, told in found.items() if told}
 
+    def preview(self, workload: Workload) -> Iterator[FieldChange]:
+        """What ``put`` would change of what is there now, asked by dry runs; nothing is done."""
+        for kind, manifest in self._manifests(workload.app, workload.disruption, _NOBODY):
+            path = self._discovery.path(kind, namespace=self._namespace, name=workload.app)
+            live = self._known(path)
+            if live is None or live.is_ours:
+                before: Json = None if live is None else msgspec.json.decode(live.spec)
+                after = self._tried(path, manifest, tolerates=workload.tolerates)
+                yield from compared(before, after, at=f"{kind.plural} spec")
+
+    def _tried(self, path: str, manifest: Fields | None, *, tolerates: bool) -> Json:
+        """The spec that ``_put`` would leave; None where it would be gone."""
+        if manifest is None:
+            return None
+        applied = self._applied(path, manifest, tolerates=tolerates, dry=True)
+        managed = self._connection.decoded(applied, _COMPANION).metadata.managed_fields
+        plain: Json = msgspec.json.decode(applied)
+        return _spec(plain if tolerates else without(plain, strangers(managed or ())))
+
     def _manifests(
         self, app: str, disruption: Disruption | None, owners: Sequence[Owner]
     ) -> Iterator[tuple[Resource, Fields | None]]:
@@ -108,18 +127,19 @@ class Accompanying:
             body = msgspec.json.encode({"preconditions": {"uid": known.metadata.uid}})
             self._connection.request("DELETE", path, body=body)
 
-    def _applied(self, path: str, manifest: Fields, *, tolerates: bool) -> bytes:
+    def _applied(self, path: str, manifest: Fields, *, tolerates: bool, dry: bool = False) -> bytes:
         """Forced; or, where strangers are tolerated, without the fields that are theirs."""
         try:
-            return self._apply(path, manifest, force=not tolerates)
+            return self._apply(path, manifest, force=not tolerates, dry=dry)
         except OwnedError as e:
-            return self._apply(path, left_to_others(manifest, e.fields), force=False)
+            return self._apply(path, left_to_others(manifest, e.fields), force=False, dry=dry)
 
-    def _apply(self, path: str, manifest: Fields, *, force: bool) -> bytes:
+    def _apply(self, path: str, manifest: Fields, *, force: bool, dry: bool) -> bytes:
+        query = {"fieldManager": names.DEPLOY_MANAGER, "force": "true" if force else "false"}
         return self._connection.request(
             "PATCH",
             path,
-            query={"fieldManager": names.DEPLOY_MANAGER, "force": "true" if force else "false"},
+            query={**query, "dryRun": "All"} if dry else query,
             body=msgspec.json.encode(manifest),
             content_type=APPLY,
         )
@@ -149,6 +169,10 @@ class Accompanying:
             "GET", self._discovery.path(kind, namespace=self._namespace)
         )
         return {each.metadata.name: each for each in self._connection.decoded(body, _LIST).items}
+
+
+def _spec(plain: Json) -> Json:
+    return plain.get("spec") if isinstance(plain, Mapping) else None
 
 
 def _strays(kind: Resource, live: _Companion | None, manifest: Fields) -> Iterator[str]:

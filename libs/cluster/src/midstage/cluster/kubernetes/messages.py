@@ -146,6 +146,9 @@ class PodSpec(Message):
     init_containers: Annotated[Sequence[Container], 20]
     tolerations: Annotated[Sequence[bytes], 22]
     """Each a ``Toleration``."""
+    priority_class_name: Annotated[bytes, 24]
+    priority: Annotated[int, 25]
+    preemption_policy: Annotated[bytes, 31]
     overhead: Annotated[Sequence[Amount], 32]
 
 

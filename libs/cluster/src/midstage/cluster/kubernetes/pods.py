@@ -56,6 +56,9 @@ def pod_of(pod: shapes.Pod, namespace: str) -> Pod:
         ready_at=_ready_at(pod, fate),
         node_selector={} if pod.spec.node_name else pod.spec.node_selector or {},
         tolerations=() if pod.spec.node_name else tuple(_tolerations(pod.spec)),
+        priority=pod.spec.priority,
+        priority_class=pod.spec.priority_class_name,
+        preempts=pod.spec.preemption_policy != "Never",
         uid=meta.uid,
         resource_version=int(meta.resource_version),
     )

@@ -31,6 +31,7 @@ from midstage.cluster.kubernetes.workloads import workload_of
 from midstage.cluster.kubernetes.writing import Writer
 from midstage.cluster.objects import FieldChange, Preview, Template, Workload
 from midstage.cluster.preview import Json
+from midstage.cluster.protocol import ConflictError
 from midstage.contracts.errors import RefusedError
 
 
@@ -44,7 +45,7 @@ class _Keyed(Shape, frozen=True, kw_only=True):
 
 
 _NO_ACCOUNT = "error looking up service account"
-_ACCOUNT_WITHIN_S = 3.0
+_PASSING_WITHIN_S = 3.0
 _AGAIN_S = 0.1
 """A namespace has its account a moment after it was made: until then every pod is refused."""
 _QUOTAS = msgspec.json.Decoder(_Quotas)
@@ -75,12 +76,18 @@ class Previewer:
         live = self._writer.looked_at(workload, expected)
         refusals = dict.fromkeys(self._refusals(workload, live))
         changes: tuple[FieldChange, ...] = ()
+        beside: tuple[FieldChange, ...] = ()
         try:
             changes = self._changes(workload, live)
+            beside = tuple(self._writer.accompanying.preview(workload))
+        except ConflictError:
+            raise  # somebody has just changed it: no word of the cluster's about the workload
         except RefusedError as e:
             refusals[str(e)] = None
         conflicts = () if live is None else tuple(self._conflicts(workload, live))
-        return Preview(changes=changes, conflicts=conflicts, refusals=tuple(refusals))
+        return Preview(
+            changes=changes, beside=beside, conflicts=conflicts, refusals=tuple(refusals)
+        )
 
     def _changes(self, workload: Workload, live: Live | None) -> tuple[FieldChange, ...]:
         if live is None:
@@ -127,12 +134,14 @@ class Previewer:
         """Why a pod of the template would not be taken, in the server's words."""
         path = self._discovery.path(PODS, namespace=self._namespace)
         body = msgspec.json.encode(manifests.pod(workload, image=self._image))
-        until = time.monotonic() + _ACCOUNT_WITHIN_S
+        until = time.monotonic() + _PASSING_WITHIN_S
         while True:
             try:
                 self._connection.request("POST", path, query={"dryRun": "All"}, body=body)
             except RefusedError as e:
-                if _NO_ACCOUNT not in str(e) or time.monotonic() > until:
+                # two pods that are counted against one quota at the same moment conflict, too
+                passing = isinstance(e, ConflictError) or _NO_ACCOUNT in str(e)
+                if not passing or time.monotonic() > until:
                     return str(e)
                 time.sleep(_AGAIN_S)
             else:

@@ -188,6 +188,9 @@ class PodSpec(Shape, frozen=True, kw_only=True):
     overhead: Strings | None = None
     node_selector: Strings | None = None
     tolerations: msgspec.Raw = msgspec.Raw(b"[]")
+    priority_class_name: str = ""
+    priority: int | None = None
+    preemption_policy: str = ""
 
 
 class Pod(Shape, frozen=True, kw_only=True):

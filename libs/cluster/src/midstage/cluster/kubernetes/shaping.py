@@ -86,6 +86,9 @@ def _spec(spec: messages.PodSpec) -> shapes.PodSpec:
         overhead=_amounts(spec.overhead),
         node_selector=_strings(spec.node_selector),
         tolerations=_tolerations(tuple(spec.tolerations)),
+        priority_class_name=text(spec.priority_class_name),
+        priority=spec.priority if spec.HasField("priority") else None,
+        preemption_policy=text(spec.preemption_policy),
     )
 
 

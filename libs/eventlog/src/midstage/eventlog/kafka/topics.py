@@ -21,6 +21,7 @@ from midstage.eventlog.kafka.errors import meant, of
 from midstage.eventlog.log import Partition, TopicSettings
 
 _GLANCE_S = 0.05
+_MADE_WITHIN_S = 120.0  # hundreds of partitions at once take a busy machine long
 _TRY_S = 1.0  # a question that began before the leaders were there hears of them too late
 Setting = str | int | float
 V = TypeVar("V")
@@ -74,7 +75,7 @@ class Broker:
         missing = [wanted[name] for name in wanted.keys() - self._counts().keys()]
         if missing:
             made = self._admin().create_topics(
-                [_new(topic) for topic in missing], operation_timeout=self._within_s
+                [_new(topic) for topic in missing], operation_timeout=_MADE_WITHIN_S
             )
             for name, future in made.items():
                 _created(future, name)
@@ -95,7 +96,7 @@ class Broker:
             for topic in topics
             for number in range(topic.partitions)
         ]
-        deadline = time.monotonic() + self._within_s
+        deadline = time.monotonic() + _MADE_WITHIN_S
         while True:
             try:
                 self._offsets(places, OffsetSpec.latest(), within_s=_TRY_S)  # type: ignore[no-untyped-call]  # untyped there

@@ -175,6 +175,9 @@ def _pod(item: Pod, seen: _Seen) -> PodObserved:
         ready_at=item.ready_at,
         node_selector=item.node_selector,
         tolerations=item.tolerations,
+        priority=item.priority,
+        priority_class=item.priority_class,
+        preempts=item.preempts,
     )
 
 

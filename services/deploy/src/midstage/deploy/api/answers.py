@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
-from midstage.cluster.objects import Workload
+from midstage.cluster.objects import FieldChange, Workload
 from midstage.contracts.apps import (
     AppFact,
     AppRemoved,
@@ -139,13 +139,14 @@ class PlanAnswer(TypedDict):
     """What the cluster says to a spec; ``unknown`` is why it does not, else empty.
 
     ``creates``: the workload is new; then ``changes`` are told against the one that holds now.
-    ``conflicts``: fields that others have set, as ``manager: path``. ``refusals``: the cluster's
-    own words.
+    ``beside``: of the service and the budget, by path with the kind before it. ``conflicts``:
+    fields that others have set, as ``manager: path``. ``refusals``: the cluster's own words.
     """
 
     workload: str
     creates: bool
     changes: list[Change]
+    beside: list[Change]
     conflicts: list[str]
     refusals: list[str]
     unknown: str
@@ -259,14 +260,18 @@ def plan_answer(plan: Planned) -> PlanAnswer:
     return {
         "workload": plan.workload,
         "creates": plan.creates,
-        "changes": [
-            {"path": each.path, "from": _value(each.before), "to": _value(each.after)}
-            for each in plan.told.changes
-        ],
+        "changes": _told(plan.told.changes),
+        "beside": _told(plan.told.beside),
         "conflicts": list(plan.told.conflicts),
         "refusals": list(plan.told.refusals),
         "unknown": plan.unknown,
     }
+
+
+def _told(found: Sequence[FieldChange]) -> list[Change]:
+    return [
+        {"path": each.path, "from": _value(each.before), "to": _value(each.after)} for each in found
+    ]
 
 
 def _value(text: str) -> object:

@@ -1,13 +1,15 @@
 """What the cluster itself says to a spec, before anything is done: changes, conflicts, refusals.
 
 Of a new revision the changes are told against the one that holds now, though it is an object of its
-own. Where the cluster can't be asked, or what is known of it is old, the plan says so and refuses
-nothing.
+own; the service and the budget are one, whatever the revision, and told as they are. Where the
+cluster can't be asked, or what is known of it is old, the plan says so and refuses nothing.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from midstage.cluster.objects import FieldChange, Preview, Workload
 from midstage.cluster.protocol import ConflictError
@@ -61,7 +63,7 @@ def planned(
         return Planned(workload=name, creates=creates, told=Preview(refusals=(str(e),)))
     except UnavailableError as e:
         return Planned(workload=name, creates=creates, unknown=str(e))
-    return Planned(workload=name, creates=creates, told=told)
+    return Planned(workload=name, creates=creates, told=_with_strays(told, situation.astray))
 
 
 def _asked(cluster: Previews, tried: PutWorkload, old: PutWorkload | None) -> Preview:
@@ -70,7 +72,12 @@ def _asked(cluster: Previews, tried: PutWorkload, old: PutWorkload | None) -> Pr
         return told
     was = cluster.preview(old.workload, expected=0)
     changes = tuple(_between(was.changes, told.changes))
-    return Preview(changes=changes, conflicts=told.conflicts, refusals=told.refusals)
+    return msgspec.structs.replace(told, changes=changes)
+
+
+def _with_strays(told: Preview, astray: tuple[str, ...]) -> Preview:
+    """With what somebody has made of the service and the budget among the conflicts."""
+    return msgspec.structs.replace(told, conflicts=(*told.conflicts, *astray))
 
 
 def _between(was: tuple[FieldChange, ...], told: tuple[FieldChange, ...]) -> Iterator[FieldChange]:

@@ -51,6 +51,8 @@ def _replaced(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> 
         lacking = count - fleet.new_replicas + unschedulable(fleet.new_pods)
         most = max(most, min(len(old), lacking))
     spare = ready + sum(pod.ready for pod in old) - must_be_ready(spec, count)
+    if sum(each.required for each in spec.spread) > 1:
+        most = min(most, 1)  # who goes next depends on where the scheduler puts the one after it
     return spared(_making_room(spec, count, fleet, room), most, spare)
 
 

@@ -14,11 +14,12 @@ import msgspec
 
 from midstage.cluster import fit
 from midstage.cluster.objects import Node, Pod, Template
-from midstage.cluster.spread import Spreading, required
-from midstage.cluster.spread import room as spread_room
+from midstage.cluster.spread import Spreading, required, surely
 from midstage.contracts.apps import AppSpec, revision_of
 from midstage.contracts.cluster import Amount, NodeObserved, Phase, PodObserved
-from midstage.deploy.decide.replace import Board, Old, Waiting, order, slots
+from midstage.deploy.decide.board import Board, Old, Waiting, slots
+from midstage.deploy.decide.priority import counting
+from midstage.deploy.decide.replace import order
 from midstage.deploy.decide.wanted import must_be_ready, template_of
 from midstage.deploy.model import Room
 
@@ -66,7 +67,8 @@ def course_of(
     if order(board) is not None:
         return Course(way=Way.IN_PLACE)
     nodes = nodes_of(room.nodes)
-    return Course(way=Way.REFUSED, shortage=_shortage(template, nodes, room, board))
+    counted = counting(spec, living, room.pods)
+    return Course(way=Way.REFUSED, shortage=_shortage(template, nodes, counted, board))
 
 
 def board_of(
@@ -81,9 +83,10 @@ def board_of(
     What is about to end has left already, and who drains serves no more.
     """
     template, nodes = template_of(spec), nodes_of(room.nodes)
-    left = _left(nodes, [pod for pod in room.pods if is_living(pod)])
+    pods = counting(spec, (*old, *new), room.pods)
+    left = _left(nodes, [pod for pod in pods if is_living(pod)])
     own = frozenset(pod.uid for pod in (*old, *new))
-    waits = _waiting(nodes, left, [pod for pod in room.pods if pod.uid not in own])
+    waits = _waiting(nodes, left, [pod for pod in pods if pod.uid not in own])
     spreads = required(template, nodes)
     takers, beside = _takers(template, nodes, spreads), _beside(new)
     free = {name: slots(left[name], template.requests) for name in takers}
@@ -111,13 +114,20 @@ def board_of(
     )
 
 
-def free_slots(spec: AppSpec, count: int, new: Sequence[PodObserved], room: Room) -> int:
+def free_slots(
+    spec: AppSpec,
+    count: int,
+    old: Sequence[PodObserved],
+    new: Sequence[PodObserved],
+    room: Room,
+) -> int:
     """How many replicas of ``spec`` find room just now, beside all that is there or ending.
 
     ``new``: those of the same revision, of which ``count`` are wanted.
     """
     template, nodes = template_of(spec), nodes_of(room.nodes)
-    left, spreads = _left(nodes, room.pods), required(template, nodes)
+    left = _left(nodes, counting(spec, (*old, *new), room.pods))
+    spreads = required(template, nodes)
     takers = _takers(template, nodes, spreads)
     free = {name: slots(left[name], template.requests) for name in takers}
     return _slots(spreads, free, _beside(new), count)
@@ -126,7 +136,7 @@ def free_slots(spec: AppSpec, count: int, new: Sequence[PodObserved], room: Room
 def _slots(
     spreads: Sequence[Spreading], free: Mapping[str, int], beside: Mapping[str, int], count: int
 ) -> int:
-    return spread_room(spreads, free, beside, most=count) if spreads else sum(free.values())
+    return surely(spreads, free, beside, most=count) if spreads else sum(free.values())
 
 
 def _takers(
@@ -169,7 +179,7 @@ def _waiting(
     found: list[Waiting] = []
     full: dict[Hashable, frozenset[str]] = {}
     pending = (pod for pod in pods if pod.phase is Phase.PENDING and not pod.node)
-    for pod in sorted(pending, key=lambda pod: (pod.created_at, pod.uid)):
+    for pod in sorted(pending, key=lambda pod: (-(pod.priority or 0), pod.created_at, pod.uid)):
         alike = (pod.requests, frozenset(pod.node_selector.items()), pod.tolerations)
         if alike not in full:
             asks = Template(
@@ -204,9 +214,11 @@ def _without_a_dip(board: Board) -> Board:
     return replace(board, old=old, least=min(board.count, len(old) + board.placed))
 
 
-def _shortage(template: Template, nodes: Sequence[Node], room: Room, board: Board) -> str:
+def _shortage(
+    template: Template, nodes: Sequence[Node], pods: Sequence[PodObserved], board: Board
+) -> str:
     """The scheduler's words, and what is held against giving older replicas' places away."""
-    left = fit.free(nodes, pods_of(room.pods))
+    left = fit.free(nodes, pods_of(pods))
     first = f"{len(board.waits)} waiting pods of others come first" if board.waits else ""
     if fit.place(template, nodes, left, beside=board.beside) is None:
         words = fit.words(template, nodes, left, beside=board.beside)

@@ -17,6 +17,7 @@ from midstage.deploy.decide.fleet import Crew, Fleet, fleet_of
 from midstage.deploy.decide.leaving import leaving, previous
 from midstage.deploy.decide.moving import meanwhile, moving
 from midstage.deploy.decide.order import Leaving, in_order
+from midstage.deploy.decide.priority import outranked
 from midstage.deploy.decide.references import taken
 from midstage.deploy.decide.rollout import is_held, is_tight, seen
 from midstage.deploy.decide.room import free_slots, takes_room
@@ -28,6 +29,7 @@ from midstage.deploy.model import (
     DrainPod,
     Plan,
     PutWorkload,
+    Room,
     ScaleWorkload,
     Situation,
     Specified,
@@ -121,6 +123,8 @@ def _aims(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> dict
     if not fleet.old:
         return {revision: max(now, count + meanwhile(fleet.new, spec, situation.room))}
     room = max(0, count + _surge(situation, spec, fleet, count) - now - fleet.old_replicas)
+    if situation.room and outranked(spec, fleet.old_pods, situation.room.pods):
+        room = min(room, _finding_room(spec, fleet, count, situation.room))
     return {revision: max(now, min(count, now + room))}
 
 
@@ -129,8 +133,14 @@ def _surge(situation: Situation, spec: AppSpec, fleet: Fleet, count: int) -> int
     surge = spec.rollout.surge
     if not surge or not is_tight(situation.state.rollout, spec, fleet) or situation.room is None:
         return surge
+    return min(surge, _finding_room(spec, fleet, count, situation.room))
+
+
+def _finding_room(spec: AppSpec, fleet: Fleet, count: int, room: Room) -> int:
+    """How many more replicas find room now, beside those that wait for some."""
     waiting = fleet.new_replicas - sum(1 for pod in fleet.new_pods if takes_room(pod))
-    return max(0, min(surge, free_slots(spec, count, fleet.new_pods, situation.room) - waiting))
+    free = free_slots(spec, count, fleet.old_pods, fleet.new_pods, room)
+    return max(0, free - waiting)
 
 
 def _shrunk(situation: Situation, crew: Crew, gone: Leaving, *, least: int) -> Iterator[Action]:

@@ -112,7 +112,10 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What stays the same while Envoy runs; paths are absolute, ``lua`` is a program's text."""
+    """What stays the same while Envoy runs; paths are absolute, ``usage_reader`` a program's text.
+
+    Who asks ``throttle`` waits ``throttle_within_s`` and then goes by the route's failure rule.
+    """
 
     edge: str
     config_dir: str
@@ -121,6 +124,7 @@ class Setup:
     admin: Endpoint
     throttle: Endpoint
     usage_reader: str
+    throttle_within_s: float = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

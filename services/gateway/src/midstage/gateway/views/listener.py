@@ -15,7 +15,6 @@ from midstage.gateway.views.routes import API_KEYS_FILTER, ROUTES_NAME, STAGES
 from midstage.gateway.views.shapes import Json, Object, address, extension, seconds, typed, watched
 
 DOMAIN = "midstage"
-_ANSWER_WITHIN_S = 0.05
 _BUFFER_BYTES = 1024 * 1024
 _HEADERS_WITHIN_S = 10.0
 _IDLE_S = 3600.0
@@ -65,8 +64,8 @@ def _http(setup: Setup) -> Object:
 def _chain(setup: Setup) -> Sequence[Json]:
     return (
         extension(API_KEYS_FILTER, f"{_FILTERS}.http.api_key_auth.v3.ApiKeyAuth"),
-        _ratelimit(FailureRule.OPEN),
-        _ratelimit(FailureRule.CLOSED),
+        _ratelimit(setup, FailureRule.OPEN),
+        _ratelimit(setup, FailureRule.CLOSED),
         extension(
             "envoy.filters.http.lua",
             f"{_FILTERS}.http.lua.v3.Lua",
@@ -80,14 +79,14 @@ def _chain(setup: Setup) -> Sequence[Json]:
     )
 
 
-def _ratelimit(rule: FailureRule) -> Object:
+def _ratelimit(setup: Setup, rule: FailureRule) -> Object:
     return extension(
         f"midstage.ratelimit.{rule.value}",
         f"{_FILTERS}.http.ratelimit.v3.RateLimit",
         domain=DOMAIN,
         stage=STAGES[rule],
         stat_prefix=rule.value,
-        timeout=seconds(_ANSWER_WITHIN_S),
+        timeout=seconds(setup.throttle_within_s),
         disable_x_envoy_ratelimited_header=True,
         rate_limit_service={
             "grpc_service": {"envoy_grpc": {"cluster_name": THROTTLE_CLUSTER}},

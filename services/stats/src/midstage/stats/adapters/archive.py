@@ -42,6 +42,11 @@ _LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 _LAST_ROW = 2**63 - 1
 
 
+def beside(ledger_file: Path) -> Path:
+    """The folder of a ledger's archive."""
+    return ledger_file.with_name(f"{ledger_file.name}.archive")
+
+
 class Books(Protocol):
     """The ledger, for who adds tables to its file."""
 
@@ -129,13 +134,16 @@ class Archive:
             for hour, part, file, sha256, rows, first, last in found
         ]
 
-    def damaged(self) -> list[str]:
-        """The files that are gone or do not have the bytes that they had."""
+    def damaged(self, *, after_row: int = 0) -> list[str]:
+        """The files with rows above ``after_row`` that are gone or not as they were."""
         return [
             one.file
             for one in self.files()
-            if not (self._directory / one.file).is_file()
-            or _sha256(self._directory / one.file) != one.sha256
+            if one.last_row > after_row
+            and (
+                not (self._directory / one.file).is_file()
+                or _sha256(self._directory / one.file) != one.sha256
+            )
         ]
 
     @contextmanager

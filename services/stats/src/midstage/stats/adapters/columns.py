@@ -7,9 +7,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
 
+from midstage.contracts.sketch import GAMMA, SMALLEST
 from midstage.eventlog.log import Partition
 from midstage.stats.model import Doubles, Longs, Outgoing, Rows, Source, SourceHours, Sums, Words
 
+LONG_AGO = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 _TIME = pa.timestamp("us")
 _WHOLE = pa.decimal128(38, 0)
 
@@ -145,6 +147,11 @@ def utc(time: datetime) -> datetime:
     """The same instant without a zone, as the tables keep it."""
     exact = time if time.tzinfo is UTC else time.astimezone(UTC)
     return exact.replace(tzinfo=None)
+
+
+def bucket(value: str) -> str:
+    """In SQL the sketch's bucket of the column ``value``; NULL: it is too small for one."""
+    return f"CASE WHEN {value} >= {SMALLEST} THEN ceil(ln({value}) / ln({GAMMA!r}))::INTEGER END"
 
 
 def _whole(amounts: Sequence[int]) -> pa.Array:

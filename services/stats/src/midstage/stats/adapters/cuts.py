@@ -1,6 +1,6 @@
 """Sums of a period in SQL: from the roll-ups, and the same from raw rows.
 
-Whole hours come from the hours' roll-up, what is left at both ends (zones are not whole hours
+Whole days and hours come from their roll-ups, what is left at both ends (zones are not whole hours
 everywhere) from minutes and rows. All are partial sums, added up here.
 """
 
@@ -10,10 +10,13 @@ import duckdb
 
 from midstage.contracts.billing import Line
 from midstage.stats.adapters.archive import Archive
-from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.columns import LONG_AGO, utc
+from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.decide.billing import Late, Tallied, line_of, tallied
 from midstage.stats.decide.periods import Period
 from midstage.stats.decide.told import ceil, floor
+from midstage.stats.views.usage.plan import Piece, plan
+from midstage.stats.views.usage.question import Question, Wanted
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS sealed (
@@ -24,15 +27,13 @@ CREATE TABLE IF NOT EXISTS sealed (
     part VARCHAR NOT NULL          -- JSON: what this shard has of the statement
 )
 """
+_SUMS = """
+SELECT customer, app, kind, name, sum(amount) AS amount FROM {table}
+WHERE {time} >= {since} AND {time} < {until} AND version > {above} AND kind IN ('unit', 'outcome')
+GROUP BY ALL
+"""
 _LINES_OF_SUMS = """
-SELECT customer, app, kind, name, sum(amount) FROM (
-    SELECT customer, app, kind, name, amount FROM hours
-    WHERE hour >= $first AND hour < $last AND kind IN ('unit', 'outcome')
-    UNION ALL
-    SELECT customer, app, kind, name, amount FROM minutes
-    WHERE kind IN ('unit', 'outcome')
-        AND ((minute >= $since AND minute < $first) OR (minute >= $last AND minute < $until))
-) GROUP BY ALL ORDER BY ALL
+SELECT customer, app, kind, name, sum(amount)::HUGEINT FROM ({sums}) GROUP BY ALL ORDER BY ALL
 """
 _LINES_OF_ROWS = """
 WITH taken AS (
@@ -58,18 +59,15 @@ _TALLIES_OF_ROWS = """
 SELECT source, count(*), min(coalesce(seq, 0)), max(coalesce(seq, 0)) FROM {rows} AS held
 WHERE row <= $row AND time >= $since AND time < $until GROUP BY ALL
 """
-_FIRST = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 
 
 def lines_of_sums(db: duckdb.DuckDBPyConnection, period: Period) -> tuple[Line, ...]:
     """The period's sums, of everything that is in the ledger now."""
-    asked = {
-        "since": utc(period.since),
-        "until": utc(period.until),
-        "first": utc(ceil(period.since)),
-        "last": utc(floor(period.until)),
-    }
-    found = db.execute(_LINES_OF_SUMS, asked).fetchall()
+    whole = Question(
+        wanted=Wanted(), since=period.since, until=period.until, group_by=("customer", "app")
+    )
+    sums = " UNION ALL ".join(_summed(piece) for piece in plan(whole, days=rolled(db)))
+    found = db.execute(_LINES_OF_SUMS.format(sums=sums)).fetchall()
     return tuple(line_of((customer, app, kind, name), n) for customer, app, kind, name, n in found)
 
 
@@ -90,7 +88,7 @@ def late(
 ) -> tuple[Late, ...]:
     """The sums of rows above ``after_row`` whose time is before ``before``, by their period."""
     statement = _LINES_OF_ROWS.format(period=_ORIGIN, rows=rows)
-    asked = {"after": after_row, "row": upto_row, "since": _FIRST, "until": utc(before)}
+    asked = {"after": after_row, "row": upto_row, "since": LONG_AGO, "until": utc(before)}
     return tuple(
         Late(period=period, line=line_of((customer, app, kind, name), amount))
         for period, customer, app, kind, name, amount in db.execute(statement, asked).fetchall()
@@ -124,4 +122,17 @@ def tallies_of_rows(
     return tallied(
         Tallied(source=source, rows=count, first=lowest, last=highest)
         for source, count, lowest, highest in found
+    )
+
+
+def _summed(piece: Piece) -> str:
+    """One piece's sums; a period's bounds are whole minutes, so none is of rows."""
+    assert piece.since is not None
+    assert piece.until is not None
+    return _SUMS.format(
+        table=piece.table.value,
+        time=piece.table.time,
+        since=f"TIMESTAMP '{utc(piece.since)}'",
+        until=f"TIMESTAMP '{utc(piece.until)}'",
+        above=piece.above,
     )

@@ -44,6 +44,9 @@ MERGE INTO positions AS held USING added
 WHEN MATCHED THEN UPDATE SET next = added.next
 WHEN NOT MATCHED THEN INSERT VALUES (added.topic, added.number, added.next)
 """
+_ADDED = "SELECT added.* FROM added POSITIONAL JOIN (SELECT 1 AS one) AS uncut"
+"""What was added, from a source that can't be read in parts: parts are inserted by themselves and
+put together afterwards, for twice the time. There must be a first row."""
 _HOURS = """
 INSERT INTO hours BY NAME
 SELECT date_trunc('hour', minute) AS hour, customer, app, endpoint, revision, kind, name,
@@ -212,7 +215,7 @@ class DuckdbLedger:
             self._run("INSERT INTO outbox BY NAME FROM added", leaving)
         if len(batch.sums):
             sums = columns.minutes(batch.sums, version=version)
-            self._run("INSERT INTO minutes BY NAME FROM added", sums)
+            self._run(f"INSERT INTO minutes BY NAME {_ADDED}", sums)
             self._run(_HOURS, sums)
         if len(batch.hours):
             hours = columns.source_hours(batch.hours, version=version)
@@ -221,7 +224,7 @@ class DuckdbLedger:
         if len(batch.rows):
             first = heads.row + 1 - len(batch.rows)
             rows = columns.requests(batch.rows, first=first, recorded_at=at, version=version)
-            self._run("INSERT INTO requests BY NAME FROM added", rows)
+            self._run(f"INSERT INTO requests BY NAME {_ADDED}", rows)
         return at
 
     def _run(self, statement: str, added: pa.Table) -> None:

@@ -1,74 +1,110 @@
 """Partial sums of hours that are over become one for each cell: less to keep, less to add up.
 
-Each minute and each hour in a transaction of its own, so that counting never waits long; before,
-between and after, whoever adds up finds the same. Late sums of an hour are merged at the next turn.
+Each minute, hour and day in a transaction of its own, so that counting never waits long; before,
+between and after, whoever adds up finds the same. Late sums are merged at a later turn. What was
+committed lately stays as it is for a while, so that an answer of then can be given again.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-import duckdb
-
-from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.columns import LONG_AGO, utc
+from midstage.stats.adapters.days import roll
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.schema import Rollup
 
 SENT_KEPT = timedelta(hours=1)
+_SUM = "customer, app, endpoint, revision, kind, name, sum(amount)::HUGEINT AS amount"
+_SUM_BY_CUSTOMER = "customer, kind, name, sum(amount)::HUGEINT AS amount"
+_TALLY = "source, sum(rows)::BIGINT AS rows, min(first_seq) AS first_seq, max(last_seq) AS last_seq"
 _STATE = "SELECT upto, version FROM merges"
 _SPLIT = """
-SELECT DISTINCT {time} FROM {table}
-WHERE {time} < ? AND ({time} >= coalesce(?, '-infinity'::TIMESTAMP) OR version > ?) ORDER BY 1
+SELECT {time} FROM {table} WHERE version <= $version AND {time} IN (
+    SELECT {time} FROM {table} WHERE {time} >= $since AND {time} < $upto
+    UNION SELECT {time} FROM {table} WHERE version > $seen AND {time} < $upto
+) GROUP BY {time} HAVING min(version) < max(version) ORDER BY 1
 """
 _MERGED = """
 CREATE OR REPLACE TEMP TABLE merged AS
-SELECT {time}, customer, app, endpoint, revision, kind, name, sum(amount)::HUGEINT AS amount,
-    max(version) AS version
-FROM {table} WHERE {time} = ? GROUP BY ALL
+SELECT {time}, {summed}, max(version) AS version
+FROM {table} WHERE {time} = $at AND version <= $version GROUP BY ALL
 """
-_COUNTS = "SELECT (SELECT count(*) FROM {table} WHERE {time} = ?), (SELECT count(*) FROM merged)"
+_COUNTS = """
+SELECT (SELECT count(*) FROM {table} WHERE {time} = $at AND version <= $version),
+    (SELECT count(*) FROM merged)
+"""
+_PARTS = "DELETE FROM {table} WHERE {time} = $at AND version <= $version"
 _SENT = "DELETE FROM outbox WHERE sent_at < ?"
+
+
+class _Partial(NamedTuple):
+    """A table of partial sums: which column says when, and what one for each cell is."""
+
+    table: str
+    time: str
+    summed: str
+
+    def said(self, statement: str) -> str:
+        return statement.format(table=self.table, time=self.time, summed=self.summed)
+
+
+_PARTIALS = (
+    *(_Partial(rollup.value, rollup.time, _SUM) for rollup in Rollup),
+    _Partial("customer_days", "day", _SUM_BY_CUSTOMER),
+    _Partial("source_hours", "hour", _TALLY),
+)
 
 
 class Merging:
     """Merges the partial sums of one ledger; one turn after the other."""
 
-    def __init__(self, ledger: DuckdbLedger) -> None:
-        """Write to ``ledger``, beside its commits."""
+    def __init__(self, ledger: DuckdbLedger, *, kept: timedelta = timedelta()) -> None:
+        """Write to ``ledger``, beside its commits; leave those alone that are not ``kept`` old."""
         self._ledger = ledger
+        self._kept = kept
+        self._heads: list[tuple[datetime, int]] = []
 
     def __call__(self, *, before: datetime) -> int:
         """Merge what lies before the hour of ``before``; how many sums fewer there are."""
         upto = utc(before.astimezone(UTC).replace(minute=0, second=0, microsecond=0))
         with self._ledger.writing() as writing:
-            version = writing.version
-            ((last, seen),) = writing.db.execute(_STATE).fetchall()
-            open_since = min(upto, last) if last is not None else None
-            turns = [
-                (rollup, at)
-                for rollup in Rollup
-                for at in _times(writing.db, rollup, (upto, open_since, seen))
-            ]
+            old = self._old(writing.at, writing.version)
             writing.db.execute(_SENT, [utc(writing.at - SENT_KEPT)])
-        fewer = sum(self._merge(rollup, at) for rollup, at in turns)
+        version = roll(self._ledger, before=before, upto=old)
+        turns = [(one, at) for one in _PARTIALS for at in self._split(one, upto, version)]
+        fewer = sum(self._merge(one, at, version) for one, at in turns)
         with self._ledger.writing() as writing:
             writing.db.execute("UPDATE merges SET upto = ?, version = ?", [upto, version])
         return fewer
 
-    def _merge(self, rollup: Rollup, at: datetime) -> int:
-        names = {"table": rollup.value, "time": rollup.time}
+    def _old(self, now: datetime, version: int) -> int:
+        """The last commit that a turn saw and that is old enough by now; 0: none that we know."""
+        self._heads.append((now, version))
+        old = [head for head in self._heads if head[0] <= now - self._kept]
+        self._heads = self._heads[max(len(old) - 1, 0) :]
+        return old[-1][1] if old else 0
+
+    def _split(self, one: _Partial, upto: datetime, version: int) -> list[datetime]:
+        """The times that have sums of several commits."""
+        with self._ledger.writing() as writing:
+            ((last, seen),) = writing.db.execute(_STATE).fetchall()
+            asked = {
+                "upto": upto,
+                "since": LONG_AGO if last is None else min(upto, last),
+                "seen": seen,
+                "version": version,
+            }
+            found = writing.db.execute(one.said(_SPLIT), asked).fetchall()
+        return [at for (at,) in found]
+
+    def _merge(self, one: _Partial, at: datetime, version: int) -> int:
+        asked = {"at": at, "version": version}
         with self._ledger.writing() as writing:
             db = writing.db
-            db.execute(_MERGED.format(**names), [at])
-            ((before, after),) = db.execute(_COUNTS.format(**names), [at]).fetchall()
+            db.execute(one.said(_MERGED), asked)
+            ((before, after),) = db.execute(one.said(_COUNTS), asked).fetchall()
             if after < before:
-                db.execute("DELETE FROM {table} WHERE {time} = ?".format(**names), [at])
-                db.execute("INSERT INTO {table} BY NAME FROM merged".format(**names))
+                db.execute(one.said(_PARTS), asked)
+                db.execute(one.said("INSERT INTO {table} BY NAME FROM merged"))
             db.execute("DROP TABLE merged")
         return int(before) - int(after)
-
-
-def _times(
-    db: duckdb.DuckDBPyConnection, rollup: Rollup, asked: Sequence[datetime | int | None]
-) -> list[datetime]:
-    found = db.execute(_SPLIT.format(table=rollup.value, time=rollup.time), asked).fetchall()
-    return [at for (at,) in found]

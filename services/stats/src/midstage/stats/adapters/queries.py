@@ -10,23 +10,27 @@ from datetime import UTC, datetime
 import duckdb
 import msgspec
 
+from midstage.contracts import sketch
 from midstage.contracts.units import units
-from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.columns import bucket, utc
 from midstage.stats.adapters.usage.reading import UsageBooks
 from midstage.stats.model import Source
 from midstage.stats.views import availability
 from midstage.stats.views.availability import MOST_TALLIES, AvailabilityQuery, Tally
-from midstage.stats.views.rows import Recorded, Row, RowsAnswer, RowsQuery
+from midstage.stats.views.rows import Row, RowsPage, RowsQuery
+from midstage.stats.views.status import Recorded
 
 _ROWS = """
-SELECT row, ref, id, customer, app, status, outcome, usage, billed, estimated, source, seq, time,
-    duration_ms, queue_ms, ttft_ms, bytes_in, bytes_out, endpoint, revision, labels, cluster, pod,
-    trace_id, epoch_us(recorded_at - time) / 1000.0 AS recorded_ms_after
+SELECT (SELECT shard FROM about) AS shard, row, ref, id, customer, app, status, outcome, usage,
+    billed, estimated, source, seq, time, duration_ms, queue_ms, ttft_ms, bytes_in, bytes_out,
+    endpoint, revision, labels, cluster, pod, trace_id,
+    epoch_us(recorded_at - time) / 1000.0 AS recorded_ms_after
 FROM requests WHERE row > $after AND starts_with(ref, $prefix) ORDER BY row LIMIT $limit
 """
-_RECORDED = """
-SELECT count(*), quantile_cont(age, 0.5), quantile_cont(age, 0.99)
+_AGES = f"""
+SELECT {bucket("age")}, count(*)
 FROM (SELECT epoch_us(recorded_at - time) / 1000.0 AS age FROM requests WHERE recorded_at >= ?)
+GROUP BY ALL
 """
 _TALLIES = """
 SELECT app, {at} AS at,
@@ -63,14 +67,14 @@ class Queries:
             for app, at, good, errors in found
         ]
 
-    def rows(self, query: RowsQuery) -> RowsAnswer:
+    def rows(self, query: RowsQuery) -> RowsPage:
         """A page of rows in the order of their commit; pages stay as they are while rows come."""
         asked = {"after": query.after, "prefix": query.ref_prefix, "limit": query.limit + 1}
         with self._db.cursor() as db:
             found = db.execute(_ROWS, asked).fetchall()
             columns = [column[0] for column in db.description or ()]
         page = tuple(_row(columns, values) for values in found[: query.limit])
-        return RowsAnswer(requests=page, next=page[-1].row if len(found) > query.limit else None)
+        return RowsPage(requests=page, next=page[-1].row if len(found) > query.limit else None)
 
     def sources(self) -> list[Source]:
         """Every source's state."""
@@ -82,9 +86,9 @@ class Queries:
         """How many rows there are, and the freshness of those committed from ``since`` on."""
         with self._db.cursor() as db:
             rows = db.execute("SELECT count(*) FROM requests").fetchall()
-            recent = db.execute(_RECORDED, [utc(since)]).fetchall()
-        count, p50, p99 = recent[0]
-        return Recorded(rows=rows[0][0], recent=count, freshness_ms_p50=p50, freshness_ms_p99=p99)
+            tally = dict(db.execute(_AGES, [utc(since)]).fetchall())
+        zeros = tally.pop(None, 0)
+        return Recorded(rows=rows[0][0], ages=sketch.tallied(tally, zeros=zeros))
 
 
 def _tallies(query: AvailabilityQuery) -> tuple[str, list[str | datetime]]:

@@ -10,6 +10,8 @@ import msgspec
 
 from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.schema import Rollup
+from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.model import Source
 from midstage.stats.views.recount import (
     FIRST,
@@ -44,10 +46,26 @@ WITH taken AS (
 ), said AS (
     SELECT {step} AS begins, customer, app, endpoint, revision, kind, name,
         sum(amount)::HUGEINT AS amount
-    FROM {step}s WHERE {step} >= $since AND {step} < $until GROUP BY ALL
+    FROM {sums} AS summed WHERE {step} >= $since AND {step} < $until GROUP BY ALL
 )
 SELECT begins, customer, app, endpoint, revision, kind, name, folded.amount, said.amount
 FROM folded FULL JOIN said USING (begins, customer, app, endpoint, revision, kind, name)
+"""
+_DAYS = """
+(SELECT * FROM days UNION ALL BY NAME
+SELECT date_trunc('day', hour)::TIMESTAMP AS day, * EXCLUDE (hour) FROM hours
+WHERE version > {version})
+"""
+_BY_CUSTOMER = """
+WITH folded AS (
+    SELECT day AS begins, customer, kind, name, sum(amount)::HUGEINT AS amount
+    FROM days WHERE day >= $since AND day < $until GROUP BY ALL
+), said AS (
+    SELECT day AS begins, customer, kind, name, sum(amount)::HUGEINT AS amount
+    FROM customer_days WHERE day >= $since AND day < $until GROUP BY ALL
+)
+SELECT begins, customer, kind, name, folded.amount, said.amount
+FROM folded FULL JOIN said USING (begins, customer, kind, name)
 """
 _SOURCE_HOURS = """
 WITH folded AS (
@@ -64,12 +82,18 @@ SELECT begins, source,
     concat_ws(' ', said.rows, said.lowest, said.highest)
 FROM folded FULL JOIN said USING (begins, source)
 """
-_DIFFERENT = "SELECT * FROM ({all}) AS compared WHERE {rows} IS DISTINCT FROM {ledger} ORDER BY ALL"
+_CELL = "customer, app, endpoint, revision, kind, name"
+_DIFFERENT = """
+SELECT * FROM ({compared}) AS compared(begins, {cell}, rows_say, ledger_says)
+WHERE rows_say IS DISTINCT FROM ledger_says ORDER BY ALL
+"""
 _NEXT = """
 SELECT min(day) FROM (
     SELECT min(time)::DATE AS day FROM {rows} AS held WHERE time >= $after
     UNION ALL SELECT min(minute)::DATE FROM minutes WHERE minute >= $after
     UNION ALL SELECT min(hour)::DATE FROM hours WHERE hour >= $after
+    UNION ALL SELECT min(day)::DATE FROM days WHERE day >= $after
+    UNION ALL SELECT min(day)::DATE FROM customer_days WHERE day >= $after
     UNION ALL SELECT min(hour)::DATE FROM source_hours WHERE hour >= $after
 )
 """
@@ -100,11 +124,16 @@ class Recount:
             counted = f"SELECT count(*) FROM {rows} AS held WHERE time >= $since AND time < $until"
             ((total,),) = db.execute(counted, asked).fetchall()
             cells, found = 0, list[Difference]()
-            for step in ("minute", "hour"):
-                more, differ = _sums(db, rows, step, asked)
+            for table, sums in _tables(db, since):
+                more, differ = _sums(db, rows, (table, sums), asked)
                 cells += more
                 found += differ
-            found += _source_hours(db, rows, asked)
+            # by customer beside the days themselves, which were compared with the rows
+            found += _differing(
+                db, "customer_days", _BY_CUSTOMER, asked, cell="customer, kind, name"
+            )
+            of_sources = _SOURCE_HOURS.format(rows=rows)
+            found += _differing(db, "source_hours", of_sources, asked, cell="source")
             following = _next(db, rows, day + DAY)
         return day_recounted(day=day, rows=total, cells=cells, found=found, following=following)
 
@@ -127,42 +156,46 @@ def _next(db: duckdb.DuckDBPyConnection, rows: str, after: date) -> date | None:
     return day if isinstance(day, date) else None
 
 
+def _tables(db: duckdb.DuckDBPyConnection, day: datetime) -> list[tuple[Rollup, str]]:
+    """The roll-ups that have this day, and what is to be added up of each."""
+    days = rolled(db)
+    found = [(one, one.value) for one in (Rollup.MINUTES, Rollup.HOURS)]
+    if days.until is not None and day < days.until:
+        found.append((Rollup.DAYS, _DAYS.format(version=days.version)))
+    return found
+
+
 def _sums(
-    db: duckdb.DuckDBPyConnection, rows: str, step: str, asked: dict[str, datetime]
+    db: duckdb.DuckDBPyConnection,
+    rows: str,
+    of: tuple[Rollup, str],
+    asked: dict[str, datetime],
 ) -> tuple[int, list[Difference]]:
-    compared = _SUMS.format(step=step, rows=rows)
+    table, sums = of
+    compared = _SUMS.format(step=table.time, sums=sums, rows=rows)
     ((cells,),) = db.execute(f"SELECT count(*) FROM ({compared}) AS c", asked).fetchall()
-    named = "begins, customer, app, endpoint, revision, kind, name, rows_say, ledger_says"
-    different = _DIFFERENT.format(all=compared, rows="rows_say", ledger="ledger_says").replace(
-        "AS compared", f"AS compared({named})"
-    )
-    return int(cells), [
+    return int(cells), _differing(db, table.value, compared, asked, cell=_CELL)
+
+
+def _differing(
+    db: duckdb.DuckDBPyConnection,
+    table: str,
+    compared: str,
+    asked: dict[str, datetime],
+    *,
+    cell: str,
+) -> list[Difference]:
+    """Of what ``compared`` gives (time, ``cell``, an amount twice) that in which they differ."""
+    different = _DIFFERENT.format(compared=compared, cell=cell)
+    return [
         Difference(
-            table=f"{step}s",
+            table=table,
             at=at.replace(tzinfo=UTC),
-            cell=tuple(cell),
+            cell=tuple(of),
             rows_say=_said(counted),
             ledger_says=_said(held),
         )
-        for at, *cell, counted, held in db.execute(different, asked).fetchall()
-    ]
-
-
-def _source_hours(
-    db: duckdb.DuckDBPyConnection, rows: str, asked: dict[str, datetime]
-) -> list[Difference]:
-    different = _DIFFERENT.format(
-        all=_SOURCE_HOURS.format(rows=rows), rows="rows_say", ledger="ledger_says"
-    ).replace("AS compared", "AS compared(begins, source, rows_say, ledger_says)")
-    return [
-        Difference(
-            table="source_hours",
-            at=at.replace(tzinfo=UTC),
-            cell=(source,),
-            rows_say=counted,
-            ledger_says=held,
-        )
-        for at, source, counted, held in db.execute(different, asked).fetchall()
+        for at, *of, counted, held in db.execute(different, asked).fetchall()
     ]
 
 

@@ -13,7 +13,11 @@ import duckdb
 
 from midstage.contracts.errors import UnavailableError
 
-SCHEMA = 2
+SCHEMA = 3
+_BEFORE_DAYS = 2
+CHECKPOINT = "32MB"
+"""Of the WAL, before it goes into the file: each time what is not yet a whole row group of a table
+is written anew, and an opening reads the WAL again."""
 
 
 class Rollup(StrEnum):
@@ -21,11 +25,12 @@ class Rollup(StrEnum):
 
     MINUTES = "minutes"
     HOURS = "hours"
+    DAYS = "days"
 
     @property
     def time(self) -> str:
         """The column that says when."""
-        return "minute" if self is Rollup.MINUTES else "hour"
+        return self.removesuffix("s")
 
 
 _REMEDY = (
@@ -71,32 +76,20 @@ CREATE TABLE IF NOT EXISTS requests (
     recorded_at TIMESTAMP NOT NULL,
     version BIGINT NOT NULL
 );
--- partial sums, to be added up by whoever reads; kind and name: 'outcome' (requests by outcome),
--- 'unit' (billed micro-units by unit), 'bytes' ('in', 'out')
-CREATE TABLE IF NOT EXISTS minutes (
-    minute TIMESTAMP NOT NULL,
-    customer VARCHAR NOT NULL,
-    app VARCHAR NOT NULL,
-    endpoint VARCHAR NOT NULL,
-    revision VARCHAR NOT NULL,
-    kind VARCHAR NOT NULL,
-    name VARCHAR NOT NULL,
-    amount HUGEINT NOT NULL,
-    version BIGINT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS hours (
-    hour TIMESTAMP NOT NULL,
-    customer VARCHAR NOT NULL,
-    app VARCHAR NOT NULL,
-    endpoint VARCHAR NOT NULL,
-    revision VARCHAR NOT NULL,
-    kind VARCHAR NOT NULL,
-    name VARCHAR NOT NULL,
-    amount HUGEINT NOT NULL,
-    version BIGINT NOT NULL
-);
 CREATE TABLE IF NOT EXISTS merges (
-    upto TIMESTAMP,                -- hours before it were merged when the last commit was
+    upto TIMESTAMP,                -- sums of hours before it were merged
+    version BIGINT NOT NULL        -- of what was committed up to this one
+);
+CREATE TABLE IF NOT EXISTS rolled (
+    until TIMESTAMP,               -- the days before it are in days (NULL: none is)
+    version BIGINT NOT NULL        -- with the commits up to this one; no later sum was merged
+);
+CREATE TABLE IF NOT EXISTS customer_days (   -- what days hold, of all applications together
+    day TIMESTAMP NOT NULL,
+    customer VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    amount HUGEINT NOT NULL,
     version BIGINT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS sources (source VARCHAR NOT NULL, state VARCHAR NOT NULL);
@@ -136,6 +129,20 @@ CREATE TABLE IF NOT EXISTS archives (
     last_row BIGINT NOT NULL
 );
 """
+# partial sums, to be added up by whoever reads
+_ROLLUP = """
+CREATE TABLE IF NOT EXISTS {table} (
+    {time} TIMESTAMP NOT NULL,
+    customer VARCHAR NOT NULL,
+    app VARCHAR NOT NULL,
+    endpoint VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,         -- 'outcome', 'unit' or 'bytes'
+    name VARCHAR NOT NULL,         -- the outcome (of requests), the unit (billed), 'in' or 'out'
+    amount HUGEINT NOT NULL,       -- requests, micro-units, bytes
+    version BIGINT NOT NULL
+);
+"""
 
 
 class HeldError(UnavailableError):
@@ -158,12 +165,22 @@ def opened(
     file.parent.mkdir(parents=True, exist_ok=True)
     _not_orphaned(file)
     with readable(file):
-        db = duckdb.connect(str(file), config={"memory_limit": f"{memory_mb}MB", "threads": 2})
+        db = duckdb.connect(
+            str(file),
+            config={
+                "memory_limit": f"{memory_mb}MB",
+                "threads": 2,
+                "checkpoint_threshold": CHECKPOINT,
+            },
+        )
         db.execute("SET TimeZone = 'UTC'")
         _same_schema(db, file)
         db.begin()  # a file is a whole ledger or none
         db.execute(TABLES)
+        for rollup in Rollup:
+            db.execute(_ROLLUP.format(table=rollup.value, time=rollup.time))
         _same_shard(db, file, shard=shard, shards=shards)
+        _with_days(db)
         db.commit()
     return db
 
@@ -190,7 +207,7 @@ def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     if ("about",) not in tables:
         return
     found = db.execute("SELECT schema FROM about").fetchall()  # a result left open blocks the rest
-    if found and found != [(SCHEMA,)]:
+    if found and found[0][0] not in (_BEFORE_DAYS, SCHEMA):
         db.close()
         raise UnavailableError(
             f"ledger {file} has schema {found[0][0]}, this midstage knows {SCHEMA}; "
@@ -204,12 +221,20 @@ def _same_shard(db: duckdb.DuckDBPyConnection, file: Path, *, shard: int, shards
         db.execute("INSERT INTO about VALUES (?, ?, ?)", [SCHEMA, shard, shards])
         db.execute("INSERT INTO heads VALUES (0, 0, 0)")
         db.execute("INSERT INTO merges VALUES (NULL, 0)")
+        db.execute("INSERT INTO rolled VALUES (NULL, 0)")
     elif found != [(shard, shards)]:
         db.close()
         raise UnavailableError(
             f"ledger {file} is shard {found[0][0]} of {found[0][1]}, not {shard} of {shards}; "
             "give this process its own file"
         )
+
+
+def _with_days(db: duckdb.DuckDBPyConnection) -> None:
+    """A ledger from before there were days: any of its sums may be a merged one."""
+    if db.execute("SELECT schema FROM about").fetchall() == [(_BEFORE_DAYS,)]:
+        db.execute("INSERT INTO rolled SELECT NULL, version FROM heads")
+        db.execute("UPDATE about SET schema = ?", [SCHEMA])
 
 
 def _meant(file: Path, error: duckdb.Error) -> UnavailableError:

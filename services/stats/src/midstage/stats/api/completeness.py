@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, Query, Response
 
-from midstage.stats.api.periods import read
+from midstage.stats.api.answered import as_json
+from midstage.stats.api.between import SHARD, part
 from midstage.stats.decide.told import Counted, Told
 from midstage.stats.views.completeness import (
     CompletenessAnswer,
@@ -18,7 +18,7 @@ from midstage.stats.views.completeness import (
     query,
 )
 
-OWN = "/v1/shard/completeness"
+OWN = f"{SHARD}/completeness"
 _query = msgspec.json.Decoder(CompletenessQuery).decode
 
 
@@ -62,15 +62,7 @@ def router(desk: Desk) -> APIRouter:
         until: Annotated[str, Query(alias="to", max_length=64)],
         source: Annotated[str | None, Query(max_length=256)] = None,
     ) -> Response:
-        return _json(desk.all(query(source=source, since=since, until=until)))
+        return as_json(desk.all(query(source=source, since=since, until=until)))
 
-    @routes.post(OWN, include_in_schema=False)
-    async def post_own(request: Request) -> Response:
-        asked = read(_query, await request.body())
-        return _json(await run_in_threadpool(desk.own, asked))
-
+    part(routes, OWN, _query, desk.own)
     return routes
-
-
-def _json(found: CompletenessAnswer) -> Response:
-    return Response(msgspec.json.encode(found), media_type="application/json")

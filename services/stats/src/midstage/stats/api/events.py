@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Protocol
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
-import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.datastructures import Headers
@@ -19,7 +18,11 @@ from fastapi.datastructures import Headers
 from midstage.chassis import problems
 from midstage.chassis.guard import OPERATOR, bearer
 from midstage.contracts import signature
+from midstage.contracts.audit import CUSTOMER
+from midstage.contracts.audit import OPERATOR as OPERATOR_NAME
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.stats.api.answered import JSON, as_json
+from midstage.stats.api.audited import Audit
 from midstage.stats.api.encodings import BODY_BYTES, decoded
 from midstage.stats.views.ingest import WHOLE, Mode, NotTakenError, Posted, Receipt, Told, said
 
@@ -30,7 +33,6 @@ MOST_WAITING = 64
 
 ONE = "application/cloudevents+json"
 MANY = "application/cloudevents-batch+json"
-JSON = "application/json"
 _MODES = {ONE: Mode.ONE, MANY: Mode.MANY, JSON: Mode.EITHER}
 _PREFIX = "ce-"
 
@@ -49,6 +51,7 @@ class Door:
 
     taking: Taking
     customers: Callable[[], Mapping[str, str]]
+    audit: Audit
 
     def customer(self, request: Request) -> str | None:
         """Who posts, None: for everybody; RefusedError (401) where it is nobody that we know."""
@@ -64,15 +67,27 @@ class Door:
         return customer
 
     def take(self, request: Request, body: bytes, *, detail: bool) -> Response:
-        """The answer to a body."""
-        posted = _posted(request.headers, body, customer=self.customer(request))
+        """The answer to a body; told to the audit with its size, not with what is in it."""
+        customer = self.customer(request)
+        return self.audit.told(
+            request,
+            lambda: self._taken(request, body, detail=detail, customer=customer),
+            route=PATH,
+            query=_asked(request, body),
+            actor=OPERATOR_NAME if customer is None else f"{CUSTOMER}{customer}",
+        )
+
+    def _taken(
+        self, request: Request, body: bytes, *, detail: bool, customer: str | None
+    ) -> Response:
+        posted = _posted(request.headers, body, customer=customer)
         try:
             receipt = self.taking.take(posted, each=detail)
         except NotTakenError as not_taken:
             return _refused(not_taken, str(getattr(request.state, "request_id", "")))
         if not detail:
             return Response(status_code=204)
-        return Response(msgspec.json.encode(receipt), media_type=JSON)
+        return as_json(receipt)
 
 
 def router(door: Door) -> APIRouter:
@@ -113,6 +128,12 @@ class _Turns:
                 return await run_in_threadpool(work)
         finally:
             self._here -= 1
+
+
+def _asked(request: Request, body: bytes) -> str:
+    said = {"content-type": request.headers.get("content-type", ""), "bytes": len(body)}
+    asked = urlencode(said, safe="/+;=")
+    return f"{request.url.query}&{asked}" if request.url.query else asked
 
 
 def _posted(headers: Headers, body: bytes, *, customer: str | None) -> Posted:

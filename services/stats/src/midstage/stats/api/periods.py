@@ -8,16 +8,18 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Protocol
 
 import msgspec
 from fastapi import APIRouter, Header, Path, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from midstage.chassis.guard import OPERATOR
 from midstage.contracts.billing import PERIOD, OpenGap, PeriodClosed, period_key
 from midstage.contracts.errors import RefusedError
+from midstage.stats.api.answered import as_json
+from midstage.stats.api.audited import Audit
+from midstage.stats.api.between import SHARD, part
 from midstage.stats.decide.billing import Account, Part
 from midstage.stats.decide.periods import Accepted, Period, meant
 from midstage.stats.views.statements import (
@@ -28,13 +30,10 @@ from midstage.stats.views.statements import (
 )
 
 NOT_FOUND = 404
-SHARD = "/v1/shard"
 COMMAND_ID = r"[A-Za-z0-9._:-]{1,128}"
 Name = Annotated[str, Path(pattern=f"^{PERIOD}$")]
 GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 Text = Annotated[str | None, Field(max_length=64)]
-
-T = TypeVar("T")
 
 _seal = msgspec.json.Decoder(tuple[Period, Accepted]).decode
 _wanted = msgspec.json.Decoder(tuple[str, bool]).decode
@@ -116,65 +115,60 @@ class Desk:
         return one_shown(self.closing.close(period, accepted, command_id))
 
 
-def router(desk: Desk) -> APIRouter:
+def router(desk: Desk, audit: Audit) -> APIRouter:
     """The routes of periods; they block while shards and log answer, so they run in threads."""
     routes = APIRouter(tags=["billing"])
 
     @routes.get("/v1/periods")
     def get_periods() -> Response:
-        return _json(shown(desk.accounts().values()))
+        return as_json(shown(desk.accounts().values()))
 
     @routes.get("/v1/periods/{name}")
     def get_period(name: Name) -> Response:
-        return _json(desk.one(name))
+        return as_json(desk.one(name))
 
     @routes.post("/v1/periods/{name}/close")
-    def post_close(name: Name, body: CloseBody, idempotency_key: GivenId = None) -> Response:
-        return _json(desk.close(name, body, idempotency_key))
+    def post_close(
+        request: Request, name: Name, body: CloseBody, idempotency_key: GivenId = None
+    ) -> Response:
+        return audit.told(
+            request,
+            lambda: as_json(desk.close(name, body, idempotency_key)),
+            route=f"/v1/periods/{name}/close",
+            query=body.model_dump_json(by_alias=True, exclude_defaults=True),
+        )
 
     @routes.get("/v1/periods/{name}/statement")
     def get_statement(
         request: Request, name: Name, *, form: Form = Form.JSON, from_rows: bool = False
     ) -> Response:
         _operator(request)
-        statement = desk.closing.statement(name, from_rows=from_rows)
-        if form is Form.CSV:
-            return Response(table(statement), media_type="text/csv")
-        return Response(statement, media_type="application/json")
+        return audit.told(
+            request,
+            lambda: _statement(desk.closing.statement(name, from_rows=from_rows), form),
+            route=f"/v1/periods/{name}/statement",
+        )
 
     _between_shards(routes, desk.own)
     return routes
 
 
 def _between_shards(routes: APIRouter, own: Own) -> None:
-    @routes.post(f"{SHARD}/gaps", include_in_schema=False)
-    async def post_gaps(request: Request) -> Response:
-        period = read(_period, await request.body())
-        return _json(await run_in_threadpool(own.gaps, period))
+    def parted(said: tuple[str, bool]) -> Part | None:
+        name, from_rows = said
+        return own.remade(name) if from_rows else own.part(name)
 
-    @routes.post(f"{SHARD}/seal", include_in_schema=False)
-    async def post_seal(request: Request) -> Response:
-        period, accepted = read(_seal, await request.body())
-        return _json(await run_in_threadpool(own.seal, period, accepted))
-
-    @routes.post(f"{SHARD}/part", include_in_schema=False)
-    async def post_part(request: Request) -> Response:
-        name, from_rows = read(_wanted, await request.body())
-        return _json(await run_in_threadpool(own.remade if from_rows else own.part, name))
+    part(routes, f"{SHARD}/gaps", _period, own.gaps)
+    part(routes, f"{SHARD}/seal", _seal, lambda said: own.seal(*said))
+    part(routes, f"{SHARD}/part", _wanted, parted)
 
 
-def read(decode: Callable[[bytes], T], body: bytes) -> T:
-    """What a shard asks another; RefusedError where the body is something else."""
-    try:
-        return decode(body)
-    except msgspec.DecodeError as error:
-        raise RefusedError(f"the body is not what a shard asks: {error}") from error
+def _statement(statement: bytes, form: Form) -> Response:
+    if form is Form.CSV:
+        return Response(table(statement), media_type="text/csv")
+    return Response(statement, media_type="application/json")
 
 
 def _operator(request: Request) -> None:
     if not getattr(request.state, OPERATOR, False):
         raise RefusedError("a statement needs the header Authorization: Bearer <token>", status=401)
-
-
-def _json(found: object) -> Response:
-    return Response(msgspec.json.encode(found), media_type="application/json")

@@ -14,8 +14,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from midstage.chassis.guard import OPERATOR, bearer
-from midstage.contracts.audit import LONGEST_QUERY, Queried
-from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.errors import RefusedError
+from midstage.stats.api.answered import JSON, as_json
+from midstage.stats.api.audited import Audit
+from midstage.stats.api.between import Threads
 from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column
 from midstage.stats.views.usage.asker import Asker, allowed, told
@@ -23,7 +25,6 @@ from midstage.stats.views.usage.parts import Group, Part, Standing, Wished, merg
 from midstage.stats.views.usage.question import Dimension, Question, Window
 
 PATH = "/v1/usage"
-JSON = "application/json"
 
 Encoders = Mapping[str, Callable[[Sequence[Column], Standing], bytes]]
 
@@ -52,7 +53,7 @@ class Desk:
     own: Shards
     customers: Callable[[], Mapping[str, str]]
     files: Encoders
-    audit: Callable[[Queried], None]
+    audit: Audit
     secret: bytes
     now: Callable[[], datetime]
 
@@ -72,29 +73,13 @@ class Desk:
     def answer(self, request: Request, query: str, meant: Callable[[], asking.Meant]) -> Response:
         """The answer in the form that is accepted; told to the audit."""
         asker = self.asker(request)
-        status = 500
-        try:
-            answered = self._answer(asker, meant(), request.headers.get("accept"))
-            status = answered.status_code
-        except RefusedError as refused:
-            status = refused.status
-            raise
-        except UnavailableError:
-            status = 503
-            raise
-        finally:
-            self.audit(
-                Queried(
-                    actor=asker.name,
-                    service="stats",
-                    method=request.method,
-                    route=PATH,
-                    query=query[:LONGEST_QUERY],
-                    status=status,
-                    at=self.now(),
-                )
-            )
-        return answered
+        return self.audit.told(
+            request,
+            lambda: self._answer(asker, meant(), request.headers.get("accept")),
+            route=PATH,
+            query=query,
+            actor=asker.name,
+        )
 
     def _answer(self, asker: Asker, meant: asking.Meant, accept: str | None) -> Response:
         question = allowed(meant.question, asker)
@@ -118,7 +103,7 @@ class Desk:
         standing = at or told(found, asker)
         until = shown + (meant.limit or asking.DEFAULT_ROWS)
         following = cursor.of(question, shown=until, standing=standing)
-        return _json(
+        return as_json(
             answer.page(
                 question,
                 groups[shown:until],
@@ -143,11 +128,12 @@ class Desk:
         except msgspec.MsgspecError as error:
             raise RefusedError(f"not the question of a shard: {error}", status=400) from error
         (part,) = self.own.parts(asked.question, versions=asked.versions, now=self.now())
-        return _json(part)
+        return as_json(part)
 
 
 def router(desk: Desk) -> APIRouter:
     """The routes of usage."""
+    threads = Threads()
     routes = APIRouter(prefix="/v1", tags=["usage"])
 
     @routes.get("/usage", openapi_extra=_GET, response_class=Response)
@@ -169,13 +155,10 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/usage/part", include_in_schema=False)
     async def post_part(request: Request) -> Response:
-        return await run_in_threadpool(desk.part, request, await request.body())
+        body = await request.body()
+        return await threads.run(lambda sent: desk.part(request, sent), body)
 
     return routes
-
-
-def _json(said: object) -> Response:
-    return Response(msgspec.json.encode(said), media_type=JSON)
 
 
 def _headers(standing: Standing) -> dict[str, str]:

@@ -163,6 +163,14 @@ class Arrivals:
     rows: Rows = NO_ROWS
     said: tuple[Beaten | Ended, ...] = ()
 
+    @staticmethod
+    def joined(parts: Sequence["Arrivals"]) -> "Arrivals":
+        """One after another."""
+        return Arrivals(
+            rows=Rows.joined([part.rows for part in parts if len(part.rows)] or [NO_ROWS]),
+            said=tuple(word for part in parts for word in part.said),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Known:

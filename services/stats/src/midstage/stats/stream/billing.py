@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from midstage.contracts.billing import BillingFact
+from midstage.contracts.topics import Topic
 from midstage.eventlog.failpoint import Failpoint
+from midstage.eventlog.log import Log
+from midstage.eventlog.versions import Versions
 from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.periods import Periods
+from midstage.stats.decide.billing import Account, evolve
 from midstage.stats.stream.archiving import Archiving
 from midstage.stats.stream.closing import Closing, Shard
 from midstage.stats.stream.gaps import BillingLog, Gaps
@@ -23,6 +28,29 @@ class Bookkeeping:
     own: Periods
     closing: Closing
     loops: Sequence[Gaps | Lates | Archiving]
+
+
+def accounts(
+    *,
+    log: Log,
+    topic: Topic,
+    engine: str,
+    now: Callable[[], datetime],
+    monotonic: Callable[[], float],
+    reached: Failpoint,
+) -> Versions[Account, BillingFact]:
+    """What the log of billing says; a command is known again for ever."""
+    return Versions[Account, BillingFact](
+        log=log,
+        topic=topic,
+        initial=Account(),
+        evolve=evolve,
+        engine=engine,
+        now=now,
+        monotonic=monotonic,
+        reached=reached,
+        remembered_for=None,
+    )
 
 
 def bookkeeping(

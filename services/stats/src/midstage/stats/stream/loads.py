@@ -25,6 +25,8 @@ LAGGING = 10_000
 """Records that wait, from which on a shard lags."""
 CAUGHT_UP_EVERY = timedelta(seconds=3)
 """While it lags; less than an edge may be silent."""
+REMEMBERED = timedelta(seconds=10)
+"""How far shards may be behind each other for the newest load of all to be known."""
 
 
 class Edges:
@@ -85,7 +87,7 @@ class Loads:
         self._caught_up: datetime | None = None
         self._specified = specified
         self._lock = threading.Lock()
-        self._newest: dict[str, LoadObserved] = {}
+        self._recent: dict[str, dict[datetime, LoadObserved]] = {}
 
     def absorb(self, batch: Batch, committed: Committed) -> None:
         """Add what has just become durable."""
@@ -113,14 +115,14 @@ class Loads:
         with self._lock:
             for fact in facts:
                 self._keep(fact)
-            for app in self._newest.keys() - self._window.apps.keys():
-                del self._newest[app]
+            for app in self._recent.keys() - self._window.apps.keys():
+                del self._recent[app]
         return facts
 
-    def newest(self) -> Mapping[str, LoadObserved]:
-        """The newest second of each application lately heard of, in its newest revision."""
+    def recent(self) -> tuple[LoadObserved, ...]:
+        """The last seconds of each application lately heard of, each in its newest revision."""
         with self._lock:
-            return dict(self._newest)
+            return tuple(fact for facts in self._recent.values() for fact in facts.values())
 
     def _catch_up(self, now: datetime) -> None:
         """Rows, what the edges said of them and the mark go on together."""
@@ -135,9 +137,9 @@ class Loads:
         self._behind.clear()
 
     def _keep(self, fact: LoadObserved) -> None:
-        held = self._newest.get(fact.app)
-        if held is None or fact.second >= held.second:
-            self._newest[fact.app] = fact
+        held = {**self._recent.get(fact.app, {}), fact.second: fact}
+        oldest = max(held) - REMEMBERED
+        self._recent[fact.app] = {second: held[second] for second in held if second >= oldest}
 
     def _marks(self) -> dict[Partition, int]:
         marks = {version_mark(self._topic): self._version}

@@ -8,8 +8,10 @@ from typing import Protocol
 from midstage.chassis.logs import logger
 
 EVERY_S = 60.0
-SETTLED_AFTER = timedelta(minutes=10)
-"""Late sums are merged too, but most have come by then."""
+PAGES_KEPT = timedelta(minutes=15)
+"""For so long at least an answer's later pages are as cheap as its first one."""
+SETTLED_AFTER = timedelta(minutes=10) + PAGES_KEPT
+"""Late sums are merged too, but most have come by then, and are old enough."""
 _log = logger(__name__)
 
 

@@ -26,8 +26,6 @@ from midstage.stats.stream.signed import Signed
 
 AHEAD = timedelta(hours=24)
 """An event from further in the future is a broken clock: it would be billed in a wrong period."""
-_AT_ONCE = 10_000
-"""Records that are objects at the same time, which take more room than bytes or columns."""
 STRUCTURED_HEADERS = ((CONTENT_TYPE, STRUCTURED),)
 
 
@@ -53,14 +51,8 @@ class Reading:
 
     def __call__(self, records: Sequence[Record], put: Callable[[Record, str], None]) -> Arrivals:
         """What the records say together: first what is plain, then the rest in its order."""
-        parts: list[Rows] = []
-        left: list[Record] = []
-        keys, latest = self._keys(), self._now() + AHEAD
-        for at in range(0, len(records), _AT_ONCE):
-            plain, other = self._signed(records[at : at + _AT_ONCE], keys=keys, latest=latest)
-            parts.append(plain)
-            left += other
-        lines: list[Line] = []
+        plain, left = self._signed(records, keys=self._keys(), latest=self._now() + AHEAD)
+        parts, lines = [plain], list[Line]()
         said: list[Beaten | Ended] = []
         for record in left:
             try:

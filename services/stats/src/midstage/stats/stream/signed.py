@@ -228,6 +228,8 @@ def _amounts(parts: Sequence[Mapping[str, float]]) -> tuple[Amounts, Flags]:
 
 
 def _labels(parts: Sequence[Mapping[str, str]]) -> Labels:
+    if not any(parts):
+        return NO_ROWS.labels
     return Labels(
         rows=_owners(parts),
         names=Words.of(list(chain.from_iterable(parts))),

@@ -6,8 +6,8 @@ exact and those of minutes add up to the hour's. Nothing that could have been go
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -97,6 +97,17 @@ def query(*, app: str | None, since: str | None, until: str | None, by: str) -> 
     if {By.MINUTE, By.HOUR} <= keys:
         raise RefusedError(f"by={by!r} asks for minutes and hours; take one of them")
     return AvailabilityQuery(app=app, since=asked.since, until=asked.until, by=keys)
+
+
+def added(parts: Iterable[Sequence[Tally]]) -> list[Tally]:
+    """The tallies of several shards as one shard would have them."""
+    sums: dict[tuple[str, datetime | None], Tally] = {}
+    for tally in (tally for part in parts for tally in part):
+        held = sums.get((tally.app, tally.at), Tally(app=tally.app, at=tally.at))
+        sums[tally.app, tally.at] = replace(
+            held, good=held.good + tally.good, errors=held.errors + tally.errors
+        )
+    return list(sums.values())
 
 
 def answer(

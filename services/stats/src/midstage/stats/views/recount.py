@@ -52,3 +52,28 @@ def day_recounted(
         first=tuple(found[:FIRST]),
         next=following,
     )
+
+
+def days_added(parts: Sequence[DayRecounted]) -> DayRecounted:
+    """What the shards said of their first day, as one: the first of these days."""
+    day = min((part.day for part in parts if part.day is not None), default=None)
+    there = [part for part in parts if part.day == day]
+    later = [part.day for part in parts if part.day is not None and part.day != day]
+    following = [*later, *(part.next for part in there if part.next is not None)]
+    return DayRecounted(
+        day=day,
+        rows=sum(part.rows for part in there),
+        cells=sum(part.cells for part in there),
+        differences=sum(part.differences for part in there),
+        first=tuple(one for part in there for one in part.first)[:FIRST],
+        next=min(following, default=None),
+    )
+
+
+def wholes_added(parts: Sequence[WholeRecounted]) -> WholeRecounted:
+    """What holds over all days of all shards."""
+    return WholeRecounted(
+        rows=sum(part.rows for part in parts),
+        differences=sum(part.differences for part in parts),
+        first=tuple(one for part in parts for one in part.first)[:FIRST],
+    )

@@ -1,17 +1,24 @@
-"""Rows and sources as they are shown, and how fresh the rows came in."""
+"""Rows and sources as they are shown, one shard's page of rows and that of all.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+Rows come in the order of their commit, one shard's after the other's. A position names a row
+number of each shard, so pages stay as they are while rows come in.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from midstage.contracts.errors import RefusedError
 from midstage.stats.model import Source, Span
 
 MOST_ROWS = 10_000
+POSITION = r"^([0-9]{1,18}(,[0-9]{1,18})*)?$"
+"""A row number of each shard, of the first one first; those left out are 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsQuery:
-    """Rows above number ``after`` whose ``ref`` begins with ``ref_prefix``, ``limit`` at most."""
+    """A shard's rows above number ``after`` whose ``ref`` begins so, ``limit`` at most."""
 
     ref_prefix: str = ""
     after: int = 0
@@ -22,10 +29,11 @@ class RowsQuery:
 class Row:
     """One request as the ledger has it.
 
-    ``usage`` is as observed, billed or not; ``recorded_ms_after`` is how long after the end of the
-    request its row was committed.
+    ``row`` is its number in the ledger of ``shard``. ``usage`` is as observed, billed or not;
+    ``recorded_ms_after`` is how long after the end of the request its row was committed.
     """
 
+    shard: int
     row: int
     ref: str
     id: str
@@ -54,11 +62,19 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowsPage:
+    """A page of one shard's rows; ``next`` is the ``after`` of its next page, None: the last."""
+
+    requests: tuple[Row, ...]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowsAnswer:
     """A page of rows; ``next`` is the ``after`` of the next page, None when this was the last."""
 
     requests: tuple[Row, ...]
-    next: int | None
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,42 +98,35 @@ class SourcesAnswer:
     sources: tuple[SourceShown, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """Rows in the ledger; of those of the last minute how long after their end they came in."""
-
-    rows: int
-    recent: int
-    freshness_ms_p50: float | None
-    freshness_ms_p99: float | None
+def positions(after: str, *, shards: int) -> tuple[int, ...]:
+    """The row number of each shard that ``after`` names; RefusedError where it names more."""
+    said = [int(one) for one in after.split(",")] if after else []
+    if len(said) > shards:
+        raise RefusedError(f"after={after!r} is of {len(said)} shards; there are {shards}")
+    return (*said, *[0] * (shards - len(said)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusAnswer:
-    """How stats stands: records not yet counted (None: not known), rows, freshness."""
-
-    lag_records: int | None
-    rows: int
-    recent_rows: int
-    freshness_ms_p50: float | None
-    freshness_ms_p99: float | None
+def paged(
+    shards: Sequence[Callable[[RowsQuery], RowsPage]], query: RowsQuery, *, after: str
+) -> RowsAnswer:
+    """A page of all shards' rows; ``query`` without its own ``after``."""
+    at = list(positions(after, shards=len(shards)))
+    found: list[Row] = []
+    for number, shard in enumerate(shards):
+        room = query.limit - len(found)
+        page = shard(replace(query, after=at[number], limit=max(1, room)))
+        if room:
+            found += page.requests
+            at[number] = page.requests[-1].row if page.requests else at[number]
+        if page.next is not None or (page.requests and not room):
+            return RowsAnswer(requests=tuple(found), next=",".join(map(str, at)))
+    return RowsAnswer(requests=tuple(found), next=None)
 
 
 def sources(states: Iterable[Source]) -> SourcesAnswer:
     """The sources as they are shown."""
     by_name = sorted(states, key=lambda state: state.name)
     return SourcesAnswer(sources=tuple(_shown(state) for state in by_name))
-
-
-def status(recorded: Recorded, *, lag_records: int | None) -> StatusAnswer:
-    """The status as it is shown."""
-    return StatusAnswer(
-        lag_records=lag_records,
-        rows=recorded.rows,
-        recent_rows=recorded.recent,
-        freshness_ms_p50=recorded.freshness_ms_p50,
-        freshness_ms_p99=recorded.freshness_ms_p99,
-    )
 
 
 def _shown(state: Source) -> SourceShown:

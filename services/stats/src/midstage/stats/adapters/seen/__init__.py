@@ -5,7 +5,7 @@ committed, so files never run ahead of the ledger, and what lies above their mar
 again at the start. One thread absorbs and asks.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class HashFiles:
         *,
         last_row: int,
         left_upto: int = 0,
+        lacking: Callable[[int], Sequence[str]] = lambda _: ("the archive",),
         now: Callable[[], datetime],
         reached: Failpoint = nothing,
         seal_at: int = SEAL_AT,
@@ -38,14 +39,15 @@ class HashFiles:
         """Open the folder of the ledger that ends at ``last_row``, or make it.
 
         What the ledger holds above ``mark`` must be absorbed before anything is asked. Rows up to
-        ``left_upto`` can't be read again: UnavailableError where files of them are damaged.
+        ``left_upto`` are in its archive: UnavailableError where files of them are damaged and the
+        archive is ``lacking`` something above a mark too, which it names.
         """
         self._folder = folder
         self._now = now
         self._reached = reached
         self._seal_at = seal_at
         self._files = recovery.recovered(
-            folder, last_row=last_row, left_upto=left_upto, today=self._today()
+            folder, last_row=last_row, left_upto=left_upto, lacking=lacking, today=self._today()
         )
         self._mark = self._files[-1].covers.upto if self._files else recovery.floor(folder)
         self._row = self._mark
@@ -73,6 +75,10 @@ class HashFiles:
         if len(self._recent) >= self._seal_at or self._today() > self._since:
             self._seal()
         self._merge()
+
+    def seal(self) -> None:
+        """Make a file of what is in memory, so that ``mark`` is the last row absorbed."""
+        self._seal()
 
     def mark(self) -> int:
         """The row up to which the files hold all."""

@@ -1,11 +1,11 @@
 """Which files count at the start: an unbroken row of whole ones, none ahead of the ledger.
 
 What is damaged, of another ledger or behind a gap goes, and its rows are read from the ledger
-again. Where the ledger has let go of those rows nothing is removed and the remedy is named: to
-forget what was seen in silence would let a repeated event count twice.
+again, or from its archive. Where neither can give them nothing is removed and the remedy is named:
+to forget what was seen in silence would let a repeated event count twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -19,19 +19,27 @@ _DROPPED = ".dropped"
 _log = logger(__name__)
 
 
-def recovered(folder: Path, *, last_row: int, left_upto: int, today: date) -> list[SealedFile]:
+def recovered(
+    folder: Path,
+    *,
+    last_row: int,
+    left_upto: int,
+    lacking: Callable[[int], Sequence[str]],
+    today: date,
+) -> list[SealedFile]:
     """The files that count, by rows; the folder is made where it is missing.
 
     ``last_row`` is the ledger's, ``left_upto`` the highest row whose event it can't give any more,
-    0 where it has all. Raises UnavailableError where what is missing can't be read again.
+    0 where it has all; ``lacking`` names what of the archive would be needed to read the rows above
+    a mark and is not whole. Raises UnavailableError where what is missing can't be read again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     whole, damaged = _opened(folder, last_row)
     begin = _expired_upto(folder, today)
     row = _row(whole, begin=begin)
     mark = row[-1].covers.upto if row else begin
-    if mark < left_upto:
-        _refuse(folder, mark, left_upto, [path for path, _ in damaged])
+    if mark < left_upto and (archives := lacking(mark)):
+        _refuse(folder, mark, left_upto, [*(path.name for path, _ in damaged), *archives])
     _say_dropped(folder, begin)
     for path, reason in damaged:
         _log.error("seen_file_damaged", file=path.name, reason=reason)
@@ -105,11 +113,11 @@ def _row(whole: Sequence[SealedFile], *, begin: int) -> list[SealedFile]:
     return row
 
 
-def _refuse(folder: Path, mark: int, left_upto: int, damaged: Sequence[Path]) -> None:
-    names = ", ".join(path.name for path in damaged) or "a file"
+def _refuse(folder: Path, mark: int, left_upto: int, damaged: Sequence[str]) -> None:
     raise UnavailableError(
-        f"{folder} does not say which events of the rows {mark + 1} to {left_upto} counted "
-        f"({names} damaged or missing), and the ledger has let go of these rows; put the folder "
-        f"back from a copy not older than the ledger's, or accept that such events count again if "
-        f"they are sent again: make the empty file {folder / f'{left_upto:020d}{_DROPPED}'}"
+        f"{folder} does not say which events of the rows {mark + 1} to {left_upto} counted, the "
+        f"ledger has let go of these rows, and its archive does not have them all "
+        f"({', '.join(damaged)} damaged or missing); put the folder back from a copy that is not "
+        f"older than the ledger's, or the archive's files, or accept that such events count again "
+        f"if they are sent again: make the empty file {folder / f'{left_upto:020d}{_DROPPED}'}"
     )

@@ -11,11 +11,12 @@ import msgspec
 
 from midstage.contracts import sketch
 from midstage.contracts.errors import UnavailableError
+from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.adapters.usage.statements import Statements
 from midstage.stats.model import Source
 from midstage.stats.views.gauges import complete_until
 from midstage.stats.views.usage.parts import MOST_CELLS, Group, Part, Standing, too_many
-from midstage.stats.views.usage.plan import Piece, Table, plan
+from midstage.stats.views.usage.plan import Piece, Rolled, Table, plan
 from midstage.stats.views.usage.question import Key, Measure, Question, Timing
 from midstage.stats.views.usage.windows import Stretch, begun, stretches
 
@@ -59,7 +60,7 @@ class UsageBooks:
             standing = _standing(db, now)
             ((shard, newest),) = standing.versions.items()
             version = newest if versions is None else versions.get(shard, 0)
-            asking = _statements(question, version=version, past=version < newest, now=now)
+            asking = _statements(question, version=version, days=rolled(db), now=now)
             asking.rows = self._rows(db, question.since, question.until)
             return Part(standing=standing, groups=_groups(db, asking))
 
@@ -105,14 +106,14 @@ def _standing(db: duckdb.DuckDBPyConnection, now: datetime) -> Standing:
     )
 
 
-def _statements(question: Question, *, version: int, past: bool, now: datetime) -> Statements:
-    """Of the past only rows tell: partial sums may have been added up over versions since."""
+def _statements(question: Question, *, version: int, days: Rolled, now: datetime) -> Statements:
+    """Of a past before the newest of merged sums only rows tell."""
     stretched = _stretches(question, now)
     rows = (Piece(Table.ROWS, question.since, question.until),)
     return Statements(
         question=question,
         stretches=stretched,
-        pieces=rows if past else plan(question, stretched),
+        pieces=rows if version < days.version else plan(question, stretched, days),
         version=version,
     )
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from midstage.contracts.sketch import GAMMA, SMALLEST
-from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.columns import bucket, utc
 from midstage.stats.views.usage.parts import MOST_CELLS
 from midstage.stats.views.usage.plan import Piece, Table
 from midstage.stats.views.usage.question import (
@@ -26,11 +25,6 @@ from midstage.stats.views.usage.windows import Stretch, is_local
 
 Bound = Value | float | datetime | Sequence[Value]
 
-_TIME = {
-    Table.HOURS: "hour",
-    Table.MINUTES: "minute",
-    Table.ROWS: "time",
-}
 _OF = {Timing.LATENCY: "duration_ms", Timing.FIRST_TOKEN: "ttft_ms"}
 _LONG_AGO = "TIMESTAMP '0001-01-01'"
 
@@ -79,12 +73,8 @@ class Statements:
         """Keys, DDSketch bucket (NULL: too small for one), and how many values lie in it."""
         (piece,) = self.pieces
         value = _OF[timing]
-        smallest, gamma = self._bind(SMALLEST), self._bind(GAMMA)
-        bucket = (
-            f"CASE WHEN {value} >= {smallest} THEN ceil(ln({value}) / ln({gamma}))::INTEGER END"
-        )
         return (
-            f"SELECT {self._keys(piece)}{bucket} AS bucket, count(*) FROM {self.rows} "
+            f"SELECT {self._keys(piece)}{bucket(value)} AS bucket, count(*) FROM {self.rows} "
             f"WHERE {self._where(piece)} AND kind = 'request' AND {value} IS NOT NULL "
             f"GROUP BY ALL LIMIT {MOST_CELLS + 1}"
         )
@@ -152,12 +142,14 @@ class Statements:
     def _keys(self, piece: Piece) -> str:
         found = [self._dimension(name) for name in self.question.group_by]
         if self.question.window is not None:
-            found.insert(0, self._window(self.question.window, _TIME[piece.table]))
+            found.insert(0, self._window(self.question.window, piece.table.time))
         return "".join(f"{one} AS k{i}, " for i, one in enumerate(found))
 
     def _where(self, piece: Piece) -> str:
-        time = _TIME[piece.table]
+        time = piece.table.time
         conditions = [f"version <= {self._bind(self.version)}"]
+        if piece.above:
+            conditions.append(f"version > {self._bind(piece.above)}")
         if piece.since is not None:
             conditions.append(f"{time} >= {self._bind(utc(piece.since))}")
         if piece.until is not None:

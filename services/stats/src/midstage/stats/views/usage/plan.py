@@ -1,34 +1,63 @@
 """Where an answer is read: the coarsest sums that can give it, and raw rows where none can.
 
-The sums of hours and minutes and the rows give the same figures; what differs is how much
+The sums of days, hours and minutes and the rows give the same figures; what differs is how much
 must be read. The inner part of a time comes from the coarse sums, its rims from finer ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import NamedTuple
 
-from midstage.stats.views.usage.question import ROLLED_UP, Question, Window
-from midstage.stats.views.usage.windows import Stretch
+from midstage.stats.views.usage.question import ROLLED_UP, Dimension, Question, Window
+from midstage.stats.views.usage.windows import Stretch, boundaries, is_local
 
 
 class Table(StrEnum):
     """What can be read, from coarse to fine."""
 
+    CUSTOMER_DAYS = "customer_days"
+    DAYS = "days"
     HOURS = "hours"
     MINUTES = "minutes"
     ROWS = "rows"
 
+    @property
+    def time(self) -> str:
+        """The column that says when."""
+        return _TIME[self]
+
 
 class Piece(NamedTuple):
-    """Read ``table`` from ``since`` up to but without ``until``; None: there is no bound."""
+    """Read ``table`` from ``since`` up to but without ``until``; None: there is no bound.
+
+    Of it what was committed after version ``above``.
+    """
 
     table: Table
     since: datetime | None
     until: datetime | None
+    above: int = 0
 
 
+class Rolled(NamedTuple):
+    """What is in the days: of those before ``until`` (None: of none) the commits to ``version``."""
+
+    until: datetime | None
+    version: int
+
+
+NO_DAYS = Rolled(until=None, version=0)
+MOST_SPANS = 64
+_DAY = timedelta(days=1)
+_TIME = {
+    Table.CUSTOMER_DAYS: "day",
+    Table.DAYS: "day",
+    Table.HOURS: "hour",
+    Table.MINUTES: "minute",
+    Table.ROWS: "time",
+}
 _STEP = {
     Table.HOURS: timedelta(hours=1),
     Table.MINUTES: timedelta(minutes=1),
@@ -40,7 +69,9 @@ _FINEST_WINDOW = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def plan(question: Question, stretched: Sequence[Stretch] = ()) -> tuple[Piece, ...]:
+def plan(
+    question: Question, stretched: Sequence[Stretch] = (), days: Rolled = NO_DAYS
+) -> tuple[Piece, ...]:
     """The pieces whose sum answers the question; ``stretched`` is how its zone's clock stands."""
     bounds = (question.since, question.until)
     if not _rolled_up(question):
@@ -48,7 +79,7 @@ def plan(question: Question, stretched: Sequence[Stretch] = ()) -> tuple[Piece, 
     fit = [table for table in _STEP if _fits(table, question, stretched)]
     if not fit or not all(_whole(bound, _STEP[fit[-1]]) for bound in bounds):
         return (Piece(Table.ROWS, *bounds),)
-    return tuple(_pieces(fit, *bounds))
+    return tuple(_tiled((_days(question), *fit), bounds, _spans(question, days), days.version))
 
 
 def _rolled_up(question: Question) -> bool:
@@ -64,6 +95,47 @@ def _fits(table: Table, question: Question, stretched: Sequence[Stretch]) -> boo
     return all(stretch.offset % _STEP[table] == timedelta() for stretch in stretched) and all(
         _whole(stretch.begin, _STEP[table]) for stretch in stretched[1:]
     )
+
+
+def _days(question: Question) -> Table:
+    of_customers = {*question.group_by, *question.among} <= {Dimension.CUSTOMER}
+    return Table.CUSTOMER_DAYS if of_customers else Table.DAYS
+
+
+def _tiled(
+    fit: Sequence[Table],
+    bounds: tuple[datetime | None, datetime | None],
+    spans: Iterable[tuple[datetime | None, datetime]],
+    version: int,
+) -> Iterator[Piece]:
+    """Days in the spans, and what was committed to them since; what lies between is finer."""
+    (at, until), (coarse, *finer) = bounds, fit
+    for begin, end in spans:
+        if begin is not None and begin != at:
+            yield from _pieces(finer, at, begin)
+        yield Piece(coarse, begin, end)
+        yield Piece(Table.HOURS, begin, end, version)
+        at = end
+    yield from _pieces(finer, at, until)
+
+
+def _spans(question: Question, days: Rolled) -> list[tuple[datetime | None, datetime]]:
+    """Whole days of UTC, each within one window of whatever zone; none where it were too many."""
+    since, window = question.since, question.window
+    if days.until is None or not (window is None or is_local(window)):
+        return []
+    until = days.until if question.until is None else min(question.until, days.until)
+    until -= (until - _EPOCH) % _DAY
+    if since is None:
+        return [(None, until)] if window is None else []
+    cuts = boundaries(window, question.zone, since=since, until=until) if window else ()
+    spans = list[tuple[datetime | None, datetime]]()
+    for begin, end in pairwise((since, *cuts, until)):
+        first, last = begin + (_EPOCH - begin) % _DAY, end - (end - _EPOCH) % _DAY
+        if first < last:
+            joined = spans.pop()[0] if spans and spans[-1][1] == first else first
+            spans.append((joined, last))
+    return spans if len(spans) <= MOST_SPANS else []
 
 
 def _pieces(fit: Sequence[Table], since: datetime | None, until: datetime | None) -> list[Piece]:

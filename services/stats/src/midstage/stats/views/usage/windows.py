@@ -5,7 +5,7 @@ A day of a changing clock has 23 or 25 hours; an hour that comes twice is two wi
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -78,13 +78,20 @@ def ended(begin: datetime, window: Window, zone: str) -> datetime:
         since_whole = (begin + _offset(begin, clock) - _EPOCH) % _SHORT[window]
         whole = begin - since_whole + _SHORT[window]
         return min([whole, *_turns(begin, whole, clock)])
-    day = begin.astimezone(clock).date()
-    after = (
-        (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-        if window is Window.MONTH
-        else day + timedelta(days=_DAYS[window])
-    )
-    return instant(datetime(after.year, after.month, after.day), zone)  # noqa: DTZ001  local
+    return _midnight(_following(begin.astimezone(clock).date(), window), zone)
+
+
+def boundaries(
+    window: Window, zone: str, *, since: datetime, until: datetime
+) -> Iterator[datetime]:
+    """Where one window by the calendar ends and the next begins, between ``since`` and ``until``.
+
+    A midnight that comes twice is there twice: between the two a clock shows both windows.
+    """
+    day = _first(since.astimezone(ZoneInfo(zone)).date(), window)
+    while (begins := sorted({_midnight(day, zone, fold=fold) for fold in (0, 1)}))[0] < until:
+        yield from (begin for begin in begins if since < begin < until)
+        day = _following(day, window)
 
 
 def micros(time: datetime) -> int:
@@ -95,6 +102,25 @@ def micros(time: datetime) -> int:
 def moment(microseconds: int) -> datetime:
     """The instant that many microseconds after 1970."""
     return _EPOCH + microseconds * _MICROSECOND
+
+
+def _first(day: date, window: Window) -> date:
+    """The first day of the window in which ``day`` lies."""
+    if window is Window.MONTH:
+        return day.replace(day=1)
+    return day - timedelta(days=day.weekday() if window is Window.WEEK else 0)
+
+
+def _following(day: date, window: Window) -> date:
+    """The first day of the next window, where ``day`` is the first one of a week or any other."""
+    if window is Window.MONTH:
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return day + timedelta(days=_DAYS[window])
+
+
+def _midnight(day: date, zone: str, *, fold: int = 0) -> datetime:
+    local = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone), fold=fold)
+    return local.astimezone(UTC)
 
 
 def _turns(begin: datetime, end: datetime, clock: ZoneInfo) -> Iterator[datetime]:

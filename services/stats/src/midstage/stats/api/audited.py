@@ -1,0 +1,56 @@
+"""Each question and order of somebody known leaves for the audit, with how it was answered.
+
+Also those that are refused or fail. It is told after the answer, which never waits for it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi import Request, Response
+
+from midstage.contracts.audit import LONGEST_QUERY, OPERATOR, Queried
+from midstage.contracts.errors import RefusedError, UnavailableError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Where it is told: ``note`` never waits."""
+
+    note: Callable[[Queried], None]
+    now: Callable[[], datetime]
+
+    def told(
+        self,
+        request: Request,
+        answer: Callable[[], Response],
+        *,
+        route: str,
+        query: str | None = None,
+        actor: str = OPERATOR,
+    ) -> Response:
+        """What ``answer`` gives; ``query`` is what was asked, else that of the url."""
+        status = 500
+        try:
+            answered = answer()
+            status = answered.status_code
+        except RefusedError as refused:
+            status = refused.status
+            raise
+        except UnavailableError:
+            status = 503
+            raise
+        finally:
+            said = request.url.query if query is None else query
+            self.note(
+                Queried(
+                    actor=actor,
+                    service="stats",
+                    method=request.method,
+                    route=route,
+                    query=said[:LONGEST_QUERY],
+                    status=status,
+                    at=self.now(),
+                )
+            )
+        return answered

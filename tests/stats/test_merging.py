@@ -1,0 +1,227 @@
+"""Sums of hours that are over become one for each cell, and days; nobody who asks can tell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from midstage.eventlog.log import Partition
+from midstage.stats.adapters import days
+from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.merging import Merging
+from midstage.stats.adapters.usage.rolled import rolled
+from midstage.stats.model import Batch, Outgoing
+from midstage.stats.views.usage.asking import from_parameters
+from midstage.stats.views.usage.parts import Group
+
+from .conftest import NOON, decided, request
+
+SOURCE = "edges/edge-1/a"
+PLACE = Partition(topic="t", number=0)
+DAY = timedelta(days=1)
+TABLES = ("minutes", "hours", "days", "customer_days", "source_hours")
+KEPT = timedelta(minutes=15)
+
+
+@dataclass(kw_only=True)
+class Kept:
+    """A ledger whose clock is turned by hand, and what merges its sums."""
+
+    file: Path
+    at: datetime = NOON
+    ledger: DuckdbLedger = field(init=False)
+    seq: int = 0
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        self.ledger = DuckdbLedger(self.file, now=lambda: self.at, memory_mb=128)
+
+    def add(self, *times: datetime, customer: str = "acme") -> None:
+        """One commit of a request at each of these times."""
+        events = []
+        for time in times:
+            self.seq += 1
+            events.append(request(SOURCE, self.seq, time=time, customer=customer))
+        at = self.ledger.positions().get(PLACE, 0)
+        self.ledger.commit(decided(self.ledger, events), begins={PLACE: at}, ends={PLACE: at + 1})
+
+    def merge(self, *, before: datetime) -> int:
+        return Merging(self.ledger)(before=before)
+
+    def counts(self) -> dict[str, int]:
+        """How many sums each table is made of."""
+        return {table: self._one(f"SELECT count(*) FROM {table}") for table in TABLES}
+
+    def said(self, *given: tuple[str, str], version: int | None = None) -> dict[str, int]:
+        """Requests by customer, now or of a version."""
+        asked = from_parameters([("group_by", "customer"), *given], now=NOON).question
+        versions = None if version is None else {0: version}
+        groups = self.ledger.queries().usage.part(asked, versions=versions, now=NOON).groups
+        return {str(group.key[0]): _requests(group) for group in groups}
+
+    def version(self) -> int:
+        return self._one("SELECT version FROM heads")
+
+    def tamper(self, statement: str) -> None:
+        with self.ledger.writing() as writing:
+            writing.db.execute(statement)
+
+    def _one(self, statement: str) -> int:
+        with self.ledger.writing() as writing:
+            return int(writing.db.execute(statement).fetchall()[0][0])
+
+
+def _requests(group: Group) -> int:
+    return sum(group.outcomes.values())
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    found = Kept(file=tmp_path / "usage.duckdb")
+    yield found
+    found.ledger.close()
+
+
+def minute(n: int) -> datetime:
+    return NOON + timedelta(minutes=n)
+
+
+def test_sums_of_hours_that_are_over_are_one_for_each_cell(kept: Kept) -> None:
+    for n in (5, 5, 59, 60, 60):
+        kept.add(minute(n))
+    cell = 3  # the outcome and two units
+    assert kept.counts() == {
+        "minutes": 5 * cell,
+        "hours": 5 * cell,
+        "days": 0,
+        "customer_days": 0,
+        "source_hours": 5,
+    }
+    assert kept.merge(before=minute(75)) == (1 + 2) * cell + 2
+    once = {**dict.fromkeys(TABLES, 0), "minutes": 4 * cell, "hours": 3 * cell, "source_hours": 3}
+    assert kept.counts() == once
+    assert kept.merge(before=minute(75)) == 0
+    kept.add(minute(5))  # late, into an hour that was merged
+    assert kept.said() == {"acme": 6}
+    assert kept.merge(before=minute(75)) == (1 + 1) * cell + 1
+    assert kept.counts() == once
+    assert kept.said() == {"acme": 6}
+
+
+def test_what_is_there_of_a_source_in_an_hour_is_the_same_when_merged(kept: Kept) -> None:
+    kept.add(minute(1), minute(2))
+    kept.add(minute(3), minute(61))
+    kept.merge(before=minute(60))
+    with kept.ledger.writing() as writing:
+        held = writing.db.execute(
+            "SELECT hour, rows, first_seq, last_seq, version FROM source_hours ORDER BY hour"
+        ).fetchall()
+    assert [one[1:] for one in held] == [(3, 1, 3, 2), (1, 4, 4, 2)]
+
+
+def test_a_day_that_is_over_is_read_as_one_and_what_comes_late_is_added(kept: Kept) -> None:
+    kept.add(NOON, NOON + timedelta(hours=5), NOON + DAY)
+    kept.merge(before=NOON + DAY)
+    kept.tamper("DELETE FROM requests")
+    late = NOON + timedelta(hours=1)
+    kept.add(late, customer="globex")
+    assert kept.said() == {"acme": 3, "globex": 1}
+    kept.tamper(f"DELETE FROM hours WHERE hour < TIMESTAMP '{NOON.date()} 13:00'")
+    assert kept.said() == {"acme": 3, "globex": 1}  # the first came from the day alone
+    kept.merge(before=NOON + DAY)
+    kept.tamper(f"DELETE FROM hours WHERE hour < TIMESTAMP '{(NOON + DAY).date()}'")
+    assert kept.said() == {"acme": 3, "globex": 1}
+
+
+def test_days_are_rolled_up_once_whatever_was_committed_between(kept: Kept) -> None:
+    for n in range(4):
+        kept.add(NOON + n * DAY)
+        kept.merge(before=NOON + n * DAY)
+        kept.add(NOON, NOON + n * DAY)
+        kept.merge(before=NOON + n * DAY)
+        kept.ledger.close()
+        kept.open()
+    assert kept.said() == {"acme": 12}
+    assert kept.said(("to", (NOON + DAY).date().isoformat() + "T00:00:00Z")) == {"acme": 6}
+    with kept.ledger.writing() as writing:
+        for table in ("days", "customer_days"):
+            parts = f"SELECT count(*) FROM {table} GROUP BY day, name"
+            assert set(writing.db.execute(parts).fetchall()) == {(1,)}
+
+
+def test_many_commits_move_in_lots(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(days, "COMMITS", 2)
+    for n in range(5):
+        kept.add(NOON + n * timedelta(hours=1))
+    kept.merge(before=NOON + DAY)
+    with kept.ledger.writing() as writing:
+        assert rolled(writing.db).version == 5
+    assert kept.counts()["days"] == 3
+    assert kept.said() == {"acme": 5}
+
+
+def test_later_pages_come_from_sums_while_no_newer_one_was_merged(kept: Kept) -> None:
+    merging, before = Merging(kept.ledger, kept=KEPT), NOON + DAY
+    kept.add(NOON)
+    merging(before=before)
+    kept.at += KEPT
+    merging(before=before)  # the first request is in its day
+    kept.add(NOON, customer="globex")
+    page = kept.version()
+    kept.add(NOON, customer="initech")
+    merging(before=before)
+    kept.at += KEPT - timedelta(seconds=1)
+    merging(before=before)
+    kept.tamper("CREATE TEMP TABLE aside AS FROM requests")
+    kept.tamper("DELETE FROM requests")
+    assert kept.said(version=page) == {"acme": 1, "globex": 1}
+    assert kept.said() == {"acme": 1, "globex": 1, "initech": 1}
+    kept.tamper("INSERT INTO requests FROM aside")
+    kept.at += timedelta(seconds=1)
+    merging(before=before)  # now nothing but rows tells the page
+    assert kept.said(version=page) == {"acme": 1, "globex": 1}
+    kept.tamper("DELETE FROM requests")
+    assert kept.said(version=page) == {}
+    assert kept.said() == {"acme": 1, "globex": 1, "initech": 1}
+
+
+def test_a_ledger_from_before_there_were_days_is_opened_and_has_them(kept: Kept) -> None:
+    kept.add(NOON)
+    kept.add(NOON, NOON + DAY)
+    kept.merge(before=NOON + DAY)  # as the midstage of then did, to sums of any version
+    kept.ledger.close()
+    with duckdb.connect(str(kept.file)) as db:
+        db.execute("DROP TABLE days")
+        db.execute("DROP TABLE customer_days")
+        db.execute("DROP TABLE rolled")
+        db.execute("UPDATE about SET schema = 2")
+        db.execute("UPDATE merges SET version = 1")
+    kept.open()
+    assert kept.said() == {"acme": 3}
+    kept.add(NOON)
+    kept.merge(before=NOON + DAY)
+    assert kept.counts()["days"] == 3
+    assert kept.said() == {"acme": 4}
+    kept.ledger.close()
+    kept.open()
+    assert kept.said() == {"acme": 4}
+
+
+def test_what_was_sent_leaves_the_outbox_after_an_hour_and_numbers_go_on(kept: Kept) -> None:
+    letter = Outgoing(topic="load", key=b"k", value=b"v")
+    kept.ledger.commit(Batch(outgoing=(letter, letter)), begins={}, ends={})
+    kept.ledger.sent(1)
+    kept.at += timedelta(hours=2)
+    kept.merge(before=kept.at)
+    with kept.ledger.writing() as writing:
+        assert writing.db.execute("SELECT n FROM outbox").fetchall() == [(2,)]
+    kept.ledger.sent(2)
+    kept.at += timedelta(hours=2)
+    kept.merge(before=kept.at)
+    kept.ledger.commit(Batch(outgoing=(letter,)), begins={}, ends={})
+    assert list(kept.ledger.unsent(9)) == [(3, letter)]

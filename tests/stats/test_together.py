@@ -1,0 +1,167 @@
+"""Whatever stats is asked, any shard answers for all of them, or names the one that is away."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+import msgspec
+import pytest
+from fastapi import FastAPI, Response
+
+from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.requests import Outcome
+from midstage.stats.adapters.shards import FarShard
+from midstage.stats.views.rows import RowsAnswer
+from midstage.stats.views.shards import Shard
+from tests.serving import listening, served, url_of
+
+from .conftest import NOON, Bench
+
+pytestmark = pytest.mark.slow
+FILES = 12
+TOKEN = {"authorization": "Bearer secret"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two shards of one log, each at its url, and what ends the second one."""
+
+    benches: tuple[Bench, Bench]
+    urls: tuple[str, str]
+    end_second: Callable[[], None]
+
+    def page(self, query: str) -> RowsAnswer:
+        """A page of rows, as both of them have it."""
+        first, second = (httpx.get(f"{url}/v1/requests?{query}") for url in self.urls)
+        assert first.content == second.content
+        return msgspec.json.decode(first.content, type=RowsAnswer)
+
+    def both(self, path: str) -> Mapping[str, list[dict[str, object]]]:
+        """What both of them say, which is the same."""
+        first, second = (httpx.get(url + path) for url in self.urls)
+        assert (first.status_code, first.text) == (200, second.text)
+        answer: Mapping[str, list[dict[str, object]]] = first.json()
+        return answer
+
+
+@pytest.fixture
+def pair(benches: Callable[[], Bench]) -> Iterator[Pair]:
+    """Of twelve files of one edge, each with two requests and a failed one, each has some."""
+    first, second = benches(), benches()
+    second.log, second.topics = first.log, first.topics
+    for file in range(FILES):
+        edge = first.edge(file=f"f{file:02d}")
+        first.write(
+            edge.line(1, ref=f"run-{file:02d}-1"),
+            edge.line(2, ref=f"run-{file:02d}-2"),
+            edge.line(3, ref=f"off-{file:02d}", outcome=Outcome.ERROR, status=503),
+            edge.beat(3, at=NOON + timedelta(seconds=file)),
+        )
+    sockets = (listening(), listening())
+    urls = (url_of(sockets[0]), url_of(sockets[1]))
+    with ExitStack() as ends, ExitStack() as second_ends:
+        for number, bench in enumerate((first, second)):
+            bench.shard, bench.peers = Shard(number=number, of=2), urls
+            app = bench.caught_up().app
+            (second_ends if number else ends).enter_context(served(app, sockets[number]))
+        yield Pair(benches=(first, second), urls=urls, end_second=second_ends.close)
+    first.stop()
+    second.stop()
+
+
+def test_sources_of_all_shards_are_there_by_name(pair: Pair) -> None:
+    own = [len(bench.started[0].ledger.queries().sources()) for bench in pair.benches]
+    assert min(own) > 0
+    named = [source["source"] for source in pair.both("/v1/sources")["sources"]]
+    assert named == [pair.benches[0].edge(file=f"f{file:02d}").source for file in range(FILES)]
+
+
+def test_rows_of_all_shards_come_page_by_page_each_once(pair: Pair) -> None:
+    found: list[str] = []
+    pages = 0
+    after: str | None = ""
+    while after is not None:
+        page = pair.page(f"ref_prefix=run-&limit=7&after={after}")
+        found += [row.ref for row in page.requests]
+        pages, after = pages + 1, page.next
+    assert sorted(found) == [f"run-{n:02d}-{k}" for n in range(FILES) for k in (1, 2)]
+    assert pages == 4
+    assert {row.shard for row in pair.page("").requests} == {0, 1}
+    too_many = httpx.get(f"{pair.urls[0]}/v1/requests?after=1,2,3")
+    assert too_many.status_code == 422
+    assert "3 shards; there are 2" in too_many.json()["detail"]
+
+
+def test_availability_and_status_add_up(pair: Pair) -> None:
+    (chat,) = pair.both("/v1/availability")["availability"]
+    assert (chat["good"], chat["valid"]) == (2 * FILES, 3 * FILES)
+    status: Mapping[str, object] = pair.both("/v1/status")
+    assert (status["rows"], status["lag_records"], status["recent_rows"]) == (36, 0, 36)
+    rows = [bench.started[0].ledger.queries().recorded(since=NOON).rows for bench in pair.benches]
+    assert status["shards"] == [
+        {"shard": number, "lag_records": 0, "rows": rows[number], "problem": None}
+        for number in (0, 1)
+    ]
+
+
+def test_a_recount_is_of_the_rows_of_all(pair: Pair) -> None:
+    for url in pair.urls:
+        day = httpx.post(f"{url}/v1/recount/day", headers=TOKEN).json()
+        assert (day["rows"], day["differences"], day["next"]) == (36, 0, None)
+        assert day["day"] == f"{NOON:%Y-%m-%d}"
+        whole = httpx.post(f"{url}/v1/recount/whole", headers=TOKEN).json()
+        assert (whole["rows"], whole["differences"]) == (36, 0)
+
+
+def test_a_shard_that_is_away_is_named_and_never_left_out(pair: Pair) -> None:
+    pair.end_second()
+    url, gone = pair.urls
+    for path in ("/v1/sources", "/v1/requests", "/v1/availability", "/v1/load"):
+        answer = httpx.get(url + path)
+        assert answer.status_code == 503, path
+        assert f"the shard at {gone} does not answer" in answer.json()["detail"]
+    status = httpx.get(f"{url}/v1/status")
+    assert status.status_code == 200
+    said = status.json()
+    assert (said["rows"], said["lag_records"], said["freshness_ms_p99"]) == (None, None, None)
+    first, second = said["shards"]
+    assert first["rows"] > 0
+    assert first["problem"] is None
+    assert (second["rows"], gone in second["problem"]) == (None, True)
+
+
+def test_shards_that_are_asked_much_at_once_do_not_wait_for_each_other(pair: Pair) -> None:
+    """More callers at each than a process has threads for them: parts have threads of their own."""
+    asked = [f"{url}/v1/sources" for url in pair.urls for _ in range(60)]
+    with ThreadPoolExecutor(len(asked)) as callers:
+        answers = list(callers.map(lambda url: httpx.get(url, timeout=50), asked))
+    assert {answer.status_code for answer in answers} == {200}
+
+
+def test_parts_are_for_other_shards_alone(pair: Pair) -> None:
+    url = pair.urls[0]
+    for part in ("sources", "rows", "tallies", "loads", "standing", "recount/day"):
+        path = f"{url}/v1/shard/{part}"
+        assert httpx.post(path, content=b"null").status_code == 401, part
+        refused = httpx.post(path, content=b"{", headers=TOKEN)
+        assert (refused.status_code, "not what a shard asks" in refused.text) == (422, True), part
+    with pytest.raises(RefusedError, match="Authorization"):
+        FarShard(url=url, token="wrong").sources()
+
+
+def test_what_is_no_shard_is_said() -> None:
+    stranger = FastAPI()
+
+    @stranger.post("/v1/shard/{part}")
+    def post(part: str) -> Response:
+        return Response(b'{"hello": 1}' if part == "sources" else b"[]", status_code=200)
+
+    with served(stranger) as url:
+        far = FarShard(url=url, token="secret")
+        with pytest.raises(UnavailableError, match="is no shard of this midstage"):
+            far.sources()
+        with pytest.raises(UnavailableError, match="is no shard of this midstage"):
+            far.standing()
