@@ -1,5 +1,6 @@
 """The clusters under one roof: what a conformance test may ask of each."""
 
+import contextlib
 from collections.abc import Iterator
 
 import msgspec
@@ -7,11 +8,15 @@ import pytest
 
 from midstage.cluster.faults import NodeDies, NodeReturns
 from midstage.cluster.http import HttpCluster
+from midstage.cluster.kubernetes.connection import Connection
 from midstage.testkit.waiting import within
+from tests.kubernetes import Kubernetes
 
 from . import on_kubernetes, remembered
 from .bench import Bench
 from .daemon import Daemon, asked, emptied, running, runs
+from .on_kubernetes import namespaced
+from .site import Site
 
 MARK = 1000
 """The daemon of the suite goes on from an earlier life: what was before this is too old."""
@@ -59,3 +64,10 @@ def over_http(cluster: HttpCluster) -> Bench:
         node_dies=lambda node: cluster.fault(NodeDies(node=node)),
         node_returns=lambda node: cluster.fault(NodeReturns(node=node)),
     )
+
+
+@pytest.fixture
+def site(kubernetes: Kubernetes) -> Iterator[Site]:
+    connection = Connection(name="test", where=kubernetes.where)
+    with contextlib.closing(connection), namespaced(kubernetes) as namespace:
+        yield Site(connection=connection, namespace=namespace)

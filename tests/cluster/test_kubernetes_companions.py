@@ -1,27 +1,15 @@
 """What goes with an application on a real Kubernetes: told where somebody changes it, put right."""
 
-import contextlib
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 
-from midstage.cluster.kubernetes.connection import MERGE, Connection
+from midstage.cluster.kubernetes.connection import MERGE
 from midstage.cluster.objects import Workload
 from midstage.contracts.running import Disruption
-from tests.kubernetes import Kubernetes
 
-from .on_kubernetes import namespaced
-from .test_kubernetes_writing import STRATEGIC, Site
+from .site import STRATEGIC, Site
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
-
-
-@pytest.fixture
-def site(kubernetes: Kubernetes) -> Iterator[Site]:
-    connection = Connection(name="test", where=kubernetes.where)
-    with contextlib.closing(connection), namespaced(kubernetes) as namespace:
-        yield Site(connection=connection, namespace=namespace)
 
 
 def test_what_becomes_of_service_and_budget_is_told_and_put_right(site: Site) -> None:

@@ -1,30 +1,20 @@
 """Priorities on a real Kubernetes: told of each pod as the scheduler goes by them."""
 
-import contextlib
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from midstage.cluster.kubernetes.cluster import KubernetesCluster
-from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.objects import Pod, Template, Workload
 from midstage.contracts.cluster import Amount
 from midstage.testkit.waiting import within
 from tests.kubernetes import Kubernetes
 
-from .on_kubernetes import namespaced
-from .test_kubernetes_writing import Site
+from .site import Site
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
 CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
-
-
-@pytest.fixture
-def site(kubernetes: Kubernetes) -> Iterator[Site]:
-    connection = Connection(name="test", where=kubernetes.where)
-    with contextlib.closing(connection), namespaced(kubernetes) as namespace:
-        yield Site(connection=connection, namespace=namespace)
 
 
 @pytest.fixture

@@ -1,138 +1,26 @@
 """Stories of writing to a real Kubernetes: two managers, deaths between calls, drift."""
 
 import contextlib
-import itertools
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import msgspec
 import pytest
 
 from midstage.cluster.kubernetes import manifests, names
-from midstage.cluster.kubernetes.connection import MERGE, Connection
+from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.kubernetes.discovery import Discovery
-from midstage.cluster.kubernetes.ownership import owned
-from midstage.cluster.kubernetes.previewing import Previewer
 from midstage.cluster.kubernetes.writing import Writer
 from midstage.cluster.objects import Template, Workload
 from midstage.cluster.protocol import ConflictError
-from midstage.contracts.cluster import Amount
 from midstage.contracts.errors import RefusedError
-from midstage.contracts.running import Disruption, Source, Volume
+from midstage.contracts.running import Disruption
 from midstage.testkit.waiting import within
 from tests.kubernetes import Kubernetes
 
 from .on_kubernetes import namespaced
+from .site import KilledError, Site
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
-REPLICAS = ("f:spec", "f:replicas")
-STRATEGIC = "application/strategic-merge-patch+json"
-
-
-@dataclass(kw_only=True)
-class Site:
-    """A namespace, who writes there, and a person with kubectl."""
-
-    connection: Connection
-    namespace: str
-    dies_at: str = ""
-    places: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        discovery = Discovery(self.connection)
-        self.writer = Writer(
-            self.connection, discovery, namespace=self.namespace, reached=self.reached
-        )
-        self.previewer = Previewer(
-            self.connection, discovery, self.writer, namespace=self.namespace
-        )
-
-    def reached(self, place: str) -> None:
-        self.places.append(place)
-        if place == self.dies_at:
-            raise KilledError
-
-    def workload(self, replicas: int = 3, **other: Any) -> Workload:
-        """One whose pods fit nowhere: nothing runs."""
-        found: dict[str, Any] = {
-            "name": "ocr-1",
-            "namespace": self.namespace,
-            "app": "ocr",
-            "revision": "1",
-            "template": Template(
-                command=("serve",),
-                env={"A": "1"},
-                requests=Amount(cpu=0.1, memory_mb=64),
-                node_selector={"is": "nowhere"},
-            ),
-            "replicas": replicas,
-            "spec_version": 7,
-            "scale_version": 3,
-        }
-        return Workload(**{**found, **other})
-
-    def put(self, workload: Workload) -> Workload:
-        return self.writer.put_workload(workload, expected=self.version(workload.name))
-
-    def version(self, name: str = "ocr-1") -> int:
-        live = self.writer.deployments.get(name)
-        return live.version if live else 0
-
-    def live(self, name: str = "ocr-1") -> Any:
-        return self.ask("GET", f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}")
-
-    def settled(self) -> Any:
-        """When the cluster has told all that it has to tell."""
-
-        def quiet() -> bool:
-            live = self.live()
-            return bool(live["status"].get("observedGeneration") == live["metadata"]["generation"])
-
-        within(60, quiet)
-        return self.live()
-
-    def by_hand(self, patch: Mapping[str, object]) -> None:
-        self.ask(
-            "PATCH",
-            f"/apis/apps/v1/namespaces/{self.namespace}/deployments/ocr-1?fieldManager=kubectl",
-            patch,
-            STRATEGIC,
-        )
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None = None,
-        content_type: str = "application/json",
-    ) -> Any:
-        sent = None if body is None else msgspec.json.encode(body)
-        answer = self.connection.request(method, path, body=sent, content_type=content_type)
-        return msgspec.json.decode(answer)
-
-    def found(self, plural: str, group: str = "/api/v1") -> Sequence[str]:
-        told = self.ask("GET", f"{group}/namespaces/{self.namespace}/{plural}")
-        return [each["metadata"]["name"] for each in told["items"]]
-
-    def owners_of_the_count(self) -> set[str]:
-        live = self.writer.deployments.get("ocr-1")
-        assert live is not None
-        managed = live.deployment.metadata.managed_fields or ()
-        return {each.manager for each in managed if REPLICAS in owned(managed, each.manager)}
-
-
-class KilledError(Exception):
-    """The process died here."""
-
-
-@pytest.fixture
-def site(kubernetes: Kubernetes) -> Iterator[Site]:
-    connection = Connection(name="test", where=kubernetes.where)
-    with contextlib.closing(connection), namespaced(kubernetes) as namespace:
-        yield Site(connection=connection, namespace=namespace)
 
 
 def counts_seen(site: Site, change: Callable[[], object]) -> list[int]:
@@ -263,34 +151,6 @@ def test_a_status_that_changed_meanwhile_is_no_conflict_and_a_field_is(site: Sit
     assert site.live()["spec"]["replicas"] == 4
 
 
-def test_what_changes_just_while_it_is_previewed_is_no_word_of_the_clusters(site: Site) -> None:
-    site.put(site.workload(3))
-    site.settled()
-    stop = threading.Event()
-
-    def change_without_end() -> None:
-        for paused in itertools.cycle((True, False)):
-            if stop.is_set():
-                return
-            site.by_hand({"spec": {"paused": paused}})
-
-    conflicts = 0
-    with ThreadPoolExecutor() as others:
-        changing = others.submit(change_without_end)
-        try:
-            for _ in range(20):
-                try:
-                    told = site.previewer.preview(site.workload(4), expected=site.version())
-                except ConflictError:
-                    conflicts += 1
-                else:
-                    assert told.refusals == ()
-        finally:
-            stop.set()
-        changing.result()
-    assert conflicts
-
-
 def test_another_image_for_commands_is_for_new_workloads_and_replaces_no_pod(site: Site) -> None:
     site.put(site.workload())
     before = site.settled()["metadata"]
@@ -374,50 +234,6 @@ def test_what_is_somebody_elses_is_left_alone(site: Site) -> None:
     ):
         with pytest.raises(ConflictError, match="somebody else's"):
             change()
-
-
-def test_a_preview_tells_in_the_clusters_words_what_it_would_not_take(site: Site) -> None:
-    core = f"/api/v1/namespaces/{site.namespace}"
-    hard = {"pods": "4", "requests.cpu": "1"}
-    site.ask("POST", f"{core}/resourcequotas", {"metadata": {"name": "q"}, "spec": {"hard": hard}})
-    bound = {"type": "Container", "max": {"memory": "100Mi"}}
-    limits = {"metadata": {"name": "l"}, "spec": {"limits": [bound]}}
-    site.ask("POST", f"{core}/limitranges", limits)
-    within(60, lambda: "status" in site.ask("GET", f"{core}/resourcequotas/q"))
-    within(60, lambda: site.ask("GET", f"{core}/resourcequotas/q")["status"].get("hard"))
-    good = site.workload(3).template
-
-    def refused(replicas: int = 3, **template: object) -> str:
-        changed = msgspec.structs.replace(good, **template)
-        told = site.previewer.preview(site.workload(replicas, template=changed), expected=0)
-        return "\n".join(told.refusals)
-
-    assert refused() == ""
-    assert refused(5) == ("exceeded quota: q, requested: pods=5, used: pods=0, limited: pods=4")
-    assert "maximum memory usage per Container is 100Mi" in refused(
-        requests=Amount(cpu=0.1, memory_mb=200)
-    )
-    assert "no PriorityClass with name urgent was found" in refused(priority="urgent")
-    assert refused(env_from={"K": Source(secret="s", key="k")}) == "there is no Secret s"
-    site.ask("POST", f"{core}/secrets", {"metadata": {"name": "s"}, "stringData": {"other": "x"}})
-    assert refused(env_from={"K": Source(secret="s", key="k")}) == "Secret s has no key k"
-    volumes = (Volume(path="/a", config="c"), Volume(path="/b", claim="d"))
-    assert refused(volumes=volumes).splitlines() == [
-        "there is no ConfigMap c",
-        "there is no PersistentVolumeClaim d",
-    ]
-    assert "Invalid value" in refused(node_selector={"not a label!": "x"})
-    assert site.found("deployments", "/apis/apps/v1") == []
-    assert site.found("pods") == []
-
-
-def test_pod_security_speaks_before_there_is_a_deployment(site: Site) -> None:
-    label = {"pod-security.kubernetes.io/enforce": "restricted"}
-    site.ask(
-        "PATCH", f"/api/v1/namespaces/{site.namespace}", {"metadata": {"labels": label}}, MERGE
-    )
-    told = site.previewer.preview(site.workload(), expected=0)
-    assert any('violates PodSecurity "restricted' in each for each in told.refusals)
 
 
 def test_the_servers_own_rules_are_refused_with_the_field(site: Site) -> None:
