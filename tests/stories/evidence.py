@@ -26,12 +26,14 @@ from midstage.local.ports import found
 from midstage.local.replay.compare import LedgerRow
 from midstage.local.replay.findings import Report
 from midstage.local.replay.progress import Line
-from midstage.local.replay.reconcile import Source, complete
+from midstage.local.replay.reconcile import Patience, Source, complete
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
 from tests import patient
 
 RANDOM = random.SystemRandom()
+PATIENCE = Patience(quiet_s=120.0, deadline_s=300.0)
+"""What is away for half a minute, and starts on a busy machine, lets nothing move meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ def replayed_through(
     """
     await_counted(platform)
     before, moment = billed(platform), Moment(deed)
-    report = platform.replay(speed=speed, requests=requests, watch=moment)
+    report = platform.replay(speed=speed, requests=requests, watch=moment, patience=PATIENCE)
     moment.over()
     grown = billed(platform)
     grown.subtract(before)

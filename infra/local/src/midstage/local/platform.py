@@ -38,7 +38,7 @@ from midstage.local.layout import Layout
 from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.findings import Report
 from midstage.local.replay.progress import Line
-from midstage.local.replay.reconcile import reconcile
+from midstage.local.replay.reconcile import Patience, reconcile
 from midstage.local.replaying import nothing_watched
 from midstage.local.supervisor import Child, Supervisor
 from midstage.local.table import EDGE, Instead, Table
@@ -135,6 +135,7 @@ class Platform:
         speed: float | None = None,
         requests: int | None = None,
         watch: Callable[[Line], None] = nothing_watched,
+        patience: Patience | None = None,
     ) -> Report:
         """Set the limits, offer the trace, wait for the ledger, and compare row by row.
 
@@ -160,6 +161,7 @@ class Platform:
             log=self.log("midstage.local.report"),
             plot_file=replaying.plot_of(run, self.layout),
             platform=figures.between(before, self._look(), limits=wanted, peak_rss_mb=peak),
+            patience=patience or Patience(),
         )
 
     def _look(self) -> figures.Look:
