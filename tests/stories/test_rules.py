@@ -1,0 +1,73 @@
+"""Kinds of scaling rules on the whole platform: by the clock, and with an input that is lost."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from midstage.contracts.autoscaling import ExternalMetric, Identifier, Metric, MetricType, Target
+from midstage.contracts.autoscaling import TargetType as By
+from midstage.contracts.policy import Policy, Targets
+from midstage.contracts.scaling import EvaluationMade
+from midstage.contracts.timed import Timed
+from midstage.local.platform import Platform
+from midstage.testkit.waiting import within
+from tests import patient
+
+from .loop import ask, await_settled, pods, put, spec
+from .test_loop import decided
+
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
+
+APP = "ruled"
+NOTICE = timedelta(seconds=20)
+MINUTE = timedelta(minutes=1)
+NOBODY_SAYS = Metric(
+    type=MetricType.EXTERNAL,
+    external=ExternalMetric(
+        metric=Identifier(name="orders"),
+        target=Target(type=By.AVERAGE_VALUE, average_value="10"),
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def gone(platform: Platform) -> Iterator[None]:
+    """The application of a story is there for no other one."""
+    yield
+    ask(platform, "DELETE", f"/v1/apps/{APP}")
+    within(60, lambda: not pods(platform, APP))
+
+
+def reason(platform: Platform) -> str:
+    """Why the newest evaluation has its count; empty while there is none."""
+    answer = patient.get(f"{platform.addresses.hpa}/v1/apps/{APP}/evaluation")
+    if not answer.is_success:
+        return ""
+    return msgspec.json.decode(answer.content, type=EvaluationMade).evaluation.reason
+
+
+def test_a_window_by_the_clock_is_full_before_it_begins_and_exact(platform: Platform) -> None:
+    begin = (datetime.now(UTC) + NOTICE + MINUTE).replace(second=0, microsecond=0)
+    end = begin + timedelta(hours=1)
+    window = Timed(name="opening", floor=3, ceiling=3, begin=f"{begin:%H:%M}", end=f"{end:%H:%M}")
+    policy = Policy(min=1, max=5, targets=Targets(concurrency=100), timed=(window,))
+    put(platform, APP, spec(APP, replicas=1, scaling=policy))
+    await_settled(platform, APP, replicas=3)
+    assert datetime.now(UTC) < begin
+    assert any("opening is at least 3" in each.reason for each in decided(platform, APP))
+
+
+def test_nothing_shrinks_while_an_input_is_unknown_and_all_does_once_nobody_asks_for_it(
+    platform: Platform,
+) -> None:
+    idle = Policy(min=1, max=5, targets=Targets(concurrency=100), stabilise_down_s=0)
+    lost = msgspec.structs.replace(idle, metrics=(NOBODY_SAYS,))
+    put(platform, APP, spec(APP, replicas=3, scaling=lost))
+    await_settled(platform, APP, replicas=3)
+    within(60, lambda: "not lowered while" in reason(platform))
+    assert "orders" in reason(platform)
+    assert len(pods(platform, APP)) == 3
+    put(platform, APP, spec(APP, replicas=3, scaling=idle))
+    await_settled(platform, APP, replicas=1)
