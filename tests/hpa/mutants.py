@@ -58,9 +58,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
             twins[number].__class__ = changed.__class__
             twins[number].__dict__.update(changed.__dict__)
             line = getattr(node, "lineno", 0)
-            yield Mutant(
-                module=module, line=line, what=what, tree=ast.fix_missing_locations(tree)
-            )
+            yield Mutant(module=module, line=line, what=what, tree=ast.fix_missing_locations(tree))
 
 
 def installed(mutant: Mutant) -> None:
@@ -108,7 +106,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         yield f"{before} -> {after}" if before != after else f"{before} does nothing", changed
 
 
-def _changed(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901  one line for each kind of change
+def _changed(node: ast.AST) -> Iterator[ast.AST]:  # noqa: C901, PLR0912  a case for each
     match node:
         case ast.Compare(left=left, ops=[only], comparators=right):
             for turned in _TURNED[type(only)]:

@@ -1,4 +1,4 @@
-"""Scaling: ``get decisions``, ``hpa explain``: what hpa decided, and why."""
+"""Scaling: ``get decisions``, ``get alarms``, ``hpa explain``: what hpa decided, and why."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,7 +8,7 @@ import msgspec
 import typer
 import yaml
 
-from midstage.client import api, explained, times
+from midstage.client import api, explained, replays, times
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import Output, OutputOption, show
 from midstage.contracts.errors import UnavailableError
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     )
     group.callback()(_group)
     group.command("explain")(explain)
+    group.command("replay")(replays.replay)
     app.add_typer(group, name="hpa")
 
 
@@ -75,7 +76,7 @@ def explain(
 
 
 def _group() -> None:
-    """Keeps ``explain`` a subcommand, though it is the only one."""
+    """Says what the group is for."""
 
 
 def _shown(answer: bytes, output: Output) -> str:

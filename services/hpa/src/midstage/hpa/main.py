@@ -27,17 +27,18 @@ from midstage.eventlog.versions import Versions
 from midstage.hpa import api
 from midstage.hpa.config import Settings, from_env
 from midstage.hpa.decide import scaling
+from midstage.hpa.decide.engine import ENGINE
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
 from midstage.hpa.stream.folding import Topics
 from midstage.hpa.stream.past import Past
-from midstage.hpa.stream.replay import command
+from midstage.hpa.stream.replay import replaying
+from midstage.hpa.stream.replay_command import command
 
 SERVICE = "hpa"
 VERSION = "0.1.0"
-ENGINE = f"{SERVICE}/{VERSION}"
 
 
 def compose(
@@ -84,6 +85,7 @@ def compose(
         scaling=scalers,
         latest=evaluating.latest,
         past=Past(log=log, topic=topics.evaluations, now=clock.now).at,
+        replaying=lambda which: replaying(log, topics=topics, which=which),
     )
     return Process(
         service=SERVICE,
