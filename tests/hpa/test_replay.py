@@ -1,7 +1,7 @@
 """The past is made again: to the byte, or the first that differs is shown, both ways."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,8 +10,7 @@ import pytest
 
 from midstage.contracts.policy import Policy, Rate, Targets
 from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, Inputs
-from midstage.contracts.topics import Topic
-from midstage.eventlog.log import BEGINNING, Message, Record
+from midstage.eventlog.log import Message
 from midstage.eventlog.memory import MemoryLog
 from midstage.hpa.decide.engine import ENGINE
 from midstage.hpa.decide.evaluate import evaluate
@@ -21,7 +20,7 @@ from midstage.hpa.stream.replay_command import command
 from midstage.hpa.views.replays import Which, lines
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
-from tests.hpa.conftest import Others, created, running
+from tests.hpa.conftest import Others, created, records, running
 from tests.hpa.engine import inputs, load, policy
 
 POLICY = Policy(
@@ -173,11 +172,3 @@ def copied(log: MemoryLog | object, to: MemoryLog, change: Callable[[bytes], byt
                 Message(topic=topic.name, key=record.key, value=value, headers=record.headers)
             )
     assert writer.flush(20) == 0
-
-
-def records(log: MemoryLog, topic: Topic) -> Iterator[Record]:
-    places = log.partitions(topic.name)
-    ends = log.ends(places)
-    reader = log.reader(dict.fromkeys(places, BEGINNING))
-    while any(reader.positions()[place] < end for place, end in ends.items()):
-        yield from reader.poll(most=100, timeout_s=1)

@@ -14,6 +14,7 @@ from midstage.client.show import Output, OutputOption, show
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.scaling import EvaluationMade
 
+ALARMS = ("app", "alarm", "since", "at", "reason")
 DECISIONS = ("at", "app", "from", "to", "reason")
 TIME = "RFC 3339, or before now like -90s, -30m, -1h, -7d."
 
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
 def register_get(group: typer.Typer) -> None:
     """Add to ``midstage get``."""
     group.command("decisions")(decisions)
+    group.command("alarms")(alarms)
 
 
 def decisions(
@@ -56,6 +58,20 @@ def decisions(
     found = show(
         hpa.ask("/v1/decisions", query), rows="decisions", columns=DECISIONS, output=output
     )
+    typer.echo(found or "nothing found", err=not found)
+
+
+def alarms(
+    *,
+    app: Annotated[str | None, typer.Option(help="Only this application.")] = None,
+    output: OutputOption = Output.TABLE,
+    directory: Directory = HERE,
+    server: Server = None,
+) -> None:
+    """Print what is wrong with scaling now: flapping, at maximum or an input unknown too long."""
+    hpa = api.service("hpa", directory=directory, server=server)
+    answer = hpa.ask("/v1/alarms", {"app": app})
+    found = show(answer, rows="alarms", columns=ALARMS, output=output)
     typer.echo(found or "nothing found", err=not found)
 
 

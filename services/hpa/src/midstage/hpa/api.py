@@ -15,9 +15,9 @@ from pydantic import AwareDatetime
 
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.scaling import EvaluationMade
-from midstage.hpa.model import Asked, Scaler
+from midstage.hpa.model import Alarms, Asked, Scaler
 from midstage.hpa.views import answers
-from midstage.hpa.views.answers import AppsAnswer, DecisionsAnswer, DecisionsQuery
+from midstage.hpa.views.answers import AlarmsAnswer, AppsAnswer, DecisionsAnswer, DecisionsQuery
 from midstage.hpa.views.replays import Replayed, Which, lines
 
 AppName = Annotated[str, Path(pattern="^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")]
@@ -56,6 +56,7 @@ class Decided:
     scaling: Scalers
     latest: Callable[[str], EvaluationMade | None]
     past: Callable[[str, datetime], EvaluationMade | None]
+    alarms: Callable[[], Mapping[str, Alarms]]
     replaying: Callable[[Which], Iterator[Replayed]]
 
     def all(self) -> AppsAnswer:
@@ -99,6 +100,10 @@ def router(decided: Decided) -> APIRouter:
     def get_evaluation(app: AppName, at: Time = None) -> Response:
         made = decided.evaluation(app, at)
         return Response(msgspec.json.encode(made), media_type="application/json")
+
+    @routes.get("/alarms")
+    def get_alarms(app: Annotated[str | None, Query(max_length=256)] = None) -> AlarmsAnswer:
+        return answers.alarms(decided.alarms(), app)
 
     @routes.get("/replay")
     def get_replay(
