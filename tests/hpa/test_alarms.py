@@ -1,5 +1,6 @@
-"""What lasts too long is told once, and once that it is over, whoever looks and whoever restarts."""
+"""What lasts too long is told once, and once that it is over, whoever looks or restarts."""
 
+import itertools
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from midstage.hpa.views.conditions import SILENCE, Condition, Conditioned
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
 from tests.hpa.conftest import Others, Running, now, records, running
-from tests.hpa.engine import inputs, load, policy
+from tests.hpa.engine import inputs, load, pods, policy
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -70,7 +71,7 @@ def test_where_nobody_evaluated_nobody_knows_since_when() -> None:
     [
         (made(NOON, 140, current=10), "it wants 14, the maximum is 10"),
         (made(NOON, 100, current=10), "it wants 10, the maximum is 10"),
-        (made(NOON, 90, current=10), None),
+        (made(NOON, 80, current=10, pods=pods(10)), None),
         (made(NOON, current=10), None),
         (made(NOON, 900, current=4, policy=policy(min=4, max=4)), None),
     ],
@@ -123,7 +124,7 @@ def test_what_is_cleared_clears_no_other() -> None:
 
 def turning(counts: list[int], *, newest: timedelta = timedelta()) -> Suspect | None:
     """Changes of the count each two minutes, the last one ``newest`` ago."""
-    pairs = list(zip(counts, counts[1:], strict=False))
+    pairs = list(itertools.pairwise(counts))
     changes = tuple(
         Changed(at=NOON - newest - 2 * MINUTE * (len(pairs) - 1 - n), before=one, after=other)
         for n, (one, other) in enumerate(pairs)

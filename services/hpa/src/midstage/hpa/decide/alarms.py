@@ -4,6 +4,7 @@ An alarm that stands is cleared when what it tells of is known to be over, not b
 known how long it has been so: a restart clears nothing.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -48,7 +49,7 @@ def flapping(changes: Sequence[Changed], now: datetime) -> tuple[int, datetime |
     """Reversals within the time, and when the first of them was; the first count turns nothing."""
     turns = [
         later.at
-        for earlier, later in zip(changes, changes[1:], strict=False)
+        for earlier, later in itertools.pairwise(changes)
         if earlier.before > 0
         and (later.after > later.before) != (earlier.after > earlier.before)
         and later.at > now - FLAPS_WITHIN
