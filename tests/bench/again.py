@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from midstage.contracts.fact import Event
-from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade
+from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, Inputs
 from midstage.eventlog.codec import encode
 from midstage.hpa.decide.engine import ENGINE
 from midstage.hpa.decide.evaluate import evaluate
@@ -26,6 +26,7 @@ from tests.bench.rounds import Contestant, Size, interleaved
 GROUP = "replay"
 RATE = Measure(name="evaluations made again", unit="/s of CPU")
 BARE, OURS = "read and written again", "midstage replay, shallow"
+_Judge = Callable[[Sequence[bytes]], int]
 _MILLION = 1_000_000
 _QUICK = 2_000
 
@@ -81,26 +82,21 @@ def _records() -> Sequence[bytes]:
         scaler=Scaler(count=scaling.PODS, facts=1),
         scale_version=1,
     )
-    offsets = {f"midstage.load.v1/{number}": 123_456 + number for number in range(24)}
     return [
-        encode(
-            Event(
-                id=f"hpa/bench/{number}",
-                source="hpa/bench",
-                type=EVALUATION_MADE,
-                time=scaling.NOW,
-                subject=f"app-{number}",
-                data=EvaluationMade(
-                    app=f"app-{number}",
-                    evaluation=msgspec.structs.replace(
-                        evaluate(
-                            world.inputs(f"app-{number}", standing, scaling.POLICY, scaling.NOW)
-                        ),
-                        engine=ENGINE,
-                        offsets=offsets,
-                    ),
-                ),
-            )
-        )
+        encode(_event(number, world.inputs(f"app-{number}", standing, scaling.POLICY, scaling.NOW)))
         for number in range(scaling.APPS)
     ]
+
+
+def _event(number: int, of: Inputs) -> Event[EvaluationMade]:
+    kept = msgspec.json.decode(msgspec.json.encode(of), type=Inputs)  # a target of 10 is 10.0 there
+    offsets = {f"midstage.load.v1/{number}": 123_456 + number for number in range(24)}
+    evaluation = msgspec.structs.replace(evaluate(kept), engine=ENGINE, offsets=offsets)
+    return Event(
+        id=f"hpa/bench/{number}",
+        source="hpa/bench",
+        type=EVALUATION_MADE,
+        time=scaling.NOW,
+        subject=of.app,
+        data=EvaluationMade(app=of.app, evaluation=evaluation),
+    )
