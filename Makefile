@@ -5,6 +5,7 @@
 #   make check                               lint, types, layers, sizes, freshness
 #   make bench                               speed beside peers; tables in build/bench
 #   make bench-crash                         a million events, a hundred kills, and every sum is true
+#   make mutations                       is every line of the scaling engine held by its tests?
 #   make docs                                write the generated documents anew
 #   make lock                                resolve the dependencies anew into requirements.lock
 #   make clean                               remove what was built; caches and .midstage stay
@@ -15,7 +16,7 @@ ARGS ?=
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/build/bytecode
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: up test test-kubernetes kubernetes check bench bench-crash docs lock clean setup
+.PHONY: up test test-kubernetes kubernetes check bench bench-crash mutations docs lock clean setup
 
 up: setup
 	@$(BIN)/midstage up $(ARGS)
@@ -42,6 +43,9 @@ bench: setup
 
 bench-crash: setup
 	@$(BIN)/python -m tests.bench.crash $(ARGS)
+
+mutations: setup
+	@$(BIN)/python -m tests.hpa.mutations $(ARGS)
 
 docs: setup
 	@$(BIN)/python -m midstage.contracts.catalogue docs/topics.md docs/asyncapi.yaml docs/application.schema.json

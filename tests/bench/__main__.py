@@ -16,6 +16,7 @@ from rich.console import Console
 
 from midstage.local.kafka import running_kafka
 from tests.bench import (
+    again,
     asking,
     closing,
     decisions,
@@ -55,6 +56,7 @@ GROUPS: Mapping[str, Race] = {
     "inventory": paging.race,
     "kubernetes": kubernetes.race,
     "hpa": scaling.race,
+    "replay": again.race,
     "deploy": replacing.race,
     "loop": closing.race,
 }

@@ -64,6 +64,10 @@ NOTES: Mapping[str, Sequence[str]] = {
         "hpa: evaluations a second on one core; the peer is the bare formulae on dictionaries,"
         " without reasons, stages, stabilising or bytes.",
     ),
+    "replay": (
+        "replay: on one core, in seconds of the processor; the peer decodes and writes the same"
+        " records and decides nothing. The goal is 20,000/s over all processes.",
+    ),
     "deploy": (
         "deploy: its own thinking in its tests' fake world, in seconds of the processor; bounds:"
         " a plan of 50 within 1 s, 50 upgrades within 60 s, no update stuck.",

@@ -39,7 +39,7 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     """All applications once a run, each with three rules and four pods; no broker is asked."""
     del bootstrap, directory
     world, standing = (
-        _world(),
+        folded_world(),
         Standing(
             asked=Asked(policy=POLICY, initial=2),
             spec_version=1,
@@ -82,7 +82,7 @@ def _apps() -> list[str]:
     return [f"app-{number}" for number in range(APPS)]
 
 
-def _world() -> World:
+def folded_world() -> World:
     world = World()
     world.cluster(ClusterReached(cluster="bench", name="bench", epoch=1, observed_at=NOW))
     for number, app in enumerate(_apps()):

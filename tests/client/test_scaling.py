@@ -152,3 +152,17 @@ def test_odd_questions_get_clear_answers(hpa: Running, path: str, status: int) -
     if status != 200:
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["detail"]
+
+
+def test_the_past_is_replayed(midstage: Midstage, hpa: Running) -> None:
+    done = midstage("hpa", "replay", "--server", hpa.url, "--deep")
+    assert done.returncode == 0, done.stderr
+    first, stored, topics = done.stdout.splitlines()
+    assert first.endswith(" evaluations, 2 changes of a count")
+    assert stored.endswith(" to the byte")
+    assert topics.endswith(" to the byte")
+    none = midstage("hpa", "replay", "nobody", "--server", hpa.url, "--to", "-1h")
+    assert none.stdout.splitlines() == [
+        "0 evaluations, 0 changes of a count",
+        "  from what they stored   0 of 0 to the byte",
+    ]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from midstage.contracts.alarms import Alarm, AlarmCleared, AlarmRaised
 from midstage.contracts.autoscaling import (
     Behavior,
     By,
@@ -37,7 +38,7 @@ from midstage.contracts.scaling import (
     Wanted,
 )
 from midstage.contracts.timed import Timed
-from midstage.contracts.topics import EVALUATIONS, SCALING
+from midstage.contracts.topics import ALARMS, EVALUATIONS, SCALING
 
 from .examples import NOON, Decision, Events
 
@@ -248,5 +249,27 @@ DECISIONS = {
         engine="hpa/0.1.0",
         version=10,
         facts=(ScalingRemoved(app="chat", at=NOON, reason="the application is gone"),),
+    ),
+    "alarms-appended-raised": Decision(
+        topic=ALARMS,
+        key="chat",
+        engine="hpa/2",
+        version=1,
+        facts=(
+            AlarmRaised(
+                app="chat",
+                alarm=Alarm.INPUT_UNKNOWN,
+                since=NOON - SECOND,
+                at=NOON,
+                reason="cpu: no ready pod is measured",
+            ),
+        ),
+    ),
+    "alarms-appended-cleared": Decision(
+        topic=ALARMS,
+        key="chat",
+        engine="hpa/2",
+        version=2,
+        facts=(AlarmCleared(app="chat", alarm=Alarm.INPUT_UNKNOWN, at=NOON),),
     ),
 }

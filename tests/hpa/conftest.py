@@ -21,7 +21,7 @@ from midstage.contracts.policy import Policy
 from midstage.contracts.topics import Topic
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
-from midstage.eventlog.log import Log, Message, Writer
+from midstage.eventlog.log import BEGINNING, Log, Message, Record, Writer
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.hpa.config import Settings
@@ -31,7 +31,7 @@ from midstage.testkit.waiting import within
 from tests import patient
 
 TOKEN = "a-token-of-this-test"
-ALL = ("load", "cluster", "inventory", "evaluations", "apps", "scaling")
+ALL = ("load", "cluster", "inventory", "evaluations", "apps", "scaling", "alarms")
 
 
 def topics_of(suffix: str) -> Topics:
@@ -253,6 +253,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def records(log: Log, topic: Topic) -> Iterator[Record]:
+    """All that stand in the topic now."""
+    places = log.partitions(topic.name)
+    ends = log.ends(places)
+    reader = log.reader(dict.fromkeys(places, BEGINNING))
+    while any(reader.positions()[place] < end for place, end in ends.items()):
+        yield from reader.poll(most=100, timeout_s=1)
 
 
 def now() -> datetime:

@@ -1,6 +1,5 @@
 """A whole hpa over a log in memory: load in, decisions out, and all of it made again."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from midstage.contracts.scaling import EvaluationMade
 from midstage.contracts.topics import Topic
 from midstage.eventlog.log import BEGINNING, Message, Record
 from midstage.eventlog.memory import MemoryLog
-from midstage.hpa.stream.folding import Topics
-from midstage.hpa.stream.replay import command, replayed
+from midstage.hpa.stream.replay import replayed
 from midstage.testkit.waiting import within
-from tests.hpa.conftest import Others, Running, created, now, running
+from tests.hpa.conftest import Others, Running, now, running
 
 pytestmark = pytest.mark.slow
 POLICY = Policy(
@@ -200,26 +198,6 @@ def test_a_broker_that_goes_away_and_comes_back(others: Others, tmp_path: Path) 
     all_again(others)
 
 
-def test_the_replay_names_what_differs(
-    others: Others, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    others.reach()
-    others.specify("chat", POLICY, replicas=2)
-    with running(others.log, others.names, tmp_path) as hpa:
-        within(60, lambda: hpa.counts("chat") == [2])
-    assert command(["--kafka", "here"], log_at=lambda _address: others.log) == 0
-    assert "equal from the topics, 0 no longer held" in capsys.readouterr().out
-    forged = MemoryLog()
-    created(forged, Topics())
-    copied(others, forged, lambda value: value.replace(b'"initial":2', b'"initial":3'))
-    found = replayed(forged)
-    assert not found.equal
-    assert found.from_stored_equal < found.total
-    assert found.first_difference is not None
-    assert "from what it stored: stages[0].replicas was 2, is 3" in found.first_difference
-    assert command(["--kafka", "here"], log_at=lambda _address: forged) == 1
-
-
 def all_again(others: Others) -> None:
     """Every evaluation is made again, both ways, to the byte."""
     found = replayed(others.log, topics=others.names)
@@ -279,18 +257,3 @@ def records(others: Others, topic: Topic) -> list[Record]:
     while some := reader.poll(most=1000, timeout_s=0.01):
         found.extend(some)
     return found
-
-
-def copied(others: Others, to: MemoryLog, forge: Callable[[bytes], bytes]) -> None:
-    """The same log, but for what ``forge`` does to the evaluations."""
-    writer = to.writer()
-    for topic in (*others.names.streams, others.names.apps, others.names.scaling):
-        for record in records(others, topic):
-            value = record.value or b""
-            if topic is others.names.evaluations:
-                value = forge(value)
-            writer.send(
-                Message(topic=topic.name, key=record.key, value=value, headers=record.headers)
-            )
-    assert writer.flush(60) == 0
-    writer.close()

@@ -58,6 +58,8 @@ def _inputs(inputs: Inputs) -> Sequence[dict[str, object]]:
             _input(f"signal {each.name}", _figure(each.value), _age(inputs, each.observed_at))
             for each in inputs.signals
         ),
+        *_beside_cores(inputs, ready),
+        *_by_knative(inputs),
         *_by_clock(inputs),
         *(_input("earlier want", want.replicas, _age(inputs, want.at)) for want in inputs.wants),
         *(
@@ -65,6 +67,32 @@ def _inputs(inputs: Inputs) -> Sequence[dict[str, object]]:
             for each in inputs.changes
         ),
     ]
+
+
+def _beside_cores(inputs: Inputs, ready: Sequence[PodInput]) -> Iterator[dict[str, object]]:
+    """Memory and GPUs of the ready ones, where they are measured."""
+    memory = [pod.memory_mb for pod in ready if pod.memory_mb is not None]
+    if memory:
+        requested = sum(pod.memory_requested_mb for pod in ready)
+        value = f"{_figure(sum(memory))} of {requested} MiB requested, {len(memory)} measured"
+        yield _input("memory used by the ready ones", value, _oldest(inputs, ready))
+    gpus = [pod.gpu for pod in ready if pod.gpu is not None]
+    if gpus:
+        value = f"{_figure(sum(gpus) / len(gpus) * 100)} % of the time, {len(gpus)} measured"
+        yield _input("GPUs used by the ready ones", value, _oldest(inputs, ready))
+
+
+def _by_knative(inputs: Inputs) -> Iterator[dict[str, object]]:
+    """The two windows of Knative's rule and what it remembers; nothing where there is none."""
+    seen = inputs.knative
+    if seen is None:
+        return
+    age = _age(inputs, seen.until)
+    yield _input("Knative's stable window", _figure(seen.stable), age)
+    yield _input("Knative's panic window", _figure(seen.panic), age)
+    if seen.memory is not None and seen.memory.panic_since is not None:
+        since = _age(inputs, seen.memory.panic_since)
+        yield _input("Knative panics, most wanted", seen.memory.most, since)
 
 
 def _by_clock(inputs: Inputs) -> Sequence[dict[str, object]]:
@@ -97,9 +125,13 @@ def _rules(proposals: Sequence[Proposal]) -> str:
 
 def _steps(stages: Sequence[Stage]) -> Sequence[dict[str, object]]:
     return [
-        {"step": stage.name, "replicas": stage.replicas, "why": stage.reason or None}
-        for stage in stages
+        {"step": stage.name, "replicas": stage.replicas, "why": _why(stage)} for stage in stages
     ]
+
+
+def _why(stage: Stage) -> str | None:
+    said = f" ({stage.condition})" if stage.condition else ""
+    return f"{stage.reason}{said}".strip() or None
 
 
 def _folded(evaluation: Evaluation) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Scaling: ``get decisions``, ``hpa explain``: what hpa decided, and why."""
+"""Scaling: ``get decisions``, ``get alarms``, ``hpa explain``: what hpa decided, and why."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,12 +8,13 @@ import msgspec
 import typer
 import yaml
 
-from midstage.client import api, explained, times
+from midstage.client import api, explained, replays, times
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import Output, OutputOption, show
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.scaling import EvaluationMade
 
+ALARMS = ("app", "alarm", "since", "at", "reason")
 DECISIONS = ("at", "app", "from", "to", "reason")
 TIME = "RFC 3339, or before now like -90s, -30m, -1h, -7d."
 
@@ -25,12 +26,14 @@ def register(app: typer.Typer) -> None:
     )
     group.callback()(_group)
     group.command("explain")(explain)
+    group.command("replay")(replays.replay)
     app.add_typer(group, name="hpa")
 
 
 def register_get(group: typer.Typer) -> None:
     """Add to ``midstage get``."""
     group.command("decisions")(decisions)
+    group.command("alarms")(alarms)
 
 
 def decisions(
@@ -58,6 +61,20 @@ def decisions(
     typer.echo(found or "nothing found", err=not found)
 
 
+def alarms(
+    *,
+    app: Annotated[str | None, typer.Option(help="Only this application.")] = None,
+    output: OutputOption = Output.TABLE,
+    directory: Directory = HERE,
+    server: Server = None,
+) -> None:
+    """Print what is wrong with scaling now: flapping, at maximum or an input unknown too long."""
+    hpa = api.service("hpa", directory=directory, server=server)
+    answer = hpa.ask("/v1/alarms", {"app": app})
+    found = show(answer, rows="alarms", columns=ALARMS, output=output)
+    typer.echo(found or "nothing found", err=not found)
+
+
 def explain(
     app: Annotated[str, typer.Argument(metavar="APP", help="The application.")],
     *,
@@ -75,7 +92,7 @@ def explain(
 
 
 def _group() -> None:
-    """Keeps ``explain`` a subcommand, though it is the only one."""
+    """Says what the group is for."""
 
 
 def _shown(answer: bytes, output: Output) -> str:

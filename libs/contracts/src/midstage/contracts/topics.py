@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from midstage.contracts.alarms import AlarmFact
 from midstage.contracts.apps import AppFact
 from midstage.contracts.audit import QUERIED, Queried
 from midstage.contracts.billing import BillingFact
@@ -225,6 +226,17 @@ EVALUATIONS = Topic(
     about="Every evaluation of a scaling policy, with its inputs and offsets.",
     facts=((EVALUATION_MADE, EvaluationMade),),
 )
+ALARMS = Topic(
+    name="midstage.alarms.v1",
+    kind=Kind.VERSIONED,
+    key="application",
+    writer="hpa",
+    readers=("hpa", "people's own consumers"),
+    partitions=6,
+    kept=None,
+    about="What is wrong with an application's scaling: raised once, cleared once.",
+    union=AlarmFact,
+)
 ROUTES = Topic(
     name="midstage.routes.v1",
     kind=Kind.STREAM,
@@ -261,5 +273,5 @@ AUDIT = Topic(
 
 TOPICS: Final = (
     *(REQUESTS, EDGES, LOAD, USAGE, LIMITS, APPS, CLUSTER),
-    *(INVENTORY, SCALING, EVALUATIONS, ROUTES, BILLING, AUDIT),
+    *(INVENTORY, SCALING, EVALUATIONS, ALARMS, ROUTES, BILLING, AUDIT),
 )

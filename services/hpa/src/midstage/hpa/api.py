@@ -3,20 +3,22 @@
 Everything only reads; policies are changed in an application's spec, by deploy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Protocol
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.scaling import EvaluationMade
-from midstage.hpa.model import Asked, Scaler
+from midstage.hpa.model import Alarms, Asked, Scaler
 from midstage.hpa.views import answers
-from midstage.hpa.views.answers import AppsAnswer, DecisionsAnswer, DecisionsQuery
+from midstage.hpa.views.answers import AlarmsAnswer, AppsAnswer, DecisionsAnswer, DecisionsQuery
+from midstage.hpa.views.replays import Replayed, Which, lines
 
 AppName = Annotated[str, Path(pattern="^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$")]
 Time = AwareDatetime | None
@@ -54,6 +56,8 @@ class Decided:
     scaling: Scalers
     latest: Callable[[str], EvaluationMade | None]
     past: Callable[[str, datetime], EvaluationMade | None]
+    alarms: Callable[[], Mapping[str, Alarms]]
+    replaying: Callable[[Which], Iterator[Replayed]]
 
     def all(self) -> AppsAnswer:
         """The applications that scale."""
@@ -96,5 +100,20 @@ def router(decided: Decided) -> APIRouter:
     def get_evaluation(app: AppName, at: Time = None) -> Response:
         made = decided.evaluation(app, at)
         return Response(msgspec.json.encode(made), media_type="application/json")
+
+    @routes.get("/alarms")
+    def get_alarms(app: Annotated[str | None, Query(max_length=256)] = None) -> AlarmsAnswer:
+        return answers.alarms(decided.alarms(), app)
+
+    @routes.get("/replay")
+    def get_replay(
+        app: Annotated[str | None, Query(max_length=256)] = None,
+        since: Annotated[Time, Query(alias="from")] = None,
+        until: Annotated[Time, Query(alias="to")] = None,
+        *,
+        deep: Annotated[bool, Query()] = False,
+    ) -> StreamingResponse:
+        which = Which(app=app, since=since, until=until, deep=deep)
+        return StreamingResponse(lines(decided.replaying(which)), media_type="application/x-ndjson")
 
     return routes

@@ -17,6 +17,7 @@ from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
+from midstage.contracts.alarms import AlarmFact
 from midstage.contracts.apps import AppFact
 from midstage.contracts.scaling import ScalingFact
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -26,18 +27,20 @@ from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.hpa import api
 from midstage.hpa.config import Settings, from_env
-from midstage.hpa.decide import scaling
+from midstage.hpa.decide import alarms, scaling
+from midstage.hpa.decide.engine import ENGINE
 from midstage.hpa.metrics import Metrics
-from midstage.hpa.model import Asked, Scaler
+from midstage.hpa.model import Alarms, Asked, Scaler
+from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
 from midstage.hpa.stream.folding import Topics
 from midstage.hpa.stream.past import Past
-from midstage.hpa.stream.replay import command
+from midstage.hpa.stream.replay import replaying
+from midstage.hpa.stream.replay_command import command
 
 SERVICE = "hpa"
 VERSION = "0.1.0"
-ENGINE = f"{SERVICE}/{VERSION}"
 
 
 def compose(
@@ -54,6 +57,7 @@ def compose(
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     apps = _apps(log, topics, clock)
     scalers = _scalers(log, topics, clock, reached)
+    told = _alarms(log, topics, clock)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     deciding = Deciding(
@@ -71,6 +75,7 @@ def compose(
         log=log,
         topics=topics,
         deciding=deciding,
+        alarming=Alarming(alarms=told, now=clock.now, metrics=metrics),
         metrics=metrics,
         now=clock.now,
         monotonic=clock.monotonic,
@@ -84,6 +89,8 @@ def compose(
         scaling=scalers,
         latest=evaluating.latest,
         past=Past(log=log, topic=topics.evaluations, now=clock.now).at,
+        alarms=told.states,
+        replaying=lambda which: replaying(log, topics=topics, which=which),
     )
     return Process(
         service=SERVICE,
@@ -97,7 +104,7 @@ def compose(
         ),
         host=settings.host,
         port=settings.port,
-        loops=[apps, scalers, evaluating],
+        loops=[apps, scalers, told, evaluating],
     )
 
 
@@ -129,6 +136,18 @@ def _scalers(
         snapshots=Snapshots(
             log=log, topic=topics.scaling, state=Scaler, code=code_of(scaling.evolve), every=1_000
         ),
+    )
+
+
+def _alarms(log: Log, topics: Topics, clock: Clock) -> Versions[Alarms, AlarmFact]:
+    return Versions[Alarms, AlarmFact](
+        log=log,
+        topic=topics.alarms,
+        initial=Alarms(),
+        evolve=alarms.evolve,
+        engine=ENGINE,
+        now=clock.now,
+        monotonic=clock.monotonic,
     )
 
 

@@ -45,6 +45,12 @@ class Metrics:
             "Records of the streams that could not be read and were skipped.",
             registry=registry,
         )
+        self.alarms = Counter(
+            "midstage_hpa_alarms",
+            "Alarms that this process told of: raised, cleared.",
+            ["alarm", "what"],
+            registry=registry,
+        )
         self.applications = Gauge(
             "midstage_hpa_applications", "Applications that scale.", registry=registry
         )

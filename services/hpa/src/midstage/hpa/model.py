@@ -3,10 +3,12 @@
 Both are states of versioned logs (``midstage.apps.v1``, ``midstage.scaling.v1``), frozen values.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from midstage.contracts.alarms import Alarm, AlarmRaised
 from midstage.contracts.policy import Policy
 from midstage.contracts.scaling import Changed
 
@@ -51,3 +53,19 @@ class Scaler:
     removed_at: datetime | None = None
     changes: tuple[Changed, ...] = ()
     decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """What may be an alarm: it is so ``since`` then; None: it is not so."""
+
+    alarm: Alarm
+    since: datetime | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarms:
+    """Those of one application that stand, by kind."""
+
+    raised: Mapping[Alarm, AlarmRaised] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from midstage.eventlog.backoff import Backoff
 from midstage.eventlog.log import GapError, Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
 from midstage.hpa.metrics import Metrics
+from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.due import Due
 from midstage.hpa.stream.folding import Folding, Topics
@@ -40,6 +41,7 @@ class Evaluating:
         log: Log,
         topics: Topics,
         deciding: Deciding,
+        alarming: Alarming,
         metrics: Metrics,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -48,6 +50,7 @@ class Evaluating:
         self._topics = topics
         self._opening = Opening(log=log, topics=topics, now=now)
         self._deciding = deciding
+        self._alarming = alarming
         self._metrics = metrics
         self._monotonic = monotonic
         self._progress = Progress(monotonic)
@@ -135,10 +138,18 @@ class Evaluating:
             apps = self._deciding.applications()
             self._metrics.applications.set(len(apps))
             due.update(self._due.of_all(apps, self._monotonic()))
+            self._alarming.look_for_ended(apps)
         offsets = self._folding.offsets() if due else {}
         for app in sorted(due):
             self._due.done(app, self._monotonic())
             self._deciding.evaluate(app, self._folding.world, offsets)
+            self._look(app)
+
+    def _look(self, app: str) -> None:
+        standing = self._deciding.standing(app)
+        if standing.asked.policy is not None:
+            conditions = self._folding.world.conditioned.of(app)
+            self._alarming.look(app, standing.scaler, conditions)
 
     def _unreadable(self, record: Record, reason: str) -> None:
         self._metrics.unreadable.inc()

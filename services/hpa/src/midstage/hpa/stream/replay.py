@@ -1,184 +1,124 @@
-"""Makes every evaluation in the log again: from what it stored, and from the topics.
+"""Makes the past again: each evaluation while it is kept, each change of a count for ever.
 
-From the topics means: load, cluster and evaluations folded up to the stored offsets, the versioned
-logs up to the stored versions, by the same fold as the live service, and not from the compacted
-inventory. Both must give the stored bytes. One pass in the order of the offsets; a second fold is
-begun only where two processes wrote, whose offsets don't follow each other.
+Shallow is from what each stored; ``deep`` is from the topics too, as long as they hold the facts.
+Both must give the stored bytes. Shallow keeps one chunk in memory, deep all of the topics.
 """
 
-import argparse
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import timedelta
+from multiprocessing import get_context
+from typing import Final, TypeVar
 
 import msgspec
 
-from midstage.contracts.errors import MidstageError, UnreadableError
-from midstage.contracts.scaling import Evaluation, EvaluationMade
-from midstage.eventlog.codec import Decoder
-from midstage.eventlog.log import Log, Partition, Record
-from midstage.hpa.decide.evaluate import evaluate
-from midstage.hpa.stream.folding import Folding, Topics
-from midstage.hpa.stream.held import Held, held
-from midstage.hpa.views.differing import difference
+from midstage.contracts.topics import Topic
+from midstage.eventlog.appended import opened
+from midstage.eventlog.fold import Fold, Verdict
+from midstage.eventlog.log import BEGINNING, Log, Partition, Record
+from midstage.eventlog.murmur2 import partition_of
+from midstage.hpa.model import Scaler
+from midstage.hpa.stream import shallow
+from midstage.hpa.stream.deep import from_topics
+from midstage.hpa.stream.folding import Topics
+from midstage.hpa.views.replays import Replayed, Which
+
+CHUNK: Final = 2_000
+_AHEAD: Final = 4
+"""So many chunks for each process wait for their turn; the log is not read faster."""
+_WRITTEN_WITHIN: Final = timedelta(minutes=2)
+_POLL_S: Final = 0.2
+_DEEP: Final = Which(deep=True)
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
-    """What became of ``total`` evaluations; ``unheld``: the topics hold their facts no more.
-
-    ``first_difference`` names the evaluation, the way, and the first field that differs.
-    """
-
-    total: int
-    from_stored_equal: int
-    from_topics_equal: int
-    unheld: int = 0
-    first_difference: str | None = None
-
-    @property
-    def equal(self) -> bool:
-        """Whether each was made again, in both ways, as far as the topics hold its facts."""
-        topics = self.from_topics_equal + self.unheld
-        return self.from_stored_equal == self.total == topics
+def replayed(
+    log: Log, *, topics: Topics | None = None, which: Which = _DEEP, processes: int = 1
+) -> Replayed:
+    """All that the log holds now of ``which``; UnavailableError when it can't be asked."""
+    found = Replayed()
+    for found in replaying(log, topics=topics, which=which, processes=processes):  # noqa: B007
+        pass
+    return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    made: EvaluationMade
-    raw: bytes
-    vector: dict[Partition, int]
-
-
-class _Made(msgspec.Struct):
-    evaluation: msgspec.Raw
-
-
-class _Envelope(msgspec.Struct):
-    data: _Made
-
-
-_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
-
-
-def replayed(log: Log, *, topics: Topics | None = None) -> Replayed:
-    """Replay all evaluations that the log holds now; UnavailableError when it can't be asked."""
+def replaying(
+    log: Log, *, topics: Topics | None = None, which: Which = _DEEP, processes: int = 1
+) -> Iterator[Replayed]:
+    """The sums so far, again and again; the last ones are those of all."""
     names = topics or Topics()
-    kept = held(log, names)
-    stored = sorted(_stored(kept, names), key=lambda each: sum(each.vector.values()))
-    lanes: list[_Lane] = []
-    from_stored = from_topics = unheld = 0
-    first: str | None = None
-    for each in stored:
-        why = _different(each, "from what it stored", _again(each.made.evaluation))
-        from_stored += why is None
-        first = first or why
-        if not kept.enough(each.made.evaluation, each.vector):
-            unheld += 1
-            continue
-        why = _different(each, "from the topics", _lane(lanes, each, kept, names).made(each))
-        from_topics += why is None
-        first = first or why
-    return Replayed(
-        total=len(stored),
-        from_stored_equal=from_stored,
-        from_topics_equal=from_topics,
-        unheld=unheld,
-        first_difference=first,
-    )
+    so_far = Replayed(deep=which.deep)
+    for part in _parts(log, names, which, processes):
+        so_far = so_far.plus(part)
+        yield so_far
+    if which.deep:
+        so_far = so_far.plus(from_topics(log, names, which))
+    yield so_far
 
 
-def command(arguments: Sequence[str], *, log_at: Callable[[str], Log]) -> int:
-    """``replay --kafka ADDRESS``: counts on stdout; 0 all equal, 1 not, 2 a wrong command line."""
-    parser = argparse.ArgumentParser(prog="midstage.hpa.main replay", description=__doc__)
-    parser.add_argument("--kafka", required=True, metavar="ADDRESS", help="bootstrap servers")
-    asked = parser.parse_args(arguments)
+def _parts(log: Log, names: Topics, which: Which, processes: int) -> Iterator[Replayed]:
+    values = (record.value for record in _records(log, names.evaluations, which))
+    kept = (value for value in values if value is not None)
+    yield from _judged(_chunks(kept), which, processes)
+    for facts in _chunks(_accepted(log, names.scaling, which)):
+        yield shallow.changes(facts, which)
+
+
+def _judged(chunks: Iterable[Sequence[bytes]], which: Which, processes: int) -> Iterator[Replayed]:
+    """In this process, or in as many others, which a chunk at a time goes to."""
+    if processes <= 1:
+        for chunk in chunks:
+            yield shallow.evaluations(chunk, which)
+        return
+    waiting: list[Future[Replayed]] = []
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for chunk in chunks:
+            waiting.append(pool.submit(shallow.evaluations, chunk, which))
+            if len(waiting) >= processes * _AHEAD:
+                yield waiting.pop(0).result()
+        for each in waiting:
+            yield each.result()
+
+
+def _accepted(log: Log, topic: Topic, which: Which) -> Iterator[msgspec.Raw]:
+    """The facts of the records that count, whoever was late."""
+    versions: Fold[Scaler, object] = Fold(topic=topic, initial=Scaler(), evolve=_evolved)
+    read = opened(topic)
+    for record in _records(log, topic, Which(app=which.app)):
+        if versions.apply(record).verdict is Verdict.ACCEPTED:
+            yield read(record).data.facts
+
+
+def _records(log: Log, topic: Topic, which: Which) -> Iterator[Record]:
+    """Those that stand in the topic now and may be of ``which``, partition by partition."""
+    places = list(log.partitions(topic.name))
+    if which.app is not None:
+        places = [places[partition_of(which.app.encode(), len(places))]]
+    ends = log.ends(places)
+    starts: dict[Partition, int] = dict.fromkeys(places, BEGINNING)
+    if which.since is not None:
+        starts |= log.offsets_at(places, which.since - _WRITTEN_WITHIN)
+    reader = log.reader(starts)
     try:
-        found = replayed(log_at(asked.kafka))
-    except MidstageError as e:
-        sys.stderr.write(f"{e}\n")
-        return 1
-    sys.stdout.write(
-        f"{found.total} evaluations: {found.from_stored_equal} equal from what they stored, "
-        f"{found.from_topics_equal} equal from the topics, {found.unheld} no longer held\n"
-    )
-    if found.first_difference is not None:
-        sys.stdout.write(f"first difference: {found.first_difference}\n")
-    return 0 if found.equal else 1
+        while any(reader.positions()[place] < end for place, end in ends.items()):
+            for record in reader.poll(most=CHUNK, timeout_s=_POLL_S):
+                if record.offset < ends[record.partition]:
+                    yield record
+    finally:
+        reader.close()
 
 
-class _Lane:
-    """One fold of the streams that only goes forward."""
-
-    def __init__(self, kept: Held, names: Topics) -> None:
-        self.at: dict[Partition, int] = {}
-        self._kept = kept
-        self._folding = Folding(names)
-
-    def before(self, vector: dict[Partition, int]) -> bool:
-        return all(vector.get(place, 0) >= offset for place, offset in self.at.items())
-
-    def made(self, stored: _Stored) -> Evaluation | str:
-        for place, offset in stored.vector.items():
-            for record in self._kept.records(place, self.at.get(place, 0), offset):
-                self._folding.fold(record)
-            self.at[place] = offset
-        evaluation = stored.made.evaluation
-        app = evaluation.inputs.app
-        standing = self._kept.standing(
-            app, evaluation.inputs.spec_version, evaluation.inputs.scale_version
-        )
-        if standing is None or standing.asked.policy is None:
-            return "the versioned logs do not hold its versions"
-        inputs = self._folding.world.inputs(
-            app, standing, standing.asked.policy, evaluation.inputs.now
-        )
-        made = evaluate(inputs)
-        return msgspec.structs.replace(made, engine=evaluation.engine, offsets=evaluation.offsets)
+def _chunks(each: Iterable[T]) -> Iterator[Sequence[T]]:
+    held: list[T] = []
+    for one in each:
+        held.append(one)
+        if len(held) == CHUNK:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
-def _lane(lanes: list[_Lane], stored: _Stored, kept: Held, names: Topics) -> _Lane:
-    """The fold that is furthest on but not past the evaluation's offsets; a new one else."""
-    ready = [lane for lane in lanes if lane.before(stored.vector)]
-    if not ready:
-        ready = [_Lane(kept, names)]
-        lanes += ready
-    return max(ready, key=lambda lane: sum(lane.at.values()))
-
-
-def _again(stored: Evaluation) -> Evaluation:
-    made = evaluate(stored.inputs)
-    return msgspec.structs.replace(made, engine=stored.engine, offsets=stored.offsets)
-
-
-def _different(stored: _Stored, how: str, made: Evaluation | str) -> str | None:
-    """Where the bytes differ; None when they are the same."""
-    inputs = stored.made.evaluation.inputs
-    if isinstance(made, str):
-        return f"{inputs.app} at {inputs.now.isoformat()}, {how}: {made}"
-    again = msgspec.json.encode(made)
-    if again == stored.raw:
-        return None
-    where = difference(msgspec.json.decode(stored.raw), msgspec.json.decode(again))
-    return f"{inputs.app} at {inputs.now.isoformat()}, {how}: {where}"
-
-
-def _stored(kept: Held, names: Topics) -> Iterator[_Stored]:
-    decoder = Decoder(names.evaluations)
-    for record in kept.all_of(names.evaluations.name):
-        try:
-            fact = decoder(record).data
-        except UnreadableError:
-            continue
-        if isinstance(fact, EvaluationMade):
-            yield _Stored(made=fact, raw=_raw(record), vector=_vector(fact.evaluation))
-
-
-def _raw(record: Record) -> bytes:
-    return bytes(_ENVELOPE.decode(record.value or b"").data.evaluation)
-
-
-def _vector(evaluation: Evaluation) -> dict[Partition, int]:
-    split = ((name.rpartition("/"), offset) for name, offset in evaluation.offsets.items())
-    return {Partition(topic=topic, number=int(n)): offset for (topic, _, n), offset in split}
+def _evolved(scaler: Scaler, _fact: object) -> Scaler:
+    """What is counted by it is of no interest here, only which record was the first."""
+    return scaler

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
 from midstage.contracts.scaling import EvaluationMade, Proposal
-from midstage.hpa.model import Asked, Scaler
+from midstage.hpa.model import Alarms, Asked, Scaler
 
 DecisionAnswer = TypedDict(
     "DecisionAnswer",
@@ -52,6 +52,22 @@ class AppsAnswer(TypedDict):
     apps: list[AppAnswer]
 
 
+class AlarmAnswer(TypedDict):
+    """An alarm that stands: so ``since`` then, told ``at``."""
+
+    app: str
+    alarm: str
+    since: datetime
+    at: datetime
+    reason: str
+
+
+class AlarmsAnswer(TypedDict):
+    """Alarms that stand, by application."""
+
+    alarms: list[AlarmAnswer]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionsQuery:
     """Of which application (None: all), from when, before when, the newest so many."""
@@ -89,6 +105,28 @@ def apps(
         if spec[1].policy is not None
     ]
     return {"apps": [each for each in scaling if each is not None]}
+
+
+def alarms(held: Mapping[str, Alarms], app: str | None) -> AlarmsAnswer:
+    """Those that stand, of one application or of all."""
+    found = [
+        each
+        for name, alarms in sorted(held.items())
+        if app in (None, name)
+        for _, each in sorted(alarms.raised.items())
+    ]
+    return {
+        "alarms": [
+            {
+                "app": each.app,
+                "alarm": each.alarm.value,
+                "since": each.since,
+                "at": each.at,
+                "reason": each.reason,
+            }
+            for each in found
+        ]
+    }
 
 
 def _decision(app: str, *, at: datetime, before: int, after: int, reason: str) -> DecisionAnswer:

@@ -16,6 +16,7 @@ from midstage.contracts.scaling import Changed, EvaluationMade, Inputs, KnativeI
 from midstage.hpa.decide.policies import longest_s, panic_window_s, period_s
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.carried import Carried
+from midstage.hpa.views.conditions import Conditioned
 from midstage.hpa.views.pods import cold_start_s, pods, reached_at
 from midstage.hpa.views.remembered import KEPT, Remembered
 from midstage.hpa.views.wants import Wants
@@ -42,6 +43,7 @@ class World:
         self.inventory = Inventory()
         self.wants = Wants()
         self.remembered = Remembered()
+        self.conditioned = Conditioned()
 
     def load(self, fact: LoadObserved, at: datetime) -> bool:
         """Fold what was carried, written ``at``; whether it is of our time."""
@@ -58,6 +60,7 @@ class World:
             want = Wanted(at=evaluation.inputs.now, replicas=evaluation.want)
             self.wants.apply(fact.app, want, at)
         self.remembered.apply(fact.app, evaluation.memory, evaluation.inputs.now, at)
+        self.conditioned.apply(fact.app, evaluation)
 
     def inputs(self, app: str, standing: Standing, policy: Policy, now: datetime) -> Inputs:
         """What an evaluation of ``app`` under ``policy`` has to go by at ``now``."""

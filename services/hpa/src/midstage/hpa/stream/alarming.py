@@ -1,0 +1,107 @@
+"""Tells of alarms in a versioned log of their own, so that each is raised and cleared once.
+
+Looked at with each evaluation. A log that takes nothing now keeps nobody from scaling: the next
+evaluation looks again.
+"""
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from midstage.chassis.logs import logger
+from midstage.contracts.alarms import Alarm, AlarmFact, AlarmRaised
+from midstage.contracts.errors import UnavailableError
+from midstage.eventlog.versions import Answer
+from midstage.hpa.decide.alarms import decide, ended, suspected
+from midstage.hpa.metrics import Metrics
+from midstage.hpa.model import Alarms, Scaler, Suspect
+from midstage.hpa.views.conditions import Condition, Conditions
+
+_PAYLOAD: Final = b"alarm"
+_log = logger(__name__)
+
+
+class AlarmLog(Protocol):
+    """The versioned log of alarms."""
+
+    def states(self) -> Mapping[str, Alarms]:
+        """The alarms of each application."""
+        ...
+
+    def state(self, key: str) -> tuple[int, Alarms]:
+        """Version and alarms of one application."""
+        ...
+
+    def following(self) -> str | None:
+        """None when the whole log is folded, else why not."""
+        ...
+
+    def execute(
+        self,
+        *,
+        key: str,
+        command_id: str,
+        payload: bytes,
+        decide: Callable[[Alarms], Sequence[AlarmFact]],
+    ) -> Answer[AlarmFact]:
+        """Decide, append, read back."""
+        ...
+
+
+class Alarming:
+    """Belongs to the thread of the loop."""
+
+    def __init__(self, *, alarms: AlarmLog, now: Callable[[], datetime], metrics: Metrics) -> None:
+        """Tell in ``alarms``."""
+        self._alarms = alarms
+        self._now = now
+        self._metrics = metrics
+
+    def look(self, app: str, scaler: Scaler, conditions: Conditions | None) -> None:
+        """Raise and clear what is to be."""
+        now = self._now()
+        suspects = tuple(_suspects(scaler, conditions, now))
+        self._tell(app, lambda held: decide(held, app, suspects, now))
+
+    def look_for_ended(self, scaling: Container[str]) -> None:
+        """Clear the alarms of applications that scale no more."""
+        now = self._now()
+        for app, held in self._alarms.states().items():
+            if held.raised and app not in scaling:
+                self._tell(app, lambda held, app=app: ended(held, app, now, "it scales no more"))  # type: ignore[misc]  # mypy infers no default of a lambda
+
+    def _tell(self, app: str, deciding: Callable[[Alarms], Sequence[AlarmFact]]) -> None:
+        version, held = self._alarms.state(app)
+        if self._alarms.following() is not None or not deciding(held):
+            return
+        try:
+            answer = self._alarms.execute(
+                key=app, command_id=f"alarm/{app}/{version}", payload=_PAYLOAD, decide=deciding
+            )
+        except UnavailableError as e:
+            _log.warning("alarm_not_told", app=app, reason=str(e))
+            return
+        if not answer.repeated:
+            for fact in answer.facts:
+                self._told(fact)
+
+    def _told(self, fact: AlarmFact) -> None:
+        raised = isinstance(fact, AlarmRaised)
+        which = "raised" if raised else "cleared"
+        self._metrics.alarms.labels(alarm=fact.alarm.value, what=which).inc()
+        _log.info(f"alarm_{which}", app=fact.app, alarm=fact.alarm.value, reason=fact.reason)
+
+
+def _suspects(scaler: Scaler, conditions: Conditions | None, now: datetime) -> Iterator[Suspect]:
+    flaps = suspected(scaler.changes, now)
+    if flaps is not None:
+        yield flaps
+    if conditions is not None:
+        yield _suspect(Alarm.AT_MAXIMUM, conditions.at_maximum)
+        yield _suspect(Alarm.INPUT_UNKNOWN, conditions.input_unknown)
+
+
+def _suspect(alarm: Alarm, condition: Condition | None) -> Suspect:
+    if condition is None:
+        return Suspect(alarm=alarm, since=None)
+    return Suspect(alarm=alarm, since=condition.since, reason=condition.reason)

@@ -1,0 +1,129 @@
+"""Makes evaluations again from what they stored, and compares the bytes, record by record.
+
+A record of our own ends in the very bytes that we would write; only where it does not is it taken
+apart. What can't be read, and what other engines decided, is not made again.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from midstage.contracts.scaling import Evaluation, EvaluationMade
+from midstage.hpa.decide.engine import ENGINE
+from midstage.hpa.decide.evaluate import evaluate
+from midstage.hpa.views.differing import difference
+from midstage.hpa.views.replays import Difference, Replayed, Which, earlier
+
+FROM_STORED: Final = "from what it stored"
+T = TypeVar("T")
+
+
+class _Envelope(msgspec.Struct, Generic[T]):
+    data: T
+
+
+class _Made(msgspec.Struct):
+    evaluation: msgspec.Raw
+
+
+class _Change(msgspec.Struct):
+    evaluation: msgspec.Raw = msgspec.Raw()
+
+
+_RECORD: Final = msgspec.json.Decoder(_Envelope[EvaluationMade])
+_RAW: Final = msgspec.json.Decoder(_Envelope[_Made])
+_FACTS: Final = msgspec.json.Decoder(tuple[_Change, ...])
+_EVALUATION: Final = msgspec.json.Decoder(Evaluation)
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def evaluations(values: Iterable[bytes], which: Which) -> Replayed:
+    """What becomes of these records of the evaluations' stream."""
+    total = equal = 0
+    others = Counter[str]()
+    first: Difference | None = None
+    for value in values:
+        try:
+            fact = _RECORD.decode(value).data
+        except (msgspec.DecodeError, UnicodeError):
+            continue  # garbage; no reader folds it
+        stored = fact.evaluation
+        if not which.takes(fact.app, stored.inputs.now):
+            continue
+        if stored.engine != ENGINE:
+            others[stored.engine] += 1
+            continue
+        total += 1
+        made = again(stored)
+        if _ends(value, fact, made):
+            equal += 1
+            continue
+        found = _differing(bytes(_RAW.decode(value).data.evaluation), stored, made, FROM_STORED)
+        equal += found is None
+        first = earlier(first, found)
+    return Replayed(total=total, from_stored_equal=equal, others=dict(others), first=first)
+
+
+def changes(facts: Iterable[bytes | msgspec.Raw], which: Which) -> Replayed:
+    """What becomes of the changes in these records' facts of the log of counts."""
+    count = equal = 0
+    others = Counter[str]()
+    first: Difference | None = None
+    raws = (bytes(each.evaluation) for text in facts for each in _FACTS.decode(text))
+    for raw in filter(None, raws):  # the end of scaling has none
+        stored = _EVALUATION.decode(raw)
+        if not which.takes(stored.inputs.app, stored.inputs.now):
+            continue
+        if stored.engine != ENGINE:
+            others[stored.engine] += 1
+            continue
+        count += 1
+        found = _differing(raw, stored, again(stored), FROM_STORED)
+        equal += found is None
+        first = earlier(first, found)
+    return Replayed(changes=count, from_stored_equal=equal, others=dict(others), first=first)
+
+
+def again(stored: Evaluation) -> Evaluation:
+    """The evaluation of the stored inputs."""
+    return as_of(stored, evaluate(stored.inputs))
+
+
+def as_of(stored: Evaluation, made: Evaluation) -> Evaluation:
+    """With what the engine does not decide itself."""
+    return msgspec.structs.replace(made, engine=stored.engine, offsets=stored.offsets)
+
+
+def different(
+    value: bytes, stored: Evaluation, made: Evaluation | str, way: str
+) -> Difference | None:
+    """Where a record's evaluation and ``made`` differ; a text says why it could not be made."""
+    if isinstance(made, str):
+        inputs = stored.inputs
+        return Difference(
+            app=inputs.app, at=inputs.now, way=way, where=made, stored=stored, made=None
+        )
+    return _differing(bytes(_RAW.decode(value).data.evaluation), stored, made, way)
+
+
+def _ends(value: bytes, fact: EvaluationMade, made: Evaluation) -> bool:
+    written = EvaluationMade(app=fact.app, evaluation=made, decided=fact.decided)
+    return value.endswith(b'"data":' + _ENCODER.encode(written) + b"}")
+
+
+def _differing(raw: bytes, stored: Evaluation, made: Evaluation, way: str) -> Difference | None:
+    again_raw = _ENCODER.encode(made)
+    if again_raw == raw:
+        return None
+    where = difference(msgspec.json.decode(raw), msgspec.json.decode(again_raw))
+    inputs = stored.inputs
+    return Difference(
+        app=inputs.app,
+        at=inputs.now,
+        way=way,
+        where=where or "the bytes alone differ",
+        stored=stored,
+        made=made,
+    )
