@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from midstage.contracts.manual import Override, Pause
 from midstage.contracts.policy import Policy
 from midstage.contracts.scaling import Changed
 
@@ -38,12 +39,20 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Manual:
+    """What people ordered last and did not take back; each may be over by now."""
+
+    override: Override | None = None
+    pause: Pause | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scaler:
     """The count in force (0: none), the ``facts`` folded, and what changed lately, oldest first.
 
     ``changes`` hold the last hour before the newest one, the first count as one from 0.
     ``decisions`` are the newest, for people. What was wanted up to ``removed_at`` was wanted of
-    another life of the application.
+    another life of the application. ``manual`` is the same object until an order changes it.
     """
 
     count: int = 0
@@ -51,3 +60,9 @@ class Scaler:
     removed_at: datetime | None = None
     changes: tuple[Changed, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    manual: Manual = Manual()
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is anything that ends with the application's scaling."""
+        return self.count > 0 or self.manual != Manual()
