@@ -2,6 +2,7 @@
 
 import pytest
 
+from midstage.contracts.apps import AppSpec
 from midstage.deploy.api.specs import schema
 from midstage.testkit.waiting import within
 from tests.deploy.conftest import Running, named

@@ -25,6 +25,8 @@ from midstage.eventlog.log import Log
 from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.hpa import api
+from midstage.hpa.api import ordering
+from midstage.hpa.api.orders import Orders
 from midstage.hpa.config import Settings, from_env
 from midstage.hpa.decide import scaling
 from midstage.hpa.metrics import Metrics
@@ -84,6 +86,14 @@ def compose(
         scaling=scalers,
         latest=evaluating.latest,
         past=Past(log=log, topic=topics.evaluations, now=clock.now).at,
+        now=clock.now,
+    )
+    orders = Orders(
+        apps=apps,
+        log=scalers,
+        tried=evaluating.trials.ask,
+        now=clock.now,
+        new_id=lambda: uuid.uuid4().hex,
     )
     return Process(
         service=SERVICE,
@@ -93,7 +103,7 @@ def compose(
             readiness=readiness,
             registry=registry,
             token=secret(settings.token_file),
-            routers=[api.router(decided)],
+            routers=[api.router(decided), ordering.router(orders)],
         ),
         host=settings.host,
         port=settings.port,

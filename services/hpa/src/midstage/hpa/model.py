@@ -9,7 +9,7 @@ from typing import Final
 
 from midstage.contracts.manual import Override, Pause
 from midstage.contracts.policy import Policy
-from midstage.contracts.scaling import Changed
+from midstage.contracts.scaling import Changed, ScalingFact
 
 LONGEST: Final = timedelta(hours=1)
 """No policy looks back further: stabilising windows and periods of rates are at most so long."""
@@ -66,3 +66,12 @@ class Scaler:
     def stands(self) -> bool:
         """Whether there is anything that ends with the application's scaling."""
         return self.count > 0 or self.manual != Manual()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What would be, with these facts more in the log, and this policy instead of the spec's."""
+
+    app: str
+    policy: Policy | None = None
+    facts: tuple[ScalingFact, ...] = ()

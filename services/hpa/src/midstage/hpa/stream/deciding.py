@@ -32,8 +32,7 @@ from midstage.eventlog.versions import Answer
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.decide.scaling import decide, ended, evolve, newest_load
 from midstage.hpa.metrics import Metrics
-from midstage.hpa.model import Asked, Manual, Scaler
-from midstage.hpa.stream.trials import Trial
+from midstage.hpa.model import Asked, Manual, Scaler, Trial
 from midstage.hpa.views.world import Standing, World
 
 _PAYLOAD: Final = b"scale"

@@ -19,11 +19,12 @@ from midstage.eventlog.backoff import Backoff
 from midstage.eventlog.log import GapError, Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
 from midstage.hpa.metrics import Metrics
+from midstage.hpa.model import Trial
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.due import Due
 from midstage.hpa.stream.folding import Folding, Topics
 from midstage.hpa.stream.reading import MOST, Opening
-from midstage.hpa.stream.trials import Trial, Trials
+from midstage.hpa.stream.trials import Trials
 
 _POLL_S: Final = 0.2
 _SOON_S: Final = 0.02

@@ -7,24 +7,14 @@ import queue
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from midstage.contracts.errors import RefusedError, UnavailableError
-from midstage.contracts.policy import Policy
-from midstage.contracts.scaling import Evaluation, ScalingFact
+from midstage.contracts.scaling import Evaluation
+from midstage.hpa.model import Trial
 
 MOST_WAITING: Final = 100
 WITHIN_S: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What would be, with these facts more in the log, and this policy instead of the spec's."""
-
-    app: str
-    policy: Policy | None = None
-    facts: tuple[ScalingFact, ...] = ()
 
 
 class Trials:
