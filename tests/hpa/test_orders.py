@@ -42,8 +42,7 @@ def hpa(others: Others, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     for app in APPS:
         others.specify(app, None if app == "unscaled" else POLICY, replicas=2)
     with running(others.log, others.names, tmp_path_factory.mktemp("hpa")) as served:
-        for app in APPS:
-            within(60, lambda app=app: app == "unscaled" or served.counts(app) == [2])
+        within(60, lambda: all(served.counts(app) == [2] for app in APPS if app != "unscaled"))
         yield served
     all_again(others)
 
