@@ -141,4 +141,5 @@ def test_deploy_takes_a_policy_alone(deploy: Running) -> None:
         assert deploy.http.put(path, content=body, headers=headers).status_code == status
     other = deploy.http.put("/v1/apps/nobody/scaling", json=policy, headers=headers)
     assert other.status_code == 404
-    assert deploy.http.put(path, json=policy).status_code == 401
+    stranger = {"authorization": "Bearer wrong"}
+    assert deploy.http.put(path, json=policy, headers=stranger).status_code == 401

@@ -7,7 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from midstage.contracts.audit import Queried
+from midstage.contracts.fact import Fact
 from midstage.contracts.policy import Policy, Rate, Targets
+from midstage.eventlog.codec import Decoder
+from midstage.eventlog.log import BEGINNING
 from midstage.eventlog.memory import MemoryLog
 from midstage.hpa.stream.folding import Topics
 from midstage.testkit.waiting import within
@@ -219,3 +223,34 @@ def test_orders_need_the_token(hpa: Running) -> None:
     assert hpa.http.delete("/v1/apps/odd/pause").status_code == 401
     assert hpa.http.post("/v1/apps/odd/evaluate", content="{}").status_code == 401
     assert hpa.http.get("/v1/apps/odd/override").status_code == 404
+
+
+def test_each_order_goes_to_the_audit_with_what_became_of_it(others: Others, hpa: Running) -> None:
+    put(hpa, "odd/override?by=anna", {"max": 7, "why": "an audit"})
+    put(hpa, "odd/pause?dry_run=true", {})
+    put(hpa, "odd/override", {"min": 9, "max": 3})
+    delete(hpa, "odd/override?why=enough")
+    route = "/v1/apps/{app}/override"
+    within(60, lambda: ("DELETE", route, "app=odd&why=enough", 200) in audited(others))
+    told = audited(others)
+    assert ("PUT", route, 'app=odd&by=anna&{"max":7,"why":"an audit"}', 200) in told
+    assert ("PUT", route, 'app=odd&{"min":9,"max":3,"why":""}', 422) in told
+    pause = 'app=odd&dry_run=true&{"direction":"both","why":""}'
+    assert ("PUT", "/v1/apps/{app}/pause", pause, 200) in told
+
+
+def audited(others: Others) -> set[tuple[str, str, str, int]]:
+    topic = others.names.audit
+    read = Decoder(topic)
+    places = others.log.partitions(topic.name)
+    ends = others.log.ends(places)
+    reader = others.log.reader(dict.fromkeys(places, BEGINNING))
+    found: list[Fact] = []
+    while any(reader.positions()[place] < end for place, end in ends.items()):
+        found += [read(record).data for record in reader.poll(most=1000, timeout_s=1)]
+    reader.close()
+    return {
+        (one.method, one.route, one.query, one.status)
+        for one in found
+        if isinstance(one, Queried) and (one.actor, one.service) == ("operator", "hpa")
+    }

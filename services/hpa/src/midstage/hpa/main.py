@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
+from midstage.chassis.audited import Audit, told_lost
 from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
@@ -19,6 +20,7 @@ from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.contracts.apps import AppFact
 from midstage.contracts.scaling import ScalingFact
+from midstage.eventlog.auditing import Auditing
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
@@ -88,6 +90,14 @@ def compose(
         past=Past(log=log, topic=topics.evaluations, now=clock.now).at,
         now=clock.now,
     )
+    auditing = Auditing(
+        log=log,
+        topic=topics.audit,
+        source=f"{SERVICE}/{uuid.uuid4().hex}",
+        new_id=lambda: uuid.uuid4().hex,
+        lost=told_lost(metrics.audit_lost.inc),
+    )
+    audit = Audit(service=SERVICE, note=auditing.note, now=clock.now)
     orders = Orders(
         apps=apps,
         log=scalers,
@@ -103,11 +113,11 @@ def compose(
             readiness=readiness,
             registry=registry,
             token=secret(settings.token_file),
-            routers=[api.router(decided), ordering.router(orders)],
+            routers=[api.router(decided), ordering.router(orders, audit)],
         ),
         host=settings.host,
         port=settings.port,
-        loops=[apps, scalers, evaluating],
+        loops=[apps, scalers, evaluating, auditing],
     )
 
 

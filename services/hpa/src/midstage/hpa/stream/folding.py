@@ -43,6 +43,7 @@ class Topics:
     evaluations: Topic = topics.EVALUATIONS
     apps: Topic = topics.APPS
     scaling: Topic = topics.SCALING
+    audit: Topic = topics.AUDIT
 
     @property
     def streams(self) -> tuple[Topic, Topic, Topic]:
