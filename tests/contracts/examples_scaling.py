@@ -17,6 +17,15 @@ from midstage.contracts.autoscaling import (
 )
 from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Event
+from midstage.contracts.manual import (
+    Direction,
+    Override,
+    OverrideLifted,
+    OverrideSet,
+    Pause,
+    ScalingPaused,
+    ScalingResumed,
+)
 from midstage.contracts.policy import Fallback, Knative, Policy, Targets
 from midstage.contracts.scaling import (
     EVALUATION_MADE,
@@ -29,6 +38,7 @@ from midstage.contracts.scaling import (
     LoadInput,
     PodInput,
     Proposal,
+    Quota,
     Rule,
     ScaleDecided,
     ScalingRemoved,
@@ -189,6 +199,27 @@ PANICKING = Evaluation(
     memory=KnativeMemory(panic_since=NOON, most=9),
 )
 
+EXACT = Override(by="anna", why="a fair", at=NOON, until=NOON + 3600 * SECOND, min=20, max=20)
+NOT_UP = Pause(by="anna", at=NOON, until=NOON + 60 * SECOND, direction=Direction.UP)
+ORDERED = Evaluation(
+    inputs=Inputs(
+        app="ocr",
+        now=NOON,
+        policy=Policy(max=10),
+        spec_version=1,
+        current=9,
+        override=EXACT,
+        pause=NOT_UP,
+        quota=Quota(replicas=12, reason="the namespace has room for 12"),
+    ),
+    stages=(
+        Stage(name="current", replicas=9),
+        Stage(name="manual", replicas=20, reason="exactly 20 ordered by anna"),
+    ),
+    replicas=20,
+    reason="exactly 20 ordered by anna",
+)
+
 EVENTS: Events = {
     "evaluation-made-full": (
         EVALUATIONS,
@@ -223,7 +254,11 @@ EVENTS |= {
             data=EvaluationMade(app=evaluation.inputs.app, evaluation=evaluation),
         ),
     )
-    for name, evaluation in (("signalled", SIGNALLED), ("panicking", PANICKING))
+    for name, evaluation in (
+        ("signalled", SIGNALLED),
+        ("panicking", PANICKING),
+        ("ordered", ORDERED),
+    )
 }
 DECISIONS = {
     "scaling-appended-decided": Decision(
@@ -271,5 +306,44 @@ DECISIONS = {
         engine="hpa/2",
         version=2,
         facts=(AlarmCleared(app="chat", alarm=Alarm.INPUT_UNKNOWN, at=NOON),),
+    ),
+    "scaling-appended-overridden": Decision(
+        topic=SCALING,
+        key="chat",
+        engine="hpa/0.1.0",
+        version=11,
+        facts=(OverrideSet(app="chat", override=EXACT),),
+    ),
+    "scaling-appended-bounded": Decision(
+        topic=SCALING,
+        key="chat",
+        engine="hpa/0.1.0",
+        version=12,
+        facts=(
+            OverrideSet(
+                app="chat", override=Override(by="api", at=NOON, until=NOON + SECOND, min=2)
+            ),
+        ),
+    ),
+    "scaling-appended-lifted": Decision(
+        topic=SCALING,
+        key="chat",
+        engine="hpa/0.1.0",
+        version=13,
+        facts=(OverrideLifted(app="chat", by="ben", why="the fair is over", at=NOON),),
+    ),
+    "scaling-appended-paused": Decision(
+        topic=SCALING,
+        key="chat",
+        engine="hpa/0.1.0",
+        version=14,
+        facts=(ScalingPaused(app="chat", pause=NOT_UP),),
+    ),
+    "scaling-appended-resumed": Decision(
+        topic=SCALING,
+        key="chat",
+        engine="hpa/0.1.0",
+        version=15,
+        facts=(ScalingResumed(app="chat", by="ben", at=NOON),),
     ),
 }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from midstage.contracts.apps import AppSpec
 from midstage.deploy.api.specs import schema
 from midstage.testkit.waiting import within
 from tests.deploy.conftest import Running, named
@@ -229,6 +230,6 @@ def test_what_is_removed_goes_and_may_come_again(deploy: Running) -> None:
 
 
 def test_the_schema_of_a_spec_stands_in_one_piece() -> None:
-    described = str(schema())
+    described = str(schema(AppSpec))
     assert "$ref" not in described
     assert "requests_per_s" in described

@@ -31,7 +31,7 @@ from midstage.testkit.waiting import within
 from tests import patient
 
 TOKEN = "a-token-of-this-test"
-ALL = ("load", "cluster", "inventory", "evaluations", "apps", "scaling", "alarms")
+ALL = ("load", "cluster", "inventory", "evaluations", "apps", "scaling", "alarms", "audit")
 
 
 def topics_of(suffix: str) -> Topics:

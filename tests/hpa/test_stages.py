@@ -283,7 +283,10 @@ def test_the_reason_tells_all_that_shaped_the_count() -> None:
         "rate": 6,
         "timed floor": 6,
         "timed ceiling": 6,
+        "pause": 6,
         "bounds": 6,
+        "quota": 6,
+        "manual": 6,
     }
 
 

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
+from midstage.chassis.audited import Audit
 from midstage.chassis.clock import SystemClock
 from midstage.chassis.readiness import Readiness
 from midstage.contracts.requests import REQUEST_COMPLETED
@@ -20,7 +21,6 @@ from midstage.eventlog.log import Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.stats.api import events
-from midstage.stats.api.audited import Audit
 from midstage.stats.api.encodings import BODY_BYTES
 from midstage.stats.metrics import Metrics
 from midstage.stats.stream.incoming.checking import Checking
@@ -111,7 +111,7 @@ def opened(log: MemoryLog, *, within_s: float = 20.0, topic: Topic = REQUESTS) -
         counted=Metrics(registry).posted,
         within_s=within_s,
     )
-    audit = Audit(note=lambda _: None, now=SystemClock().now)
+    audit = Audit(service="stats", note=lambda _: None, now=SystemClock().now)
     door = events.Door(taking=ingest, customers=lambda: {"key-of-acme": "acme"}, audit=audit)
     app = http.build(
         service="stats",

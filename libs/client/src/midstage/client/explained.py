@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from midstage.client.show import table
+from midstage.contracts.manual import Order
 from midstage.contracts.scaling import Evaluation, EvaluationMade, Inputs, PodInput, Proposal, Stage
 
 
@@ -61,6 +62,7 @@ def _inputs(inputs: Inputs) -> Sequence[dict[str, object]]:
         *_beside_cores(inputs, ready),
         *_by_knative(inputs),
         *_by_clock(inputs),
+        *_ordered(inputs),
         *(_input("earlier want", want.replicas, _age(inputs, want.at)) for want in inputs.wants),
         *(
             _input("earlier change", f"{each.before} to {each.after}", _age(inputs, each.at))
@@ -101,6 +103,23 @@ def _by_clock(inputs: Inputs) -> Sequence[dict[str, object]]:
         return []
     took = inputs.cold_start_s
     return [_input("cold start", None if took is None else f"{took:g} s", None)]
+
+
+def _ordered(inputs: Inputs) -> Iterator[dict[str, object]]:
+    """What people ordered, and what the namespace has room for; nothing where nothing is."""
+    override, pause, quota = inputs.override, inputs.pause, inputs.quota
+    if override is not None:
+        bounds = f"at least {override.min}, at most {override.max}".replace("None", "any")
+        yield _input("override", f"{bounds}, {_by(override)}", _age(inputs, override.at))
+    if pause is not None:
+        yield _input("pause", f"{pause.direction.value}, {_by(pause)}", _age(inputs, pause.at))
+    if quota is not None:
+        yield _input("quota", f"{quota.replicas}, {quota.reason}", None)
+
+
+def _by(order: Order) -> str:
+    why = f" ({order.why})" if order.why else ""
+    return f"by {order.by} until {_time(order.until)}{why}"
 
 
 def _input(name: str, value: object, age: str | None) -> dict[str, object]:

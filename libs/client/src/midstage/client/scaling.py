@@ -1,4 +1,4 @@
-"""Scaling: ``get decisions``, ``get alarms``, ``hpa explain``: what hpa decided, and why."""
+"""Scaling: ``get decisions``, ``get alarms``, ``hpa …``: what was decided, why, and by orders."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,13 +8,14 @@ import msgspec
 import typer
 import yaml
 
-from midstage.client import api, explained, replays, times
+from midstage.client import api, explained, ordering, replays, times
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import Output, OutputOption, show
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.scaling import EvaluationMade
 
 ALARMS = ("app", "alarm", "since", "at", "reason")
+ORDERS = ("app", "order", "what", "until", "by", "why")
 DECISIONS = ("at", "app", "from", "to", "reason")
 TIME = "RFC 3339, or before now like -90s, -30m, -1h, -7d."
 
@@ -22,11 +23,13 @@ TIME = "RFC 3339, or before now like -90s, -30m, -1h, -7d."
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     group = typer.Typer(
-        no_args_is_help=True, rich_markup_mode=None, help="Ask hpa why a count is what it is."
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="Ask hpa why a count is what it is, and order it.",
     )
-    group.callback()(_group)
     group.command("explain")(explain)
     group.command("replay")(replays.replay)
+    ordering.register(group)
     app.add_typer(group, name="hpa")
 
 
@@ -46,7 +49,7 @@ def decisions(
     directory: Directory = HERE,
     server: Server = None,
 ) -> None:
-    """Print the changes of replica counts, the oldest first."""
+    """Print the changes of replica counts, the oldest first, and the orders that hold now."""
     now = datetime.now(UTC)
     query = {
         "app": app,
@@ -55,10 +58,12 @@ def decisions(
         "limit": str(limit),
     }
     hpa = api.service("hpa", directory=directory, server=server)
-    found = show(
-        hpa.ask("/v1/decisions", query), rows="decisions", columns=DECISIONS, output=output
-    )
+    answer = hpa.ask("/v1/decisions", query)
+    found = show(answer, rows="decisions", columns=DECISIONS, output=output)
     typer.echo(found or "nothing found", err=not found)
+    if output is Output.TABLE:
+        orders = show(answer, rows="orders", columns=ORDERS, output=output)
+        typer.echo(f"\nin force\n{orders}" if orders else "", nl=bool(orders))
 
 
 def alarms(
@@ -89,10 +94,6 @@ def explain(
     hpa = api.service("hpa", directory=directory, server=server)
     answer = hpa.ask(f"/v1/apps/{quote(app, safe='')}/evaluation", query)
     typer.echo(_shown(answer, output))
-
-
-def _group() -> None:
-    """Says what the group is for."""
 
 
 def _shown(answer: bytes, output: Output) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from midstage.contracts.errors import RefusedError
 
 _BEFORE_NOW = re.compile(r"-([0-9]{1,9})([smhd])")
+_AFTER_NOW = re.compile(r"\+?([0-9]{1,9})([smhd])")
 _UNIT = {
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
@@ -34,6 +35,17 @@ def parsed(option: str, text: str, *, now: datetime) -> datetime:
             f"{option} {text!r} has no time zone; write it like {time.isoformat()}Z for UTC"
         )
     return exact
+
+
+def later(option: str, text: str, *, now: datetime) -> datetime:
+    """The time that ``text`` means, from now on like ``2h``; RefusedError as for ``parsed``."""
+    ahead = _AFTER_NOW.fullmatch(text)
+    if ahead is None:
+        return parsed(option, text, now=now)
+    try:
+        return now + int(ahead[1]) * _UNIT[ahead[2]]
+    except OverflowError as e:
+        raise RefusedError(f"{option} {text!r} is further ahead than there are dates") from e
 
 
 def from_minute(option: str, text: str, *, now: datetime) -> datetime:

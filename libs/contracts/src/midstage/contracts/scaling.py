@@ -13,6 +13,7 @@ import msgspec
 
 from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Fact, Name
+from midstage.contracts.manual import ManualFact, Override, Pause
 from midstage.contracts.policy import Policy
 
 EVALUATION_MADE = "dev.midstage.evaluation.made.v1"
@@ -113,6 +114,13 @@ class KnativeInput(Part, frozen=True, kw_only=True, omit_defaults=True):
     memory: KnativeMemory | None = None
 
 
+class Quota(Part, frozen=True, kw_only=True):
+    """The namespace has room for so many of its replicas, and what says so."""
+
+    replicas: Count
+    reason: str
+
+
 class Wanted(Part, frozen=True, kw_only=True):
     """An earlier want, for stabilising."""
 
@@ -138,7 +146,8 @@ class Inputs(Part, frozen=True, kw_only=True):
     stabilising can need, the largest of the down window and the least of the up window.
     ``changes``: those within the policy's periods and its down window. ``signals``: those that the
     policy's metrics name. ``cold_start_s``: in that time nine of ten of its pods became ready;
-    None: none that is known did.
+    None: none that is known did. ``override``, ``pause``: what people ordered, where it holds at
+    ``now``. ``quota``: None: none is known.
     """
 
     app: Name
@@ -156,6 +165,9 @@ class Inputs(Part, frozen=True, kw_only=True):
     signals: tuple[SignalInput, ...] = ()
     knative: KnativeInput | None = None
     cold_start_s: float | None = None
+    override: Override | None = None
+    pause: Pause | None = None
+    quota: Quota | None = None
 
 
 class Proposal(Part, frozen=True, kw_only=True):
@@ -242,4 +254,4 @@ class ScalingRemoved(
     reason: str = ""
 
 
-ScalingFact = ScaleDecided | ScalingRemoved
+ScalingFact = ScaleDecided | ScalingRemoved | ManualFact

@@ -22,6 +22,7 @@ from midstage.contracts.apps import (
     Verdict,
 )
 from midstage.contracts.cluster import NodeObserved, PodObserved, WorkloadObserved
+from midstage.contracts.policy import Policy
 
 NAMESPACE = "default"
 POOL_LABEL = "midstage.dev/pool"
@@ -96,10 +97,14 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """What hpa decided last; ``replicas`` None: nothing, or it scales no more."""
+    """What hpa decided last; ``replicas`` None: nothing, or it scales no more.
+
+    ``ordered``: somebody ordered this count, outside of the policy that it was decided under.
+    """
 
     replicas: int | None = None
     at: datetime | None = None
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +113,17 @@ class SpecifyApp:
 
     app: str
     spec: AppSpec
+    by: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleApp:
+    """Asked for: the same spec, with this policy."""
+
+    app: str
+    policy: Policy
     by: str
     why: str
     at: datetime
@@ -226,7 +242,7 @@ class ProgressRollout:
     at: datetime
 
 
-Wish = SpecifyApp | UndoApp | RestartApp
+Wish = SpecifyApp | ScaleApp | UndoApp | RestartApp
 Asked = Wish | RemoveApp | PauseApp | ResumeApp
 Seen = StartRollout | EndRollout | ProgressRollout | UndoFailed | TakeReferences
 Command = Asked | Seen

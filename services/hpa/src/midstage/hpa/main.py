@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
+from midstage.chassis.audited import Audit, told_lost
 from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
@@ -20,12 +21,15 @@ from midstage.chassis.start import start
 from midstage.contracts.alarms import AlarmFact
 from midstage.contracts.apps import AppFact
 from midstage.contracts.scaling import ScalingFact
+from midstage.eventlog.auditing import Auditing
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.hpa import api
+from midstage.hpa.api import ordering
+from midstage.hpa.api.orders import Orders
 from midstage.hpa.config import Settings, from_env
 from midstage.hpa.decide import alarms, scaling
 from midstage.hpa.decide.engine import ENGINE
@@ -91,6 +95,22 @@ def compose(
         past=Past(log=log, topic=topics.evaluations, now=clock.now).at,
         alarms=told.states,
         replaying=lambda which: replaying(log, topics=topics, which=which),
+        now=clock.now,
+    )
+    auditing = Auditing(
+        log=log,
+        topic=topics.audit,
+        source=f"{SERVICE}/{uuid.uuid4().hex}",
+        new_id=lambda: uuid.uuid4().hex,
+        lost=told_lost(metrics.audit_lost.inc),
+    )
+    audit = Audit(service=SERVICE, note=auditing.note, now=clock.now)
+    orders = Orders(
+        apps=apps,
+        log=scalers,
+        tried=evaluating.trials.ask,
+        now=clock.now,
+        new_id=lambda: uuid.uuid4().hex,
     )
     return Process(
         service=SERVICE,
@@ -100,11 +120,11 @@ def compose(
             readiness=readiness,
             registry=registry,
             token=secret(settings.token_file),
-            routers=[api.router(decided)],
+            routers=[api.router(decided), ordering.router(orders, audit)],
         ),
         host=settings.host,
         port=settings.port,
-        loops=[apps, scalers, told, evaluating],
+        loops=[apps, scalers, told, evaluating, auditing],
     )
 
 

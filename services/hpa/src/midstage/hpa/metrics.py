@@ -57,3 +57,8 @@ class Metrics:
         self.lag = Gauge(
             "midstage_hpa_lag_records", "Records of the streams not folded yet.", registry=registry
         )
+        self.audit_lost = Counter(
+            "midstage_hpa_audit_lost",
+            "Orders that were answered and are not in the audit.",
+            registry=registry,
+        )

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from midstage.contracts.alarms import Alarm, AlarmRaised
+from midstage.contracts.manual import Override, Pause
 from midstage.contracts.policy import Policy
-from midstage.contracts.scaling import Changed
+from midstage.contracts.scaling import Changed, ScalingFact
 
 LONGEST: Final = timedelta(hours=1)
 """No policy looks back further: stabilising windows and periods of rates are at most so long."""
@@ -40,12 +41,20 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Manual:
+    """What people ordered last and did not take back; each may be over by now."""
+
+    override: Override | None = None
+    pause: Pause | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scaler:
     """The count in force (0: none), the ``facts`` folded, and what changed lately, oldest first.
 
     ``changes`` hold the last hour before the newest one, the first count as one from 0.
     ``decisions`` are the newest, for people. What was wanted up to ``removed_at`` was wanted of
-    another life of the application.
+    another life of the application. ``manual`` is the same object until an order changes it.
     """
 
     count: int = 0
@@ -53,6 +62,12 @@ class Scaler:
     removed_at: datetime | None = None
     changes: tuple[Changed, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    manual: Manual = Manual()
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is anything that ends with the application's scaling."""
+        return self.count > 0 or self.manual != Manual()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +84,12 @@ class Alarms:
     """Those of one application that stand, by kind."""
 
     raised: Mapping[Alarm, AlarmRaised] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What would be, with these facts more in the log, and this policy instead of the spec's."""
+
+    app: str
+    policy: Policy | None = None
+    facts: tuple[ScalingFact, ...] = ()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
+from midstage.chassis.audited import Audit, told_lost
 from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Loop, Process
@@ -22,6 +23,7 @@ from midstage.contracts.apps import AppFact
 from midstage.contracts.billing import BillingFact
 from midstage.contracts.topics import APPS, AUDIT, BILLING, EDGES, LOAD, REQUESTS, USAGE, Topic
 from midstage.eventlog import arrow
+from midstage.eventlog.auditing import Auditing
 from midstage.eventlog.consume import WholeConsumer
 from midstage.eventlog.dead_letters import DeadLetterTopic
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -45,12 +47,10 @@ from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
 from midstage.stats.api import completeness, events, periods, recount, shard, usage
 from midstage.stats.api.application import application
-from midstage.stats.api.audited import Audit
 from midstage.stats.config import Settings, from_env
 from midstage.stats.decide.billing import Account
 from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
-from midstage.stats.stream.auditing import Auditing
 from midstage.stats.stream.billing import accounts, bookkeeping
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
 from midstage.stats.stream.facts import Told, telling
@@ -194,7 +194,7 @@ def compose(
         topic=topics.audit,
         source=f"{SERVICE}/{settings.shard.number}",
         new_id=lambda: uuid.uuid4().hex,
-        lost=metrics.audit_lost,
+        lost=told_lost(metrics.audit_lost),
     )
     ingest = Ingest(
         log=log,
@@ -204,7 +204,7 @@ def compose(
         within_s=settings.ingest_within_s,
         reached=reached,
     )
-    audit = Audit(note=auditing.note, now=clock.now)
+    audit = Audit(service=SERVICE, note=auditing.note, now=clock.now)
     billed = _billing(
         settings,
         log=log,

@@ -21,6 +21,12 @@ from midstage.contracts.cluster import (
 )
 from midstage.contracts.errors import UnavailableError, UnreadableError
 from midstage.contracts.fact import Fact
+from midstage.contracts.manual import (
+    OverrideLifted,
+    OverrideSet,
+    ScalingPaused,
+    ScalingResumed,
+)
 from midstage.contracts.scaling import ScaleDecided, ScalingFact, ScalingRemoved
 from midstage.contracts.topics import CLUSTER, SCALING, Topic
 from midstage.eventlog.codec import Decoder
@@ -126,7 +132,9 @@ def _with(decided: Decided, fact: ScalingFact) -> Decided:
     match fact:
         case ScaleDecided():
             return (*decided, fact)
-        case ScalingRemoved():
+        case (
+            ScalingRemoved() | OverrideSet() | OverrideLifted() | ScalingPaused() | ScalingResumed()
+        ):
             return decided
         case _:
             assert_never(fact)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 
+from midstage.contracts.apps import AppSpec
+from midstage.contracts.policy import Policy
 from midstage.deploy.api.answers import (
     AdoptAnswer,
     AppAnswer,
@@ -54,6 +56,7 @@ def router(apps: Apps) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["apps"])
     _asking(routes, apps)
     _changing(routes, apps)
+    _scaling(routes, apps)
     return routes
 
 
@@ -127,7 +130,27 @@ def _changing(routes: APIRouter, apps: Apps) -> None:
         return apps.resume(app, idempotency_key, by=by, why=why)
 
 
+def _scaling(routes: APIRouter, apps: Apps) -> None:
+    @routes.put("/apps/{app}/scaling", openapi_extra=_policy_body())
+    def put_scaling(
+        *, app: AppName, body: Raw, by: By = BY, why: Why = "", idempotency_key: GivenId = None
+    ) -> CommandAnswer:
+        return apps.scale(app, body, idempotency_key, by=by, why=why)
+
+    @routes.post("/apps/{app}/scaling/diff", openapi_extra=_policy_body())
+    def diff_scaling(app: AppName, body: Raw) -> DiffAnswer:
+        return apps.diff_scaling(app, body)
+
+
 def _spec_body() -> dict[str, object]:
     """The body as the API's document describes it; the route itself takes it raw."""
-    content = {"application/json": {"schema": schema()}}
+    return _body(schema(AppSpec))
+
+
+def _policy_body() -> dict[str, object]:
+    return _body(schema(Policy))
+
+
+def _body(described: object) -> dict[str, object]:
+    content = {"application/json": {"schema": described}}
     return {"requestBody": {"required": True, "content": content}}

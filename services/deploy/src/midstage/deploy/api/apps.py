@@ -29,8 +29,8 @@ from midstage.deploy.api.answers import (
     revision_answer,
 )
 from midstage.deploy.api.plans import Adopts, Planned, planned
-from midstage.deploy.api.specs import spec_of
-from midstage.deploy.decide.commands import decide, generation_of
+from midstage.deploy.api.specs import policy_of, spec_of
+from midstage.deploy.decide.commands import decide, generation_of, scaled
 from midstage.deploy.decide.room import Course, Way, course_of
 from midstage.deploy.decide.specs import check_routes
 from midstage.deploy.decide.wanted import wanted
@@ -42,6 +42,7 @@ from midstage.deploy.model import (
     RestartApp,
     ResumeApp,
     Room,
+    ScaleApp,
     Situation,
     Specified,
     SpecifyApp,
@@ -152,6 +153,15 @@ class Apps:
         payload = b"PUT " + msgspec.json.encode((spec, why), order="deterministic")
         return self._executed(command, given_id, payload, even_so=even_so)
 
+    def scale(
+        self, app: str, body: bytes, given_id: str | None, *, by: str, why: str
+    ) -> CommandAnswer:
+        """Give the spec that holds another policy; RefusedError (404) without one, else as PUT."""
+        policy = policy_of(body)
+        command = ScaleApp(app=app, policy=policy, by=by, why=why, at=self.now())
+        payload = b"SCALE " + msgspec.json.encode((policy, why), order="deterministic")
+        return self._executed(command, given_id, payload)
+
     def adopt(self, app: str, workload: str) -> AdoptAnswer:
         """Take over a workload that somebody else made; it runs on until a spec replaces it.
 
@@ -196,7 +206,23 @@ class Apps:
 
     def diff(self, app: str, body: bytes) -> DiffAnswer:
         """What the spec would change, and how; RefusedError as for PUT but for a shortage."""
-        spec = spec_of(body)
+        return self._diff(app, spec_of(body))
+
+    def diff_scaling(self, app: str, body: bytes) -> DiffAnswer:
+        """What another policy would change; RefusedError as for ``scale``."""
+        _, state = self.log.state(app)
+        if state.current is None:
+            raise RefusedError(f"there is no application {app!r}", status=404)
+        return self._diff(app, scaled(state.current.fact.spec, policy_of(body)))
+
+    def command(self, command_id: str) -> CommandAnswer:
+        """What became of a command; RefusedError (404) where the log does not know it."""
+        answer = self.log.answer(command_id)
+        if answer is None:
+            raise RefusedError(f"the log knows no command {command_id!r}", status=404)
+        return command_answer(answer, self.log.state(answer.key)[1], None)
+
+    def _diff(self, app: str, spec: AppSpec) -> DiffAnswer:
         check_routes(app, spec, self.log.states())
         _, state = self.log.state(app)
         current = state.current
@@ -214,13 +240,6 @@ class Apps:
             "reason": course.shortage,
             "cluster": plan_answer(plan),
         }
-
-    def command(self, command_id: str) -> CommandAnswer:
-        """What became of a command; RefusedError (404) where the log does not know it."""
-        answer = self.log.answer(command_id)
-        if answer is None:
-            raise RefusedError(f"the log knows no command {command_id!r}", status=404)
-        return command_answer(answer, self.log.state(answer.key)[1], None)
 
     def _executed(
         self, command: Asked, given_id: str | None, payload: bytes, *, even_so: bool = True

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Response
 from midstage.contracts import application
 from midstage.contracts.apps import AppName, AppSpec
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.policy import Policy
 from midstage.deploy.api import fields
 from midstage.deploy.decide.specs import check
 from midstage.specs.documents import of_json
@@ -27,6 +28,25 @@ _SCHEMA = {"application/schema+json": {"schema": {"type": "object"}}}
 
 def spec_of(body: bytes) -> AppSpec:
     """The spec; RefusedError with the paths of what is wrong."""
+    given = _given(body)
+    if "apiVersion" in given:
+        raise RefusedError("apiVersion: a whole document is here; send what stands under its spec")
+    spec = _converted(given)
+    if spec.scaling is not None and "replicas" not in given:
+        spec = msgspec.structs.replace(spec, replicas=spec.scaling.min)
+    check(spec)
+    return spec
+
+
+def policy_of(body: bytes) -> Policy:
+    """The policy that stands under a spec's ``scaling``; RefusedError as for a whole spec."""
+    policy = _converted({"scaling": _given(body)}).scaling
+    assert policy is not None
+    return policy
+
+
+def _given(body: bytes) -> dict[str, object]:
+    """The fields that were sent; RefusedError where there are none."""
     if len(body) > LARGEST_BYTES:
         raise RefusedError(
             f"the spec has {len(body)} bytes, {LARGEST_BYTES} are allowed", status=413
@@ -40,20 +60,18 @@ def spec_of(body: bytes) -> AppSpec:
     given = document.value
     if not isinstance(given, dict):
         raise RefusedError("the spec is a JSON object with fields like command and replicas")
-    if "apiVersion" in given:
-        raise RefusedError("apiVersion: a whole document is here; send what stands under its spec")
+    return given
+
+
+def _converted(given: dict[str, object]) -> AppSpec:
     unknown = list(islice(fields.unknown(given), _TOLD + 1))
     if unknown:
         rest = ["and more"] if len(unknown) > _TOLD else []
         raise RefusedError("; ".join([*unknown[:_TOLD], *rest]))
     try:
-        spec = msgspec.convert(given, AppSpec)
+        return msgspec.convert(given, AppSpec)
     except (msgspec.ValidationError, RecursionError) as e:
         raise RefusedError(fields.misfit(given, str(e))) from e
-    if spec.scaling is not None and "replicas" not in given:
-        spec = msgspec.structs.replace(spec, replicas=spec.scaling.min)
-    check(spec)
-    return spec
 
 
 def name_of(name: str) -> str:
@@ -78,9 +96,9 @@ def published() -> APIRouter:
     return routes
 
 
-def schema() -> object:
-    """The JSON schema of a spec, in one piece."""
-    (top,), parts = msgspec.json.schema_components([AppSpec])
+def schema(kind: type[msgspec.Struct]) -> object:
+    """The JSON schema of a spec, or of a part of it, in one piece."""
+    (top,), parts = msgspec.json.schema_components([kind])
     return _resolved(top, parts)
 
 

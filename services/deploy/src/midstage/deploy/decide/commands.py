@@ -7,6 +7,8 @@ already, appends nothing. So the version of the log is the number of its facts.
 from collections.abc import Callable
 from typing import assert_never
 
+import msgspec
+
 from midstage.contracts.apps import (
     AppFact,
     AppRemoved,
@@ -17,8 +19,10 @@ from midstage.contracts.apps import (
     revision_of,
 )
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.policy import Policy
 from midstage.deploy.decide.by_itself import by_itself, next_generation
 from midstage.deploy.decide.references import known_of
+from midstage.deploy.decide.specs import check
 from midstage.deploy.decide.told import told
 from midstage.deploy.model import (
     App,
@@ -29,6 +33,7 @@ from midstage.deploy.model import (
     RemoveApp,
     RestartApp,
     ResumeApp,
+    ScaleApp,
     Specified,
     SpecifyApp,
     StartRollout,
@@ -51,7 +56,7 @@ def decide(app: App, command: Command, *, may_be: MayBe | None = None) -> tuple[
     to pause or to resume, and whatever ``may_be`` refuses of a wish.
     """
     match command:
-        case SpecifyApp() | UndoApp() | RestartApp():
+        case SpecifyApp() | ScaleApp() | UndoApp() | RestartApp():
             return _wished(app, command, may_be)
         case RemoveApp():
             _standing(app, command.app)
@@ -71,6 +76,17 @@ def decide(app: App, command: Command, *, may_be: MayBe | None = None) -> tuple[
 def generation_of(app: App) -> int:
     """The generation that a changed spec goes on with."""
     return app.current.fact.generation if app.current else 0
+
+
+def scaled(spec: AppSpec, policy: Policy) -> AppSpec:
+    """The spec with this policy; RefusedError where it contradicts itself or the spec.
+
+    ``replicas``, where scaling begins, follow into its bounds.
+    """
+    begin = max(policy.min, min(policy.max, spec.replicas))
+    changed = msgspec.structs.replace(spec, scaling=policy, replicas=begin)
+    check(changed)
+    return changed
 
 
 def undone(app: App, name: str, to: str = "") -> Specified:
@@ -106,6 +122,9 @@ def _wished(app: App, command: Wish, may_be: MayBe | None) -> tuple[AppFact, ...
     match command:
         case SpecifyApp():
             return _specified(app, command, command.spec, generation_of(app), may_be)
+        case ScaleApp():
+            spec = scaled(_standing(app, command.app).fact.spec, command.policy)
+            return _specified(app, command, spec, generation_of(app), may_be)
         case UndoApp():
             back = undone(app, command.app, command.to).fact
             return _specified(app, command, back.spec, back.generation, may_be)

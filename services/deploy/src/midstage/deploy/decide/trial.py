@@ -9,7 +9,7 @@ from midstage.contracts.apps import AppSpec
 from midstage.contracts.cluster import WorkloadObserved
 from midstage.contracts.running import OnDrift
 from midstage.deploy.decide.room import Way
-from midstage.deploy.decide.wanted import template_of, wanted
+from midstage.deploy.decide.wanted import bounded, template_of, wanted
 from midstage.deploy.model import PutWorkload, Situation, workload_name
 
 
@@ -70,6 +70,6 @@ def _kept(situation: Situation, spec: AppSpec, known: WorkloadObserved) -> int:
     """A count changes by this only where the spec says another one than before."""
     current = situation.state.current
     if spec.scaling is not None:
-        return max(spec.scaling.min, min(spec.scaling.max, known.replicas))
+        return bounded(known.replicas, spec.scaling, situation.scale)
     said = current.fact.spec.replicas if current else None
     return known.replicas if said == spec.replicas else spec.replicas

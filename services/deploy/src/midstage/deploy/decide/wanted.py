@@ -1,27 +1,43 @@
 """How many replicas an application should have, how many must stay ready, and what they run.
 
 hpa's count holds only where the spec has a policy, bounded by it: so a policy that was just
-tightened holds at once. Without a policy, or before the first decision, the spec's count holds.
+tightened holds at once. Only what somebody ordered outside of the policy holds there as well.
+Without a policy, or before the first decision, the spec's count holds.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from midstage.cluster.objects import Template
 from midstage.contracts.apps import AppSpec, Toleration
 from midstage.contracts.cluster import Amount
+from midstage.contracts.manual import (
+    OverrideLifted,
+    OverrideSet,
+    ScalingPaused,
+    ScalingResumed,
+)
+from midstage.contracts.policy import Policy
 from midstage.contracts.running import Need
 from midstage.contracts.scaling import ScaleDecided, ScalingFact, ScalingRemoved
 from midstage.deploy.decide.running import NEED_LABELS, NEEDED
 from midstage.deploy.model import POOL_LABEL, Scale
 
 
-def evolve(scale: Scale, fact: ScalingFact) -> Scale:  # noqa: ARG001  the last fact is the state
-    """The scale after a fact of ``midstage.scaling.v1``."""
+def evolve(scale: Scale, fact: ScalingFact) -> Scale:
+    """The scale after a fact of ``midstage.scaling.v1``.
+
+    An order by itself changes no count: hpa decides what follows from it.
+    """
     match fact:
         case ScaleDecided():
-            return Scale(replicas=fact.replicas, at=fact.at)
+            return Scale(replicas=fact.replicas, at=fact.at, ordered=_ordered(fact))
         case ScalingRemoved():
             return Scale(at=fact.at)
+        case OverrideLifted():
+            return replace(scale, ordered=False)
+        case OverrideSet() | ScalingPaused() | ScalingResumed():
+            return scale
         case _:
             assert_never(fact)
 
@@ -32,7 +48,18 @@ def wanted(spec: AppSpec, scale: Scale) -> int:
     if policy is None:
         return spec.replicas
     count = spec.replicas if scale.replicas is None else scale.replicas
-    return max(policy.min, min(policy.max, count))
+    return bounded(count, policy, scale)
+
+
+def bounded(count: int, policy: Policy, scale: Scale) -> int:
+    """Within the policy, unless somebody ordered a count outside of it."""
+    return count if scale.ordered else max(policy.min, min(policy.max, count))
+
+
+def _ordered(fact: ScaleDecided) -> bool:
+    inputs = fact.evaluation.inputs
+    within = inputs.policy.min <= fact.replicas <= inputs.policy.max
+    return inputs.override is not None and not within
 
 
 def must_be_ready(spec: AppSpec, count: int) -> int:

@@ -1,5 +1,6 @@
 """From an evaluation to facts, and from facts to states: the two versioned logs that hpa folds."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -13,6 +14,13 @@ from midstage.contracts.apps import (
     RolloutResumed,
     RolloutStarted,
 )
+from midstage.contracts.manual import (
+    ManualFact,
+    OverrideLifted,
+    OverrideSet,
+    ScalingPaused,
+    ScalingResumed,
+)
 from midstage.contracts.scaling import (
     Changed,
     Evaluation,
@@ -21,16 +29,20 @@ from midstage.contracts.scaling import (
     ScalingFact,
     ScalingRemoved,
 )
-from midstage.hpa.model import DECISIONS_KEPT, LONGEST, Asked, Decision, Scaler
+from midstage.hpa.decide.manual import in_force
+from midstage.hpa.model import DECISIONS_KEPT, LONGEST, Asked, Decision, Manual, Scaler
 
 
 def decide(scaler: Scaler, evaluation: Evaluation) -> tuple[ScaleDecided, ...]:
     """A decision where the count changes, and for an application's first one; else nothing.
 
-    Nothing too where another process decided since: the next evaluation sees the new count.
+    Nothing too where another process decided since, or somebody ordered: the next evaluation sees
+    the new count and orders.
     """
     inputs = evaluation.inputs
     if scaler.count != inputs.current or evaluation.replicas == scaler.count:
+        return ()
+    if ordered(scaler, inputs.now) != Manual(override=inputs.override, pause=inputs.pause):
         return ()
     return (
         ScaleDecided(
@@ -45,9 +57,15 @@ def decide(scaler: Scaler, evaluation: Evaluation) -> tuple[ScaleDecided, ...]:
     )
 
 
+def ordered(scaler: Scaler, now: datetime) -> Manual:
+    """What people ordered and holds at ``now``."""
+    manual = scaler.manual
+    return Manual(override=in_force(manual.override, now), pause=in_force(manual.pause, now))
+
+
 def ended(scaler: Scaler, removed: ScalingRemoved) -> tuple[ScalingRemoved, ...]:
-    """``removed`` where there is a count, so that it is said once."""
-    return (removed,) if scaler.count > 0 else ()
+    """``removed`` where there is a count or an order, so that it is said once."""
+    return (removed,) if scaler.stands else ()
 
 
 def evolve(scaler: Scaler, fact: ScalingFact) -> Scaler:
@@ -57,15 +75,18 @@ def evolve(scaler: Scaler, fact: ScalingFact) -> Scaler:
             decision = Decision(
                 at=fact.at, before=scaler.count, after=fact.replicas, reason=fact.reason
             )
-            return Scaler(
+            return replace(
+                scaler,
                 count=fact.replicas,
                 facts=scaler.facts + 1,
                 changes=_changes(scaler, decision),
                 decisions=(*scaler.decisions, decision)[-DECISIONS_KEPT:],
-                removed_at=scaler.removed_at,
             )
         case ScalingRemoved():
             return Scaler(facts=scaler.facts + 1, decisions=scaler.decisions, removed_at=fact.at)
+        case OverrideSet() | OverrideLifted() | ScalingPaused() | ScalingResumed():
+            manual = _manual(scaler.manual, fact)
+            return replace(scaler, facts=scaler.facts + 1, manual=manual)
         case _:
             assert_never(fact)
 
@@ -102,6 +123,20 @@ def newest_load(evaluation: Evaluation) -> datetime | None:
         if rule in used and end is not None
     ]
     return max(ends, default=None)
+
+
+def _manual(manual: Manual, fact: ManualFact) -> Manual:
+    match fact:
+        case OverrideSet():
+            return replace(manual, override=fact.override)
+        case OverrideLifted():
+            return replace(manual, override=None)
+        case ScalingPaused():
+            return replace(manual, pause=fact.pause)
+        case ScalingResumed():
+            return replace(manual, pause=None)
+        case _:
+            assert_never(fact)
 
 
 def _changes(scaler: Scaler, decision: Decision) -> tuple[Changed, ...]:

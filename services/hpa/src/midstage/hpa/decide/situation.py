@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from midstage.contracts.cluster import Phase
+from midstage.contracts.manual import Override, Pause
 from midstage.contracts.policy import Fallback
-from midstage.contracts.scaling import Inputs, Proposal
+from midstage.contracts.scaling import Inputs, Proposal, Quota
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s
 from midstage.hpa.decide.hpav2.behavior import Behavior, Change, Past, Recommendation
@@ -44,6 +45,9 @@ class Situation:
     not_lowered: str = ""
     not_raised: str = ""
     timed: Bounds = field(default_factory=Bounds)
+    pause: Pause | None = None
+    quota: Quota | None = None
+    override: Override | None = None
 
     @property
     def leading(self) -> Proposal | None:
@@ -83,6 +87,9 @@ def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situati
         not_lowered=_not_lowered(inputs, proposals),
         not_raised=_not_raised(inputs),
         timed=bounds(policy.timed, inputs.now, lead_s=lead_s + _ON_THE_WAY_S),
+        pause=inputs.pause,
+        quota=inputs.quota,
+        override=inputs.override,
     )
 
 

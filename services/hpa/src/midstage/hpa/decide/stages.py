@@ -10,6 +10,7 @@ from typing import Final
 
 from midstage.contracts.scaling import Stage
 from midstage.hpa.decide.hpav2.behavior import Condition, held, limited, stabilized
+from midstage.hpa.decide.manual import manual, pause, quota
 from midstage.hpa.decide.policies import LEGACY_DOWN_S
 from midstage.hpa.decide.situation import Situation
 
@@ -144,7 +145,7 @@ def bounds(situation: Situation, before: int) -> Stage:
 WANT: Final[tuple[Step, ...]] = (largest, unknown, pending)
 """Up to here the figure is what the load wants; later evaluations stabilise by it."""
 LIMIT: Final[tuple[Step, ...]] = (stabilise, rate)
-BOUND: Final[tuple[Step, ...]] = (timed_floor, timed_ceiling, bounds)
+BOUND: Final[tuple[Step, ...]] = (timed_floor, timed_ceiling, pause, bounds, quota, manual)
 _LIMITED: Final = {
     Condition.UP_LIMIT: "at most {} by the rate",
     Condition.DOWN_LIMIT: "at least {} by the rate",
@@ -155,8 +156,13 @@ _LIMITED: Final = {
 
 
 def chain(situation: Situation) -> Sequence[Stage]:
-    """Each stage's figure, in order; the last one is the count."""
-    within = situation.least <= situation.current <= situation.most
+    """Each stage's figure, in order; the last one is the count.
+
+    While an override holds a count outside of the bounds the rules are still asked, so that there
+    is a past to stabilise on when it is lifted.
+    """
+    overridden = situation.override is not None
+    within = overridden or situation.least <= situation.current <= situation.most
     stages: list[Stage] = []
     figure = situation.current
     for step in (*WANT, *LIMIT, *BOUND) if within else BOUND:

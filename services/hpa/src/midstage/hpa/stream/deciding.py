@@ -6,7 +6,9 @@ so it stands once. An evaluation is written whether it changed something or not.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 from itertools import count
 from typing import Final, Protocol
 
@@ -28,13 +30,14 @@ from midstage.eventlog.failpoint import Failpoint
 from midstage.eventlog.log import Delivery, Log, Undelivered, Writer
 from midstage.eventlog.versions import Answer
 from midstage.hpa.decide.evaluate import evaluate
-from midstage.hpa.decide.scaling import decide, ended, newest_load
+from midstage.hpa.decide.scaling import decide, ended, evolve, newest_load
 from midstage.hpa.metrics import Metrics
-from midstage.hpa.model import Asked, Scaler
+from midstage.hpa.model import Asked, Manual, Scaler, Trial
 from midstage.hpa.views.world import Standing, World
 
 _PAYLOAD: Final = b"scale"
 _FLUSH_S: Final = 2.0
+_NONE: Final = Scaler()
 _log = logger(__name__)
 
 
@@ -118,13 +121,13 @@ class Deciding:
         """None when both versioned logs are folded, else why not."""
         return self._apps.following() or self._scaling.following()
 
-    def applications(self) -> Mapping[str, Asked]:
-        """What is asked for those that scale, and those that have a count and scale no more."""
+    def applications(self) -> Mapping[str, tuple[Asked, Manual]]:
+        """What is asked, and ordered, for those that scale, and those whose scaling has to end."""
         scalers = self._scaling.states()
         return {
-            app: asked
+            app: (asked, scalers.get(app, _NONE).manual)
             for app, asked in self._apps.states().items()
-            if asked.policy is not None or (app in scalers and scalers[app].count > 0)
+            if asked.policy is not None or scalers.get(app, _NONE).stands
         }
 
     def standing(self, app: str) -> Standing:
@@ -156,6 +159,22 @@ class Deciding:
             self._write(evaluation, decided=False)
             raise
         self._write(evaluation, decided=decided)
+
+    def tried(self, trial: Trial, world: World, offsets: dict[str, int]) -> Evaluation:
+        """What would be decided now if it were as in ``trial``; nothing is written.
+
+        RefusedError (404) where there is no such application, (409) where it has no policy.
+        """
+        standing = self.standing(trial.app)
+        policy = trial.policy or standing.asked.policy
+        if standing.spec_version == 0 or standing.asked.removed:
+            raise RefusedError(f"there is no application {trial.app!r}", status=404)
+        if policy is None:
+            raise RefusedError(f"application {trial.app!r} has no scaling policy", status=409)
+        scaler = reduce(evolve, trial.facts, standing.scaler)
+        there = replace(standing, scaler=scaler)
+        made = evaluate(world.inputs(trial.app, there, policy, self._now()))
+        return msgspec.structs.replace(made, engine=self._engine, offsets=offsets)
 
     def close(self) -> None:
         """Wait shortly for what is being written, and let go of the connection."""

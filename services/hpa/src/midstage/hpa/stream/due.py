@@ -1,4 +1,4 @@
-"""Which applications are to be evaluated now: soon after their load or spec came, or each 5 s."""
+"""Which applications are to be evaluated now: soon after load, spec or orders came, or each 5 s."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -45,8 +45,8 @@ class Due:
     def of_all(self, asked: Mapping[str, object], now: float) -> Sequence[str]:
         """Those not evaluated for too long, and those that ask for something else than before.
 
-        ``asked``: by application what its spec asks for, the same object until that changes. All
-        others are forgotten.
+        ``asked``: by application what is asked for, equal until that changes, and cheap to compare.
+        All others are forgotten.
         """
         before, self._asked = self._asked, dict(asked)
         self._heard &= asked.keys()
@@ -54,7 +54,7 @@ class Due:
         return sorted(
             app
             for app, spec in asked.items()
-            if before.get(app) is not spec or now - self._last(app) >= AT_LEAST_EVERY_S
+            if before.get(app) != spec or now - self._last(app) >= AT_LEAST_EVERY_S
         )
 
     def _last(self, app: str) -> float:

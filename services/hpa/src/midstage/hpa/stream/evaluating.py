@@ -14,16 +14,18 @@ from typing import Final
 from midstage.chassis.logs import logger
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.load import LoadObserved
-from midstage.contracts.scaling import EvaluationMade
+from midstage.contracts.scaling import Evaluation, EvaluationMade
 from midstage.eventlog.backoff import Backoff
 from midstage.eventlog.log import GapError, Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
 from midstage.hpa.metrics import Metrics
+from midstage.hpa.model import Trial
 from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.due import Due
 from midstage.hpa.stream.folding import Folding, Topics
 from midstage.hpa.stream.reading import MOST, Opening
+from midstage.hpa.stream.trials import Trials
 
 _POLL_S: Final = 0.2
 _SOON_S: Final = 0.02
@@ -59,6 +61,7 @@ class Evaluating:
         self._folded = False
         self._due = Due()
         self._latest: dict[str, EvaluationMade] = {}
+        self.trials = Trials()
 
     def run(self, stop: threading.Event) -> None:
         """Fold and evaluate until ``stop`` is set; raises what is not UnavailableError."""
@@ -116,6 +119,7 @@ class Evaluating:
             self._progress.came_round(lag=lag)
         if self._ready():
             self._evaluate()
+            self.trials.answer(self._tried)
 
     def _fold(self, record: Record) -> None:
         match self._folding.fold(record):
@@ -150,6 +154,9 @@ class Evaluating:
         if standing.asked.policy is not None:
             conditions = self._folding.world.conditioned.of(app)
             self._alarming.look(app, standing.scaler, conditions)
+
+    def _tried(self, trial: Trial) -> Evaluation:
+        return self._deciding.tried(trial, self._folding.world, self._folding.offsets())
 
     def _unreadable(self, record: Record, reason: str) -> None:
         self._metrics.unreadable.inc()

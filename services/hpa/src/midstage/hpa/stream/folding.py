@@ -44,6 +44,7 @@ class Topics:
     apps: Topic = topics.APPS
     scaling: Topic = topics.SCALING
     alarms: Topic = topics.ALARMS
+    audit: Topic = topics.AUDIT
 
     @property
     def streams(self) -> tuple[Topic, Topic, Topic]:

@@ -8,6 +8,8 @@ from typing_extensions import TypedDict  # pydantic takes typing's own from Pyth
 
 from midstage.contracts.scaling import EvaluationMade, Proposal
 from midstage.hpa.model import Alarms, Asked, Scaler
+from midstage.hpa.views import orders
+from midstage.hpa.views.orders import OrderAnswer
 
 DecisionAnswer = TypedDict(
     "DecisionAnswer",
@@ -17,9 +19,10 @@ DecisionAnswer = TypedDict(
 
 
 class DecisionsAnswer(TypedDict):
-    """Decisions, the oldest first."""
+    """Decisions, the oldest first; and the orders that hold now."""
 
     decisions: list[DecisionAnswer]
+    orders: list[OrderAnswer]
 
 
 class RuleAnswer(TypedDict):
@@ -78,7 +81,9 @@ class DecisionsQuery:
     limit: int = 100
 
 
-def decisions(scalers: Mapping[str, Scaler], query: DecisionsQuery) -> DecisionsAnswer:
+def decisions(
+    scalers: Mapping[str, Scaler], query: DecisionsQuery, now: datetime
+) -> DecisionsAnswer:
     """The newest decisions that the query asks for; of each application the last 500 are known."""
     found = [
         _decision(name, at=each.at, before=each.before, after=each.after, reason=each.reason)
@@ -89,7 +94,10 @@ def decisions(scalers: Mapping[str, Scaler], query: DecisionsQuery) -> Decisions
         and (query.until is None or each.at < query.until)
     ]
     found.sort(key=lambda each: (each["at"], each["app"]))
-    return {"decisions": found[-query.limit :]}
+    return {
+        "decisions": found[-query.limit :],
+        "orders": orders.standing(scalers, query.app, now),
+    }
 
 
 def apps(

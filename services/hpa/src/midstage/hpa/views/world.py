@@ -14,6 +14,7 @@ from midstage.contracts.load import LoadObserved
 from midstage.contracts.policy import Knative, Measure, Policy
 from midstage.contracts.scaling import Changed, EvaluationMade, Inputs, KnativeInput, Wanted
 from midstage.hpa.decide.policies import longest_s, panic_window_s, period_s
+from midstage.hpa.decide.scaling import ordered
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.carried import Carried
 from midstage.hpa.views.conditions import Conditioned
@@ -64,6 +65,7 @@ class World:
 
     def inputs(self, app: str, standing: Standing, policy: Policy, now: datetime) -> Inputs:
         """What an evaluation of ``app`` under ``policy`` has to go by at ``now``."""
+        manual = ordered(standing.scaler, now)
         return Inputs(
             app=app,
             now=now,
@@ -79,6 +81,8 @@ class World:
             initial=standing.asked.initial,
             knative=self._knative(app, standing.scaler, policy.knative, now),
             cold_start_s=cold_start_s(self.inventory, app) if policy.timed else None,
+            override=manual.override,
+            pause=manual.pause,
         )
 
     def _knative(

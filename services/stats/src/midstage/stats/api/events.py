@@ -16,13 +16,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.datastructures import Headers
 
 from midstage.chassis import problems
+from midstage.chassis.audited import Audit
 from midstage.chassis.guard import OPERATOR, bearer
 from midstage.contracts import signature
 from midstage.contracts.audit import CUSTOMER
 from midstage.contracts.audit import OPERATOR as OPERATOR_NAME
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.api.answered import JSON, as_json
-from midstage.stats.api.audited import Audit
 from midstage.stats.api.encodings import BODY_BYTES, decoded
 from midstage.stats.views.ingest import WHOLE, Mode, NotTakenError, Posted, Receipt, Told, said
 

@@ -14,11 +14,11 @@ import msgspec
 from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from midstage.chassis.audited import Audit
 from midstage.chassis.guard import OPERATOR
 from midstage.contracts.billing import PERIOD, OpenGap, PeriodClosed, period_key
 from midstage.contracts.errors import RefusedError
 from midstage.stats.api.answered import as_json
-from midstage.stats.api.audited import Audit
 from midstage.stats.api.between import SHARD, part
 from midstage.stats.decide.billing import Account, Part
 from midstage.stats.decide.periods import Accepted, Period, meant

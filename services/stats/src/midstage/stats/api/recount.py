@@ -6,8 +6,8 @@ from typing import Annotated, Protocol
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
+from midstage.chassis.audited import Audit
 from midstage.stats.api.answered import as_json
-from midstage.stats.api.audited import Audit
 from midstage.stats.api.between import SHARD, nothing, part
 from midstage.stats.views.recount import DayRecounted, WholeRecounted
 

@@ -13,10 +13,10 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from midstage.chassis.audited import Audit
 from midstage.chassis.guard import OPERATOR, bearer
 from midstage.contracts.errors import RefusedError
 from midstage.stats.api.answered import JSON, as_json
-from midstage.stats.api.audited import Audit
 from midstage.stats.api.between import Threads
 from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column

@@ -9,14 +9,18 @@ from datetime import datetime
 
 from fastapi import Request, Response
 
+from midstage.chassis.logs import logger
 from midstage.contracts.audit import LONGEST_QUERY, OPERATOR, Queried
 from midstage.contracts.errors import RefusedError, UnavailableError
+
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """Where it is told: ``note`` never waits."""
+    """Where it is told, and of which service: ``note`` never waits."""
 
+    service: str
     note: Callable[[Queried], None]
     now: Callable[[], datetime]
 
@@ -45,7 +49,7 @@ class Audit:
             self.note(
                 Queried(
                     actor=actor,
-                    service="stats",
+                    service=self.service,
                     method=request.method,
                     route=route,
                     query=said[:LONGEST_QUERY],
@@ -54,3 +58,13 @@ class Audit:
                 )
             )
         return answered
+
+
+def told_lost(count: Callable[[int], None]) -> Callable[[int, str], None]:
+    """Counts what is not in the audit, and says why."""
+
+    def lost(how_many: int, why: str) -> None:
+        count(how_many)
+        _log.error("audit_lost", count=how_many, why=why)
+
+    return lost

@@ -1,7 +1,7 @@
 """What was asked leaves for the audit, in its order, a moment after it was answered.
 
 An answer never waits for the log: facts stand in a queue that this loop sends. What the queue has
-no room for, and what was not delivered when the process ends, is counted as lost and said once.
+no room for, and what was not delivered when the process ends, is told as lost, once.
 """
 
 import queue
@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from midstage.chassis.logs import logger
 from midstage.contracts.audit import QUERIED, Queried
 from midstage.contracts.fact import Event
 from midstage.contracts.topics import Topic
@@ -19,8 +18,6 @@ from midstage.eventlog.log import Delivered, Delivery, Log, Writer
 MOST_WAITING = 10_000
 _TICK_S = 0.25
 _FLUSH_S = 5.0
-
-_log = logger(__name__)
 
 
 class Auditing:
@@ -35,9 +32,9 @@ class Auditing:
         topic: Topic,
         source: str,
         new_id: Callable[[], str],
-        lost: Callable[[int], None],
+        lost: Callable[[int, str], None],
     ) -> None:
-        """Write as ``source``; ``lost`` hears how many facts are not in the log."""
+        """Write as ``source``; ``lost`` hears how many facts are not in the log, and why."""
         self._log = log
         self._topic = topic
         self._source = source
@@ -50,7 +47,7 @@ class Auditing:
         try:
             self._waiting.put_nowait(fact)
         except queue.Full:
-            self._missed(1, "the queue is full")
+            self._lost(1, "the queue is full")
 
     def run(self, stop: threading.Event) -> None:
         """Write what comes in until ``stop`` is set, then what is left."""
@@ -64,7 +61,7 @@ class Auditing:
         finally:
             left = writer.flush(_FLUSH_S)
             if left:
-                self._missed(left, "not delivered when the process ended")
+                self._lost(left, "not delivered when the process ended")
             writer.close()
 
     def _send(self, writer: Writer, fact: Queried) -> None:
@@ -80,8 +77,4 @@ class Auditing:
 
     def _delivered(self, delivery: Delivery) -> None:
         if not isinstance(delivery, Delivered):
-            self._missed(1, delivery.reason)
-
-    def _missed(self, count: int, why: str) -> None:
-        self._lost(count)
-        _log.error("audit_lost", count=count, why=why)
+            self._lost(1, delivery.reason)

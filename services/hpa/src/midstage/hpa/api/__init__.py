@@ -1,6 +1,7 @@
 """Questions to hpa over HTTP: what was decided, why, and what each application asks for now.
 
-Everything only reads; policies are changed in an application's spec, by deploy.
+Everything here only reads; ``ordering`` takes orders. Policies are a part of an application's spec,
+which deploy keeps.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +59,7 @@ class Decided:
     past: Callable[[str, datetime], EvaluationMade | None]
     alarms: Callable[[], Mapping[str, Alarms]]
     replaying: Callable[[Which], Iterator[Replayed]]
+    now: Callable[[], datetime]
 
     def all(self) -> AppsAnswer:
         """The applications that scale."""
@@ -90,7 +92,7 @@ def router(decided: Decided) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     ) -> DecisionsAnswer:
         query = DecisionsQuery(app=app, since=since, until=until, limit=limit)
-        return answers.decisions(decided.scaling.states(), query)
+        return answers.decisions(decided.scaling.states(), query, decided.now())
 
     @routes.get("/apps")
     def get_apps() -> AppsAnswer:
