@@ -31,7 +31,7 @@ from midstage.testkit.waiting import within
 from tests import patient
 
 TOKEN = "a-token-of-this-test"
-ALL = ("load", "cluster", "inventory", "evaluations", "apps", "scaling")
+ALL = ("load", "signals", "cluster", "inventory", "evaluations", "apps", "scaling")
 
 
 def topics_of(suffix: str) -> Topics:
