@@ -70,7 +70,7 @@ def _rates(samples: Sequence[Sample]) -> Iterator[float]:
     for each in samples:
         if begin is None or not _worked_on(begin, each):
             begin = each
-        elif _apart_s(begin, each) >= LEARNED_OVER_S:
+        elif _apart_s(begin, each) >= LEARNED_OVER_S and each.done > begin.done:
             yield (each.done - begin.done) / _apart_s(begin, each) / (each.consumers or 1)
             begin = each
 
