@@ -18,6 +18,7 @@ from midstage.contracts.apps import AppFact, AppRemoved, AppSpec, AppSpecified, 
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.policy import Policy
+from midstage.contracts.signals import SIGNAL_OBSERVED, SignalKind, SignalObserved
 from midstage.contracts.topics import Topic
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
@@ -146,6 +147,18 @@ class Others:
             },
         )
         self.say(self.names.load, LOAD_OBSERVED, app, fact)
+
+    def signal(self, app: str, name: str, value: float) -> None:
+        """control: so much waits in a queue now."""
+        fact = SignalObserved(
+            app=app,
+            kind=SignalKind.QUEUE,
+            name=name,
+            source="api",
+            observed_at=now(),
+            value=value,
+        )
+        self.say(self.names.signals, SIGNAL_OBSERVED, app, fact)
 
     def say(self, topic: Topic, type_: str, key: str, fact: Fact) -> None:
         """Write one event."""
