@@ -15,7 +15,7 @@ from midstage.chassis.settings import ensure_secret
 from midstage.cluster.memory import MemoryCluster
 from midstage.cluster.objects import Node, Template, Workload
 from midstage.contracts.cluster import Amount
-from midstage.contracts.topics import CLUSTER, INVENTORY
+from midstage.contracts.topics import APPS, CLUSTER, INVENTORY, SIGNALS
 from midstage.control.config import from_env
 from midstage.control.main import compose
 from midstage.eventlog.memory import MemoryLog
@@ -76,7 +76,9 @@ def _timed(http: httpx.Client, asked: int) -> Mapping[str, float]:
 @contextmanager
 def _serving(directory: Path) -> Iterator[httpx.Client]:
     log, cluster = MemoryLog(), _cluster()
-    log.create(settings for topic in (CLUSTER, INVENTORY) for settings in settings_of(topic))
+    log.create(
+        settings for topic in (CLUSTER, INVENTORY, APPS, SIGNALS) for settings in settings_of(topic)
+    )
     (port,) = found(1)
     token = directory / "paging-token"
     ensure_secret(token)

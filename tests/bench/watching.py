@@ -21,7 +21,7 @@ from midstage.chassis.settings import ensure_secret
 from midstage.cluster.memory import MemoryCluster
 from midstage.cluster.objects import Node, Template, Workload
 from midstage.contracts.cluster import Amount
-from midstage.contracts.topics import CLUSTER, INVENTORY
+from midstage.contracts.topics import APPS, CLUSTER, INVENTORY, SIGNALS
 from midstage.control.config import Settings
 from midstage.control.main import Cluster, compose
 from midstage.eventlog.kafka import KafkaLog
@@ -172,7 +172,13 @@ def controlling(bootstrap: str, cluster: Cluster, directory: Path) -> Iterator[s
         replace(each, name=f"bench.{each.name}.{mark}") for each in (CLUSTER, INVENTORY)
     )
     log = KafkaLog(bootstrap=bootstrap, client_id="bench")
-    log.create([settings for topic in (stream, inventory) for settings in settings_of(topic)])
+    log.create(
+        [
+            settings
+            for topic in (stream, inventory, APPS, SIGNALS)
+            for settings in settings_of(topic)
+        ]
+    )
     (port,) = found(1)
     ensure_secret(directory / "control-token")
     process = compose(

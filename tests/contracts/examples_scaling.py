@@ -47,6 +47,7 @@ from midstage.contracts.scaling import (
     Ticked,
     Wanted,
 )
+from midstage.contracts.signals import Signal
 from midstage.contracts.timed import Timed
 from midstage.contracts.topics import ALARMS, EVALUATIONS, SCALING
 
@@ -198,6 +199,49 @@ PANICKING = Evaluation(
     want=9,
     memory=KnativeMemory(panic_since=NOON, most=9),
 )
+DRAINING = Evaluation(
+    inputs=Inputs(
+        app="ocr",
+        now=NOON,
+        policy=Policy(
+            max=60,
+            signals={
+                "pages": Signal(drain_s=60.0, rate=5.0, group="ocr", topics=("pages",)),
+                "jobs": Signal(target=30.0, partitions=0),
+            },
+        ),
+        spec_version=1,
+        current=2,
+        signals=(
+            SignalInput(
+                rule=Rule.SIGNAL,
+                name="pages",
+                value=1200.0,
+                observed_at=NOON,
+                series="ocr pages",
+                source="kafka",
+                partitions=12,
+                arrived_per_s=10.0,
+                growth_per_s=-2.5,
+                each_per_s=5.5,
+            ),
+        ),
+    ),
+    proposals=(
+        Proposal(
+            rule=Rule.SIGNAL,
+            name="pages",
+            carried=1200.0,
+            target=5.0,
+            want=6,
+            reason="1200 wait, 10/s come, 5/s each, done in 60 s",
+            exact=6.0,
+        ),
+    ),
+    replicas=6,
+    reason="signal pages: 1200 wait",
+    want=6,
+)
 
 EXACT = Override(by="anna", why="a fair", at=NOON, until=NOON + 3600 * SECOND, min=20, max=20)
 NOT_UP = Pause(by="anna", at=NOON, until=NOON + 60 * SECOND, direction=Direction.UP)
@@ -258,6 +302,7 @@ EVENTS |= {
         ("signalled", SIGNALLED),
         ("panicking", PANICKING),
         ("ordered", ORDERED),
+        ("draining", DRAINING),
     )
 }
 DECISIONS = {

@@ -15,7 +15,14 @@ from midstage.eventlog.appended import Facts, opened
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, encode
 from midstage.eventlog.log import Partition, Record
 
-from . import examples_apps, examples_cluster, examples_paying, examples_scaling, examples_stats
+from . import (
+    examples_apps,
+    examples_cluster,
+    examples_paying,
+    examples_scaling,
+    examples_signals,
+    examples_stats,
+)
 from .examples import NOON, Decision, Events
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,6 +31,7 @@ EVENTS: Events = {
     **examples_paying.EVENTS,
     **examples_cluster.EVENTS,
     **examples_scaling.EVENTS,
+    **examples_signals.EVENTS,
     **examples_stats.EVENTS,
 }
 DECISIONS: dict[str, Decision] = {

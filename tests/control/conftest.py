@@ -16,11 +16,17 @@ import pytest
 from midstage.cluster.memory import MemoryCluster
 from midstage.cluster.objects import Template, Workload
 from midstage.contracts import topics
+from midstage.contracts.apps import AppSpec, AppSpecified, revision_of
 from midstage.contracts.cluster import Amount, ClusterFact, NodeUsed, PodUsed
+from midstage.contracts.fact import Fact
 from midstage.contracts.inventory import Inventory
+from midstage.contracts.policy import Policy
+from midstage.contracts.signals import SignalObserved
 from midstage.contracts.topics import Topic
 from midstage.control.config import Settings
 from midstage.control.main import Cluster, compose
+from midstage.control.stream.signals import Source
+from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
@@ -36,27 +42,54 @@ TOKEN = "a-token-of-this-test"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """The two topics of a test, on one log."""
+    """The topics of a test, on one log."""
 
     log: Log
     stream: Topic
     inventory: Topic
+    apps: Topic
+    signals: Topic
+
+    def specify(self, app: str, policy: Policy | None = None, *, version: int = 1) -> None:
+        """deploy: the application shall be so."""
+        spec = AppSpec(image="x", scaling=policy)
+        at, name = datetime.now(UTC), f"{app}/{version}"
+        fact = AppSpecified(app=app, at=at, spec=spec, revision=revision_of(spec))
+        by = command(key=app, command_id=name, payload=b"")
+        writer = self.log.writer()
+        writer.send(
+            written(
+                self.apps,
+                event_id=name,
+                by=by,
+                version=version,
+                engine="test",
+                facts=[fact],
+                at=at,
+            )
+        )
+        writer.close()
+
+    def signalled(self) -> Sequence[SignalObserved]:
+        """All signals that stand now, those of each application in order."""
+        return [fact for fact in self._all(self.signals) if isinstance(fact, SignalObserved)]
 
     def written(self, topic: Topic) -> Sequence[ClusterFact]:
         """All facts that stand in a topic now, those of each object in order."""
+        return [fact for fact in self._all(topic) if isinstance(fact, ClusterFact)]
+
+    def _all(self, topic: Topic) -> Sequence[Fact]:
         places = self.log.partitions(topic.name)
         ends = self.log.ends(places)
         reader = self.log.reader(dict.fromkeys(places, BEGINNING))
         read = Decoder(topic)
-        facts: list[ClusterFact] = []
+        facts: list[Fact] = []
         try:
             while any(reader.positions()[place] < end for place, end in ends.items()):
                 for record in reader.poll(most=1000, timeout_s=1):
                     if record.value is None:
                         continue  # compaction's mark
-                    fact = read(record).data
-                    assert isinstance(fact, ClusterFact)
-                    facts.append(fact)
+                    facts.append(read(record).data)
         finally:
             reader.close()
         return facts
@@ -93,8 +126,10 @@ def pair_on(log: Log) -> Pair:
         log=log,
         stream=replace(topics.CLUSTER, name=f"midstage.cluster-{number}.v1"),
         inventory=replace(topics.INVENTORY, name=f"midstage.inventory-{number}.v1"),
+        apps=replace(topics.APPS, name=f"midstage.apps-{number}.v1"),
+        signals=replace(topics.SIGNALS, name=f"midstage.signals-{number}.v1"),
     )
-    for topic in (made.stream, made.inventory):
+    for topic in (made.stream, made.inventory, made.apps, made.signals):
         log.create(settings_of(topic))
     return made
 
@@ -163,6 +198,7 @@ def settings_in(
         usage_every_s=0.1,
         streams=streams,
         dcgm_urls=dcgm_urls or {},
+        signals_every_s=0.1,
     )
 
 
@@ -173,6 +209,7 @@ def running(
     directory: Path,
     *,
     settings: Settings | None = None,
+    sources: Sequence[Source] = (),
     reached: Failpoint = nothing,
     code: int = 0,
 ) -> Iterator[httpx.Client]:
@@ -184,6 +221,9 @@ def running(
         clusters=clusters,
         stream=pair.stream,
         inventory=pair.inventory,
+        apps=pair.apps,
+        signals=pair.signals,
+        sources=sources,
         reached=reached,
     )
     codes: list[int] = []

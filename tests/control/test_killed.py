@@ -31,8 +31,14 @@ APP = "killed"
 @pytest.mark.parametrize("place", ["control:observed", "control:written"])
 def test_a_kill_at_a_named_place_loses_nothing(kafka: str, tmp_path: Path, place: str) -> None:
     log = KafkaLog(bootstrap=kafka, client_id="test")
-    pair = Pair(log=log, stream=topics.CLUSTER, inventory=topics.INVENTORY)
-    for topic in (pair.stream, pair.inventory):
+    pair = Pair(
+        log=log,
+        stream=topics.CLUSTER,
+        inventory=topics.INVENTORY,
+        apps=topics.APPS,
+        signals=topics.SIGNALS,
+    )
+    for topic in (pair.stream, pair.inventory, pair.apps, pair.signals):
         log.create(settings_of(topic))
     name = f"killed-{uuid.uuid4().hex[:8]}"
     order = tmp_path / "order"

@@ -18,6 +18,7 @@ from midstage.contracts.apps import AppFact, AppRemoved, AppSpec, AppSpecified, 
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.policy import Policy
+from midstage.contracts.signals import SIGNAL_OBSERVED, SignalKind, SignalObserved
 from midstage.contracts.topics import Topic
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
@@ -31,7 +32,8 @@ from midstage.testkit.waiting import within
 from tests import patient
 
 TOKEN = "a-token-of-this-test"
-ALL = ("load", "cluster", "inventory", "evaluations", "apps", "scaling", "alarms", "audit")
+STREAMS = ("load", "signals", "cluster", "inventory", "evaluations")
+ALL = (*STREAMS, "apps", "scaling", "alarms", "audit")
 
 
 def topics_of(suffix: str) -> Topics:
@@ -146,6 +148,18 @@ class Others:
             },
         )
         self.say(self.names.load, LOAD_OBSERVED, app, fact)
+
+    def signal(self, app: str, name: str, value: float) -> None:
+        """control: so much waits in a queue now."""
+        fact = SignalObserved(
+            app=app,
+            kind=SignalKind.QUEUE,
+            name=name,
+            source="api",
+            observed_at=now(),
+            value=value,
+        )
+        self.say(self.names.signals, SIGNAL_OBSERVED, app, fact)
 
     def say(self, topic: Topic, type_: str, key: str, fact: Fact) -> None:
         """Write one event."""

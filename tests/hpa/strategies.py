@@ -32,6 +32,7 @@ from midstage.contracts.scaling import (
     SignalInput,
     Wanted,
 )
+from midstage.contracts.signals import Signal
 from midstage.contracts.timed import Timed
 from midstage.testkit.clock import NOON
 
@@ -94,6 +95,11 @@ TIMED = (
     Timed(name="cron", floor=7, cron="*/5 * * * *", duration_s=60.0),
     Timed(name="rubbish", floor=900, cron="every day", duration_s=60.0, zone="Nowhere/At_All"),
 )
+SIGNALS = (
+    Signal(target=30.0),
+    Signal(drain_s=60.0, rate=2.0, partitions=7),
+    Signal(target=5.0, drain_s=60.0),
+)
 policies = st.builds(
     lambda bounds, **rest: Policy(min=min(bounds), max=max(bounds), **rest),
     st.tuples(counts, counts),
@@ -115,6 +121,7 @@ policies = st.builds(
     knative=st.none() | st.builds(Knative, target=st.floats(0.1, 1e6)),
     fallback=st.none() | st.builds(Fallback, static=st.none() | counts, at_least=counts),
     timed=st.lists(st.sampled_from(TIMED), max_size=2).map(tuple),
+    signals=st.dictionaries(st.just("jobs"), st.sampled_from(SIGNALS), max_size=1),
 )
 pods = st.lists(
     st.builds(
@@ -158,6 +165,17 @@ signals = st.lists(
             name=st.just("sessions"),
             by_pod=st.fixed_dictionaries({"pod": figures}),
             observed_at=recent,
+        ),
+        st.builds(
+            SignalInput,
+            rule=st.just(Rule.SIGNAL),
+            name=st.just("jobs"),
+            value=st.none() | figures,
+            observed_at=recent | past,
+            partitions=st.integers(0, 20),
+            arrived_per_s=st.none() | figures,
+            growth_per_s=st.none() | st.floats(-1e6, 1e6),
+            each_per_s=st.none() | figures,
         ),
     ),
     max_size=2,

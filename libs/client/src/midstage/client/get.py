@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from midstage.client import api, apps, cluster, completeness, get_usage, periods, records, scaling
+from midstage.client import (
+    api,
+    apps,
+    cluster,
+    completeness,
+    get_usage,
+    periods,
+    records,
+    scaling,
+    signals,
+)
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import Output, OutputOption, show
 
@@ -26,7 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command("usage")(get_usage.usage)
     group.command("limits")(limits)
     group.command("sources")(sources)
-    for part in (apps, cluster, scaling, records, completeness, periods):
+    for part in (apps, cluster, scaling, signals, records, completeness, periods):
         part.register_get(group)
     app.add_typer(group, name="get")
 

@@ -25,6 +25,7 @@ from midstage.client import (
     scaling,
     send,
     send_events,
+    signals,
 )
 from midstage.contracts.errors import MidstageError
 
@@ -52,7 +53,10 @@ def build(others: Iterable[EntryPoint] = ()) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for part in (send_events, send, get, limits, apps, cluster, scaling, records, periods, recount):
+    for part in (
+        *(send_events, send, signals, get, limits, apps, cluster),
+        *(scaling, records, periods, recount),
+    ):
         part.register(app)
     for other in sorted(others, key=lambda point: point.name):
         _add(app, other)

@@ -6,11 +6,15 @@
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from midstage.cluster.http import HttpCluster
 from midstage.cluster.kubernetes.names import PROCESS_IMAGE
 from midstage.cluster.protocol import Cluster
+
+if TYPE_CHECKING:
+    from midstage.cluster.kubernetes.measures import Measures
 
 IN_CLUSTER = "in-cluster:"
 KUBECONFIG = "kubeconfig:"
@@ -40,6 +44,15 @@ def connect(
     )
 
     return KubernetesCluster(name=name, where=where, namespace=namespace, image=image)
+
+
+def measures(name: str, where: str, *, namespace: str = NAMESPACE) -> "Measures | None":
+    """The custom and external metrics of the cluster at ``where``; None: it is a local one."""
+    if not where.startswith((KUBECONFIG, IN_CLUSTER)):
+        return None
+    from midstage.cluster.kubernetes.measures import Measures  # noqa: PLC0415  a second to import
+
+    return Measures(name=name, where=where, namespace=namespace)
 
 
 def places(given: str) -> Mapping[str, str]:

@@ -33,6 +33,7 @@ class Rule(StrEnum):
     OBJECT = "object"
     EXTERNAL = "external"
     KNATIVE = "knative"
+    SIGNAL = "signal"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,13 +97,24 @@ class KnativeMemory(Part, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SignalInput(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """A custom or external metric: one ``value``, or one of each pod; None: it is unknown."""
+    """A custom or external metric, queue or lag: a ``value``, or one of each pod; None: unknown.
+
+    ``series`` as in ``midstage.signals.v1``. Of a queue or lag, where they are known:
+    ``arrived_per_s`` comes in, ``growth_per_s`` (below 0: it shrinks) and ``each_per_s`` is what
+    one consumer was seen to do while work waited; ``partitions`` are those that a group reads.
+    """
 
     rule: Rule
     name: Name
     value: float | None = None
     by_pod: dict[str, float] = {}
     observed_at: datetime
+    series: str = ""
+    source: str = ""
+    partitions: Count = 0
+    arrived_per_s: float | None = None
+    growth_per_s: float | None = None
+    each_per_s: float | None = None
 
 
 class KnativeInput(Part, frozen=True, kw_only=True, omit_defaults=True):

@@ -41,6 +41,7 @@ from midstage.contracts.metered import METERED, Metered
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
 from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
 from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, ScalingFact
+from midstage.contracts.signals import SIGNAL_OBSERVED, SignalObserved
 from midstage.contracts.usage import (
     USAGE_ENDED,
     USAGE_OBSERVED,
@@ -135,6 +136,17 @@ LOAD = Topic(
     kept=timedelta(days=7),
     about="What each application carried, each second.",
     facts=((LOAD_OBSERVED, LoadObserved),),
+)
+SIGNALS = Topic(
+    name="midstage.signals.v1",
+    kind=Kind.STREAM,
+    key="application",
+    writer="control",
+    readers=("hpa", "control", "people's own consumers"),
+    partitions=6,
+    kept=timedelta(days=7),
+    about="Queues, consumer lags, custom and external metrics of each application.",
+    facts=((SIGNAL_OBSERVED, SignalObserved),),
 )
 USAGE = Topic(
     name="midstage.usage.v1",
@@ -272,6 +284,6 @@ AUDIT = Topic(
 )
 
 TOPICS: Final = (
-    *(REQUESTS, EDGES, LOAD, USAGE, LIMITS, APPS, CLUSTER),
+    *(REQUESTS, EDGES, LOAD, SIGNALS, USAGE, LIMITS, APPS, CLUSTER),
     *(INVENTORY, SCALING, EVALUATIONS, ALARMS, ROUTES, BILLING, AUDIT),
 )

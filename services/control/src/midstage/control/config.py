@@ -16,7 +16,8 @@ DCGM_URLS = "MIDSTAGE_CONTROL_DCGM_URLS"
 class Settings:
     """``clusters`` by name: where they are (see ``midstage.cluster.connect``).
 
-    ``streams`` bounds the answers that are open without end.
+    ``streams`` bounds the answers that are open without end. ``lag_kafka`` has the consumer groups
+    whose lags are read; empty: none are.
     """
 
     kafka: str
@@ -30,6 +31,8 @@ class Settings:
     usage_every_s: float
     streams: int
     dcgm_urls: Mapping[str, Sequence[str]]
+    lag_kafka: str = ""
+    signals_every_s: float = 5.0
 
 
 def from_env(env: Mapping[str, str]) -> Settings:
@@ -49,6 +52,12 @@ def from_env(env: Mapping[str, str]) -> Settings:
         ),
         streams=whole(env, "MIDSTAGE_CONTROL_STREAMS", default=32, least=1, most=1000),
         dcgm_urls=dcgm_urls(text(env, DCGM_URLS, default="")),
+        lag_kafka=text(
+            env, "MIDSTAGE_CONTROL_LAG_KAFKA", default=text(env, "MIDSTAGE_CONTROL_KAFKA")
+        ),
+        signals_every_s=number(
+            env, "MIDSTAGE_CONTROL_SIGNALS_EVERY_S", default=5.0, least=0.1, most=60.0
+        ),
     )
 
 

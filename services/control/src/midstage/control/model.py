@@ -9,6 +9,7 @@ from datetime import datetime
 
 from midstage.cluster.objects import NodeUse, PodUse
 from midstage.contracts.cluster import ClusterFact
+from midstage.contracts.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,3 +72,11 @@ class Told:
 
     happened: Happened | None
     place: Position | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specified:
+    """What the newest spec of an application says here: whether it is ``there``, how it scales."""
+
+    there: bool = False
+    policy: Policy | None = None

@@ -25,6 +25,8 @@ _KNOWN = {
     "autoscaling": ("v2", "v1"),
     "coordination.k8s.io": ("v1", "v1beta1"),
     "metrics.k8s.io": ("v1", "v1beta1"),
+    "custom.metrics.k8s.io": ("v1beta2", "v1beta1"),
+    "external.metrics.k8s.io": ("v1beta1",),
 }
 """The versions of each group whose fields this package can read and write, newest first."""
 
@@ -59,6 +61,10 @@ LEASES = Resource(group="coordination.k8s.io", plural="leases", kind="Lease")
 POD_METRICS = Resource(group="metrics.k8s.io", plural="pods", kind="PodMetrics")
 NODE_METRICS = Resource(
     group="metrics.k8s.io", plural="nodes", kind="NodeMetrics", namespaced=False
+)
+CUSTOM_METRICS = Resource(group="custom.metrics.k8s.io", plural="*", kind="MetricValueList")
+EXTERNAL_METRICS = Resource(
+    group="external.metrics.k8s.io", plural="*", kind="ExternalMetricValueList"
 )
 
 

@@ -10,12 +10,13 @@ from datetime import datetime
 
 from midstage.eventlog.kafka.errors import FatalClientError
 from midstage.eventlog.kafka.groups import GroupPositions
+from midstage.eventlog.kafka.lags import GroupLag, GroupLags
 from midstage.eventlog.kafka.reader import KafkaReader, oldest
 from midstage.eventlog.kafka.topics import Broker, Setting
 from midstage.eventlog.kafka.writer import KafkaWriter
 from midstage.eventlog.log import Partition, TopicSettings
 
-__all__ = ["FatalClientError", "GroupPositions", "KafkaLog"]
+__all__ = ["FatalClientError", "GroupLag", "GroupLags", "GroupPositions", "KafkaLog"]
 
 
 class KafkaLog:

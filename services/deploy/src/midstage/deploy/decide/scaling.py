@@ -23,6 +23,7 @@ from midstage.contracts.autoscaling import (
 )
 from midstage.contracts.policy import Policy
 from midstage.contracts.timed import Timed, TimedError, checked
+from midstage.deploy.decide import signals
 
 _CRON_FIELDS: Final = 5
 _RESOURCES: Final = ("cpu", "memory", "nvidia.com/gpu")
@@ -59,6 +60,7 @@ def objections(spec: AppSpec) -> Iterator[str]:
     if policy.behavior is not None:
         yield from _tolerance(policy.behavior.scale_up, "scaling.behavior.scaleUp")
         yield from _tolerance(policy.behavior.scale_down, "scaling.behavior.scaleDown")
+    yield from signals.objections(policy)
     yield from _timed(policy)
     yield from _fallback(policy)
 
@@ -75,11 +77,11 @@ def _counts(spec: AppSpec, policy: Policy) -> Iterator[str]:
 def _forms(policy: Policy) -> Iterator[str]:
     """One way to say by what to scale at least, and one to say how fast at most."""
     without = type(policy)(max=policy.max)
-    by_nothing = policy.targets == without.targets and not policy.metrics
+    by_nothing = policy.targets == without.targets and not policy.metrics and not policy.signals
     if by_nothing and policy.knative is None and not policy.timed:
         yield (
             "scaling.targets: no target is given, so nothing would ever scale; give "
-            "requests_per_s, concurrency, cpu, memory or gpu, or metrics, knative or timed"
+            "requests_per_s, concurrency, cpu, memory or gpu, or metrics, signals, knative or timed"
         )
     given = [
         name

@@ -15,6 +15,7 @@ from midstage.chassis.logs import logger
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.scaling import Evaluation, EvaluationMade
+from midstage.contracts.signals import SignalObserved
 from midstage.eventlog.backoff import Backoff
 from midstage.eventlog.log import GapError, Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
@@ -123,7 +124,7 @@ class Evaluating:
 
     def _fold(self, record: Record) -> None:
         match self._folding.fold(record):
-            case LoadObserved(app=app):
+            case LoadObserved(app=app) | SignalObserved(app=app):
                 self._due.heard(app)
             case EvaluationMade() as made:
                 self._latest[made.app] = made

@@ -1,4 +1,4 @@
-"""Records of the three streams become the world, with the offsets that say how far.
+"""Records of the streams become the world, with the offsets that say how far.
 
 The same for the live service and for the replay. A record that can't be read changes nothing, for
 each reader alike; its offset passes.
@@ -22,6 +22,7 @@ from midstage.contracts.cluster import (
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.scaling import EvaluationMade
+from midstage.contracts.signals import SignalObserved
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.log import Partition, Record
@@ -38,6 +39,7 @@ class Topics:
     """What hpa reads and writes; tests give topics of their own."""
 
     load: Topic = topics.LOAD
+    signals: Topic = topics.SIGNALS
     cluster: Topic = topics.CLUSTER
     inventory: Topic = topics.INVENTORY
     evaluations: Topic = topics.EVALUATIONS
@@ -47,12 +49,12 @@ class Topics:
     audit: Topic = topics.AUDIT
 
     @property
-    def streams(self) -> tuple[Topic, Topic, Topic]:
+    def streams(self) -> tuple[Topic, ...]:
         """Those that are folded by offset; the versioned logs are folded by version."""
-        return self.load, self.cluster, self.evaluations
+        return self.load, self.signals, self.cluster, self.evaluations
 
 
-Heard = LoadObserved | EvaluationMade | None
+Heard = LoadObserved | SignalObserved | EvaluationMade | None
 """What a record said that concerns one application at once."""
 
 
@@ -100,6 +102,8 @@ class Folding:
         match fact:
             case LoadObserved():
                 return fact if self.world.load(fact, at) else None
+            case SignalObserved():
+                return fact if self.world.signal(fact, at) else None
             case EvaluationMade():
                 self.world.evaluated(fact, at)
                 return fact

@@ -16,7 +16,13 @@ from midstage.eventlog.log import BEGINNING, Log, Partition, Record
 from midstage.hpa.decide.scaling import asked, evolve
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.stream.folding import Topics
-from midstage.hpa.stream.reading import CLUSTER_BACK, EVALUATIONS_BACK, LOAD_BACK, MOST
+from midstage.hpa.stream.reading import (
+    CLUSTER_BACK,
+    EVALUATIONS_BACK,
+    LOAD_BACK,
+    MOST,
+    SIGNALS_BACK,
+)
 from midstage.hpa.views.world import Standing
 
 S = TypeVar("S")
@@ -79,7 +85,7 @@ def held(log: Log, names: Topics) -> Held:
     streams: dict[Partition, list[Record]] = {}
     oldest: dict[Partition, int] = {}
     # evaluations first: what they used was written before them, also while the platform goes on
-    for topic in (names.evaluations, names.cluster, names.load):
+    for topic in (names.evaluations, names.cluster, names.load, names.signals):
         places = log.partitions(topic.name)
         oldest |= log.beginnings(places)
         streams |= {place: [] for place in places}
@@ -90,6 +96,7 @@ def held(log: Log, names: Topics) -> Held:
         oldest=oldest,
         back={
             names.load.name: LOAD_BACK,
+            names.signals.name: SIGNALS_BACK,
             names.cluster.name: CLUSTER_BACK,
             names.evaluations.name: EVALUATIONS_BACK,
         },

@@ -2,8 +2,8 @@
 
 Cluster: the inventory to its end, then the stream from some minutes before, so that nothing is
 missed and all that the inventory says stands in the stream before the goal; the fold takes a fact
-once. Load and evaluations: from before the longest window. So a service that begins late folds the
-same inputs as one that read everything.
+once. Load, signals and evaluations: from before the longest window. So a service that begins late
+folds the same inputs as one that read everything.
 """
 
 import threading
@@ -16,6 +16,7 @@ from midstage.eventlog.log import BEGINNING, Log, Partition, Reader
 from midstage.hpa.stream.folding import Folding, Topics
 
 LOAD_BACK: Final = timedelta(minutes=15)
+SIGNALS_BACK: Final = timedelta(minutes=15)
 CLUSTER_BACK: Final = timedelta(minutes=5)
 EVALUATIONS_BACK: Final = timedelta(minutes=65)
 MOST: Final = 2_000
@@ -50,6 +51,7 @@ class Opening:
         topics, now = self._topics, self._now()
         return {
             **self._at(topics.load, now - LOAD_BACK),
+            **self._at(topics.signals, now - SIGNALS_BACK),
             **self._at(topics.cluster, now - CLUSTER_BACK),
             **self._at(topics.evaluations, now - EVALUATIONS_BACK),
         }

@@ -13,6 +13,7 @@ from midstage.contracts.inventory import Inventory
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.policy import Knative, Measure, Policy
 from midstage.contracts.scaling import Changed, EvaluationMade, Inputs, KnativeInput, Wanted
+from midstage.contracts.signals import SignalObserved
 from midstage.hpa.decide.policies import longest_s, panic_window_s, period_s
 from midstage.hpa.decide.scaling import ordered
 from midstage.hpa.model import Asked, Scaler
@@ -20,6 +21,7 @@ from midstage.hpa.views.carried import Carried
 from midstage.hpa.views.conditions import Conditioned
 from midstage.hpa.views.pods import cold_start_s, pods, reached_at
 from midstage.hpa.views.remembered import KEPT, Remembered
+from midstage.hpa.views.signals import Signals
 from midstage.hpa.views.wants import Wants
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -36,7 +38,7 @@ class Standing:
 
 
 class World:
-    """The fold of load, cluster and earlier evaluations; not for two threads at once."""
+    """The fold of load, signals, cluster and earlier evaluations; not for two threads at once."""
 
     def __init__(self) -> None:
         """Know of nothing."""
@@ -45,10 +47,15 @@ class World:
         self.wants = Wants()
         self.remembered = Remembered()
         self.conditioned = Conditioned()
+        self.signals = Signals()
 
     def load(self, fact: LoadObserved, at: datetime) -> bool:
         """Fold what was carried, written ``at``; whether it is of our time."""
         return self.carried.apply(fact, at)
+
+    def signal(self, fact: SignalObserved, at: datetime) -> bool:
+        """Fold a signal, written ``at``; whether it is of our time and can be true."""
+        return self.signals.apply(fact, at)
 
     def cluster(self, fact: ClusterFact) -> None:
         """Fold what a cluster is."""
@@ -79,6 +86,7 @@ class World:
             changes=_changes(standing.scaler, policy, now),
             scale_version=standing.scale_version,
             initial=standing.asked.initial,
+            signals=self.signals.of(app, policy, now),
             knative=self._knative(app, standing.scaler, policy.knative, now),
             cold_start_s=cold_start_s(self.inventory, app) if policy.timed else None,
             override=manual.override,

@@ -19,6 +19,7 @@ from midstage.contracts.autoscaling import (
     milli,
 )
 from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
+from midstage.contracts.signals import series_of
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s, shown
 from midstage.hpa.decide.hpav2.pods import Readiness
@@ -84,12 +85,13 @@ def _signalled(
     rule: Rule, metric: PodsMetric | ObjectMetric | ExternalMetric, inputs: Inputs, current: int
 ) -> Proposal:
     name, target = metric.metric.name, metric.target
+    described = metric.described_object if isinstance(metric, ObjectMetric) else None
     average_m, value_m = _milli(target.average_value), _milli(target.value)
     target_m = value_m if average_m is None else average_m
     if target_m is None:
         return Proposal(rule=rule, name=name, target=0.0, reason="its target is no quantity")
     try:
-        signal = _signal(rule, name, inputs)
+        signal = named(inputs, rule, name, series_of(metric.metric, described))
         if rule is Rule.PODS:
             want = _of_pods(signal, inputs, target_m, current)
         else:
@@ -137,8 +139,10 @@ def _of_one(
     )
 
 
-def _signal(rule: Rule, name: str, inputs: Inputs) -> SignalInput:
-    found = [each for each in inputs.signals if (each.rule, each.name) == (rule, name)]
+def named(inputs: Inputs, rule: Rule, name: str, series: str = "") -> SignalInput:
+    """The signal, seen lately; NoMetricError where there is none."""
+    which = (rule, name, series)
+    found = [each for each in inputs.signals if (each.rule, each.name, each.series) == which]
     if not found:
         raise NoMetricError("nobody says it")
     age = age_s(found[0].observed_at, inputs.now)
