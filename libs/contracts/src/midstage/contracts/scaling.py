@@ -13,6 +13,7 @@ import msgspec
 
 from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Fact, Name
+from midstage.contracts.forecast import ForecastInput
 from midstage.contracts.policy import Policy
 
 EVALUATION_MADE = "dev.midstage.evaluation.made.v1"
@@ -138,7 +139,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     stabilising can need, the largest of the down window and the least of the up window.
     ``changes``: those within the policy's periods and its down window. ``signals``: those that the
     policy's metrics name. ``cold_start_s``: in that time nine of ten of its pods became ready;
-    None: none that is known did.
+    None: none that is known did. ``forecast``: what the past says of now.
     """
 
     app: Name
@@ -156,6 +157,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     signals: tuple[SignalInput, ...] = ()
     knative: KnativeInput | None = None
     cold_start_s: float | None = None
+    forecast: ForecastInput | None = None
 
 
 class Proposal(Part, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from midstage.contracts.policy import Fallback
 from midstage.contracts.scaling import Inputs, Proposal
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s
+from midstage.hpa.decide.forecast.floor import Floor, floor
 from midstage.hpa.decide.hpav2.behavior import Behavior, Change, Past, Recommendation
 from midstage.hpa.decide.timed import Bounds, bounds
 
@@ -44,6 +45,7 @@ class Situation:
     not_lowered: str = ""
     not_raised: str = ""
     timed: Bounds = field(default_factory=Bounds)
+    forecast: Floor | None = None
 
     @property
     def leading(self) -> Proposal | None:
@@ -83,6 +85,7 @@ def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situati
         not_lowered=_not_lowered(inputs, proposals),
         not_raised=_not_raised(inputs),
         timed=bounds(policy.timed, inputs.now, lead_s=lead_s + _ON_THE_WAY_S),
+        forecast=floor(inputs),
     )
 
 
