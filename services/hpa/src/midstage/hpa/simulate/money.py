@@ -18,9 +18,7 @@ SAYS: Final = 0.001
 
 def hpa(use: float, window_s: float, *, each: float = 1.0, most: int = 1000) -> Policy:
     """An HPA v2 that keeps ``use`` of what a replica carries."""
-    return Policy(
-        max=most, targets=Targets(requests_per_s=use * each), stabilise_down_s=window_s
-    )
+    return Policy(max=most, targets=Targets(requests_per_s=use * each), stabilise_down_s=window_s)
 
 
 def at_cost(baseline: Sequence[Figures], cost: float) -> float:

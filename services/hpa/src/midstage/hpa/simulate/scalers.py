@@ -81,7 +81,7 @@ class Engine:
                 policy=self._policy,
                 spec_version=1,
                 current=ready + coming,
-                load=LoadInput(until=now, seconds=60, requests_per_s=carried),
+                load=self._load(now, carried),
                 pods=self._known(ready, coming),
                 cluster_at=now,
                 wants=self._wants(step),
@@ -98,6 +98,12 @@ class Engine:
             change = Changed(at=now, before=ready + coming, after=made.replicas)
             self._changes.append((step, change))
         return made.replicas
+
+    def _load(self, now: datetime, carried: float) -> LoadInput:
+        """In the unit of the policy's first target by totals."""
+        if self._policy.targets.requests_per_s is None:
+            return LoadInput(gauged_until=now, gauged_seconds=60, concurrency=carried)
+        return LoadInput(until=now, seconds=60, requests_per_s=carried)
 
     def _wants(self, step: int) -> tuple[Wanted, ...]:
         found = {
@@ -171,7 +177,10 @@ class Rule:
         least = self._least.since(step - self._up_s / STEP_S)
         low = want if least is None else min(want, least[1])
         high = want if largest is None else max(want, largest[1])
-        earlier = (Recommendation(replicas=low, age_s=0.0), Recommendation(replicas=high, age_s=0.0))
+        earlier = (
+            Recommendation(replicas=low, age_s=0.0),
+            Recommendation(replicas=high, age_s=0.0),
+        )
         return stabilized(want, current=current, earlier=earlier, up_s=1.0, down_s=1.0)
 
     def _limited(self, step: int, figure: int, current: int) -> int:

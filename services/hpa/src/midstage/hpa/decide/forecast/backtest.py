@@ -51,9 +51,7 @@ def tried(maxima: Column, said: Forecast, *, cold_start_s: float) -> Tried:
     lag = slots(cold_start_s + _SEES_S)
     return Tried(
         came=maxima,
-        floor=expected(
-            maxima, said.season, ahead_s=cold_start_s + said.lead_s, hold_s=said.hold_s
-        )
+        floor=expected(maxima, said.season, ahead_s=cold_start_s + said.lead_s, hold_s=said.hold_s)
         * said.margin,
         asked=trailing(maxima, lag, lag + slots(said.hold_s)),
     )
