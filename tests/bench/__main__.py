@@ -28,6 +28,7 @@ from tests.bench import (
     replacing,
     scaling,
     seen,
+    series,
     watching,
 )
 from tests.bench.figures import Figure
@@ -55,6 +56,7 @@ GROUPS: Mapping[str, Race] = {
     "inventory": paging.race,
     "kubernetes": kubernetes.race,
     "hpa": scaling.race,
+    "hpa-series": series.race,
     "deploy": replacing.race,
     "loop": closing.race,
 }

@@ -47,6 +47,8 @@ GROWN: frozenset[str] = frozenset(
         "workload-observed-drifted",
         "evaluation-made-full",
         "evaluation-made-minimal",
+        "evaluation-made-panicking",
+        "evaluation-made-signalled",
         "scaling-appended-decided",
     }
 )

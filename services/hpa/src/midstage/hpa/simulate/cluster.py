@@ -18,7 +18,7 @@ COLD_START_S: Final = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """``room`` replicas find a place, ``starts_per_minute`` begin; ``queue``: unserved load waits."""
+    """``room``: so many find a place. ``starts_per_minute`` begin. ``queue``: what comes waits."""
 
     room: int | None = None
     starts_per_minute: float = inf

@@ -5,6 +5,7 @@ lower envelope, for nobody pays more for a worse setting.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from midstage.contracts.policy import Policy, Targets
@@ -29,7 +30,7 @@ def at_cost(baseline: Sequence[Figures], cost: float) -> float:
             envelope.append((each.cost, each.violation))
     if cost <= envelope[0][0]:
         return envelope[0][1]
-    for (low, above), (high, below) in zip(envelope, envelope[1:], strict=False):
+    for (low, above), (high, below) in pairwise(envelope):
         if cost <= high:
             return above + (below - above) * (cost - low) / (high - low)
     return envelope[-1][1]

@@ -3,6 +3,7 @@
 A floor changes with each slot, the verdict each hour; both look only at what was complete by then.
 """
 
+from math import isnan
 from typing import Final
 
 from midstage.contracts.forecast import Forecast, ForecastInput
@@ -43,7 +44,7 @@ class Past:
             self._verdict = verdict(self._tried, max(0, self._hour * _PER_HOUR - SETTLED))
         floor = float(self._tried.floor[slot]) / self._margin
         return ForecastInput(
-            carried=floor if floor == floor else None,
+            carried=None if isnan(floor) else floor,
             tested_s=self._verdict.tested_s,
             lost_without=self._verdict.lost_without,
             lost_with=self._verdict.lost_with,

@@ -6,7 +6,7 @@ ready replicas carry; the ideal is the load at 70 % of a replica, rounded up.
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isnan
 from typing import Final
 
 import numpy as np
@@ -82,14 +82,14 @@ def run(
     for step, came in enumerate(load.tolist()):
         cluster.at(step)
         carried = seen[step]
-        if carried == carried:  # NaN: nothing is known, so nobody is asked
+        if not isnan(carried):  # else nothing is known, so nobody is asked
             count = scaler(
                 step, carried + waiting / 60.0, ready=cluster.ready, coming=cluster.coming
             )
             cluster.scale(count, step)
             cluster.at(step)
         ready[step], there[step] = cluster.ready, cluster.ready + cluster.coming
-        if limits.queue and came == came:
+        if limits.queue and not isnan(came):
             waiting = max(0.0, waiting + (came - cluster.ready * each) * STEP_S)
             queue[step] = waiting
     return Run(
