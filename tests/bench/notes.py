@@ -65,7 +65,7 @@ NOTES: Mapping[str, Sequence[str]] = {
         " without reasons, stages, stabilising or bytes.",
     ),
     "hpa-series": (
-        "hpa-series: the settings of the comparison's document: steps of 15 s, the mean of 60 s seen"
+        "hpa-series: the settings of the comparison: steps of 15 s, the mean of 60 s seen"
         " 30 s late, 100 replicas serve the 99.9th percentile. The second half of each series is"
         " counted. One policy for all; HPA v2 at 50 to 80 % and windows of 300 and 1,800 s, and"
         " static counts, interpolated at the policy's own cost. A ratio is only where those violate"

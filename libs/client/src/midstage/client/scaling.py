@@ -1,4 +1,4 @@
-"""Scaling: ``get decisions``, ``hpa explain``: what hpa decided, and why."""
+"""Scaling: ``get decisions``, ``hpa explain``, ``hpa backtest``: what was, and would be, decided."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,7 +8,7 @@ import msgspec
 import typer
 import yaml
 
-from midstage.client import api, explained, times
+from midstage.client import api, backtest, explained, times
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import Output, OutputOption, show
 from midstage.contracts.errors import UnavailableError
@@ -23,8 +23,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         no_args_is_help=True, rich_markup_mode=None, help="Ask hpa why a count is what it is."
     )
-    group.callback()(_group)
     group.command("explain")(explain)
+    group.command("backtest")(backtest.backtest)
     app.add_typer(group, name="hpa")
 
 
@@ -72,10 +72,6 @@ def explain(
     hpa = api.service("hpa", directory=directory, server=server)
     answer = hpa.ask(f"/v1/apps/{quote(app, safe='')}/evaluation", query)
     typer.echo(_shown(answer, output))
-
-
-def _group() -> None:
-    """Keeps ``explain`` a subcommand, though it is the only one."""
 
 
 def _shown(answer: bytes, output: Output) -> str:
