@@ -15,10 +15,11 @@ import numpy as np
 
 from midstage.contracts.forecast import Forecast
 from midstage.contracts.policy import Policy, Targets
+from midstage.hpa.simulate.engine import Engine
 from midstage.hpa.simulate.money import SAYS, SETTINGS, at_cost, hpa
 from midstage.hpa.simulate.past import Past
 from midstage.hpa.simulate.replay import WARM_UP_S, Figures, judged, run
-from midstage.hpa.simulate.scalers import Engine, Rule, Scaler, Static
+from midstage.hpa.simulate.scalers import Rule, Scaler, Static
 from midstage.hpa.simulate.series import STEP_S, Series, read
 from tests.bench.figures import Figure, Measure
 from tests.bench.rounds import FULL, Size, say

@@ -14,11 +14,12 @@ from midstage.contracts.load import LoadObserved
 from midstage.contracts.policy import Policy, Rate, Targets
 from midstage.hpa.decide.forecast.seasons import Column
 from midstage.hpa.simulate.cluster import Cluster, Limits
+from midstage.hpa.simulate.engine import Engine
 from midstage.hpa.simulate.logged import carried
 from midstage.hpa.simulate.money import at_cost, hpa
 from midstage.hpa.simulate.past import Past
 from midstage.hpa.simulate.replay import Figures, judged, run
-from midstage.hpa.simulate.scalers import Engine, Rule, Static
+from midstage.hpa.simulate.scalers import Rule, Static
 from midstage.hpa.simulate.series import STEP_S, Series, read
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Scaling: ``get decisions``, ``hpa explain``, ``hpa backtest``: what was, and would be, decided."""
+"""Scaling: ``get decisions``, ``hpa explain``, ``hpa backtest``: what was or would be decided."""
 
 from datetime import UTC, datetime
 from typing import Annotated

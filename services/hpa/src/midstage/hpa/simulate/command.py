@@ -19,11 +19,11 @@ from midstage.eventlog.log import Log
 from midstage.hpa.decide.forecast.floor import target_of
 from midstage.hpa.simulate.chart import chart
 from midstage.hpa.simulate.cluster import COLD_START_S, Limits
+from midstage.hpa.simulate.engine import Engine
 from midstage.hpa.simulate.logged import logged
 from midstage.hpa.simulate.past import Past
 from midstage.hpa.simulate.plot import plot
 from midstage.hpa.simulate.replay import USE, WARM_UP_S, Figures, Run, judged, run
-from midstage.hpa.simulate.scalers import Engine
 from midstage.hpa.simulate.series import STEP_S, Series, read
 
 _POLICY: Final = msgspec.json.Decoder(Policy)
