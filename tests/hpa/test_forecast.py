@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midstage.contracts.forecast import Forecast, ForecastInput, Season
@@ -82,6 +82,7 @@ def test_it_is_off_where_peaks_come_at_any_time() -> None:
     assert verdict(tried(past, SAID, cold_start_s=180), 12 * DAY).off.startswith("with it ")
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 11 * DAY), st.integers(0, 2**32 - 1))
 def test_nothing_that_comes_later_changes_what_is_expected(now: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
@@ -94,6 +95,7 @@ def test_nothing_that_comes_later_changes_what_is_expected(now: int, seed: int) 
     assert np.array_equal(same, also, equal_nan=True)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.one_of(st.floats(0, 1e12), st.just(NOWHERE)), min_size=1, max_size=50))
 def test_what_is_kept_is_never_below_what_was_and_unknown_stays_unknown(
     values: list[float],
@@ -103,7 +105,7 @@ def test_what_is_kept_is_never_below_what_was_and_unknown_stays_unknown(
     assert np.array_equal(np.isnan(column), np.isnan(again))
     known = column[~np.isnan(column)]
     back = again[~np.isnan(again)]
-    assert (back >= known * (1 - 1e-7)).all()
+    assert (back >= known * (1 - 1e-7) - 1e-37).all()
     assert (back <= known * 1.005 + 1e-37).all()
     assert packed(column).nbytes == 2 * len(values)
 

@@ -102,8 +102,9 @@ def test_the_load_is_seen_late_and_as_a_mean() -> None:
 
 def test_what_waits_in_a_queue_is_served_later() -> None:
     load = series(np.array([3.0] * 20 + [0.0] * 40))
-    found = run(load, Static(2), each=1.0, cold_start_s=0, limits=Limits(queue=True))
-    assert found.queue[19] == pytest.approx(20 * STEP_S - STEP_S * 1.0, abs=STEP_S)
+    limits = Limits(queue=True)
+    found = run(load, Static(2), each=1.0, cold_start_s=0, limits=limits, begin_with=2)
+    assert found.queue[19] == 20 * STEP_S
     assert found.queue[-1] == 0
 
 

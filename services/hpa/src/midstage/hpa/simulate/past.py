@@ -8,7 +8,7 @@ from typing import Final
 
 from midstage.contracts.forecast import Forecast, ForecastInput
 from midstage.hpa.decide.forecast.backtest import Verdict, tried, verdict
-from midstage.hpa.decide.forecast.seasons import SLOT_S, maxima_of
+from midstage.hpa.decide.forecast.seasons import SLOT_S, maxima_of, packed, unpacked
 from midstage.hpa.simulate.series import STEP_S, Series
 
 SETTLED: Final = 3
@@ -23,7 +23,8 @@ class Past:
 
     def __init__(self, series: Series, said: Forecast, *, cold_start_s: float) -> None:
         """The whole series at once: a slot's floor looks at nothing younger than a season."""
-        maxima = maxima_of(series.values, step_s=STEP_S, mean_s=_SEEN_S)
+        seen = maxima_of(series.values, step_s=STEP_S, mean_s=_SEEN_S)
+        maxima = unpacked(packed(seen))  # as exact as they are kept
         self._tried = tried(maxima, said, cold_start_s=cold_start_s)
         self._margin = said.margin
         self._slot = self._hour = -1
