@@ -175,12 +175,11 @@ def test_a_floor_of_the_past_is_in_time_where_hpa_is_late() -> None:
 
 
 @pytest.mark.slow
-def test_a_floor_is_the_same_in_the_engine() -> None:
+def test_the_floor_holds_in_the_engine_too() -> None:
     load, said = daily(5), Forecast()
     policy = Policy(max=100, targets=Targets(requests_per_s=0.7), forecast=said)
-    last = Series(begun=BEGUN, values=load.values)
-    rule = run(last, Rule(policy, past=Past(last, said, cold_start_s=60)), each=1, cold_start_s=60)
-    engine = Engine(policy, begun=BEGUN, past=Past(last, said, cold_start_s=60), cold_start_s=60)
+    rule = run(load, Rule(policy, past=Past(load, said, cold_start_s=60)), each=1, cold_start_s=60)
+    engine = Engine(policy, begun=BEGUN, past=Past(load, said, cold_start_s=60), cold_start_s=60)
     # the engine is asked about the last hours alone, where the floor holds
     begin = 4 * DAY + 7 * 240
     for step in range(begin, begin + 480):
