@@ -29,6 +29,7 @@ from tests.bench import (
     replacing,
     scaling,
     seen,
+    series,
     watching,
 )
 from tests.bench.figures import Figure
@@ -57,6 +58,7 @@ GROUPS: Mapping[str, Race] = {
     "kubernetes": kubernetes.race,
     "hpa": scaling.race,
     "replay": again.race,
+    "hpa-series": series.race,
     "deploy": replacing.race,
     "loop": closing.race,
 }

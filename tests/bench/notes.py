@@ -68,6 +68,13 @@ NOTES: Mapping[str, Sequence[str]] = {
         "replay: on one core, in seconds of the processor; the peer decodes and writes the same"
         " records and decides nothing. The goal is 20,000/s over all processes.",
     ),
+    "hpa-series": (
+        "hpa-series: the settings of the comparison: steps of 15 s, the mean of 60 s seen"
+        " 30 s late, 100 replicas serve the 99.9th percentile. The second half of each series is"
+        " counted. One policy for all; HPA v2 at 50 to 80 % and windows of 300 and 1,800 s, and"
+        " static counts, interpolated at the policy's own cost. A ratio is only where those violate"
+        " more than 0.1 % of the time.",
+    ),
     "deploy": (
         "deploy: its own thinking in its tests' fake world, in seconds of the processor; bounds:"
         " a plan of 50 within 1 s, 50 upgrades within 60 s, no update stuck.",

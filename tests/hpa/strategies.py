@@ -20,6 +20,7 @@ from midstage.contracts.autoscaling import (
     TargetType,
 )
 from midstage.contracts.cluster import Phase
+from midstage.contracts.forecast import Forecast, ForecastInput
 from midstage.contracts.policy import Fallback, Knative, Policy, Rate, Targets
 from midstage.contracts.scaling import (
     Changed,
@@ -122,6 +123,7 @@ policies = st.builds(
     fallback=st.none() | st.builds(Fallback, static=st.none() | counts, at_least=counts),
     timed=st.lists(st.sampled_from(TIMED), max_size=2).map(tuple),
     signals=st.dictionaries(st.just("jobs"), st.sampled_from(SIGNALS), max_size=1),
+    forecast=st.none() | st.builds(Forecast, margin=st.floats(0.1, 10)),
 )
 pods = st.lists(
     st.builds(
@@ -203,4 +205,6 @@ any_inputs = st.builds(
     signals=signals,
     knative=knatives,
     cold_start_s=st.none() | st.floats(0, 3600),
+    forecast=st.none()
+    | st.builds(ForecastInput, carried=st.none() | st.floats(), off=st.sampled_from(["", "no"])),
 )

@@ -281,6 +281,7 @@ def test_the_reason_tells_all_that_shaped_the_count() -> None:
         "pending": 9,
         "stabilise": 9,
         "rate": 6,
+        "forecast floor": 6,
         "timed floor": 6,
         "timed ceiling": 6,
         "pause": 6,

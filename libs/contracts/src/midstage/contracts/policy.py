@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from midstage.contracts.autoscaling import Behavior, Metric
+from midstage.contracts.forecast import Forecast
 from midstage.contracts.signals import Signal, SignalName
 from midstage.contracts.timed import Timed
 
@@ -99,6 +100,7 @@ class Policy(Part, frozen=True, kw_only=True):
     ``timed``: bounds that hold by the clock, whatever the load is.
     ``fallback``: what holds while a rule has no valid input.
     ``signals``: queues and lags by name, and what a replica should have of them.
+    ``forecast``: a floor from the past of the load.
     """
 
     min: Count = 1
@@ -116,3 +118,4 @@ class Policy(Part, frozen=True, kw_only=True):
     timed: Annotated[tuple[Timed, ...], msgspec.Meta(max_length=50)] = ()
     fallback: Fallback | None = None
     signals: Annotated[dict[SignalName, Signal], msgspec.Meta(max_length=20)] = {}
+    forecast: Forecast | None = None

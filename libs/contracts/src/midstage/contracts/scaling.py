@@ -13,6 +13,7 @@ import msgspec
 
 from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Fact, Name
+from midstage.contracts.forecast import ForecastInput
 from midstage.contracts.manual import ManualFact, Override, Pause
 from midstage.contracts.policy import Policy
 
@@ -159,7 +160,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     ``changes``: those within the policy's periods and its down window. ``signals``: those that the
     policy's metrics name. ``cold_start_s``: in that time nine of ten of its pods became ready;
     None: none that is known did. ``override``, ``pause``: what people ordered, where it holds at
-    ``now``. ``quota``: None: none is known.
+    ``now``. ``quota``: None: none is known. ``forecast``: what the past says of now.
     """
 
     app: Name
@@ -180,6 +181,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     override: Override | None = None
     pause: Pause | None = None
     quota: Quota | None = None
+    forecast: ForecastInput | None = None
 
 
 class Proposal(Part, frozen=True, kw_only=True):

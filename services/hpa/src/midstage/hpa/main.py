@@ -1,7 +1,8 @@
 """hpa's only composition: two versioned logs, the evaluating loop, HTTP for people, the replay.
 
 Any number of processes may run: each evaluates, the log takes each change once.
-``python -m midstage.hpa.main`` serves, ``… replay --kafka ADDRESS`` makes all evaluations again.
+``python -m midstage.hpa.main`` serves, ``… replay --kafka ADDRESS`` makes all evaluations again,
+``… backtest --policy FILE`` tries a policy on a past.
 """
 
 import os
@@ -35,6 +36,7 @@ from midstage.hpa.decide import alarms, scaling
 from midstage.hpa.decide.engine import ENGINE
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Alarms, Asked, Scaler
+from midstage.hpa.simulate.command import command as backtested
 from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
@@ -183,5 +185,14 @@ def replay(arguments: list[str]) -> int:
     )
 
 
+def backtest(arguments: list[str]) -> int:
+    """Try a policy on a past; the exit code: 1 where the past or a policy can't be read."""
+    return backtested(
+        arguments, log_at=lambda address: KafkaLog(bootstrap=address, client_id="midstage.backtest")
+    )
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["backtest"]:
+        sys.exit(backtest(sys.argv[2:]))
     sys.exit(replay(sys.argv[2:]) if sys.argv[1:2] == ["replay"] else main(os.environ))

@@ -63,6 +63,7 @@ def objections(spec: AppSpec) -> Iterator[str]:
     yield from signals.objections(policy)
     yield from _timed(policy)
     yield from _fallback(policy)
+    yield from _forecast(policy)
 
 
 def _counts(spec: AppSpec, policy: Policy) -> Iterator[str]:
@@ -194,3 +195,10 @@ def _fallback(policy: Policy) -> Iterator[str]:
                 f"scaling.fallback.{name}: {count} is not within scaling "
                 f"{policy.min} to {policy.max}"
             )
+
+
+def _forecast(policy: Policy) -> Iterator[str]:
+    """It foretells what replicas carry together, so there has to be a target of that."""
+    targets = policy.targets
+    if policy.forecast is not None and targets.requests_per_s is targets.concurrency is None:
+        yield "scaling.forecast: it goes by targets.requests_per_s or targets.concurrency; give one"

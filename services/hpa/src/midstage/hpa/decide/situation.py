@@ -14,6 +14,7 @@ from midstage.contracts.policy import Fallback
 from midstage.contracts.scaling import Inputs, Proposal, Quota
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s
+from midstage.hpa.decide.forecast.floor import Floor, floor
 from midstage.hpa.decide.hpav2.behavior import Behavior, Change, Past, Recommendation
 from midstage.hpa.decide.timed import Bounds, bounds
 
@@ -48,6 +49,7 @@ class Situation:
     pause: Pause | None = None
     quota: Quota | None = None
     override: Override | None = None
+    forecast: Floor | None = None
 
     @property
     def leading(self) -> Proposal | None:
@@ -90,6 +92,7 @@ def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situati
         pause=inputs.pause,
         quota=inputs.quota,
         override=inputs.override,
+        forecast=floor(inputs),
     )
 
 

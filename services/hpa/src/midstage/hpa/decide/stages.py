@@ -106,6 +106,16 @@ def rate(situation: Situation, before: int) -> Stage:
     )
 
 
+def forecast_floor(situation: Situation, before: int) -> Stage:
+    """At least what the past says, while that would have helped lately; it never lowers."""
+    floor = situation.forecast
+    if floor is None:
+        return Stage(name="forecast floor", replicas=before)
+    if floor.replicas is None or before >= floor.replicas:
+        return Stage(name="forecast floor", replicas=before, reason=floor.off)
+    return Stage(name="forecast floor", replicas=floor.replicas, reason=floor.reason)
+
+
 def timed_floor(situation: Situation, before: int) -> Stage:
     """At least the floor that holds by the clock, ready when its window begins."""
     floor = situation.timed.floor
@@ -145,7 +155,10 @@ def bounds(situation: Situation, before: int) -> Stage:
 WANT: Final[tuple[Step, ...]] = (largest, unknown, pending)
 """Up to here the figure is what the load wants; later evaluations stabilise by it."""
 LIMIT: Final[tuple[Step, ...]] = (stabilise, rate)
-BOUND: Final[tuple[Step, ...]] = (timed_floor, timed_ceiling, pause, bounds, quota, manual)
+BOUND: Final[tuple[Step, ...]] = (
+    *(forecast_floor, timed_floor, timed_ceiling),
+    *(pause, bounds, quota, manual),
+)
 _LIMITED: Final = {
     Condition.UP_LIMIT: "at most {} by the rate",
     Condition.DOWN_LIMIT: "at least {} by the rate",

@@ -1,0 +1,93 @@
+"""``hpa backtest``: policies tried on a series, or on the load that a platform's log holds.
+
+hpa's own code decides, in a process of its own (``midstage.hpa.main backtest``), so this needs hpa
+beside the client. Policies may be YAML or JSON, alone or as ``scaling`` of an application.
+"""
+
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+import yaml
+
+from midstage.client import platform
+from midstage.client.platform import HERE, Directory
+from midstage.contracts.errors import RefusedError
+
+_MODULE = "midstage.hpa"
+
+
+def backtest(
+    *,
+    policy: Annotated[Path, typer.Option(help="The policy: YAML or JSON.")],
+    against: Annotated[Path | None, typer.Option(help="Another one, beside it.")] = None,
+    series: Annotated[Path | None, typer.Option(help="A CSV file: time and value.")] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", metavar="APP", help="The load of APP in the log.")
+    ] = None,
+    cold_start: Annotated[float, typer.Option(min=0, help="From order to ready, seconds.")] = 180.0,
+    carries: Annotated[float | None, typer.Option(help="What one replica serves.")] = None,
+    normalise: Annotated[
+        bool, typer.Option("--normalise", help="100 replicas of 1 serve the 99.9th percentile.")
+    ] = False,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds not counted.")] = 259_200.0,
+    room: Annotated[int | None, typer.Option(help="So many replicas find a place.")] = None,
+    starts_per_minute: Annotated[float | None, typer.Option(help="So many begin.")] = None,
+    queue: Annotated[bool, typer.Option("--queue", help="What is not served waits.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture (SVG) there.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The figures alone.")] = False,
+    directory: Directory = HERE,
+) -> None:
+    """Try a policy on a past: hours, cost, violation, reversals, beside another policy."""
+    if (series is None) == (log is None):
+        raise RefusedError("give one of --series CSV and --log APP")
+    if find_spec(_MODULE) is None:
+        raise RefusedError("hpa is not installed here: install midstage-hpa beside the client")
+    source = ["--series", str(series)]
+    if log is not None:
+        source = ["--kafka", platform.in_directory(directory).kafka, "--app", log]
+    told = {
+        "--cold-start": cold_start,
+        "--warm-up": warm_up,
+        "--carries": carries,
+        "--room": room,
+        "--starts-per-minute": starts_per_minute,
+        "--plot": plot,
+    }
+    asked = {"--normalise": normalise, "--queue": queue, "--json": json}
+    with tempfile.TemporaryDirectory(prefix="midstage-backtest-") as folder:
+        arguments = [
+            *("--policy", str(_as_json(policy, Path(folder) / "policy"))),
+            *(() if against is None else _against(against, Path(folder))),
+            *source,
+            *(word for name, value in told.items() if value is not None for word in (name, value)),
+            *(name for name, is_asked in asked.items() if is_asked),
+        ]
+        code = subprocess.run(
+            [sys.executable, "-m", f"{_MODULE}.main", "backtest", *map(str, arguments)],
+            check=False,
+        ).returncode
+    raise typer.Exit(code)
+
+
+def _against(file: Path, folder: Path) -> tuple[str, str]:
+    return "--against", str(_as_json(file, folder / "against"))
+
+
+def _as_json(file: Path, folder: Path) -> Path:
+    """A copy as JSON under the same name; RefusedError where it is no policy."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        raise RefusedError(f"{file} can't be read: {e}") from e
+    if not isinstance(content, dict):
+        raise RefusedError(f"{file} is no policy: it should be fields with values")
+    folder.mkdir()
+    copy = folder / f"{file.stem}.json"
+    copy.write_bytes(msgspec.json.encode(content.get("scaling", content)))
+    return copy
