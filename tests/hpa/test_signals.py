@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -35,7 +36,7 @@ def ago(seconds: float) -> datetime:
     return NOON - timedelta(seconds=seconds)
 
 
-def of(said: Signal, value: float | None = None, *, age_s: float = 1, **rest: object) -> Inputs:
+def of(said: Signal, value: float | None = None, *, age_s: float = 1, **rest: Any) -> Inputs:
     """A policy of one signal, ``jobs``, with a value where one is given."""
     moved = {name: rest.pop(name) for name in list(rest) if name in SignalInput.__struct_fields__}
     seen = SignalInput(
@@ -104,7 +105,7 @@ def proposed(given_: Inputs, current: int = 4) -> Proposal:
     ],
 )
 def test_so_many_replicas(
-    said: Signal, value: float, more: dict[str, object], want: int, reason: str
+    said: Signal, value: float, more: dict[str, Any], want: int, reason: str
 ) -> None:
     found = proposed(of(said, value, **more))
     assert (found.want, found.reason) == (want, reason)
@@ -165,7 +166,7 @@ def test_starting_replicas_are_coming_capacity_and_none_is_taken_while_it_is_too
 # what is folded
 
 
-def queue(value: float | None, age_s: float, **more: object) -> SignalObserved:
+def queue(value: float | None, age_s: float, **more: Any) -> SignalObserved:
     return SignalObserved(
         **{
             "app": "chat",
