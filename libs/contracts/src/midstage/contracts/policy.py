@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from midstage.contracts.autoscaling import Behavior, Metric
+from midstage.contracts.capacity import Latency
 from midstage.contracts.timed import Timed
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -97,6 +98,7 @@ class Policy(Part, frozen=True, kw_only=True):
     ``knative``: a rule as Knative's pod autoscaler.
     ``timed``: bounds that hold by the clock, whatever the load is.
     ``fallback``: what holds while a rule has no valid input.
+    ``latency``: what requests should take, through what a replica carries within it.
     """
 
     min: Count = 1
@@ -113,3 +115,4 @@ class Policy(Part, frozen=True, kw_only=True):
     knative: Knative | None = None
     timed: Annotated[tuple[Timed, ...], msgspec.Meta(max_length=50)] = ()
     fallback: Fallback | None = None
+    latency: Latency | None = None

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from midstage.contracts.capacity import CapacityInput, Learned
 from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Fact, Name
 from midstage.contracts.policy import Policy
@@ -32,6 +33,8 @@ class Rule(StrEnum):
     OBJECT = "object"
     EXTERNAL = "external"
     KNATIVE = "knative"
+    P99 = "p99"
+    TTFT = "ttft p99"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +141,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     stabilising can need, the largest of the down window and the least of the up window.
     ``changes``: those within the policy's periods and its down window. ``signals``: those that the
     policy's metrics name. ``cold_start_s``: in that time nine of ten of its pods became ready;
-    None: none that is known did.
+    None: none that is known did. ``capacity``: what the rule of latency goes by, where there is one.
     """
 
     app: Name
@@ -156,6 +159,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     signals: tuple[SignalInput, ...] = ()
     knative: KnativeInput | None = None
     cold_start_s: float | None = None
+    capacity: CapacityInput | msgspec.UnsetType = msgspec.UNSET
 
 
 class Proposal(Part, frozen=True, kw_only=True):
@@ -194,7 +198,8 @@ class Evaluation(Part, frozen=True, kw_only=True):
 
     ``want`` is what later evaluations stabilise by; None: no rule had valid input. ``offsets`` is
     what had been folded of the streams, ``<topic>/<partition>`` to the next offset; ``engine`` the
-    code that decided. ``memory``: what Knative's rule leaves to the next. The same inputs give the
+    code that decided. ``memory``, ``learned``: what Knative's rule and that
+    of latency leave to the next. The same inputs give the
     same bytes in all fields but ``engine`` and ``offsets``.
     """
 
@@ -207,6 +212,7 @@ class Evaluation(Part, frozen=True, kw_only=True):
     engine: str = ""
     offsets: dict[str, int] = {}
     memory: KnativeMemory | None = None
+    learned: Learned | msgspec.UnsetType = msgspec.UNSET
 
 
 class EvaluationMade(Fact, frozen=True, kw_only=True):
