@@ -141,7 +141,8 @@ class Inputs(Part, frozen=True, kw_only=True):
     stabilising can need, the largest of the down window and the least of the up window.
     ``changes``: those within the policy's periods and its down window. ``signals``: those that the
     policy's metrics name. ``cold_start_s``: in that time nine of ten of its pods became ready;
-    None: none that is known did. ``capacity``: what the rule of latency goes by, where there is one.
+    None: none that is known did. ``capacity``: what the rule of latency
+    goes by, where there is one.
     """
 
     app: Name

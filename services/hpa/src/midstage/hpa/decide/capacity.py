@@ -132,10 +132,10 @@ def _serving(inputs: Inputs, sample: CapacitySample) -> int:
     if cluster_unknown(inputs) is not None:
         return 0
     begun = sample.until - _BLOCK - timedelta(seconds=WARM_S)
-    ready = [pod.ready_at for pod in inputs.pods if pod.ready]
-    cold = any(at is None or at > begun for at in ready)
+    became = [pod.ready_at for pod in inputs.pods if pod.ready]
+    cold = any(at is None or begun < at < sample.until for at in became)
     fewer = any(each.at > begun and each.after < each.before for each in inputs.changes)
-    return 0 if cold or fewer else len(ready)
+    return 0 if cold or fewer else sum(at is not None and at <= begun for at in became)
 
 
 def _taken(

@@ -24,6 +24,7 @@ _LEAST_SECONDS: Final = 10
 _LEAST_REQUESTS: Final = 10
 _MOST: Final = 10**12
 _ERRORS: Final = 100
+_LITTLE: Final = 5
 _SWEEP_EACH: Final = 10_000
 _KEPT: Final = 5
 
@@ -111,7 +112,9 @@ def _closes(app: _App, newest: int) -> bool:
     """Whether the first open block could be closed, or can't be any more."""
     end = app.closed + BLOCK_S
     wholes = {at: _whole(parts) for at, parts in app.seconds.items()}
-    complete = max((min(p.complete for p in w if p.hears) for w in wholes.values() if _hears(w)), default=0)
+    complete = max(
+        (min(p.complete for p in w if p.hears) for w in wholes.values() if _hears(w)), default=0
+    )
     if complete < end and newest < end + _LATEST_S:
         return False
     if complete >= end:
@@ -150,16 +153,30 @@ def _good(parts: tuple[_Part, ...]) -> bool:
 def _sample(seconds: list[tuple[_Part, ...]], end: int) -> CapacitySample | None:
     parts = [part for second in seconds for part in second]
     requests = sum(part.requests for part in parts)
+    concurrency = [_concurrency(second) for second in seconds]
     if len(seconds) < _LEAST_SECONDS or requests < _LEAST_REQUESTS:
+        return None
+    if _drains(concurrency):
         return None
     return CapacitySample(
         until=datetime.fromtimestamp(end, UTC),
         seconds=len(seconds),
         requests=requests,
-        concurrency=sum(part.concurrency or 0 for part in parts if part.hears) / len(seconds),
+        concurrency=sum(concurrency) / len(seconds),
         p99_ms=_p99([part.latency for part in parts]),
         ttft_p99_ms=_p99([part.ttft for part in parts]),
     )
+
+
+def _concurrency(parts: tuple[_Part, ...]) -> int:
+    return sum(part.concurrency or 0 for part in parts if part.hears)
+
+
+def _drains(concurrency: list[int]) -> bool:
+    """Whether a queue came to its end: what was slow then was so by a load of before."""
+    third = len(concurrency) // 3
+    first, last = sum(concurrency[:third]) / third, sum(concurrency[-third:]) / third
+    return first > 1.5 * last + _LITTLE
 
 
 def _p99(packed: list[str]) -> float | None:

@@ -14,7 +14,7 @@ from midstage.contracts.capacity import CapacityInput, Latency, Level
 from midstage.contracts.scaling import Inputs, Proposal, Rule
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.capacity import Capacity, capacity, enough, helped, learned, warming
-from midstage.hpa.decide.figures import MOST_REPLICAS, known, needed, shown, up
+from midstage.hpa.decide.figures import MOST_REPLICAS, down, known, needed, shown, up
 from midstage.hpa.decide.rules.totals import stale
 
 _STEP: Final = 0.25
@@ -27,13 +27,19 @@ def latency(inputs: Inputs, current: int) -> Iterator[Proposal]:
     if said is None or known_now is UNSET:
         return
     if said.p99_ms is not None:
-        yield _proposed(inputs, said, Rule.P99, said.p99_ms, known_now.p99, current)
+        yield _proposed(inputs, said, Rule.P99, said.p99_ms, known_now.p99, current=current)
     if said.ttft_p99_ms is not None:
-        yield _proposed(inputs, said, Rule.TTFT, said.ttft_p99_ms, known_now.ttft, current)
+        yield _proposed(inputs, said, Rule.TTFT, said.ttft_p99_ms, known_now.ttft, current=current)
 
 
 def _proposed(
-    inputs: Inputs, said: Latency, rule: Rule, target: float, levels: Sequence[Level], current: int
+    inputs: Inputs,
+    said: Latency,
+    rule: Rule,
+    target: float,
+    levels: Sequence[Level],
+    *,
+    current: int,
 ) -> Proposal:
     held = CapacityInput() if inputs.capacity is UNSET else inputs.capacity
     ended, in_flight = known(inputs.load.requests_per_s), known(held.in_flight)
@@ -46,21 +52,24 @@ def _proposed(
     coming = min(max(0.0, ended + growth), _MOST)
     now_ms = _newest(held, rule)
     found = capacity(levels, target)
-    if found is None or not coming + in_flight:
-        if not coming + in_flight:
-            return Proposal(rule=rule, carried=0.0, target=target, want=0, reason="none", exact=0.0)
-        return _stepped(inputs, rule, target, levels, current, now_ms=now_ms, exact=None)
+    if not coming + in_flight:
+        reason = "nothing comes and nothing is in flight"
+        return Proposal(rule=rule, carried=0.0, target=target, want=0, reason=reason, exact=0.0)
+    if found is None:
+        return _stepped(inputs, rule, target, levels, current=current, now_ms=now_ms, exact=None)
     ready = sum(pod.ready for pod in inputs.pods)
     queue = min(max(0.0, in_flight - ready * found.load * found.residence_s), _MOST)
     carried = coming + queue / said.drain_s
     exact = needed(carried, found.load)
     if not enough(levels):
-        return _stepped(inputs, rule, target, levels, current, now_ms=now_ms, exact=exact)
+        return _stepped(inputs, rule, target, levels, current=current, now_ms=now_ms, exact=exact)
     return Proposal(
         rule=rule,
         carried=carried,
         target=target,
-        want=_want(inputs, exact, current, above=now_ms is not None and now_ms > target),
+        want=_want(
+            inputs, exact, current, least=needed(coming, found.load), above=_above(now_ms, target)
+        ),
         reason=_reason(coming, queue, found, said, target),
         exact=exact,
         ready_ratio=exact / ready if ready else None,
@@ -74,10 +83,15 @@ def _newest(held: CapacityInput, rule: Rule) -> float | None:
     return known(newest.p99_ms if rule is Rule.P99 else newest.ttft_p99_ms)
 
 
-def _want(inputs: Inputs, exact: float, current: int, *, above: bool) -> int:
+def _above(now_ms: float | None, target: float) -> bool:
+    return now_ms is not None and now_ms > target
+
+
+def _want(inputs: Inputs, exact: float, current: int, *, least: float, above: bool) -> int:
+    """What comes rounded up, a queue to the next: it is worked off at full use, so sooner anyway."""
     if current and policies.tolerance(inputs.policy).holds(exact / current):
         return current
-    want = min(up(exact), MOST_REPLICAS)
+    want = min(max(up(least), down(exact + 0.5)), MOST_REPLICAS)
     return max(want, current) if above else want  # slow for what no replica is to blame for
 
 
@@ -86,13 +100,13 @@ def _stepped(
     rule: Rule,
     target: float,
     levels: Sequence[Level],
-    current: int,
     *,
+    current: int,
     now_ms: float | None,
     exact: float | None,
 ) -> Proposal:
     """Without a model: a quarter more where it is too slow, once for each that has become warm."""
-    above = now_ms is not None and now_ms > target
+    above = _above(now_ms, target)
     wants_more = exact is not None and up(exact) > current
     if not above and not wants_more:
         reason = "too little was seen to say what a replica carries"

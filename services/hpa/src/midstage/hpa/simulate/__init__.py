@@ -1,0 +1,1 @@
+"""Simulations of scaling: the settings under which policies are compared."""
