@@ -1,7 +1,7 @@
 """A step of the load from 10 to 100 requests/s: how far P99 rules overshoot, and how long it hurts.
 
 The model is simple on purpose. A replica serves 10 requests/s; at use r (0.99 at most) with a queue
-Q, P99 is 0.1/(1 - r) + Q/(10 ready) s; the target is 0.5 s, so 13 replicas are needed. The engine is
+Q, P99 is 0.1/(1 - r) + Q/(10 ready) s; the target 0.5 s, so 13 replicas are needed. The engine is
 asked each 15 s through the very folds that the service has; it learns from the simulated facts.
 """
 

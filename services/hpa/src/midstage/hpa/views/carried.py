@@ -1,6 +1,6 @@
 """What each application carried, second by second, for the last minutes.
 
-Facts fold as ``contracts.load.folded`` has it, but into numbers: a fact seen twice changes nothing, a
+Facts fold as ``contracts.load.folded`` has it, into numbers: a fact seen twice changes nothing, a
 missing shard is unknown. A second is complete when any later fact says so. What is older than
 ``FORGOTTEN_S`` is unknown, whoever folded it, so that a reader that began late knows the same.
 """
@@ -28,7 +28,7 @@ _SWEEP_EACH: Final = 10_000
 @dataclass(slots=True, kw_only=True)
 class _App:
     shards: dict[int, dict[int, Seconds]] = field(default_factory=dict)
-    """By how many there are, and by which: of the finest way to share out a second its own count."""
+    """By how many there are, and by which: in a second the finest counts."""
     newest: int = 0
     complete: int = 0  # seconds that end at or before it are complete
 

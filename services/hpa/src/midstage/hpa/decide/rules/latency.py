@@ -88,10 +88,10 @@ def _above(now_ms: float | None, target: float) -> bool:
 
 
 def _want(inputs: Inputs, exact: float, current: int, *, least: float, above: bool) -> int:
-    """What comes rounded up, a queue to the next: it is worked off at full use, so sooner anyway."""
+    """What comes rounded up; a queue, worked off at full use, orders no part of a replica."""
     if current and policies.tolerance(inputs.policy).holds(exact / current):
         return current
-    want = min(max(up(least), down(exact + 0.5)), MOST_REPLICAS)
+    want = min(max(up(least), down(exact)), MOST_REPLICAS)
     return max(want, current) if above else want  # slow for what no replica is to blame for
 
 
