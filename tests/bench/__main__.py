@@ -24,10 +24,12 @@ from tests.bench import (
     kubernetes,
     ledger,
     machine,
+    many,
     paging,
     replacing,
     scaling,
     seen,
+    stepping,
     watching,
 )
 from tests.bench.figures import Figure
@@ -55,6 +57,8 @@ GROUPS: Mapping[str, Race] = {
     "inventory": paging.race,
     "kubernetes": kubernetes.race,
     "hpa": scaling.race,
+    "hpa-latency": stepping.race,
+    "hpa-many": many.race,
     "deploy": replacing.race,
     "loop": closing.race,
 }

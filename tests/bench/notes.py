@@ -64,6 +64,14 @@ NOTES: Mapping[str, Sequence[str]] = {
         "hpa: evaluations a second on one core; the peer is the bare formulae on dictionaries,"
         " without reasons, stages, stabilising or bytes.",
     ),
+    "hpa-latency": (
+        "hpa-latency: simulated time, the same each run; bounds of overshoot: 1.3, 1.6, 2.5, 5.3"
+        " at cold starts of 15, 60, 180, 600 s.",
+    ),
+    "hpa-many": (
+        "hpa-many: processor time of one thread, records decoded and written; bounds: 10,000"
+        " applications within 15 s and 600 MiB, in proportion from 100 to 20,000.",
+    ),
     "deploy": (
         "deploy: its own thinking in its tests' fake world, in seconds of the processor; bounds:"
         " a plan of 50 within 1 s, 50 upgrades within 60 s, no update stuck.",
