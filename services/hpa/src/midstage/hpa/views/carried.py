@@ -180,13 +180,18 @@ def _known(
     which: Callable[[Sequence[Seconds], int], int | None],
 ) -> dict[int, int]:
     """The values of the newest known second and of those of the window before it."""
+    window_s = min(window_s, LONGEST_WINDOW_S)
+    only = app.shards.get(1)
+    if only is not None and len(app.shards) == len(only) == 1:  # for most of all, ten times faster
+        [held] = only.values()
+        return held.known(newest, oldest, window_s, gauged=which is _concurrency)
     found: dict[int, int] = {}
     number, least = newest, oldest
     while number >= least:
         value = which(_whole(app, number), number)
         if value is not None:
             if not found:
-                least = number - min(window_s, LONGEST_WINDOW_S) + 1
+                least = number - window_s + 1
             found[number] = value
         number -= 1
     return found

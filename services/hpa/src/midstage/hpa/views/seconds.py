@@ -75,6 +75,26 @@ class Seconds:
         """Of a second that was heard of."""
         return int(self._complete[number % SIZE])
 
+    def known(self, newest: int, oldest: int, window_s: int, *, gauged: bool) -> dict[int, int]:
+        """What is known from ``newest`` back to ``oldest``, of the window before the first found.
+
+        Of what was in flight where it is ``gauged``, else of the requests.
+        """
+        found: dict[int, int] = {}
+        revisions = self._revisions
+        values = self._concurrency if gauged else self._requests
+        first = self._newest - SIZE + 1
+        number, least = min(newest, self._newest), max(oldest, first)
+        while number >= least:
+            at = number % SIZE
+            value = values[at]
+            if value >= 0 and revisions[at] >= 0:
+                if not found:
+                    least = max(number - window_s + 1, first)
+                found[number] = value
+            number -= 1
+        return found
+
     def _make_room(self, number: int) -> None:
         """Of the seconds between the newest one and this one nothing was said."""
         if number <= self._newest:
