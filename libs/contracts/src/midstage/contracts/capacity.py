@@ -14,10 +14,10 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """99 of 100 requests should take at most ``p99_ms``, to the first token ``ttft_p99_ms``.
+    """What 99 of 100 requests should take; with both targets the one that wants more counts.
 
-    ``drain_s``: in that time a queue should be worked off. One of the two targets at least is
-    given; with both, the one that wants more counts.
+    ``p99_ms``: at most so long to the end of the answer. ``ttft_p99_ms``: at most so long to its
+    first token. ``drain_s``: in that time a queue should be worked off.
     """
 
     p99_ms: Milliseconds | None = None
