@@ -25,11 +25,13 @@ from tests.bench import (
     kubernetes,
     ledger,
     machine,
+    many,
     paging,
     replacing,
     scaling,
     seen,
     series,
+    stepping,
     watching,
 )
 from tests.bench.figures import Figure
@@ -59,6 +61,8 @@ GROUPS: Mapping[str, Race] = {
     "hpa": scaling.race,
     "replay": again.race,
     "hpa-series": series.race,
+    "hpa-latency": stepping.race,
+    "hpa-many": many.race,
     "deploy": replacing.race,
     "loop": closing.race,
 }

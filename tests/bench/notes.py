@@ -75,6 +75,14 @@ NOTES: Mapping[str, Sequence[str]] = {
         " static counts, interpolated at the policy's own cost. A ratio is only where those violate"
         " more than 0.1 % of the time.",
     ),
+    "hpa-latency": (
+        "hpa-latency: simulated time, the same each run; bounds of overshoot: 1.3, 1.6, 2.5, 5.3"
+        " at cold starts of 15, 60, 180, 600 s.",
+    ),
+    "hpa-many": (
+        "hpa-many: processor time of one thread, records decoded and written; bounds: 10,000"
+        " applications within 15 s and 600 MiB, in proportion from 100 to 20,000.",
+    ),
     "deploy": (
         "deploy: its own thinking in its tests' fake world, in seconds of the processor; bounds:"
         " a plan of 50 within 1 s, 50 upgrades within 60 s, no update stuck.",

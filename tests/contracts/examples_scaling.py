@@ -15,6 +15,7 @@ from midstage.contracts.autoscaling import (
     Target,
     TargetType,
 )
+from midstage.contracts.capacity import CapacityInput, CapacitySample, Latency, Learned, Level
 from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Event
 from midstage.contracts.manual import (
@@ -263,6 +264,39 @@ ORDERED = Evaluation(
     replicas=20,
     reason="exactly 20 ordered by anna",
 )
+LEARNED = Learned(
+    until=NOON,
+    p99=(Level(load=5.0, p99_ms=200.0, residence_s=0.1, weight=4.5),),
+    ttft=(Level(load=5.0, p99_ms=50.0, residence_s=0.1, weight=4.5),),
+)
+LEARNING = Evaluation(
+    inputs=Inputs(
+        app="chat",
+        now=NOON,
+        policy=Policy(max=60, latency=Latency(p99_ms=500.0, ttft_p99_ms=100.0)),
+        spec_version=1,
+        current=2,
+        capacity=CapacityInput(
+            samples=(
+                CapacitySample(
+                    until=NOON,
+                    seconds=15,
+                    requests=150,
+                    concurrency=1.0,
+                    p99_ms=200.0,
+                    ttft_p99_ms=50.0,
+                ),
+            ),
+            in_flight=1.0,
+            growth_per_s=0.5,
+            learned=Learned(),
+        ),
+    ),
+    replicas=2,
+    reason="",
+    want=2,
+    learned=LEARNED,
+)
 
 EVENTS: Events = {
     "evaluation-made-full": (
@@ -303,6 +337,7 @@ EVENTS |= {
         ("panicking", PANICKING),
         ("ordered", ORDERED),
         ("draining", DRAINING),
+        ("learning", LEARNING),
     )
 }
 DECISIONS = {

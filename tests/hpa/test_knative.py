@@ -6,7 +6,13 @@ import msgspec
 
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.policy import Knative, Measure, Targets
-from midstage.contracts.scaling import Evaluation, EvaluationMade, Inputs, KnativeInput
+from midstage.contracts.scaling import (
+    Evaluation,
+    EvaluationMade,
+    Inputs,
+    KnativeInput,
+    KnativeMemory,
+)
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.remembered import AHEAD, KEPT, Remembered
@@ -112,7 +118,7 @@ def test_the_memory_is_that_of_the_newest_evaluation_in_whatever_order() -> None
 
 def test_what_is_too_old_or_of_another_time_is_not_remembered() -> None:
     memory = evaluate(carried(20, 90)).memory
-    held = Remembered()
+    held: Remembered[KnativeMemory] = Remembered()
     held.apply("chat", memory, NOON + AHEAD, NOON)
     held.apply("chat", memory, NOON - KEPT, NOON)
     assert held.of("chat", since=NOON - 2 * KEPT) is None

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from midstage.contracts.autoscaling import Behavior, Metric
+from midstage.contracts.capacity import Latency
 from midstage.contracts.forecast import Forecast
 from midstage.contracts.signals import Signal, SignalName
 from midstage.contracts.timed import Timed
@@ -101,6 +102,7 @@ class Policy(Part, frozen=True, kw_only=True):
     ``fallback``: what holds while a rule has no valid input.
     ``signals``: queues and lags by name, and what a replica should have of them.
     ``forecast``: a floor from the past of the load.
+    ``latency``: what requests should take, through what a replica carries within it.
     """
 
     min: Count = 1
@@ -119,3 +121,4 @@ class Policy(Part, frozen=True, kw_only=True):
     fallback: Fallback | None = None
     signals: Annotated[dict[SignalName, Signal], msgspec.Meta(max_length=20)] = {}
     forecast: Forecast | None = None
+    latency: Latency | None = None

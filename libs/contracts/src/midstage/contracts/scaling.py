@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from midstage.contracts.capacity import CapacityInput, Learned
 from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Fact, Name
 from midstage.contracts.forecast import ForecastInput
@@ -35,6 +36,8 @@ class Rule(StrEnum):
     EXTERNAL = "external"
     KNATIVE = "knative"
     SIGNAL = "signal"
+    P99 = "p99"
+    TTFT = "ttft p99"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +164,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     policy's metrics name. ``cold_start_s``: in that time nine of ten of its pods became ready;
     None: none that is known did. ``override``, ``pause``: what people ordered, where it holds at
     ``now``. ``quota``: None: none is known. ``forecast``: what the past says of now.
+    ``capacity``: what the rule of latency goes by, where there is one.
     """
 
     app: Name
@@ -182,6 +186,7 @@ class Inputs(Part, frozen=True, kw_only=True):
     pause: Pause | None = None
     quota: Quota | None = None
     forecast: ForecastInput | None = None
+    capacity: CapacityInput | msgspec.UnsetType = msgspec.UNSET
 
 
 class Proposal(Part, frozen=True, kw_only=True):
@@ -220,7 +225,8 @@ class Evaluation(Part, frozen=True, kw_only=True):
 
     ``want`` is what later evaluations stabilise by; None: no rule had valid input. ``offsets`` is
     what had been folded of the streams, ``<topic>/<partition>`` to the next offset; ``engine`` the
-    code that decided. ``memory``: what Knative's rule leaves to the next. The same inputs give the
+    code that decided. ``memory``, ``learned``: what Knative's rule and that
+    of latency leave to the next. The same inputs give the
     same bytes in all fields but ``engine`` and ``offsets``.
     """
 
@@ -233,6 +239,7 @@ class Evaluation(Part, frozen=True, kw_only=True):
     engine: str = ""
     offsets: dict[str, int] = {}
     memory: KnativeMemory | None = None
+    learned: Learned | msgspec.UnsetType = msgspec.UNSET
 
 
 class EvaluationMade(Fact, frozen=True, kw_only=True):

@@ -62,6 +62,7 @@ def objections(spec: AppSpec) -> Iterator[str]:
         yield from _tolerance(policy.behavior.scale_down, "scaling.behavior.scaleDown")
     yield from signals.objections(policy)
     yield from _timed(policy)
+    yield from _latency(policy)
     yield from _fallback(policy)
     yield from _forecast(policy)
 
@@ -79,10 +80,11 @@ def _forms(policy: Policy) -> Iterator[str]:
     """One way to say by what to scale at least, and one to say how fast at most."""
     without = type(policy)(max=policy.max)
     by_nothing = policy.targets == without.targets and not policy.metrics and not policy.signals
-    if by_nothing and policy.knative is None and not policy.timed:
+    if by_nothing and policy.knative is None and not policy.timed and policy.latency is None:
         yield (
             "scaling.targets: no target is given, so nothing would ever scale; give "
-            "requests_per_s, concurrency, cpu, memory or gpu, or metrics, signals, knative or timed"
+            "requests_per_s, concurrency, cpu, memory or gpu, or metrics, signals, knative, "
+            "latency or timed"
         )
     given = [
         name
@@ -180,6 +182,12 @@ def _checked_cron(rule: Timed) -> None:
         CronSim(rule.cron, datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError as e:
         raise TimedError("cron", f"can't be read: {e}") from e
+
+
+def _latency(policy: Policy) -> Iterator[str]:
+    said = policy.latency
+    if said is not None and said.p99_ms is None and said.ttft_p99_ms is None:
+        yield "scaling.latency: give p99_ms or ttft_p99_ms"
 
 
 def _fallback(policy: Policy) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from midstage.contracts.scaling import Evaluation, Inputs, Stage
 from midstage.hpa.decide import situation
+from midstage.hpa.decide.capacity import learned
 from midstage.hpa.decide.rules import proposals
 from midstage.hpa.decide.stages import WANT, chain
 
@@ -26,6 +27,7 @@ def evaluate(inputs: Inputs) -> Evaluation:
         reason="; ".join(stage.reason for stage in stages if stage.reason),
         want=_want(seen, inputs, stages),
         memory=memory,
+        learned=learned(inputs),
     )
 
 

@@ -119,6 +119,8 @@ def newest_load(evaluation: Evaluation) -> datetime | None:
         for rule, end in (
             (Rule.REQUESTS_PER_S, load.until),
             (Rule.CONCURRENCY, load.gauged_until),
+            (Rule.P99, load.until),
+            (Rule.TTFT, load.until),
         )
         if rule in used and end is not None
     ]

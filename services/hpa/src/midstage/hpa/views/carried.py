@@ -1,20 +1,19 @@
 """What each application carried, second by second, for the last minutes.
 
-Facts fold by ``contracts.load.folded``, so a fact seen twice changes nothing and a missing shard is
-unknown. A second is complete when any later fact says so. What is older than ``FORGOTTEN_S`` is
-unknown, whoever folded it, so that a reader that began late knows the same.
+Facts fold as ``contracts.load.folded`` has it, into numbers: a fact seen twice changes nothing, a
+missing shard is unknown. A second is complete when any later fact says so. What is older than
+``FORGOTTEN_S`` is unknown, whoever folded it, so that a reader that began late knows the same.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import msgspec
-
-from midstage.contracts import sketch
-from midstage.contracts.load import LoadObserved, folded
+from midstage.contracts.load import LoadObserved
 from midstage.contracts.requests import Outcome
 from midstage.contracts.scaling import LoadInput
+from midstage.hpa.views.seconds import DEAF, UNKNOWN, Seconds
 
 FORGOTTEN_S: Final = 60
 LONGEST_WINDOW_S: Final = 600
@@ -27,15 +26,9 @@ _SWEEP_EACH: Final = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
-class _Second:
-    parts: tuple[LoadObserved, ...] = ()
-    requests: int | None = None
-    concurrency: int | None = None
-
-
-@dataclass(slots=True, kw_only=True)
 class _App:
-    seconds: dict[int, _Second] = field(default_factory=dict)
+    shards: dict[int, dict[int, Seconds]] = field(default_factory=dict)
+    """By how many there are, and by which: in a second the finest counts."""
     newest: int = 0
     complete: int = 0  # seconds that end at or before it are complete
 
@@ -54,10 +47,11 @@ class Carried:
             return False
         app = self._apps.setdefault(fact.app, _App())
         number = int(fact.second.timestamp())
-        second = app.seconds.setdefault(number, _Second())
-        self._fold(app, second, _light(fact), at)
+        _put(app, number, fact)
+        complete = _complete(app, number)
+        if complete <= int((at + AHEAD).timestamp()):
+            app.complete = max(app.complete, complete)
         app.newest = max(app.newest, number)
-        _trim(app, int((at - KEPT).timestamp()))
         self._sweep(at)
         return True
 
@@ -71,8 +65,9 @@ class Carried:
         if held is None:
             return LoadInput()
         oldest = int(now.timestamp()) - FORGOTTEN_S
-        requests = _known(held, min(held.newest, held.complete - 1), oldest, window_s, "requests")
-        gauged = _known(held, held.newest, oldest, window_s, "concurrency")
+        complete = min(held.newest, held.complete - 1)
+        requests = _known(held, complete, oldest, window_s, _requests)
+        gauged = _known(held, held.newest, oldest, window_s, _concurrency)
         return LoadInput(
             until=_end(requests),
             seconds=len(requests),
@@ -82,20 +77,20 @@ class Carried:
             concurrency=_mean(gauged),
         )
 
-    def _fold(self, app: _App, second: _Second, fact: LoadObserved, at: datetime) -> None:
-        which = (fact.shards, fact.shard)
-        others = tuple(part for part in second.parts if (part.shards, part.shard) != which)
-        same = [part for part in second.parts if (part.shards, part.shard) == which]
-        if same and same[0].revision >= fact.revision:
-            fact = same[0]
-        second.parts = (*others, fact)
-        whole = folded(second.parts)
-        if whole is None:
-            return
-        second.requests = _requests(whole)
-        second.concurrency = _concurrency(whole)
-        if whole.complete_until is not None and whole.complete_until < at + AHEAD:
-            app.complete = max(app.complete, int(whole.complete_until.timestamp()))
+    def gauged(self, app: str, *, now: datetime, window_s: int) -> tuple[float, float] | None:
+        """In flight and pending in the newest known second, and by how much they grew each second.
+
+        Since the first known second of the window before it; None: less than two are known.
+        """
+        held = self._apps.get(app)
+        if held is None:
+            return None
+        oldest = int(now.timestamp()) - FORGOTTEN_S
+        found = _known(held, held.newest, oldest, window_s + 1, _concurrency)
+        if len(found) < 2:
+            return None
+        first, last = min(found), max(found)
+        return float(found[last]), (found[last] - found[first]) / (last - first)
 
     def _sweep(self, at: datetime) -> None:
         """Now and then forget the applications that nobody speaks of any more."""
@@ -106,44 +101,106 @@ class Carried:
         oldest = int((at - KEPT).timestamp())
         for name in [name for name, app in self._apps.items() if app.newest < oldest]:
             del self._apps[name]
+        for app in self._apps.values():
+            if len(app.shards) > 1:
+                _drop_old(app.shards, oldest)
 
 
-def _light(fact: LoadObserved) -> LoadObserved:
-    """Without what hpa does not look at, so that many applications fit into memory."""
-    return msgspec.structs.replace(fact, units={}, latency_ms=sketch.EMPTY, ttft_ms=sketch.EMPTY)
-
-
-def _requests(whole: LoadObserved) -> int | None:
+def _put(app: _App, number: int, fact: LoadObserved) -> None:
     """All that ended, but refused ones: they never came to a replica."""
-    counts = [n for name, n in whole.outcomes.items() if name != Outcome.REFUSED.value]
-    total = sum(counts)
-    return total if min(counts, default=0) >= 0 and total <= MOST else None
+    shards = app.shards.setdefault(fact.shards, {})
+    held = shards.get(fact.shard)
+    if held is None:
+        held = shards[fact.shard] = Seconds(number)
+    counts = [n for name, n in fact.outcomes.items() if name != Outcome.REFUSED.value]
+    requests = sum(counts)
+    until = fact.complete_until
+    held.put(
+        number,
+        fact.revision,
+        requests=requests if min(counts, default=0) >= 0 and requests <= MOST else UNKNOWN,
+        concurrency=_in_flight(fact),
+        complete=0 if until is None else int(until.timestamp()),
+    )
 
 
-def _concurrency(whole: LoadObserved) -> int | None:
-    if whole.in_flight is None or whole.pending is None:
-        return None
-    total = whole.in_flight + whole.pending
-    return total if min(whole.in_flight, whole.pending) >= 0 and total <= MOST else None
+def _in_flight(fact: LoadObserved) -> int:
+    if fact.edges == 0:
+        return DEAF
+    if fact.in_flight is None or fact.pending is None:
+        return UNKNOWN
+    total = fact.in_flight + fact.pending
+    return total if min(fact.in_flight, fact.pending) >= 0 and total <= MOST else UNKNOWN
 
 
-def _known(app: _App, newest: int, oldest: int, window_s: int, which: str) -> dict[int, int]:
+def _whole(app: _App, number: int) -> Sequence[Seconds]:
+    """All shards, where each said something of the second; of two ways to share out the finer."""
+    for shards in sorted(app.shards, reverse=True) if len(app.shards) > 1 else app.shards:
+        found = [each for each in app.shards[shards].values() if each.heard(number)]
+        if found:
+            return found if len(found) >= shards else ()
+    return ()
+
+
+def _requests(whole: Sequence[Seconds], number: int) -> int | None:
+    total = 0
+    for each in whole:
+        one = each.requests(number)
+        if one < 0:
+            return None
+        total += one
+    return total if whole and total <= MOST else None
+
+
+def _concurrency(whole: Sequence[Seconds], number: int) -> int | None:
+    """Of the shards that hear an edge; None where none does."""
+    total, hearing = 0, False
+    for each in whole:
+        one = each.concurrency(number)
+        if one == UNKNOWN:
+            return None
+        if one != DEAF:
+            total, hearing = total + one, True
+    return total if hearing and total <= MOST else None
+
+
+def _complete(app: _App, number: int) -> int:
+    """Up to where all shards that hear an edge count everything, as they say in that second."""
+    said = [
+        each.complete(number) for each in _whole(app, number) if each.concurrency(number) != DEAF
+    ]
+    return min(said, default=0)
+
+
+def _known(
+    app: _App,
+    newest: int,
+    oldest: int,
+    window_s: int,
+    which: Callable[[Sequence[Seconds], int], int | None],
+) -> dict[int, int]:
     """The values of the newest known second and of those of the window before it."""
+    window_s = min(window_s, LONGEST_WINDOW_S)
+    only = app.shards.get(1)
+    if only is not None and len(app.shards) == len(only) == 1:  # for most of all, ten times faster
+        [held] = only.values()
+        return held.known(newest, oldest, window_s, gauged=which is _concurrency)
     found: dict[int, int] = {}
     number, least = newest, oldest
     while number >= least:
-        second = app.seconds.get(number)
-        value = None if second is None else _value(second, which)
+        value = which(_whole(app, number), number)
         if value is not None:
             if not found:
-                least = number - min(window_s, LONGEST_WINDOW_S) + 1
+                least = number - window_s + 1
             found[number] = value
         number -= 1
     return found
 
 
-def _value(second: _Second, which: str) -> int | None:
-    return second.requests if which == "requests" else second.concurrency
+def _drop_old(shards: dict[int, dict[int, Seconds]], oldest: int) -> None:
+    for of, held in list(shards.items()):
+        if all(each.newest < oldest for each in held.values()):
+            del shards[of]
 
 
 def _end(found: dict[int, int]) -> datetime | None:
@@ -152,11 +209,3 @@ def _end(found: dict[int, int]) -> datetime | None:
 
 def _mean(found: dict[int, int]) -> float | None:
     return sum(found.values()) / len(found) if found else None
-
-
-def _trim(app: _App, oldest: int) -> None:
-    while app.seconds:
-        first = next(iter(app.seconds))
-        if first >= oldest:
-            return
-        del app.seconds[first]

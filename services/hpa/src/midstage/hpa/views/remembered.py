@@ -1,31 +1,29 @@
-"""What Knative's rule left to remember, by application: of the newest evaluation, whoever made it.
+"""What a rule left to remember, by application: of the newest evaluation, whoever made it.
 
-So that a process that takes over panics on. What is older than an evaluation may look back is
-forgotten, so that a reader that began late remembers the same.
+So that a process that takes over panics on, and knows what a replica carries. What is older than an
+evaluation may look back is forgotten, so that a reader that began late remembers the same.
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from midstage.contracts.scaling import KnativeMemory
 from midstage.hpa.model import LONGEST
 
 KEPT: Final = LONGEST
 AHEAD: Final = timedelta(seconds=60)
 _SWEEP_EACH: Final = 10_000
+M = TypeVar("M")
 
 
-class Remembered:
+class Remembered(Generic[M]):
     """The memories of all applications; not for two threads at once."""
 
     def __init__(self) -> None:
         """Know of nothing."""
-        self._held: dict[str, tuple[datetime, KnativeMemory | None]] = {}
+        self._held: dict[str, tuple[datetime, M | None]] = {}
         self._until_sweep = _SWEEP_EACH
 
-    def apply(
-        self, app: str, memory: KnativeMemory | None, at: datetime, written_at: datetime
-    ) -> None:
+    def apply(self, app: str, memory: M | None, at: datetime, written_at: datetime) -> None:
         """Take in what an evaluation of ``at`` left; one of another time is not believed."""
         if not written_at - KEPT < at < written_at + AHEAD:
             return
@@ -36,7 +34,7 @@ class Remembered:
             self._held[app] = (at, memory)
         self._sweep(written_at)
 
-    def of(self, app: str, *, since: datetime) -> KnativeMemory | None:
+    def of(self, app: str, *, since: datetime) -> M | None:
         """What is remembered of it since then."""
         at, memory = self._held.get(app, (None, None))
         return memory if at is not None and at > since else None

@@ -8,17 +8,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
+from midstage.contracts.capacity import CapacityInput, Learned
 from midstage.contracts.cluster import ClusterFact
 from midstage.contracts.inventory import Inventory
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.policy import Knative, Measure, Policy
-from midstage.contracts.scaling import Changed, EvaluationMade, Inputs, KnativeInput, Wanted
+from midstage.contracts.scaling import (
+    Changed,
+    EvaluationMade,
+    Inputs,
+    KnativeInput,
+    KnativeMemory,
+    Wanted,
+)
 from midstage.contracts.signals import SignalObserved
 from midstage.hpa.decide.policies import longest_s, panic_window_s, period_s
 from midstage.hpa.decide.scaling import ordered
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.carried import Carried
 from midstage.hpa.views.conditions import Conditioned
+from midstage.hpa.views.latencies import Latencies
 from midstage.hpa.views.pods import cold_start_s, pods, reached_at
 from midstage.hpa.views.remembered import KEPT, Remembered
 from midstage.hpa.views.signals import Signals
@@ -45,13 +56,18 @@ class World:
         self.carried = Carried()
         self.inventory = Inventory()
         self.wants = Wants()
-        self.remembered = Remembered()
         self.conditioned = Conditioned()
         self.signals = Signals()
+        self.remembered: Remembered[KnativeMemory] = Remembered()
+        self.latencies = Latencies()
+        self.learned: Remembered[Learned] = Remembered()
 
     def load(self, fact: LoadObserved, at: datetime) -> bool:
         """Fold what was carried, written ``at``; whether it is of our time."""
-        return self.carried.apply(fact, at)
+        ours = self.carried.apply(fact, at)
+        if ours:
+            self.latencies.apply(fact)
+        return ours
 
     def signal(self, fact: SignalObserved, at: datetime) -> bool:
         """Fold a signal, written ``at``; whether it is of our time and can be true."""
@@ -69,6 +85,8 @@ class World:
             self.wants.apply(fact.app, want, at)
         self.remembered.apply(fact.app, evaluation.memory, evaluation.inputs.now, at)
         self.conditioned.apply(fact.app, evaluation)
+        learned = None if evaluation.learned is UNSET else evaluation.learned
+        self.learned.apply(fact.app, learned, evaluation.inputs.now, at)
 
     def inputs(self, app: str, standing: Standing, policy: Policy, now: datetime) -> Inputs:
         """What an evaluation of ``app`` under ``policy`` has to go by at ``now``."""
@@ -91,6 +109,7 @@ class World:
             cold_start_s=cold_start_s(self.inventory, app) if policy.timed else None,
             override=manual.override,
             pause=manual.pause,
+            capacity=self._capacity(app, standing.scaler, policy, now),
         )
 
     def _knative(
@@ -115,6 +134,21 @@ class World:
             stable=stable.concurrency,
             panic=panic.concurrency,
             memory=memory,
+        )
+
+    def _capacity(
+        self, app: str, scaler: Scaler, policy: Policy, now: datetime
+    ) -> CapacityInput | UnsetType:
+        """The newest blocks, what is in flight, and what the last evaluation had learned."""
+        if policy.latency is None:
+            return UNSET
+        gauged = self.carried.gauged(app, now=now, window_s=policy.window_s)
+        since = max(now - KEPT, scaler.removed_at or _LONG_AGO)
+        return CapacityInput(
+            samples=self.latencies.of(app, now),
+            in_flight=None if gauged is None else gauged[0],
+            growth_per_s=None if gauged is None else gauged[1],
+            learned=self.learned.of(app, since=since),
         )
 
     def _wants(self, app: str, scaler: Scaler, policy: Policy, now: datetime) -> tuple[Wanted, ...]:

@@ -2,6 +2,7 @@
 
 from midstage.contracts.scaling import Inputs, KnativeMemory, Proposal
 from midstage.hpa.decide.rules.knative import knative
+from midstage.hpa.decide.rules.latency import latency
 from midstage.hpa.decide.rules.metrics import metrics
 from midstage.hpa.decide.rules.resources import used
 from midstage.hpa.decide.rules.signals import signals
@@ -28,6 +29,7 @@ def proposals(inputs: Inputs, current: int) -> tuple[tuple[Proposal, ...], Knati
             proposed.append(used(inputs, resource, share, current))
     proposed.extend(metrics(inputs, current))
     proposed.extend(signals(inputs, current))
+    proposed.extend(latency(inputs, current))
     memory = None
     if inputs.policy.knative is not None:
         proposal, memory = knative(inputs, inputs.policy.knative)
