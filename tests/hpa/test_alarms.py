@@ -177,16 +177,16 @@ def test_two_that_begin_in_the_middle_raise_it_once_and_clear_it_once(
         [told] = hpa.http.get("/v1/alarms").json()["alarms"]
         assert datetime.fromisoformat(told["since"]) == begin
         assert told["reason"] == UNKNOWN
-
-        def known_again() -> bool:
-            others.load("chat", in_flight=8)
-            return standing(hpa) == []
-
-        within(60, known_again)
+        within(60, lambda: cleared_by_load(others, hpa))
         within(60, lambda: standing(other) == [])
     assert facts_told(others) == ["AlarmRaised", "AlarmCleared"]
     with running(others.log, others.names, one) as hpa:
         assert standing(hpa) == []
+
+
+def cleared_by_load(others: Others, hpa: Running) -> bool:
+    others.load("chat", in_flight=8)
+    return standing(hpa) == []
 
 
 def standing(hpa: Running) -> list[tuple[str, str]]:
