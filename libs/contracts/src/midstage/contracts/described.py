@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from inspect import cleandoc
 
 _ENDS = re.compile(r"(?<=[.;])\s+")
-_NAMED = re.compile(r"``([a-zA-Z_]+)``")
+_NAMED = re.compile(r"``([a-zA-Z_][a-zA-Z_0-9]*)``")
 
 
 def about(of: type) -> str:
