@@ -26,7 +26,7 @@ _MOST: Final = 10**12
 _ERRORS: Final = 100
 _LITTLE: Final = 5
 _SWEEP_EACH: Final = 10_000
-_KEPT: Final = 5
+_KEPT: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +44,19 @@ class _Part:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Block:
+    """A closed block; its quantiles are worked out when they are asked for, for few ask."""
+
+    end: int
+    seconds: list[tuple[_Part, ...]]
+    sample: CapacitySample | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class _App:
     closed: int = 0  # blocks that end at or before it are closed
     seconds: dict[int, dict[tuple[int, int], _Part]] = field(default_factory=dict)
-    samples: tuple[CapacitySample, ...] = ()
+    blocks: tuple[_Block, ...] = ()
 
 
 class Latencies:
@@ -76,7 +85,9 @@ class Latencies:
         held = self._apps.get(app)
         if held is None:
             return ()
-        return tuple(each for each in held.samples if each.until > now - FORGOTTEN)
+        since = (now - FORGOTTEN).timestamp()
+        found = [_told(block) for block in held.blocks if block.end > since]
+        return tuple(each for each in found if each is not None)
 
     def _sweep(self, number: int) -> None:
         """Now and then forget the applications that nobody speaks of any more."""
@@ -119,9 +130,8 @@ def _closes(app: _App, newest: int) -> bool:
         return False
     if complete >= end:
         known = [wholes[at] for at in range(app.closed, end) if at in wholes]
-        sample = _sample([parts for parts in known if _good(parts)], end)
-        if sample is not None:
-            app.samples = (*app.samples, sample)[-_KEPT:]
+        block = _Block(end=end, seconds=[parts for parts in known if _good(parts)])
+        app.blocks = (*app.blocks, block)[-_KEPT:]
     app.closed = end
     for at in [at for at in app.seconds if at < end]:
         del app.seconds[at]
@@ -148,6 +158,14 @@ def _good(parts: tuple[_Part, ...]) -> bool:
     if any(part.hears and part.concurrency is None for part in parts):
         return False
     return sum(p.errors for p in parts) * _ERRORS <= sum(p.requests for p in parts)
+
+
+def _told(block: _Block) -> CapacitySample | None:
+    """What a block says; worked out once."""
+    if block.seconds:
+        block.sample = _sample(block.seconds, block.end)
+        block.seconds = []
+    return block.sample
 
 
 def _sample(seconds: list[tuple[_Part, ...]], end: int) -> CapacitySample | None:
