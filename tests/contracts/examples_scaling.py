@@ -15,15 +15,12 @@ from midstage.contracts.autoscaling import (
     Target,
     TargetType,
 )
-from midstage.contracts.capacity import CapacityInput, CapacitySample, Latency, Learned, Level
 from midstage.contracts.cluster import Phase
 from midstage.contracts.fact import Event
 from midstage.contracts.manual import (
-    Direction,
     Override,
     OverrideLifted,
     OverrideSet,
-    Pause,
     ScalingPaused,
     ScalingResumed,
 )
@@ -39,7 +36,6 @@ from midstage.contracts.scaling import (
     LoadInput,
     PodInput,
     Proposal,
-    Quota,
     Rule,
     ScaleDecided,
     ScalingRemoved,
@@ -48,11 +44,11 @@ from midstage.contracts.scaling import (
     Ticked,
     Wanted,
 )
-from midstage.contracts.signals import Signal
 from midstage.contracts.timed import Timed
 from midstage.contracts.topics import ALARMS, EVALUATIONS, SCALING
 
 from .examples import NOON, Decision, Events
+from .examples_evaluations import DRAINING, EXACT, LEARNING, NOT_UP, ORDERED
 
 SECOND = timedelta(seconds=1)
 FULL = Evaluation(
@@ -200,104 +196,6 @@ PANICKING = Evaluation(
     want=9,
     memory=KnativeMemory(panic_since=NOON, most=9),
 )
-DRAINING = Evaluation(
-    inputs=Inputs(
-        app="ocr",
-        now=NOON,
-        policy=Policy(
-            max=60,
-            signals={
-                "pages": Signal(drain_s=60.0, rate=5.0, group="ocr", topics=("pages",)),
-                "jobs": Signal(target=30.0, partitions=0),
-            },
-        ),
-        spec_version=1,
-        current=2,
-        signals=(
-            SignalInput(
-                rule=Rule.SIGNAL,
-                name="pages",
-                value=1200.0,
-                observed_at=NOON,
-                series="ocr pages",
-                source="kafka",
-                partitions=12,
-                arrived_per_s=10.0,
-                growth_per_s=-2.5,
-                each_per_s=5.5,
-            ),
-        ),
-    ),
-    proposals=(
-        Proposal(
-            rule=Rule.SIGNAL,
-            name="pages",
-            carried=1200.0,
-            target=5.0,
-            want=6,
-            reason="1200 wait, 10/s come, 5/s each, done in 60 s",
-            exact=6.0,
-        ),
-    ),
-    replicas=6,
-    reason="signal pages: 1200 wait",
-    want=6,
-)
-
-EXACT = Override(by="anna", why="a fair", at=NOON, until=NOON + 3600 * SECOND, min=20, max=20)
-NOT_UP = Pause(by="anna", at=NOON, until=NOON + 60 * SECOND, direction=Direction.UP)
-ORDERED = Evaluation(
-    inputs=Inputs(
-        app="ocr",
-        now=NOON,
-        policy=Policy(max=10),
-        spec_version=1,
-        current=9,
-        override=EXACT,
-        pause=NOT_UP,
-        quota=Quota(replicas=12, reason="the namespace has room for 12"),
-    ),
-    stages=(
-        Stage(name="current", replicas=9),
-        Stage(name="manual", replicas=20, reason="exactly 20 ordered by anna"),
-    ),
-    replicas=20,
-    reason="exactly 20 ordered by anna",
-)
-LEARNED = Learned(
-    until=NOON,
-    p99=(Level(load=5.0, p99_ms=200.0, residence_s=0.1, weight=4.5),),
-    ttft=(Level(load=5.0, p99_ms=50.0, residence_s=0.1, weight=4.5),),
-)
-LEARNING = Evaluation(
-    inputs=Inputs(
-        app="chat",
-        now=NOON,
-        policy=Policy(max=60, latency=Latency(p99_ms=500.0, ttft_p99_ms=100.0)),
-        spec_version=1,
-        current=2,
-        capacity=CapacityInput(
-            samples=(
-                CapacitySample(
-                    until=NOON,
-                    seconds=15,
-                    requests=150,
-                    concurrency=1.0,
-                    p99_ms=200.0,
-                    ttft_p99_ms=50.0,
-                ),
-            ),
-            in_flight=1.0,
-            growth_per_s=0.5,
-            learned=Learned(),
-        ),
-    ),
-    replicas=2,
-    reason="",
-    want=2,
-    learned=LEARNED,
-)
-
 EVENTS: Events = {
     "evaluation-made-full": (
         EVALUATIONS,
