@@ -123,7 +123,7 @@ def test_bounds_by_the_clock_are_taken_even_alone(timed: object) -> None:
         ({"knative": {}, "stabilise_up_s": 3}, "scaling.stabilise_up_s: knative says how fast"),
         ({**MANIFEST, "knative": {}}, "scaling.behavior: knative limits and delays by itself"),
         ({"fallback": {"static": 3, "at_least": 3}}, "scaling.fallback: give one of static and"),
-        ({"forecast": {}, "targets": {"cpu": 0.6}}, "scaling.forecast: it goes by targets."),
+        ({"forecast": {}}, "scaling.forecast: hpa does not keep days of load yet"),
         ({"fallback": {"static": 11}}, "scaling.fallback.static: 11 is not within scaling 2 to 10"),
         ({"knative": {"target": 0}}, "scaling.knative.target: Expected `float` > 0.0"),
         ({"knatives": {}}, "scaling.knatives: unknown field; did you mean knative?"),

@@ -206,7 +206,9 @@ def _fallback(policy: Policy) -> Iterator[str]:
 
 
 def _forecast(policy: Policy) -> Iterator[str]:
-    """It foretells what replicas carry together, so there has to be a target of that."""
-    targets = policy.targets
-    if policy.forecast is not None and targets.requests_per_s is targets.concurrency is None:
-        yield "scaling.forecast: it goes by targets.requests_per_s or targets.concurrency; give one"
+    """Nothing keeps so much of the past yet, so it would never hold (ADR 45)."""
+    if policy.forecast is not None:
+        yield (
+            "scaling.forecast: hpa does not keep days of load yet, so it would never hold; "
+            "`midstage hpa backtest` tells what it would do"
+        )
