@@ -256,7 +256,7 @@ def test_explain_tells_fields_and_bounds() -> None:
     assert "max: whole number, at least 1, at most 1000 (has to be there)" in explained("scaling")
     cpu = explained("spec.scaling.targets.cpu").splitlines()
     assert cpu[0] == "scaling.targets.cpu: number, above 0, at most 10"
-    assert cpu[1] == "the share of its requested cores that it uses, 0.6 is 60 %"
+    assert cpu[1] == "the share of its requested cores that it uses, in whole percent, 0.6 is 60 %"
     assert explained("checks[0].timeout_s").startswith("checks.timeout_s: number, at least 1")
     assert "needs: list, 8 at most, of big cores or spot" in explained("")
     with pytest.raises(RefusedError, match="scaling has no field 'mx'; known are"):

@@ -27,7 +27,8 @@ class Targets(Part, frozen=True, kw_only=True):
     """What one ready replica should carry; the largest want wins, None is no rule.
 
     ``requests_per_s``: requests ended a second. ``concurrency``: requests in flight and pending.
-    ``cpu``, ``memory``: the share of what it requests that it uses, in whole percent, 0.6 is 60 %.
+    ``cpu``: the share of its requested cores that it uses, in whole percent, 0.6 is 60 %.
+    ``memory``: the share of the memory that it requests.
     ``gpu``: the share of its GPUs' time.
     """
 

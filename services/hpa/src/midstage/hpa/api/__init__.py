@@ -49,6 +49,12 @@ class Scalers(Protocol):
         ...
 
 
+class JsonLines(StreamingResponse):
+    """A JSON document a line, as they come."""
+
+    media_type = "application/x-ndjson"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """What hpa knows, as the routes use it; ``past`` reads the log."""
@@ -107,15 +113,15 @@ def router(decided: Decided) -> APIRouter:
     def get_alarms(app: Annotated[str | None, Query(max_length=256)] = None) -> AlarmsAnswer:
         return answers.alarms(decided.alarms(), app)
 
-    @routes.get("/replay")
+    @routes.get("/replay", response_class=JsonLines)
     def get_replay(
         app: Annotated[str | None, Query(max_length=256)] = None,
         since: Annotated[Time, Query(alias="from")] = None,
         until: Annotated[Time, Query(alias="to")] = None,
         *,
         deep: Annotated[bool, Query()] = False,
-    ) -> StreamingResponse:
+    ) -> JsonLines:
         which = Which(app=app, since=since, until=until, deep=deep)
-        return StreamingResponse(lines(decided.replaying(which)), media_type="application/x-ndjson")
+        return JsonLines(lines(decided.replaying(which)))
 
     return routes
