@@ -22,6 +22,7 @@ from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
 from tests.hpa.conftest import Others, created, records, running
 from tests.hpa.engine import inputs, load, policy
+from tests.hpa.test_process import evaluated_anew
 
 POLICY = Policy(
     min=1, max=8, targets=Targets(concurrency=2), stabilise_down_s=0, window_s=1, up=Rate(pods=100)
@@ -158,6 +159,20 @@ def test_what_really_happened_is_made_again_and_a_forgery_is_named(
     assert found.first_difference is not None
     assert "from what it stored: stages[0].replicas was 2, is 3" in found.first_difference
     assert command(["--kafka", "here"], log_at=lambda _address: forged) == 1
+
+
+def test_both_ways_look_at_the_same_evaluations_while_others_come_in(
+    others: Others, tmp_path: Path
+) -> None:
+    others.reach()
+    others.specify("chat", POLICY, replicas=2)
+    with running(others.log, others.names, tmp_path) as hpa:
+        within(60, lambda: hpa.counts("chat") == [2])
+        parts = replaying(others.log, topics=others.names, which=Which(deep=True))
+        before = next(parts).total
+        evaluated_anew(hpa, "chat")
+        last = list(parts)[-1]
+    assert (last.total, last.from_topics_equal, last.equal) == (before, before, True)
 
 
 def copied(log: MemoryLog | object, to: MemoryLog, change: Callable[[bytes], bytes]) -> None:

@@ -5,7 +5,7 @@ inventory; the versioned logs up to the stored versions. One pass in the order o
 second fold is begun only where two processes wrote, whose offsets don't follow each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,10 +30,10 @@ class _Stored:
     vector: dict[Partition, int]
 
 
-def from_topics(log: Log, names: Topics, which: Which) -> Replayed:
-    """All evaluations that the log holds now; UnavailableError when it can't be asked."""
+def from_topics(log: Log, names: Topics, which: Which, ends: Mapping[Partition, int]) -> Replayed:
+    """All evaluations before ``ends``; UnavailableError when the log can't be asked."""
     kept = held(log, names)
-    stored = sorted(_stored(kept, names, which), key=lambda each: sum(each.vector.values()))
+    stored = sorted(_stored(kept, names, which, ends), key=lambda each: sum(each.vector.values()))
     lanes: list[_Lane] = []
     equal = unheld = 0
     first: Difference | None = None
@@ -82,9 +82,13 @@ def _lane(lanes: list[_Lane], stored: _Stored, kept: Held, names: Topics) -> _La
     return max(ready, key=lambda lane: sum(lane.at.values()))
 
 
-def _stored(kept: Held, names: Topics, which: Which) -> Iterator[_Stored]:
+def _stored(
+    kept: Held, names: Topics, which: Which, ends: Mapping[Partition, int]
+) -> Iterator[_Stored]:
     decoder = Decoder(names.evaluations)
     for record in kept.all_of(names.evaluations.name):
+        if record.offset >= ends[record.partition]:
+            continue
         try:
             fact = decoder(record).data
         except UnreadableError:

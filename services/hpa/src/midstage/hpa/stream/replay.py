@@ -4,7 +4,7 @@ Shallow is from what each stored; ``deep`` is from the topics too, as long as th
 Both must give the stored bytes. Shallow keeps one chunk in memory, deep all of the topics.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import timedelta
 from multiprocessing import get_context
@@ -45,19 +45,25 @@ def replayed(
 def replaying(
     log: Log, *, topics: Topics | None = None, which: Which = _DEEP, processes: int = 1
 ) -> Iterator[Replayed]:
-    """The sums so far, again and again; the last ones are those of all."""
+    """The sums so far, again and again; the last ones are those of all.
+
+    Both ways look at the evaluations that stand there now: others come in meanwhile.
+    """
     names = topics or Topics()
+    ends = log.ends(log.partitions(names.evaluations.name))
     so_far = Replayed(deep=which.deep)
-    for part in _parts(log, names, which, processes):
+    for part in _parts(log, names, which, ends, processes):
         so_far = so_far.plus(part)
         yield so_far
     if which.deep:
-        so_far = so_far.plus(from_topics(log, names, which))
+        so_far = so_far.plus(from_topics(log, names, which, ends))
     yield so_far
 
 
-def _parts(log: Log, names: Topics, which: Which, processes: int) -> Iterator[Replayed]:
-    values = (record.value for record in _records(log, names.evaluations, which))
+def _parts(
+    log: Log, names: Topics, which: Which, ends: Mapping[Partition, int], processes: int
+) -> Iterator[Replayed]:
+    values = (record.value for record in _records(log, names.evaluations, which, ends))
     kept = (value for value in values if value is not None)
     yield from _judged(_chunks(kept), which, processes)
     for facts in _chunks(_accepted(log, names.scaling, which)):
@@ -84,23 +90,25 @@ def _accepted(log: Log, topic: Topic, which: Which) -> Iterator[msgspec.Raw]:
     """The facts of the records that count, whoever was late."""
     versions: Fold[Scaler, object] = Fold(topic=topic, initial=Scaler(), evolve=_evolved)
     read = opened(topic)
-    for record in _records(log, topic, Which(app=which.app)):
+    ends = log.ends(log.partitions(topic.name))
+    for record in _records(log, topic, Which(app=which.app), ends):
         if versions.apply(record).verdict is Verdict.ACCEPTED:
             yield read(record).data.facts
 
 
-def _records(log: Log, topic: Topic, which: Which) -> Iterator[Record]:
-    """Those that stand in the topic now and may be of ``which``, partition by partition."""
+def _records(
+    log: Log, topic: Topic, which: Which, ends: Mapping[Partition, int]
+) -> Iterator[Record]:
+    """Those before ``ends`` that may be of ``which``, partition by partition."""
     places = list(log.partitions(topic.name))
     if which.app is not None:
         places = [places[partition_of(which.app.encode(), len(places))]]
-    ends = log.ends(places)
     starts: dict[Partition, int] = dict.fromkeys(places, BEGINNING)
     if which.since is not None:
         starts |= log.offsets_at(places, which.since - _WRITTEN_WITHIN)
     reader = log.reader(starts)
     try:
-        while any(reader.positions()[place] < end for place, end in ends.items()):
+        while any(reader.positions()[place] < ends[place] for place in places):
             for record in reader.poll(most=CHUNK, timeout_s=_POLL_S):
                 if record.offset < ends[record.partition]:
                     yield record
