@@ -22,8 +22,9 @@ from midstage.contracts.signals import SIGNAL_OBSERVED, SignalKind, SignalObserv
 from midstage.contracts.topics import Topic
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import message
-from midstage.eventlog.log import BEGINNING, Log, Message, Record, Writer
+from midstage.eventlog.log import Log, Message, Record, Writer
 from midstage.eventlog.memory import MemoryLog
+from midstage.eventlog.standing import standing
 from midstage.eventlog.topics import settings_of
 from midstage.hpa.config import Settings
 from midstage.hpa.main import compose
@@ -271,11 +272,7 @@ def free_port() -> int:
 
 def records(log: Log, topic: Topic) -> Iterator[Record]:
     """All that stand in the topic now."""
-    places = log.partitions(topic.name)
-    ends = log.ends(places)
-    reader = log.reader(dict.fromkeys(places, BEGINNING))
-    while any(reader.positions()[place] < end for place, end in ends.items()):
-        yield from reader.poll(most=100, timeout_s=1)
+    return standing(log, topic.name)
 
 
 def now() -> datetime:

@@ -8,14 +8,12 @@ import httpx
 import pytest
 
 from midstage.contracts.audit import Queried
-from midstage.contracts.fact import Fact
 from midstage.contracts.policy import Policy, Rate, Targets
 from midstage.eventlog.codec import Decoder
-from midstage.eventlog.log import BEGINNING
 from midstage.eventlog.memory import MemoryLog
 from midstage.hpa.stream.folding import Topics
 from midstage.testkit.waiting import within
-from tests.hpa.conftest import TOKEN, Others, Running, created, now, running
+from tests.hpa.conftest import TOKEN, Others, Running, created, now, records, running
 from tests.hpa.test_process import all_again
 
 pytestmark = pytest.mark.slow
@@ -242,13 +240,7 @@ def test_each_order_goes_to_the_audit_with_what_became_of_it(others: Others, hpa
 def audited(others: Others) -> set[tuple[str, str, str, int]]:
     topic = others.names.audit
     read = Decoder(topic)
-    places = others.log.partitions(topic.name)
-    ends = others.log.ends(places)
-    reader = others.log.reader(dict.fromkeys(places, BEGINNING))
-    found: list[Fact] = []
-    while any(reader.positions()[place] < end for place, end in ends.items()):
-        found += [read(record).data for record in reader.poll(most=1000, timeout_s=1)]
-    reader.close()
+    found = [read(record).data for record in records(others.log, topic)]
     return {
         (one.method, one.route, one.query, one.status)
         for one in found

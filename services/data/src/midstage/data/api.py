@@ -12,20 +12,19 @@ from pathlib import Path as FilePath
 from typing import Annotated, Protocol
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
+from midstage.chassis.commands import GivenId
 from midstage.contracts.errors import RefusedError
 from midstage.data.model import Download, Format, Part, Staged
 from midstage.data.views import downloads, records
 from midstage.data.views.status import PartsAnswer, StatusAnswer, status
 
-COMMAND_ID = r"[A-Za-z0-9._:-]{1,128}"
 _ID_CHARACTERS = 32
 
 DownloadId = Annotated[str, Path(pattern=f"^[0-9a-f]{{{_ID_CHARACTERS}}}$")]
-GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 Text = Annotated[str | None, Query(max_length=1024)]
 
 

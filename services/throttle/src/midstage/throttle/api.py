@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Annotated, Protocol
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
+from midstage.chassis.commands import CommandId, GivenId
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.limits import FailureRule, LimitFact, LimitSet
 from midstage.eventlog.versions import Answer
@@ -24,11 +25,8 @@ from midstage.throttle.views import standing
 BY = "api"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}"
 LIMIT = r"[a-z0-9][a-z0-9._-]{0,63}"
-COMMAND_ID = r"[A-Za-z0-9._:-]{1,128}"
 
 LimitName = Annotated[str, Path(pattern=f"^{LIMIT}$")]
-CommandId = Annotated[str, Path(pattern=f"^{COMMAND_ID}$")]
-GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 Pair = Annotated[str, Field(pattern=rf"^(\*|{NAME})$")]
 """A customer or an application by name, or ``*`` for any."""
 

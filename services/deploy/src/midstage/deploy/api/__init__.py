@@ -6,8 +6,9 @@ the log; with another body it is refused (409). Without the header an id is made
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 
+from midstage.chassis.commands import CommandId, GivenId, Raw
 from midstage.contracts.apps import AppSpec
 from midstage.contracts.policy import Policy
 from midstage.deploy.api.answers import (
@@ -25,11 +26,8 @@ __all__ = ["Apps", "router"]
 
 BY = "api"
 APP = r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?"
-COMMAND_ID = r"[A-Za-z0-9._:-]{1,128}"
 
 AppName = Annotated[str, Path(pattern=f"^{APP}$")]
-CommandId = Annotated[str, Path(pattern=f"^{COMMAND_ID}$")]
-GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 By = Annotated[str, Query(max_length=200, description="Who asks; kept in the log.")]
 To = Annotated[str, Query(pattern="^[0-9a-f]{0,16}$", description="A revision or a version.")]
 WorkloadName = Annotated[
@@ -41,14 +39,6 @@ WorkloadName = Annotated[
 ]
 EvenSo = Annotated[bool, Query(description="Also where the cluster says it would not take it.")]
 Why = Annotated[str, Query(max_length=500, description="The reason; kept in the log.")]
-
-
-async def raw(request: Request) -> bytes:
-    """The body as it came: msgspec reads it, so that errors have its paths."""
-    return await request.body()
-
-
-Raw = Annotated[bytes, Depends(raw)]
 
 
 def router(apps: Apps) -> APIRouter:

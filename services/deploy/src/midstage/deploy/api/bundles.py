@@ -16,9 +16,10 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from typing_extensions import TypedDict
 
+from midstage.chassis.commands import GivenId
 from midstage.contracts.apps import AppSpec
 from midstage.contracts.errors import RefusedError
-from midstage.deploy.api import BY, By, EvenSo, GivenId, Why
+from midstage.deploy.api import BY, By, EvenSo, Why
 from midstage.deploy.api.answers import CommandAnswer, DiffAnswer
 from midstage.deploy.api.specs import name_of, spec_of
 from midstage.deploy.decide.room import Way

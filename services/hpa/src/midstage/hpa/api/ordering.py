@@ -7,30 +7,20 @@ order, and dry run of one, is told to the audit, also where it is refused.
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from midstage.chassis.audited import Audit
+from midstage.chassis.commands import CommandId, GivenId, Raw
 from midstage.hpa.api import AppName
 from midstage.hpa.api.orders import CommandAnswer, Orders, OverrideBody, PauseBody
 from midstage.hpa.views.orders import OrderAnswer
 
 BY = "api"
-COMMAND_ID = r"[A-Za-z0-9._:-]{1,128}"
 
-CommandId = Annotated[str, Path(pattern=f"^{COMMAND_ID}$")]
-GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 By = Annotated[str, Query(min_length=1, max_length=200, description="Who orders; kept in the log.")]
 Why = Annotated[str, Query(max_length=500, description="The reason; kept in the log.")]
 Dry = Annotated[bool, Query(description="Only say what would be decided now.")]
-
-
-async def raw(request: Request) -> bytes:
-    """The body as it came: msgspec reads it, so that errors have its paths."""
-    return await request.body()
-
-
-Raw = Annotated[bytes, Depends(raw)]
 
 
 def router(orders: Orders, audit: Audit) -> APIRouter:

@@ -6,7 +6,6 @@ mean of its known seconds, and unknown without any.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from midstage.contracts import topics
 from midstage.contracts.errors import UnreadableError
@@ -14,11 +13,10 @@ from midstage.contracts.load import LoadObserved
 from midstage.contracts.requests import Outcome
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
-from midstage.eventlog.log import BEGINNING, Log
+from midstage.eventlog.log import Log
+from midstage.eventlog.standing import standing
 from midstage.hpa.simulate.series import STEP_S, Series, of
 
-_MOST: Final = 2_000
-_POLL_S: Final = 0.2
 Parts = dict[tuple[int, int], tuple[int, int]]
 """By shards and shard: revision and requests."""
 
@@ -51,17 +49,10 @@ def _requests(fact: LoadObserved) -> int:
 
 def _facts(log: Log, topic: Topic) -> Iterator[LoadObserved]:
     decoder = Decoder(topic)
-    places = log.partitions(topic.name)
-    ends = log.ends(places)
-    reader = log.reader(dict.fromkeys(places, BEGINNING))
-    try:
-        while any(reader.positions()[place] < end for place, end in ends.items()):
-            for record in reader.poll(most=_MOST, timeout_s=_POLL_S):
-                try:
-                    fact = decoder(record).data
-                except UnreadableError:
-                    continue  # as every reader of it does
-                if isinstance(fact, LoadObserved):
-                    yield fact
-    finally:
-        reader.close()
+    for record in standing(log, topic.name):
+        try:
+            fact = decoder(record).data
+        except UnreadableError:
+            continue  # as every reader of it does
+        if isinstance(fact, LoadObserved):
+            yield fact

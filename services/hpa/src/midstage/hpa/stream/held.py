@@ -7,12 +7,13 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from midstage.contracts.scaling import Evaluation
 from midstage.contracts.topics import Topic
 from midstage.eventlog.fold import Fold, Verdict
-from midstage.eventlog.log import BEGINNING, Log, Partition, Record
+from midstage.eventlog.log import Log, Partition, Record
+from midstage.eventlog.standing import standing
 from midstage.hpa.decide.scaling import asked, evolve
 from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.stream.folding import Topics
@@ -20,7 +21,6 @@ from midstage.hpa.stream.reading import (
     CLUSTER_BACK,
     EVALUATIONS_BACK,
     LOAD_BACK,
-    MOST,
     SIGNALS_BACK,
 )
 from midstage.hpa.views.world import Standing
@@ -29,8 +29,6 @@ S = TypeVar("S")
 F = TypeVar("F")
 States = Mapping[tuple[str, int], S]
 """By key and version."""
-
-_POLL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +87,7 @@ def held(log: Log, names: Topics) -> Held:
         places = log.partitions(topic.name)
         oldest |= log.beginnings(places)
         streams |= {place: [] for place in places}
-        for record in _all(log, topic):
+        for record in standing(log, topic.name):
             streams[record.partition].append(record)
     return Held(
         streams=streams,
@@ -108,25 +106,12 @@ def held(log: Log, names: Topics) -> Held:
 def _states(log: Log, topic: Topic, initial: S, fold: Callable[[S, F], S]) -> States[S]:
     states: dict[tuple[str, int], S] = {}
     versions: Fold[S, F] = Fold(topic=topic, initial=initial, evolve=fold)
-    for record in _all(log, topic):
+    for record in standing(log, topic.name):
         if versions.apply(record).verdict is Verdict.ACCEPTED:
             key = (record.key or b"").decode()
             version, state = versions.state(key)
             states[key, version] = state
     return states
-
-
-def _all(log: Log, topic: Topic) -> Iterator[Record]:
-    places = log.partitions(topic.name)
-    ends = log.ends(places)
-    reader = log.reader(dict.fromkeys(places, BEGINNING))
-    try:
-        while any(reader.positions()[place] < end for place, end in ends.items()):
-            for record in reader.poll(most=MOST, timeout_s=_POLL_S):
-                if record.offset < ends[record.partition]:
-                    yield record
-    finally:
-        reader.close()
 
 
 def _first(records: Sequence[Record], offset: int) -> int:

@@ -17,6 +17,7 @@ from midstage.eventlog.appended import opened
 from midstage.eventlog.fold import Fold, Verdict
 from midstage.eventlog.log import BEGINNING, Log, Partition, Record
 from midstage.eventlog.murmur2 import partition_of
+from midstage.eventlog.standing import between
 from midstage.hpa.model import Scaler
 from midstage.hpa.stream import shallow
 from midstage.hpa.stream.deep import from_topics
@@ -27,7 +28,6 @@ CHUNK: Final = 2_000
 _AHEAD: Final = 4
 """So many chunks for each process wait for their turn; the log is not read faster."""
 _WRITTEN_WITHIN: Final = timedelta(minutes=2)
-_POLL_S: Final = 0.2
 _DEEP: Final = Which(deep=True)
 T = TypeVar("T")
 
@@ -106,14 +106,7 @@ def _records(
     starts: dict[Partition, int] = dict.fromkeys(places, BEGINNING)
     if which.since is not None:
         starts |= log.offsets_at(places, which.since - _WRITTEN_WITHIN)
-    reader = log.reader(starts)
-    try:
-        while any(reader.positions()[place] < ends[place] for place in places):
-            for record in reader.poll(most=CHUNK, timeout_s=_POLL_S):
-                if record.offset < ends[record.partition]:
-                    yield record
-    finally:
-        reader.close()
+    return between(log, starts, ends)
 
 
 def _chunks(each: Iterable[T]) -> Iterator[Sequence[T]]:

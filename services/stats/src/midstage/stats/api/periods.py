@@ -11,10 +11,11 @@ from enum import StrEnum
 from typing import Annotated, Protocol
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from midstage.chassis.audited import Audit
+from midstage.chassis.commands import GivenId
 from midstage.chassis.guard import OPERATOR
 from midstage.contracts.billing import PERIOD, OpenGap, PeriodClosed, period_key
 from midstage.contracts.errors import RefusedError
@@ -30,9 +31,7 @@ from midstage.stats.views.statements import (
 )
 
 NOT_FOUND = 404
-COMMAND_ID = r"[A-Za-z0-9._:-]{1,128}"
 Name = Annotated[str, Path(pattern=f"^{PERIOD}$")]
-GivenId = Annotated[str | None, Header(alias="Idempotency-Key", pattern=f'^"?{COMMAND_ID}"?$')]
 Text = Annotated[str | None, Field(max_length=64)]
 
 _seal = msgspec.json.Decoder(tuple[Period, Accepted]).decode
