@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -211,14 +212,14 @@ def records_in_snapshots(log: KafkaLog, topic: Topic) -> int:
 
 
 @pytest.fixture
-def nowhere() -> KafkaLog:
-    """A log whose broker does not listen."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return KafkaLog(
-        bootstrap=f"127.0.0.1:{port}", client_id="test", ask_within_s=0.5, close_within_s=0.2
-    )
+def nowhere() -> Iterator[KafkaLog]:
+    """A log whose broker does not listen; its port is held, so nobody else will listen there."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        yield KafkaLog(
+            bootstrap=f"127.0.0.1:{port}", client_id="test", ask_within_s=0.5, close_within_s=0.2
+        )
 
 
 @pytest.mark.slow
@@ -258,6 +259,8 @@ def test_after_a_fatal_error_every_call_raises_what_ends_the_process(nowhere: Ka
         writer.send(Message(topic="t", key=b"k", value=b"x"))
     with pytest.raises(FatalClientError, match="fenced"):
         writer.flush(0.0)
+    with pytest.raises(FatalClientError, match="fenced"):
+        writer.close()
 
 
 def test_each_error_is_of_the_kind_that_says_what_to_do() -> None:
