@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("kubernetes")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed_writers() -> Iterator[None]:
+    """No writer outlives its module.
+
+    Its client would seek the broker without end, and may find the port held by what another test
+    started there: an Envoy answers it, and counts its handshakes as requests of nobody.
+    """
+    before = writers()
+    yield
+    left = writers() - before
+    assert not left, f"{len(left)} Kafka writers were not closed"
+
+
+def writers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "kafka-writer"}
 
 
 @pytest.fixture(scope="session")
