@@ -1,14 +1,11 @@
 """Fixtures of the chassis's tests."""
 
-import socket
-
 import pytest
+
+from tests import ports
 
 
 @pytest.fixture(scope="module")
 def free_port() -> int:
     """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return ports.free_port()

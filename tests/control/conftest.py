@@ -1,10 +1,9 @@
 """Whole control processes over a log and a cluster, each in a thread, and what they wrote."""
 
-import socket
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +34,7 @@ from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.ports import free_port
 
 EVER = datetime(2026, 1, 1, tzinfo=UTC)
 TOKEN = "a-token-of-this-test"
@@ -237,10 +237,3 @@ def running(
         process.stop()
         thread.join(60)
     assert codes == [code]
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

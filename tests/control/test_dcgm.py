@@ -12,7 +12,8 @@ from midstage.cluster.memory import MemoryCluster
 from midstage.control.adapters.dcgm import Dcgm, read
 from midstage.control.model import GpuUse
 from midstage.testkit.waiting import within
-from tests.control.conftest import Pair, free_port, running, settings_in
+from tests.control.conftest import Pair, running, settings_in
+from tests.ports import free_port
 
 PAGE = Path(__file__).with_name("dcgm.prom").read_text()
 USES = [

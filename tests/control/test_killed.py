@@ -22,7 +22,8 @@ from midstage.eventlog.topics import settings_of
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
 from tests import patient
-from tests.control.conftest import TOKEN, Pair, free_port, ready
+from tests.control.conftest import TOKEN, Pair, ready
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.platform]
 APP = "killed"

@@ -4,12 +4,11 @@
 facts, and let its pods become ready and end.
 """
 
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +47,7 @@ from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from tests import patient
 from tests.deploy.facts import gone, node, observed_node, observed_pod, observed_workload
+from tests.ports import free_port
 
 TOKEN = "a-token-of-this-test"
 CLUSTER = "memory"
@@ -264,13 +264,6 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def named(command_id: str | None) -> dict[str, str]:
     return {} if command_id is None else {"Idempotency-Key": command_id}
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _reached() -> ClusterReached:

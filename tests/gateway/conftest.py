@@ -30,6 +30,7 @@ from midstage.gateway.stream.bell import Bell
 from midstage.gateway.stream.configuration import Configuration
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.ports import free_port
 
 from .replica import Replica, running
 
@@ -209,12 +210,6 @@ class Edge:
             raise AssertionError((self.root / "envoy.log").read_text()[-2000:])
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def request(path: str, ref: str, **headers: str) -> bytes:

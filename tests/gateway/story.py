@@ -10,8 +10,9 @@ import httpx
 from midstage.gateway.model.apps import Endpoint
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.ports import free_port
 
-from .conftest import ACME, DEADLINE_S, Edge, free_port
+from .conftest import ACME, DEADLINE_S, Edge
 from .deployment import Facts, Gateway, gateway
 from .replica import Answering, Asked, Replica, running
 

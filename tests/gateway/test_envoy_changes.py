@@ -10,8 +10,9 @@ from prometheus_client import generate_latest
 from midstage.contracts.requests import Outcome
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.ports import free_port
 
-from .conftest import ACME, DEADLINE_S, Edge, MakeEdge, free_port
+from .conftest import ACME, DEADLINE_S, Edge, MakeEdge
 from .replica import Answering, Asked, Replica, running
 
 pytestmark = pytest.mark.platform

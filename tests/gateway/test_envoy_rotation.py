@@ -17,8 +17,9 @@ from midstage.gateway.metrics import Metrics
 from midstage.gateway.stream.shipper import Shipper
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.ports import free_port
 
-from .conftest import ACME, DEADLINE_S, Edge, free_port, looping
+from .conftest import ACME, DEADLINE_S, Edge, looping
 from .replica import running
 from .shipping import Yard
 

@@ -17,8 +17,9 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 
 from midstage.contracts.requests import Outcome
 from midstage.testkit.waiting import within
+from tests.ports import free_port
 
-from .conftest import DEADLINE_S, THROTTLE_WITHIN_S, Edge, free_port
+from .conftest import DEADLINE_S, THROTTLE_WITHIN_S, Edge
 from .replica import Replica
 
 pytestmark = pytest.mark.platform

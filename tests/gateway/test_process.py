@@ -22,8 +22,9 @@ from midstage.gateway.config import from_env
 from midstage.gateway.main import Topics, compose
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.ports import free_port
 
-from .conftest import DEADLINE_S, EDGE, KEY, Edge, free_port
+from .conftest import DEADLINE_S, EDGE, KEY, Edge
 from .replica import Replica
 from .shipping import all_of, is_genuine
 

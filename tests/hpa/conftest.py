@@ -1,9 +1,8 @@
 """An hpa over a log: what others write to it, said in a line, and the process in a thread."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -31,6 +30,7 @@ from midstage.hpa.main import compose
 from midstage.hpa.stream.folding import Topics
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.ports import free_port
 
 TOKEN = "a-token-of-this-test"
 STREAMS = ("load", "signals", "cluster", "inventory", "evaluations")
@@ -260,14 +260,6 @@ def settings_in(directory: Path) -> Settings:
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
     return Settings(kafka="not asked", host="127.0.0.1", port=free_port(), token_file=token_file)
-
-
-def free_port() -> int:
-    """A port of this machine that is free now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def records(log: Log, topic: Topic) -> Iterator[Record]:

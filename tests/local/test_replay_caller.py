@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from midstage.local.replay.plan import Planned, plan
 from midstage.local.replay.progress import Line, Progress
 from midstage.local.replica.service_time import PER_TOKEN_S
 from tests import patient
+from tests.ports import free_port
 
 slow = pytest.mark.slow
 WITHIN_S = 60.0
@@ -46,9 +46,7 @@ def serves(base: str) -> bool:
 
 @contextlib.contextmanager
 def replica(*options: str) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "midstage.local.replica", "--port", str(port)]
     process = subprocess.Popen([*command, "--cold-start-s", "0", *options])
     try:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from midstage.local.replica import wire
 from midstage.local.replica.slots import QueueFullError, Slots
 from tests import patient
+from tests.ports import free_port
 
 slow = pytest.mark.slow
 PATH = "/v1/chat/completions"
@@ -54,9 +55,7 @@ def answers(base: str, path: str) -> int:
 
 @contextlib.contextmanager
 def replica(*options: str, ready: bool = True) -> Iterator[Running]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "midstage.local.replica", "--port", str(port), *options]
     process = subprocess.Popen(command)
     base = f"http://127.0.0.1:{port}"

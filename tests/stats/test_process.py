@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -22,6 +21,7 @@ from midstage.eventlog.topics import settings_of
 from midstage.stats.main import Topics
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
+from tests.ports import free_port
 
 from .conftest import KEY, Edge
 
@@ -29,12 +29,6 @@ pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 DEADLINE_S = 60.0
 TOPICS = Topics()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass

@@ -1,9 +1,8 @@
 """A whole throttle process over a log, in a thread, and its callers."""
 
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from midstage.testkit.waiting import within
 from midstage.throttle.config import Settings
 from midstage.throttle.main import compose
 from tests import patient
+from tests.ports import free_port
 
 TOKEN = "a-token-of-this-test"
 
@@ -110,10 +110,3 @@ def throttle(memory_log: MemoryLog, tmp_path_factory: pytest.TempPathFactory) ->
 
 def named(command_id: str | None) -> dict[str, str]:
     return {} if command_id is None else {"Idempotency-Key": command_id}
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -16,7 +16,8 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from tests import patient
-from tests.throttle.conftest import TOKEN, free_port, running
+from tests.ports import free_port
+from tests.throttle.conftest import TOKEN, running
 
 
 @pytest.mark.platform

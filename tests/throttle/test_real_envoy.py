@@ -15,7 +15,8 @@ from midstage.eventlog.topics import settings_of
 from midstage.local import envoy
 from midstage.testkit.waiting import within
 from tests import patient
-from tests.throttle.conftest import Running, free_port, running
+from tests.ports import free_port
+from tests.throttle.conftest import Running, running
 
 TYPES = "type.googleapis.com/envoy.extensions"
 HTTP2 = {

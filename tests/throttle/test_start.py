@@ -28,7 +28,8 @@ from midstage.throttle.decide import evolve
 from midstage.throttle.main import compose
 from midstage.throttle.model import Check, Slot, key_of
 from tests import patient
-from tests.throttle.conftest import free_port, running, settings_in
+from tests.ports import free_port
+from tests.throttle.conftest import running, settings_in
 from tests.throttle.test_envoy import TINY, Held, gate_over, limit
 
 
