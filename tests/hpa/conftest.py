@@ -177,6 +177,11 @@ class Others:
             self.writer.send(each)
         assert self.writer.flush(20) == 0
 
+    def close(self) -> None:
+        """Let go of the log."""
+        if self.writer is not None:
+            self.writer.close()
+
     def _say_cluster(self, type_: str, fact: facts.ClusterFact) -> None:
         for topic in (self.names.cluster, self.names.inventory):
             self.say(topic, type_, f"{type_}/{fact.cluster}/{fact.name}", fact)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -35,11 +35,12 @@ APPS = ("chat", "ocr", "asr")
 
 
 @pytest.fixture
-def kafka_others(kafka: str) -> Others:
+def kafka_others(kafka: str) -> Iterator[Others]:
     log = KafkaLog(bootstrap=kafka, client_id="test")
     names = topics_of(uuid.uuid4().hex[:10])
     created(log, names)
-    return Others(log=log, names=names)
+    with closing(Others(log=log, names=names)) as others:
+        yield others
 
 
 def test_a_run_of_two_with_a_restart_is_made_again(kafka_others: Others, tmp_path: Path) -> None:
@@ -78,13 +79,13 @@ def test_what_was_in_force_at_a_time_is_found(kafka_others: Others, tmp_path: Pa
 def test_killed_at_each_place_the_decision_stands_once(kafka: str, tmp_path: Path) -> None:
     """The real topics: other tests may use them, so the applications have names of their own."""
     log = KafkaLog(bootstrap=kafka, client_id="test")
-    others = Others(log=log, names=Topics())
     created(log, Topics())
     app = f"kill-{uuid.uuid4().hex[:10]}"
     policy = Policy(min=1, max=9, targets=Targets(concurrency=2), window_s=1, up=Rate(pods=100))
     env = environment(kafka, tmp_path)
     expected = [2]
     with ExitStack() as stack:
+        others = stack.enter_context(closing(Others(log=log, names=Topics())))
         process = started(env, tmp_path, stack)
         others.reach()
         others.specify(app, policy, replicas=2)
