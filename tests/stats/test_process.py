@@ -127,7 +127,7 @@ def test_killed_at_a_named_place_and_restarted_it_counts_each_line_once(
         assert source is not None
         assert source["holes"] == []
         process.terminate()
-        assert process.wait(DEADLINE_S) == 0
+        assert process.wait(DEADLINE_S) == 0, process.stderr and process.stderr.read()
 
 
 def test_a_second_process_on_the_same_ledger_is_refused_in_one_sentence(stats: Running) -> None:
