@@ -275,7 +275,7 @@ AUDIT = Topic(
     name="midstage.audit.v1",
     kind=Kind.STREAM,
     key="actor",
-    writer="every API that is asked about customers or takes orders of scaling: stats, hpa",
+    writer="every API that is asked about customers or takes orders of scaling: stats, hpa, deploy",
     readers=("people's own consumers",),
     partitions=6,
     kept=timedelta(days=365),
