@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from midstage.contracts.capacity import CapacityInput, CapacitySample, Latency, Learned, Level
 from midstage.contracts.manual import Direction, Override, Pause
 from midstage.contracts.policy import Policy
@@ -82,6 +84,13 @@ ORDERED = Evaluation(
     ),
     replicas=20,
     reason="exactly 20 ordered by anna",
+)
+BOUNDED = msgspec.structs.replace(
+    ORDERED,
+    inputs=msgspec.structs.replace(
+        ORDERED.inputs,
+        quota=Quota(replicas=12, reason="quota team-a has 12 pods", observed_at=NOON),
+    ),
 )
 LEARNED = Learned(
     until=NOON,

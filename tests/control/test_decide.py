@@ -15,6 +15,7 @@ from midstage.cluster.objects import (
     NodeUse,
     Pod,
     PodUse,
+    QuotaUse,
     Template,
     Workload,
 )
@@ -30,6 +31,7 @@ from midstage.contracts.cluster import (
     Phase,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     Taint,
     WorkloadObserved,
 )
@@ -161,6 +163,21 @@ def test_use_is_told_of_known_pods_and_nodes() -> None:
     assert (node.name, node.cpu, node.memory_mb, node.gpu) == ("n1", 0.75, 150, 0.5)
 
 
+def test_each_quota_is_told_with_what_is_used_of_it() -> None:
+    use = QuotaUse(name="few", namespace="team", hard={"pods": 5.0}, used={"pods": 4.0})
+    assert measured(Uses(quotas=[use]), known(), FIRST, LATER) == [
+        QuotaUsed(
+            cluster=FIRST.cluster,
+            namespace="team",
+            name="few",
+            epoch=FIRST.epoch,
+            observed_at=LATER,
+            hard={"pods": 5.0},
+            used={"pods": 4.0},
+        )
+    ]
+
+
 def test_gpus_are_measured_by_somebody_else() -> None:
     """A pod's share is the mean of its own GPUs, a node's of all that it has, idle ones too."""
     uses = Uses(
@@ -172,11 +189,14 @@ def test_gpus_are_measured_by_somebody_else() -> None:
             GpuUse(node="n1", share=0.0),
         ],
     )
-    pod, node = measured(uses, known(), FIRST, LATER)
-    assert pod.gpu == pytest.approx(0.75)
-    assert node.gpu == pytest.approx(0.5)
-    unknown = measured(Uses(pods=uses.pods, nodes=uses.nodes), known(), FIRST, LATER)
-    assert [each.gpu for each in unknown] == [None, None]
+    assert shares(uses) == [pytest.approx(0.75), pytest.approx(0.5)]
+    assert shares(Uses(pods=uses.pods, nodes=uses.nodes)) == [None, None]
+
+
+def shares(uses: Uses) -> list[float | None]:
+    """Of the GPUs of each pod and node."""
+    facts = measured(uses, known(), FIRST, LATER)
+    return [fact.gpu for fact in facts if isinstance(fact, PodUsed | NodeUsed)]
 
 
 def test_a_change_that_is_told_again_is_no_fact() -> None:

@@ -114,7 +114,7 @@ def _ordered(inputs: Inputs) -> Iterator[dict[str, object]]:
     if pause is not None:
         yield _input("pause", f"{pause.direction.value}, {_by(pause)}", _age(inputs, pause.at))
     if quota is not None:
-        yield _input("quota", f"{quota.replicas}, {quota.reason}", None)
+        yield _input("quota", f"{quota.replicas}, {quota.reason}", _age(inputs, quota.observed_at))
 
 
 def _by(order: Order) -> str:

@@ -22,6 +22,7 @@ ENDPOINTS_OBSERVED = "dev.midstage.endpoints.observed.v1"
 OBJECT_GONE = "dev.midstage.object.gone.v1"
 POD_USED = "dev.midstage.pod.used.v1"
 NODE_USED = "dev.midstage.node.used.v1"
+QUOTA_USED = "dev.midstage.quota.used.v1"
 CLUSTER_REACHED = "dev.midstage.cluster.reached.v1"
 CLUSTER_UNREACHABLE = "dev.midstage.cluster.unreachable.v1"
 
@@ -36,6 +37,7 @@ class Kind(StrEnum):
     POD = "pod"
     WORKLOAD = "workload"
     ENDPOINTS = "endpoints"
+    QUOTA = "quota"
 
 
 class Phase(StrEnum):
@@ -190,6 +192,17 @@ class NodeUsed(Observed, frozen=True, kw_only=True):
     gpu: float | None = None
 
 
+class QuotaUsed(Observed, frozen=True, kw_only=True):
+    """What a quota lets all pods of its namespace have together, and what is used of it.
+
+    By the quota's own names (``requests.cpu``, ``pods``), in cores, bytes, GPUs, pieces. What
+    ``used`` does not say is not used. Quotas for some pods only are not told.
+    """
+
+    hard: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    used: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+
+
 class ClusterReached(Observed, frozen=True, kw_only=True):
     """The cluster answers, and all that is known of it has been written; each 5 s."""
 
@@ -211,6 +224,7 @@ ClusterFact = (
     | ObjectGone
     | PodUsed
     | NodeUsed
+    | QuotaUsed
     | ClusterReached
     | ClusterUnreachable
 )

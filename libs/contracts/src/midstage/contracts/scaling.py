@@ -130,11 +130,12 @@ class KnativeInput(Part, frozen=True, kw_only=True, omit_defaults=True):
     memory: KnativeMemory | None = None
 
 
-class Quota(Part, frozen=True, kw_only=True):
-    """The namespace has room for so many of its replicas, and what says so."""
+class Quota(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """The namespace has room for so many of its replicas, and what says so, ``observed_at``."""
 
     replicas: Count
     reason: str
+    observed_at: datetime | None = None
 
 
 class Wanted(Part, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from midstage.cluster.objects import NodeUse, PodUse
+from midstage.cluster.objects import NodeUse, PodUse, QuotaUse
 from midstage.contracts.cluster import ClusterFact
 from midstage.contracts.policy import Policy
 
@@ -37,6 +37,7 @@ class Uses:
     pods: Sequence[PodUse] = ()
     nodes: Sequence[NodeUse] = ()
     gpus: Sequence[GpuUse] = ()
+    quotas: Sequence[QuotaUse] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

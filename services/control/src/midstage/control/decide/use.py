@@ -1,4 +1,4 @@
-"""From measurements to facts: what pods and nodes use, and their GPUs from another place.
+"""From measurements to facts: what pods, nodes and quotas have in use, GPUs from elsewhere.
 
 What was not measured is unknown and stays out; nothing is ever taken for zero.
 """
@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from statistics import fmean
 
-from midstage.cluster.objects import NodeUse, PodUse
+from midstage.cluster.objects import NodeUse, PodUse, QuotaUse
 from midstage.contracts.cluster import (
     Kind,
     NodeObserved,
     NodeUsed,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     key_of,
 )
 from midstage.contracts.inventory import Inventory
@@ -23,10 +24,10 @@ from midstage.control.model import GpuUse, Stamp, Uses
 
 def measured(
     uses: Uses, known: Inventory, stamp: Stamp, now: datetime
-) -> Sequence[PodUsed | NodeUsed]:
-    """What each known pod and each known node uses, with the GPUs that somebody else measured."""
+) -> Sequence[PodUsed | NodeUsed | QuotaUsed]:
+    """What each known pod and node uses, with the GPUs that somebody else measured; each quota."""
     of_pods, of_nodes = _shares(uses.gpus)
-    facts: list[PodUsed | NodeUsed] = []
+    facts: list[PodUsed | NodeUsed | QuotaUsed] = []
     for use in uses.pods:
         key = key_of(cluster=stamp.cluster, kind=Kind.POD, namespace=use.namespace, name=use.name)
         pod = known.newest(key)
@@ -38,6 +39,7 @@ def measured(
         if node is not None:
             gpu = of_nodes.get(each.name, each.gpu)
             facts.append(_node_used(each, node, stamp, now, gpu=gpu))
+    facts.extend(_quota_used(each, stamp, now) for each in uses.quotas)
     return facts
 
 
@@ -86,4 +88,16 @@ def _node_used(
         cpu=use.cpu,
         memory_mb=use.memory_mb,
         gpu=gpu,
+    )
+
+
+def _quota_used(use: QuotaUse, stamp: Stamp, now: datetime) -> QuotaUsed:
+    return QuotaUsed(
+        cluster=stamp.cluster,
+        name=use.name,
+        namespace=use.namespace,
+        epoch=stamp.epoch,
+        observed_at=now,
+        hard=use.hard,
+        used=use.used,
     )
