@@ -242,6 +242,36 @@ EVENTS: Events = {
             cluster="local", name="cpu-1", epoch=7, observed_at=NOON, cpu=3.5, memory_mb=2048.0
         ),
     ),
+    "pod-used-gpu-memory": observed(
+        POD_USED,
+        PodUsed(
+            cluster="local",
+            namespace="default",
+            name=POD,
+            epoch=7,
+            observed_at=NOON,
+            app="chat",
+            cpu=1.25,
+            memory_mb=812.5,
+            gpu=0.75,
+            gpu_memory_mb=61_324.0,
+            gpu_memory_total_mb=81_000.0,
+        ),
+    ),
+    "node-used-gpu-memory": observed(
+        NODE_USED,
+        NodeUsed(
+            cluster="local",
+            name="gpu-1",
+            epoch=7,
+            observed_at=NOON,
+            cpu=3.5,
+            memory_mb=2048.0,
+            gpu=0.5,
+            gpu_memory_mb=61_324.0,
+            gpu_memory_total_mb=162_000.0,
+        ),
+    ),
     "quota-used": observed(
         QUOTA_USED,
         QuotaUsed(

@@ -193,6 +193,35 @@ def test_gpus_are_measured_by_somebody_else() -> None:
     assert shares(Uses(pods=uses.pods, nodes=uses.nodes)) == [None, None]
 
 
+def test_the_memory_of_all_gpus_of_a_pod_is_known_or_none_is() -> None:
+    one, two = (
+        GpuUse(node="n1", memory_mb=used, memory_total_mb=total, namespace="default", pod="chat-1")
+        for used, total in ((10_000.0, 40_000.0), (5_000.0, None))
+    )
+    alone = GpuUse(node="n1", memory_mb=1.0, memory_total_mb=40_000.0)
+    assert memories(one, alone) == [(10_000, 40_000), (10_001, 80_000)]
+    assert memories(one, two) == [(15_000, None), (15_000, None)]
+    assert memories(alone) == [(None, None), (1, 40_000)]
+    assert memories(GpuUse(node="n1", share=0.5)) == [(None, None), (None, None)]
+    assert shares(Uses(pods=USE.pods, nodes=USE.nodes, gpus=[one, alone])) == [None, None]
+
+
+USE = Uses(
+    pods=[PodUse(name="chat-1", node="n1", cpu=1, memory_mb=1)],
+    nodes=[NodeUse(name="n1", cpu=1, memory_mb=1)],
+)
+
+
+def memories(*gpus: GpuUse) -> list[tuple[float | None, float | None]]:
+    """Used, and in all, of each pod and node."""
+    facts = measured(Uses(pods=USE.pods, nodes=USE.nodes, gpus=gpus), known(), FIRST, LATER)
+    return [
+        (fact.gpu_memory_mb, fact.gpu_memory_total_mb)
+        for fact in facts
+        if isinstance(fact, PodUsed | NodeUsed)
+    ]
+
+
 def shares(uses: Uses) -> list[float | None]:
     """Of the GPUs of each pod and node."""
     facts = measured(uses, known(), FIRST, LATER)

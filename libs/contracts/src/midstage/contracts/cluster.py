@@ -176,20 +176,30 @@ class ObjectGone(Observed, frozen=True, kw_only=True):
 
 
 class PodUsed(Observed, frozen=True, kw_only=True):
-    """What a pod uses now, measured: cores, MiB, the share of its GPUs' time (None: unknown)."""
+    """What a pod uses now, measured: cores, MiB, the share of its GPUs' time (None: unknown).
+
+    ``gpu_memory_mb``: MiB of its GPUs' memory, of ``gpu_memory_total_mb`` that they have together.
+    """
 
     app: str = ""
     cpu: float
     memory_mb: float
     gpu: float | None = None
+    gpu_memory_mb: float | None = None
+    gpu_memory_total_mb: float | None = None
 
 
 class NodeUsed(Observed, frozen=True, kw_only=True):
-    """What a node uses, measured: cores, MiB, the share of its GPUs' time (None: unknown)."""
+    """What a node uses, measured: cores, MiB, the share of its GPUs' time (None: unknown).
+
+    ``gpu_memory_mb``, ``gpu_memory_total_mb`` as of a pod.
+    """
 
     cpu: float
     memory_mb: float
     gpu: float | None = None
+    gpu_memory_mb: float | None = None
+    gpu_memory_total_mb: float | None = None
 
 
 class QuotaUsed(Observed, frozen=True, kw_only=True):
