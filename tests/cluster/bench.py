@@ -5,7 +5,7 @@ rack=2 and zone=b), ``gpu`` (4 cores, 1 GPU), ``tainted`` (16 cores, 4 GPUs, tai
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -44,6 +44,7 @@ class Bench:
     node_returns: Callable[[str], None]
     namespace: str = "default"
     keeps_pods_of_changed_templates: bool = True
+    allow: Callable[[str, Mapping[str, str]], None] | None = None  # None: there are no quotas
 
     def workload(self, template: Template | None = None, *, replicas: int = 1) -> Workload:
         """A new one of an application of its own."""

@@ -1,7 +1,7 @@
 """The bench of a real Kubernetes: a namespace of its own, pods as processes of this machine."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from uuid import uuid4
 
 import msgspec
@@ -56,8 +56,17 @@ def bench(kubernetes: Kubernetes, cluster: KubernetesCluster, namespace: str) ->
         node_dies=lambda node: kubernetes.fault(NodeDies(node=node)),
         node_returns=lambda node: kubernetes.fault(NodeReturns(node=node)),
         namespace=namespace,
+        allow=lambda quota, hard: allow(kubernetes, namespace, quota, hard),
         keeps_pods_of_changed_templates=False,
     )
+
+
+def allow(kubernetes: Kubernetes, namespace: str, quota: str, hard: Mapping[str, str]) -> None:
+    """A quota; it goes with the namespace."""
+    body = msgspec.json.encode({"metadata": {"name": quota}, "spec": {"hard": hard}})
+    with contextlib.closing(Connection(name="test", where=kubernetes.where)) as connection:
+        path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+        connection.request("POST", path, body=body)
 
 
 def too_old(kubernetes: Kubernetes) -> int:

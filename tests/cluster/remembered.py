@@ -1,5 +1,6 @@
 """The bench of a cluster in memory: its pods do what the programs of the suite do."""
 
+from midstage.cluster.kubernetes.quantities import number
 from midstage.cluster.memory import MemoryCluster
 from midstage.cluster.objects import Pod, Template
 from midstage.contracts.cluster import Phase
@@ -61,4 +62,7 @@ def bench() -> Bench:
         too_old=too_old,
         node_dies=lambda node: set_ready(node, ready=False),
         node_returns=lambda node: set_ready(node, ready=True),
+        allow=lambda quota, hard: cluster.allow(
+            quota, {name: number(text) for name, text in hard.items()}
+        ),
     )

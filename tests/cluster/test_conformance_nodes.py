@@ -1,9 +1,9 @@
-"""Conformance: what nodes use, and how one is emptied. The suite knows only a Bench."""
+"""Conformance: what nodes and quotas have in use, and how a node is emptied."""
 
 import msgspec
 import pytest
 
-from midstage.cluster.objects import Node
+from midstage.cluster.objects import Node, QuotaUse
 from midstage.cluster.protocol import ConflictError
 from midstage.contracts.apps import Toleration
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -24,6 +24,32 @@ def test_a_node_uses_at_least_what_its_pods_use(bench: Bench) -> None:
     assert use.cpu >= 0
     assert use.memory_mb > 1
     assert use.gpu is None
+
+
+def test_a_quota_tells_what_all_pods_of_the_namespace_take_of_it(bench: Bench) -> None:
+    assert list(bench.cluster.quotas()) == []
+    if bench.allow is None:
+        return
+    hard = {"pods": "5", "requests.cpu": "2500m", "limits.memory": "1Gi", "services": "9"}
+    bench.allow("team", hard)
+    workload = bench.workload(needing(bench.serving, cpu=0.25, memory_mb=32), replicas=2)
+    bench.put(workload)
+    bench.ready(workload, 2)
+    taken = {"pods": 2.0, "requests.cpu": 0.5, "limits.memory": 64.0 * 1024 * 1024}
+    bench.until(lambda: [used(each) for each in bench.cluster.quotas()] == [taken])
+    (told,) = bench.cluster.quotas()
+    assert (told.name, told.namespace) == ("team", bench.namespace)
+    assert told.hard == {
+        "pods": 5.0,
+        "requests.cpu": 2.5,
+        "limits.memory": 1024.0**3,
+        "services": 9.0,
+    }
+
+
+def used(told: QuotaUse) -> dict[str, float]:
+    """Of pods alone: a cluster may have services of its own."""
+    return {name: amount for name, amount in told.used.items() if name != "services"}
 
 
 def test_a_cordoned_node_takes_no_new_pods_and_keeps_its_own(bench: Bench) -> None:

@@ -81,6 +81,30 @@ def test_without_a_metrics_api_use_is_not_known(server: ApiServer) -> None:
         server.cluster().node_usage()
 
 
+def test_quotas_for_all_pods_are_told_in_whole_units(server: ApiServer) -> None:
+    hard: Json = {"requests.cpu": "2500m", "limits.memory": "1Gi", "pods": "rubbish"}
+    few: Json = {"status": {"hard": hard, "used": {"requests.cpu": "0.5"}}, "spec": {"hard": hard}}
+    scoped: Json = {"status": {"hard": {"pods": "1"}}, "spec": {"scopes": ["BestEffort"]}}
+    fresh: Json = {"spec": {"hard": hard}, "status": {}}
+    names: tuple[tuple[str, Json], ...] = (("few", few), ("scoped", scoped), ("fresh", fresh))
+    items: list[Json] = []
+    for name, each in names:
+        assert isinstance(each, dict)
+        items.append({"metadata": {"name": name, "namespace": "default"}, **each})
+    answer = said({"items": items})
+    server.answers = lambda asked: answer if asked.plural == "resourcequotas" else None
+    found = [(each.name, each.hard, each.used) for each in server.cluster().quotas()]
+    counted = {"requests.cpu": 2.5, "limits.memory": 1024.0**3}
+    assert found == [("few", counted, {"requests.cpu": 0.5}), ("fresh", {}, {})]
+
+
+def test_quotas_that_may_not_be_looked_at_are_refused(server: ApiServer) -> None:
+    answer = said(status(403, "resourcequotas is forbidden"), status=403)
+    server.answers = lambda asked: answer if asked.plural == "resourcequotas" else None
+    with pytest.raises(RefusedError, match="resourcequotas is forbidden"):
+        server.cluster().quotas()
+
+
 def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
     with api_server(tmp_path) as server:
         cluster = server.cluster()

@@ -115,6 +115,7 @@ def test_control_sees_all_that_deploy_writes_and_each_needs_no_more(site: Site) 
         lease = control.take_lease(CONTROL, holder="me", within=timedelta(seconds=5))
         assert lease.holder == "me"
         assert isinstance(control.usage(), (list, tuple))
+        assert list(control.quotas()) == []
 
         grown = msgspec.structs.replace(a_workload(site), replicas=2, scale_version=1)
         again = deploy.put_workload(grown, expected=put.resource_version)

@@ -12,6 +12,7 @@ from midstage.contracts.cluster import (
     OBJECT_GONE,
     POD_OBSERVED,
     POD_USED,
+    QUOTA_USED,
     WORKLOAD_OBSERVED,
     Amount,
     ClusterReached,
@@ -25,6 +26,7 @@ from midstage.contracts.cluster import (
     Phase,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     Taint,
     WorkloadObserved,
 )
@@ -238,6 +240,48 @@ EVENTS: Events = {
         NODE_USED,
         NodeUsed(
             cluster="local", name="cpu-1", epoch=7, observed_at=NOON, cpu=3.5, memory_mb=2048.0
+        ),
+    ),
+    "pod-used-gpu-memory": observed(
+        POD_USED,
+        PodUsed(
+            cluster="local",
+            namespace="default",
+            name=POD,
+            epoch=7,
+            observed_at=NOON,
+            app="chat",
+            cpu=1.25,
+            memory_mb=812.5,
+            gpu=0.75,
+            gpu_memory_mb=61_324.0,
+            gpu_memory_total_mb=81_000.0,
+        ),
+    ),
+    "node-used-gpu-memory": observed(
+        NODE_USED,
+        NodeUsed(
+            cluster="local",
+            name="gpu-1",
+            epoch=7,
+            observed_at=NOON,
+            cpu=3.5,
+            memory_mb=2048.0,
+            gpu=0.5,
+            gpu_memory_mb=61_324.0,
+            gpu_memory_total_mb=162_000.0,
+        ),
+    ),
+    "quota-used": observed(
+        QUOTA_USED,
+        QuotaUsed(
+            cluster="local",
+            namespace="default",
+            name="team-a",
+            epoch=7,
+            observed_at=NOON,
+            hard={"pods": 20.0, "requests.cpu": 12.5, "requests.nvidia.com/gpu": 8.0},
+            used={"pods": 4.0, "requests.cpu": 2.5, "requests.nvidia.com/gpu": 2.0},
         ),
     ),
     "cluster-reached": observed(

@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 
+import msgspec
+
 from midstage.contracts.capacity import CapacityInput, CapacitySample, Latency, Learned, Level
 from midstage.contracts.manual import Direction, Override, Pause
-from midstage.contracts.policy import Policy
+from midstage.contracts.policy import Policy, Targets
 from midstage.contracts.scaling import (
     Evaluation,
     Inputs,
+    PodInput,
     Proposal,
     Quota,
     Rule,
@@ -82,6 +85,40 @@ ORDERED = Evaluation(
     ),
     replicas=20,
     reason="exactly 20 ordered by anna",
+)
+BOUNDED = msgspec.structs.replace(
+    ORDERED,
+    inputs=msgspec.structs.replace(
+        ORDERED.inputs,
+        quota=Quota(replicas=12, reason="quota team-a has 12 pods", observed_at=NOON),
+    ),
+)
+ON_GPUS = Evaluation(
+    inputs=Inputs(
+        app="chat",
+        now=NOON,
+        policy=Policy(max=9, targets=Targets(gpu_memory=0.8)),
+        spec_version=1,
+        current=1,
+        pods=(
+            PodInput(
+                name="chat-1",
+                ready=True,
+                cpu_at=NOON,
+                gpus_requested=1,
+                gpu_memory_mb=61_324.0,
+                gpu_memory_total_mb=81_000.0,
+            ),
+        ),
+    ),
+    proposals=(
+        Proposal(
+            rule=Rule.GPU_MEMORY, carried=0.75, target=0.8, want=1, reason="the ready pods use 75 %"
+        ),
+    ),
+    replicas=1,
+    reason="",
+    want=1,
 )
 LEARNED = Learned(
     until=NOON,

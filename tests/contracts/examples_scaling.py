@@ -48,7 +48,7 @@ from midstage.contracts.timed import Timed
 from midstage.contracts.topics import ALARMS, EVALUATIONS, SCALING
 
 from .examples import NOON, Decision, Events
-from .examples_evaluations import DRAINING, EXACT, LEARNING, NOT_UP, ORDERED
+from .examples_evaluations import BOUNDED, DRAINING, EXACT, LEARNING, NOT_UP, ON_GPUS, ORDERED
 
 SECOND = timedelta(seconds=1)
 FULL = Evaluation(
@@ -236,6 +236,8 @@ EVENTS |= {
         ("ordered", ORDERED),
         ("draining", DRAINING),
         ("learning", LEARNING),
+        ("bounded", BOUNDED),
+        ("on-gpus", ON_GPUS),
     )
 }
 DECISIONS = {

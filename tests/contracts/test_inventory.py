@@ -20,6 +20,7 @@ from midstage.contracts.cluster import (
     Phase,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     WorkloadObserved,
 )
 from midstage.contracts.inventory import Folded, Inventory, key_of_fact
@@ -72,6 +73,18 @@ def used(name: str = "chat-1", second: int = 1, *, epoch: int = 1, cpu: float = 
         observed_at=at(second),
         cpu=cpu,
         memory_mb=100,
+    )
+
+
+def quota(second: int = 1, *, name: str = "few", pods: float = 1.0, epoch: int = 1) -> QuotaUsed:
+    return QuotaUsed(
+        cluster="local",
+        name=name,
+        namespace="default",
+        epoch=epoch,
+        observed_at=at(second),
+        hard={"pods": 5.0},
+        used={"pods": pods},
     )
 
 
@@ -297,3 +310,14 @@ def test_what_is_gone_can_be_forgotten_and_comes_back_like_new() -> None:
     held.apply(gone(version=5))
     held.forget(old)
     assert held.gone("local", before=at(9)) == [gone(version=5)]
+
+
+def test_of_each_quota_of_a_namespace_the_newest_holds() -> None:
+    held = Inventory([quota(2, pods=2), quota(1, pods=1), quota(1, name="all", pods=9)])
+    told = held.quotas(cluster="local", namespace="default")
+    assert [(each.name, each.used["pods"]) for each in told] == [("all", 9), ("few", 2)]
+    assert held.apply(quota(9, pods=9, epoch=0)) is Folded.OLDER
+    assert held.apply(quota(1, pods=3, epoch=2)) is Folded.NEWER
+    assert held.quotas(cluster="local", namespace="default")[1].used == {"pods": 3.0}
+    assert held.quotas(cluster="local", namespace="other") == []
+    assert held.quotas(cluster="far", namespace="default") == []

@@ -17,8 +17,22 @@ from tests.ports import free_port
 
 PAGE = Path(__file__).with_name("dcgm.prom").read_text()
 USES = [
-    GpuUse(node="gpu-1", share=0.87, namespace="default", pod="chat-abc-1"),
-    GpuUse(node="gpu-1", share=0.0),
+    GpuUse(
+        node="gpu-1",
+        share=0.87,
+        memory_mb=61_324.0,
+        memory_total_mb=81_000.0,
+        namespace="default",
+        pod="chat-abc-1",
+    ),
+    GpuUse(node="gpu-1", share=0.0, memory_mb=0.0),
+    GpuUse(
+        node="gpu-1",
+        memory_mb=2_500.0,
+        memory_total_mb=9_728.0,
+        namespace="default",
+        pod="chat-abc-2",
+    ),
 ]
 
 
@@ -45,13 +59,18 @@ def serving(page: str, *, status: int = 200) -> Iterator[str]:
 
 
 def test_each_gpu_with_its_pod_and_without_one() -> None:
-    """The third one's figure is DCGM's word for no data: unknown, not zero and not much."""
+    """The third one's figures are DCGM's words for no data: unknown, not zero and not much.
+
+    Of the second one it is not told what is free; the fourth, a slice of one, has no duty.
+    """
     assert read(PAGE) == USES
 
 
 def test_a_page_without_the_figure_says_nothing() -> None:
     assert read("") == []
-    assert read('DCGM_FI_DEV_FB_USED{gpu="0"} 3\n') == []
+    assert read('DCGM_FI_DEV_SM_CLOCK{gpu="0"} 3\n') == []
+    assert read('DCGM_FI_DEV_FB_FREE{gpu="0"} 3\n') == [GpuUse(node="")]
+    assert read('DCGM_FI_DEV_GPU_UTIL{gpu="0"} NaN\n') == []
     with pytest.raises(ValueError, match=r"\w"):
         read("<html>\n")
 

@@ -15,6 +15,7 @@ from midstage.cluster.objects import (
     NodeUse,
     Pod,
     PodUse,
+    QuotaUse,
     Template,
     Workload,
 )
@@ -30,6 +31,7 @@ from midstage.contracts.cluster import (
     Phase,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     Taint,
     WorkloadObserved,
 )
@@ -161,6 +163,21 @@ def test_use_is_told_of_known_pods_and_nodes() -> None:
     assert (node.name, node.cpu, node.memory_mb, node.gpu) == ("n1", 0.75, 150, 0.5)
 
 
+def test_each_quota_is_told_with_what_is_used_of_it() -> None:
+    use = QuotaUse(name="few", namespace="team", hard={"pods": 5.0}, used={"pods": 4.0})
+    assert measured(Uses(quotas=[use]), known(), FIRST, LATER) == [
+        QuotaUsed(
+            cluster=FIRST.cluster,
+            namespace="team",
+            name="few",
+            epoch=FIRST.epoch,
+            observed_at=LATER,
+            hard={"pods": 5.0},
+            used={"pods": 4.0},
+        )
+    ]
+
+
 def test_gpus_are_measured_by_somebody_else() -> None:
     """A pod's share is the mean of its own GPUs, a node's of all that it has, idle ones too."""
     uses = Uses(
@@ -172,11 +189,43 @@ def test_gpus_are_measured_by_somebody_else() -> None:
             GpuUse(node="n1", share=0.0),
         ],
     )
-    pod, node = measured(uses, known(), FIRST, LATER)
-    assert pod.gpu == pytest.approx(0.75)
-    assert node.gpu == pytest.approx(0.5)
-    unknown = measured(Uses(pods=uses.pods, nodes=uses.nodes), known(), FIRST, LATER)
-    assert [each.gpu for each in unknown] == [None, None]
+    assert shares(uses) == [pytest.approx(0.75), pytest.approx(0.5)]
+    assert shares(Uses(pods=uses.pods, nodes=uses.nodes)) == [None, None]
+
+
+def test_the_memory_of_all_gpus_of_a_pod_is_known_or_none_is() -> None:
+    one, two = (
+        GpuUse(node="n1", memory_mb=used, memory_total_mb=total, namespace="default", pod="chat-1")
+        for used, total in ((10_000.0, 40_000.0), (5_000.0, None))
+    )
+    alone = GpuUse(node="n1", memory_mb=1.0, memory_total_mb=40_000.0)
+    assert memories(one, alone) == [(10_000, 40_000), (10_001, 80_000)]
+    assert memories(one, two) == [(15_000, None), (15_000, None)]
+    assert memories(alone) == [(None, None), (1, 40_000)]
+    assert memories(GpuUse(node="n1", share=0.5)) == [(None, None), (None, None)]
+    assert shares(Uses(pods=USE.pods, nodes=USE.nodes, gpus=[one, alone])) == [None, None]
+
+
+USE = Uses(
+    pods=[PodUse(name="chat-1", node="n1", cpu=1, memory_mb=1)],
+    nodes=[NodeUse(name="n1", cpu=1, memory_mb=1)],
+)
+
+
+def memories(*gpus: GpuUse) -> list[tuple[float | None, float | None]]:
+    """Used, and in all, of each pod and node."""
+    facts = measured(Uses(pods=USE.pods, nodes=USE.nodes, gpus=gpus), known(), FIRST, LATER)
+    return [
+        (fact.gpu_memory_mb, fact.gpu_memory_total_mb)
+        for fact in facts
+        if isinstance(fact, PodUsed | NodeUsed)
+    ]
+
+
+def shares(uses: Uses) -> list[float | None]:
+    """Of the GPUs of each pod and node."""
+    facts = measured(uses, known(), FIRST, LATER)
+    return [fact.gpu for fact in facts if isinstance(fact, PodUsed | NodeUsed)]
 
 
 def test_a_change_that_is_told_again_is_no_fact() -> None:

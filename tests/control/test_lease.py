@@ -147,6 +147,7 @@ class Slow:
         self.name = cluster.name
         self.list, self.watch = cluster.list, cluster.watch
         self.usage, self.node_usage = cluster.usage, cluster.node_usage
+        self.quotas = cluster.quotas
         self.answers = threading.Event()
         self.asked = 0
         self._cluster = cluster

@@ -12,6 +12,7 @@ from midstage.contracts.cluster import (
     NodeObserved,
     ObjectGone,
     PodUsed,
+    QuotaUsed,
     WorkloadObserved,
 )
 from midstage.contracts.inventory import Inventory
@@ -115,6 +116,27 @@ def test_what_pods_use_is_in_the_stream_alone(
         assert node["cpu"] == 0.25
         assert pair.said(PodUsed, name)
     assert not [f for f in pair.written(pair.inventory) if isinstance(f, PodUsed)]
+
+
+def test_quotas_are_told_as_they_are_used_until_they_are_gone(
+    pair: Pair, cluster: MemoryCluster, tmp_path: Path
+) -> None:
+    cluster.allow("few", {"pods": 5})
+    with running(pair, [cluster], tmp_path):
+        first = within(60, lambda: quotas(pair))[0]
+        assert (first.name, first.hard, first.used) == ("few", {"pods": 5.0}, {"pods": 2.0})
+        scaled(cluster, 3)
+        within(60, lambda: quotas(pair)[-1].used == {"pods": 3.0})
+        held = Inventory(pair.written(pair.stream))
+        [told] = held.quotas(cluster=cluster.name, namespace="default")
+        assert told.used == {"pods": 3.0}
+        cluster.allow("few", {})
+        within(60, lambda: not cluster.quotas())
+    assert not [f for f in pair.written(pair.inventory) if isinstance(f, QuotaUsed)]
+
+
+def quotas(pair: Pair) -> list[QuotaUsed]:
+    return [fact for fact in pair.said(QuotaUsed) if isinstance(fact, QuotaUsed)]
 
 
 class DiedError(Exception):

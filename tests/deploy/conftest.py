@@ -238,12 +238,15 @@ def own_topics() -> Topics:
         inventory=own(usual.inventory),
         edges=own(usual.edges),
         routes=own(usual.routes),
+        audit=own(usual.audit),
     )
 
 
 def create(log: Log, read: Topics) -> None:
+    """All that deploy uses."""
     for topic in (read.apps, read.scaling, read.cluster, read.inventory, read.edges, read.routes):
         log.create(settings_of(topic))
+    log.create(settings_of(read.audit))
 
 
 def a_cluster(*nodes: Node) -> MemoryCluster:

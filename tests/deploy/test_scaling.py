@@ -176,7 +176,7 @@ def test_two_windows_have_two_names() -> None:
         ),
         (
             {"type": "Resource", "resource": {"name": "disk", "target": {"type": "Utilization"}}},
-            "resource.name: 'disk' is none of cpu, memory, nvidia.com/gpu",
+            "resource.name: 'disk' is none of cpu, memory, nvidia.com/gpu, nvidia.com/gpu.memory",
         ),
         (
             {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization"}}},

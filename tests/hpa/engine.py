@@ -75,6 +75,18 @@ def pods(
     )
 
 
+def warm(ready: int, starting: int = 0, *, since_s: float = 600) -> tuple[PodInput, ...]:
+    """``ready`` pods that became so ``since_s`` ago, and starting ones; nothing of their use."""
+    return tuple(
+        PodInput(
+            name=f"pod-{n}",
+            ready=n < ready,
+            ready_at=NOON - timedelta(seconds=since_s) if n < ready else None,
+        )
+        for n in range(ready + starting)
+    )
+
+
 def inputs(**changed: Any) -> Inputs:
     """4 replicas, all ready, a cluster that answers."""
     return Inputs(

@@ -11,6 +11,7 @@ from midstage.contracts.apps import (
     RolloutStarted,
     Verdict,
 )
+from midstage.contracts.cluster import Amount
 from midstage.contracts.scaling import Evaluation, ScaleDecided, ScalingFact, ScalingRemoved
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.decide.scaling import asked, decide, ended, evolve, newest_load
@@ -99,7 +100,8 @@ def test_the_newest_spec_counts_and_rollouts_change_nothing() -> None:
         revision="r1",
     )
     held = asked(Asked(), specified)
-    assert held == Asked(policy=scales, initial=3)
+    usual = Amount(cpu=0.1, memory_mb=128)
+    assert held == Asked(policy=scales, initial=3, requests=usual)
     started = RolloutStarted(app="chat", at=NOON, revision="r1", how=How.FIRST)
     over = RolloutEnded(app="chat", at=NOON, revision="r1", verdict=Verdict.COMPLETE)
     assert asked(asked(held, started), over) == held

@@ -14,7 +14,7 @@ from midstage.hpa.decide.capacity import capacity, learned
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.views.latencies import Latencies
 from midstage.testkit.clock import NOON
-from tests.hpa.engine import changed, inputs, load, policy
+from tests.hpa.engine import changed, inputs, load, policy, warm
 
 SECOND = timedelta(seconds=1)
 TARGET = 500.0
@@ -26,17 +26,6 @@ def level(each: float, p99_ms: float, weight: float = 20.0) -> Level:
 
 KNOWN = (level(5, 200), level(10, 10_000))
 """A replica that serves 10/s at most: 7.5/s within 80 % of 500 ms."""
-
-
-def warm(ready: int, starting: int = 0, *, since_s: float = 600) -> tuple[PodInput, ...]:
-    return tuple(
-        PodInput(
-            name=f"pod-{n}",
-            ready=n < ready,
-            ready_at=NOON - since_s * SECOND if n < ready else None,
-        )
-        for n in range(ready + starting)
-    )
 
 
 def sample(each: float, ready: int, p99_ms: float | None, ago_s: float = 5) -> CapacitySample:

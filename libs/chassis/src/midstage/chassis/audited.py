@@ -6,6 +6,7 @@ Also those that are refused or fail. It is told after the answer, which never wa
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from fastapi import Request, Response
 
@@ -13,6 +14,7 @@ from midstage.chassis.logs import logger
 from midstage.contracts.audit import LONGEST_QUERY, OPERATOR, Queried
 from midstage.contracts.errors import RefusedError, UnavailableError
 
+T = TypeVar("T")
 _log = logger(__name__)
 
 
@@ -27,17 +29,19 @@ class Audit:
     def told(
         self,
         request: Request,
-        answer: Callable[[], Response],
+        answer: Callable[[], T],
         *,
         route: str,
         query: str | None = None,
         actor: str = OPERATOR,
-    ) -> Response:
-        """What ``answer`` gives; ``query`` is what was asked, else that of the url."""
+    ) -> T:
+        """What ``answer`` gives, 200 where it is no Response; ``query`` is what was asked, else
+        that of the url.
+        """
         status = 500
         try:
             answered = answer()
-            status = answered.status_code
+            status = answered.status_code if isinstance(answered, Response) else 200
         except RefusedError as refused:
             status = refused.status
             raise

@@ -25,6 +25,7 @@ from midstage.contracts.cluster import (
     OBJECT_GONE,
     POD_OBSERVED,
     POD_USED,
+    QUOTA_USED,
     WORKLOAD_OBSERVED,
     ClusterFact,
     ClusterReached,
@@ -35,6 +36,7 @@ from midstage.contracts.cluster import (
     ObjectGone,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     WorkloadObserved,
 )
 from midstage.contracts.errors import UnavailableError
@@ -51,6 +53,7 @@ _TYPES: Mapping[str, type[ClusterFact]] = {
     OBJECT_GONE: ObjectGone,
     POD_USED: PodUsed,
     NODE_USED: NodeUsed,
+    QUOTA_USED: QuotaUsed,
     CLUSTER_REACHED: ClusterReached,
     CLUSTER_UNREACHABLE: ClusterUnreachable,
 }
@@ -160,6 +163,11 @@ def _said(fact: ClusterFact) -> str:
             return _row("pod", fact.name, _use(fact.cpu, fact.memory_mb))
         case NodeUsed():
             return _row("node", fact.name, _use(fact.cpu, fact.memory_mb))
+        case QuotaUsed():
+            used = [
+                f"{name} {fact.used.get(name, 0):g} of {of:g}" for name, of in fact.hard.items()
+            ]
+            return _row("quota", fact.name, ", ".join(used))
         case ClusterReached():
             return _row("cluster", fact.name, f"answers, {fact.objects} objects")
         case ClusterUnreachable():

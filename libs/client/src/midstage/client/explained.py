@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from msgspec import UNSET
+
 from midstage.client.show import table
 from midstage.contracts.manual import Order
 from midstage.contracts.scaling import Evaluation, EvaluationMade, Inputs, PodInput, Proposal, Stage
@@ -82,6 +84,11 @@ def _beside_cores(inputs: Inputs, ready: Sequence[PodInput]) -> Iterator[dict[st
     if gpus:
         value = f"{_figure(sum(gpus) / len(gpus) * 100)} % of the time, {len(gpus)} measured"
         yield _input("GPUs used by the ready ones", value, _oldest(inputs, ready))
+    held = [pod.gpu_memory_mb for pod in ready if pod.gpu_memory_mb is not UNSET]
+    if held:
+        totals = [pod.gpu_memory_total_mb for pod in ready if pod.gpu_memory_total_mb is not UNSET]
+        value = f"{_figure(sum(held))} of {_figure(sum(totals))} MiB, {len(held)} measured"
+        yield _input("GPU memory used by the ready ones", value, _oldest(inputs, ready))
 
 
 def _by_knative(inputs: Inputs) -> Iterator[dict[str, object]]:
@@ -114,7 +121,7 @@ def _ordered(inputs: Inputs) -> Iterator[dict[str, object]]:
     if pause is not None:
         yield _input("pause", f"{pause.direction.value}, {_by(pause)}", _age(inputs, pause.at))
     if quota is not None:
-        yield _input("quota", f"{quota.replicas}, {quota.reason}", None)
+        yield _input("quota", f"{quota.replicas}, {quota.reason}", _age(inputs, quota.observed_at))
 
 
 def _by(order: Order) -> str:

@@ -26,6 +26,7 @@ from midstage.cluster.objects import (
     Pod,
     PodUse,
     Preview,
+    QuotaUse,
     Reference,
     Workload,
 )
@@ -123,6 +124,10 @@ class HttpCluster:
     def node_usage(self) -> Sequence[NodeUse]:
         """The pods of each node together."""
         return by_node(self.usage())
+
+    def quotas(self) -> Sequence[QuotaUse]:
+        """As ``Cluster.quotas``: a local cluster has none."""
+        return ()
 
     def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:
         """As ``Cluster.cordon``."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from midstage.cluster.check import refuse_adoption
 from midstage.cluster.leases import Leases
 from midstage.cluster.objects import (
@@ -22,6 +24,7 @@ from midstage.cluster.objects import (
     Pod,
     PodUse,
     Preview,
+    QuotaUse,
     Reference,
     Template,
     Workload,
@@ -31,6 +34,7 @@ from midstage.cluster.state import LOST_FOR, State
 from midstage.cluster.usage import by_node
 from midstage.contracts.cluster import Amount, Phase
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.contracts.quotas import taken_by
 from midstage.contracts.running import Disruption
 
 _BOOKMARK_S = 1.0
@@ -60,6 +64,7 @@ class MemoryCluster:
         self._state = State(nodes=nodes, fresh=lambda: uuid.uuid4().hex, lost_for=lost_for)
         self._leases = Leases()
         self._use: dict[str, PodUse] = {}
+        self._quotas: dict[str, QuotaUse] = {}
         self._logs: dict[str, list[bytes]] = {}
         self._changed = threading.Condition()
         self._cut = ""
@@ -129,6 +134,15 @@ class MemoryCluster:
     def node_usage(self) -> Sequence[NodeUse]:
         """The pods of each node together."""
         return by_node(self.usage())
+
+    def quotas(self) -> Sequence[QuotaUse]:
+        """What ``allow`` said, of the pods that are there; nothing is refused by it here."""
+        with self._reached() as state:
+            there = [pod.requests for pod in state.pods()]
+            return [
+                msgspec.structs.replace(each, used=taken_by(there, each.hard))
+                for each in self._quotas.values()
+            ]
 
     def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:
         """As ``Cluster.cordon``."""
@@ -223,6 +237,13 @@ class MemoryCluster:
             known = state.pod(pod)
             node = known.node if known else ""
             self._use[pod] = PodUse(name=pod, node=node, cpu=cpu, memory_mb=memory_mb, gpu=gpu)
+
+    def allow(self, quota: str, hard: Mapping[str, float]) -> None:
+        """There is such a quota from now on; with nothing in it there is none."""
+        with self._told():
+            self._quotas.pop(quota, None)
+            if hard:
+                self._quotas[quota] = QuotaUse(name=quota, hard=dict(hard))
 
     def say(self, pod: str, text: bytes) -> None:
         """It writes ``text``."""

@@ -180,6 +180,18 @@ class NodeUse(Value, frozen=True, kw_only=True):
     gpu: float | None = None
 
 
+class QuotaUse(Value, frozen=True, kw_only=True):
+    """What a quota for all pods of a namespace lets them have, and what is used of it.
+
+    By Kubernetes' names (``requests.cpu``, ``pods``), in cores, bytes, GPUs, pieces.
+    """
+
+    name: str
+    namespace: str = "default"
+    hard: dict[str, float] = {}
+    used: dict[str, float] = {}
+
+
 class FieldChange(Value, frozen=True, kw_only=True):
     """One field as it is and as it would be, both as JSON text; empty: it is not there."""
 

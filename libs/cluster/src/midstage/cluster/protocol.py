@@ -18,6 +18,7 @@ from midstage.cluster.objects import (
     Pod,
     PodUse,
     Preview,
+    QuotaUse,
     Reference,
     Workload,
 )
@@ -114,6 +115,13 @@ class Cluster(Protocol):
 
     def node_usage(self) -> Sequence[NodeUse]:
         """What each node uses, measured over the last seconds; a node not measured is left out."""
+        ...
+
+    def quotas(self) -> Sequence[QuotaUse]:
+        """The quotas of the namespace as they are counted now; none where there are none.
+
+        RefusedError where they may not be looked at.
+        """
         ...
 
     def cordon(self, node: str, *, on: bool, emptied: bool = False) -> Node:

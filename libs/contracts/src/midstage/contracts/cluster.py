@@ -22,6 +22,7 @@ ENDPOINTS_OBSERVED = "dev.midstage.endpoints.observed.v1"
 OBJECT_GONE = "dev.midstage.object.gone.v1"
 POD_USED = "dev.midstage.pod.used.v1"
 NODE_USED = "dev.midstage.node.used.v1"
+QUOTA_USED = "dev.midstage.quota.used.v1"
 CLUSTER_REACHED = "dev.midstage.cluster.reached.v1"
 CLUSTER_UNREACHABLE = "dev.midstage.cluster.unreachable.v1"
 
@@ -36,6 +37,7 @@ class Kind(StrEnum):
     POD = "pod"
     WORKLOAD = "workload"
     ENDPOINTS = "endpoints"
+    QUOTA = "quota"
 
 
 class Phase(StrEnum):
@@ -174,20 +176,41 @@ class ObjectGone(Observed, frozen=True, kw_only=True):
 
 
 class PodUsed(Observed, frozen=True, kw_only=True):
-    """What a pod uses now, measured: cores, MiB, the share of its GPUs' time (None: unknown)."""
+    """What a pod uses now, measured: cores, MiB, the share of its GPUs' time (None: unknown).
+
+    ``gpu_memory_mb``: MiB of its GPUs' memory, of ``gpu_memory_total_mb`` that they have together.
+    """
 
     app: str = ""
     cpu: float
     memory_mb: float
     gpu: float | None = None
+    gpu_memory_mb: float | None = None
+    gpu_memory_total_mb: float | None = None
 
 
 class NodeUsed(Observed, frozen=True, kw_only=True):
-    """What a node uses, measured: cores, MiB, the share of its GPUs' time (None: unknown)."""
+    """What a node uses, measured: cores, MiB, the share of its GPUs' time (None: unknown).
+
+    ``gpu_memory_mb``, ``gpu_memory_total_mb`` as of a pod.
+    """
 
     cpu: float
     memory_mb: float
     gpu: float | None = None
+    gpu_memory_mb: float | None = None
+    gpu_memory_total_mb: float | None = None
+
+
+class QuotaUsed(Observed, frozen=True, kw_only=True):
+    """What a quota lets all pods of its namespace have together, and what is used of it.
+
+    By the quota's own names (``requests.cpu``, ``pods``), in cores, bytes, GPUs, pieces. What
+    ``used`` does not say is not used. Quotas for some pods only are not told.
+    """
+
+    hard: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
+    used: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = {}
 
 
 class ClusterReached(Observed, frozen=True, kw_only=True):
@@ -211,6 +234,7 @@ ClusterFact = (
     | ObjectGone
     | PodUsed
     | NodeUsed
+    | QuotaUsed
     | ClusterReached
     | ClusterUnreachable
 )

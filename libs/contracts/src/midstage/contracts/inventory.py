@@ -22,6 +22,7 @@ from midstage.contracts.cluster import (
     ObjectGone,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     WorkloadObserved,
     key_of,
 )
@@ -30,7 +31,7 @@ GONE_KEPT: Final = 20_000
 """So many objects that are gone are remembered, the latest ones, lest a late fact revive them."""
 
 Living = NodeObserved | PodObserved | WorkloadObserved | EndpointsObserved
-Used = PodUsed | NodeUsed
+Used = PodUsed | NodeUsed | QuotaUsed
 Reach = ClusterReached | ClusterUnreachable
 T = TypeVar("T")
 F = TypeVar("F", Used, Reach)
@@ -44,7 +45,7 @@ class Folded(StrEnum):
     OLDER = "older"  # something newer is known: late, out of order, or a zombie's
 
 
-def kind_of(fact: ClusterFact) -> Kind:
+def kind_of(fact: ClusterFact) -> Kind:  # noqa: PLR0911  a kind for each
     """The kind of thing that ``fact`` is about."""
     match fact:
         case NodeObserved() | NodeUsed():
@@ -57,6 +58,8 @@ def kind_of(fact: ClusterFact) -> Kind:
             return Kind.ENDPOINTS
         case ObjectGone():
             return fact.kind
+        case QuotaUsed():
+            return Kind.QUOTA
         case ClusterReached() | ClusterUnreachable():
             return Kind.CLUSTER
         case _:
@@ -88,6 +91,7 @@ class Inventory:
         self._pods: dict[str, dict[str, PodObserved]] = {}
         self._workloads: dict[str, dict[str, WorkloadObserved]] = {}
         self._endpoints: dict[str, EndpointsObserved] = {}
+        self._quotas: dict[tuple[str, str], dict[str, QuotaUsed]] = {}
         self._pod_keys: list[str] | None = []
         for fact in facts:
             self.apply(fact)
@@ -105,7 +109,7 @@ class Inventory:
                 | ObjectGone()
             ):
                 folded = self._see(key_of_fact(fact), fact)
-            case PodUsed() | NodeUsed():
+            case PodUsed() | NodeUsed() | QuotaUsed():
                 folded = self._measure(key_of_fact(fact), fact)
             case ClusterReached() | ClusterUnreachable():
                 folded = _newest(self._reach, fact.cluster, fact)
@@ -162,6 +166,10 @@ class Inventory:
         """What the node used when it was measured last; None: not measured yet."""
         found = self._used.get(key_of_fact(node))
         return found if isinstance(found, NodeUsed) else None
+
+    def quotas(self, *, cluster: str, namespace: str) -> Sequence[QuotaUsed]:
+        """The quotas of a namespace as they were told last, by name; one that is gone stays."""
+        return _sorted(self._quotas.get((cluster, namespace), {}).items())
 
     def clusters(self) -> Sequence[str]:
         """The names of all clusters ever heard of."""
@@ -254,7 +262,10 @@ class Inventory:
                 pass
 
     def _measure(self, key: str, fact: Used) -> Folded:
-        return Folded.OLDER if key in self._gone else _newest(self._used, key, fact)
+        folded = Folded.OLDER if key in self._gone else _newest(self._used, key, fact)
+        if folded is Folded.NEWER and isinstance(fact, QuotaUsed):
+            self._quotas.setdefault((fact.cluster, fact.namespace), {})[key] = fact
+        return folded
 
 
 def _order(fact: Living | ObjectGone) -> tuple[int, int, bool]:

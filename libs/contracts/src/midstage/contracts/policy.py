@@ -29,7 +29,7 @@ class Targets(Part, frozen=True, kw_only=True):
     ``requests_per_s``: requests ended a second. ``concurrency``: requests in flight and pending.
     ``cpu``: the share of its requested cores that it uses, in whole percent, 0.6 is 60 %.
     ``memory``: the share of the memory that it requests.
-    ``gpu``: the share of its GPUs' time.
+    ``gpu``: the share of its GPUs' time. ``gpu_memory``: the share of their memory.
     """
 
     requests_per_s: Target | None = None
@@ -37,6 +37,7 @@ class Targets(Part, frozen=True, kw_only=True):
     cpu: Share | None = None
     memory: Share | None = None
     gpu: Share | None = None
+    gpu_memory: Share | None = None
 
 
 class Rate(Part, frozen=True, kw_only=True):

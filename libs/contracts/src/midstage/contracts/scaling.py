@@ -31,6 +31,7 @@ class Rule(StrEnum):
     CPU = "cpu"
     MEMORY = "memory"
     GPU = "gpu"
+    GPU_MEMORY = "gpu memory"
     PODS = "pods"
     OBJECT = "object"
     EXTERNAL = "external"
@@ -63,8 +64,9 @@ class LoadInput(Part, frozen=True, kw_only=True):
 class PodInput(Part, frozen=True, kw_only=True):
     """One pod that counts: ready, or still starting; what it uses is None where it is unknown.
 
-    ``cpu`` in cores, ``memory_mb`` in MiB, ``gpu`` the share of its GPUs' time, all measured at
-    ``cpu_at``. ``started_at``: when it was made or began; ``ready_at``: when it became ready.
+    ``cpu`` in cores, ``memory_mb`` in MiB, ``gpu`` the share of its GPUs' time, ``gpu_memory_mb``
+    of the ``gpu_memory_total_mb`` MiB that they have (UNSET: unknown), all measured at ``cpu_at``.
+    ``started_at``: when it was made or began; ``ready_at``: when it became ready.
     """
 
     name: Name
@@ -79,6 +81,8 @@ class PodInput(Part, frozen=True, kw_only=True):
     memory_requested_mb: Count = 0
     gpu: float | None = None
     gpus_requested: Count = 0
+    gpu_memory_mb: float | msgspec.UnsetType = msgspec.UNSET
+    gpu_memory_total_mb: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ticked(Part, frozen=True, kw_only=True):
@@ -130,11 +134,12 @@ class KnativeInput(Part, frozen=True, kw_only=True, omit_defaults=True):
     memory: KnativeMemory | None = None
 
 
-class Quota(Part, frozen=True, kw_only=True):
-    """The namespace has room for so many of its replicas, and what says so."""
+class Quota(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """The namespace has room for so many of its replicas, and what says so, ``observed_at``."""
 
     replicas: Count
     reason: str
+    observed_at: datetime | None = None
 
 
 class Wanted(Part, frozen=True, kw_only=True):

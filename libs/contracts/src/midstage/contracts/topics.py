@@ -22,6 +22,7 @@ from midstage.contracts.cluster import (
     OBJECT_GONE,
     POD_OBSERVED,
     POD_USED,
+    QUOTA_USED,
     WORKLOAD_OBSERVED,
     ClusterReached,
     ClusterUnreachable,
@@ -31,6 +32,7 @@ from midstage.contracts.cluster import (
     ObjectGone,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     WorkloadObserved,
 )
 from midstage.contracts.edges import SOURCE_BEAT, SOURCE_CLOSED, SourceBeat, SourceClosed
@@ -179,6 +181,7 @@ _CLUSTER_FACTS: Final = (
     (OBJECT_GONE, ObjectGone),
     (POD_USED, PodUsed),
     (NODE_USED, NodeUsed),
+    (QUOTA_USED, QuotaUsed),
     (CLUSTER_REACHED, ClusterReached),
     (CLUSTER_UNREACHABLE, ClusterUnreachable),
 )
@@ -201,7 +204,7 @@ CLUSTER = Topic(
     readers=("deploy", "hpa", "gateway"),
     partitions=6,
     kept=timedelta(days=90),
-    about="Each change of the clusters' nodes, pods and workloads, and what they use.",
+    about="Each change of the clusters' nodes, pods and workloads, what they use, and quotas.",
     facts=_CLUSTER_FACTS,
 )
 INVENTORY = Topic(
@@ -275,7 +278,7 @@ AUDIT = Topic(
     name="midstage.audit.v1",
     kind=Kind.STREAM,
     key="actor",
-    writer="every API that is asked about customers or takes orders of scaling: stats, hpa",
+    writer="every API that is asked about customers or takes orders of scaling: stats, hpa, deploy",
     readers=("people's own consumers",),
     partitions=6,
     kept=timedelta(days=365),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from midstage.cluster.objects import NodeUse, PodUse
+from midstage.cluster.objects import NodeUse, PodUse, QuotaUse
 from midstage.contracts.cluster import ClusterFact
 from midstage.contracts.policy import Policy
 
@@ -22,10 +22,15 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuUse:
-    """One GPU: the share of its time in use (0 to 1), its node, and the pod that has it, if any."""
+    """One GPU, or a part of one: its node, and the pod that has it, if any; None is unknown.
+
+    ``share`` of its time in use (0 to 1), ``memory_mb`` MiB in use of ``memory_total_mb``.
+    """
 
     node: str
-    share: float
+    share: float | None = None
+    memory_mb: float | None = None
+    memory_total_mb: float | None = None
     namespace: str = ""
     pod: str = ""
 
@@ -37,6 +42,7 @@ class Uses:
     pods: Sequence[PodUse] = ()
     nodes: Sequence[NodeUse] = ()
     gpus: Sequence[GpuUse] = ()
+    quotas: Sequence[QuotaUse] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
+from midstage.chassis.audited import Audit, told_lost
 from midstage.chassis.clock import Clock, SystemClock
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
@@ -24,6 +25,7 @@ from midstage.contracts.apps import AppFact
 from midstage.contracts.scaling import ScalingFact
 from midstage.deploy import api
 from midstage.deploy.api import bundles
+from midstage.deploy.api import scaling as scaling_api
 from midstage.deploy.api.specs import published
 from midstage.deploy.config import Settings, from_env
 from midstage.deploy.decide import fold, wanted
@@ -33,6 +35,7 @@ from midstage.deploy.stream.companions import Companions
 from midstage.deploy.stream.reconcile import Cluster, Reconciler
 from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
+from midstage.eventlog.auditing import Auditing
 from midstage.eventlog.current import Current
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
@@ -46,7 +49,7 @@ VERSION = "0.1.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topics:
-    """The topics that deploy reads; a test gives its own."""
+    """The topics that deploy uses; a test gives its own."""
 
     apps: topics.Topic = topics.APPS
     scaling: topics.Topic = topics.SCALING
@@ -54,6 +57,7 @@ class Topics:
     inventory: topics.Topic = topics.INVENTORY
     edges: topics.Topic = topics.EDGES
     routes: topics.Topic = topics.ROUTES
+    audit: topics.Topic = topics.AUDIT
 
 
 def compose(
@@ -108,6 +112,14 @@ def compose(
     ):
         readiness.add(name, check)
     registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    auditing = Auditing(
+        log=log,
+        topic=read.audit,
+        source=f"{SERVICE}/{uuid.uuid4().hex}",
+        new_id=lambda: uuid.uuid4().hex,
+        lost=told_lost(metrics.audit_lost.inc),
+    )
     reconciler = Reconciler(
         apps=apps,
         around=around,
@@ -117,7 +129,7 @@ def compose(
         unready=lambda: apps.caught_up() or scaling.caught_up() or seen.caught_up(),
         hears_edges=lambda: all(each.caught_up() is None for each in heard),
         monotonic=clock.monotonic,
-        metrics=Metrics(registry),
+        metrics=metrics,
         reached=reached,
     )
     served = api.Apps(
@@ -137,13 +149,16 @@ def compose(
             token=secret(settings.token_file),
             routers=[
                 api.router(served),
+                scaling_api.router(
+                    served, Audit(service=SERVICE, note=auditing.note, now=clock.now)
+                ),
                 bundles.router(bundles.Bundles(apps=served, log=apps)),
                 published(),
             ],
         ),
         host=settings.host,
         port=settings.port,
-        loops=[apps, scaling, seen, *heard, reconciler],
+        loops=[apps, scaling, seen, *heard, reconciler, auditing],
     )
 
 

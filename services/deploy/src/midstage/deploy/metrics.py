@@ -38,6 +38,11 @@ class Metrics:
             ["verdict"],
             registry=registry,
         )
+        self.audit_lost = Counter(
+            "midstage_deploy_audit_lost",
+            "Changes of policies that were answered and are not in the audit.",
+            registry=registry,
+        )
         self.apps = Gauge("midstage_deploy_apps", "Applications that stand.", registry=registry)
         self.turn_seconds = Histogram(
             "midstage_deploy_turn_seconds",

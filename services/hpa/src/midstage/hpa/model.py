@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from midstage.contracts.alarms import Alarm, AlarmRaised
+from midstage.contracts.cluster import Amount
 from midstage.contracts.manual import Override, Pause
 from midstage.contracts.policy import Policy
 from midstage.contracts.scaling import Changed, ScalingFact
@@ -22,11 +23,12 @@ DECISIONS_KEPT: Final = 500
 class Asked:
     """What the newest spec asks for; no ``policy``: the application does not scale.
 
-    ``initial`` is the spec's count, to begin with.
+    ``initial`` is the spec's count, to begin with; ``requests``: what each replica asks for.
     """
 
     policy: Policy | None = None
     initial: int = 0
+    requests: Amount = field(default_factory=Amount)
     removed: bool = False
 
 

@@ -16,6 +16,7 @@ from midstage.cluster.kubernetes.following import SILENT_S
 from midstage.cluster.kubernetes.leases import Leases
 from midstage.cluster.kubernetes.logs import Logs
 from midstage.cluster.kubernetes.previewing import Previewer
+from midstage.cluster.kubernetes.quotas import Quotas
 from midstage.cluster.kubernetes.reading import Reading
 from midstage.cluster.kubernetes.references import References
 from midstage.cluster.kubernetes.usage import Usage
@@ -29,6 +30,7 @@ from midstage.cluster.objects import (
     Pod,
     PodUse,
     Preview,
+    QuotaUse,
     Reference,
     Workload,
 )
@@ -57,6 +59,7 @@ class KubernetesCluster:
         self._discovery = discovery = Discovery(connection)
         self._reading = Reading(connection, discovery, namespace=namespace, silent_s=silent_s)
         self._usage = Usage(connection, discovery)
+        self._quotas = Quotas(connection, discovery, namespace=namespace)
         self._logs = Logs(connection, discovery, namespace=namespace)
         self._leases = Leases(connection, discovery, namespace=namespace)
         self._references = References(connection, discovery, namespace=namespace)
@@ -115,6 +118,10 @@ class KubernetesCluster:
     def node_usage(self) -> Sequence[NodeUse]:
         """As ``Cluster.node_usage``; UnavailableError where the cluster has no metrics API."""
         return self._usage.of_nodes()
+
+    def quotas(self) -> Sequence[QuotaUse]:
+        """As ``Cluster.quotas``; those for some pods only are left out."""
+        return self._quotas.told()
 
     def logs(
         self, pod: str, *, follow: bool = False, tail: int | None = None, previous: bool = False

@@ -1,13 +1,16 @@
 """GPU use from NVIDIA's DCGM exporter, one on each node: its page of metrics, read in parallel.
 
-The figure is ``DCGM_FI_DEV_GPU_UTIL`` (percent of the last interval in which a kernel ran), with
-the labels ``Hostname``, and ``namespace`` and ``pod`` where the GPU is given to one. Who does not
-answer, or has no figure, is left out: unknown is not zero.
+The figures are ``DCGM_FI_DEV_GPU_UTIL`` (percent of the last interval in which a kernel ran) and
+``DCGM_FI_DEV_FB_USED`` and ``_FREE`` (MiB), with the label ``Hostname``, and ``namespace`` and
+``pod`` where the GPU is given to one. Who does not answer, or has no figure, is left out: unknown
+is not zero.
 """
 
 import socket
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,7 +20,13 @@ from midstage.chassis.logs import logger
 from midstage.control.model import GpuUse
 
 UTILISATION = "DCGM_FI_DEV_GPU_UTIL"
-_WHOLE = 100.0  # above it are DCGM's words for "not supported" and "no data"
+MEMORY_USED = "DCGM_FI_DEV_FB_USED"
+MEMORY_FREE = "DCGM_FI_DEV_FB_FREE"
+_WHOLE = 100.0
+_MOST: Final = {UTILISATION: _WHOLE, MEMORY_USED: 2.0**30, MEMORY_FREE: 2.0**30}
+"""Above it are DCGM's words for "not supported" and "no data"."""
+_GPU: Final = ("Hostname", "UUID", "gpu", "GPU_I_ID", "namespace", "pod")
+"""The labels that tell GPUs, their parts, and who has one from each other."""
 _AT_ONCE = 8
 _log = logger(__name__)
 
@@ -53,20 +62,26 @@ class Dcgm:
 
 def read(page: str) -> Sequence[GpuUse]:
     """The GPUs on a page of metrics; ValueError where it is none."""
-    return [
-        _use(sample.labels, sample.value)
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-        if sample.name == UTILISATION and 0 <= sample.value <= _WHOLE
-    ]
+    found: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            if 0 <= sample.value <= _MOST.get(sample.name, -1.0):
+                gpu = tuple(sample.labels.get(label, "") for label in _GPU)
+                found[gpu][sample.name] = sample.value
+    return [_use(gpu, figures) for gpu, figures in found.items()]
 
 
-def _use(labels: Mapping[str, str], percent: float) -> GpuUse:
+def _use(gpu: Sequence[str], figures: Mapping[str, float]) -> GpuUse:
+    node, *_, namespace, pod = gpu
+    percent, used = figures.get(UTILISATION), figures.get(MEMORY_USED)
+    free = figures.get(MEMORY_FREE)
     return GpuUse(
-        node=labels.get("Hostname", ""),
-        share=percent / _WHOLE,
-        namespace=labels.get("namespace", ""),
-        pod=labels.get("pod", ""),
+        node=node,
+        share=None if percent is None else percent / _WHOLE,
+        memory_mb=used,
+        memory_total_mb=None if used is None or free is None else used + free,
+        namespace=namespace,
+        pod=pod,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
-from midstage.cluster.objects import Change, Lease, Listing, NodeUse, PodUse
+from midstage.cluster.objects import Change, Lease, Listing, NodeUse, PodUse, QuotaUse
 from midstage.cluster.protocol import ExpiredError
 from midstage.contracts.errors import RefusedError, UnavailableError
 
@@ -30,6 +30,10 @@ class Watched(Protocol):
 
     def node_usage(self) -> Sequence[NodeUse]:
         """What each node uses."""
+        ...
+
+    def quotas(self) -> Sequence[QuotaUse]:
+        """What the namespace may have."""
         ...
 
     def take_lease(self, name: str, *, holder: str, within: timedelta) -> Lease:

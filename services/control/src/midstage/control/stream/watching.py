@@ -112,8 +112,9 @@ class Watching:
         try:
             while not self._ended.is_set():
                 pods, nodes = _told(self._cluster.usage), _told(self._cluster.node_usage)
-                if pods or nodes:
-                    self._put(Uses(pods=pods, nodes=nodes, gpus=self._gpus()))
+                quotas = _told(self._cluster.quotas)
+                if pods or nodes or quotas:
+                    self._put(Uses(pods=pods, nodes=nodes, gpus=self._gpus(), quotas=quotas))
                 self._ended.wait(self._usage_every_s)
         except Exception as e:  # noqa: BLE001  the writing thread raises it
             self._put(e)

@@ -30,10 +30,11 @@ TYPES: Final[Mapping[type[ClusterFact], str]] = {
     cluster.ObjectGone: cluster.OBJECT_GONE,
     cluster.PodUsed: cluster.POD_USED,
     cluster.NodeUsed: cluster.NODE_USED,
+    cluster.QuotaUsed: cluster.QUOTA_USED,
     cluster.ClusterReached: cluster.CLUSTER_REACHED,
     cluster.ClusterUnreachable: cluster.CLUSTER_UNREACHABLE,
 }
-MEASURES = (cluster.PodUsed, cluster.NodeUsed)
+MEASURES = (cluster.PodUsed, cluster.NodeUsed, cluster.QuotaUsed)
 """Only in the stream: old measurements are of no use to who starts."""
 
 

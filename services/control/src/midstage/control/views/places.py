@@ -15,10 +15,11 @@ from midstage.contracts.cluster import (
     ObjectGone,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     WorkloadObserved,
 )
 from midstage.contracts.errors import RefusedError
-from midstage.contracts.inventory import kind_of
+from midstage.contracts.inventory import Used, kind_of
 from midstage.control.model import Position
 
 _POSITION = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})*")
@@ -35,7 +36,7 @@ class Filter:
 
     def matches(self, fact: ClusterFact) -> bool:
         """Whether the change is wanted."""
-        if not self.everything and isinstance(fact, PodUsed | NodeUsed | ClusterReached):
+        if not self.everything and isinstance(fact, Used | ClusterReached):
             return False
         if self.kind not in (None, kind_of(fact).value) or self.name not in (None, fact.name):
             return False
@@ -47,7 +48,7 @@ def app_of(fact: ClusterFact) -> str:
     match fact:
         case PodObserved() | PodUsed() | WorkloadObserved() | EndpointsObserved() | ObjectGone():
             return fact.app
-        case NodeObserved() | NodeUsed() | ClusterReached() | ClusterUnreachable():
+        case NodeObserved() | NodeUsed() | QuotaUsed() | ClusterReached() | ClusterUnreachable():
             return ""
         case _:
             assert_never(fact)

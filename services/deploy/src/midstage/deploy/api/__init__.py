@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Query
 
 from midstage.chassis.commands import CommandId, GivenId, Raw
 from midstage.contracts.apps import AppSpec
-from midstage.contracts.policy import Policy
 from midstage.deploy.api.answers import (
     AdoptAnswer,
     AppAnswer,
@@ -46,7 +45,6 @@ def router(apps: Apps) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["apps"])
     _asking(routes, apps)
     _changing(routes, apps)
-    _scaling(routes, apps)
     return routes
 
 
@@ -120,27 +118,11 @@ def _changing(routes: APIRouter, apps: Apps) -> None:
         return apps.resume(app, idempotency_key, by=by, why=why)
 
 
-def _scaling(routes: APIRouter, apps: Apps) -> None:
-    @routes.put("/apps/{app}/scaling", openapi_extra=_policy_body())
-    def put_scaling(
-        *, app: AppName, body: Raw, by: By = BY, why: Why = "", idempotency_key: GivenId = None
-    ) -> CommandAnswer:
-        return apps.scale(app, body, idempotency_key, by=by, why=why)
-
-    @routes.post("/apps/{app}/scaling/diff", openapi_extra=_policy_body())
-    def diff_scaling(app: AppName, body: Raw) -> DiffAnswer:
-        return apps.diff_scaling(app, body)
-
-
 def _spec_body() -> dict[str, object]:
-    """The body as the API's document describes it; the route itself takes it raw."""
-    return _body(schema(AppSpec))
+    return described(schema(AppSpec))
 
 
-def _policy_body() -> dict[str, object]:
-    return _body(schema(Policy))
-
-
-def _body(described: object) -> dict[str, object]:
-    content = {"application/json": {"schema": described}}
+def described(body: object) -> dict[str, object]:
+    """A body by its schema, for the API's document; the route itself takes it raw."""
+    content = {"application/json": {"schema": body}}
     return {"requestBody": {"required": True, "content": content}}

@@ -26,7 +26,7 @@ from midstage.contracts.timed import Timed, TimedError, checked
 from midstage.deploy.decide import signals
 
 _CRON_FIELDS: Final = 5
-_RESOURCES: Final = ("cpu", "memory", "nvidia.com/gpu")
+_RESOURCES: Final = ("cpu", "memory", "nvidia.com/gpu", "nvidia.com/gpu.memory")
 _PART: Final = {
     MetricType.RESOURCE: "resource",
     MetricType.CONTAINER_RESOURCE: "containerResource",
@@ -83,8 +83,8 @@ def _forms(policy: Policy) -> Iterator[str]:
     if by_nothing and policy.knative is None and not policy.timed and policy.latency is None:
         yield (
             "scaling.targets: no target is given, so nothing would ever scale; give "
-            "requests_per_s, concurrency, cpu, memory or gpu, or metrics, signals, knative, "
-            "latency or timed"
+            "requests_per_s, concurrency, cpu, memory, gpu or gpu_memory, or metrics, signals, "
+            "knative, latency or timed"
         )
     given = [
         name

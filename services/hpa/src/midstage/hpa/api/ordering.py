@@ -2,7 +2,7 @@
 
 A command's id is the caller's ``Idempotency-Key``: sent again it has the first one's outcome, from
 the log; with another body it is refused (409). Without the header an id is made and answered. Each
-order, and dry run of one, is told to the audit, also where it is refused.
+order, and each dry run of one or of a policy, is told to the audit, also where it is refused.
 """
 
 from typing import Annotated
@@ -27,6 +27,7 @@ def router(orders: Orders, audit: Audit) -> APIRouter:
     """The routes; they block while the log answers, so they run in threads."""
     routes = APIRouter(prefix="/v1", tags=["orders"])
     _asking(routes, orders)
+    _trying(routes, orders, audit)
     _ordering(routes, orders, audit)
     _taking_back(routes, orders, audit)
     return routes
@@ -45,9 +46,16 @@ def _asking(routes: APIRouter, orders: Orders) -> None:
     def get_command(command_id: CommandId) -> CommandAnswer:
         return orders.command(command_id)
 
+
+def _trying(routes: APIRouter, orders: Orders, audit: Audit) -> None:
     @routes.post("/apps/{app}/evaluate")
-    def evaluate_app(app: AppName, body: Raw) -> Response:
-        return orders.evaluated(app, body)
+    def evaluate_app(request: Request, app: AppName, body: Raw) -> Response:
+        return audit.told(
+            request,
+            lambda: orders.evaluated(app, body),
+            route="/v1/apps/{app}/evaluate",
+            query=_said(request, app, body.decode(errors="replace")),
+        )
 
 
 def _ordering(routes: APIRouter, orders: Orders, audit: Audit) -> None:
@@ -66,7 +74,7 @@ def _ordering(routes: APIRouter, orders: Orders, audit: Audit) -> None:
             return orders.dry(command) if dry_run else orders.done(command, idempotency_key, body)
 
         return audit.told(
-            request, answer, route="/v1/apps/{app}/override", query=_said(request, app, body)
+            request, answer, route="/v1/apps/{app}/override", query=_said(request, app, _told(body))
         )
 
     @routes.put("/apps/{app}/pause")
@@ -84,7 +92,7 @@ def _ordering(routes: APIRouter, orders: Orders, audit: Audit) -> None:
             return orders.dry(command) if dry_run else orders.done(command, idempotency_key, body)
 
         return audit.told(
-            request, answer, route="/v1/apps/{app}/pause", query=_said(request, app, body)
+            request, answer, route="/v1/apps/{app}/pause", query=_said(request, app, _told(body))
         )
 
 
@@ -122,7 +130,10 @@ def _taking_back(routes: APIRouter, orders: Orders, audit: Audit) -> None:
         )
 
 
-def _said(request: Request, app: str, body: BaseModel | None = None) -> str:
+def _said(request: Request, app: str, body: str = "") -> str:
     """The order as it was given, for the audit: application, query, body."""
-    content = "" if body is None else body.model_dump_json(exclude_none=True)
-    return "&".join(filter(None, (f"app={app}", request.url.query, content)))
+    return "&".join(filter(None, (f"app={app}", request.url.query, body)))
+
+
+def _told(body: BaseModel) -> str:
+    return body.model_dump_json(exclude_none=True)

@@ -14,6 +14,7 @@ from midstage.contracts.apps import (
     RolloutResumed,
     RolloutStarted,
 )
+from midstage.contracts.cluster import Amount
 from midstage.contracts.manual import (
     ManualFact,
     OverrideLifted,
@@ -95,7 +96,12 @@ def asked(held: Asked, fact: AppFact) -> Asked:
     """What the spec asks for after ``fact``."""
     match fact:
         case AppSpecified():
-            return Asked(policy=fact.spec.scaling, initial=fact.spec.replicas)
+            needs = fact.spec.resources
+            return Asked(
+                policy=fact.spec.scaling,
+                initial=fact.spec.replicas,
+                requests=Amount(cpu=needs.cpu, memory_mb=needs.memory_mb, gpus=needs.gpus),
+            )
         case AppRemoved():
             return Asked(removed=True)
         case (

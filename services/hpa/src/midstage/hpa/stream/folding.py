@@ -17,6 +17,7 @@ from midstage.contracts.cluster import (
     ObjectGone,
     PodObserved,
     PodUsed,
+    QuotaUsed,
     WorkloadObserved,
 )
 from midstage.contracts.errors import UnreadableError
@@ -30,7 +31,7 @@ from midstage.hpa.views.world import World
 
 _CLUSTER = (
     *(NodeObserved, PodObserved, WorkloadObserved, ObjectGone, PodUsed, NodeUsed),
-    *(ClusterReached, ClusterUnreachable),
+    *(QuotaUsed, ClusterReached, ClusterUnreachable),
 )
 
 

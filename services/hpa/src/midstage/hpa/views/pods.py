@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from midstage.contracts.cluster import Phase, PodObserved
 from midstage.contracts.inventory import Inventory
 from midstage.contracts.scaling import PodInput
+from midstage.hpa.decide.figures import known
 
 FORGOTTEN: Final = timedelta(seconds=60)
 CLUSTER_FORGOTTEN: Final = timedelta(minutes=3)
@@ -71,7 +74,15 @@ def _input(inventory: Inventory, pod: PodObserved, now: datetime) -> PodInput:
         memory_requested_mb=pod.requests.memory_mb,
         gpu=None if found is None else found.gpu,
         gpus_requested=pod.requests.gpus,
+        gpu_memory_mb=_told(None if found is None else found.gpu_memory_mb),
+        gpu_memory_total_mb=_told(None if found is None else found.gpu_memory_total_mb),
     )
+
+
+def _told(figure: float | None) -> float | UnsetType:
+    """Of what can be no measurement nothing."""
+    found = known(figure)
+    return UNSET if found is None else found
 
 
 def _reached(inventory: Inventory, cluster: str, now: datetime) -> datetime | None:

@@ -31,6 +31,7 @@ from midstage.hpa.views.carried import Carried
 from midstage.hpa.views.conditions import Conditioned
 from midstage.hpa.views.latencies import Latencies
 from midstage.hpa.views.pods import cold_start_s, pods, reached_at
+from midstage.hpa.views.quotas import quota
 from midstage.hpa.views.remembered import KEPT, Remembered
 from midstage.hpa.views.signals import Signals
 from midstage.hpa.views.wants import Wants
@@ -107,6 +108,7 @@ class World:
             signals=self.signals.of(app, policy, now),
             knative=self._knative(app, standing.scaler, policy.knative, now),
             cold_start_s=cold_start_s(self.inventory, app) if policy.timed else None,
+            quota=quota(self.inventory, app, standing.asked.requests, now),
             override=manual.override,
             pause=manual.pause,
             capacity=self._capacity(app, standing.scaler, policy, now),

@@ -24,6 +24,7 @@ def proposals(inputs: Inputs, current: int) -> tuple[tuple[Proposal, ...], Knati
         ("cpu", targets.cpu),
         ("memory", targets.memory),
         ("nvidia.com/gpu", targets.gpu),
+        ("nvidia.com/gpu.memory", targets.gpu_memory),
     ):
         if share is not None:
             proposed.append(used(inputs, resource, share, current))

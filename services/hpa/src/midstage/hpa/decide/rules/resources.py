@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from msgspec import UNSET, UnsetType, structs
+
 from midstage.contracts.cluster import Phase
 from midstage.contracts.scaling import Inputs, PodInput, Proposal, Rule
 from midstage.hpa.decide import policies
@@ -20,7 +22,13 @@ from midstage.hpa.decide.situation import cluster_unknown
 USE_STALE_S: Final = 30.0
 USE_WINDOW_S: Final = 15.0
 """A pod's use is measured over about so long."""
-RULES: Final = {"cpu": Rule.CPU, "memory": Rule.MEMORY, "nvidia.com/gpu": Rule.GPU}
+GPU_MEMORY: Final = "nvidia.com/gpu.memory"
+RULES: Final = {
+    "cpu": Rule.CPU,
+    "memory": Rule.MEMORY,
+    "nvidia.com/gpu": Rule.GPU,
+    GPU_MEMORY: Rule.GPU_MEMORY,
+}
 _LONG_AGO_S: Final = 1e9
 _MEBI: Final = 2**20
 _MOST_M: Final = 10**18
@@ -113,7 +121,25 @@ def _measured(inputs: Inputs, resource: str) -> Sequence[Pod]:
     why_not = cluster_unknown(inputs)
     if why_not is not None:
         raise NoMetricError(why_not)
-    return distinct([_with(pod, inputs, resource) for pod in inputs.pods])
+    pods = _sized(inputs.pods) if resource == GPU_MEMORY else inputs.pods
+    return distinct([_with(pod, inputs, resource) for pod in pods])
+
+
+def _sized(pods: Sequence[PodInput]) -> Sequence[PodInput]:
+    """A GPU that is not measured has as much memory as the largest of the others."""
+    each = [
+        pod.gpu_memory_total_mb / pod.gpus_requested
+        for pod in pods
+        if pod.gpu_memory_total_mb is not UNSET and pod.gpus_requested
+    ]
+    if pods and not each:
+        raise NoMetricError("no GPU's memory is known")
+    return [
+        structs.replace(pod, gpu_memory_total_mb=max(each) * pod.gpus_requested)
+        if pod.gpu_memory_total_mb is UNSET
+        else pod
+        for pod in pods
+    ]
 
 
 def _with(pod: PodInput, inputs: Inputs, resource: str) -> Pod:
@@ -135,9 +161,15 @@ def _figures(pod: PodInput, resource: str) -> tuple[float | None, float]:
         case "memory":
             memory = None if pod.memory_mb is None else pod.memory_mb * _MEBI
             return memory, float(pod.memory_requested_mb * _MEBI)
+        case "nvidia.com/gpu.memory":  # whoever has a GPU requests all of its memory
+            return _bytes(pod.gpu_memory_mb), _bytes(pod.gpu_memory_total_mb) or 0.0
         case _:
             gpus = None if pod.gpu is None else pod.gpu * pod.gpus_requested
             return gpus, float(pod.gpus_requested)
+
+
+def _bytes(mebi: float | UnsetType) -> float | None:
+    return None if mebi is UNSET else mebi * _MEBI
 
 
 def thousandths(amount: float | None) -> int | None:
