@@ -7,6 +7,7 @@ from typing import Final
 MOST_REPLICAS: Final = 1_000_000
 """No rule wants more; bounds are far below."""
 _DECIMALS: Final = 9
+_SECOND: Final = timedelta(seconds=1)
 
 
 def known(value: float | None) -> float | None:
@@ -33,7 +34,7 @@ def down(exact: float) -> int:
 
 def age_s(at: datetime, now: datetime) -> float:
     """Seconds from ``at`` to ``now``; a time ahead of ours is new, not negative."""
-    return max(0.0, (now - at) / timedelta(seconds=1))
+    return max(0.0, (now - at) / _SECOND)
 
 
 def shown(value: float) -> str:

@@ -5,7 +5,6 @@ is that of its pod: midstage's pods have one.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 from midstage.contracts.autoscaling import (
@@ -109,7 +108,7 @@ def _of_pods(signal: SignalInput, inputs: Inputs, average_m: int, current: int) 
     return by_average(
         distinct(
             [
-                replace(seen(pod, inputs), metric_m=thousandths(signal.by_pod.get(pod.name)))
+                seen(pod, inputs, metric_m=thousandths(signal.by_pod.get(pod.name)))
                 for pod in inputs.pods
             ]
         ),

@@ -5,8 +5,9 @@ be asked, nothing is known.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from midstage.contracts.cluster import Phase
 from midstage.contracts.scaling import Inputs, PodInput, Proposal, Rule
@@ -83,8 +84,15 @@ def proposal(
     )
 
 
-def seen(pod: PodInput, inputs: Inputs) -> Pod:
-    """A pod as HPA v2 sees it, not measured.
+def seen(
+    pod: PodInput,
+    inputs: Inputs,
+    *,
+    metric_m: int | None = None,
+    metric_age_s: float = 0.0,
+    request_m: int | None = None,
+) -> Pod:
+    """A pod as HPA v2 sees it, with what it uses or carries where that is known.
 
     When its readiness changed last is known of the change to ready alone. A pod that was ready
     once and is not now is one whose figures count, as HPA v2 has it after the first half minute.
@@ -98,6 +106,9 @@ def seen(pod: PodInput, inputs: Inputs) -> Pod:
         ready=pod.ready,
         started_age_s=started,
         transition_age_s=0.0 if lost else became,
+        request_m=request_m,
+        metric_m=metric_m,
+        metric_age_s=metric_age_s,
         window_s=USE_WINDOW_S,
     )
 
@@ -106,7 +117,10 @@ def distinct(pods: Sequence[Pod]) -> Sequence[Pod]:
     """The same, where two clusters have pods of one name by different ones."""
     if len({pod.name for pod in pods}) == len(pods):
         return pods
-    return [replace(pod, name=f"{pod.name} ({number})") for number, pod in enumerate(pods)]
+    return [
+        msgspec.structs.replace(pod, name=f"{pod.name} ({number})")
+        for number, pod in enumerate(pods)
+    ]
 
 
 def _measured(inputs: Inputs, resource: str) -> Sequence[Pod]:
@@ -120,8 +134,9 @@ def _with(pod: PodInput, inputs: Inputs, resource: str) -> Pod:
     age = None if pod.cpu_at is None else age_s(pod.cpu_at, inputs.now)
     fresh = age is not None and age <= USE_STALE_S
     amount, requested = _figures(pod, resource)
-    return replace(
-        seen(pod, inputs),
+    return seen(
+        pod,
+        inputs,
         request_m=thousandths(requested),
         metric_m=thousandths(amount) if fresh else None,
         metric_age_s=age or 0.0,
