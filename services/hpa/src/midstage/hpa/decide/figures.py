@@ -12,7 +12,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 def known(value: float | None) -> float | None:
     """``value`` where it can be a measurement: finite and not negative."""
-    return value if value is not None and math.isfinite(value) and value >= 0 else None
+    return value if value is not None and 0 <= value < math.inf else None
 
 
 def needed(carried: float, each: float) -> float:

@@ -159,6 +159,7 @@ BOUND: Final[tuple[Step, ...]] = (
     *(forecast_floor, timed_floor, timed_ceiling),
     *(pause, bounds, quota, manual),
 )
+_ALL: Final = (*WANT, *LIMIT, *BOUND)
 _LIMITED: Final = {
     Condition.UP_LIMIT: "at most {} by the rate",
     Condition.DOWN_LIMIT: "at least {} by the rate",
@@ -178,7 +179,7 @@ def chain(situation: Situation) -> Sequence[Stage]:
     within = overridden or situation.least <= situation.current <= situation.most
     stages: list[Stage] = []
     figure = situation.current
-    for step in (*WANT, *LIMIT, *BOUND) if within else BOUND:
+    for step in _ALL if within else BOUND:
         stages.append(step(situation, figure))
         figure = stages[-1].replicas
     return stages

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -46,11 +47,16 @@ class Bounds:
     ceiling: Held | None = None
 
 
+_NONE: Final = Bounds()
+
+
 def bounds(rules: Sequence[Timed], now: datetime, *, lead_s: float) -> Bounds:
     """What the rules say at ``now``; a rule that can't be read, which deploy refuses, says nothing.
 
     Where a floor is above a ceiling both are told.
     """
+    if not rules:
+        return _NONE
     lead = timedelta(seconds=min(max(0.0, lead_s), LONGEST_S))
     floors = [
         Held(replicas=rule.floor, window=window)

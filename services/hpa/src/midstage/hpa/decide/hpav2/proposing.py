@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from midstage.hpa.decide.hpav2.pods import Groups, Pod, Readiness, grouped
 
 MOST: Final = 2**31 - 1
@@ -30,8 +32,7 @@ class Tolerance:
         return 1.0 - self.down <= ratio <= 1.0 + self.up
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
+class Want(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """So many ``replicas``; ``usage`` as HPA v2 shows it: percent, or milli-units."""
 
     replicas: int

@@ -1,5 +1,8 @@
 """What each rule of a policy proposes, in replicas; a rule without valid input proposes None."""
 
+from msgspec import UNSET, UnsetType
+
+from midstage.contracts.capacity import Learned
 from midstage.contracts.scaling import Inputs, KnativeMemory, Proposal
 from midstage.hpa.decide.rules.knative import knative
 from midstage.hpa.decide.rules.latency import latency
@@ -9,10 +12,12 @@ from midstage.hpa.decide.rules.signals import signals
 from midstage.hpa.decide.rules.totals import concurrency, requests_per_s
 
 
-def proposals(inputs: Inputs, current: int) -> tuple[tuple[Proposal, ...], KnativeMemory | None]:
+def proposals(
+    inputs: Inputs, current: int, learned: Learned | UnsetType = UNSET
+) -> tuple[tuple[Proposal, ...], KnativeMemory | None]:
     """One proposal for each rule, and what Knative's leaves to remember.
 
-    ``current`` replicas are there or coming.
+    ``current`` replicas are there or coming; ``learned`` is what each was seen to carry.
     """
     targets = inputs.policy.targets
     proposed: list[Proposal] = []
@@ -29,7 +34,7 @@ def proposals(inputs: Inputs, current: int) -> tuple[tuple[Proposal, ...], Knati
             proposed.append(used(inputs, resource, share, current))
     proposed.extend(metrics(inputs, current))
     proposed.extend(signals(inputs, current))
-    proposed.extend(latency(inputs, current))
+    proposed.extend(latency(inputs, current, learned))
     memory = None
     if inputs.policy.knative is not None:
         proposal, memory = knative(inputs, inputs.policy.knative)

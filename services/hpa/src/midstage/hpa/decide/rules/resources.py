@@ -97,8 +97,9 @@ def seen(
     When its readiness changed last is known of the change to ready alone. A pod that was ready
     once and is not now is one whose figures count, as HPA v2 has it after the first half minute.
     """
-    started = _LONG_AGO_S if pod.started_at is None else age_s(pod.started_at, inputs.now)
-    became = started if pod.ready_at is None else age_s(pod.ready_at, inputs.now)
+    now = inputs.now
+    started = _LONG_AGO_S if pod.started_at is None else age_s(pod.started_at, now)
+    became = started if pod.ready_at is None else age_s(pod.ready_at, now)
     lost = pod.phase is Phase.RUNNING and not pod.ready
     return Pod(
         name=pod.name,
