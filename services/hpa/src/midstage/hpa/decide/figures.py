@@ -34,7 +34,8 @@ def down(exact: float) -> int:
 
 def age_s(at: datetime, now: datetime) -> float:
     """Seconds from ``at`` to ``now``; a time ahead of ours is new, not negative."""
-    return max(0.0, (now - at) / _SECOND)
+    age = (now - at) / _SECOND
+    return age if age > 0 else 0.0
 
 
 def shown(value: float) -> str:

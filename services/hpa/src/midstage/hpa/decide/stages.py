@@ -24,7 +24,7 @@ def largest(situation: Situation, before: int) -> Stage:
         return Stage(name="largest", replicas=situation.least, reason="nothing but the clock says")
     if leading is None or leading.want is None:
         return Stage(name="largest", replicas=before, reason="no rule has valid input")
-    said = " ".join(filter(None, (leading.rule.value, leading.name)))
+    said = f"{leading.rule.value} {leading.name}" if leading.name else leading.rule.value
     return Stage(name="largest", replicas=leading.want, reason=f"{said}: {leading.reason}")
 
 

@@ -107,8 +107,12 @@ def stabilized(
     down_s: float,
 ) -> int:
     """Up no further than the least want of its window, down than the largest of its own."""
-    least = min([wanted, *(each.replicas for each in earlier if each.age_s < up_s)])
-    largest = max([wanted, *(each.replicas for each in earlier if each.age_s < down_s)])
+    least = largest = wanted
+    for each in earlier:
+        if each.age_s < up_s:
+            least = min(least, each.replicas)
+        if each.age_s < down_s:
+            largest = max(largest, each.replicas)
     return min(max(current, least), largest)
 
 

@@ -57,8 +57,7 @@ class Readiness:
     delay_s: float = INITIAL_READINESS_DELAY_S
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Groups:
+class Groups(msgspec.Struct, frozen=True, kw_only=True):
     """Pods by name; those that are ready count by what they use.
 
     ``unready``: starting or pending. ``missing``: not measured. ``ignored``: failed or deleting.

@@ -32,9 +32,12 @@ def proposals(
     ):
         if share is not None:
             proposed.append(used(inputs, resource, share, current))
-    proposed.extend(metrics(inputs, current))
-    proposed.extend(signals(inputs, current))
-    proposed.extend(latency(inputs, current, learned))
+    if inputs.policy.metrics:
+        proposed.extend(metrics(inputs, current))
+    if inputs.policy.signals:
+        proposed.extend(signals(inputs, current))
+    if inputs.policy.latency is not None:
+        proposed.extend(latency(inputs, current, learned))
     memory = None
     if inputs.policy.knative is not None:
         proposal, memory = knative(inputs, inputs.policy.knative)

@@ -21,7 +21,6 @@ from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
 from midstage.contracts.signals import series_of
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s, shown
-from midstage.hpa.decide.hpav2.pods import Readiness
 from midstage.hpa.decide.hpav2.proposing import (
     NoMetricError,
     Want,
@@ -30,6 +29,7 @@ from midstage.hpa.decide.hpav2.proposing import (
     by_value,
 )
 from midstage.hpa.decide.rules.resources import (
+    READINESS,
     RULES,
     averaged,
     distinct,
@@ -116,7 +116,7 @@ def _of_pods(signal: SignalInput, inputs: Inputs, average_m: int, current: int) 
         average_m=average_m,
         cpu=False,
         tolerance=policies.tolerance(inputs.policy),
-        readiness=Readiness(),
+        readiness=READINESS,
     )
 
 

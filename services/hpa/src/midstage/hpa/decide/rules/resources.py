@@ -12,7 +12,7 @@ import msgspec
 from midstage.contracts.cluster import Phase
 from midstage.contracts.scaling import Inputs, PodInput, Proposal, Rule
 from midstage.hpa.decide import policies
-from midstage.hpa.decide.figures import MOST_REPLICAS, age_s, known, shown
+from midstage.hpa.decide.figures import MOST_REPLICAS, age_s, shown
 from midstage.hpa.decide.hpav2 import pods as hpa
 from midstage.hpa.decide.hpav2.pods import Pod, Readiness
 from midstage.hpa.decide.hpav2.proposing import NoMetricError, Want, by_average, by_utilization
@@ -22,6 +22,7 @@ USE_STALE_S: Final = 30.0
 USE_WINDOW_S: Final = 15.0
 """A pod's use is measured over about so long."""
 RULES: Final = {"cpu": Rule.CPU, "memory": Rule.MEMORY, "nvidia.com/gpu": Rule.GPU}
+READINESS: Final = Readiness()
 _LONG_AGO_S: Final = 1e9
 _MEBI: Final = 2**20
 _MOST_M: Final = 10**18
@@ -43,7 +44,7 @@ def utilized(inputs: Inputs, resource: str, percent: int, current: int) -> Propo
             percent=percent,
             cpu=resource == "cpu",
             tolerance=policies.tolerance(inputs.policy),
-            readiness=Readiness(),
+            readiness=READINESS,
         )
     except NoMetricError as e:
         return Proposal(rule=rule, target=target, reason=str(e))
@@ -61,7 +62,7 @@ def averaged(inputs: Inputs, resource: str, average_m: int, current: int) -> Pro
             average_m=average_m,
             cpu=resource == "cpu",
             tolerance=policies.tolerance(inputs.policy),
-            readiness=Readiness(),
+            readiness=READINESS,
         )
     except NoMetricError as e:
         return Proposal(rule=rule, target=target, reason=str(e))
@@ -158,5 +159,6 @@ def _figures(pod: PodInput, resource: str) -> tuple[float | None, float]:
 
 def thousandths(amount: float | None) -> int | None:
     """Whole thousandths; None where it can be no measurement."""
-    found = known(amount)
-    return None if found is None or found * 1000 > _MOST_M else round(found * 1000)
+    if amount is None or not 0 <= amount * 1000 <= _MOST_M:
+        return None
+    return round(amount * 1000)
