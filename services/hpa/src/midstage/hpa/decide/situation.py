@@ -62,6 +62,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     def missing(self) -> tuple[str, ...]:
         """The rules without valid input."""
         unknown = [each for each in self.proposals if each.want is None]
+        if not unknown:
+            return ()
         return tuple(dict.fromkeys([each.name or each.rule.value for each in unknown]))
 
     @property
@@ -148,7 +150,7 @@ def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
     if why is not None:
         return why
     valid = [each for each in proposals if each.exact is not None]
-    if not [True for pod in inputs.pods if pod.ready]:
+    if not any(pod.ready for pod in inputs.pods):
         return "none is ready and there is load" if any(each.carried for each in valid) else ""
     for each in valid:
         if each.ready_ratio and round(each.ready_ratio, 9) > 1:
@@ -157,10 +159,8 @@ def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
 
 
 def _not_raised(inputs: Inputs) -> str:
-    for pod in inputs.pods:
-        if pod.phase is not Phase.PENDING or pod.started_at is None:
-            continue
-        if age_s(pod.started_at, inputs.now) > UNPLACED_S:
+    for pod in [each for each in inputs.pods if each.phase is Phase.PENDING]:
+        if pod.started_at is not None and age_s(pod.started_at, inputs.now) > UNPLACED_S:
             return f"{pod.name} finds no node"
     return ""
 
