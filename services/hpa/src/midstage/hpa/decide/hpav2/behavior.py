@@ -210,6 +210,8 @@ def _lowest(rules: Rules, current: int, ups: Sequence[Change], downs: Sequence[C
 
 def _at_start(rate: Rate, current: int, ups: Sequence[Change], downs: Sequence[Change]) -> int:
     """The count at the beginning of the period, which changes since have used up in part."""
+    if not ups and not downs:
+        return current
     period_s = rate.period_s
     return current - changed_within(period_s, ups) + changed_within(period_s, downs)
 

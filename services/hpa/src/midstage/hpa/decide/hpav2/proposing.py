@@ -122,7 +122,7 @@ def _requests(pods: Sequence[Pod]) -> Mapping[str, int]:
 def _utilization(
     used: Mapping[str, int], requests: Mapping[str, int], percent: int
 ) -> tuple[float, int]:
-    of = sum(requests[name] for name in used)
+    of = sum([requests[name] for name in used])
     if not used or not of:
         raise NoMetricError("no ready pod is measured")
     usage = sum(used.values()) * 100 // of

@@ -1,8 +1,11 @@
 """What each rule of a policy proposes, in replicas; a rule without valid input proposes None."""
 
+from collections.abc import Iterator
+
 from msgspec import UNSET, UnsetType
 
 from midstage.contracts.capacity import Learned
+from midstage.contracts.policy import Targets
 from midstage.contracts.scaling import Inputs, KnativeMemory, Proposal
 from midstage.hpa.decide.rules.knative import knative
 from midstage.hpa.decide.rules.latency import latency
@@ -19,27 +22,29 @@ def proposals(
 
     ``current`` replicas are there or coming; ``learned`` is what each was seen to carry.
     """
-    targets = inputs.policy.targets
-    proposed: list[Proposal] = []
-    if targets.requests_per_s is not None:
-        proposed.append(requests_per_s(inputs, targets.requests_per_s, current))
-    if targets.concurrency is not None:
-        proposed.append(concurrency(inputs, targets.concurrency, current))
-    for resource, share in (
-        ("cpu", targets.cpu),
-        ("memory", targets.memory),
-        ("nvidia.com/gpu", targets.gpu),
-    ):
-        if share is not None:
-            proposed.append(used(inputs, resource, share, current))
-    if inputs.policy.metrics:
+    policy = inputs.policy
+    proposed = list(_by_targets(inputs, policy.targets, current))
+    if policy.metrics:
         proposed.extend(metrics(inputs, current))
-    if inputs.policy.signals:
+    if policy.signals:
         proposed.extend(signals(inputs, current))
-    if inputs.policy.latency is not None:
+    if policy.latency is not None:
         proposed.extend(latency(inputs, current, learned))
     memory = None
-    if inputs.policy.knative is not None:
-        proposal, memory = knative(inputs, inputs.policy.knative)
+    if policy.knative is not None:
+        proposal, memory = knative(inputs, policy.knative)
         proposed.append(proposal)
     return tuple(proposed), memory
+
+
+def _by_targets(inputs: Inputs, targets: Targets, current: int) -> Iterator[Proposal]:
+    if targets.requests_per_s is not None:
+        yield requests_per_s(inputs, targets.requests_per_s, current)
+    if targets.concurrency is not None:
+        yield concurrency(inputs, targets.concurrency, current)
+    if targets.cpu is not None:
+        yield used(inputs, "cpu", targets.cpu, current)
+    if targets.memory is not None:
+        yield used(inputs, "memory", targets.memory, current)
+    if targets.gpu is not None:
+        yield used(inputs, "nvidia.com/gpu", targets.gpu, current)
