@@ -66,7 +66,8 @@ NOTES: Mapping[str, Sequence[str]] = {
     ),
     "replay": (
         "replay: on one core, in seconds of the processor; the peer decodes and writes the same"
-        " records and decides nothing. The goal is 20,000/s over all processes.",
+        " records and decides nothing. The goal is 20,000/s over all processes. Of each kind: rules"
+        " by totals, resources, latency, KPA, a queue, metrics of a manifest, timed and forecast.",
     ),
     "hpa-series": (
         "hpa-series: the settings of the comparison: steps of 15 s, the mean of 60 s seen"

@@ -42,6 +42,7 @@ COST = Measure(name="cost, of the ideal", unit="", more_is_better=False)
 REVERSED = Measure(name="reversals", unit="/day", more_is_better=False)
 YEAR = Measure(name="a year, an evaluation a minute", unit="s CPU", more_is_better=False)
 MINE, THEIRS = "midstage, one policy", "HPA v2 at the same cost"
+CHAIN = "its chain, counts alone"
 
 
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
@@ -51,7 +52,7 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     there = [name for name in names if (DATA / name).is_file()]
     if len(there) < len(names):
         say(f"{GROUP}: {len(names) - len(there)} series are not in shared/data: not measured")
-    found = [_year(365 if size == FULL else 30)]
+    found = [*_year(365 if size == FULL else 30)]
     for name in there:
         with (DATA / name).open(encoding="utf-8", newline="") as file:
             series = read(file).normalised()
@@ -80,21 +81,27 @@ def _figures(series: Series, scaler: Scaler, cold_start_s: float) -> Figures:
     return judged(run(series, scaler, each=1.0, cold_start_s=cold_start_s), begin=half)
 
 
-def _year(days: int) -> Figure:
-    """One evaluation a sample, through the engine, with the forecast."""
+def _year(days: int) -> Iterator[Figure]:
+    """A backtest with the forecast, asked once a sample; the peer leaves inputs and reasons out."""
     minutes = np.arange(days * 1440)
     values = 40 + 30 * np.sin(minutes / 1440 * 2 * np.pi) + 5 * np.sin(minutes / 7)
     begun = datetime(2026, 1, 1, tzinfo=UTC)
     series = Series(begun=begun, values=np.repeat(values, 60 // STEP_S))
-    began = time.process_time()
-    past = Past(series, SAID, cold_start_s=180.0)
-    engine = Engine(POLICY, begun=begun, past=past, cold_start_s=180.0)
-    count = 60
-    for minute, value in enumerate(values.tolist()):
-        count = engine(minute * (60 // STEP_S), value, ready=count, coming=0)
-    took = time.process_time() - began
-    say(f"{GROUP}: {days} days in {took:.1f} s of CPU")
-    return _figure(YEAR, MINE, f"{len(values):,} evaluations", took, {})
+    took: dict[str, float] = {}
+    for name in (CHAIN, MINE):
+        began = time.process_time()
+        past = Past(series, SAID, cold_start_s=180.0)
+        scaler = (
+            Rule(POLICY, past=past)
+            if name == CHAIN
+            else Engine(POLICY, begun=begun, past=past, cold_start_s=180.0)
+        )
+        judged(run(series, scaler, each=1.0, cold_start_s=180.0, asked_each_s=60.0))
+        took[name] = time.process_time() - began
+        say(f"{GROUP}: {days} days, {name}: {took[name]:.1f} s of CPU")
+    asked = f"{len(values):,} evaluations"
+    yield _figure(YEAR, MINE, asked, took[MINE], {CHAIN: took[MINE] / took[CHAIN]})
+    yield _figure(YEAR, CHAIN, asked, took[CHAIN], {})
 
 
 def _figure(

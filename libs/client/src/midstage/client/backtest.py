@@ -31,6 +31,9 @@ def backtest(
         str | None, typer.Option("--log", metavar="APP", help="The load of APP in the log.")
     ] = None,
     cold_start: Annotated[float, typer.Option(min=0, help="From order to ready, seconds.")] = 180.0,
+    asked_each: Annotated[
+        float, typer.Option(min=15, help="A policy is asked so often, seconds.")
+    ] = 15.0,
     carries: Annotated[float | None, typer.Option(help="What one replica serves.")] = None,
     normalise: Annotated[
         bool, typer.Option("--normalise", help="100 replicas of 1 serve the 99.9th percentile.")
@@ -54,6 +57,7 @@ def backtest(
     told = {
         "--cold-start": cold_start,
         "--warm-up": warm_up,
+        "--asked-each": asked_each,
         "--carries": carries,
         "--room": room,
         "--starts-per-minute": starts_per_minute,

@@ -19,7 +19,7 @@ Target = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=10)]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The base of a policy's parts; deploy refuses unknown fields, readers ignore them."""
 
 

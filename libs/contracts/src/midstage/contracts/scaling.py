@@ -41,7 +41,7 @@ class Rule(StrEnum):
     TTFT = "ttft p99"
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The base of the parts of an evaluation."""
 
 

@@ -202,7 +202,7 @@ def _grouped(case: Case) -> Mapping[str, object]:
     )
     groups = grouped(pods, cpu=case.params.resource == "cpu", readiness=readiness)
     return {
-        "ready_count": groups.ready,
+        "ready_count": len(groups.used),
         "unready": sorted(groups.unready),
         "missing": sorted(groups.missing),
         "ignored": sorted(groups.ignored),

@@ -1,12 +1,15 @@
 """The one place where inputs become a count, for all rules: pure, and the same bytes each time."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from midstage.contracts.scaling import Evaluation, Inputs, Stage
 from midstage.hpa.decide import situation
 from midstage.hpa.decide.capacity import learned
 from midstage.hpa.decide.rules import proposals
 from midstage.hpa.decide.stages import WANT, chain
+
+_WANTED: Final = WANT[-1].__name__
 
 
 def evaluate(inputs: Inputs) -> Evaluation:
@@ -16,7 +19,8 @@ def evaluate(inputs: Inputs) -> Evaluation:
     to a bound or by the policy's own fallback alone. Raises nothing.
     """
     start = begin(inputs)
-    proposed, memory = proposals(inputs, start.replicas)
+    known = learned(inputs)
+    proposed, memory = proposals(inputs, start.replicas, known)
     seen = situation.of(inputs, start.replicas, proposed)
     stages = (start, *chain(seen))
     return Evaluation(
@@ -24,10 +28,10 @@ def evaluate(inputs: Inputs) -> Evaluation:
         proposals=proposed,
         stages=stages,
         replicas=stages[-1].replicas,
-        reason="; ".join(stage.reason for stage in stages if stage.reason),
+        reason="; ".join([stage.reason for stage in stages if stage.reason]),
         want=_want(seen, inputs, stages),
         memory=memory,
-        learned=learned(inputs),
+        learned=known,
     )
 
 
@@ -41,9 +45,9 @@ def begin(inputs: Inputs) -> Stage:
 
 def _want(seen: situation.Situation, inputs: Inputs, stages: Sequence[Stage]) -> int | None:
     """What later evaluations stabilise by; of the first one at least the count it found."""
-    by_step = {stage.name: stage.replicas for stage in stages}
-    figure = by_step.get(WANT[-1].__name__)
-    known = seen.leading is not None or seen.fallback.static is not None or not seen.missing
+    figures = [stage.replicas for stage in stages if stage.name == _WANTED]
+    figure = figures[0] if figures else None
+    known = not seen.missing or seen.fallback.static is not None or seen.leading is not None
     if inputs.current == 0:
         return max(figure or 0, seen.current)
     return figure if known else None

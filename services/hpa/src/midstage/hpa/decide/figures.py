@@ -7,11 +7,12 @@ from typing import Final
 MOST_REPLICAS: Final = 1_000_000
 """No rule wants more; bounds are far below."""
 _DECIMALS: Final = 9
+_SECOND: Final = timedelta(seconds=1)
 
 
 def known(value: float | None) -> float | None:
     """``value`` where it can be a measurement: finite and not negative."""
-    return value if value is not None and math.isfinite(value) and value >= 0 else None
+    return value if value is not None and 0 <= value < math.inf else None
 
 
 def needed(carried: float, each: float) -> float:
@@ -33,7 +34,8 @@ def down(exact: float) -> int:
 
 def age_s(at: datetime, now: datetime) -> float:
     """Seconds from ``at`` to ``now``; a time ahead of ours is new, not negative."""
-    return max(0.0, (now - at) / timedelta(seconds=1))
+    age = (now - at) / _SECOND
+    return age if age > 0 else 0.0
 
 
 def shown(value: float) -> str:

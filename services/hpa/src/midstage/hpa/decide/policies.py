@@ -1,6 +1,7 @@
 """What a team's policy means in terms of HPA v2 and KPA: the short form becomes the long one."""
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from midstage.contracts import autoscaling
@@ -21,39 +22,32 @@ LEGACY_DOWN_S: Final = 300.0
 """The window of the rules of before ``Behavior``; a default of kube-controller-manager."""
 _ANY: Final = (Rate(by=By.PODS, value=1e9, period_s=1.0),)
 _UNLIMITED: Final = Behavior(up=Rules(rates=_ANY), down=Rules(rates=_ANY))
+_UNSAID: Final = Policy(max=1)
+_UNSPOKEN: Final = autoscaling.Behavior()
+_KEPT: Final = 4096
+"""So many different terms are kept: an application has the same ones in each evaluation."""
 
 
 def behavior(policy: Policy) -> Behavior | None:
     """How the count may change; None: as HPA v2 does where a manifest has no behavior."""
     if policy.behavior is not None:
-        said = policy.behavior
-        return Behavior(
-            up=_rules(said.scale_up, DEFAULT_UP), down=_rules(said.scale_down, DEFAULT_DOWN)
-        )
+        return _long(policy.behavior)
     if policy.knative is not None:
         return _UNLIMITED
     if policy.metrics and not shortened(policy):
         return None
-    return Behavior(
-        up=_short(policy.up, policy.stabilise_up_s),
-        down=_short(policy.down, policy.stabilise_down_s),
-    )
+    return _short(policy.up, policy.stabilise_up_s, policy.down, policy.stabilise_down_s)
 
 
 def tolerance(policy: Policy) -> Tolerance:
     """How far off its target a rule changes nothing, by direction."""
-    said = policy.behavior or autoscaling.Behavior()
-    return Tolerance(
-        down=_tolerance(said.scale_down, policy.tolerance),
-        up=_tolerance(said.scale_up, policy.tolerance),
-    )
+    return _tolerance(policy.behavior or _UNSPOKEN, policy.tolerance)
 
 
 def shortened(policy: Policy) -> bool:
     """Whether it says in the short form how the count may change."""
-    without = Policy(max=policy.max)
     return any(
-        getattr(policy, name) != getattr(without, name)
+        getattr(policy, name) != getattr(_UNSAID, name)
         for name in ("up", "down", "stabilise_up_s", "stabilise_down_s")
     )
 
@@ -91,7 +85,25 @@ def panic_window_s(said: Knative) -> int:
     return max(1, round(said.stable_window_s * said.panic_window_percent / 100))
 
 
-def _short(rate: ShortRate, stabilise_s: float) -> Rules:
+@lru_cache(maxsize=_KEPT)
+def whole_percent(share: float) -> int:
+    """A share as HPA v2 takes it; 1 % at least."""
+    return max(1, round(Fraction(share) * 100))
+
+
+@lru_cache(maxsize=_KEPT)
+def _long(said: autoscaling.Behavior) -> Behavior:
+    return Behavior(
+        up=_rules(said.scale_up, DEFAULT_UP), down=_rules(said.scale_down, DEFAULT_DOWN)
+    )
+
+
+@lru_cache(maxsize=_KEPT)
+def _short(up: ShortRate, up_s: float, down: ShortRate, down_s: float) -> Behavior:
+    return Behavior(up=_one_way(up, up_s), down=_one_way(down, down_s))
+
+
+def _one_way(rate: ShortRate, stabilise_s: float) -> Rules:
     return Rules(
         rates=(
             Rate(by=By.PODS, value=rate.pods, period_s=rate.period_s),
@@ -116,15 +128,17 @@ def _rules(said: autoscaling.ScalingRules | None, default: Rules) -> Rules:
     )
 
 
-def _tolerance(said: autoscaling.ScalingRules | None, otherwise: float) -> float:
+@lru_cache(maxsize=_KEPT)
+def _tolerance(said: autoscaling.Behavior, otherwise: float) -> Tolerance:
+    return Tolerance(
+        down=_tolerated(said.scale_down, otherwise), up=_tolerated(said.scale_up, otherwise)
+    )
+
+
+def _tolerated(said: autoscaling.ScalingRules | None, otherwise: float) -> float:
     if said is None or said.tolerance is None:
         return otherwise
     try:
         return float(autoscaling.exact(said.tolerance))
     except ValueError:
         return otherwise  # deploy refuses it; an older spec may still say it
-
-
-def whole_percent(share: float) -> int:
-    """A share as HPA v2 takes it; 1 % at least."""
-    return max(1, round(Fraction(share) * 100))

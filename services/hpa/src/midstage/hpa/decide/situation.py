@@ -4,9 +4,10 @@ Ages are seconds before now. ``of`` takes them from the inputs of an evaluation.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from midstage.contracts.cluster import Phase
 from midstage.contracts.manual import Override, Pause
@@ -26,10 +27,10 @@ COLD_START_S: Final = 60.0
 _ON_THE_WAY_S: Final = 10.0
 """From the moment that a bound holds to its pods: the next evaluation, the log, the cluster."""
 _SECOND: Final = timedelta(seconds=1)
+_NO_FALLBACK: Final = Fallback()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """``current`` replicas are there or were ordered; ``least`` to ``most`` are allowed.
 
     ``behavior`` None is HPA v2's of before there was one. ``not_lowered``, ``not_raised``: why the
@@ -41,11 +42,11 @@ class Situation:
     most: int
     proposals: tuple[Proposal, ...] = ()
     behavior: Behavior | None = None
-    past: Past = field(default_factory=Past)
-    fallback: Fallback = field(default_factory=Fallback)
+    past: Past = Past()
+    fallback: Fallback = Fallback()
     not_lowered: str = ""
     not_raised: str = ""
-    timed: Bounds = field(default_factory=Bounds)
+    timed: Bounds = Bounds()
     pause: Pause | None = None
     quota: Quota | None = None
     override: Override | None = None
@@ -55,23 +56,26 @@ class Situation:
     def leading(self) -> Proposal | None:
         """The proposal that wants most; None: no rule had valid input."""
         valid = [each for each in self.proposals if each.want is not None]
-        return max(valid, key=lambda each: (each.want or 0, each.exact or 0.0), default=None)
+        return max(valid, key=_wanted, default=None)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The rules without valid input."""
-        return tuple(
-            dict.fromkeys(
-                each.name or each.rule.value for each in self.proposals if each.want is None
-            )
-        )
+        unknown = [each for each in self.proposals if each.want is None]
+        if not unknown:
+            return ()
+        return tuple(dict.fromkeys([each.name or each.rule.value for each in unknown]))
 
     @property
     def undecided(self) -> bool:
         """Whether what is not known keeps the count from being lowered, or from any change."""
-        leading = self.leading
-        few = leading is None or (leading.want or 0) < self.current
-        return self.fallback.static is None and bool(self.missing) and few
+        if not self.missing or self.fallback.static is not None:
+            return False
+        return self.leading is None or (self.leading.want or 0) < self.current
+
+
+def _wanted(proposal: Proposal) -> tuple[int, float]:
+    return proposal.want or 0, proposal.exact or 0.0
 
 
 def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situation:
@@ -85,7 +89,7 @@ def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situati
         proposals=proposals,
         behavior=policies.behavior(policy),
         past=_past(inputs, current),
-        fallback=policy.fallback or Fallback(),
+        fallback=policy.fallback or _NO_FALLBACK,
         not_lowered=_not_lowered(inputs, proposals),
         not_raised=_not_raised(inputs),
         timed=bounds(policy.timed, inputs.now, lead_s=lead_s + _ON_THE_WAY_S),
@@ -107,17 +111,17 @@ def cluster_unknown(inputs: Inputs) -> str | None:
 def _past(inputs: Inputs, current: int) -> Past:
     changes = [change for change in inputs.changes if change.before > 0]
     return Past(
-        recommendations=tuple(_recommendations(inputs, current)),
-        ups=tuple(
+        recommendations=list(_recommendations(inputs, current)),
+        ups=[
             Change(change=change.after - change.before, age_s=_age(change.at, inputs))
             for change in changes
             if change.after > change.before
-        ),
-        downs=tuple(
+        ],
+        downs=[
             Change(change=change.before - change.after, age_s=_age(change.at, inputs))
             for change in changes
             if change.after < change.before
-        ),
+        ],
     )
 
 
@@ -148,23 +152,17 @@ def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
     valid = [each for each in proposals if each.exact is not None]
     if not any(pod.ready for pod in inputs.pods):
         return "none is ready and there is load" if any(each.carried for each in valid) else ""
-    above = [
-        each.name or each.rule.value
-        for each in valid
-        if each.ready_ratio and round(each.ready_ratio, 9) > 1
-    ]
-    return f"the ready ones are above their {above[0]}" if above else ""
+    for each in valid:
+        if each.ready_ratio and round(each.ready_ratio, 9) > 1:
+            return f"the ready ones are above their {each.name or each.rule.value}"
+    return ""
 
 
 def _not_raised(inputs: Inputs) -> str:
-    unplaced = [
-        pod.name
-        for pod in inputs.pods
-        if pod.phase is Phase.PENDING
-        and pod.started_at is not None
-        and age_s(pod.started_at, inputs.now) > UNPLACED_S
-    ]
-    return f"{unplaced[0]} finds no node" if unplaced else ""
+    for pod in [each for each in inputs.pods if each.phase is Phase.PENDING]:
+        if pod.started_at is not None and age_s(pod.started_at, inputs.now) > UNPLACED_S:
+            return f"{pod.name} finds no node"
+    return ""
 
 
 def _age(at: datetime, inputs: Inputs) -> float:

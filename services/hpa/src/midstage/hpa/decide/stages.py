@@ -24,7 +24,7 @@ def largest(situation: Situation, before: int) -> Stage:
         return Stage(name="largest", replicas=situation.least, reason="nothing but the clock says")
     if leading is None or leading.want is None:
         return Stage(name="largest", replicas=before, reason="no rule has valid input")
-    said = " ".join(filter(None, (leading.rule.value, leading.name)))
+    said = f"{leading.rule.value} {leading.name}" if leading.name else leading.rule.value
     return Stage(name="largest", replicas=leading.want, reason=f"{said}: {leading.reason}")
 
 
@@ -159,6 +159,7 @@ BOUND: Final[tuple[Step, ...]] = (
     *(forecast_floor, timed_floor, timed_ceiling),
     *(pause, bounds, quota, manual),
 )
+_ALL: Final = (*WANT, *LIMIT, *BOUND)
 _LIMITED: Final = {
     Condition.UP_LIMIT: "at most {} by the rate",
     Condition.DOWN_LIMIT: "at least {} by the rate",
@@ -178,7 +179,7 @@ def chain(situation: Situation) -> Sequence[Stage]:
     within = overridden or situation.least <= situation.current <= situation.most
     stages: list[Stage] = []
     figure = situation.current
-    for step in (*WANT, *LIMIT, *BOUND) if within else BOUND:
+    for step in _ALL if within else BOUND:
         stages.append(step(situation, figure))
         figure = stages[-1].replicas
     return stages

@@ -4,10 +4,11 @@ A floor holds from ``lead_s`` before its window on, for that long a replica take
 ceiling holds within its window alone. Of several floors the highest counts, of ceilings the lowest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -17,6 +18,8 @@ from midstage.contracts.timed import LONGEST_S, WEEK, Timed, TimedError, clock, 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _SECOND = timedelta(seconds=1)
+_FIELDS = 5
+_KEPT = 4096
 _MOST_LOOKED_AT = 50_000
 """A cron expression of each minute, of a window of a month: no more begins matter."""
 
@@ -46,11 +49,16 @@ class Bounds:
     ceiling: Held | None = None
 
 
+_NONE: Final = Bounds()
+
+
 def bounds(rules: Sequence[Timed], now: datetime, *, lead_s: float) -> Bounds:
     """What the rules say at ``now``; a rule that can't be read, which deploy refuses, says nothing.
 
     Where a floor is above a ceiling both are told.
     """
+    if not rules:
+        return _NONE
     lead = timedelta(seconds=min(max(0.0, lead_s), LONGEST_S))
     floors = [
         Held(replicas=rule.floor, window=window)
@@ -81,13 +89,12 @@ def within(rule: Timed, now: datetime, *, lead: timedelta = timedelta()) -> Wind
 def windows(rule: Timed, since: datetime, until: datetime) -> Iterator[Window]:
     """Those that end after ``since`` and begin at or before ``until``; TimedError, CronSimError."""
     zone = zone_of(rule)
-    out = [excluded(each) for each in rule.exclude]
-    said = _by_cron if rule.cron else _by_days
-    for begin, end in said(rule, zone, since, until):
-        day = begin.astimezone(zone).date()
-        left_out = any(first <= day <= last for first, last in out)
-        if begin < end and begin <= until and end > since and not left_out:
-            yield Window(name=rule.name, begin=begin, end=end)
+    if rule.cron:
+        near = _by_cron(rule, _minute(since), _asked(rule.cron, until))
+    else:
+        first, last = since.astimezone(zone).date(), until.astimezone(zone).date()
+        near = _by_days(rule, first, last)
+    return (each for each in near if each.begin <= until and each.end > since)
 
 
 def _within(rule: Timed, now: datetime, lead: timedelta) -> Window | None:
@@ -97,16 +104,52 @@ def _within(rule: Timed, now: datetime, lead: timedelta) -> Window | None:
         return None
 
 
-def _by_days(
-    rule: Timed, zone: ZoneInfo, since: datetime, until: datetime
+def _asked(cron: str, at: datetime) -> datetime:
+    """When cron is asked, once a minute: five fields begin nothing within one.
+
+    A begin now counts, so it is asked a second later, and that may be past a change of the clock.
+    """
+    alike = len(cron.split()) == _FIELDS and at.second < 59
+    return _minute(at) if alike else at.replace(microsecond=0)
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
+
+
+@lru_cache(maxsize=_KEPT)
+def _by_days(rule: Timed, first: date, last: date) -> Sequence[Window]:
+    """Those on days around ``first`` to ``last``, by the rule's own clock."""
+    zone = zone_of(rule)
+    return tuple(_kept(rule, zone, _of_days(rule, zone, first - 2 * _DAY, last + _DAY)))
+
+
+@lru_cache(maxsize=_KEPT)
+def _by_cron(rule: Timed, since: datetime, until: datetime) -> Sequence[Window]:
+    """Those that begin up to ``until`` and end after ``since``, the last first."""
+    zone = zone_of(rule)
+    return tuple(_kept(rule, zone, _of_cron(rule, zone, since, until)))
+
+
+def _kept(
+    rule: Timed, zone: ZoneInfo, found: Iterable[tuple[datetime, datetime]]
+) -> Iterator[Window]:
+    out = [excluded(each) for each in rule.exclude]
+    for begin, end in found:
+        day = begin.astimezone(zone).date()
+        if begin < end and not any(first <= day <= last for first, last in out):
+            yield Window(name=rule.name, begin=begin, end=end)
+
+
+def _of_days(
+    rule: Timed, zone: ZoneInfo, first: date, last: date
 ) -> Iterator[tuple[datetime, datetime]]:
     if rule.begin is None or rule.end is None:
         raise TimedError("begin", "a window without cron begins and ends by the clock")
     begin, end = clock(rule.begin), clock(rule.end)
     over_night = end <= begin
     dates = frozenset(date.fromisoformat(each) for each in rule.dates)
-    day = since.astimezone(zone).date() - 2 * _DAY
-    last = until.astimezone(zone).date() + _DAY
+    day = first
     while day <= last:
         if _is_on(rule, dates, day):
             yield (
@@ -122,7 +165,7 @@ def _is_on(rule: Timed, dates: frozenset[date], day: date) -> bool:
     return WEEK[day.weekday()] in rule.days if rule.days else not dates
 
 
-def _by_cron(
+def _of_cron(
     rule: Timed, zone: ZoneInfo, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
     length = timedelta(seconds=min(rule.duration_s or 0.0, LONGEST_S))
@@ -135,7 +178,7 @@ def _by_cron(
         yield at, at + length
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_KEPT)
 def instant(local: datetime, zone: ZoneInfo) -> datetime:
     """The moment of a clock time; the first of two, and the moment of the change if left out."""
     first = local.replace(tzinfo=zone, fold=0).astimezone(UTC)

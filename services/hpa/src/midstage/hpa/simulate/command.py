@@ -29,7 +29,7 @@ from midstage.hpa.simulate.series import STEP_S, Series, read
 _POLICY: Final = msgspec.json.Decoder(Policy)
 ASSUMED: Final = (
     "assumed: each replica serves {each:g} a second, {cold:g} s after it was ordered; a policy is "
-    "asked each 15 s and sees the mean of 60 s, 30 s late{richer}"
+    "asked each {asked:g} s and sees the mean of 60 s, 30 s late{richer}"
 )
 
 
@@ -66,6 +66,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     source.add_argument("--kafka", metavar="ADDRESS", help="the load facts of --app in its log")
     parser.add_argument("--app", default="", help="the application, with --kafka")
     parser.add_argument("--cold-start", type=float, default=COLD_START_S, metavar="SECONDS")
+    parser.add_argument(
+        "--asked-each", type=float, default=STEP_S, metavar="SECONDS", help="so often is a policy"
+    )
     parser.add_argument("--carries", type=float, metavar="LOAD", help="what one replica serves")
     parser.add_argument(
         "--normalise", action="store_true", help="100 replicas of 1 serve the 99.9th percentile"
@@ -106,6 +109,7 @@ def _tried(asked: argparse.Namespace, file: Path, series: Series) -> Tried:
         limits=Limits(
             room=asked.room, starts_per_minute=asked.starts_per_minute, queue=asked.queue
         ),
+        asked_each_s=asked.asked_each,
     )
     return Tried(
         name=file.stem, run=found, figures=judged(found, begin=int(asked.warm_up // STEP_S))
@@ -144,7 +148,9 @@ def _told(asked: argparse.Namespace, series: Series, found: Sequence[Tried]) -> 
     first = found[0]
     lines = [
         f"{series.days:.1f} days from {series.begun.isoformat()}, {first.figures.days:.1f} counted",
-        ASSUMED.format(each=first.run.each, cold=asked.cold_start, richer=richer),
+        ASSUMED.format(
+            each=first.run.each, cold=asked.cold_start, asked=asked.asked_each, richer=richer
+        ),
         "",
         _row("", *(each.name for each in found)),
         *(

@@ -69,8 +69,9 @@ def run(
     cold_start_s: float,
     limits: Limits | None = None,
     begin_with: int | None = None,
+    asked_each_s: float = STEP_S,
 ) -> Run:
-    """All steps; begins with what the first known load needs."""
+    """All steps; begins with what the first known load needs. ``scaler`` is asked so often."""
     load, limits = series.values, limits or Limits()
     first = float(np.nan_to_num(load[:1]).max(initial=0.0))
     start = max(1, ceil(first / (each * USE))) if begin_with is None else begin_with
@@ -79,10 +80,11 @@ def run(
     queue = np.zeros(len(load))
     seen = _seen(load).tolist()
     waiting = 0.0
+    every = max(1, round(asked_each_s / STEP_S))
     for step, came in enumerate(load.tolist()):
         cluster.at(step)
         carried = seen[step]
-        if not isnan(carried):  # else nothing is known, so nobody is asked
+        if step % every == 0 and not isnan(carried):  # else nothing is known: nobody is asked
             count = scaler(
                 step, carried + waiting / 60.0, ready=cluster.ready, coming=cluster.coming
             )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
+import msgspec
+
 from midstage.contracts.autoscaling import By, Select
 
 _T = TypeVar("_T")
@@ -66,8 +68,7 @@ class Behavior:
     down: Rules = DEFAULT_DOWN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A change of the count by ``change`` (a positive number in both directions)."""
 
     change: int
@@ -75,16 +76,14 @@ class Change:
     outdated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recommendation:
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An earlier want."""
 
     replicas: int
     age_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class Past(msgspec.Struct, frozen=True, kw_only=True):
     """What was wanted, and how the count changed by direction."""
 
     recommendations: Sequence[Recommendation] = ()
@@ -92,8 +91,7 @@ class Past:
     downs: Sequence[Change] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limited:
+class Limited(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The count, and why it is that."""
 
     replicas: int
@@ -109,8 +107,12 @@ def stabilized(
     down_s: float,
 ) -> int:
     """Up no further than the least want of its window, down than the largest of its own."""
-    least = min([wanted, *(each.replicas for each in earlier if each.age_s < up_s)])
-    largest = max([wanted, *(each.replicas for each in earlier if each.age_s < down_s)])
+    least = largest = wanted
+    for each in earlier:
+        if each.age_s < up_s:
+            least = min(least, each.replicas)
+        if each.age_s < down_s:
+            largest = max(largest, each.replicas)
     return min(max(current, least), largest)
 
 
@@ -143,7 +145,7 @@ def happened(change: int, past: Sequence[Change], *, longest_s: float) -> Sequen
 
 def changed_within(period_s: float, past: Sequence[Change]) -> int:
     """By how much the count changed in the last ``period_s``."""
-    return sum(each.change for each in past if each.age_s < period_s)
+    return sum([each.change for each in past if each.age_s < period_s])
 
 
 def limited(
@@ -208,6 +210,8 @@ def _lowest(rules: Rules, current: int, ups: Sequence[Change], downs: Sequence[C
 
 def _at_start(rate: Rate, current: int, ups: Sequence[Change], downs: Sequence[Change]) -> int:
     """The count at the beginning of the period, which changes since have used up in part."""
+    if not ups and not downs:
+        return current
     period_s = rate.period_s
     return current - changed_within(period_s, ups) + changed_within(period_s, downs)
 

@@ -5,12 +5,13 @@ full where the ratio is below 1, as empty where it is above; what turns the dire
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
-from midstage.hpa.decide.hpav2.pods import Groups, Pod, Readiness, grouped, measured
+import msgspec
+
+from midstage.hpa.decide.hpav2.pods import Groups, Pod, Readiness, grouped
 
 MOST: Final = 2**31 - 1
 
@@ -31,8 +32,7 @@ class Tolerance:
         return 1.0 - self.down <= ratio <= 1.0 + self.up
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Want:
+class Want(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """So many ``replicas``; ``usage`` as HPA v2 shows it: percent, or milli-units."""
 
     replicas: int
@@ -51,12 +51,14 @@ def by_utilization(
     """A share of what pods request of a resource, in whole percent; NoMetricError."""
     groups = _groups(pods, cpu=cpu, readiness=readiness)
     requests = _requests(pods)
-    used = measured(pods, groups)
-    ratio, usage = _utilization(used, requests, percent)
-    # who is allowed more than it requests may use as much while it is not measured
-    full = {name: request * max(100, percent) // 100 for name, request in requests.items()}
-    if (filled := _filled(groups, ratio, used, full=full, idle_if_even=False)) is None:
-        return Want(replicas=_simply(ratio, groups.ready, current, tolerance), usage=usage)
+    ratio, usage = _utilization(groups.used, requests, percent)
+
+    def full(name: str) -> int:
+        # who is allowed more than it requests may use as much while it is not measured
+        return requests[name] * max(100, percent) // 100
+
+    if (filled := _filled(groups, ratio, full=full, idle_if_even=False)) is None:
+        return Want(replicas=_simply(ratio, len(groups.used), current, tolerance), usage=usage)
     again, _ = _utilization(filled, requests, percent)
     return Want(replicas=_again(ratio, again, len(filled), current, tolerance), usage=usage)
 
@@ -72,11 +74,10 @@ def by_average(
 ) -> Want:
     """The mean of the pods' own values (of a resource too); NoMetricError."""
     groups = _groups(pods, cpu=cpu, readiness=readiness)
-    used = measured(pods, groups)
-    ratio, usage = _average(used, average_m)
-    full = {pod.name: average_m for pod in pods}
-    if (filled := _filled(groups, ratio, used, full=full, idle_if_even=True)) is None:
-        return Want(replicas=_simply(ratio, groups.ready, current, tolerance), usage=usage)
+    ratio, usage = _average(groups.used, average_m)
+    filled = _filled(groups, ratio, full=lambda _name: average_m, idle_if_even=True)
+    if filled is None:
+        return Want(replicas=_simply(ratio, len(groups.used), current, tolerance), usage=usage)
     again, _ = _average(filled, average_m)
     return Want(replicas=_again(ratio, again, len(filled), current, tolerance), usage=usage)
 
@@ -97,7 +98,7 @@ def by_value(
 
 def by_share(*, current: int, value_m: int, average_m: int, tolerance: Tolerance) -> Want:
     """One value, of which each replica should have ``average_m``."""
-    each = math.ceil(Fraction(value_m, current)) if current else value_m
+    each = -(-value_m // current) if current else value_m
     if current and tolerance.holds(value_m / (average_m * current)):
         return Want(replicas=current, usage=each)
     return Want(replicas=_up(value_m / average_m), usage=each)
@@ -110,16 +111,18 @@ def _groups(pods: Sequence[Pod], *, cpu: bool, readiness: Readiness) -> Groups:
 
 
 def _requests(pods: Sequence[Pod]) -> Mapping[str, int]:
-    without = [pod.name for pod in pods if not pod.request_m]
-    if without:
-        raise NoMetricError(f"{without[0]} requests nothing of the resource")
-    return {pod.name: pod.request_m or 0 for pod in pods}
+    requests: dict[str, int] = {}
+    for pod in pods:
+        if not pod.request_m:
+            raise NoMetricError(f"{pod.name} requests nothing of the resource")
+        requests[pod.name] = pod.request_m
+    return requests
 
 
 def _utilization(
     used: Mapping[str, int], requests: Mapping[str, int], percent: int
 ) -> tuple[float, int]:
-    of = sum(requests[name] for name in used)
+    of = sum([requests[name] for name in used])
     if not used or not of:
         raise NoMetricError("no ready pod is measured")
     usage = sum(used.values()) * 100 // of
@@ -136,18 +139,17 @@ def _average(used: Mapping[str, int], average_m: int) -> tuple[float, int]:
 def _filled(
     groups: Groups,
     ratio: float,
-    used: Mapping[str, int],
     *,
-    full: Mapping[str, int],
+    full: Callable[[str], int],
     idle_if_even: bool,
 ) -> Mapping[str, int] | None:
-    """The same with the others guessed; None where there are none to guess."""
+    """What is used with the others guessed; None where there are none to guess."""
     rebalanced = bool(groups.unready) and ratio > 1.0
     if not rebalanced and not groups.missing:
         return None
-    filled = dict(used)
+    filled = dict(groups.used)
     if ratio < 1.0:
-        filled |= {name: full[name] for name in groups.missing}
+        filled |= {name: full(name) for name in groups.missing}
     elif ratio > 1.0 or idle_if_even:
         filled |= dict.fromkeys(groups.missing, 0)
     if rebalanced:

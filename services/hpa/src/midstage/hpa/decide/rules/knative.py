@@ -15,7 +15,7 @@ from midstage.contracts.scaling import (
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import MOST_REPLICAS, known, shown
 from midstage.hpa.decide.kpa import Memory, Observed, scaled
-from midstage.hpa.decide.rules.totals import stale
+from midstage.hpa.decide.rules.totals import ready_of, stale
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
@@ -32,7 +32,7 @@ def knative(inputs: Inputs, said: Knative) -> tuple[Proposal, KnativeMemory | No
         reason = why_not or f"{what} is not known"
         return Proposal(rule=Rule.KNATIVE, target=said.target, reason=reason), held.memory
     spec = policies.knative(said)
-    ready = sum(pod.ready for pod in inputs.pods)
+    ready = ready_of(inputs)
     found, memory = scaled(
         spec,
         _memory(held.memory),

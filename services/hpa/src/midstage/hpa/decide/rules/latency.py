@@ -8,28 +8,28 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from midstage.contracts.capacity import CapacityInput, Latency, Level
+from midstage.contracts.capacity import CapacityInput, Latency, Learned, Level
 from midstage.contracts.scaling import Inputs, Proposal, Rule
 from midstage.hpa.decide import policies
-from midstage.hpa.decide.capacity import Capacity, capacity, enough, helped, learned, warming
+from midstage.hpa.decide.capacity import Capacity, capacity, enough, helped, warming
 from midstage.hpa.decide.figures import MOST_REPLICAS, down, known, needed, shown, up
-from midstage.hpa.decide.rules.totals import stale
+from midstage.hpa.decide.rules.totals import ready_of, stale
 
 _STEP: Final = 0.25
 _MOST: Final = 1e12
 
 
-def latency(inputs: Inputs, current: int) -> Iterator[Proposal]:
-    """A proposal for each of the policy's targets."""
-    said, known_now = inputs.policy.latency, learned(inputs)
-    if said is None or known_now is UNSET:
+def latency(inputs: Inputs, current: int, learned: Learned | UnsetType) -> Iterator[Proposal]:
+    """A proposal for each of the policy's targets, by what is ``learned`` by now."""
+    said = inputs.policy.latency
+    if said is None or learned is UNSET:
         return
     if said.p99_ms is not None:
-        yield _proposed(inputs, said, Rule.P99, said.p99_ms, known_now.p99, current=current)
+        yield _proposed(inputs, said, Rule.P99, said.p99_ms, learned.p99, current=current)
     if said.ttft_p99_ms is not None:
-        yield _proposed(inputs, said, Rule.TTFT, said.ttft_p99_ms, known_now.ttft, current=current)
+        yield _proposed(inputs, said, Rule.TTFT, said.ttft_p99_ms, learned.ttft, current=current)
 
 
 def _proposed(
@@ -57,7 +57,7 @@ def _proposed(
         return Proposal(rule=rule, carried=0.0, target=target, want=0, reason=reason, exact=0.0)
     if found is None:
         return _stepped(inputs, rule, target, levels, current=current, now_ms=now_ms, exact=None)
-    ready = sum(pod.ready for pod in inputs.pods)
+    ready = ready_of(inputs)
     queue = min(max(0.0, in_flight - ready * found.load * found.residence_s), _MOST)
     carried = coming + queue / said.drain_s
     exact = needed(carried, found.load)

@@ -5,7 +5,6 @@ is that of its pod: midstage's pods have one.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 from midstage.contracts.autoscaling import (
@@ -22,7 +21,6 @@ from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
 from midstage.contracts.signals import series_of
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s, shown
-from midstage.hpa.decide.hpav2.pods import Readiness
 from midstage.hpa.decide.hpav2.proposing import (
     NoMetricError,
     Want,
@@ -31,6 +29,7 @@ from midstage.hpa.decide.hpav2.proposing import (
     by_value,
 )
 from midstage.hpa.decide.rules.resources import (
+    READINESS,
     RULES,
     averaged,
     distinct,
@@ -109,7 +108,7 @@ def _of_pods(signal: SignalInput, inputs: Inputs, average_m: int, current: int) 
     return by_average(
         distinct(
             [
-                replace(seen(pod, inputs), metric_m=thousandths(signal.by_pod.get(pod.name)))
+                seen(pod, inputs, metric_m=thousandths(signal.by_pod.get(pod.name)))
                 for pod in inputs.pods
             ]
         ),
@@ -117,7 +116,7 @@ def _of_pods(signal: SignalInput, inputs: Inputs, average_m: int, current: int) 
         average_m=average_m,
         cpu=False,
         tolerance=policies.tolerance(inputs.policy),
-        readiness=Readiness(),
+        readiness=READINESS,
     )
 
 

@@ -5,7 +5,6 @@ be asked, nothing is known.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from msgspec import UNSET, UnsetType, structs
@@ -13,7 +12,7 @@ from msgspec import UNSET, UnsetType, structs
 from midstage.contracts.cluster import Phase
 from midstage.contracts.scaling import Inputs, PodInput, Proposal, Rule
 from midstage.hpa.decide import policies
-from midstage.hpa.decide.figures import MOST_REPLICAS, age_s, known, shown
+from midstage.hpa.decide.figures import MOST_REPLICAS, age_s, shown
 from midstage.hpa.decide.hpav2 import pods as hpa
 from midstage.hpa.decide.hpav2.pods import Pod, Readiness
 from midstage.hpa.decide.hpav2.proposing import NoMetricError, Want, by_average, by_utilization
@@ -29,6 +28,7 @@ RULES: Final = {
     "nvidia.com/gpu": Rule.GPU,
     GPU_MEMORY: Rule.GPU_MEMORY,
 }
+READINESS: Final = Readiness()
 _LONG_AGO_S: Final = 1e9
 _MEBI: Final = 2**20
 _MOST_M: Final = 10**18
@@ -50,7 +50,7 @@ def utilized(inputs: Inputs, resource: str, percent: int, current: int) -> Propo
             percent=percent,
             cpu=resource == "cpu",
             tolerance=policies.tolerance(inputs.policy),
-            readiness=Readiness(),
+            readiness=READINESS,
         )
     except NoMetricError as e:
         return Proposal(rule=rule, target=target, reason=str(e))
@@ -68,7 +68,7 @@ def averaged(inputs: Inputs, resource: str, average_m: int, current: int) -> Pro
             average_m=average_m,
             cpu=resource == "cpu",
             tolerance=policies.tolerance(inputs.policy),
-            readiness=Readiness(),
+            readiness=READINESS,
         )
     except NoMetricError as e:
         return Proposal(rule=rule, target=target, reason=str(e))
@@ -91,14 +91,22 @@ def proposal(
     )
 
 
-def seen(pod: PodInput, inputs: Inputs) -> Pod:
-    """A pod as HPA v2 sees it, not measured.
+def seen(
+    pod: PodInput,
+    inputs: Inputs,
+    *,
+    metric_m: int | None = None,
+    metric_age_s: float = 0.0,
+    request_m: int | None = None,
+) -> Pod:
+    """A pod as HPA v2 sees it, with what it uses or carries where that is known.
 
     When its readiness changed last is known of the change to ready alone. A pod that was ready
     once and is not now is one whose figures count, as HPA v2 has it after the first half minute.
     """
-    started = _LONG_AGO_S if pod.started_at is None else age_s(pod.started_at, inputs.now)
-    became = started if pod.ready_at is None else age_s(pod.ready_at, inputs.now)
+    now = inputs.now
+    started = _LONG_AGO_S if pod.started_at is None else age_s(pod.started_at, now)
+    became = started if pod.ready_at is None else age_s(pod.ready_at, now)
     lost = pod.phase is Phase.RUNNING and not pod.ready
     return Pod(
         name=pod.name,
@@ -106,6 +114,9 @@ def seen(pod: PodInput, inputs: Inputs) -> Pod:
         ready=pod.ready,
         started_age_s=started,
         transition_age_s=0.0 if lost else became,
+        request_m=request_m,
+        metric_m=metric_m,
+        metric_age_s=metric_age_s,
         window_s=USE_WINDOW_S,
     )
 
@@ -114,7 +125,7 @@ def distinct(pods: Sequence[Pod]) -> Sequence[Pod]:
     """The same, where two clusters have pods of one name by different ones."""
     if len({pod.name for pod in pods}) == len(pods):
         return pods
-    return [replace(pod, name=f"{pod.name} ({number})") for number, pod in enumerate(pods)]
+    return [structs.replace(pod, name=f"{pod.name} ({number})") for number, pod in enumerate(pods)]
 
 
 def _measured(inputs: Inputs, resource: str) -> Sequence[Pod]:
@@ -146,8 +157,9 @@ def _with(pod: PodInput, inputs: Inputs, resource: str) -> Pod:
     age = None if pod.cpu_at is None else age_s(pod.cpu_at, inputs.now)
     fresh = age is not None and age <= USE_STALE_S
     amount, requested = _figures(pod, resource)
-    return replace(
-        seen(pod, inputs),
+    return seen(
+        pod,
+        inputs,
         request_m=thousandths(requested),
         metric_m=thousandths(amount) if fresh else None,
         metric_age_s=age or 0.0,
@@ -174,5 +186,6 @@ def _bytes(mebi: float | UnsetType) -> float | None:
 
 def thousandths(amount: float | None) -> int | None:
     """Whole thousandths; None where it can be no measurement."""
-    found = known(amount)
-    return None if found is None or found * 1000 > _MOST_M else round(found * 1000)
+    if amount is None or not 0 <= amount * 1000 <= _MOST_M:
+        return None
+    return round(amount * 1000)

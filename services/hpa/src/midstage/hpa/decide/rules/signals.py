@@ -14,7 +14,7 @@ from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import MOST_REPLICAS, known, needed, shown
 from midstage.hpa.decide.hpav2.proposing import NoMetricError, by_share
 from midstage.hpa.decide.rules.metrics import named
-from midstage.hpa.decide.rules.totals import stale
+from midstage.hpa.decide.rules.totals import ready_of, stale
 
 _MICRO: Final = 1_000_000
 
@@ -56,7 +56,7 @@ def _proposed(name: str, said: Signal, inputs: Inputs, current: int) -> Proposal
     if unknown:
         want = max(want, current)
     capped = [f"{cap} partitions have work for no more"] if exact < need.exact else []
-    ready = sum(pod.ready for pod in inputs.pods)
+    ready = ready_of(inputs)
     return Proposal(
         rule=Rule.SIGNAL,
         name=name,
@@ -113,7 +113,7 @@ def _each_per_s(said: Signal, signal: SignalInput, value: float, inputs: Inputs)
     learned = known(signal.each_per_s)
     if learned:
         return learned
-    done, ready = _done_per_s(inputs), sum(pod.ready for pod in inputs.pods)
+    done, ready = _done_per_s(inputs), ready_of(inputs)
     if done and ready and value >= done:  # a second's work waits: none of them was idle
         return done / ready
     raise NoMetricError("what one replica does a second was not seen yet; rate can say it")

@@ -49,6 +49,11 @@ def stale(what: str, at: datetime | None, now: datetime) -> str | None:
     return f"{what} was seen {age:.0f} s ago" if age > LOAD_STALE_S else None
 
 
+def ready_of(inputs: Inputs) -> int:
+    """So many replicas are ready."""
+    return sum([pod.ready for pod in inputs.pods])
+
+
 def _shared(inputs: Inputs, rule: Rule, total: float, *, target: float, current: int) -> Proposal:
     exact = needed(total, target)
     tolerance = policies.tolerance(inputs.policy)
@@ -58,7 +63,7 @@ def _shared(inputs: Inputs, rule: Rule, total: float, *, target: float, current:
         average_m=max(1, round(target * _MICRO)),
         tolerance=tolerance,
     ).replicas
-    ready = sum(pod.ready for pod in inputs.pods)
+    ready = ready_of(inputs)
     off = ""
     if current and want == current and tolerance.holds(exact / current) and exact != current:
         off = f"; {shown(abs(exact / current - 1) * 100)} % off is within the tolerance"
