@@ -9,6 +9,7 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,7 @@ from tests.bench import (
     many,
     paging,
     replacing,
+    restarting,
     scaling,
     seen,
     series,
@@ -53,6 +55,7 @@ GROUPS: Mapping[str, Race] = {
     "versions": decisions.race,
     "stats": ledger.race,
     "seen": seen.race,
+    "restart": restarting.race,
     "usage": asking.race,
     "gateway": edge.race,
     "control": watching.race,
@@ -76,6 +79,11 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("--kafka: throttle would find that broker's limits; leave gateway out\n")
         return 2
     size = QUICK if asked.quick else FULL
+    size = replace(
+        size,
+        month_events=asked.month or size.month_events,
+        unnumbered=asked.unnumbered or size.unnumbered,
+    )
     with tempfile.TemporaryDirectory(prefix="midstage-bench-") as directory:
         report = _run(groups, size=size, kafka=asked.kafka, directory=Path(directory))
     shown(report, Console(width=140))
@@ -89,6 +97,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     known = [*GROUPS, []]  # argparse checks the empty list too
     parser.add_argument("groups", nargs="*", choices=known, metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--quick", action="store_true", help="a smoke run of seconds")
+    parser.add_argument("--month", type=int, metavar="EVENTS", help="in the ledger that is asked")
+    parser.add_argument("--unnumbered", type=int, metavar="EVENTS", help="before a restart")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="DIRECTORY")
     parser.add_argument("--kafka", default="", metavar="ADDRESS", help="a broker that runs")
     return parser.parse_args(arguments)

@@ -1,28 +1,30 @@
 """How long a question about usage takes, beside the least that DuckDB itself can do for it.
 
-A ledger is filled with requests of 30 days by 1,000 customers of 8 applications, in chunks as
-counting commits them, and its sums are merged. Asked are 30 days by customer (from days), a page of
-an older version of it, one day's raw rows by status and endpoint with a quantile, and the lines of
-the month's statement. The peer is one bare statement on the same rows: counts alone, nothing shown.
+Requests of 30 days by 1,000 customers of 8 applications are counted from the log into a ledger,
+and its sums are merged. Asked are 30 days by customer (from days), a page of an older version of
+it, one day's raw rows by status and endpoint with a quantile, and the month is sealed for its
+statement. The peer is one bare statement on the same rows: counts alone, nothing shown.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from midstage.stats.adapters.cuts import lines_of_sums
+from midstage.stats.adapters.archive import Archive, beside
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.merging import Merging
-from midstage.stats.decide.periods import Period
+from midstage.stats.adapters.periods import Periods
+from midstage.stats.api.answered import as_json
+from midstage.stats.decide.periods import Accepted, Period
 from midstage.stats.model import Batch
 from midstage.stats.views.usage.answer import ordered, page
 from midstage.stats.views.usage.asking import from_parameters
 from tests.bench.figures import Figure, Measure, figures
-from tests.bench.filling import fill
+from tests.bench.filling import CPU, DAYS, HALF, MEMORY, NOW, SINCE, filled
 from tests.bench.rounds import Contestant, Size, interleaved, quantile, say
 
 GROUP: Final = "usage"
@@ -32,28 +34,26 @@ PAGE: Final = Measure(name="a later page of it, p99", unit="ms", more_is_better=
 DAY: Final = Measure(
     name="a day's rows by status and endpoint, p99", unit="ms", more_is_better=False
 )
-SEALED: Final = Measure(name="a month's lines for its statement", unit="s", more_is_better=False)
+SEALED: Final = Measure(name="a month's part of its statement", unit="s", more_is_better=False)
+MERGED: Final = Measure(name="merge its sums", unit="CPU us/event", more_is_better=False)
 SIZE: Final = Measure(name="ledger file", unit="bytes/event", more_is_better=False)
-DAYS: Final = 30
-_TIMES_EVENTS: Final = 10
 _ASKS: Final = 20
+_MEMORY_MB: Final = 192
+_GRACE: Final = timedelta(minutes=10)
+_ACCEPTED: Final = Accepted(gaps=True, by="bench", why="no edge says that it has said all")
 _LESS = "SELECT {keys}, count(*) FROM requests WHERE time >= ? AND time < ? GROUP BY ALL ORDER BY 1"
-NOW: Final = datetime(2026, 6, 30, tzinfo=UTC)
-BEGIN: Final = NOW - timedelta(days=DAYS)
 
 
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     """Fill a ledger once, then ask it in turn with the peer."""
-    del bootstrap  # what is asked has been counted
-    count = size.ledger_events * _TIMES_EVENTS
+    count = size.month_events
     home = directory / "usage"
     home.mkdir(parents=True)
-    file = home / "usage.duckdb"
-    each_bytes = _filled(file, count)
-    ledger = DuckdbLedger(file, now=lambda: NOW)
+    file, once = _filled(bootstrap, count, home)
+    ledger = DuckdbLedger(file, now=lambda: NOW, memory_mb=_MEMORY_MB)
     taken = interleaved(
         [
-            Contestant(name=OURS, run=lambda: {**_asked(ledger), SIZE.name: each_bytes}),
+            Contestant(name=OURS, run=lambda: {**_asked(ledger, file), **once}),
             Contestant(name=BARE, run=partial(_bare, ledger)),
         ],
         group=GROUP,
@@ -62,23 +62,29 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     ledger.close()
     shutil.rmtree(home)
     counts = dict.fromkeys((OURS, BARE), f"{count:,} events of {DAYS} days")
-    measures = [MONTH, PAGE, DAY, SEALED, SIZE]
+    measures = [MONTH, PAGE, DAY, SEALED, SIZE, CPU, MERGED, HALF, MEMORY]
     return figures(group=GROUP, measures=measures, taken=taken, peers=(BARE,), counts=counts)
 
 
-def _filled(file: Path, count: int) -> float:
-    """The bytes of the file for each event."""
-    ledger = DuckdbLedger(file, now=lambda: NOW)
-    fill(ledger, count=count, since=BEGIN, lasting=timedelta(days=DAYS))
+def _filled(bootstrap: str, count: int, home: Path) -> tuple[Path, Mapping[str, float]]:
+    """The file, and what it cost once."""
+    file, figures_of = filled(bootstrap, count, home)
+    ledger = DuckdbLedger(file, now=lambda: NOW, memory_mb=_MEMORY_MB)
+    begin = time.process_time()
     Merging(ledger)(before=NOW)
+    merged_us = (time.process_time() - begin) / count * 1e6
     ledger.close()
     say(f"{GROUP}: {count:,} events are in the ledger")
-    return file.stat().st_size / count
+    return file, {
+        **figures_of,
+        MERGED.name: merged_us,
+        SIZE.name: file.stat().st_size / count,
+    }
 
 
-def _asked(ledger: DuckdbLedger) -> Mapping[str, float]:
+def _asked(ledger: DuckdbLedger, file: Path) -> Mapping[str, float]:
     books = ledger.queries().usage
-    month = [("group_by", "customer"), ("from", BEGIN.isoformat()), ("to", NOW.isoformat())]
+    month = [("group_by", "customer"), ("from", SINCE.isoformat()), ("to", NOW.isoformat())]
     day = [
         ("group_by", "status,endpoint"),
         ("measures", "requests,units,latency_ms.p99"),
@@ -92,22 +98,28 @@ def _asked(ledger: DuckdbLedger) -> Mapping[str, float]:
     def ask(given: list[tuple[str, str]], versions: Mapping[int, int] | None = None) -> None:
         question = from_parameters(given, now=NOW).question
         part = books.part(question, versions=versions, now=NOW)
-        page(question, ordered(question, part.groups), part.standing, following=None)
+        as_json(page(question, ordered(question, part.groups), part.standing, following=None))
 
     return {
         MONTH.name: _p99_ms(partial(ask, month)),
         PAGE.name: _p99_ms(partial(ask, month, first)),
         DAY.name: _p99_ms(partial(ask, day)),
-        SEALED.name: _sealed_s(ledger),
+        SEALED.name: _sealed_s(ledger, file),
     }
 
 
-def _sealed_s(ledger: DuckdbLedger) -> float:
-    period = Period(name="june", since=BEGIN, until=NOW, zone="UTC")
+def _sealed_s(ledger: DuckdbLedger, file: Path) -> float:
+    """All that a shard does for a statement, and taken back for the next round."""
+    periods = Periods(
+        ledger, Archive(ledger, directory=beside(file)), shard=0, now=lambda: NOW, grace=_GRACE
+    )
     begin = time.perf_counter()
+    periods.seal(Period(name="month", since=SINCE, until=NOW, zone="UTC"), _ACCEPTED)
+    took = time.perf_counter() - begin
     with ledger.writing() as writing:
-        lines_of_sums(writing.db, period)
-    return time.perf_counter() - begin
+        writing.db.execute("DELETE FROM seals")
+        writing.db.execute("DELETE FROM sealed")
+    return took
 
 
 def _bare(ledger: DuckdbLedger) -> Mapping[str, float]:
@@ -118,7 +130,7 @@ def _bare(ledger: DuckdbLedger) -> Mapping[str, float]:
 
     day = NOW - timedelta(days=1)
     return {
-        MONTH.name: _p99_ms(partial(ask, "customer", BEGIN)),
+        MONTH.name: _p99_ms(partial(ask, "customer", SINCE)),
         DAY.name: _p99_ms(partial(ask, "status, endpoint", day)),
     }
 

@@ -8,8 +8,8 @@ round are of the last minute, as they are in production.
 a second, from the first batch that came to the last commit, and the most memory that it held.
 """
 
+import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
-import pandas as pd  # noqa: F401  pyarrow looks for it at its first array: not in the race's time
 
 from midstage.chassis.garbage import collected_seldom
+from midstage.chassis.heap import given_back
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, USAGE
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Partition
@@ -38,12 +38,14 @@ RATE, MEMORY = "rate", "memory"
 _PRIVATE = 0o600
 
 
-def counted(bootstrap: str, topics: Topics, count: int, directory: Path) -> Mapping[str, float]:
-    """Events a second into a new ledger, and the MiB of the process that counted them."""
+def counted(bootstrap: str, topics: Topics, count: int, home: Path) -> Mapping[str, float]:
+    """Events a second into a new ledger in ``home``, and the MiB of the process that counted them.
+
+    The ledger is left as a kill leaves it.
+    """
     names = [topic.name for topic in (topics.requests, topics.edges, topics.load, topics.usage)]
-    home = tempfile.mkdtemp(prefix="ledger-", dir=directory)
-    command = module("tests.bench.counting", bootstrap, *names, str(count), home)
-    log = directory / "counting.log"
+    command = module("tests.bench.counting", bootstrap, *names, str(count), str(home))
+    log = home / "counting.log"
     with running(command, log=log) as child:
         said = [line.split() for line in child.stdout or ()]
     found = {words[0]: float(words[1]) for words in said if words[0] in (RATE, MEMORY)}
@@ -54,6 +56,7 @@ def counted(bootstrap: str, topics: Topics, count: int, directory: Path) -> Mapp
 
 def main(arguments: list[str]) -> None:
     """Count once, and say how fast."""
+    as_installed()
     bootstrap, requests, edges, load, usage, count, directory = arguments
     topics = Topics(
         requests=replace(REQUESTS, name=requests),
@@ -64,19 +67,27 @@ def main(arguments: list[str]) -> None:
     rate = _run(bootstrap, topics, int(count), Path(directory))
     status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
     sys.stdout.write(f"{RATE} {rate}\n{MEMORY} {int(status.split()[0]) / 1024}\n")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def as_installed() -> None:
+    """Begin as a service does, where nothing but stats is installed."""
+    sys.meta_path.insert(0, _NoPandas())
+    given_back()
 
 
 def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
     log = Timed(KafkaLog(bootstrap=bootstrap, client_id="bench"))
     stop = threading.Event()
-    watched: list[_Watched] = []
+    watched: list[Watched] = []
 
     def swapped(ledger: DuckdbLedger) -> Ledger:
-        watched.append(_Watched(ledger, count, stop))
+        watched.append(Watched(ledger, count, stop))
         return watched[0]
 
     service = compose(
-        _settings(bootstrap, directory), log=log, clock=_Then(), topics=topics, swapped=swapped
+        settings_in(bootstrap, directory), log=log, clock=Then(), topics=topics, swapped=swapped
     )
     collected_seldom()  # as the service does before it runs
     loops = [
@@ -90,13 +101,12 @@ def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
         stop.set()
         for thread in loops:
             thread.join()
-        service.ledger.close()
     if watched[0].rows != count:
         raise RuntimeError(f"stats counted {watched[0].rows} of {count} events")
     return count / (watched[0].ended - log.begin)
 
 
-def _settings(bootstrap: str, directory: Path) -> Settings:
+def settings_in(bootstrap: str, directory: Path) -> Settings:
     keys, token = directory / "edge-keys.json", directory / "token"
     keys.write_bytes(msgspec.json.encode({EDGE: SIGNING_KEY.hex()}))
     token.write_text("nobody")
@@ -112,7 +122,15 @@ def _settings(bootstrap: str, directory: Path) -> Settings:
     )
 
 
-class _Watched(Swapped):
+class _NoPandas:
+    """Pyarrow loads pandas where it is there, and stats needs none."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+class Watched(Swapped):
     """The ledger, that stops the run once it holds all events."""
 
     def __init__(self, inner: DuckdbLedger, count: int, stop: threading.Event) -> None:
@@ -131,7 +149,7 @@ class _Watched(Swapped):
         return committed
 
 
-class _Then:
+class Then:
     """A clock that goes as ours does, from half a minute after the payload's first event."""
 
     def __init__(self) -> None:

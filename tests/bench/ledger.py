@@ -4,6 +4,8 @@ The figures of stats are in ``counting``; here are the contestants and the topic
 customers on 8 applications, numbered and signed by the edge; once as JSON, once as Arrow batches.
 """
 
+import shutil
+import tempfile
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -113,7 +115,9 @@ def _only(run: Callable[[], float]) -> Callable[[], Mapping[str, float]]:
 
 
 def _ours(bootstrap: str, topics: Topics, count: int, directory: Path) -> Mapping[str, float]:
-    said = counted(bootstrap, topics, count, directory)
+    home = Path(tempfile.mkdtemp(prefix="ledger-", dir=directory))
+    said = counted(bootstrap, topics, count, home)
+    shutil.rmtree(home)
     return {COUNT.name: said[RATE], HELD.name: said[MEMORY]}
 
 

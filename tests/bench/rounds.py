@@ -30,6 +30,8 @@ class Size:
     commands: int
     ledger_events: int
     seconds: float
+    month_events: int = 3_000_000
+    unnumbered: int = 1_000_000
     connections: int = 32
 
 
@@ -43,6 +45,8 @@ QUICK = Size(
     commands=40,
     ledger_events=10_000,
     seconds=0.4,
+    month_events=100_000,
+    unnumbered=20_000,
     connections=4,
 )
 

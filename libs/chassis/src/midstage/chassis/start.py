@@ -5,6 +5,7 @@ from typing import Protocol
 
 from midstage.chassis import logs
 from midstage.chassis.garbage import collected_seldom
+from midstage.chassis.heap import given_back
 from midstage.contracts.errors import MidstageError
 
 
@@ -22,6 +23,7 @@ def start(service: str, compose: Callable[[], Runs]) -> int:
     So a setting that is missing is named, and its reader need not find it in a traceback.
     """
     logs.configure(service=service)
+    given_back()
     try:
         process = compose()
     except MidstageError as error:

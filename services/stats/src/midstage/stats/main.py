@@ -178,7 +178,7 @@ def compose(
     )
     seen = OneAtATime(seen_swapped(files))
     keys = edge_keys(settings.edge_keys_file)
-    consumer = _counting(
+    consumer = counting(
         settings,
         keys=keys,
         log=log,
@@ -330,7 +330,7 @@ def _billing(
     )
 
 
-def _counting(
+def counting(
     settings: Settings,
     *,
     keys: Callable[[], Mapping[str, bytes]],
@@ -342,6 +342,7 @@ def _counting(
     counted: Sequence[Callable[[Batch, Committed], None]],
     reached: Failpoint,
 ) -> WholeConsumer[Arrivals]:
+    """What counts the log into ``ledger``; nothing is told by it."""
     names = (topics.requests.name, topics.edges.name)
     return WholeConsumer[Arrivals](
         name="counting",

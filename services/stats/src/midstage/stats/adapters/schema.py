@@ -18,6 +18,12 @@ _BEFORE_DAYS = 2
 CHECKPOINT = "32MB"
 """Of the WAL, before it goes into the file: each time what is not yet a whole row group of a table
 is written anew, and an opening reads the WAL again."""
+_GIVEN_BACK = {
+    "allocator_background_threads": True,
+    "allocator_flush_threshold": "8MB",
+    "allocator_bulk_deallocation_flush_threshold": "16MB",
+}
+"""Its own heap keeps what is free for each thread, outside of the limit, until it is told."""
 
 
 class Rollup(StrEnum):
@@ -171,6 +177,7 @@ def opened(
                 "memory_limit": f"{memory_mb}MB",
                 "threads": 2,
                 "checkpoint_threshold": CHECKPOINT,
+                **_GIVEN_BACK,
             },
         )
         db.execute("SET TimeZone = 'UTC'")

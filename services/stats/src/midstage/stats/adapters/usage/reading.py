@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import duckdb
 import msgspec
@@ -22,6 +23,13 @@ from midstage.stats.views.usage.windows import Stretch, begun, stretches
 
 Rows = Callable[[duckdb.DuckDBPyConnection, datetime | None, datetime | None], str]
 """The relation of all rows that may lie between two times, as this transaction sees them."""
+
+_Value = int | str | bool | None
+_Sum = tuple[str, str, int, *tuple[_Value, ...]]
+"""Kind, name and amount, then the key."""
+_Named = tuple[list[str] | None, *tuple[_Value, ...]]
+_Counted = tuple[int | None, int, *tuple[_Value, ...]]
+T = TypeVar("T")
 
 _AHEAD = timedelta(days=2)
 _VERSION = "SELECT shard, version FROM about, heads"
@@ -69,28 +77,27 @@ class UsageBooks:
 class _Tally:
     """What the statements gave of one group."""
 
-    outcomes: dict[str, int] = field(default_factory=dict)
-    micros: dict[str, int] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, dict[str, int]] = field(
+        default_factory=lambda: {"outcome": {}, "unit": {}, "bytes": {}}
+    )
     customers: frozenset[str] = frozenset()
     buckets: dict[Timing, dict[int | None, int]] = field(default_factory=dict)
 
 
 def _groups(db: duckdb.DuckDBPyConnection, asking: Statements) -> tuple[Group, ...]:
     question = asking.question
-    tallies: defaultdict[tuple[object, ...], _Tally] = defaultdict(_Tally)
-    for *key, kind, name, amount in _asked(db, asking.sums(), asking):
-        tally = tallies[tuple(key)]
-        into = {"outcome": tally.outcomes, "unit": tally.micros, "bytes": tally.sizes}[str(kind)]
-        into[str(name)] = int(str(amount))
+    tallies: defaultdict[tuple[_Value, ...], _Tally] = defaultdict(_Tally)
+    sums: list[_Sum] = _few(_asked(db, asking.sums(), asking).fetchall())
+    for kind, name, amount, *key in sums:
+        tallies[tuple(key)].sums[kind][name] = amount
     if Measure.CUSTOMERS in question.wanted.measures:
-        for *key, customers in _asked(db, asking.customers(), asking):
-            if isinstance(customers, list):
-                tallies[tuple(key)].customers = frozenset(customers)
+        named: list[_Named] = _few(_asked(db, asking.customers(), asking).fetchall())
+        for customers, *key in named:
+            tallies[tuple(key)].customers = frozenset(customers or ())
     for timing in question.wanted.quantiles:
-        for *key, bucket, count in _asked(db, asking.quantiles(timing), asking):
-            buckets = tallies[tuple(key)].buckets.setdefault(timing, {})
-            buckets[bucket if isinstance(bucket, int) else None] = int(str(count))
+        counted: list[_Counted] = _few(_asked(db, asking.quantiles(timing), asking).fetchall())
+        for bucket, count, *key in counted:
+            tallies[tuple(key)].buckets.setdefault(timing, {})[bucket] = count
     found = [_group(_key(question, key), tally) for key, tally in tallies.items()]
     return tuple(group for group in found if _holds_something(group))
 
@@ -120,32 +127,33 @@ def _statements(question: Question, *, version: int, days: Rolled, now: datetime
 
 def _asked(
     db: duckdb.DuckDBPyConnection, statement: str, asking: Statements
-) -> Sequence[tuple[object, ...]]:
-    """The rows; a statement that was just made binds what ``asking`` holds."""
+) -> duckdb.DuckDBPyConnection:
+    """Its result; a statement that was just made binds what ``asking`` holds."""
     bound, asking.bound = asking.bound, {}
-    found: list[tuple[object, ...]] = db.execute(statement, bound).fetchall()
+    return db.execute(statement, bound)
+
+
+def _few(found: list[T]) -> list[T]:
     if len(found) > MOST_CELLS:
         raise too_many()
     return found
 
 
-def _key(question: Question, key: Sequence[object]) -> Key:
+def _key(question: Question, key: tuple[_Value, ...]) -> Key:
     """The key as the question has it: a window as the instant at which it begins."""
-    found: list[int | str | bool | None] = [
-        one if isinstance(one, int | str) or one is None else str(one) for one in key
-    ]
-    if question.window is not None:
-        found[0] = begun(int(found[0] or 0), question.window, question.zone)
-    return tuple(found)
+    if question.window is None:
+        return key
+    local, *dimensions = key
+    return (begun(int(local or 0), question.window, question.zone), *dimensions)
 
 
 def _group(key: Key, tally: _Tally) -> Group:
     return Group(
         key=key,
-        outcomes=dict(sorted(tally.outcomes.items())),
-        micros=dict(sorted(tally.micros.items())),
-        bytes_in=tally.sizes.get("in", 0),
-        bytes_out=tally.sizes.get("out", 0),
+        outcomes=dict(sorted(tally.sums["outcome"].items())),
+        micros=dict(sorted(tally.sums["unit"].items())),
+        bytes_in=tally.sums["bytes"].get("in", 0),
+        bytes_out=tally.sums["bytes"].get("out", 0),
         customers=tally.customers,
         sketches={timing: _sketch(buckets) for timing, buckets in tally.buckets.items()},
     )

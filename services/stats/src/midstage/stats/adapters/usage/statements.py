@@ -27,6 +27,7 @@ Bound = Value | float | datetime | Sequence[Value]
 
 _OF = {Timing.LATENCY: "duration_ms", Timing.FIRST_TOKEN: "ttft_ms"}
 _LONG_AGO = "TIMESTAMP '0001-01-01'"
+_DAYS = frozenset({Table.CUSTOMER_DAYS, Table.DAYS})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,8 +49,13 @@ class Statements:
         """The key's columns by name, with a comma behind."""
         return "".join(f"k{i}, " for i in range(len(self.question.names)))
 
+    @property
+    def then_keys(self) -> str:
+        """The same with a comma before."""
+        return "".join(f", k{i}" for i in range(len(self.question.names)))
+
     def sums(self) -> str:
-        """Keys, kind, name, amount: requests by outcome, billed micro-units, bytes.
+        """Kind, name, amount, keys: requests by outcome, billed micro-units, bytes.
 
         A sum over no rows, which a statement without keys gives, is no sum.
         """
@@ -57,27 +63,28 @@ class Statements:
         parts = [self._summed(piece, kinds) for piece in self.pieces]
         added = " UNION ALL ".join(parts) if parts else self._nothing()
         return (
-            f"SELECT {self.keys}kind, name, sum(amount)::HUGEINT FROM ({added}) "
+            f"SELECT kind, name, sum(amount)::HUGEINT{self.then_keys} FROM ({added}) "
             f"WHERE amount IS NOT NULL GROUP BY ALL LIMIT {MOST_CELLS + 1}"
         )
 
     def customers(self) -> str:
-        """Keys and the list of the customers, each once."""
+        """The list of the customers, each once, and keys."""
         kinds = "'outcome', 'unit'"
         parts = [self._named(piece, kinds) for piece in self.pieces]
         found = " UNION ALL ".join(parts) if parts else self._nothing()
         grouped = f"GROUP BY {self.keys[:-2]}" if self.keys else ""
-        return f"SELECT {self.keys}list(DISTINCT who) FROM ({found}) {grouped}"
+        return f"SELECT list(DISTINCT who){self.then_keys} FROM ({found}) {grouped}"
 
     def quantiles(self, timing: Timing) -> str:
-        """Keys, DDSketch bucket (NULL: too small for one), and how many values lie in it."""
+        """DDSketch bucket (NULL: too small for one), how many values lie in it, and keys."""
         (piece,) = self.pieces
         value = _OF[timing]
-        return (
-            f"SELECT {self._keys(piece)}{bucket(value)} AS bucket, count(*) FROM {self.rows} "
+        counted = (
+            f"SELECT {self._keys(piece)}{bucket(value)} AS bucket, count(*) AS n FROM {self.rows} "
             f"WHERE {self._where(piece)} AND kind = 'request' AND {value} IS NOT NULL "
             f"GROUP BY ALL LIMIT {MOST_CELLS + 1}"
         )
+        return f"SELECT bucket, n{self.then_keys} FROM ({counted})"
 
     def _kinds(self) -> Iterator[str]:
         yield "outcome"
@@ -147,7 +154,8 @@ class Statements:
 
     def _where(self, piece: Piece) -> str:
         time = piece.table.time
-        conditions = [f"version <= {self._bind(self.version)}"]
+        # days have no version above the one that was rolled up, and no earlier one is asked of them
+        conditions = [] if piece.table in _DAYS else [f"version <= {self._bind(self.version)}"]
         if piece.above:
             conditions.append(f"version > {self._bind(piece.above)}")
         if piece.since is not None:
@@ -156,7 +164,7 @@ class Statements:
             conditions.append(f"{time} < {self._bind(utc(piece.until))}")
         for name, values in self.question.among.items():
             conditions.append(f"list_contains({self._bind(list(values))}, {self._dimension(name)})")
-        return " AND ".join(conditions)
+        return " AND ".join(conditions or ["TRUE"])
 
     def _dimension(self, name: str) -> str:
         if name.startswith(LABEL):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from midstage.contracts import sketch
@@ -25,6 +26,7 @@ from midstage.stats.views.usage.question import (
 from midstage.stats.views.usage.windows import ended, moment
 
 Cell = str | int | float | bool | datetime | None
+_Put = Callable[[dict[str, object], Group], None]
 
 
 class Kind(StrEnum):
@@ -59,7 +61,8 @@ def ordered(question: Question, groups: Iterable[Group]) -> list[Group]:
 
 def shown(question: Question, groups: Iterable[Group]) -> list[dict[str, object]]:
     """The groups as JSON has them: times with the zone's offset, units exact in ``micros``."""
-    return [_row(question, group) for group in groups]
+    puts = [_put(question, name) for name in question.wanted.columns]
+    return [_row(question, group, puts) for group in groups]
 
 
 def page(
@@ -89,7 +92,7 @@ def columns(question: Question, groups: Sequence[Group]) -> list[Column]:
     return found
 
 
-def _row(question: Question, group: Group) -> dict[str, object]:
+def _row(question: Question, group: Group, puts: Sequence[_Put]) -> dict[str, object]:
     row: dict[str, object] = {}
     if question.window:
         begin = moment(int(group.key[0] or 0))
@@ -97,30 +100,48 @@ def _row(question: Question, group: Group) -> dict[str, object]:
         row["window_end"] = _at(ended(begin, question.window, question.zone), question.zone)
     keys = group.key[len(group.key) - len(question.group_by) :]
     row.update(zip(question.group_by, keys, strict=True))
-    for name in question.wanted.columns:
-        _put(row, question, name, group)
+    for put in puts:
+        put(row, group)
     return row
 
 
-def _put(row: dict[str, object], question: Question, name: str, group: Group) -> None:
-    field, dot, part = name.partition(".")
+def _put(question: Question, name: str) -> _Put:
+    """What puts the measure ``name`` of a group into its row."""
+    field, _, part = name.partition(".")
     match field:
         case Measure.OUTCOMES:
-            _into(row, "outcomes", {part: group.outcomes.get(part, 0)} if dot else group.outcomes)
+            return partial(_put_outcomes, part)
         case Measure.UNITS:
-            wanted = {part: group.micros[part]} if part in group.micros else {}
-            micros = wanted if dot else dict(sorted(group.micros.items()))
-            _into(row, "units", {unit: units(amount) for unit, amount in micros.items()})
-            _into(row, "micros", micros)
+            return partial(_put_units, part)
         case Timing.LATENCY | Timing.FIRST_TOKEN:
-            _into(row, field, {part: _quantile(group, Timing(field), part)})
+            return partial(_put_quantile, Timing(field), part)
         case _:
-            row[name] = _figure(question, name)(group)
+            figure = _figure(question, name)
+            return lambda row, group: row.update({name: figure(group)})
+
+
+def _put_outcomes(part: str, row: dict[str, object], group: Group) -> None:
+    counts = {part: group.outcomes.get(part, 0)} if part else group.outcomes
+    _into(row, "outcomes", counts)
+
+
+def _put_units(part: str, row: dict[str, object], group: Group) -> None:
+    if part:
+        micros = {part: group.micros[part]} if part in group.micros else {}
+    else:
+        micros = dict(sorted(group.micros.items()))
+    _into(row, "units", {unit: units(amount) for unit, amount in micros.items()})
+    _into(row, "micros", micros)
+
+
+def _put_quantile(timing: Timing, rank: str, row: dict[str, object], group: Group) -> None:
+    _into(row, timing.value, {rank: _quantile(group, timing, rank)})
 
 
 def _into(row: dict[str, object], field: str, more: Mapping[str, object]) -> None:
-    held = row.get(field)
-    row[field] = {**(held if isinstance(held, dict) else {}), **more}
+    held = row.setdefault(field, more)
+    if held is not more and isinstance(held, dict):
+        row[field] = {**held, **more}
 
 
 def _figure(question: Question, name: str) -> Callable[[Group], Cell]:
