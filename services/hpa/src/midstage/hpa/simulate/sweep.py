@@ -6,16 +6,17 @@ Replicas that start are taken away first, the newest before others, so what serv
 count since a cold start ago.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf, isnan
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from midstage.contracts.forecast import Forecast
-from midstage.contracts.policy import Policy, Rate
+from midstage.contracts.policy import Policy
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import MOST_REPLICAS, needed, up
 from midstage.hpa.decide.forecast.seasons import SLOT_S, Column
@@ -57,11 +58,22 @@ class Swept:
 class Sweep:
     """Policies on one series and cold start; the forecasts' pasts are worked out once each."""
 
-    def __init__(self, series: Series, *, each: float, cold_start_s: float) -> None:
-        """One replica serves ``each`` a second, ``cold_start_s`` after it was ordered."""
+    def __init__(
+        self,
+        series: Series,
+        *,
+        each: float,
+        cold_start_s: float,
+        told: Callable[[float], None] | None = None,
+    ) -> None:
+        """One replica serves ``each`` a second, ``cold_start_s`` after it was ordered.
+
+        ``told`` is called with the share that is done, now and then.
+        """
         self._series = series
         self._each = each
         self._cold_start_s = cold_start_s
+        self._told = told
         self._carried: dict[Forecast, Sequence[float | None]] = {}
 
     def __call__(self, tried: Sequence[Policy]) -> Swept:
@@ -73,13 +85,13 @@ class Sweep:
         order = sorted(range(len(tried)), key=lambda one: _window(tried[one]))
         ordered = [tried[one] for one in order]
         found = np.empty((len(load), len(tried)), np.int16)
-        state = _State(
-            ordered, start=start, cold=max(1, round(self._cold_start_s / STEP_S))
-        )
+        state = _State(ordered, start=start, cold=max(1, round(self._cold_start_s / STEP_S)))
         floors = np.array([self._floors(policy) for policy in ordered]).T
         seen = seen_of(load)
         for begin in range(0, len(load), _CHUNK):
             state.chunk(begin, seen[begin : begin + _CHUNK], floors, found)
+            if self._told is not None:
+                self._told(min(1.0, (begin + _CHUNK) / len(load)))
         there = np.empty_like(found)
         there[:, order] = found
         return Swept(
@@ -204,4 +216,5 @@ def _window(policy: Policy) -> int:
 def _least(there: npt.NDArray[np.int64], steps: int, start: int) -> npt.NDArray[np.int64]:
     """For each step the least of it and so many before it."""
     padded = np.concatenate((np.full(steps, start), there))
-    return np.lib.stride_tricks.sliding_window_view(padded, steps + 1).min(axis=1)
+    found: npt.NDArray[np.int64] = sliding_window_view(padded, steps + 1).min(axis=1)
+    return found
