@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+import numpy as np
+
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.policy import Policy
 from midstage.hpa.simulate.money import SETTINGS, at_cost, at_violation
@@ -27,11 +29,13 @@ class Half:
     """The policy's ``figures``; ``theirs``: HPA v2's violation at the policy's cost.
 
     ``their_cost``: of the HPA that violates no more than the policy; inf where none does.
+    ``static``: the violation of the mean of the policy's counts, all the time.
     """
 
     figures: Figures
     theirs: float
     their_cost: float
+    static: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +98,17 @@ def halves(
 
 def _half(swept: Swept, begin: int, end: int) -> Half:
     """The policy is the last column."""
-    *theirs, mine = (
-        judged(swept.run(column), begin=begin, end=end) for column in range(len(SETTINGS) + 1)
-    )
+    *theirs, mine = (swept.run(column) for column in range(len(SETTINGS) + 1))
+    baseline = [judged(each, begin=begin, end=end) for each in theirs]
+    figures = judged(mine, begin=begin, end=end)
+    load = mine.load[begin:end]
+    most = float(mine.there[begin:end].mean()) * mine.each
+    known = max(1, int(np.count_nonzero(~np.isnan(load))))
     return Half(
-        figures=mine,
-        theirs=at_cost(theirs, mine.cost),
-        their_cost=at_violation(theirs, mine.violation),
+        figures=figures,
+        theirs=at_cost(baseline, figures.cost),
+        their_cost=at_violation(baseline, figures.violation),
+        static=float(np.count_nonzero(load > most)) / known,
     )
 
 

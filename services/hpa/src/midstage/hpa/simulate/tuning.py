@@ -1,8 +1,8 @@
 """A policy tuned on a past: of a fixed grid, the one that violates least beside HPA v2's money.
 
-Only the series that it is given is looked at. Few steps are violated, so a setting is also judged
-by a load that is a tenth higher, and by both halves of the past, by the worst of all. Of settings
-that are nearly as good the one with more in reserve is taken; the same past gives the same policy.
+Only the series that it is given is looked at. Few steps of it are violated, so a setting is judged
+by a load that is higher too, and by the worst of both: what fails at the first load that differs
+is not taken. The same past gives the same policy.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,15 +34,17 @@ REVERSALS: Final = 12.0
 """At most so many a day in the past, so that there are at most 15 in what comes."""
 FEWEST_S: Final = 43_200.0
 """So much has to be counted of a past, or chance would choose."""
-_LOADS: Final = (1.0, 1.1)
-_NOISE: Final = SAYS / 10
+LOADS: Final = (1.0, 1.1, 1.2)
+"""So many times the past's load; the policies are those of the past, what comes is higher."""
+NOISE: Final = SAYS / 10
 """A share of time that chance violates: settings that violate less are alike."""
-_ALIKE: Final = 0.1
+ROOM: Final = 0.93
+"""Of the dearest HPA's cost, so that what comes may cost more and still find its equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A policy's ``figures`` in what is counted, and its violation by part of it and load."""
+    """A policy's ``figures`` in what is counted, and its violation by ``LOADS``."""
 
     policy: Policy
     figures: Figures
@@ -77,8 +79,8 @@ def tuned(
 ) -> Policy:
     """The policy for what comes after ``past``.
 
-    ``each``: what a replica serves. ``money``: it costs so many times the ideal at most, and never
-    more than the dearest HPA. UnreadableError where too little comes after the warm-up.
+    ``each``: what a replica serves. ``money``: it costs so many times the ideal at most, and less
+    than the dearest HPA. UnreadableError where too little comes after the warm-up.
     """
     begin = int(warm_up_s // STEP_S)
     if len(past.values) - begin < FEWEST_S / STEP_S:
@@ -95,17 +97,19 @@ def tuned(
 def chosen(
     candidates: Sequence[Measured], theirs: Sequence[Measured], *, money: float = inf
 ) -> Measured:
-    """The best of the candidates; UnreadableError where none is so cheap."""
-    dearest = min(money, max(each.figures.cost for each in theirs))
+    """The best of the candidates; UnreadableError where none is so cheap.
+
+    Those count that turn seldom, at costs where HPA v2's violation says something, if there are.
+    """
+    dearest = min(money, ROOM * max(each.figures.cost for each in theirs))
     cheap = [each for each in candidates if each.figures.cost <= dearest]
     if not cheap:
         least = min(each.figures.cost for each in candidates)
-        raise UnreadableError(f"no setting costs so little; the cheapest costs {least:.3f}")
-    steady = [each for each in cheap if each.figures.reversals <= REVERSALS]
-    scores = [(score(each, theirs), each) for each in steady or cheap]
-    best = min(scored for scored, _ in scores)
-    alike = [each for scored, each in scores if scored <= best * (1 + _ALIKE)]
-    return min(alike, key=_reserve)
+        raise UnreadableError(f"no setting costs so little: the cheapest costs {least:.3f}")
+    steady = [each for each in cheap if each.figures.reversals <= REVERSALS] or cheap
+    baseline = [each.figures for each in theirs]
+    telling = [each for each in steady if at_cost(baseline, each.figures.cost) > SAYS] or steady
+    return min(telling, key=lambda each: (score(each, theirs), each.figures.cost))
 
 
 def score(one: Measured, theirs: Sequence[Measured]) -> float:
@@ -114,13 +118,8 @@ def score(one: Measured, theirs: Sequence[Measured]) -> float:
     for number, violation in enumerate(one.violations):
         parts = [replace(each.figures, violation=each.violations[number]) for each in theirs]
         at_its_cost = at_cost(parts, one.figures.cost)
-        ratios.append((violation + _NOISE) / (at_its_cost + _NOISE))
+        ratios.append((violation + NOISE) / (at_its_cost + NOISE))
     return max(ratios)
-
-
-def _reserve(one: Measured) -> tuple[float, float]:
-    """Violates least at a higher load; then the cheaper."""
-    return one.violations[-1], one.figures.cost
 
 
 def _measured(policy: Policy, swept: Swept, column: int, begin: int) -> Measured:
@@ -133,5 +132,5 @@ def _measured(policy: Policy, swept: Swept, column: int, begin: int) -> Measured
 
 
 def _violations(run: Run, begin: int) -> Iterator[float]:
-    for times in _LOADS:
+    for times in LOADS:
         yield judged(replace(run, load=run.load * times), begin=begin).violation

@@ -107,6 +107,7 @@ _FIGURES: Final[dict[str, Callable[[Half], str]]] = {
     "days counted": lambda one: f"{one.figures.days:.1f}",
     "violated, of the time": lambda one: f"{one.figures.violation:.3%}",
     "  HPA v2 at its cost": lambda one: f"{one.theirs:.3%}",
+    "  a static count at its cost": lambda one: f"{one.static:.3%}",
     "cost, of the ideal": lambda one: f"{one.figures.cost:.3f}",
     "  HPA v2, violating no more": lambda one: (
         "never" if isinf(one.their_cost) else f"{one.their_cost:.3f}"
