@@ -47,13 +47,7 @@ def backtest(
     directory: Directory = HERE,
 ) -> None:
     """Try a policy on a past: hours, cost, violation, reversals, beside another policy."""
-    if (series is None) == (log is None):
-        raise RefusedError("give one of --series CSV and --log APP")
-    if find_spec(_MODULE) is None:
-        raise RefusedError("hpa is not installed here: install midstage-hpa beside the client")
-    source = ["--series", str(series)]
-    if log is not None:
-        source = ["--kafka", platform.in_directory(directory).kafka, "--app", log]
+    source = past(series, log, directory)
     told = {
         "--cold-start": cold_start,
         "--warm-up": warm_up,
@@ -72,11 +66,25 @@ def backtest(
             *(word for name, value in told.items() if value is not None for word in (name, value)),
             *(name for name, is_asked in asked.items() if is_asked),
         ]
-        code = subprocess.run(
-            [sys.executable, "-m", f"{_MODULE}.main", "backtest", *map(str, arguments)],
-            check=False,
-        ).returncode
+        code = asked_of_hpa("backtest", *arguments)
     raise typer.Exit(code)
+
+
+def past(series: Path | None, log: str | None, directory: Path) -> list[str]:
+    """hpa's words for one of a file and an application in the log; RefusedError."""
+    if (series is None) == (log is None):
+        raise RefusedError("give one of --series CSV and --log APP")
+    if log is None:
+        return ["--series", str(series)]
+    return ["--kafka", platform.in_directory(directory).kafka, "--app", log]
+
+
+def asked_of_hpa(command: str, *words: object) -> int:
+    """The exit code of a command of hpa's, which prints by itself; RefusedError without hpa."""
+    if find_spec(_MODULE) is None:
+        raise RefusedError("hpa is not installed here: install midstage-hpa beside the client")
+    line = [sys.executable, "-m", f"{_MODULE}.main", command, *map(str, words)]
+    return subprocess.run(line, check=False).returncode
 
 
 def _against(file: Path, folder: Path) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import msgspec
 import typer
 import yaml
 
-from midstage.client import api, backtest, explained, ordering, replays, times
+from midstage.client import api, backtest, explained, ordering, replays, times, tune
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import Output, OutputOption, show
 from midstage.contracts.errors import UnavailableError
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group.command("replay")(replays.replay)
     ordering.register(group)
     group.command("backtest")(backtest.backtest)
+    group.command("tune")(tune.tune)
     app.add_typer(group, name="hpa")
 
 

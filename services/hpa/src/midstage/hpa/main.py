@@ -2,7 +2,7 @@
 
 Any number of processes may run: each evaluates, the log takes each change once.
 ``python -m midstage.hpa.main`` serves, ``… replay --kafka ADDRESS`` makes all evaluations again,
-``… backtest --policy FILE`` tries a policy on a past.
+``… backtest --policy FILE`` tries a policy on a past, ``… tune`` finds one.
 """
 
 import os
@@ -37,6 +37,7 @@ from midstage.hpa.decide.engine import ENGINE
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Alarms, Asked, Scaler
 from midstage.hpa.simulate.command import command as backtested
+from midstage.hpa.simulate.tuning_command import command as tuned
 from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
@@ -192,7 +193,16 @@ def backtest(arguments: list[str]) -> int:
     )
 
 
+def tune(arguments: list[str]) -> int:
+    """Tune a policy on a past; the exit code: 1 where the past can't be read or is too short."""
+    return tuned(
+        arguments, log_at=lambda address: KafkaLog(bootstrap=address, client_id="midstage.tune")
+    )
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["tune"]:
+        sys.exit(tune(sys.argv[2:]))
     if sys.argv[1:2] == ["backtest"]:
         sys.exit(backtest(sys.argv[2:]))
     sys.exit(replay(sys.argv[2:]) if sys.argv[1:2] == ["replay"] else main(os.environ))

@@ -6,6 +6,7 @@ lower envelope, for nobody pays more for a worse setting.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import inf
 from typing import Final
 
 from midstage.contracts.policy import Policy, Targets
@@ -24,13 +25,30 @@ def hpa(use: float, window_s: float, *, each: float = 1.0, most: int = 1000) -> 
 
 def at_cost(baseline: Sequence[Figures], cost: float) -> float:
     """The violation of the baseline that costs so much; beyond its settings that of the last."""
-    envelope: list[tuple[float, float]] = []
-    for each in sorted(baseline, key=lambda one: (one.cost, one.violation)):
-        if not envelope or each.violation < envelope[-1][1]:
-            envelope.append((each.cost, each.violation))
+    envelope = _envelope(baseline)
     if cost <= envelope[0][0]:
         return envelope[0][1]
     for (low, above), (high, below) in pairwise(envelope):
         if cost <= high:
             return above + (below - above) * (cost - low) / (high - low)
     return envelope[-1][1]
+
+
+def at_violation(baseline: Sequence[Figures], violation: float) -> float:
+    """The cost of the baseline that violates no more; inf where none of its settings does."""
+    envelope = _envelope(baseline)
+    if violation >= envelope[0][1]:
+        return envelope[0][0]
+    for (low, above), (high, below) in pairwise(envelope):
+        if violation >= below:
+            return low + (high - low) * (above - violation) / (above - below)
+    return inf
+
+
+def _envelope(baseline: Sequence[Figures]) -> list[tuple[float, float]]:
+    """Cost and violation of the settings that no cheaper one is as good as, cheapest first."""
+    envelope: list[tuple[float, float]] = []
+    for each in sorted(baseline, key=lambda one: (one.cost, one.violation)):
+        if not envelope or each.violation < envelope[-1][1]:
+            envelope.append((each.cost, each.violation))
+    return envelope

@@ -78,7 +78,7 @@ def run(
     cluster = Cluster(ready=start, cold_start_s=cold_start_s, limits=limits)
     ready, there = np.zeros(len(load), np.int64), np.zeros(len(load), np.int64)
     queue = np.zeros(len(load))
-    seen = _seen(load).tolist()
+    seen = seen_of(load).tolist()
     waiting = 0.0
     every = max(1, round(asked_each_s / STEP_S))
     for step, came in enumerate(load.tolist()):
@@ -125,7 +125,7 @@ def judged(found: Run, *, begin: int | None = None, end: int | None = None) -> F
     )
 
 
-def _seen(load: Column) -> Column:
+def seen_of(load: Column) -> Column:
     """The mean of the four steps that end two before each; NaN where one of them is not known."""
     seen = np.full(len(load), np.nan)
     if len(load) <= _LATE + _SPAN:

@@ -35,10 +35,15 @@ class Series:
         """Its length."""
         return len(self.values) * STEP_S / 86_400
 
+    @property
+    def each(self) -> float:
+        """What each of 100 replicas carries that carry the 99.9th percentile together."""
+        known = self.values[~np.isnan(self.values)]
+        return float(np.quantile(known, _PERCENTILE)) / _FULL
+
     def normalised(self) -> "Series":
         """Scaled so that its 99.9th percentile is what 100 replicas carry that carry 1 each."""
-        known = self.values[~np.isnan(self.values)]
-        each = float(np.quantile(known, _PERCENTILE)) / _FULL
+        each = self.each
         return Series(begun=self.begun, values=self.values / each) if each > 0 else self
 
 
