@@ -72,9 +72,7 @@ class Held:
     def enough(self, evaluation: Evaluation, vector: Mapping[Partition, int]) -> bool:
         """Whether all is held that the evaluation could look back to."""
         for place in vector:
-            if place.topic == self.peaks and _compacted(
-                self.streams.get(place, ()), vector[place], evaluation
-            ):
+            if place.topic == self.peaks and self._compacted(place, vector[place], evaluation):
                 return False
             if self.oldest.get(place, 0) == 0:
                 continue
@@ -83,6 +81,23 @@ class Held:
             if not records or _written(records[0]) > since:
                 return False
         return True
+
+    def _compacted(self, place: Partition, end: int, evaluation: Evaluation) -> bool:
+        """Whether what the evaluation knew of a day has made room for a record of later.
+
+        Then no record of the day is before ``end``; where no offset is missing there was none.
+        """
+        inputs, records = evaluation.inputs, self.streams.get(place, ())
+        if inputs.policy.forecast is None or not records:
+            return False
+        if records[-1].offset - self.oldest.get(place, 0) + 1 == len(records):
+            return False
+        first = _first(records, end)
+        later = {record.key for record in records[first:]}
+        later -= {record.key for record in records[:first]}
+        days = (of_key((key or b"").decode(errors="replace")) for key in later)
+        today = inputs.now.date().isoformat()
+        return any(app == inputs.app and day <= today for app, day in days)
 
 
 def held(log: Log, names: Topics) -> Held:
@@ -125,26 +140,6 @@ def _states(log: Log, topic: Topic, initial: S, fold: Callable[[S, F], S]) -> St
 
 def _first(records: Sequence[Record], offset: int) -> int:
     return bisect_left(records, offset, key=lambda record: record.offset)
-
-
-def _compacted(records: Sequence[Record], end: int, evaluation: Evaluation) -> bool:
-    """Whether what the evaluation knew of a day has made room for a record of later.
-
-    Then no record of the day is before ``end``; where no offset is missing there was none.
-    """
-    inputs = evaluation.inputs
-    if inputs.policy.forecast is None or not records:
-        return False
-    if records[-1].offset - records[0].offset + 1 == len(records):
-        return False
-    first = _first(records, end)
-    before = {record.key for record in records[:first]}
-    later = {record.key for record in records[first:]} - before
-    today = inputs.now.date().isoformat()
-    return any(
-        app == inputs.app and day <= today
-        for app, day in (of_key((key or b"").decode(errors="replace")) for key in later)
-    )
 
 
 def _written(record: Record) -> datetime:
