@@ -72,8 +72,11 @@ class Held:
     def enough(self, evaluation: Evaluation, vector: Mapping[Partition, int]) -> bool:
         """Whether all is held that the evaluation could look back to."""
         for place in vector:
-            if place.topic == self.peaks and self._compacted(place, vector[place], evaluation):
-                return False
+            if place.topic == self.peaks:
+                if evaluation.inputs.policy.forecast is None:
+                    continue
+                if self._compacted(place, vector[place], evaluation):
+                    return False
             if self.oldest.get(place, 0) == 0:
                 continue
             records = self.streams.get(place, ())
@@ -88,9 +91,7 @@ class Held:
         Then no record of the day is before ``end``; where no offset is missing there was none.
         """
         inputs, records = evaluation.inputs, self.streams.get(place, ())
-        if inputs.policy.forecast is None or not records:
-            return False
-        if records[-1].offset - self.oldest.get(place, 0) + 1 == len(records):
+        if not records or records[-1].offset - self.oldest.get(place, 0) + 1 == len(records):
             return False
         first = _first(records, end)
         later = {record.key for record in records[first:]}
