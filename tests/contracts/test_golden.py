@@ -19,6 +19,7 @@ from . import (
     examples_apps,
     examples_cluster,
     examples_paying,
+    examples_peaks,
     examples_scaling,
     examples_signals,
     examples_stats,
@@ -31,12 +32,14 @@ EVENTS: Events = {
     **examples_paying.EVENTS,
     **examples_cluster.EVENTS,
     **examples_scaling.EVENTS,
+    **examples_peaks.EVENTS,
     **examples_signals.EVENTS,
     **examples_stats.EVENTS,
 }
 DECISIONS: dict[str, Decision] = {
     **examples_paying.DECISIONS,
     **examples_apps.DECISIONS,
+    **examples_peaks.DECISIONS,
     **examples_scaling.DECISIONS,
     **examples_stats.DECISIONS,
 }

@@ -5,6 +5,7 @@ import pytest
 
 from midstage.contracts.apps import AppSpec
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.forecast import Forecast, Season
 from midstage.deploy.api.specs import spec_of
 
 MANIFEST = {
@@ -109,6 +110,13 @@ def test_bounds_by_the_clock_are_taken_even_alone(timed: object) -> None:
     assert specified(timed=[timed]).scaling is not None
 
 
+@pytest.mark.parametrize("targets", [TARGETS, {"requests_per_s": 5}])
+def test_a_forecast_is_taken_beside_a_total(targets: object) -> None:
+    policy = specified(targets=targets, forecast={"season": "week"}).scaling
+    assert policy is not None
+    assert policy.forecast == Forecast(season=Season.WEEK)
+
+
 @pytest.mark.parametrize(
     ("scaling", "reason"),
     [
@@ -123,7 +131,13 @@ def test_bounds_by_the_clock_are_taken_even_alone(timed: object) -> None:
         ({"knative": {}, "stabilise_up_s": 3}, "scaling.stabilise_up_s: knative says how fast"),
         ({**MANIFEST, "knative": {}}, "scaling.behavior: knative limits and delays by itself"),
         ({"fallback": {"static": 3, "at_least": 3}}, "scaling.fallback: give one of static and"),
-        ({"forecast": {}}, "scaling.forecast: hpa does not keep days of load yet"),
+        (
+            {"forecast": {}, "targets": {"cpu": 0.6}},
+            "scaling.forecast: it expects what requests_per_s or concurrency carried on earlier",
+        ),
+        ({"forecast": {"season": "month"}}, "scaling.forecast.season: Invalid enum value 'month'"),
+        ({"forecast": {"margin": 0}}, "scaling.forecast.margin: Expected `float` > 0.0"),
+        ({"forecast": {"lead": 5}}, "scaling.forecast.lead: unknown field; did you mean lead_s?"),
         ({"fallback": {"static": 11}}, "scaling.fallback.static: 11 is not within scaling 2 to 10"),
         ({"knative": {"target": 0}}, "scaling.knative.target: Expected `float` > 0.0"),
         ({"knatives": {}}, "scaling.knatives: unknown field; did you mean knative?"),

@@ -5,6 +5,7 @@ from midstage.contracts.topics import (
     INVENTORY,
     LIMITS,
     MESSAGE_BYTES,
+    PEAKS,
     REQUESTS,
     TOPICS,
 )
@@ -33,6 +34,12 @@ def test_a_versioned_log_is_kept_for_ever_and_has_compacted_snapshots() -> None:
 def test_an_inventory_keeps_the_newest_of_each_key_for_ever() -> None:
     (itself,) = settings_of(INVENTORY)
     assert (itself.retention_ms, itself.compacted) == (-1, True)
+
+
+def test_days_are_the_newest_of_each_and_are_forgotten() -> None:
+    (itself,) = settings_of(PEAKS)
+    assert (itself.retention_ms, itself.compacted) == (17 * 24 * 3600 * 1000, True)
+    assert itself.extra["cleanup.policy"] == "compact,delete"
 
 
 def test_dead_letters_are_larger_than_what_they_hold() -> None:

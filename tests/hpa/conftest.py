@@ -33,7 +33,7 @@ from tests import patient
 from tests.ports import free_port
 
 TOKEN = "a-token-of-this-test"
-STREAMS = ("load", "signals", "cluster", "inventory", "evaluations")
+STREAMS = ("load", "signals", "cluster", "inventory", "evaluations", "peaks")
 ALL = (*STREAMS, "apps", "scaling", "alarms", "audit")
 
 

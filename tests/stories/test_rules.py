@@ -1,4 +1,4 @@
-"""Kinds of scaling rules on the whole platform: by the clock, and with an input that is lost."""
+"""Rules on the whole platform: by the clock, by the past, and with an input that is lost."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,12 +8,19 @@ import pytest
 
 from midstage.contracts.autoscaling import ExternalMetric, Identifier, Metric, MetricType, Target
 from midstage.contracts.autoscaling import TargetType as By
+from midstage.contracts.fact import Event
+from midstage.contracts.forecast import Forecast
+from midstage.contracts.peaks import PEAKS_OBSERVED, SLOTS_A_DAY, key_of
 from midstage.contracts.policy import Policy, Targets
 from midstage.contracts.scaling import EvaluationMade
 from midstage.contracts.timed import Timed
+from midstage.contracts.topics import PEAKS
+from midstage.eventlog.codec import message
+from midstage.eventlog.kafka import KafkaLog
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.hpa.peaks import daily, slot_of, told
 
 from .loop import ask, await_settled, pods, put, spec
 from .test_loop import decided
@@ -71,3 +78,27 @@ def test_nothing_shrinks_while_an_input_is_unknown_and_all_does_once_nobody_asks
     assert len(pods(platform, APP)) == 3
     put(platform, APP, spec(APP, replicas=3, scaling=idle))
     await_settled(platform, APP, replicas=1)
+
+
+def test_a_floor_of_the_past_stands_before_the_load(platform: Platform) -> None:
+    """Each day of two weeks the load rose at about this time; today nobody has called yet."""
+    end = slot_of(datetime.now(UTC))
+    past = daily(14, end=end, peak=30.0, at=(end + 1) % SLOTS_A_DAY)
+    log = KafkaLog(bootstrap=platform.addresses.kafka, client_id="test")
+    writer = log.writer()
+    for number, fact in enumerate(told(past, end=end, app=APP)):
+        event = Event(
+            id=f"test/{number}",
+            source="test",
+            type=PEAKS_OBSERVED,
+            time=datetime.now(UTC),
+            data=fact,
+        )
+        key = key_of(APP, fact.measure, fact.day)
+        writer.send(message(event, topic=PEAKS.name, key=key))
+    assert writer.flush(60) == 0
+    writer.close()
+    policy = Policy(min=1, max=5, targets=Targets(concurrency=10), forecast=Forecast())
+    put(platform, APP, spec(APP, replicas=1, scaling=policy))
+    await_settled(platform, APP, replicas=3)
+    assert "30 is expected by the day, 10 each" in reason(platform)

@@ -64,6 +64,7 @@ def _inputs(inputs: Inputs) -> Sequence[dict[str, object]]:
         *_beside_cores(inputs, ready),
         *_by_knative(inputs),
         *_by_clock(inputs),
+        *_by_forecast(inputs),
         *_ordered(inputs),
         *(_input("earlier want", want.replicas, _age(inputs, want.at)) for want in inputs.wants),
         *(
@@ -105,11 +106,26 @@ def _by_knative(inputs: Inputs) -> Iterator[dict[str, object]]:
 
 
 def _by_clock(inputs: Inputs) -> Sequence[dict[str, object]]:
-    """What bounds by the clock go by; nothing where there are none."""
-    if not inputs.policy.timed:
+    """What bounds by the clock and of the past go by; nothing where there are none."""
+    if not inputs.policy.timed and inputs.policy.forecast is None:
         return []
     took = inputs.cold_start_s
     return [_input("cold start", None if took is None else f"{took:g} s", None)]
+
+
+def _by_forecast(inputs: Inputs) -> Iterator[dict[str, object]]:
+    """What the past says, and how its test ended; nothing where there is no forecast."""
+    said, found = inputs.policy.forecast, inputs.forecast
+    if said is None:
+        return
+    name = f"expected by the {said.season.value}"
+    if found is None:
+        yield _input(name, None, None)
+        return
+    yield _input(name, _figure(found.carried), _age(inputs, found.until))
+    days = _figure(found.tested_s / 86_400)
+    lost = f"{found.lost_with:.3%} of the load lost with it, {found.lost_without:.3%} without"
+    yield _input(f"forecast tested on {days} days", found.off or lost, None)
 
 
 def _ordered(inputs: Inputs) -> Iterator[dict[str, object]]:

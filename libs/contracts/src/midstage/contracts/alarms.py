@@ -18,6 +18,7 @@ class Alarm(StrEnum):
     FLAPPING = "flapping"
     AT_MAXIMUM = "at maximum"
     INPUT_UNKNOWN = "input unknown"
+    FORECAST_OFF = "forecast switched off"
 
 
 class AlarmRaised(msgspec.Struct, frozen=True, kw_only=True, tag="AlarmRaised", tag_field="fact"):

@@ -77,7 +77,7 @@ def _channel(topic: Topic) -> Node:
                 "topic": topic.name,
                 "partitions": topic.partitions,
                 "topicConfiguration": {
-                    "cleanup.policy": ["compact" if topic.compacted else "delete"],
+                    "cleanup.policy": _policy(topic),
                     "retention.ms": kept,
                     "max.message.bytes": MESSAGE_BYTES,
                 },
@@ -85,6 +85,12 @@ def _channel(topic: Topic) -> Node:
             }
         },
     }
+
+
+def _policy(topic: Topic) -> list[Node]:
+    if not topic.compacted:
+        return ["delete"]
+    return ["compact"] if topic.kept is None else ["compact", "delete"]
 
 
 def _operations(topic: Topic) -> Iterator[tuple[str, Node]]:

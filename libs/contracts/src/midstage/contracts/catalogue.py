@@ -152,6 +152,8 @@ def kind(of: inspect.Type) -> str:
             words = kind(inner)
         case inspect.StrType():
             words = _within("text", of.min_length, of.max_length, "characters")
+        case inspect.BytesType():
+            words = _within("bytes in base64", of.min_length, of.max_length, "of them")
         case inspect.IntType():
             words = _within("whole number", of.ge, of.le)
         case inspect.FloatType():
@@ -221,7 +223,8 @@ def _absent(field: inspect.Field) -> str:
 
 def _kept(topic: Topic) -> str:
     if topic.compacted:
-        return "the newest of each key"
+        kept = "" if topic.kept is None else f", {topic.kept.days} days"
+        return f"the newest of each key{kept}"
     return "for ever" if topic.kept is None else f"{topic.kept.days} days"
 
 

@@ -40,6 +40,7 @@ from midstage.contracts.fact import Fact
 from midstage.contracts.limits import LimitFact
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.metered import METERED, Metered
+from midstage.contracts.peaks import PEAKS_OBSERVED, PeaksObserved
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
 from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
 from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, ScalingFact
@@ -72,7 +73,8 @@ class Topic:
 
     ``refusers`` put what they can't read, or can't make a fact of, into dead letters of their own.
     For a versioned log ``facts`` is empty and ``union`` is the tagged union of its facts. Of a
-    ``compacted`` stream the broker keeps the newest record of each key, for ever.
+    ``compacted`` stream the broker keeps the newest record of each key: for ever, or, where it has
+    ``kept``, until so long after it was written.
     """
 
     name: str
@@ -252,6 +254,18 @@ ALARMS = Topic(
     about="What is wrong with an application's scaling: raised once, cleared once.",
     union=AlarmFact,
 )
+PEAKS = Topic(
+    name="midstage.peaks.v1",
+    kind=Kind.STREAM,
+    key="application/measure/day",
+    writer="hpa",
+    readers=("hpa", "people's own consumers"),
+    partitions=6,
+    kept=timedelta(days=17),
+    about="What applications with a forecast carried at most in each five minutes, day by day.",
+    facts=((PEAKS_OBSERVED, PeaksObserved),),
+    compacted=True,
+)
 ROUTES = Topic(
     name="midstage.routes.v1",
     kind=Kind.STREAM,
@@ -288,5 +302,5 @@ AUDIT = Topic(
 
 TOPICS: Final = (
     *(REQUESTS, EDGES, LOAD, SIGNALS, USAGE, LIMITS, APPS, CLUSTER),
-    *(INVENTORY, SCALING, EVALUATIONS, ALARMS, ROUTES, BILLING, AUDIT),
+    *(INVENTORY, SCALING, EVALUATIONS, ALARMS, PEAKS, ROUTES, BILLING, AUDIT),
 )

@@ -1,12 +1,20 @@
 """How the topics of ``contracts`` stand on the broker: the topic, dead letters, snapshots."""
 
 from datetime import timedelta
+from typing import Final
 
 from midstage.contracts.topics import DEAD_LETTER_BYTES, MESSAGE_BYTES, Kind, Topic
 from midstage.eventlog.log import TopicSettings
 
 FOR_EVER = -1
 DEAD_LETTERS_KEPT = timedelta(days=30)
+_FORGETTING: Final = {
+    "cleanup.policy": "compact,delete",
+    "segment.ms": str(3_600_000),
+    "min.compaction.lag.ms": str(6 * 3_600_000),
+}
+"""An open segment is not compacted, and it is all read at each start; what is of the last hours
+stands whole, so that a deep replay of them is exact."""
 
 
 def settings_of(topic: Topic) -> list[TopicSettings]:
@@ -18,6 +26,7 @@ def settings_of(topic: Topic) -> list[TopicSettings]:
         retention_ms=kept,
         message_bytes=MESSAGE_BYTES,
         compacted=topic.compacted,
+        extra=_FORGETTING if topic.compacted and topic.kept is not None else {},
     )
     dead = [
         TopicSettings(

@@ -43,6 +43,7 @@ from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
 from midstage.hpa.stream.folding import Topics
 from midstage.hpa.stream.past import Past
+from midstage.hpa.stream.remembering import Remembering
 from midstage.hpa.stream.replay import replaying
 from midstage.hpa.stream.replay_command import command
 
@@ -67,13 +68,14 @@ def compose(
     told = _alarms(log, topics, clock)
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    instance = uuid.uuid4().hex
     deciding = Deciding(
         log=log,
         topic=topics.evaluations.name,
         apps=apps,
         scaling=scalers,
         engine=ENGINE,
-        instance=uuid.uuid4().hex,
+        instance=instance,
         now=clock.now,
         metrics=metrics,
         reached=reached,
@@ -83,6 +85,13 @@ def compose(
         topics=topics,
         deciding=deciding,
         alarming=Alarming(alarms=told, now=clock.now, metrics=metrics),
+        remembering=Remembering(
+            log=log,
+            topic=topics.peaks.name,
+            instance=instance,
+            now=clock.now,
+            metrics=metrics,
+        ),
         metrics=metrics,
         now=clock.now,
         monotonic=clock.monotonic,

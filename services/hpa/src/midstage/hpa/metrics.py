@@ -51,6 +51,11 @@ class Metrics:
             ["alarm", "what"],
             registry=registry,
         )
+        self.peaks = Counter(
+            "midstage_hpa_peaks",
+            "Records of the past of an application with a forecast that this process wrote.",
+            registry=registry,
+        )
         self.applications = Gauge(
             "midstage_hpa_applications", "Applications that scale.", registry=registry
         )

@@ -206,9 +206,11 @@ def _fallback(policy: Policy) -> Iterator[str]:
 
 
 def _forecast(policy: Policy) -> Iterator[str]:
-    """Nothing keeps so much of the past yet, so it would never hold (ADR 45)."""
-    if policy.forecast is not None:
+    """It goes by the past of a total, and no other measure is one."""
+    targets = policy.targets
+    by_total = targets.requests_per_s is not None or targets.concurrency is not None
+    if policy.forecast is not None and not by_total:
         yield (
-            "scaling.forecast: hpa does not keep days of load yet, so it would never hold; "
-            "`midstage hpa backtest` tells what it would do"
+            "scaling.forecast: it expects what requests_per_s or concurrency carried on earlier "
+            "days; give one of them in scaling.targets"
         )

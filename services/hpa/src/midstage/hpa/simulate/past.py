@@ -7,12 +7,12 @@ from math import isnan
 from typing import Final
 
 from midstage.contracts.forecast import Forecast, ForecastInput
+from midstage.contracts.peaks import SLOT_S
 from midstage.hpa.decide.forecast.backtest import Verdict, tried, verdict
-from midstage.hpa.decide.forecast.seasons import SLOT_S, maxima_of, packed, unpacked
+from midstage.hpa.decide.forecast.foreseen import SETTLED
+from midstage.hpa.decide.forecast.seasons import maxima_of, packed, unpacked
 from midstage.hpa.simulate.series import STEP_S, Series
 
-SETTLED: Final = 3
-"""So many slots at the end are left out of a test: late facts may still change them."""
 _PER_SLOT: Final = SLOT_S // STEP_S
 _PER_HOUR: Final = 3600 // SLOT_S
 _SEEN_S: Final = 60.0

@@ -15,7 +15,7 @@ from midstage.eventlog.versions import Answer
 from midstage.hpa.decide.alarms import decide, ended, suspected
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Alarms, Scaler, Suspect
-from midstage.hpa.views.conditions import Condition, Conditions
+from midstage.hpa.views.conditions import Condition, Conditions, Forecasting
 
 _PAYLOAD: Final = b"alarm"
 _log = logger(__name__)
@@ -99,6 +99,8 @@ def _suspects(scaler: Scaler, conditions: Conditions | None, now: datetime) -> I
     if conditions is not None:
         yield _suspect(Alarm.AT_MAXIMUM, conditions.at_maximum)
         yield _suspect(Alarm.INPUT_UNKNOWN, conditions.input_unknown)
+        if conditions.forecast_off is not None or conditions.forecast is not Forecasting.OFF:
+            yield _suspect(Alarm.FORECAST_OFF, conditions.forecast_off)
 
 
 def _suspect(alarm: Alarm, condition: Condition | None) -> Suspect:

@@ -26,6 +26,7 @@ from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.due import Due
 from midstage.hpa.stream.folding import Folding, Topics
 from midstage.hpa.stream.reading import MOST, Opening
+from midstage.hpa.stream.remembering import Remembering
 from midstage.hpa.stream.trials import Trials
 
 _POLL_S: Final = 0.2
@@ -45,6 +46,7 @@ class Evaluating:
         topics: Topics,
         deciding: Deciding,
         alarming: Alarming,
+        remembering: Remembering,
         metrics: Metrics,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -54,6 +56,7 @@ class Evaluating:
         self._opening = Opening(log=log, topics=topics, now=now)
         self._deciding = deciding
         self._alarming = alarming
+        self._remembering = remembering
         self._metrics = metrics
         self._monotonic = monotonic
         self._progress = Progress(monotonic)
@@ -86,6 +89,7 @@ class Evaluating:
             self._progress.ended()
             _close(reader)
             self._deciding.close()
+            self._remembering.close()
 
     def caught_up(self) -> str | None:
         """None when the streams are folded and it goes on; else why not."""
@@ -155,6 +159,7 @@ class Evaluating:
         if standing.asked.policy is not None:
             conditions = self._folding.world.conditioned.of(app)
             self._alarming.look(app, standing.scaler, conditions)
+            self._remembering.look(app, standing.asked.policy, self._folding.world)
 
     def _tried(self, trial: Trial) -> Evaluation:
         return self._deciding.tried(trial, self._folding.world, self._folding.offsets())

@@ -22,6 +22,7 @@ from midstage.contracts.cluster import (
 )
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.load import LoadObserved
+from midstage.contracts.peaks import PeaksObserved
 from midstage.contracts.scaling import EvaluationMade
 from midstage.contracts.signals import SignalObserved
 from midstage.contracts.topics import Topic
@@ -47,12 +48,13 @@ class Topics:
     apps: Topic = topics.APPS
     scaling: Topic = topics.SCALING
     alarms: Topic = topics.ALARMS
+    peaks: Topic = topics.PEAKS
     audit: Topic = topics.AUDIT
 
     @property
     def streams(self) -> tuple[Topic, ...]:
         """Those that are folded by offset; the versioned logs are folded by version."""
-        return self.load, self.signals, self.cluster, self.evaluations
+        return self.load, self.signals, self.cluster, self.evaluations, self.peaks
 
 
 Heard = LoadObserved | SignalObserved | EvaluationMade | None
@@ -108,6 +110,8 @@ class Folding:
             case EvaluationMade():
                 self.world.evaluated(fact, at)
                 return fact
+            case PeaksObserved():
+                self.world.peaks(fact, at)
             case _ if isinstance(fact, _CLUSTER):
                 self.world.cluster(fact)
         return None

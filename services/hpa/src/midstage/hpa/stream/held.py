@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from midstage.contracts.peaks import of_key
 from midstage.contracts.scaling import Evaluation
 from midstage.contracts.topics import Topic
 from midstage.eventlog.fold import Fold, Verdict
@@ -21,6 +22,7 @@ from midstage.hpa.stream.reading import (
     CLUSTER_BACK,
     EVALUATIONS_BACK,
     LOAD_BACK,
+    PEAKS_BACK,
     SIGNALS_BACK,
 )
 from midstage.hpa.views.world import Standing
@@ -40,6 +42,7 @@ class Held:
     back: Mapping[str, timedelta]
     apps: States[Asked]
     scalers: States[Scaler]
+    peaks: str
 
     def records(self, place: Partition, begin: int, end: int) -> Iterator[Record]:
         """Those with offsets from ``begin`` to before ``end``."""
@@ -69,6 +72,11 @@ class Held:
     def enough(self, evaluation: Evaluation, vector: Mapping[Partition, int]) -> bool:
         """Whether all is held that the evaluation could look back to."""
         for place in vector:
+            if place.topic == self.peaks:
+                if evaluation.inputs.policy.forecast is None:
+                    continue
+                if self._compacted(place, vector[place], evaluation):
+                    return False
             if self.oldest.get(place, 0) == 0:
                 continue
             records = self.streams.get(place, ())
@@ -77,13 +85,28 @@ class Held:
                 return False
         return True
 
+    def _compacted(self, place: Partition, end: int, evaluation: Evaluation) -> bool:
+        """Whether what the evaluation knew of a day has made room for a record of later.
+
+        Then no record of the day is before ``end``; where no offset is missing there was none.
+        """
+        inputs, records = evaluation.inputs, self.streams.get(place, ())
+        if not records or records[-1].offset - self.oldest.get(place, 0) + 1 == len(records):
+            return False
+        first = _first(records, end)
+        later = {record.key for record in records[first:]}
+        later -= {record.key for record in records[:first]}
+        days = (of_key((key or b"").decode(errors="replace")) for key in later)
+        today = inputs.now.date().isoformat()
+        return any(app == inputs.app and day <= today for app, day in days)
+
 
 def held(log: Log, names: Topics) -> Held:
     """All that stands in the topics now; UnavailableError when the log can't be asked."""
     streams: dict[Partition, list[Record]] = {}
     oldest: dict[Partition, int] = {}
     # evaluations first: what they used was written before them, also while the platform goes on
-    for topic in (names.evaluations, names.cluster, names.load, names.signals):
+    for topic in (names.evaluations, names.cluster, names.load, names.signals, names.peaks):
         places = log.partitions(topic.name)
         oldest |= log.beginnings(places)
         streams |= {place: [] for place in places}
@@ -97,9 +120,11 @@ def held(log: Log, names: Topics) -> Held:
             names.signals.name: SIGNALS_BACK,
             names.cluster.name: CLUSTER_BACK,
             names.evaluations.name: EVALUATIONS_BACK,
+            names.peaks.name: PEAKS_BACK,
         },
         apps=_states(log, names.apps, Asked(), asked),
         scalers=_states(log, names.scaling, Scaler(), evolve),
+        peaks=names.peaks.name,
     )
 
 

@@ -2,8 +2,8 @@
 
 Cluster: the inventory to its end, then the stream from some minutes before, so that nothing is
 missed and all that the inventory says stands in the stream before the goal; the fold takes a fact
-once. Load, signals and evaluations: from before the longest window. So a service that begins late
-folds the same inputs as one that read everything.
+once. Load, signals and evaluations: from before the longest window. Peaks: all that are held. So a
+service that begins late folds the same inputs as one that read everything.
 """
 
 import threading
@@ -19,6 +19,7 @@ LOAD_BACK: Final = timedelta(minutes=15)
 SIGNALS_BACK: Final = timedelta(minutes=15)
 CLUSTER_BACK: Final = timedelta(minutes=5)
 EVALUATIONS_BACK: Final = timedelta(minutes=65)
+PEAKS_BACK: Final = timedelta(days=16)
 MOST: Final = 2_000
 _POLL_S: Final = 0.2
 
@@ -54,6 +55,7 @@ class Opening:
             **self._at(topics.signals, now - SIGNALS_BACK),
             **self._at(topics.cluster, now - CLUSTER_BACK),
             **self._at(topics.evaluations, now - EVALUATIONS_BACK),
+            **self._log.beginnings(self._log.partitions(topics.peaks.name)),
         }
 
     def _at(self, topic: Topic, at: datetime) -> Mapping[Partition, int]:

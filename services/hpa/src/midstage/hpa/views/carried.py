@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from midstage.contracts.load import LoadObserved
+from midstage.contracts.policy import Measure
 from midstage.contracts.requests import Outcome
 from midstage.contracts.scaling import LoadInput
 from midstage.hpa.views.seconds import DEAF, UNKNOWN, Seconds
@@ -91,6 +92,17 @@ class Carried:
             return None
         first, last = min(found), max(found)
         return float(found[last]), (found[last] - found[first]) / (last - first)
+
+    def between(self, app: str, measure: Measure, first: int, end: int) -> dict[int, int]:
+        """The known seconds from ``first`` to before ``end``, of at most ten minutes."""
+        held = self._apps.get(app)
+        if held is None:
+            return {}
+        newest, which = min(held.newest, end - 1), _concurrency
+        if measure is Measure.RPS:
+            newest, which = min(newest, held.complete - 1), _requests
+        found = _known(held, newest, first, end - first, which)
+        return {second: value for second, value in found.items() if second >= first}
 
     def _sweep(self, at: datetime) -> None:
         """Now and then forget the applications that nobody speaks of any more."""

@@ -14,6 +14,7 @@ from midstage.contracts.capacity import CapacityInput, Learned
 from midstage.contracts.cluster import ClusterFact
 from midstage.contracts.inventory import Inventory
 from midstage.contracts.load import LoadObserved
+from midstage.contracts.peaks import PeaksObserved
 from midstage.contracts.policy import Knative, Measure, Policy
 from midstage.contracts.scaling import (
     Changed,
@@ -30,6 +31,7 @@ from midstage.hpa.model import Asked, Scaler
 from midstage.hpa.views.carried import Carried
 from midstage.hpa.views.conditions import Conditioned
 from midstage.hpa.views.latencies import Latencies
+from midstage.hpa.views.pasts import Pasts
 from midstage.hpa.views.pods import cold_start_s, pods, reached_at
 from midstage.hpa.views.quotas import quota
 from midstage.hpa.views.remembered import KEPT, Remembered
@@ -62,6 +64,7 @@ class World:
         self.remembered: Remembered[KnativeMemory] = Remembered()
         self.latencies = Latencies()
         self.learned: Remembered[Learned] = Remembered()
+        self.pasts = Pasts()
 
     def load(self, fact: LoadObserved, at: datetime) -> bool:
         """Fold what was carried, written ``at``; whether it is of our time."""
@@ -73,6 +76,10 @@ class World:
     def signal(self, fact: SignalObserved, at: datetime) -> bool:
         """Fold a signal, written ``at``; whether it is of our time and can be true."""
         return self.signals.apply(fact, at)
+
+    def peaks(self, fact: PeaksObserved, at: datetime) -> None:
+        """Fold a day of the past, written ``at``."""
+        self.pasts.apply(fact, at)
 
     def cluster(self, fact: ClusterFact) -> None:
         """Fold what a cluster is."""
@@ -92,6 +99,7 @@ class World:
     def inputs(self, app: str, standing: Standing, policy: Policy, now: datetime) -> Inputs:
         """What an evaluation of ``app`` under ``policy`` has to go by at ``now``."""
         manual = ordered(standing.scaler, now)
+        cold_s = cold_start_s(self.inventory, app) if policy.timed or policy.forecast else None
         return Inputs(
             app=app,
             now=now,
@@ -107,10 +115,11 @@ class World:
             initial=standing.asked.initial,
             signals=self.signals.of(app, policy, now),
             knative=self._knative(app, standing.scaler, policy.knative, now),
-            cold_start_s=cold_start_s(self.inventory, app) if policy.timed else None,
+            cold_start_s=cold_s,
             quota=quota(self.inventory, app, standing.asked.requests, now),
             override=manual.override,
             pause=manual.pause,
+            forecast=self.pasts.of(app, policy, cold_start_s=cold_s, now=now),
             capacity=self._capacity(app, standing.scaler, policy, now),
         )
 

@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from midstage.contracts.forecast import Forecast
-from midstage.hpa.decide.forecast.seasons import DAY, SLOT_S, Column, expected, slots, trailing
+from midstage.contracts.peaks import SLOT_S
+from midstage.hpa.decide.forecast.seasons import DAY, Column, expected, slots, trailing
 
 TESTED: Final = 7 * DAY
 FEWEST: Final = DAY // 2

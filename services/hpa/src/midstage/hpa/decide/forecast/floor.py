@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from midstage.contracts.policy import Policy
+from midstage.contracts.policy import Measure, Policy
 from midstage.contracts.scaling import Inputs
 from midstage.hpa.decide.figures import known, needed, shown, up
 
@@ -38,3 +38,10 @@ def target_of(policy: Policy) -> float | None:
     """What each replica should carry of what the forecast looks at; None: there is no total."""
     targets = policy.targets
     return targets.concurrency if targets.requests_per_s is None else targets.requests_per_s
+
+
+def measure_of(policy: Policy) -> Measure | None:
+    """What the forecast looks at; None: there is no total, or the policy has no forecast."""
+    if policy.forecast is None or target_of(policy) is None:
+        return None
+    return Measure.CONCURRENCY if policy.targets.requests_per_s is None else Measure.RPS

@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from midstage.contracts.forecast import Season
+from midstage.contracts.peaks import SLOT_S, SLOTS_A_DAY
 
 Column = npt.NDArray[np.float64]
-SLOT_S: Final = 300
-DAY: Final = 86_400 // SLOT_S
+DAY: Final = SLOTS_A_DAY
 DAYS: Final = 15
 """So much is remembered: a week to test in, and the seasons before its first day."""
 SLOTS: Final = DAYS * DAY
-_UNKNOWN: Final = 0xFFFF
+UNKNOWN: Final = 0xFFFF
+"""Of two bytes: nothing is known of the slot."""
 _BACK: Final = {
     Season.DAY: tuple(day * DAY for day in range(1, 8)),
     Season.WEEK: (7 * DAY, 14 * DAY),
@@ -75,14 +76,14 @@ def packed(maxima: Column) -> npt.NDArray[np.uint16]:
     Rounded up, so that what was carried still is below; the highest number is unknown.
     """
     bits = np.nan_to_num(maxima, nan=0.0).astype(np.float32).view(np.uint32)
-    rounded = np.minimum((bits + np.uint32((1 << 15) - 1)) >> 15, _UNKNOWN - 1)
-    return np.where(np.isnan(maxima), np.uint16(_UNKNOWN), rounded.astype(np.uint16))
+    rounded = np.minimum((bits + np.uint32((1 << 15) - 1)) >> 15, UNKNOWN - 1)
+    return np.where(np.isnan(maxima), np.uint16(UNKNOWN), rounded.astype(np.uint16))
 
 
 def unpacked(held: npt.NDArray[np.uint16]) -> Column:
     """The slots again."""
     values = (held.astype(np.uint32) << 15).view(np.float32).astype(np.float64)
-    return np.where(held == _UNKNOWN, np.nan, values)
+    return np.where(held == UNKNOWN, np.nan, values)
 
 
 def _shifted(values: Column, by: int, more: int = 0) -> Column:
