@@ -16,10 +16,11 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from midstage.contracts.forecast import Forecast
+from midstage.contracts.peaks import SLOT_S
 from midstage.contracts.policy import Policy
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import MOST_REPLICAS, needed, up
-from midstage.hpa.decide.forecast.seasons import SLOT_S, Column
+from midstage.hpa.decide.forecast.seasons import Column
 from midstage.hpa.simulate.past import Past
 from midstage.hpa.simulate.replay import USE, Run, seen_of
 from midstage.hpa.simulate.series import STEP_S, Series
