@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
 
 from midstage.contracts.autoscaling import (
     Behavior,
@@ -18,6 +19,13 @@ from midstage.contracts.autoscaling import (
     Select,
     Target,
     TargetType,
+)
+from midstage.contracts.capacity import (
+    CapacityInput,
+    CapacitySample,
+    Latency,
+    Learned,
+    Level,
 )
 from midstage.contracts.cluster import Phase
 from midstage.contracts.forecast import Forecast, ForecastInput
@@ -41,6 +49,7 @@ counts = st.integers(1, 1000)
 past = st.floats(-5, 4000).map(lambda seconds: NOON - timedelta(seconds=seconds))
 recent = st.floats(0, 9).map(lambda seconds: NOON - timedelta(seconds=seconds))
 figures = st.one_of(st.floats(0, 1e5), st.floats(allow_nan=True, allow_infinity=True), st.just(0.0))
+unset: st.SearchStrategy[UnsetType] = st.just(UNSET)
 targets = st.one_of(st.none(), st.floats(0, 1e6, exclude_min=True))
 shares = st.one_of(st.none(), st.floats(0, 10, exclude_min=True))
 rates = st.builds(
@@ -101,6 +110,10 @@ SIGNALS = (
     Signal(drain_s=60.0, rate=2.0, partitions=7),
     Signal(target=5.0, drain_s=60.0),
 )
+milliseconds = st.none() | st.floats(0, 3_600_000, exclude_min=True)
+latencies = st.builds(
+    Latency, p99_ms=milliseconds, ttft_p99_ms=milliseconds, drain_s=st.floats(1, 3600)
+)
 policies = st.builds(
     lambda bounds, **rest: Policy(min=min(bounds), max=max(bounds), **rest),
     st.tuples(counts, counts),
@@ -111,6 +124,7 @@ policies = st.builds(
         cpu=shares,
         memory=shares,
         gpu=shares,
+        gpu_memory=shares,
     ),
     tolerance=st.floats(0, 1),
     stabilise_up_s=st.floats(0, 3600),
@@ -124,6 +138,7 @@ policies = st.builds(
     timed=st.lists(st.sampled_from(TIMED), max_size=2).map(tuple),
     signals=st.dictionaries(st.just("jobs"), st.sampled_from(SIGNALS), max_size=1),
     forecast=st.none() | st.builds(Forecast, margin=st.floats(0.1, 10)),
+    latency=st.none() | latencies,
 )
 pods = st.lists(
     st.builds(
@@ -140,6 +155,8 @@ pods = st.lists(
         memory_requested_mb=st.integers(0, 4096),
         gpu=st.one_of(st.none(), figures),
         gpus_requested=st.integers(0, 8),
+        gpu_memory_mb=unset | st.floats(0, 1e5),
+        gpu_memory_total_mb=unset | st.floats(0, 1e5) | st.just(40_000.0),
     ),
     max_size=6,
 ).map(tuple)
@@ -189,6 +206,35 @@ knatives = st.none() | st.builds(
     panic=figures,
     memory=st.none() | st.builds(KnativeMemory, panic_since=st.none() | past, most=counts),
 )
+levels = st.lists(
+    st.builds(
+        Level,
+        load=figures | st.floats(0.1, 100),
+        p99_ms=figures | st.floats(1, 10_000),
+        residence_s=st.floats(0, 100),
+        weight=st.floats(0, 50),
+    ),
+    max_size=4,
+).map(lambda found: tuple(sorted(found, key=lambda level: level.load)))
+samples = st.lists(
+    st.builds(
+        CapacitySample,
+        until=recent | past,
+        seconds=st.integers(0, 15),
+        requests=st.integers(0, 10**6),
+        concurrency=st.floats(0, 1e6),
+        p99_ms=st.none() | figures | st.floats(1, 10_000),
+        ttft_p99_ms=st.none() | figures,
+    ),
+    max_size=4,
+).map(tuple)
+capacities = unset | st.builds(
+    CapacityInput,
+    samples=samples,
+    in_flight=st.none() | figures,
+    growth_per_s=st.none() | st.floats(-1e6, 1e6) | figures,
+    learned=st.none() | st.builds(Learned, until=st.none() | past, p99=levels, ttft=levels),
+)
 any_inputs = st.builds(
     Inputs,
     app=st.just("chat"),
@@ -207,4 +253,5 @@ any_inputs = st.builds(
     cold_start_s=st.none() | st.floats(0, 3600),
     forecast=st.none()
     | st.builds(ForecastInput, carried=st.none() | st.floats(), off=st.sampled_from(["", "no"])),
+    capacity=capacities,
 )

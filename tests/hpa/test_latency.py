@@ -259,3 +259,12 @@ def test_a_missing_shard_is_unknown() -> None:
 def test_a_block_in_which_a_queue_ends_says_nothing() -> None:
     assert blocks(*(said(n, pending=100 if n < 4 else 0) for n in range(19))) == ()
     assert blocks(*(said(n, pending=10 * n) for n in range(19)))
+
+
+@pytest.mark.parametrize("odd", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_level_that_nobody_wrote_is_left_out(odd: float) -> None:
+    """An evaluation must raise nothing, whatever stands in the log."""
+    new = CapacityInput(samples=(sample(5, 4, 200),), learned=Learned(p99=(level(odd, 200),)))
+    found = learned(asked(20, capacity=new))
+    assert isinstance(found, Learned)
+    assert [each.load for each in found.p99] == [5.0]

@@ -42,7 +42,7 @@ def backtest(
     room: Annotated[int | None, typer.Option(help="So many replicas find a place.")] = None,
     starts_per_minute: Annotated[float | None, typer.Option(help="So many begin.")] = None,
     queue: Annotated[bool, typer.Option("--queue", help="What is not served waits.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture (SVG) there.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture there: .png or .svg.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The figures alone.")] = False,
     directory: Directory = HERE,
 ) -> None:

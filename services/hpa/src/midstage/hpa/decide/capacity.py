@@ -146,7 +146,7 @@ def _taken(
         return levels
     one = msgspec.structs.replace(one, p99_ms=_short(p99_ms))
     place = _place(one.load)
-    kept = [_faded(level, one, AIM * target_ms) for level in levels]
+    kept = [_faded(level, one, AIM * target_ms) for level in levels if _believed(level)]
     same = [level for level in kept if _place(level.load) == place]
     others = [level for level in kept if _place(level.load) != place]
     found = [level for level in others if level.weight >= _LEAST_WEIGHT]
@@ -182,8 +182,8 @@ def _falling(levels: Sequence[Level]) -> Iterator[_Run]:
     """Runs of levels by rising load whose speed 1/P99 falls: pool adjacent violators."""
     runs: list[_Run] = []
     for level in levels:
-        if not 0 < level.p99_ms < math.inf or level.weight <= 0 or level.load <= 0:
-            continue  # an input that nobody wrote, but no figure is to come of it
+        if not _believed(level):
+            continue
         run = _Run(low=level, high=level, speed=1 / level.p99_ms, weight=level.weight)
         while runs and runs[-1].speed <= run.speed:
             last = runs.pop()
@@ -192,6 +192,11 @@ def _falling(levels: Sequence[Level]) -> Iterator[_Run]:
             run = _Run(low=last.low, high=run.high, speed=speed, weight=weight)
         runs.append(run)
     return iter(runs)
+
+
+def _believed(level: Level) -> bool:
+    """Whether it can be: others nobody wrote, and no figure is to come of them."""
+    return all(0 < each < math.inf for each in (level.load, level.p99_ms, level.weight))
 
 
 def _place(load: float) -> int:

@@ -22,6 +22,7 @@ from midstage.hpa.simulate.cluster import COLD_START_S, Limits
 from midstage.hpa.simulate.engine import Engine
 from midstage.hpa.simulate.logged import logged
 from midstage.hpa.simulate.past import Past
+from midstage.hpa.simulate.picture import Panel, picture
 from midstage.hpa.simulate.plot import plot
 from midstage.hpa.simulate.replay import USE, WARM_UP_S, Figures, Run, judged, run
 from midstage.hpa.simulate.series import STEP_S, Series, read
@@ -38,6 +39,7 @@ class Tried:
     """One policy's run, under the name of its file."""
 
     name: str
+    policy: Policy
     run: Run
     figures: Figures
 
@@ -49,7 +51,7 @@ def command(arguments: Sequence[str], *, log_at: Callable[[str], Log]) -> int:
         series = _series(asked, log_at)
         found = [_tried(asked, Path(file), series) for file in (asked.policy, *asked.against)]
         if asked.plot is not None:
-            Path(asked.plot).write_bytes(plot([(each.name, each.run) for each in found]))
+            Path(asked.plot).write_bytes(_drawn(Path(asked.plot), found))
     except (MidstageError, OSError) as e:
         sys.stderr.write(f"{e}\n")
         return 1
@@ -77,7 +79,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--room", type=int, metavar="REPLICAS", help="so many find a place")
     parser.add_argument("--starts-per-minute", type=float, default=inf, metavar="REPLICAS")
     parser.add_argument("--queue", action="store_true", help="what is not served waits")
-    parser.add_argument("--plot", metavar="FILE", help="a picture (SVG)")
+    parser.add_argument("--plot", metavar="FILE", help="a picture: a PNG by its name, else SVG")
     parser.add_argument("--json", action="store_true", help="the figures alone, as JSON")
     return parser.parse_args(arguments)
 
@@ -112,7 +114,21 @@ def _tried(asked: argparse.Namespace, file: Path, series: Series) -> Tried:
         asked_each_s=asked.asked_each,
     )
     return Tried(
-        name=file.stem, run=found, figures=judged(found, begin=int(asked.warm_up // STEP_S))
+        name=file.stem,
+        policy=policy,
+        run=found,
+        figures=judged(found, begin=int(asked.warm_up // STEP_S)),
+    )
+
+
+def _drawn(file: Path, found: Sequence[Tried]) -> bytes:
+    if file.suffix.lower() != ".png":
+        return plot([(each.name, each.run) for each in found])
+    return picture(
+        [
+            Panel(name=each.name, run=each.run, least=each.policy.min, most=each.policy.max)
+            for each in found
+        ]
     )
 
 

@@ -18,12 +18,12 @@ WIDTH: Final = 960
 PANEL: Final = 220
 LEFT, RIGHT, TOP, BOTTOM = 60, 940, 36, 30
 BLUE, ORANGE, GREY, FAINT = "#0072B2", "#D55E00", "#6B6B6B", "#DDDDDD"
-_LINES: Final = 4
+LINES: Final = 4
 
 
 def plot(runs: Sequence[tuple[str, Run]]) -> bytes:
     """The file; all panels have the same scale."""
-    most = max((_most(run) for _, run in runs), default=1.0)
+    most = max((most_of(run) for _, run in runs), default=1.0)
     parts = [
         part for number, (name, run) in enumerate(runs) for part in _panel(name, run, number, most)
     ]
@@ -39,12 +39,12 @@ def plot(runs: Sequence[tuple[str, Run]]) -> bytes:
 
 def _panel(name: str, run: Run, number: int, most: float) -> Iterator[str]:
     top, bottom = number * PANEL + TOP, (number + 1) * PANEL - BOTTOM
-    for line in range(_LINES + 1):
-        y = bottom - (bottom - top) * line / _LINES
+    for line in range(LINES + 1):
+        y = bottom - (bottom - top) * line / LINES
         yield f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke="{FAINT}"/>'
         yield (
             f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="{GREY}">'
-            f"{most * line / _LINES:.0f}</text>"
+            f"{most * line / LINES:.0f}</text>"
         )
     columns = min(RIGHT - LEFT, len(run.load))
     needed = columned(np.nan_to_num(run.load) / run.each, columns)
@@ -75,6 +75,7 @@ def _line(values: Column, top: int, bottom: int, most: float, colour: str, *, fi
     return f'<path d="M{LEFT} {bottom}{steps}{end}" {inside} stroke="{colour}"/>'
 
 
-def _most(run: Run) -> float:
+def most_of(run: Run) -> float:
+    """The most replicas that were needed or ready."""
     needed = float(np.nan_to_num(run.load).max(initial=0.0)) / run.each
     return max(1.0, needed, float(run.ready.max(initial=0)))
