@@ -27,6 +27,7 @@ def test_a_queue_is_decided_by_and_made_again(others: Others, tmp_path: Path) ->
     others.specify("chat", POLICY, replicas=2)
     with running(others.log, others.names, tmp_path) as hpa:
         within(60, lambda: hpa.counts("chat") == [2])
+        within(60, lambda: hpa.evaluation("chat"))
         assert "jobs is not known" in hpa.evaluation("chat")["evaluation"]["reason"] or (
             "no rule has valid input" in hpa.evaluation("chat")["evaluation"]["reason"]
         )
