@@ -62,6 +62,18 @@ def test_a_richer_cluster_is_told(
     assert "waiting, s of load" in told
 
 
+def test_a_policy_is_asked_as_often_as_said(
+    policy: Path, series: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once in the hour: at its begin, so nobody sees that more comes."""
+    words = ("--warm-up", 0, "--asked-each", 3600)
+    assert asked("--policy", policy, "--series", series, *words) == 0
+    told = capsys.readouterr().out
+    assert "a policy is asked each 3600 s" in told
+    [changes] = [line for line in told.splitlines() if line.startswith("changes a day")]
+    assert changes.split()[-1] == "0.0"
+
+
 @pytest.mark.parametrize(
     ("content", "words", "why"),
     [

@@ -92,6 +92,17 @@ def test_cron_begins_by_the_clock_of_its_zone_and_lasts_as_long_as_it_says() -> 
     ]
 
 
+def test_cron_holds_from_its_very_second_to_its_last_whoever_asked_before() -> None:
+    """Its windows are kept by the minute; within that the second counts."""
+    five = Timed(name="c", floor=5, cron="*/5 * * * *", duration_s=90)
+    six = Timed(name="s", floor=5, cron="30 */5 * * * *", duration_s=10)
+    noon = at("2026-01-05 12:00")
+    for seconds in (600, 30, 0, 29.999, 90, 89.999, 40, 299.999, 300, 39.999):
+        now, into = noon + timedelta(seconds=seconds), seconds % 300
+        assert (within(five, now) is not None) == (into < 90)
+        assert (within(six, now) is not None) == (30 <= into < 40)
+
+
 def test_cron_in_the_hour_that_is_left_out_begins_once_that_day() -> None:
     rule = Timed(name="c", floor=5, cron="30 2 * * *", duration_s=3600, zone="Europe/Berlin")
     spring = all_of(rule, "2026-03-29", "2026-03-29 20:00")
