@@ -59,6 +59,7 @@ BY_SIGNAL: Final[tuple[Policy, ...]] = tuple(
 BY_LATENCY: Final[tuple[Policy, ...]] = (
     policy(targets=Targets(), latency=Latency(p99_ms=500.0)),
     policy(targets=Targets(), latency=Latency(p99_ms=500.0, ttft_p99_ms=80.0, drain_s=30.0)),
+    policy(targets=Targets(), latency=Latency(ttft_p99_ms=80.0), max=100),
 )
 SEEN: Final[tuple[tuple[Level, ...], ...]] = (
     (),
@@ -127,9 +128,11 @@ def by_signals() -> Iterator[Inputs]:
 
 def by_latency() -> Iterator[Inputs]:
     """Fast and slow, before anything, little and enough was learned, with a queue and without."""
-    for of, seen, coming, slow, growth in product(
-        BY_LATENCY, SEEN, (0.0, 20.0, 75.0), (None, 150.0, 900.0), (None, 0.0, 35.0)
-    ):
+    asked = product(
+        BY_LATENCY, SEEN, (0.0, 2.0, 20.0, 31.0, 75.0), (None, 150.0, 900.0), (None, 0.0, 35.0)
+    )
+    for number, (of, seen, coming, slow, growth) in enumerate(asked):
+        count = 10 if number % 2 else 4
         newest = CapacitySample(
             until=NOON - timedelta(seconds=5),
             seconds=15,
@@ -142,9 +145,10 @@ def by_latency() -> Iterator[Inputs]:
         yield inputs(
             policy=of,
             load=load(requests_per_s=coming, concurrency=waiting),
-            pods=warm(4),
+            pods=warm(count),
+            current=count,
             capacity=CapacityInput(
-                samples=(newest,),
+                samples=() if number % 7 == 0 else (newest,),
                 in_flight=waiting,
                 growth_per_s=growth,
                 learned=Learned(until=NOON - timedelta(seconds=20), p99=seen, ttft=seen[:2]),

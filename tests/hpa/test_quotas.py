@@ -86,6 +86,15 @@ def test_what_others_use_is_no_room_and_what_its_own_pods_use_is() -> None:
     )
 
 
+def test_memory_is_told_in_mebibytes() -> None:
+    found = room(*TWO, told({"requests.memory": 1024.0 * MIB}, {"requests.memory": 640.0 * MIB}))
+    assert found is not None
+    assert found.reason == (
+        "quota team-a has 1024 MiB requests.memory, others use 128 MiB of it, "
+        "a replica takes 256 MiB"
+    )
+
+
 @pytest.mark.parametrize(
     ("hard", "used", "replicas"),
     [
@@ -124,6 +133,13 @@ def test_older_replicas_of_another_size_leave_the_room_that_they_take() -> None:
 def test_a_pod_that_came_after_the_quota_was_counted_is_not_counted_twice() -> None:
     fresh = pod("c", made=NOON + SECOND)
     assert room(*TWO, GPUS) == room(*TWO, fresh, GPUS)
+    assert room(*TWO, GPUS) == room(pod("a"), pod("b", made=NOON), GPUS)
+
+
+def test_a_quota_holds_for_a_minute_after_it_was_told() -> None:
+    found = room(*TWO, told({"pods": 3}, {"pods": 2}, at=NOON - 60 * SECOND))
+    assert found is not None
+    assert found.replicas == 3
 
 
 @pytest.mark.parametrize(
@@ -160,9 +176,10 @@ def test_before_its_first_pod_the_workload_says_where_it_is() -> None:
         revision="1",
         replicas=2,
     )
-    found = room(workload, told({"pods": 3}, {"pods": 3}))
-    assert found is not None
-    assert found.replicas == 0
+    for used, replicas in (({"pods": 3.0}, 0), ({}, 3)):
+        found = room(workload, told({"pods": 3}, used))
+        assert found is not None
+        assert found.replicas == replicas
 
 
 def test_the_newest_spec_says_what_a_replica_takes() -> None:
