@@ -38,7 +38,7 @@ SEALED: Final = Measure(name="a month's part of its statement", unit="s", more_i
 MERGED: Final = Measure(name="merge its sums", unit="CPU us/event", more_is_better=False)
 SIZE: Final = Measure(name="ledger file", unit="bytes/event", more_is_better=False)
 _ASKS: Final = 20
-_MEMORY_MB: Final = 192
+_MEMORY_MB: Final = 80
 _GRACE: Final = timedelta(minutes=10)
 _ACCEPTED: Final = Accepted(gaps=True, by="bench", why="no edge says that it has said all")
 _LESS = "SELECT {keys}, count(*) FROM requests WHERE time >= ? AND time < ? GROUP BY ALL ORDER BY 1"

@@ -24,6 +24,7 @@ from midstage.chassis.heap import given_back
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, USAGE
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Partition
+from midstage.stats.adapters.columns import in_one_heap
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.config import Settings
 from midstage.stats.main import Topics, compose
@@ -75,6 +76,7 @@ def as_installed() -> None:
     """Begin as a service does, where nothing but stats is installed."""
     sys.meta_path.insert(0, _NoPandas())
     given_back()
+    in_one_heap()
 
 
 def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import numpy as np
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
 from pyarrow import ipc
 
 from midstage.contracts import signature, units
@@ -16,6 +16,7 @@ from midstage.eventlog.arrow import CONTENT
 from midstage.eventlog.codec import CONTENT_TYPE
 from midstage.eventlog.log import Message
 from midstage.stats.adapters.columns import microseconds
+from midstage.stats.model import Longs
 from tests.bench.payload import SIGNING_KEY, SOURCES
 
 CUSTOMERS, APPS = 1_000, 8
@@ -52,7 +53,7 @@ def _message(topic: str, source: str, value: bytes) -> Message:
     return Message(topic=topic, key=source.encode(), value=value, headers=headers)
 
 
-def _stream(chance: np.random.Generator, times: object, numbers: object | None) -> bytes:
+def _stream(chance: np.random.Generator, times: Longs, numbers: Longs | None) -> bytes:
     count = len(times)
     sent, received = chance.integers(10, 4000, count), chance.integers(1, 1000, count)
     columns = {
@@ -90,7 +91,7 @@ def _ids(chance: np.random.Generator, count: int) -> pa.Array:
     )
 
 
-def _usage(amounts: object) -> pa.Array:
+def _usage(amounts: Longs) -> pa.Array:
     count = len(amounts)
     offsets = np.arange(0, len(_UNITS) * count + 1, len(_UNITS), dtype=np.int32)
     names = pa.array(np.tile(np.array(_UNITS), count), pa.string())

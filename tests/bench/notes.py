@@ -30,7 +30,7 @@ NOTES: Mapping[str, Sequence[str]] = {
         " positions in one DuckDB transaction per chunk, load and usage facts told meanwhile. The"
         " peers add up units in a dictionary or a table of theirs; the polars pipeline writes rows"
         " and one roll-up into a DuckDB file, without signatures, ranges or positions. Memory is"
-        " the most that the process of stats held, with pandas loaded, which a service is not.",
+        " the most that the process of stats held, where nothing but stats is installed.",
     ),
     "seen": (
         "seen: chunks of 10,000 hashes of 128 bits, asked for and taken in; midstage and SQLite"
@@ -38,10 +38,16 @@ NOTES: Mapping[str, Sequence[str]] = {
         " has a tenth of the ids, which favours it. restart: until the first answer, without the"
         " ledger's own reading of what lies above the files' mark.",
     ),
+    "restart": (
+        "restart: stats as it is composed, on a copy of a ledger that ended as by kill -9: from its"
+        " start, imports done, to the commit of a hundred more events. The peer opens the file.",
+    ),
     "usage": (
-        "usage: from the question to the shown answer, in one process; the peer is one bare"
-        " statement on the same rows that gives counts alone. 30 days, a page and a month's lines"
-        " are read from sums of days, which grow with customers and applications, not with events.",
+        "usage: counted from Kafka, without facts, by what stats composes for counting; from the"
+        " question to the JSON of the answer, in one process; the peer is one bare statement on the"
+        " same rows that gives counts alone. 30 days, a page and a month's lines are read from sums"
+        " of days, which grow with customers and applications, not with events. The part of a"
+        " statement is all that a shard does to seal. --month 100000000 makes it larger.",
     ),
     "control": (
         "control: one change after the other in a cluster in memory, until a consumer has read what"

@@ -10,11 +10,11 @@ from contextlib import suppress
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _ARENAS = 2
-_ALONE = 1 << 20
+_ALONE = 256 << 10
 
 
 def given_back() -> None:
-    """Two heaps at most; what is a mebibyte or more is mapped alone. Nothing without glibc."""
+    """Two heaps at most; what is 256 KiB or more is mapped alone. Nothing without glibc."""
     libc = ctypes.CDLL(None)
     with suppress(AttributeError):  # another C library has no such function
         libc.mallopt(_ARENA_MAX, _ARENAS)

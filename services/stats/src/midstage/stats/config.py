@@ -27,7 +27,7 @@ class Settings:
     api_keys_file: Path | None = None
     commit_interval_s: float = 0.25
     ingest_within_s: float = 10.0
-    ledger_memory_mb: int = 192
+    ledger_memory_mb: int = 80
     seen_in_memory: int = 1 << 19
     billed: frozenset[Outcome] = BILLED
     gap_grace: timedelta = timedelta(minutes=10)
@@ -58,7 +58,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         commit_interval_s=interval_ms / 1000,
         ingest_within_s=ingest_ms / 1000,
         ledger_memory_mb=settings.whole(
-            env, f"{_PREFIX}LEDGER_MEMORY_MB", default=192, least=64, most=1_000_000
+            env, f"{_PREFIX}LEDGER_MEMORY_MB", default=80, least=64, most=1_000_000
         ),
         seen_in_memory=settings.whole(
             env, f"{_PREFIX}SEEN_IN_MEMORY", default=1 << 19, least=1, most=1 << 24

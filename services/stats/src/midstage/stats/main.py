@@ -33,6 +33,7 @@ from midstage.eventlog.versions import Versions
 from midstage.stats import api
 from midstage.stats.adapters import archive
 from midstage.stats.adapters.callers import caller_keys
+from midstage.stats.adapters.columns import in_one_heap
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.owner import owned
@@ -136,6 +137,7 @@ def compose(
     Raises UnavailableError when another process has the ledger file, or when what was seen is
     damaged and can't be read from the ledger and its archive again.
     """
+    in_one_heap()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     clock = clock or SystemClock()
     topics = topics or Topics()

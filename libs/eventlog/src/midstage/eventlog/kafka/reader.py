@@ -24,7 +24,8 @@ SETTINGS: Mapping[str, str | int | bool] = {
     "fetch.wait.max.ms": 100,  # a partition that joins waits for the others' long poll
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 20,
-    "queued.max.messages.kbytes": 16 * 1024,
+    "fetch.max.bytes": 4 * 1024 * 1024,  # an answer stays in memory while a record of it waits
+    "queued.max.messages.kbytes": 8 * 1024,
 }
 _ASK_S = 2.0
 UNREADABLE_HEADERS: Headers = (("ms-headers", b"unreadable"),)

@@ -19,7 +19,7 @@ CHECKPOINT = "32MB"
 """Of the WAL, before it goes into the file: each time what is not yet a whole row group of a table
 is written anew, and an opening reads the WAL again."""
 _GIVEN_BACK = {
-    "allocator_background_threads": True,
+    "allocator_background_threads": "true",
     "allocator_flush_threshold": "8MB",
     "allocator_bulk_deallocation_flush_threshold": "16MB",
 }
