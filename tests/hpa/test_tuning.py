@@ -95,7 +95,8 @@ def shape(days: int) -> Column:
     day = (
         25 + 20 * np.sin((hours - 9) / 24 * 2 * np.pi) + 25 * ((hours % 24 > 8) & (hours % 24 < 12))
     )
-    return day * np.repeat(np.random.default_rng(7).normal(1, 0.05, days * 1440), 4)
+    found: Column = day * np.repeat(np.random.default_rng(7).normal(1, 0.05, days * 1440), 4)
+    return found
 
 
 @pytest.mark.slow
