@@ -87,7 +87,7 @@ def halves(
         cold_start_s=cold_start_s,
         told=_part(progress, "telling on the second half"),
     )
-    swept = sweep([*baseline(carries), policy])
+    swept = sweep([*baseline(carries, most), policy])
     return Halves(
         policy=policy,
         each=carries,

@@ -82,19 +82,15 @@ class Sweep:
         load = self._series.values
         first = float(np.nan_to_num(load[:1]).max(initial=0.0))
         start = max(1, ceil(first / (self._each * USE)))
-        # columns of one window lie beside each other
-        order = sorted(range(len(tried)), key=lambda one: _window(tried[one]))
-        ordered = [tried[one] for one in order]
-        found = np.empty((len(load), len(tried)), np.int16)
-        state = _State(ordered, start=start, cold=max(1, round(self._cold_start_s / STEP_S)))
-        floors = np.array([self._floors(policy) for policy in ordered]).T
+        there = np.empty((len(load), len(tried)), np.int16)
+        state = _State(tried, start=start, cold=max(1, round(self._cold_start_s / STEP_S)))
+        least = np.array([float(policy.min) for policy in tried])
+        floors = np.maximum(np.array([self._floors(policy) for policy in tried]).T, least)
         seen = seen_of(load)
         for begin in range(0, len(load), _CHUNK):
-            state.chunk(begin, seen[begin : begin + _CHUNK], floors, found)
+            state.chunk(begin, seen[begin : begin + _CHUNK], floors, there)
             if self._told is not None:
                 self._told(min(1.0, (begin + _CHUNK) / len(load)))
-        there = np.empty_like(found)
-        there[:, order] = found
         return Swept(
             series=self._series,
             there=there,
@@ -132,18 +128,12 @@ class _State:
         tolerances = [policies.tolerance(policy) for policy in tried]
         self._low = np.array([1.0 - each.down for each in tolerances])
         self._high = np.array([1.0 + each.up for each in tolerances])
-        self._least = np.array([policy.min for policy in tried], float)
         self._most = np.array([policy.max for policy in tried], float)
         self._current = np.full(len(tried), float(start))
-        self._ready = _Extremes(np.minimum, cold, len(tried), fill=float(start))
-        windows = [_window(policy) for policy in tried]
-        self._windows = [
-            (
-                slice(windows.index(width), windows.index(width) + windows.count(width)),
-                _Extremes(np.maximum, width, windows.count(width), fill=-inf),
-            )
-            for width in sorted(set(windows))
-        ]
+        self._ready = _Extremes(np.minimum, [cold] * len(tried), fill=float(start))
+        windows = [max(1, ceil(policies.longest_s(policy)[1] / STEP_S)) for policy in tried]
+        self._largest = _Extremes(np.maximum, windows, fill=-inf)
+        self._nothing = np.full(len(tried), -inf)
 
     def chunk(self, begin: int, seen: Column, floors: Column, found: Counts) -> None:
         """Some steps, into ``found``."""
@@ -163,55 +153,57 @@ class _State:
         ratio = value / (self._average * current)
         want = np.where((ratio >= self._low) & (ratio <= self._high), current, asked)
         want = np.where((want < current) & (exact > ready), current, want)
-        figure = np.maximum(current, want)
-        for columns, window in self._windows:
-            window.add(want[columns])
-            np.minimum(figure[columns], window.now, out=figure[columns])
+        self._largest.add(want)
+        figure = np.minimum(np.maximum(current, want), self._largest.now)
         np.minimum(figure, np.maximum(current * 2, current + 4), out=figure)
         np.maximum(figure, floor, out=figure)
-        np.maximum(figure, self._least, out=figure)
         np.minimum(figure, self._most, out=figure)
         self._current = figure
         self._ready.add(figure)
 
     def _unasked(self) -> None:
-        for _, window in self._windows:
-            window.add(np.full(window.columns, -inf))
+        self._largest.add(self._nothing)
         self._ready.add(self._current)
 
 
 class _Extremes:
-    """The extreme of the last ``width`` values of each column, all columns at once.
+    """The extreme of the last values of each column, of as many as its width says.
 
-    By blocks of ``width``: what is left of the last block is known from its end, that of the
-    current one from its beginning.
+    In blocks as long as the least width: what a window holds of earlier blocks is worked out for
+    all places of a block at its beginning.
     """
 
-    def __init__(self, which: np.ufunc, width: int, columns: int, *, fill: float) -> None:
-        self.columns = columns
-        self.now: Column = np.full(columns, fill)
+    def __init__(self, which: np.ufunc, widths: Sequence[int], *, fill: float) -> None:
+        self.now: Column = np.full(len(widths), fill)
         self._which = which
-        self._width = width
-        self._nothing = np.full(columns, -inf if which is np.maximum else inf)
-        self._block = np.empty((width, columns))
-        self._left = np.full((width + 1, columns), fill)
-        self._so_far = self._nothing
-        self._place = 0
+        self._length = min(widths)
+        self._groups = [
+            (width, np.flatnonzero(np.array(widths) == width)) for width in sorted(set(widths))
+        ]
+        self._past = np.full((max(widths), len(widths)), fill)  # the newest last
+        self._earlier = np.empty((self._length, len(widths)))
+        self._block = np.empty((self._length, len(widths)))
+        self._so_far, self._place = self.now, 0
+        self._begin()
 
     def add(self, values: Column) -> None:
         """The newest of each column."""
-        self._so_far = self._which(self._so_far, values)
+        if self._place == self._length:
+            self._begin()
         self._block[self._place] = values
+        self._so_far = self._which(self._so_far, values)
+        self.now = self._which(self._so_far, self._earlier[self._place])
         self._place += 1
-        self.now = self._which(self._so_far, self._left[self._place])
-        if self._place == self._width:
-            self._left[:-1] = self._which.accumulate(self._block[::-1])[::-1]
-            self._left[-1] = self._nothing
-            self._so_far, self._place = self._nothing, 0
 
-
-def _window(policy: Policy) -> int:
-    return max(1, ceil(policies.longest_s(policy)[1] / STEP_S))
+    def _begin(self) -> None:
+        length = self._length
+        self._past = np.concatenate((self._past, self._block[: self._place]))[-len(self._past) :]
+        nothing = np.full(self._past.shape[1], -inf if self._which is np.maximum else inf)
+        for width, columns in self._groups:
+            left = self._which.accumulate(self._past[::-1][: width - 1, columns])
+            rows = np.concatenate((nothing[None, columns], left))  # of the newest 0, 1, 2 …
+            self._earlier[:, columns] = rows[width - 1 - np.arange(length)]
+        self._so_far, self._place = nothing, 0
 
 
 def _least(there: npt.NDArray[np.int64], steps: int, start: int) -> npt.NDArray[np.int64]:

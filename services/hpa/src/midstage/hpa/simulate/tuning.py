@@ -11,6 +11,7 @@ from math import inf
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.forecast import Forecast, Season
@@ -38,6 +39,9 @@ LOADS: Final = (1.0, 1.1, 1.2)
 """So many times the past's load; the policies are those of the past, what comes is higher."""
 NOISE: Final = SAYS / 10
 """A share of time that chance violates: settings that violate less are alike."""
+BETTER: Final = 0.75
+"""From so much of HPA v2's violation on a setting is worth leaving HPA for: less may be chance."""
+_ROUNDED: Final = 1 + 1e-12
 ROOM: Final = 0.93
 """Of the dearest HPA's cost, so that what comes may cost more and still find its equal."""
 
@@ -62,9 +66,9 @@ def grid(each: float, most: int) -> Iterator[Policy]:
                 yield msgspec.structs.replace(plain, forecast=said)
 
 
-def baseline(each: float) -> list[Policy]:
+def baseline(each: float, most: int = 1000) -> list[Policy]:
     """The settings of HPA v2 that others are compared with."""
-    return [hpa(use, window_s, each=each) for use, window_s in SETTINGS]
+    return [hpa(use, window_s, each=each, most=most) for use, window_s in SETTINGS]
 
 
 def tuned(
@@ -88,7 +92,7 @@ def tuned(
             f"{past.days:.1f} days with a warm-up of {warm_up_s / 86_400:.1f} leave too little to "
             "tune on: give a longer series, or --warm-up"
         )
-    tried = [*baseline(each), *grid(each, most)]
+    tried = [*baseline(each, most), *grid(each, most)]
     swept = Sweep(past, each=each, cold_start_s=cold_start_s, told=told)(tried)
     found = [_measured(policy, swept, column, begin) for column, policy in enumerate(tried)]
     return chosen(found[len(SETTINGS) :], found[: len(SETTINGS)], money=money).policy
@@ -100,16 +104,27 @@ def chosen(
     """The best of the candidates; UnreadableError where none is so cheap.
 
     Those count that turn seldom, at costs where HPA v2's violation says something, if there are.
+    Where none is clearly better than HPA v2, which chance may be, that one of HPA's is taken that
+    has most in reserve.
     """
     dearest = min(money, ROOM * max(each.figures.cost for each in theirs))
     cheap = [each for each in candidates if each.figures.cost <= dearest]
     if not cheap:
         least = min(each.figures.cost for each in candidates)
         raise UnreadableError(f"no setting costs so little: the cheapest costs {least:.3f}")
-    steady = [each for each in cheap if each.figures.reversals <= REVERSALS] or cheap
     baseline = [each.figures for each in theirs]
+    steady = _steady(cheap)
     telling = [each for each in steady if at_cost(baseline, each.figures.cost) > SAYS] or steady
-    return min(telling, key=lambda each: (score(each, theirs), each.figures.cost))
+    best = min(telling, key=lambda each: (score(each, theirs), each.figures.cost))
+    plain = _steady([each for each in theirs if each.figures.cost <= dearest])
+    if score(best, theirs) <= BETTER or not plain:
+        return best
+    return min(plain, key=lambda each: (each.violations[-1], each.figures.cost))
+
+
+def _steady(some: list[Measured]) -> list[Measured]:
+    """Those that turn seldom, or all where none does."""
+    return [each for each in some if each.figures.reversals <= REVERSALS] or some
 
 
 def score(one: Measured, theirs: Sequence[Measured]) -> float:
@@ -132,5 +147,7 @@ def _measured(policy: Policy, swept: Swept, column: int, begin: int) -> Measured
 
 
 def _violations(run: Run, begin: int) -> Iterator[float]:
+    load, carried = run.load[begin:], run.ready[begin:] * run.each
+    known = max(1, int(np.count_nonzero(~np.isnan(load))))
     for times in LOADS:
-        yield judged(replace(run, load=run.load * times), begin=begin).violation
+        yield float(np.count_nonzero(load * times > carried * _ROUNDED)) / known

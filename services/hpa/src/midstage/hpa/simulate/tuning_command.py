@@ -133,7 +133,8 @@ def _yaml(fields: Fields, indent: str) -> Iterator[str]:
             yield f"{indent}{name}:"
             yield from _yaml(value, indent + "  ")
         else:
-            yield f"{indent}{name}: {msgspec.json.encode(value).decode()}"
+            shown = float(f"{value:.6g}") if isinstance(value, float) else value
+            yield f"{indent}{name}: {msgspec.json.encode(shown).decode()}"
 
 
 def _json(found: Halves) -> str:
