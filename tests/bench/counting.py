@@ -21,6 +21,7 @@ import msgspec
 import pandas as pd  # noqa: F401  pyarrow looks for it at its first array: not in the race's time
 
 from midstage.chassis.garbage import collected_seldom
+from midstage.chassis.threads import handed_over_soon
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, USAGE
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Partition
@@ -79,6 +80,7 @@ def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
         _settings(bootstrap, directory), log=log, clock=_Then(), topics=topics, swapped=swapped
     )
     collected_seldom()  # as the service does before it runs
+    handed_over_soon()
     loops = [
         threading.Thread(target=loop.run, args=(stop,)) for loop in (service.facts, service.sending)
     ]
