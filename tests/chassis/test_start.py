@@ -1,6 +1,5 @@
 import gc
 import json
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,14 +15,6 @@ def thresholds() -> Iterator[tuple[int, int, int]]:
     yield before
     gc.set_threshold(*before)
     gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def interval() -> Iterator[float]:
-    """That of the tests, which is there again afterwards."""
-    before = sys.getswitchinterval()
-    yield before
-    sys.setswitchinterval(before)
 
 
 class Ends:
@@ -44,11 +35,6 @@ def test_what_was_composed_is_left_alone_and_garbage_looked_for_seldom(
     start("stats", Ends)
     assert gc.get_freeze_count() > frozen
     assert gc.get_threshold()[0] > 10 * thresholds[0]
-
-
-def test_a_thread_that_waits_for_the_interpreter_has_it_soon(interval: float) -> None:
-    start("stats", Ends)
-    assert sys.getswitchinterval() < interval / 10
 
 
 def test_a_setting_that_is_missing_is_named_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ from typing import Protocol
 
 from midstage.chassis import logs
 from midstage.chassis.garbage import collected_seldom
-from midstage.chassis.threads import handed_over_soon
 from midstage.contracts.errors import MidstageError
 
 
@@ -29,5 +28,4 @@ def start(service: str, compose: Callable[[], Runs]) -> int:
         logs.logger(__name__).error("not_started", reason=str(error))
         return 1
     collected_seldom()
-    handed_over_soon()
     return process.run()
