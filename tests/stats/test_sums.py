@@ -43,8 +43,8 @@ def told(sums: Sums) -> list[tuple[Cell, int]]:
 @given(st.dictionaries(cells, amounts, min_size=1, max_size=60))
 def test_each_cell_of_an_hour_has_the_sum_of_its_minutes(held: dict[Cell, int]) -> None:
     expected: Counter[Cell] = Counter()
-    for (minute, *rest), amount in held.items():
-        expected[(minute // HOUR_US * HOUR_US, *rest)] += amount
+    for cell, amount in held.items():
+        expected[(cell[0] // HOUR_US * HOUR_US, *cell[1:])] += amount
     assert sorted(told(by_hour(sums_of(held)))) == sorted(expected.items())
 
 

@@ -123,7 +123,8 @@ def _part(
 def _totals(amounts: Longs, begins: Longs) -> list[int]:
     """The sum of each group; where 64 bits may not be enough, of halves that can't overflow."""
     if int(amounts.max()) <= _ROOM // len(amounts):
-        return np.add.reduceat(amounts, begins).tolist()
+        totals: list[int] = np.add.reduceat(amounts, begins).tolist()
+        return totals
     high = np.add.reduceat(amounts >> _LOW_BITS, begins).tolist()
     low = np.add.reduceat(amounts & _LOW, begins).tolist()
     return [(h << _LOW_BITS) + l for h, l in zip(high, low, strict=True)]  # noqa: E741
