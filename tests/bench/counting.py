@@ -21,6 +21,7 @@ import msgspec
 
 from midstage.chassis.garbage import collected_seldom
 from midstage.chassis.heap import given_back
+from midstage.chassis.threads import handed_over_soon
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, USAGE
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Partition
@@ -92,6 +93,7 @@ def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
         settings_in(bootstrap, directory), log=log, clock=Then(), topics=topics, swapped=swapped
     )
     collected_seldom()  # as the service does before it runs
+    handed_over_soon()
     loops = [
         threading.Thread(target=loop.run, args=(stop,)) for loop in (service.facts, service.sending)
     ]

@@ -19,6 +19,7 @@ from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Loop, Process
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
+from midstage.chassis.threads import handed_over_soon
 from midstage.contracts.apps import AppFact
 from midstage.contracts.billing import BillingFact
 from midstage.contracts.topics import APPS, AUDIT, BILLING, EDGES, LOAD, REQUESTS, USAGE, Topic
@@ -373,6 +374,7 @@ def counting(
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
     """Run until told to stop; the process's exit code: 1 where it could not start or failed."""
+    handed_over_soon()
     return start(SERVICE, lambda: compose(from_env(env), reached=reached))
 
 

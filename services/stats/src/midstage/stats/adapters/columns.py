@@ -9,6 +9,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its o
 
 from midstage.contracts.sketch import GAMMA, SMALLEST
 from midstage.eventlog.log import Partition
+from midstage.stats.adapters.schema import Rollup
 from midstage.stats.model import Doubles, Longs, Outgoing, Rows, Source, SourceHours, Sums, Words
 
 LONG_AGO = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
@@ -57,11 +58,11 @@ def requests(rows: Rows, *, first: int, recorded_at: datetime, version: int) -> 
     )
 
 
-def minutes(sums: Sums, *, version: int) -> pa.Table:
-    """The partial sums of one commit."""
+def rolled_up(sums: Sums, rollup: Rollup, *, version: int) -> pa.Table:
+    """The partial sums of one commit, for the table of ``rollup``."""
     return pa.table(
         {
-            "minute": times(sums.minute),
+            rollup.time: times(sums.minute),
             "customer": words(sums.customer),
             "app": words(sums.app),
             "endpoint": words(sums.endpoint),

@@ -21,8 +21,9 @@ from midstage.eventlog.log import Partition
 from midstage.stats.adapters import columns
 from midstage.stats.adapters.facts import FactBooks
 from midstage.stats.adapters.queries import Queries
-from midstage.stats.adapters.schema import opened, readable
+from midstage.stats.adapters.schema import Rollup, opened, readable
 from midstage.stats.decide import hashed
+from midstage.stats.decide.sums import by_hour
 from midstage.stats.model import (
     NO_HASHES,
     Batch,
@@ -47,12 +48,6 @@ WHEN NOT MATCHED THEN INSERT VALUES (added.topic, added.number, added.next)
 _ADDED = "SELECT added.* FROM added POSITIONAL JOIN (SELECT 1 AS one) AS uncut"
 """What was added, from a source that can't be read in parts: parts are inserted by themselves and
 put together afterwards, for twice the time. There must be a first row."""
-_HOURS = """
-INSERT INTO hours BY NAME
-SELECT date_trunc('hour', minute) AS hour, customer, app, endpoint, revision, kind, name,
-    sum(amount)::HUGEINT AS amount, version
-FROM added GROUP BY ALL
-"""
 _UNNUMBERED = "SELECT source, id FROM requests WHERE row > ? AND seq IS NULL ORDER BY row"
 _UNSENT = """
 SELECT n, topic, key, value, headers FROM outbox WHERE sent_at IS NULL ORDER BY n LIMIT ?
@@ -214,9 +209,12 @@ class DuckdbLedger:
             leaving = columns.outbox(batch.outgoing, first=heads.n + 1 - len(batch.outgoing))
             self._run("INSERT INTO outbox BY NAME FROM added", leaving)
         if len(batch.sums):
-            sums = columns.minutes(batch.sums, version=version)
-            self._run(f"INSERT INTO minutes BY NAME {_ADDED}", sums)
-            self._run(_HOURS, sums)
+            for rollup, sums in (
+                (Rollup.MINUTES, batch.sums),
+                (Rollup.HOURS, by_hour(batch.sums)),
+            ):
+                added = columns.rolled_up(sums, rollup, version=version)
+                self._run(f"INSERT INTO {rollup} BY NAME {_ADDED}", added)
         if len(batch.hours):
             hours = columns.source_hours(batch.hours, version=version)
             self._run("INSERT INTO source_hours BY NAME FROM added", hours)

@@ -92,18 +92,37 @@ def hashed(names: Iterable[tuple[str, str]]) -> Hashes:
 
 
 def _numbered(sources: dict[str, Source], rows: Rows) -> Flags:
-    """Which numbered rows are new; ``sources`` has their numbers afterwards."""
-    new = np.zeros(len(rows), np.bool_)
-    numbered = np.flatnonzero(rows.seq > 0)
+    """Which numbered rows are new; ``sources`` has their numbers afterwards.
+
+    Nearly always each source's are the next lines of its file: asked of all sources at once.
+    """
+    new = rows.seq > 0
+    numbered = np.flatnonzero(new)
     if not len(numbered):
         return new
     codes = rows.source.codes[numbered]
     order = np.argsort(codes, kind="stable")
-    cuts = np.flatnonzero(np.diff(codes[order])) + 1
-    for at in np.split(numbered[order], cuts):
-        name = rows.source[int(at[0])]
+    at, codes = numbered[order], codes[order]
+    seq = rows.seq[at]
+    begins = np.concatenate(([0], np.flatnonzero(np.diff(codes)) + 1))
+    ends = np.append(begins[1:], len(seq))
+    follows = np.diff(seq, prepend=0) == 1
+    follows[begins] = True
+    parts = zip(
+        codes[begins].tolist(),
+        begins.tolist(),
+        ends.tolist(),
+        zip(seq[begins].tolist(), seq[ends - 1].tolist(), strict=True),
+        np.logical_and.reduceat(follows, begins).tolist(),
+        strict=True,
+    )
+    for code, begin, end, span, one_run in parts:
+        name = rows.source.words[code]
         before = sources.get(name) or Source(name=name, edge=edge_of(name))
-        new[at], seen = admitted(before.seen, rows.seq[at])
+        if one_run and span[0] > before.seen.most:
+            seen = before.seen.then(span)
+        else:
+            new[at[begin:end]], seen = admitted(before.seen, seq[begin:end])
         sources[name] = replace(before, seen=seen)
     return new
 

@@ -4,6 +4,8 @@ Whole numbers in any order, exact also where 64 bits are not enough.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,6 +55,31 @@ def sums(rows: Rows) -> Sums:
     )
 
 
+def by_hour(sums: Sums) -> Sums:
+    """The same sums by hour: ``minute`` is where the hour begins."""
+    hour = _begins(sums.minute, HOUR_US)
+    if len(np.unique(sums.minute)) == len(np.unique(hour)):  # of each hour a single minute
+        return replace(sums, minute=hour)
+    columns = (sums.customer, sums.app, sums.endpoint, sums.revision, sums.kind, sums.name)
+    keys = _mixed([_ranked(hour), *(column.codes.astype(np.int64) for column in columns)])
+    order = np.argsort(keys, kind="stable")
+    begins = _group_begins(keys[order])
+    at = order[begins]
+    amounts = [sums.amount[row] for row in order.tolist()]
+    return Sums(
+        minute=hour[at],
+        customer=sums.customer.taken(at),
+        app=sums.app.taken(at),
+        endpoint=sums.endpoint.taken(at),
+        revision=sums.revision.taken(at),
+        kind=sums.kind.taken(at),
+        name=sums.name.taken(at),
+        amount=[
+            sum(amounts[begin:end]) for begin, end in pairwise([*begins.tolist(), len(amounts)])
+        ],
+    )
+
+
 def hours(rows: Rows) -> SourceHours:
     """What these rows add to each source and hour of event time."""
     if not len(rows):
@@ -94,7 +121,10 @@ def _part(
 
 
 def _totals(amounts: Longs, begins: Longs) -> list[int]:
-    """The sum of each group, of halves that can't overflow."""
+    """The sum of each group; where 64 bits may not be enough, of halves that can't overflow."""
+    if int(amounts.max()) <= _ROOM // len(amounts):
+        totals: list[int] = np.add.reduceat(amounts, begins).tolist()
+        return totals
     high = np.add.reduceat(amounts >> _LOW_BITS, begins).tolist()
     low = np.add.reduceat(amounts & _LOW, begins).tolist()
     return [(h << _LOW_BITS) + l for h, l in zip(high, low, strict=True)]  # noqa: E741

@@ -54,6 +54,10 @@ class Ranges:
         """Whether every number from 1 to ``upto`` is there."""
         return upto <= 0 or (bool(self.spans) and self.spans[0][0] == 1 <= upto <= self.spans[0][1])
 
+    def then(self, run: Span) -> "Ranges":
+        """With a run that lies above all of them."""
+        return _with(self, [run])
+
 
 NO_NUMBERS = Ranges()
 
@@ -63,9 +67,6 @@ def admitted(seen: Ranges, numbers: Numbers) -> tuple[Flags, Ranges]:
 
     A number that comes twice among ``numbers`` is new where it comes first.
     """
-    if len(numbers) and numbers[0] > seen.most and bool((np.diff(numbers) == 1).all()):
-        # nearly always: the next lines of a file, as one run
-        return np.ones(len(numbers), np.bool_), _with(seen, [(int(numbers[0]), int(numbers[-1]))])
     distinct, first_at = np.unique(numbers, return_index=True)
     fresh = ~_held(seen, distinct)
     news = np.zeros(len(numbers), np.bool_)

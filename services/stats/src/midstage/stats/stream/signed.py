@@ -24,7 +24,17 @@ from midstage.contracts.topics import EVENT_BYTES
 from midstage.contracts.units import BLUR, LARGEST, MICROS_PER_UNIT
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED
 from midstage.eventlog.log import Record
-from midstage.stats.model import NO_ROWS, REQUEST, Amounts, Flags, Labels, Longs, Rows, Words
+from midstage.stats.model import (
+    NO_ROWS,
+    REQUEST,
+    Amounts,
+    Doubles,
+    Flags,
+    Labels,
+    Longs,
+    Rows,
+    Words,
+)
 from midstage.stats.stream.lines import LARGEST_BYTES, LARGEST_MS, billable
 
 if TYPE_CHECKING:
@@ -217,14 +227,22 @@ def _amounts(parts: Sequence[Mapping[str, float]]) -> tuple[Amounts, Flags]:
     within = (values >= 0) & (values <= LARGEST)
     values = np.where(within, values, 0.0)
     whole = np.floor(values)
+    micros = whole.astype(np.int64) * MICROS_PER_UNIT
+    parted = np.flatnonzero(values != whole)
+    if len(parted):
+        micros[parted], within[parted] = _parted(values[parted], whole[parted])
+    sound = np.ones(len(parts), np.bool_)
+    sound[owners[~within]] = False
+    return Amounts(rows=owners, names=Words.of(names), micros=micros), sound
+
+
+def _parted(values: Doubles, whole: Doubles) -> tuple[Longs, Flags]:
+    """Of units that are not whole: the micro-units, and which are exact."""
     rest = np.rint((values - whole) * MICROS_PER_UNIT).astype(np.int64)
     micros = whole.astype(np.int64) * MICROS_PER_UNIT + rest
     back = micros / MICROS_PER_UNIT
     near = np.abs(back - values) <= BLUR * np.maximum(np.abs(back), np.abs(values))
-    exact = (values == whole) | (near & (micros < _EXACT_MICROS))
-    sound = np.ones(len(parts), np.bool_)
-    sound[owners[~(within & exact)]] = False
-    return Amounts(rows=owners, names=Words.of(names), micros=micros), sound
+    return micros, near & (micros < _EXACT_MICROS)
 
 
 def _labels(parts: Sequence[Mapping[str, str]]) -> Labels:
