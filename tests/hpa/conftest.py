@@ -33,7 +33,7 @@ from midstage.testkit.waiting import within
 from tests import patient
 
 TOKEN = "a-token-of-this-test"
-STREAMS = ("load", "signals", "cluster", "inventory", "evaluations")
+STREAMS = ("load", "signals", "cluster", "inventory", "evaluations", "members")
 ALL = (*STREAMS, "apps", "scaling", "alarms", "audit")
 
 

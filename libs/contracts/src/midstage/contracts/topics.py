@@ -37,6 +37,7 @@ from midstage.contracts.edges import SOURCE_BEAT, SOURCE_CLOSED, SourceBeat, Sou
 from midstage.contracts.fact import Fact
 from midstage.contracts.limits import LimitFact
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
+from midstage.contracts.members import MEMBER_LEFT, MEMBER_SEEN, MemberLeft, MemberSeen
 from midstage.contracts.metered import METERED, Metered
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
 from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
@@ -100,6 +101,11 @@ class Topic:
         """The event type of a versioned log's records."""
         noun = self.name.removeprefix("midstage.")
         return f"dev.midstage.{noun}.appended"
+
+    @property
+    def taken(self) -> str:
+        """The event type by which a process takes a partition of this versioned log."""
+        return f"{self.appended.removesuffix('appended')}taken"
 
 
 REQUESTS = Topic(
@@ -282,8 +288,19 @@ AUDIT = Topic(
     about="Who asked what, and what they were answered with.",
     facts=((QUERIED, Queried),),
 )
+MEMBERS = Topic(
+    name="midstage.members.v1",
+    kind=Kind.STREAM,
+    key="service/member",
+    writer="each process of a service whose processes share its work: hpa",
+    readers=("hpa",),
+    partitions=6,
+    kept=timedelta(days=1),
+    about="Which processes of a service are there to share its work.",
+    facts=((MEMBER_SEEN, MemberSeen), (MEMBER_LEFT, MemberLeft)),
+)
 
 TOPICS: Final = (
     *(REQUESTS, EDGES, LOAD, SIGNALS, USAGE, LIMITS, APPS, CLUSTER),
-    *(INVENTORY, SCALING, EVALUATIONS, ALARMS, ROUTES, BILLING, AUDIT),
+    *(INVENTORY, SCALING, EVALUATIONS, ALARMS, ROUTES, BILLING, AUDIT, MEMBERS),
 )
