@@ -53,7 +53,10 @@ def test_a_zombies_decision_does_not_count_though_its_version_is_the_next() -> N
         record("alice", 2, TEN, epoch=1),
         record("alice", 2, TEN, epoch=2),
     )
-    assert found == [Verdict.ACCEPTED] * 3 + [Verdict.LATE, Verdict.ACCEPTED]
+    assert found == [
+        *(Verdict.TAKEN, Verdict.ACCEPTED, Verdict.TAKEN),
+        *(Verdict.LATE, Verdict.ACCEPTED),
+    ]
 
 
 def test_of_two_who_take_at_once_the_first_in_the_log_holds() -> None:
@@ -63,13 +66,13 @@ def test_of_two_who_take_at_once_the_first_in_the_log_holds() -> None:
         record("alice", 1, TEN, epoch=1),
         take(ALICE, 3, "skips an epoch"),
     )
-    assert found == [Verdict.ACCEPTED, Verdict.LATE, Verdict.ACCEPTED, Verdict.LATE]
+    assert found == [Verdict.TAKEN, Verdict.LATE, Verdict.ACCEPTED, Verdict.LATE]
 
 
 def test_what_names_no_epoch_counts_whoever_holds_the_partition() -> None:
     """People's orders: any replica takes them."""
     found = verdicts(take(ALICE, 1, "one"), record("alice", 1, TEN))
-    assert found == [Verdict.ACCEPTED, Verdict.ACCEPTED]
+    assert found == [Verdict.TAKEN, Verdict.ACCEPTED]
 
 
 def test_an_epoch_that_nobody_took_does_not_count() -> None:

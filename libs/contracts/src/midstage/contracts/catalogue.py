@@ -97,6 +97,9 @@ def _section(topic: Topic) -> Iterator[str]:
         yield f"{_APPENDED.format(appended=topic.appended)} {_listed(_names(topic))}."
         yield "A reader that meets a fact it doesn't know stops deciding for that key. Folds start"
         yield f"from the snapshots in `{topic.snapshots}`."
+    if topic.shared:
+        yield f"A `{topic.taken}` (partition, epoch, owner) says whose a partition is from there"
+        yield "on: a record that names another `epoch` than the newest does not count."
     if topic.refusers:
         yield f"What can't be read goes to {_listed(map(topic.dead_letters, topic.refusers))}."
     yield ""

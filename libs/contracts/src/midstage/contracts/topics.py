@@ -71,7 +71,8 @@ class Topic:
 
     ``refusers`` put what they can't read, or can't make a fact of, into dead letters of their own.
     For a versioned log ``facts`` is empty and ``union`` is the tagged union of its facts. Of a
-    ``compacted`` stream the broker keeps the newest record of each key, for ever.
+    ``compacted`` stream the broker keeps the newest record of each key, for ever. The processes
+    that write a ``shared`` versioned log take its partitions, and each decides the keys of its own.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Topic:
     facts: tuple[tuple[str, type[Fact]], ...] = ()
     union: object = None
     compacted: bool = False
+    shared: bool = False
 
     def dead_letters(self, refuser: str) -> str:
         """The name of the topic that takes what ``refuser`` could not read."""
@@ -232,6 +234,7 @@ SCALING = Topic(
     kept=None,
     about="Changes of replica counts, each with all that it was decided from.",
     union=ScalingFact,
+    shared=True,
 )
 EVALUATIONS = Topic(
     name="midstage.evaluations.v1",
@@ -254,6 +257,7 @@ ALARMS = Topic(
     kept=None,
     about="What is wrong with an application's scaling: raised once, cleared once.",
     union=AlarmFact,
+    shared=True,
 )
 ROUTES = Topic(
     name="midstage.routes.v1",

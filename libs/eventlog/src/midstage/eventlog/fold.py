@@ -28,7 +28,8 @@ REMEMBERED_FOR = timedelta(hours=24)
 class Verdict(Enum):
     """What the fold made of one record."""
 
-    ACCEPTED = auto()  # the first of the next version, or epoch
+    ACCEPTED = auto()  # the first of the next version
+    TAKEN = auto()  # the first of the next epoch: its writer holds the partition from here on
     LATE = auto()  # another one was first, it skips a version, or its partition was taken since
     UNKNOWN = auto()  # it would be next, but a fact in it is not known here
     BROKEN = auto()  # it is no record of a versioned log, for no reader
@@ -198,7 +199,7 @@ class Fold(Generic[S, F]):
         if taken.epoch != self._epoch(taken.partition) + 1:
             return Verdict.LATE
         self._taken[taken.partition] = taken
-        return Verdict.ACCEPTED
+        return Verdict.TAKEN
 
     def _epoch(self, partition: int) -> int:
         taken = self._taken.get(partition)

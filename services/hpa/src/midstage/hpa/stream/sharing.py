@@ -90,8 +90,8 @@ class Sharing:
         try:
             while not stop.is_set():
                 try:
-                    reader = reader or self._opened()
-                    self._turn(reader)
+                    reader = reader or self.opened()
+                    self.turn(reader)
                     backoff.reset()
                 except UnavailableError as e:
                     if isinstance(e, GapError) and reader is not None:
@@ -103,17 +103,19 @@ class Sharing:
             self._progress.ended()
             if reader is not None:
                 reader.close()
-            self._leave()
+            self.leave()
 
     def following(self) -> str | None:
         """None while it goes on, else why not."""
         return self._progress.reason()
 
-    def _opened(self) -> Reader:
+    def opened(self) -> Reader:
+        """A reader of all who may be there; UnavailableError while the log can't be asked."""
         places = self._log.partitions(self._topic.name)
         return self._log.reader(self._log.offsets_at(places, self._now() - BACK))
 
-    def _turn(self, reader: Reader) -> None:
+    def turn(self, reader: Reader) -> None:
+        """Hear of others; where it is time, say that we are there, and take what is ours."""
         for record in reader.poll(most=_MOST, timeout_s=_POLL_S):
             self._hear(record)
         self._progress.came_round(lag=0)
@@ -164,7 +166,8 @@ class Sharing:
         self._writer.send(message(event, topic=self._topic.name, key=self._member))
         self._writer.flush(0.0)  # raises what broke the client for good
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Say that nobody need wait for us, and let go of the connection."""
         if self._writer is None:
             return
         self._say(MEMBER_LEFT, MemberLeft(service=SERVICE, member=self._member))
