@@ -219,13 +219,17 @@ def _absent(field: inspect.Field) -> str:
         return "refused"
     if field.default_factory is not msgspec.NODEFAULT:
         return f"`{msgspec.json.encode(field.default_factory()).decode()}`"
+    if field.default is msgspec.NODEFAULT:
+        return "nothing is said of it"
     return f"`{msgspec.json.encode(field.default).decode()}`"
 
 
 def _kept(topic: Topic) -> str:
     if topic.compacted:
         return "the newest of each key"
-    return "for ever" if topic.kept is None else f"{topic.kept.days} days"
+    if topic.kept is None:
+        return "for ever"
+    return "1 day" if topic.kept.days == 1 else f"{topic.kept.days} days"
 
 
 def _listed(names: Iterator[str]) -> str:
