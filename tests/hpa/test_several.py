@@ -102,7 +102,7 @@ class Several:
         return {name: member.partitions() for name, member in self.members.items()}
 
     def need(self, count: int) -> None:
-        """Load for so many replicas comes, and each process tells of the same decisions."""
+        """Load for so many comes, more than before; all processes tell of the same decisions."""
         self.counts.append(count)
         within(PATIENT_S, lambda: self._loaded(2 * count))
         asked = [{app: each.decisions(app) for app in APPS} for each in self.members.values()]
@@ -157,14 +157,14 @@ def test_from_one_to_three_and_back_over_a_stop_and_a_kill(kafka: str, tmp_path:
         hpa.members["one"] = zombie
         zombie.process.send_signal(signal.SIGCONT)
         hpa.share(one=2, two=2, three=2)
-        hpa.need(8)
+        hpa.need(30)
 
         assert hpa.signal("two", signal.SIGKILL).process.wait(60) == -signal.SIGKILL
         hpa.share(one=3, three=3)
-        hpa.need(31)
+        hpa.need(45)
         assert hpa.signal("three", signal.SIGTERM).process.wait(60) == 0
         hpa.share(one=6)
-        hpa.need(4)
+        hpa.need(70)
         for app in APPS:
             changes = hpa.members["one"].decisions(app)
             assert all(before["to"] == after["from"] for before, after in pairwise(changes))
