@@ -20,6 +20,7 @@ from tests.bench import (
     again,
     asking,
     closing,
+    deciding,
     decisions,
     edge,
     eventlog,
@@ -66,6 +67,7 @@ GROUPS: Mapping[str, Race] = {
     "hpa-series": series.race,
     "hpa-latency": stepping.race,
     "hpa-many": many.race,
+    "hpa-decisions": deciding.race,
     "deploy": replacing.race,
     "loop": closing.race,
 }

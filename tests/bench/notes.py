@@ -92,6 +92,10 @@ NOTES: Mapping[str, Sequence[str]] = {
         "hpa-many: processor time of one thread, records decoded and written; bounds: 10,000"
         " applications within 15 s and 600 MiB, in proportion from 100 to 20,000.",
     ),
+    "hpa-decisions": (
+        "hpa-decisions: all facts of a second are written at once, each changes its count, and a"
+        " decision is read back before the next one is made; bound: p99 within 1,000 ms.",
+    ),
     "deploy": (
         "deploy: its own thinking in its tests' fake world, in seconds of the processor; bounds:"
         " a plan of 50 within 1 s, 50 upgrades within 60 s, no update stuck.",

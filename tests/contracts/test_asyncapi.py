@@ -17,7 +17,7 @@ from midstage.contracts.asyncapi import document, tree
 from midstage.contracts.topics import EDGES, TOPICS, Kind
 from midstage.contracts.yaml import Node
 from midstage.contracts.yaml import yaml as written
-from midstage.eventlog.appended import Appended
+from midstage.eventlog.appended import Appended, PartitionTaken
 from midstage.eventlog.codec import STRUCTURED, encode
 
 from .test_golden import DECISIONS, EVENTS
@@ -80,7 +80,8 @@ def test_each_topic_is_a_channel_with_each_of_its_messages() -> None:
         messages = channel["messages"]
         assert isinstance(messages, dict)
         appended = {topic.appended} if topic.kind is Kind.VERSIONED else set()
-        assert set(messages) == {name for name, _ in topic.facts} | appended
+        taken = {topic.taken} if topic.shared else set()
+        assert set(messages) == {name for name, _ in topic.facts} | appended | taken
         for reference in messages.values():
             assert at(reference["$ref"])["bindings"] == {
                 "kafka": {
@@ -131,6 +132,9 @@ def test_the_envelope_of_decisions_is_the_one_that_is_written() -> None:
     properties = at("#/components/schemas/LimitsV1Appended")["properties"]
     assert isinstance(properties, dict)
     assert set(properties) == set(Appended.__struct_fields__)
+    taken = at("#/components/schemas/PartitionTaken")["properties"]
+    assert isinstance(taken, dict)
+    assert set(taken) == set(PartitionTaken.__struct_fields__)
 
 
 def test_edges_sign_and_everybody_says_the_content_type() -> None:

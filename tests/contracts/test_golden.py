@@ -18,6 +18,7 @@ from midstage.eventlog.log import Partition, Record
 from . import (
     examples_apps,
     examples_cluster,
+    examples_members,
     examples_paying,
     examples_peaks,
     examples_scaling,
@@ -32,6 +33,7 @@ EVENTS: Events = {
     **examples_paying.EVENTS,
     **examples_cluster.EVENTS,
     **examples_scaling.EVENTS,
+    **examples_members.EVENTS,
     **examples_peaks.EVENTS,
     **examples_signals.EVENTS,
     **examples_stats.EVENTS,

@@ -12,7 +12,7 @@ import msgspec
 
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.topics import Kind, Topic
-from midstage.eventlog.appended import command, written
+from midstage.eventlog.appended import PartitionTaken, command, taken, written
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Delivered, Delivery, Log, Message
 from midstage.eventlog.memory import MemoryLog
@@ -140,6 +140,7 @@ def record(
     command_id: str = "foreign",
     topic: Topic = ACCOUNTS,
     event_id: str = "foreign/1",
+    epoch: int | None = None,
 ) -> Message:
     """What some writer appends, a zombie or a newer one."""
     return written(
@@ -150,7 +151,14 @@ def record(
         engine="tests/0",
         facts=facts,
         at=NOW,
+        epoch=epoch,
     )
+
+
+def take(partition: int, epoch: int, owner: str, *, topic: Topic = ACCOUNTS) -> Message:
+    """What a replica appends that takes a partition."""
+    by = PartitionTaken(partition=partition, epoch=epoch, owner=owner)
+    return taken(topic, event_id=f"{owner}/{epoch}", by=by, at=NOW)
 
 
 def put(log: Log, *messages: Message) -> None:

@@ -33,6 +33,7 @@ from .accounts import (
     put,
     record,
     replicas,
+    take,
     versions,
 )
 from .running import running
@@ -49,9 +50,11 @@ writes = st.builds(
     st.integers(1, 5),
     facts,
     command_id=st.sampled_from([f"c{number}" for number in range(12)]),
+    epoch=st.sampled_from([None, None, 1, 2]),
 )
+takes = st.builds(take, st.integers(0, 2), st.integers(1, 3), st.sampled_from(["one", "two"]))
 garbage = st.builds(Message, topic=st.just(ACCOUNTS.name), key=st.just(b"alice"), value=st.binary())
-histories = st.lists(st.one_of(writes, writes, writes, garbage), max_size=40)
+histories = st.lists(st.one_of(writes, writes, writes, takes, garbage), max_size=40)
 
 
 def fold() -> Fold[Account, Fact]:
@@ -63,7 +66,9 @@ def standing(messages: Iterable[Message]) -> list[Record]:
     ends: Counter[int] = Counter()
     records = []
     for each in messages:
-        number = partition_of(each.key or b"", len(PLACES))
+        number = each.partition
+        if number is None:
+            number = partition_of(each.key or b"", len(PLACES))
         records.append(
             Record(
                 partition=PLACES[number],
@@ -102,7 +107,8 @@ def saved(records: Sequence[Record], *, code: str = CODE) -> MemoryLog:
         number = partition_of(key.encode(), len(PLACES))
         return number, at[PLACES[number]]
 
-    writing.write(folded(records).saved(place_of), at)
+    whole = folded(records)
+    writing.write(whole.saved(place_of), at, held=whole.held())
     writing.close()
     return log
 
@@ -115,6 +121,8 @@ def restarted(log: MemoryLog, records: Sequence[Record]) -> Fold[Account, Fact] 
     made = fold()
     for each in found.keys:
         made.restore(each)
+    for number, holder in enumerate(found.taken):
+        made.restore_taken(number, holder)
     for late in records:
         if late.offset >= found.starts[late.partition]:
             made.apply(late)
@@ -123,6 +131,7 @@ def restarted(log: MemoryLog, records: Sequence[Record]) -> Fold[Account, Fact] 
 
 def assert_same(one: Fold[Account, Fact], other: Fold[Account, Fact]) -> None:
     assert one.states() == other.states()
+    assert one.held() == other.held()
     for key in one.states():
         assert one.state(key) == other.state(key)
     for number in range(12):
@@ -163,6 +172,7 @@ def test_snapshots_of_two_replicas_mixed_in_any_order_are_still_right(
 
     assert again is not None
     assert again.states() == folded(records).states()
+    assert again.held() == folded(records).held()
 
 
 def written_to(log: MemoryLog) -> list[Message]:
@@ -249,7 +259,7 @@ def test_a_snapshot_that_was_not_written_whole_has_no_manifest() -> None:
     log.lose_next_acknowledgement()
     at = ends_of(standing(HISTORY))
     with pytest.raises(UnavailableError, match="not written"):
-        writing.write(folded(standing(HISTORY)).saved(lambda _: (0, 0)), at)
+        writing.write(folded(standing(HISTORY)).saved(lambda _: (0, 0)), at, held={})
     writing.close()
     assert [each.key for each in written_to(log)] == [b"alice", b"bob"]
 

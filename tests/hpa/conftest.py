@@ -33,7 +33,7 @@ from tests import patient
 from tests.ports import free_port
 
 TOKEN = "a-token-of-this-test"
-STREAMS = ("load", "signals", "cluster", "inventory", "evaluations", "peaks")
+STREAMS = ("load", "signals", "cluster", "inventory", "evaluations", "peaks", "members")
 ALL = (*STREAMS, "apps", "scaling", "alarms", "audit")
 
 

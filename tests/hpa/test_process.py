@@ -247,7 +247,7 @@ def evaluations(others: Others) -> list[EvaluationMade]:
 def versions(others: Others) -> dict[str, int]:
     """How many records the scaling log has of each application."""
     keys = [(record.key or b"").decode() for record in records(others, others.names.scaling)]
-    return {key: keys.count(key) for key in keys}
+    return {key: keys.count(key) for key in keys if not key.startswith("partition/")}
 
 
 def records(others: Others, topic: Topic) -> list[Record]:

@@ -1,4 +1,4 @@
-"""Several stats side by side: each its part, its ledger and address, all known to each other."""
+"""Several stats, and hpas, side by side: each its part and address; of stats its ledger too."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ from midstage.local.layout import Layout
 from midstage.local.table import Table
 
 
-def table(root: Path, shards: int) -> Table:
+def table(root: Path, shards: int, scalers: int = 1) -> Table:
     layout = Layout(root=root)
-    names = (*addresses.SINGLE, *addresses.stats_names(shards)[1:])
+    others = *addresses.stats_names(shards)[1:], *addresses.hpa_names(scalers)[1:]
+    names = (*addresses.SINGLE, *others)
     ports = {name: 20_000 + at for at, name in enumerate(names)}
     return Table(
         layout=layout,
@@ -18,6 +19,7 @@ def table(root: Path, shards: int) -> Table:
         speed=1.0,
         instead={},
         shards=shards,
+        scalers=scalers,
     )
 
 
@@ -41,3 +43,12 @@ def test_one_stats_is_where_it_always_was(tmp_path: Path) -> None:
     assert child.name == "stats"
     assert made.addresses.stats_shards == (made.addresses.stats,)
     assert child.env["MIDSTAGE_STATS_LEDGER_FILE"] == str(made.layout.ledger)
+
+
+def test_three_hpas_have_an_address_each_and_one_is_where_it_always_was(tmp_path: Path) -> None:
+    made = table(tmp_path, 1, scalers=3)
+    children = made.hpas()
+    assert [child.name for child in children] == ["hpa", "hpa-1", "hpa-2"]
+    assert len({child.env["MIDSTAGE_HPA_PORT"] for child in children}) == 3
+    assert made.addresses.hpa.endswith(children[0].env["MIDSTAGE_HPA_PORT"])
+    assert [child.env for child in table(tmp_path, 1).hpas()] == [children[0].env]

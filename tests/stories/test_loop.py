@@ -11,7 +11,7 @@ import pytest
 from midstage.contracts.apps import AppSpec, revision_of
 from midstage.contracts.scaling import ScaleDecided
 from midstage.contracts.topics import SCALING
-from midstage.eventlog.appended import Facts, opened
+from midstage.eventlog.appended import Facts, PartitionTaken, logged
 from midstage.eventlog.kafka import KafkaLog
 from midstage.hpa.stream.replay import replayed
 from midstage.local import apps
@@ -33,10 +33,12 @@ GOOD = 0.9995
 
 def decided(platform: Platform, app: str) -> list[ScaleDecided]:
     """All changes of the count that the log accepted, in order."""
-    read, facts = opened(SCALING), Facts[object](SCALING)
+    read, facts = logged(SCALING), Facts[object](SCALING)
     versions: dict[int, ScaleDecided] = {}
     for record in records_of(platform, SCALING.name):
         appended = read(record).data
+        if isinstance(appended, PartitionTaken):
+            continue
         for fact in facts(appended.facts):
             if appended.key == app and isinstance(fact, ScaleDecided):
                 versions.setdefault(appended.version, fact)

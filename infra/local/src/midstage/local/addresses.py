@@ -58,6 +58,11 @@ def stats_names(shards: int) -> tuple[str, ...]:
     return ("stats", *(f"stats-{shard}" for shard in range(1, shards)))
 
 
+def hpa_names(scalers: int) -> tuple[str, ...]:
+    """The names of the processes that scale: of the first one as if it were alone."""
+    return ("hpa", *(f"hpa-{number}" for number in range(1, scalers)))
+
+
 def addresses(ports: Mapping[str, int], *, layout: Layout, shards: int = 1) -> Addresses:
     """The addresses that these ports give."""
     return Addresses(

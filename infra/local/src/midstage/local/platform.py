@@ -7,6 +7,7 @@ all in the reverse. The folder keeps log, ledger, keys and ports: the next run g
 import contextlib
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -67,6 +68,7 @@ class Platform:
         nodes: Path | None = None,
         cluster: Where = Where.LOCAL,
         shards: int = 1,
+        scalers: int = 1,
         instead: Mapping[str, Instead] | None = None,
         say: Callable[[str], None] = nothing_said,
     ) -> None:
@@ -77,6 +79,7 @@ class Platform:
         self._nodes = nodes
         self._cluster = cluster
         self._shards = shards
+        self._scalers = scalers
         self._instead = dict(instead or {})
         self._say = say
         self._open = contextlib.ExitStack()
@@ -189,7 +192,7 @@ class Platform:
         cluster = self._cluster_of(table)
         self._up(
             *(*cluster, table.throttle(), *table.stats_shards()),
-            *(table.control(), table.hpa(), table.deploy(), table.data()),
+            *(table.control(), *table.hpas(), table.deploy(), table.data()),
         )
         self.supervisor.await_ready(
             "gateway",
@@ -222,8 +225,8 @@ class Platform:
             self._say(f"{app} serves")
 
     def _table(self) -> Table:
-        others = addresses.stats_names(self._shards)[1:]
-        ports = addresses.settled(self.layout.ports, (*addresses.SINGLE, *others))
+        others = addresses.stats_names(self._shards)[1:], addresses.hpa_names(self._scalers)[1:]
+        ports = addresses.settled(self.layout.ports, (*addresses.SINGLE, *chain(*others)))
         self.addresses = addresses.addresses(ports, layout=self.layout, shards=self._shards)
         here = self._kubernetes(ports) if self._cluster is Where.KUBERNETES else None
         if here is not None:
@@ -238,6 +241,7 @@ class Platform:
             nodes=self._nodes,
             kubernetes=here,
             shards=self._shards,
+            scalers=self._scalers,
         )
 
     def _kubernetes(self, ports: Mapping[str, int]) -> Embedded:

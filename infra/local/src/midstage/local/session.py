@@ -32,6 +32,7 @@ def run(options: Options, screen: Screen) -> int:
         speed=options.speed,
         cluster=options.cluster,
         shards=options.shards,
+        scalers=options.scalers,
         say=screen.say,
     )
     code = FAILED

@@ -10,9 +10,10 @@ from pathlib import Path
 from midstage.gateway.adapters import envoy as proxy
 from midstage.gateway.adapters import logfiles
 from midstage.local import envoy, kafka, probe
-from midstage.local.addresses import Addresses, stats_names
+from midstage.local.addresses import Addresses, hpa_names, stats_names
 from midstage.local.kubernetes.embedded import Embedded
 from midstage.local.layout import Layout
+from midstage.local.ports import LOOPBACK
 from midstage.local.supervisor import Child
 
 EDGE = "edge-1"
@@ -43,6 +44,7 @@ class Table:
     nodes: Path | None = None
     kubernetes: Embedded | None = None
     shards: int = 1
+    scalers: int = 1
 
     def kafka(self) -> Child:
         """The broker."""
@@ -126,9 +128,12 @@ class Table:
         """What tells the others what the cluster is."""
         return self._service("control", self.addresses.control, **self._clusters("control"))
 
-    def hpa(self) -> Child:
-        """What decides how many replicas there are."""
-        return self._service("hpa", self.addresses.hpa)
+    def hpas(self) -> list[Child]:
+        """What decides how many replicas there are: each for its share of the applications."""
+        return [
+            self._service("hpa", f"http://{LOOPBACK}:{self.ports[name]}", child=name)
+            for name in hpa_names(self.scalers)
+        ]
 
     def deploy(self) -> Child:
         """What makes the cluster run what was asked for and decided."""

@@ -39,6 +39,7 @@ class Options:
     replicas: int
     cluster: Where
     shards: int
+    scalers: int
 
 
 def register(app: typer.Typer) -> None:
@@ -80,6 +81,9 @@ def up(
     shards: Annotated[
         int, typer.Option(min=1, max=12, help="of stats, each counting its part of the log")
     ] = 1,
+    scalers: Annotated[
+        int, typer.Option(min=1, max=6, help="of hpa, each deciding its share of the applications")
+    ] = 1,
 ) -> None:
     """Exit with 0 when ledger and callers agree to the last request, else with 1."""
     options = Options(
@@ -92,6 +96,7 @@ def up(
         replicas=replicas,
         cluster=cluster,
         shards=shards,
+        scalers=scalers,
     )
     from midstage.local.screen import Screen  # noqa: PLC0415  only this command needs them, and
     from midstage.local.session import run  # noqa: PLC0415  all others start in half the time

@@ -40,6 +40,8 @@ _ATTRIBUTES: dict[str, Node] = {
     "data": {"type": "object"},
 }
 _OPTIONAL = {"subject", "midstageseq", "datacontenttype"}
+_EPOCH: Node = {"type": "integer", "minimum": 1, "maximum": 2**62}
+_TAKEN = "PartitionTaken"
 
 
 def document(topics: Sequence[Topic]) -> str:
@@ -118,6 +120,10 @@ def _messages(topic: Topic) -> Iterator[tuple[str, Node]]:
             topic.appended,
             _message(topic, topic.appended, title, summary, _ref("schemas", title)),
         )
+    if topic.shared:
+        summary = "From here on the owner decides the keys of this partition."
+        data = _ref("schemas", _TAKEN)
+        yield topic.taken, _message(topic, topic.taken, _TAKEN, summary, data)
 
 
 def _message(topic: Topic, event_type: str, title: str, summary: str, data: Node) -> Node:
@@ -154,6 +160,7 @@ def _schemas(topics: Sequence[Topic]) -> dict[str, Node]:
             _appended_name(topic): _appended(union)
             for topic, union in zip(logs, unions, strict=True)
         },
+        _TAKEN: _taken(),
         **components,
     }
 
@@ -185,6 +192,17 @@ def _appended(facts: Node) -> Node:
         "command_hash": {"type": "string"},
         "engine": {"type": "string"},
         "facts": {"type": "array", "items": facts},
+    }
+    optional = {"epoch": _EPOCH}
+    return {"type": "object", "properties": fields | optional, "required": list(fields)}
+
+
+def _taken() -> Node:
+    """As ``eventlog.appended.PartitionTaken`` writes it."""
+    fields: dict[str, Node] = {
+        "partition": {"type": "integer", "minimum": 0},
+        "epoch": _EPOCH,
+        "owner": {"type": "string", "minLength": 1, "maxLength": 256},
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
 

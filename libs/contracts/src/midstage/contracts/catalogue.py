@@ -7,6 +7,7 @@ differs. The same code always gives the same bytes.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -97,6 +98,9 @@ def _section(topic: Topic) -> Iterator[str]:
         yield f"{_APPENDED.format(appended=topic.appended)} {_listed(_names(topic))}."
         yield "A reader that meets a fact it doesn't know stops deciding for that key. Folds start"
         yield f"from the snapshots in `{topic.snapshots}`."
+    if topic.shared:
+        yield f"A `{topic.taken}` (partition, epoch, owner) says whose a partition is from there"
+        yield "on: a record that names another `epoch` than the newest does not count."
     if topic.refusers:
         yield f"What can't be read goes to {_listed(map(topic.dead_letters, topic.refusers))}."
     yield ""
@@ -218,14 +222,20 @@ def _absent(field: inspect.Field) -> str:
         return "refused"
     if field.default_factory is not msgspec.NODEFAULT:
         return f"`{msgspec.json.encode(field.default_factory()).decode()}`"
+    if field.default is msgspec.NODEFAULT:
+        return "nothing is said of it"
     return f"`{msgspec.json.encode(field.default).decode()}`"
 
 
 def _kept(topic: Topic) -> str:
     if topic.compacted:
-        kept = "" if topic.kept is None else f", {topic.kept.days} days"
+        kept = "" if topic.kept is None else f", {_days(topic.kept)}"
         return f"the newest of each key{kept}"
-    return "for ever" if topic.kept is None else f"{topic.kept.days} days"
+    return "for ever" if topic.kept is None else _days(topic.kept)
+
+
+def _days(kept: timedelta) -> str:
+    return "1 day" if kept.days == 1 else f"{kept.days} days"
 
 
 def _listed(names: Iterator[str]) -> str:

@@ -248,11 +248,16 @@ class Evaluation(Part, frozen=True, kw_only=True):
 
 
 class EvaluationMade(Fact, frozen=True, kw_only=True):
-    """An evaluation was made; ``decided`` whether it changed the count."""
+    """An evaluation was made; ``decided`` whether it changed the count.
+
+    ``epoch`` is that in which its maker held the partition: of a partition, one of a lower epoch
+    than one before it does not count.
+    """
 
     app: Name
     evaluation: Evaluation
     decided: bool = False
+    epoch: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ScaleDecided(msgspec.Struct, frozen=True, kw_only=True, tag="ScaleDecided", tag_field="fact"):

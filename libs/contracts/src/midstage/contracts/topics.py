@@ -39,6 +39,7 @@ from midstage.contracts.edges import SOURCE_BEAT, SOURCE_CLOSED, SourceBeat, Sou
 from midstage.contracts.fact import Fact
 from midstage.contracts.limits import LimitFact
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
+from midstage.contracts.members import MEMBER_LEFT, MEMBER_SEEN, MemberLeft, MemberSeen
 from midstage.contracts.metered import METERED, Metered
 from midstage.contracts.peaks import PEAKS_OBSERVED, PeaksObserved
 from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
@@ -73,8 +74,9 @@ class Topic:
 
     ``refusers`` put what they can't read, or can't make a fact of, into dead letters of their own.
     For a versioned log ``facts`` is empty and ``union`` is the tagged union of its facts. Of a
-    ``compacted`` stream the broker keeps the newest record of each key: for ever, or, where it has
-    ``kept``, until so long after it was written.
+    ``compacted`` stream the broker keeps the newest record of each key: for ever, or, where it
+    has ``kept``, until so long after it was written. The processes that write a ``shared``
+    versioned log take its partitions, and each decides the keys of its own.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Topic:
     facts: tuple[tuple[str, type[Fact]], ...] = ()
     union: object = None
     compacted: bool = False
+    shared: bool = False
 
     def dead_letters(self, refuser: str) -> str:
         """The name of the topic that takes what ``refuser`` could not read."""
@@ -104,6 +107,11 @@ class Topic:
         """The event type of a versioned log's records."""
         noun = self.name.removeprefix("midstage.")
         return f"dev.midstage.{noun}.appended"
+
+    @property
+    def taken(self) -> str:
+        """The event type by which a process takes a partition of this versioned log."""
+        return f"{self.appended.removesuffix('appended')}taken"
 
 
 REQUESTS = Topic(
@@ -231,6 +239,7 @@ SCALING = Topic(
     kept=None,
     about="Changes of replica counts, each with all that it was decided from.",
     union=ScalingFact,
+    shared=True,
 )
 EVALUATIONS = Topic(
     name="midstage.evaluations.v1",
@@ -253,6 +262,7 @@ ALARMS = Topic(
     kept=None,
     about="What is wrong with an application's scaling: raised once, cleared once.",
     union=AlarmFact,
+    shared=True,
 )
 PEAKS = Topic(
     name="midstage.peaks.v1",
@@ -299,8 +309,19 @@ AUDIT = Topic(
     about="Who asked what, and what they were answered with.",
     facts=((QUERIED, Queried),),
 )
+MEMBERS = Topic(
+    name="midstage.members.v1",
+    kind=Kind.STREAM,
+    key="service/member",
+    writer="each process of a service whose processes share its work: hpa",
+    readers=("hpa",),
+    partitions=6,
+    kept=timedelta(days=1),
+    about="Which processes of a service are there to share its work.",
+    facts=((MEMBER_SEEN, MemberSeen), (MEMBER_LEFT, MemberLeft)),
+)
 
 TOPICS: Final = (
     *(REQUESTS, EDGES, LOAD, SIGNALS, USAGE, LIMITS, APPS, CLUSTER),
-    *(INVENTORY, SCALING, EVALUATIONS, ALARMS, PEAKS, ROUTES, BILLING, AUDIT),
+    *(INVENTORY, SCALING, EVALUATIONS, ALARMS, PEAKS, ROUTES, BILLING, AUDIT, MEMBERS),
 )

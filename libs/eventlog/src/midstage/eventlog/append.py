@@ -12,10 +12,10 @@ import msgspec
 
 from midstage.contracts.errors import RefusedError, UnavailableError, UnreadableError
 from midstage.contracts.topics import Topic
-from midstage.eventlog.appended import Command, Facts, written
+from midstage.eventlog.appended import Command, Facts, PartitionTaken, taken, written
 from midstage.eventlog.failpoint import Failpoint
 from midstage.eventlog.fold import Verdict
-from midstage.eventlog.log import Delivered, Delivery, Log, Undelivered, Writer
+from midstage.eventlog.log import Delivered, Delivery, Log, Message, Undelivered, Writer
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +55,9 @@ class Appender:
         self._writer: Writer | None = None
         self._attempts: dict[str, _Attempt] = {}
 
-    def append(self, by: Command, *, version: int, facts: Sequence[object]) -> Verdict:
+    def append(
+        self, by: Command, *, version: int, facts: Sequence[object], epoch: int | None = None
+    ) -> Verdict:
         """What the fold made of our record; UnavailableError where it did not read it in time.
 
         RefusedError, with nothing appended, where readers would not take the facts.
@@ -70,7 +72,17 @@ class Appender:
             engine=self._engine,
             facts=facts,
             at=self._now(),
+            epoch=epoch,
         )
+        return self._sent(event_id, message, by.id)
+
+    def take(self, by: PartitionTaken) -> Verdict:
+        """What the fold made of our taking a partition; UnavailableError as ``append``."""
+        event_id = self._new_id()
+        message = taken(self._topic, event_id=event_id, by=by, at=self._now())
+        return self._sent(event_id, message, event_id)
+
+    def _sent(self, event_id: str, message: Message, command_id: str) -> Verdict:
         attempt = _Attempt()
         with self._changed:
             self._attempts[event_id] = attempt
@@ -80,7 +92,7 @@ class Appender:
             if self._wait(lambda: attempt.delivery is not None or attempt.verdict is not None):
                 self._reached("append:sent")
                 self._wait(lambda: attempt.verdict is not None or attempt.undelivered())
-            return _verdict(attempt, by)
+            return _verdict(attempt, command_id)
         finally:
             with self._changed:
                 del self._attempts[event_id]
@@ -126,11 +138,11 @@ class Appender:
             return self._changed.wait_for(until, self._within_s)
 
 
-def _verdict(attempt: _Attempt, by: Command) -> Verdict:
+def _verdict(attempt: _Attempt, command_id: str) -> Verdict:
     if attempt.verdict is not None:
         return attempt.verdict
     match attempt.delivery:
         case Undelivered(known=True, reason=reason):
             raise UnavailableError(f"nothing was appended ({reason}); try again")
         case Delivered() | Undelivered() | None:
-            raise UnavailableError(f"outcome unknown, ask by command id {by.id!r}")
+            raise UnavailableError(f"outcome unknown, ask by command id {command_id!r}")

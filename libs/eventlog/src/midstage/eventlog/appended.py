@@ -2,6 +2,7 @@
 
 A CloudEvent of type ``Topic.appended``, keyed by the key it decides about. Facts stay raw until
 the fold accepts the record, so that a fact nobody here knows stops one key and not the log.
+Beside it stands, where processes share the deciding, who took a partition, and in which epoch.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from midstage.contracts.errors import RefusedError, UnreadableError
 from midstage.contracts.fact import Event, Fact, Name
@@ -23,8 +25,14 @@ F = TypeVar("F")
 LONGEST_NAME = 256
 
 
+Epoch = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+
+
 class Appended(Fact, frozen=True, kw_only=True):
-    """One decision: ``facts`` are the tagged facts, ``engine`` the code that decided."""
+    """One decision: ``facts`` are the tagged facts, ``engine`` the code that decided.
+
+    ``epoch``: it counts only while the partition is held in that one; unset, it always may.
+    """
 
     key: Name
     version: Annotated[int, msgspec.Meta(ge=1, le=2**62)]
@@ -32,6 +40,15 @@ class Appended(Fact, frozen=True, kw_only=True):
     command_hash: str
     engine: str
     facts: msgspec.Raw
+    epoch: Epoch | UnsetType = UNSET
+
+
+class PartitionTaken(Fact, frozen=True, kw_only=True):
+    """From here on ``owner`` decides the partition's keys: epoch by epoch, the first one counts."""
+
+    partition: Annotated[int, msgspec.Meta(ge=0)]
+    epoch: Epoch
+    owner: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +99,29 @@ def opened(topic: Topic) -> Callable[[Record], Event[Appended]]:
     return read
 
 
+def logged(topic: Topic) -> Callable[[Record], Event[Appended] | Event[PartitionTaken]]:
+    """The reader of all that a versioned log holds; UnreadableError for what is none of it."""
+    decoder = Decoder(topic, {topic.appended: Appended, topic.taken: PartitionTaken})
+
+    def read(record: Record) -> Event[Appended] | Event[PartitionTaken]:
+        event: Event[Fact] = decoder(record)
+        match event.data:
+            case Appended(key=key) if record.key != key.encode():
+                raise UnreadableError(f"the record's key {record.key!r} is not {key!r}")
+            case PartitionTaken(partition=number) if record.partition.number != number:
+                raise UnreadableError(f"partition {number} is taken in another one")
+        return event  # type: ignore[return-value]  # the decoder knows no other type
+
+    return read
+
+
+def taken(topic: Topic, *, event_id: str, by: PartitionTaken, at: datetime) -> Message:
+    """The message that takes a partition, in that very one."""
+    event = Event(id=event_id, source=by.owner, type=topic.taken, time=at, data=by)
+    sent = message(event, topic=topic.name, key=f"partition/{by.partition}")
+    return msgspec.structs.replace(sent, partition=by.partition)
+
+
 def written(
     topic: Topic,
     *,
@@ -91,6 +131,7 @@ def written(
     engine: str,
     facts: Sequence[object],
     at: datetime,
+    epoch: int | None = None,
 ) -> Message:
     """The message that says so; RefusedError where readers would not take it."""
     appended = Appended(
@@ -100,6 +141,7 @@ def written(
         command_hash=by.hash,
         engine=engine,
         facts=msgspec.Raw(msgspec.json.encode(facts)),
+        epoch=UNSET if epoch is None else epoch,
     )
     event = Event(id=event_id, source=engine, type=topic.appended, time=at, data=appended)
     sent = message(event, topic=topic.name, key=by.key)

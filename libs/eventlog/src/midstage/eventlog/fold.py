@@ -2,18 +2,21 @@
 
 Pure: records in, state out, no clock and no client, so every replica that reads the same log has
 the same states. A record seen twice, a zombie's late one and one that skips a version change
-nothing. A fact that is not known here stops its key, and no other.
+nothing; nor does one of an epoch in which its partition is held no more. A fact that is not known
+here stops its key, and no other.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
+from msgspec import UNSET
+
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.topics import Topic
-from midstage.eventlog.appended import Answer, Facts, opened
+from midstage.eventlog.appended import Answer, Appended, Facts, PartitionTaken, logged
 from midstage.eventlog.log import Record
 
 S = TypeVar("S")
@@ -26,7 +29,8 @@ class Verdict(Enum):
     """What the fold made of one record."""
 
     ACCEPTED = auto()  # the first of the next version
-    LATE = auto()  # another one was first, or it skips a version
+    TAKEN = auto()  # the first of the next epoch: its writer holds the partition from here on
+    LATE = auto()  # another one was first, it skips a version, or its partition was taken since
     UNKNOWN = auto()  # it would be next, but a fact in it is not known here
     BROKEN = auto()  # it is no record of a versioned log, for no reader
 
@@ -51,7 +55,10 @@ class Outcome(Generic[F]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved(Generic[S, F]):
-    """All that the fold knows of one key, up to ``offset`` of the key's ``partition``."""
+    """All that the fold knows of one key, up to ``offset`` of the key's ``partition``.
+
+    ``taken``: who held the partition there.
+    """
 
     key: str
     version: int
@@ -59,6 +66,7 @@ class Saved(Generic[S, F]):
     partition: int
     offset: int
     outcomes: tuple[Outcome[F], ...]
+    taken: PartitionTaken | None = None
 
 
 class Fold(Generic[S, F]):
@@ -79,11 +87,12 @@ class Fold(Generic[S, F]):
         self._initial = initial
         self._evolve = evolve
         self._remembered_for = remembered_for
-        self._read = opened(topic)
+        self._read = logged(topic)
         self.facts: Facts[F] = Facts(topic)
         self._entries: dict[str, tuple[int, S]] = {}
         self._outcomes: dict[str, Outcome[F]] = {}
         self._restored_to: dict[str, int] = {}
+        self._taken: dict[int, PartitionTaken | None] = {}
         self.stuck: dict[str, str] = {}
         self.changes = 0
 
@@ -93,16 +102,23 @@ class Fold(Generic[S, F]):
             event = self._read(record)
         except UnreadableError as e:
             return Folded(event_id="", verdict=Verdict.BROKEN, reason=str(e))
-        appended = event.data
+        match event.data:
+            case Appended() as appended:
+                return self._appended(record, event.id, appended, event.time)
+            case PartitionTaken() as taken:
+                return Folded(event_id=event.id, verdict=self._took(taken))
+
+    def _appended(self, record: Record, event_id: str, appended: Appended, at: datetime) -> Folded:
         key = appended.key
         version, state = self._entries.get(key, (0, self._initial))
-        if appended.version != version + 1 or self._passed(key, record.offset):
-            return Folded(event_id=event.id, verdict=Verdict.LATE)
+        held = appended.epoch is UNSET or appended.epoch == self._epoch(record.partition.number)
+        if appended.version != version + 1 or not held or self._passed(key, record.offset):
+            return Folded(event_id=event_id, verdict=Verdict.LATE)
         try:
             facts = self.facts(appended.facts)
         except UnreadableError as e:
             self.stuck[key] = f"version {appended.version} by {appended.engine}: {e}"
-            return Folded(event_id=event.id, verdict=Verdict.UNKNOWN, reason=str(e))
+            return Folded(event_id=event_id, verdict=Verdict.UNKNOWN, reason=str(e))
         for fact in facts:
             state = self._evolve(state, fact)
         self._entries[key] = (version + 1, state)
@@ -114,8 +130,16 @@ class Fold(Generic[S, F]):
             facts=facts,
             repeated=True,
         )
-        self._remember(Outcome(command_hash=appended.command_hash, answer=answer, at=event.time))
-        return Folded(event_id=event.id, verdict=Verdict.ACCEPTED)
+        self._remember(Outcome(command_hash=appended.command_hash, answer=answer, at=at))
+        return Folded(event_id=event_id, verdict=Verdict.ACCEPTED)
+
+    def taken(self, partition: int) -> PartitionTaken | None:
+        """Who holds the partition; None: nobody ever took it."""
+        return self._taken.get(partition)
+
+    def held(self) -> Mapping[int, PartitionTaken]:
+        """Who holds each partition that was ever taken, as a copy."""
+        return {number: taken for number, taken in self._taken.items() if taken is not None}
 
     def state(self, key: str) -> tuple[int, S]:
         """Version and state of a key; version 0 and the initial state where it has none."""
@@ -152,15 +176,34 @@ class Fold(Generic[S, F]):
                 partition=partition,
                 offset=offset,
                 outcomes=tuple(outcomes.get(key, ())),
+                taken=self._taken.get(partition),
             )
 
     def restore(self, saved: Saved[S, F]) -> None:
         """Know of one key what was saved; its records before ``offset`` change nothing."""
         self._entries[saved.key] = (saved.version, saved.state)
         self._restored_to[saved.key] = saved.offset
+        self.restore_taken(saved.partition, saved.taken)
         self.changes += 1
         for outcome in saved.outcomes:
             self._remember(outcome)
+
+    def restore_taken(self, partition: int, taken: PartitionTaken | None) -> None:
+        """Know who held the partition; of several the first, since it is read on from there."""
+        known = self._taken.get(partition, taken)
+        self._taken[partition] = (
+            None if known is None or taken is None else min(known, taken, key=_epoch_of)
+        )
+
+    def _took(self, taken: PartitionTaken) -> Verdict:
+        if taken.epoch != self._epoch(taken.partition) + 1:
+            return Verdict.LATE
+        self._taken[taken.partition] = taken
+        return Verdict.TAKEN
+
+    def _epoch(self, partition: int) -> int:
+        taken = self._taken.get(partition)
+        return 0 if taken is None else taken.epoch
 
     def _remember(self, outcome: Outcome[F]) -> None:
         command_id = outcome.answer.command_id
@@ -172,3 +215,7 @@ class Fold(Generic[S, F]):
 
     def _forgotten(self, outcome: Outcome[F], now: datetime) -> bool:
         return self._remembered_for is not None and now - outcome.at > self._remembered_for
+
+
+def _epoch_of(taken: PartitionTaken) -> int:
+    return taken.epoch

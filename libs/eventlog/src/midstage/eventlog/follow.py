@@ -102,6 +102,10 @@ class Follower(Generic[S, F]):
             if not self.changed.wait_for(lambda: self._at(goal), within_s):
                 raise UnavailableError(f"the newest facts of {key} did not come in time; try again")
 
+    def number_of(self, key: str) -> int:
+        """The number of the key's partition; the first complete fold has come."""
+        return self._place(key).number
+
     def _opened(self) -> Reader:
         places = self._log.partitions(self._topic)
         goal = self._log.ends(places)
@@ -119,6 +123,8 @@ class Follower(Generic[S, F]):
         with self.changed:
             for each in saved.keys if saved is not None else ():
                 self.fold.restore(each)
+            for number, taken in enumerate(saved.taken if saved is not None else ()):
+                self.fold.restore_taken(number, taken)
             self._positions, self._goal = reader.positions(), goal
             self._progress.came_round(lag=0)
             self.changed.notify_all()
@@ -156,7 +162,8 @@ class Follower(Generic[S, F]):
             return
         self._unsaved = 0
         try:
-            snapshots.write(self.fold.saved(self._standing), self._positions)
+            held = self.fold.held()
+            snapshots.write(self.fold.saved(self._standing), self._positions, held=held)
         except (RefusedError, UnavailableError) as e:
             _logger.warning("snapshot_not_written", extra={"topic": self._topic, "reason": str(e)})
 

@@ -17,7 +17,7 @@ import msgspec
 
 from midstage.contracts.errors import UnavailableError, UnreadableError
 from midstage.contracts.topics import Topic
-from midstage.eventlog.appended import Answer, Facts
+from midstage.eventlog.appended import Answer, Facts, PartitionTaken
 from midstage.eventlog.fold import Outcome, Saved
 from midstage.eventlog.log import (
     BEGINNING,
@@ -55,12 +55,14 @@ class _OfKey(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     offset: int
     outcomes: tuple[_Remembered, ...]
+    taken: PartitionTaken | None = None
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     fits: str
     offsets: tuple[int, ...]
     keys: int
+    taken: tuple[PartitionTaken, ...] = ()
 
 
 # made before threads are: see the traps in docs/architecture.md
@@ -70,10 +72,11 @@ _read_manifest = msgspec.json.Decoder(_Manifest).decode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(Generic[S, F]):
-    """What was saved, and from where the log is to be read on."""
+    """What was saved, and from where the log is to be read on; who held each partition."""
 
     starts: Mapping[Partition, int]
     keys: Sequence[Saved[S, F]]
+    taken: Sequence[PartitionTaken | None] = ()
 
 
 def code_of(*functions: Callable[..., object]) -> str:
@@ -94,11 +97,19 @@ class Snapshots(Generic[S, F]):
         self._topic = topic
         self._facts: Facts[F] = Facts(topic)
         self._state = msgspec.json.Decoder(state)
-        schema = msgspec.json.encode(msgspec.json.schema_components([state, topic.union]))
+        schema = msgspec.json.encode(
+            msgspec.json.schema_components([state, topic.union, PartitionTaken])
+        )
         self._writer: Writer | None = None
         self._fits = hashlib.sha256(schema + b"\0" + code.encode()).hexdigest()
 
-    def write(self, keys: Iterable[Saved[S, F]], positions: Mapping[Partition, int]) -> None:
+    def write(
+        self,
+        keys: Iterable[Saved[S, F]],
+        positions: Mapping[Partition, int],
+        *,
+        held: Mapping[int, PartitionTaken],
+    ) -> None:
         """Write one; where that can't be finished, RefusedError or UnavailableError say why."""
         messages = [self._of_key(saved) for saved in keys]
         self._send(messages)
@@ -107,6 +118,7 @@ class Snapshots(Generic[S, F]):
             fits=self._fits,
             offsets=tuple(offsets[number] for number in sorted(offsets)),
             keys=len(messages),
+            taken=tuple(held.values()),
         )
         self._send([self._message(_MANIFEST, manifest)])
 
@@ -125,7 +137,12 @@ class Snapshots(Generic[S, F]):
             starts = _starts(manifest, saved, ends)
             if not all(oldest[place] <= at <= ends[place] for place, at in starts.items()):
                 return None
-            return Snapshot(starts=starts, keys=[self._saved(each) for each in saved])
+            taken = {each.partition: each for each in manifest.taken}
+            return Snapshot(
+                starts=starts,
+                keys=[self._saved(each) for each in saved],
+                taken=[taken.get(number) for number in range(len(ends))],
+            )
         except (msgspec.DecodeError, UnreadableError):
             return None
 
@@ -165,6 +182,7 @@ class Snapshots(Generic[S, F]):
                 partition=saved.partition,
                 offset=saved.offset,
                 outcomes=tuple(_remembered(outcome) for outcome in saved.outcomes),
+                taken=saved.taken,
             ),
         )
 
@@ -176,6 +194,7 @@ class Snapshots(Generic[S, F]):
             partition=of.partition,
             offset=of.offset,
             outcomes=tuple(self._outcome(of.key, each) for each in of.outcomes),
+            taken=of.taken,
         )
 
     def _outcome(self, key: str, each: _Remembered) -> Outcome[F]:

@@ -2,7 +2,8 @@
 
 The log decides: a command is decided on the state at version n, appended as version n+1, and
 answered after the read-back; if another replica was first, it is decided again. No lock, no
-leader. Any number of threads may ask and execute while one runs the loop.
+leader. Where replicas share the work, a partition is taken in the same way, and what was decided
+under an earlier epoch counts no more. Any number of threads may ask while one runs the loop.
 """
 
 import threading
@@ -16,7 +17,7 @@ from typing import Generic, TypeVar
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.contracts.topics import Topic
 from midstage.eventlog.append import Appender
-from midstage.eventlog.appended import Answer, Command, command
+from midstage.eventlog.appended import Answer, Command, PartitionTaken, command
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.fold import REMEMBERED_FOR, Fold, Folded, Outcome, Verdict
 from midstage.eventlog.follow import Follower
@@ -122,8 +123,33 @@ class Versions(Generic[S, F]):
         with self._changed:
             return self._fold.stuck.get(key)
 
+    def held(self) -> Mapping[int, PartitionTaken]:
+        """Who holds each partition that was ever taken."""
+        with self._changed:
+            return self._fold.held()
+
+    def take(self, partition: int, owner: str) -> None:
+        """Hold the partition from now on, unless another one takes it at the same moment.
+
+        UnavailableError where the log can't be asked now, or it is not known whether we were first:
+        then ``held`` tells it later.
+        """
+        self._follower.wait_until_current(self._within_s)
+        with self._changed:
+            known = self._fold.taken(partition)
+        if known is not None and known.owner == owner:
+            return
+        epoch = 1 if known is None else known.epoch + 1
+        self._appender.take(PartitionTaken(partition=partition, epoch=epoch, owner=owner))
+
     def execute(
-        self, *, key: str, command_id: str, payload: bytes, decide: Callable[[S], Sequence[F]]
+        self,
+        *,
+        key: str,
+        command_id: str,
+        payload: bytes,
+        decide: Callable[[S], Sequence[F]],
+        epoch: int | None = None,
     ) -> Answer[F]:
         """Decide, append, read back; ``payload`` tells a repeated command from a reused id.
 
@@ -131,25 +157,33 @@ class Versions(Generic[S, F]):
         belongs to another command. UnavailableError where the log can't be asked now or the
         outcome is unknown; then ``answer`` knows it later, and asking again is harmless.
         ``decide`` may run several times, on newer states; without facts nothing is appended.
+
+        ``epoch``: it counts only while the key's partition is held in that one; RefusedError where
+        another process has taken it.
         """
         by = command(key=key, command_id=command_id, payload=payload)
         self._follower.wait_until_current(self._within_s)
         for _ in range(_TRIES):
-            answer = self._executed(by, decide)
+            answer = self._executed(by, decide, epoch)
             if answer is not None:
                 return answer
         raise UnavailableError(f"{key} changes faster than it can be decided; try again")
 
-    def _executed(self, by: Command, decide: Callable[[S], Sequence[F]]) -> Answer[F] | None:
+    def _executed(
+        self, by: Command, decide: Callable[[S], Sequence[F]], epoch: int | None
+    ) -> Answer[F] | None:
         """One try; None when another replica was first."""
         with self._changed:  # what is known and the state to decide on: of one moment
             known = self._fold.outcome(by.id, now=self._now())
             version, state = self._fold.state(by.key)
             stuck = self._fold.stuck.get(by.key)
+            taken = self._fold.taken(self._follower.number_of(by.key))
         if known is not None:
             return _repeated(known, by)
         if stuck is not None:
             raise UnavailableError(f"{by.key} has a fact that is not known here: {stuck}")
+        if epoch is not None and (taken is None or taken.epoch != epoch):
+            raise RefusedError(f"{by.key} is decided by another process now", status=409)
         try:
             facts = tuple(decide(state))
         except RefusedError:
@@ -157,13 +191,15 @@ class Versions(Generic[S, F]):
                 raise
             return None
         if facts:
-            return self._appended(by, version + 1, facts)
+            return self._appended(by, version + 1, facts, epoch)
         if not self._is_newest(by.key, version):
             return None
         return Answer(key=by.key, version=version, command_id=by.id, facts=(), repeated=False)
 
-    def _appended(self, by: Command, version: int, facts: Sequence[F]) -> Answer[F] | None:
-        verdict = self._appender.append(by, version=version, facts=facts)
+    def _appended(
+        self, by: Command, version: int, facts: Sequence[F], epoch: int | None
+    ) -> Answer[F] | None:
+        verdict = self._appender.append(by, version=version, facts=facts, epoch=epoch)
         if verdict is not Verdict.ACCEPTED:
             return None
         return Answer(

@@ -1,6 +1,6 @@
 """hpa's only composition: two versioned logs, the evaluating loop, HTTP for people, the replay.
 
-Any number of processes may run: each evaluates, the log takes each change once.
+Any number of processes may run: they share the applications, and each answers for all.
 ``python -m midstage.hpa.main`` serves, ``… replay --kafka ADDRESS`` makes all evaluations again,
 ``… backtest --policy FILE`` tries a policy on a past, ``… tune`` finds one.
 """
@@ -42,10 +42,12 @@ from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
 from midstage.hpa.stream.folding import Topics
+from midstage.hpa.stream.owning import Owning
 from midstage.hpa.stream.past import Past
 from midstage.hpa.stream.remembering import Remembering
 from midstage.hpa.stream.replay import replaying
 from midstage.hpa.stream.replay_command import command
+from midstage.hpa.stream.sharing import Sharing
 
 SERVICE = "hpa"
 VERSION = "0.1.0"
@@ -69,13 +71,15 @@ def compose(
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     instance = uuid.uuid4().hex
+    member = f"{SERVICE}/{instance}"
     deciding = Deciding(
         log=log,
         topic=topics.evaluations.name,
         apps=apps,
         scaling=scalers,
+        owning=Owning(held=scalers.held, partitions=topics.scaling.partitions, owner=member),
         engine=ENGINE,
-        instance=instance,
+        member=member,
         now=clock.now,
         metrics=metrics,
         reached=reached,
@@ -84,7 +88,12 @@ def compose(
         log=log,
         topics=topics,
         deciding=deciding,
-        alarming=Alarming(alarms=told, now=clock.now, metrics=metrics),
+        alarming=Alarming(
+            alarms=told,
+            owning=Owning(held=told.held, partitions=topics.alarms.partitions, owner=member),
+            now=clock.now,
+            metrics=metrics,
+        ),
         remembering=Remembering(
             log=log,
             topic=topics.peaks.name,
@@ -96,10 +105,23 @@ def compose(
         now=clock.now,
         monotonic=clock.monotonic,
     )
+    sharing = Sharing(
+        log=log,
+        topic=topics.members,
+        member=member,
+        partitions=topics.scaling.partitions,
+        scaling=scalers,
+        alarms=told,
+        able=evaluating.caught_up,
+        metrics=metrics,
+        now=clock.now,
+        monotonic=clock.monotonic,
+    )
     readiness = Readiness()
     readiness.add("apps", apps.caught_up)
     readiness.add("scaling", scalers.caught_up)
     readiness.add("evaluating", evaluating.caught_up)
+    readiness.add("sharing", sharing.following)
     decided = api.Decided(
         apps=apps,
         scaling=scalers,
@@ -136,7 +158,7 @@ def compose(
         ),
         host=settings.host,
         port=settings.port,
-        loops=[apps, scalers, told, evaluating, auditing],
+        loops=[apps, scalers, told, evaluating, sharing, auditing],
     )
 
 

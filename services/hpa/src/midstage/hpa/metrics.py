@@ -57,7 +57,17 @@ class Metrics:
             registry=registry,
         )
         self.applications = Gauge(
-            "midstage_hpa_applications", "Applications that scale.", registry=registry
+            "midstage_hpa_applications",
+            "Applications that this process decides.",
+            registry=registry,
+        )
+        self.members = Gauge(
+            "midstage_hpa_members", "Processes that share the work.", registry=registry
+        )
+        self.partitions = Gauge(
+            "midstage_hpa_partitions_held",
+            "Partitions whose applications this process decides.",
+            registry=registry,
         )
         self.lag = Gauge(
             "midstage_hpa_lag_records", "Records of the streams not folded yet.", registry=registry

@@ -10,11 +10,12 @@ from typing import Final, Protocol
 
 from midstage.chassis.logs import logger
 from midstage.contracts.alarms import Alarm, AlarmFact, AlarmRaised
-from midstage.contracts.errors import UnavailableError
+from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.eventlog.versions import Answer
 from midstage.hpa.decide.alarms import decide, ended, suspected
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Alarms, Scaler, Suspect
+from midstage.hpa.stream.owning import Owning
 from midstage.hpa.views.conditions import Condition, Conditions, Forecasting
 
 _PAYLOAD: Final = b"alarm"
@@ -43,6 +44,7 @@ class AlarmLog(Protocol):
         command_id: str,
         payload: bytes,
         decide: Callable[[Alarms], Sequence[AlarmFact]],
+        epoch: int | None = None,
     ) -> Answer[AlarmFact]:
         """Decide, append, read back."""
         ...
@@ -51,9 +53,17 @@ class AlarmLog(Protocol):
 class Alarming:
     """Belongs to the thread of the loop."""
 
-    def __init__(self, *, alarms: AlarmLog, now: Callable[[], datetime], metrics: Metrics) -> None:
-        """Tell in ``alarms``."""
+    def __init__(
+        self,
+        *,
+        alarms: AlarmLog,
+        owning: Owning,
+        now: Callable[[], datetime],
+        metrics: Metrics,
+    ) -> None:
+        """Tell in ``alarms`` of the applications that this process holds there."""
         self._alarms = alarms
+        self._owning = owning
         self._now = now
         self._metrics = metrics
 
@@ -71,14 +81,19 @@ class Alarming:
                 self._tell(app, lambda held, app=app: ended(held, app, now, "it scales no more"))  # type: ignore[misc]  # mypy infers no default of a lambda
 
     def _tell(self, app: str, deciding: Callable[[Alarms], Sequence[AlarmFact]]) -> None:
+        epoch = self._owning.epoch(app)
         version, held = self._alarms.state(app)
-        if self._alarms.following() is not None or not deciding(held):
+        if epoch is None or self._alarms.following() is not None or not deciding(held):
             return
         try:
             answer = self._alarms.execute(
-                key=app, command_id=f"alarm/{app}/{version}", payload=_PAYLOAD, decide=deciding
+                key=app,
+                command_id=f"alarm/{app}/{version}",
+                payload=_PAYLOAD,
+                decide=deciding,
+                epoch=epoch,
             )
-        except UnavailableError as e:
+        except (UnavailableError, RefusedError) as e:
             _log.warning("alarm_not_told", app=app, reason=str(e))
             return
         if not answer.repeated:

@@ -1,7 +1,8 @@
 """One application's turn: inputs from the world, evaluation, decision into the log, evaluation out.
 
-A decision is appended under a command id that any other hpa of the same engine would take for it,
-so it stands once. An evaluation is written whether it changed something or not.
+A decision is appended under the epoch in which this process holds the application's partition, so
+that it does not count once another one has taken that. An evaluation is written whether it changed
+something or not.
 """
 
 import time
@@ -33,6 +34,7 @@ from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.decide.scaling import decide, ended, evolve, newest_load
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Asked, Manual, Scaler, Trial
+from midstage.hpa.stream.owning import Owning
 from midstage.hpa.views.world import Standing, World
 
 _PAYLOAD: Final = b"scale"
@@ -83,6 +85,7 @@ class Scaling(Protocol):
         command_id: str,
         payload: bytes,
         decide: Callable[[Scaler], Sequence[ScalingFact]],
+        epoch: int | None = None,
     ) -> Answer[ScalingFact]:
         """Decide, append, read back."""
         ...
@@ -98,19 +101,21 @@ class Deciding:
         topic: str,
         apps: Apps,
         scaling: Scaling,
+        owning: Owning,
         engine: str,
-        instance: str,
+        member: str,
         now: Callable[[], datetime],
         metrics: Metrics,
         reached: Failpoint,
     ) -> None:
-        """``topic`` takes the evaluations; ``instance`` names this process in their ids."""
+        """``topic`` takes the evaluations; ``member`` names this process in their ids."""
         self._log = log
         self._topic = topic
         self._apps = apps
         self._scaling = scaling
+        self._owning = owning
         self._engine = engine
-        self._source = f"hpa/{instance}"
+        self._source = member
         self._now = now
         self._metrics = metrics
         self._reached = reached
@@ -120,6 +125,10 @@ class Deciding:
     def following(self) -> str | None:
         """None when both versioned logs are folded, else why not."""
         return self._apps.following() or self._scaling.following()
+
+    def decides(self, app: str) -> bool:
+        """Whether the application is decided here."""
+        return self._owning.epoch(app) is not None
 
     def applications(self) -> Mapping[str, tuple[Asked, Manual]]:
         """What is asked, and ordered, for those that scale, and those whose scaling has to end."""
@@ -139,13 +148,17 @@ class Deciding:
         )
 
     def evaluate(self, app: str, world: World, offsets: dict[str, int]) -> None:
-        """Evaluate, decide, write; UnavailableError where the log does not take a change now."""
+        """Evaluate, decide, write; UnavailableError where the log does not take a change now.
+
+        Nothing where another process decides the application.
+        """
+        epoch = self._owning.epoch(app)  # before what it is decided on: that can only be newer
         standing = self.standing(app)
-        if self._apps.stuck(app) is not None or standing.spec_version == 0:
+        if epoch is None or self._apps.stuck(app) is not None or standing.spec_version == 0:
             return
         policy = standing.asked.policy
         if policy is None:
-            self._remove(app, standing)
+            self._remove(app, standing, epoch)
             return
         began = time.perf_counter()
         made = evaluate(world.inputs(app, standing, policy, self._now()))
@@ -153,12 +166,12 @@ class Deciding:
         self._measured(evaluation, time.perf_counter() - began)
         self._reached("hpa:evaluated")
         try:
-            decided = self._decided(evaluation, standing)
+            decided = self._decided(evaluation, standing, epoch)
         except UnavailableError:
             self._metrics.undecided.inc()
-            self._write(evaluation, decided=False)
+            self._write(evaluation, decided=False, epoch=epoch)
             raise
-        self._write(evaluation, decided=decided)
+        self._write(evaluation, decided=decided, epoch=epoch)
 
     def tried(self, trial: Trial, world: World, offsets: dict[str, int]) -> Evaluation:
         """What would be decided now if it were as in ``trial``; nothing is written.
@@ -182,17 +195,17 @@ class Deciding:
             self._writer.flush(_FLUSH_S)
             self._writer.close()
 
-    def _decided(self, evaluation: Evaluation, standing: Standing) -> bool:
+    def _decided(self, evaluation: Evaluation, standing: Standing, epoch: int) -> bool:
         """Whether this very evaluation changed the count."""
         if not decide(standing.scaler, evaluation):
             return False
         inputs = evaluation.inputs
         try:
             answer = self._executed(
-                inputs.app, inputs.scale_version, lambda scaler: decide(scaler, evaluation)
+                inputs.app, inputs.scale_version, lambda scaler: decide(scaler, evaluation), epoch
             )
         except RefusedError as e:
-            _log.error("decision_refused", app=inputs.app, reason=str(e))
+            _log.warning("decision_refused", app=inputs.app, reason=str(e))
             return False
         if answer.repeated or not answer.facts:
             return False
@@ -208,13 +221,19 @@ class Deciding:
         )
         return True
 
-    def _remove(self, app: str, standing: Standing) -> None:
+    def _remove(self, app: str, standing: Standing, epoch: int) -> None:
         """Say once that it scales no more."""
         reason = "it was removed" if standing.asked.removed else "its spec has no scaling policy"
         removed = ScalingRemoved(app=app, at=self._now(), reason=reason)
         if not ended(standing.scaler, removed):
             return
-        answer = self._executed(app, standing.scale_version, lambda scaler: ended(scaler, removed))
+        try:
+            answer = self._executed(
+                app, standing.scale_version, lambda scaler: ended(scaler, removed), epoch
+            )
+        except RefusedError as e:
+            _log.warning("removal_refused", app=app, reason=str(e))
+            return
         if not answer.repeated and answer.facts:
             self._metrics.decisions.labels(direction="removed").inc()
             _log.info("scaling_removed", app=app, version=answer.version, reason=reason)
@@ -224,15 +243,17 @@ class Deciding:
         app: str,
         base: int,
         deciding: Callable[[Scaler], Sequence[ScaleDecided | ScalingRemoved]],
+        epoch: int,
     ) -> Answer[ScalingFact]:
         return self._scaling.execute(
             key=app,
             command_id=f"{self._engine}/{app}/{base}",
             payload=_PAYLOAD,
             decide=deciding,
+            epoch=epoch,
         )
 
-    def _write(self, evaluation: Evaluation, *, decided: bool) -> None:
+    def _write(self, evaluation: Evaluation, *, decided: bool, epoch: int) -> None:
         app = evaluation.inputs.app
         event = Event(
             id=f"{self._source}/{next(self._numbers)}",
@@ -240,7 +261,7 @@ class Deciding:
             type=EVALUATION_MADE,
             time=evaluation.inputs.now,
             subject=app,
-            data=EvaluationMade(app=app, evaluation=evaluation, decided=decided),
+            data=EvaluationMade(app=app, evaluation=evaluation, decided=decided, epoch=epoch),
         )
         if self._writer is None:
             self._writer = self._log.writer()

@@ -1,9 +1,9 @@
 """The loop: streams in, evaluations out, and decisions into the versioned log.
 
-One thread folds and evaluates, so an evaluation's offsets are exactly what it used. Each change has
-a command id made of application and version, so two processes decide it once; the one that was
-second evaluates again on the new state. No evaluation before all is folded, so a restart changes
-nothing by itself.
+One thread folds and evaluates, so an evaluation's offsets are exactly what it used. Every process
+folds all of it, and evaluates the applications that it holds alone: so whoever takes over goes on
+at once, and answers for all. No evaluation before all is folded, so a restart changes nothing by
+itself.
 """
 
 import threading
@@ -129,7 +129,8 @@ class Evaluating:
     def _fold(self, record: Record) -> None:
         match self._folding.fold(record):
             case LoadObserved(app=app) | SignalObserved(app=app):
-                self._due.heard(app)
+                if self._deciding.decides(app):
+                    self._due.heard(app)
             case EvaluationMade() as made:
                 self._latest[made.app] = made
             case None:
@@ -145,8 +146,9 @@ class Evaluating:
         due = set(self._due.of_heard(self._monotonic()))
         if self._due.asks_all(self._monotonic()):
             apps = self._deciding.applications()
-            self._metrics.applications.set(len(apps))
-            due.update(self._due.of_all(apps, self._monotonic()))
+            ours = {app: asked for app, asked in apps.items() if self._deciding.decides(app)}
+            self._metrics.applications.set(len(ours))
+            due.update(self._due.of_all(ours, self._monotonic()))
             self._alarming.look_for_ended(apps)
         offsets = self._folding.offsets() if due else {}
         for app in sorted(due):

@@ -1,7 +1,8 @@
 """Records of the streams become the world, with the offsets that say how far.
 
 The same for the live service and for the replay. A record that can't be read changes nothing, for
-each reader alike; its offset passes.
+each reader alike; its offset passes. Nor does an evaluation by a process whose partition another
+one has evaluated since in a higher epoch.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ class Topics:
     alarms: Topic = topics.ALARMS
     peaks: Topic = topics.PEAKS
     audit: Topic = topics.AUDIT
+    members: Topic = topics.MEMBERS
 
     @property
     def streams(self) -> tuple[Topic, ...]:
@@ -70,6 +72,7 @@ class Folding:
         """Stand before the first record of every partition."""
         self.world = World()
         self._positions: dict[Partition, int] = {}
+        self._epochs: dict[Partition, int] = {}
         self._readers = {each.name: Decoder(each) for each in (*names.streams, names.inventory)}
         self._inventory = names.inventory.name
         self._unreadable = unreadable
@@ -90,6 +93,8 @@ class Folding:
         except UnreadableError as e:
             self._unreadable(record, str(e))
             return None
+        if isinstance(event.data, EvaluationMade) and not self._counts(event.data, place):
+            return None
         return self._applied(event.data, datetime.fromtimestamp(record.timestamp_ms / 1000, UTC))
 
     def reached(self, goal: Mapping[Partition, int]) -> bool:
@@ -100,6 +105,11 @@ class Folding:
         """The next offset of each partition of which anything was read, in one order always."""
         at = sorted(self._positions.items(), key=lambda each: (each[0].topic, each[0].number))
         return {f"{place.topic}/{place.number}": offset for place, offset in at if offset}
+
+    def _counts(self, made: EvaluationMade, place: Partition) -> bool:
+        epoch = made.epoch or 0
+        newest = self._epochs[place] = max(epoch, self._epochs.get(place, 0))
+        return epoch == newest
 
     def _applied(self, fact: object, at: datetime) -> Heard:
         match fact:

@@ -74,5 +74,11 @@ class Past:
 
 
 def _later(made: EvaluationMade, found: EvaluationMade | None, time: datetime) -> bool:
-    at = made.evaluation.inputs.now
-    return at <= time and (found is None or at >= found.evaluation.inputs.now)
+    """Whether it takes the place of ``found``: of a higher epoch, or the same and not older."""
+    if made.evaluation.inputs.now > time:
+        return False
+    return found is None or _rank(made) >= _rank(found)
+
+
+def _rank(made: EvaluationMade) -> tuple[int, datetime]:
+    return made.epoch or 0, made.evaluation.inputs.now

@@ -109,7 +109,7 @@ def different(
 
 
 def _ends(value: bytes, fact: EvaluationMade, made: Evaluation) -> bool:
-    written = EvaluationMade(app=fact.app, evaluation=made, decided=fact.decided)
+    written = EvaluationMade(app=fact.app, evaluation=made, decided=fact.decided, epoch=fact.epoch)
     return value.endswith(b'"data":' + _ENCODER.encode(written) + b"}")
 
 
