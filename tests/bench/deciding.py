@@ -41,10 +41,12 @@ FORWARDED, ONE, THREE = "bare confluent-kafka", "midstage hpa", "midstage hpa, 3
 APPS: Final = 300
 SECONDS: Final = 20
 QUICK_SECONDS: Final = 4
-_GROWTH: Final = 1.25
-"""More each second than any tolerance, and never less: nothing holds a rising count back."""
+_FIRST: Final = 50
+_GROWTH: Final = 1.12
+"""More each second than the tolerance, and never less: nothing holds a rising count back."""
 _WITHIN_S: Final = 300.0
 _SHARED_WITHIN_S: Final = 3.0
+_SECOND: Final = timedelta(seconds=1)
 _FREE: Final = Rate(pods=1000, percent=10_000)
 POLICY: Final = Policy(
     min=1, max=1000, targets=Targets(concurrency=1), window_s=1, up=_FREE, down=_FREE
@@ -120,7 +122,7 @@ def _answered(value: bytes) -> Iterator[tuple[str, datetime]]:
     """Applications, and up to when their load is answered."""
     told = _READ.decode(value).data
     if told.second is not None:
-        yield told.app, told.second + timedelta(seconds=1)
+        yield told.app, told.second + _SECOND
     for fact in told.facts:
         until = fact.evaluation.inputs.load.gauged_until
         yield fact.app, until or datetime.min.replace(tzinfo=fact.evaluation.inputs.now.tzinfo)
@@ -165,9 +167,9 @@ def _measured(others: Others, reader: Consumer, seconds: int) -> Sequence[float]
                 continue
             at = time.perf_counter()
             for app, until in _answered(message.value() or b""):
-                done = [each for each in waiting[app] if each[0] <= until]
-                waiting[app] = [each for each in waiting[app] if each[0] > until]
-                took_ms += [(at - sent) * 1000 for _, sent in done]
+                held = waiting[app]
+                while held and held[0][0] <= until:
+                    took_ms.append((at - held.pop(0)[1]) * 1000)
     finally:
         stop.set()
         telling.join()
@@ -180,19 +182,28 @@ def _tell(
     seconds: int,
     stop: threading.Event,
 ) -> None:
-    """All applications' load each second, a quarter more than the second before."""
+    """All applications' load each second, as long as it can rise; the first ``seconds`` count."""
     writer = others.log.writer()
-    begin = time.monotonic()
-    for number in range(seconds):
+    begin, first = time.monotonic(), now().replace(microsecond=0) - _SECOND
+    for number, in_flight in enumerate(_rising()):
         if stop.wait(max(0.0, begin + number - time.monotonic())):
-            return
+            break
         others.reach()
-        second = now().replace(microsecond=0) + timedelta(seconds=-1)
+        second = first + number * _SECOND
         for app, held in waiting.items():
-            message = _load(others, app, second, int(4 * _GROWTH ** (number + 1)))
-            held.append((second + timedelta(seconds=1), time.perf_counter()))
+            message = _load(others, app, second, in_flight)
+            if number < seconds:
+                held.append((second + _SECOND, time.perf_counter()))
             writer.send(message)
     writer.close()
+
+
+def _rising() -> Iterator[int]:
+    """Loads up to the largest count."""
+    in_flight = _FIRST
+    while in_flight <= POLICY.max:
+        yield in_flight
+        in_flight = int(in_flight * _GROWTH)
 
 
 def _load(others: Others, app: str, second: datetime, in_flight: int) -> Message:
@@ -201,7 +212,7 @@ def _load(others: Others, app: str, second: datetime, in_flight: int) -> Message
         second=second,
         shard=0,
         shards=1,
-        complete_until=second + timedelta(seconds=1),
+        complete_until=second + _SECOND,
         in_flight=in_flight,
         pending=0,
     )
