@@ -283,3 +283,13 @@ def others() -> Others:
     log = MemoryLog()
     created(log, Topics())
     return Others(log=log, names=Topics())
+
+
+def facts_told(others: Others) -> list[str]:
+    """Of alarms, without which process took which partition."""
+    values = [record.value or b"" for record in records(others.log, others.names.alarms)]
+    return [
+        each["fact"]
+        for value in values
+        for each in msgspec.json.decode(value)["data"].get("facts", ())
+    ]

@@ -4,7 +4,6 @@ import itertools
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from midstage.contracts.alarms import Alarm, AlarmCleared, AlarmFact, AlarmRaised
@@ -23,7 +22,7 @@ from midstage.hpa.model import Alarms, Suspect
 from midstage.hpa.views.conditions import SILENCE, Condition, Conditioned
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
-from tests.hpa.conftest import Others, Running, now, records, running
+from tests.hpa.conftest import Others, Running, facts_told, now, running
 from tests.hpa.engine import inputs, load, pods, policy
 
 SECOND = timedelta(seconds=1)
@@ -192,10 +191,3 @@ def cleared_by_load(others: Others, hpa: Running) -> bool:
 def standing(hpa: Running) -> list[tuple[str, str]]:
     found = hpa.http.get("/v1/alarms", params={"app": "chat"}).json()["alarms"]
     return [(each["app"], each["alarm"]) for each in found]
-
-
-def facts_told(others: Others) -> list[str]:
-    values = [record.value or b"" for record in records(others.log, others.names.alarms)]
-    return [
-        each["fact"] for value in values for each in msgspec.json.decode(value)["data"]["facts"]
-    ]

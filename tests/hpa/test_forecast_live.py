@@ -13,7 +13,7 @@ from midstage.contracts.policy import Policy
 from midstage.hpa.decide.forecast.seasons import DAY, Column
 from midstage.hpa.stream.replay import replayed
 from midstage.testkit.waiting import within
-from tests.hpa.conftest import Others, Running, now, records, running
+from tests.hpa.conftest import Others, Running, facts_told, now, records, running
 from tests.hpa.peaks import daily, foreseeing, slot_of, told
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_what_was_never_known_to_hold_is_no_alarm(others: Others, tmp_path: Path
         within(60, lambda: floor(hpa)[1].endswith("nothing is known of the past"))
         within(60, lambda: hpa.evaluated_after("chat", now()))
         assert alarms(hpa) == []
-    assert list(records(others.log, others.names.alarms)) == []
+    assert facts_told(others) == []
 
 
 def test_five_minutes_of_load_are_written_by_whoever_runs(others: Others, tmp_path: Path) -> None:

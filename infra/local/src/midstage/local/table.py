@@ -128,8 +128,12 @@ class Table:
         """What tells the others what the cluster is."""
         return self._service("control", self.addresses.control, **self._clusters("control"))
 
+    def hpa(self) -> Child:
+        """What decides how many replicas there are: the first, or the only one."""
+        return self.hpas()[0]
+
     def hpas(self) -> list[Child]:
-        """What decides how many replicas there are: each for its share of the applications."""
+        """What decides: each for its share of the applications."""
         return [
             self._service("hpa", f"http://{LOOPBACK}:{self.ports[name]}", child=name)
             for name in hpa_names(self.scalers)
