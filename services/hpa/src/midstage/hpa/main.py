@@ -36,7 +36,6 @@ from midstage.hpa.decide import alarms, scaling
 from midstage.hpa.decide.engine import ENGINE
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Alarms, Asked, Scaler
-from midstage.hpa.simulate.command import command as backtested
 from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
@@ -187,6 +186,10 @@ def replay(arguments: list[str]) -> int:
 
 def backtest(arguments: list[str]) -> int:
     """Try a policy on a past; the exit code: 1 where the past or a policy can't be read."""
+    from midstage.hpa.simulate.command import (  # noqa: PLC0415  a tenth of every start
+        command as backtested,
+    )
+
     return backtested(
         arguments, log_at=lambda address: KafkaLog(bootstrap=address, client_id="midstage.backtest")
     )
