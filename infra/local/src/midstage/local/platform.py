@@ -25,7 +25,7 @@ from midstage.local import (
     envoy,
     figures,
     holding,
-    jars,
+    kafka,
     keyfiles,
     limits,
     machine,
@@ -178,7 +178,7 @@ class Platform:
         self.layout.make()
         (self.layout.edge_config / "bootstrap.json").unlink(missing_ok=True)  # of other ports
         self.token = keyfiles.ensure(self.layout, edge=EDGE)
-        jars.fetched(say=self._say)
+        kafka.fetched(say=self._say)
         envoy.binary(say=self._say)
         table = self._table()
         self.supervisor = Supervisor(logs=self.layout.logs, say=self._say)

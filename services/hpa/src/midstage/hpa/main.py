@@ -36,8 +36,6 @@ from midstage.hpa.decide import alarms, scaling
 from midstage.hpa.decide.engine import ENGINE
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Alarms, Asked, Scaler
-from midstage.hpa.simulate.command import command as backtested
-from midstage.hpa.simulate.tuning_command import command as tuned
 from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
@@ -219,6 +217,10 @@ def replay(arguments: list[str]) -> int:
 
 def backtest(arguments: list[str]) -> int:
     """Try a policy on a past; the exit code: 1 where the past or a policy can't be read."""
+    from midstage.hpa.simulate.command import (  # noqa: PLC0415  a tenth of every start
+        command as backtested,
+    )
+
     return backtested(
         arguments, log_at=lambda address: KafkaLog(bootstrap=address, client_id="midstage.backtest")
     )
@@ -226,6 +228,8 @@ def backtest(arguments: list[str]) -> int:
 
 def tune(arguments: list[str]) -> int:
     """Tune a policy on a past; the exit code: 1 where the past can't be read or is too short."""
+    from midstage.hpa.simulate.tuning_command import command as tuned  # noqa: PLC0415  as above
+
     return tuned(
         arguments, log_at=lambda address: KafkaLog(bootstrap=address, client_id="midstage.tune")
     )

@@ -5,13 +5,15 @@ A source that can't be asked, or has no figure, raises UnavailableError: it neve
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from midstage.cluster.kubernetes.measures import Measured, Measures
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.signals import SignalObserved
 from midstage.control.decide.signals import External, OfGroup, OfObject, OfPods, Wanted
 from midstage.eventlog.kafka import GroupLags
+
+if TYPE_CHECKING:  # a second to import, and needless beside a local cluster
+    from midstage.cluster.kubernetes.measures import Measured, Measures
 
 KAFKA: Final = "kafka"
 MOST_PARTITIONS: Final = 4000
@@ -55,7 +57,7 @@ class Lags:
 class Metrics:
     """Custom and external metrics of one cluster."""
 
-    def __init__(self, measures: Measures, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, measures: "Measures", *, now: Callable[[], datetime]) -> None:
         """Ask nothing yet."""
         self.name = f"cluster/{measures.name}"
         self._measures = measures
@@ -79,7 +81,7 @@ class Metrics:
             by_pod=dict(found.by_pod),
         )
 
-    def _measured(self, wanted: Wanted) -> Measured:
+    def _measured(self, wanted: Wanted) -> "Measured":
         match wanted.question:
             case OfPods(metric=metric):
                 return self._measures.of_pods(metric, app=wanted.app)

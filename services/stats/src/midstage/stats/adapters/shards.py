@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from http import HTTPStatus
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import httpx
 import msgspec
 
 from midstage.contracts.billing import OpenGap
@@ -26,6 +25,9 @@ from midstage.stats.views.rows import RowsPage, RowsQuery
 from midstage.stats.views.status import Standing
 from midstage.stats.views.usage.parts import Part as UsagePart
 from midstage.stats.views.usage.parts import Wished
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_S = 60.0
 RECOUNTS_WITHIN_S = 600.0
@@ -117,6 +119,8 @@ class FarShard:
     def _asked(
         self, path: str, body: object, read: Callable[[bytes], T], *, within_s: float = TIMEOUT_S
     ) -> T:
+        import httpx  # noqa: PLC0415  a fifth of the start of stats, which mostly is one shard
+
         try:
             answer = httpx.post(
                 f"{self.url.rstrip('/')}{path}",
@@ -139,7 +143,7 @@ class FarShard:
             raise UnavailableError(f"{self.url} is no shard of this midstage: {error}") from error
 
 
-def _meant(url: str, answer: httpx.Response) -> RefusedError | UnavailableError:
+def _meant(url: str, answer: "httpx.Response") -> RefusedError | UnavailableError:
     try:
         said = _problem(answer.content).detail
     except msgspec.DecodeError:
