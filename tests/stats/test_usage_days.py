@@ -66,8 +66,8 @@ class Book:
             found = writing.db.execute(asking.sums(), asking.bound).fetchall()
             asking.bound = {}
             named = writing.db.execute(asking.customers(), asking.bound).fetchall()
-        amounts = {tuple(key): n for *key, n in found if n or key[-1] not in BYTES}
-        return {**amounts, **{tuple(key): sorted(who) for *key, who in named if who}}
+        amounts = {(*key, kind, name): n for kind, name, n, *key in found if n or name not in BYTES}
+        return {**amounts, **{tuple(key): sorted(who) for who, *key in named if who}}
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """Partial sums of hours that are over become one for each cell: less to keep, less to add up.
 
-Each minute, hour and day in a transaction of its own, so that counting never waits long; before,
-between and after, whoever adds up finds the same. Late sums are merged at a later turn. What was
+Some minutes, hours or days in a transaction, as many as counting may wait for; before, between and
+after, whoever adds up finds the same. Late sums are merged at a later turn. What was
 committed lately stays as it is for a while, so that an answer of then can be given again.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -14,26 +15,30 @@ from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.schema import Rollup
 
 SENT_KEPT = timedelta(hours=1)
+SUMS = 20_000
+"""So many are merged in a transaction, for which counting waits some tens of milliseconds."""
 _SUM = "customer, app, endpoint, revision, kind, name, sum(amount)::HUGEINT AS amount"
 _SUM_BY_CUSTOMER = "customer, kind, name, sum(amount)::HUGEINT AS amount"
 _TALLY = "source, sum(rows)::BIGINT AS rows, min(first_seq) AS first_seq, max(last_seq) AS last_seq"
 _STATE = "SELECT upto, version FROM merges"
 _SPLIT = """
-SELECT {time} FROM {table} WHERE version <= $version AND {time} IN (
+SELECT {time}, count(*) FROM {table} WHERE version <= $version AND {time} IN (
     SELECT {time} FROM {table} WHERE {time} >= $since AND {time} < $upto
     UNION SELECT {time} FROM {table} WHERE version > $seen AND {time} < $upto
 ) GROUP BY {time} HAVING min(version) < max(version) ORDER BY 1
 """
-_MERGED = """
+_OF_THESE = (
+    "{time} BETWEEN $first AND $last AND list_contains($times, {time}) AND version <= $version"
+)
+_MERGED = f"""
 CREATE OR REPLACE TEMP TABLE merged AS
-SELECT {time}, {summed}, max(version) AS version
-FROM {table} WHERE {time} = $at AND version <= $version GROUP BY ALL
+SELECT {{time}}, {{summed}}, max(version) AS version
+FROM {{table}} WHERE {_OF_THESE} GROUP BY ALL
 """
-_COUNTS = """
-SELECT (SELECT count(*) FROM {table} WHERE {time} = $at AND version <= $version),
-    (SELECT count(*) FROM merged)
+_COUNTS = f"""
+SELECT (SELECT count(*) FROM {{table}} WHERE {_OF_THESE}), (SELECT count(*) FROM merged)
 """
-_PARTS = "DELETE FROM {table} WHERE {time} = $at AND version <= $version"
+_PARTS = f"DELETE FROM {{table}} WHERE {_OF_THESE}"
 _SENT = "DELETE FROM outbox WHERE sent_at < ?"
 
 
@@ -71,8 +76,8 @@ class Merging:
             old = self._old(writing.at, writing.version)
             writing.db.execute(_SENT, [utc(writing.at - SENT_KEPT)])
         version = roll(self._ledger, before=before, upto=old)
-        turns = [(one, at) for one in _PARTIALS for at in self._split(one, upto, version)]
-        fewer = sum(self._merge(one, at, version) for one, at in turns)
+        turns = [(one, lot) for one in _PARTIALS for lot in _lots(self._split(one, upto, version))]
+        fewer = sum(self._merge(one, lot, version) for one, lot in turns)
         with self._ledger.writing() as writing:
             writing.db.execute("UPDATE merges SET upto = ?, version = ?", [upto, version])
         return fewer
@@ -84,8 +89,8 @@ class Merging:
         self._heads = self._heads[max(len(old) - 1, 0) :]
         return old[-1][1] if old else 0
 
-    def _split(self, one: _Partial, upto: datetime, version: int) -> list[datetime]:
-        """The times that have sums of several commits."""
+    def _split(self, one: _Partial, upto: datetime, version: int) -> list[tuple[datetime, int]]:
+        """The times that have sums of several commits, and how many."""
         with self._ledger.writing() as writing:
             ((last, seen),) = writing.db.execute(_STATE).fetchall()
             asked = {
@@ -94,11 +99,10 @@ class Merging:
                 "seen": seen,
                 "version": version,
             }
-            found = writing.db.execute(one.said(_SPLIT), asked).fetchall()
-        return [at for (at,) in found]
+            return writing.db.execute(one.said(_SPLIT), asked).fetchall()
 
-    def _merge(self, one: _Partial, at: datetime, version: int) -> int:
-        asked = {"at": at, "version": version}
+    def _merge(self, one: _Partial, times: Sequence[datetime], version: int) -> int:
+        asked = {"times": times, "first": times[0], "last": times[-1], "version": version}
         with self._ledger.writing() as writing:
             db = writing.db
             db.execute(one.said(_MERGED), asked)
@@ -108,3 +112,16 @@ class Merging:
                 db.execute(one.said("INSERT INTO {table} BY NAME FROM merged"))
             db.execute("DROP TABLE merged")
         return int(before) - int(after)
+
+
+def _lots(split: Iterable[tuple[datetime, int]]) -> Iterator[list[datetime]]:
+    """Times whose sums are merged at once, each alone where it has too many."""
+    lot, held = list[datetime](), 0
+    for at, sums in split:
+        if lot and held + sums > SUMS:
+            yield lot
+            lot, held = [], 0
+        lot.append(at)
+        held += sums
+    if lot:
+        yield lot
