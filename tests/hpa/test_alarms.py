@@ -197,5 +197,7 @@ def standing(hpa: Running) -> list[tuple[str, str]]:
 def facts_told(others: Others) -> list[str]:
     values = [record.value or b"" for record in records(others.log, others.names.alarms)]
     return [
-        each["fact"] for value in values for each in msgspec.json.decode(value)["data"]["facts"]
+        each["fact"]
+        for value in values
+        for each in msgspec.json.decode(value)["data"].get("facts", ())
     ]

@@ -128,6 +128,10 @@ class Table:
         """What tells the others what the cluster is."""
         return self._service("control", self.addresses.control, **self._clusters("control"))
 
+    def hpa(self) -> Child:
+        """What decides how many replicas there are: the first process, or the only one."""
+        return self.hpas()[0]
+
     def hpas(self) -> list[Child]:
         """What decides how many replicas there are: each for its share of the applications."""
         return [
