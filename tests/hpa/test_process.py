@@ -81,6 +81,7 @@ def test_two_at_once_decide_each_change_once(others: Others, tmp_path: Path) -> 
         running(others.log, others.names, one) as hpa,
         running(others.log, others.names, two) as other,
     ):
+        decided_by_both(apps, (hpa, other), [2])
         for expected in ([2, 4], [2, 4, 8], [2, 4, 8, 5]):
             for app in apps:
                 others.pods(app, 8)
