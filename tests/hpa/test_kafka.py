@@ -49,6 +49,7 @@ def test_a_run_of_two_with_a_restart_is_made_again(kafka_others: Others, tmp_pat
     for app in APPS:
         others.specify(app, POLICY, replicas=2)
     with both(others, tmp_path) as hpas:
+        within(60, lambda: all(h.counts(a) == [2] for a in APPS for h in hpas))
         for expected in ([2, 4], [2, 4, 9]):
             carried(others, 2 * expected[-1])
             for hpa in hpas:
