@@ -74,7 +74,8 @@ def test_what_was_never_known_to_hold_is_no_alarm(others: Others, tmp_path: Path
     with running(others.log, others.names, tmp_path) as hpa:
         others.load("chat", in_flight=8)
         within(60, lambda: floor(hpa)[1].endswith("nothing is known of the past"))
-        within(60, lambda: hpa.evaluated_after("chat", now()))
+        at = now()
+        within(60, lambda: hpa.evaluated_after("chat", at))
         assert alarms(hpa) == []
     assert facts_told(others) == []
 
