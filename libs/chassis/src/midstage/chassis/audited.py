@@ -64,6 +64,12 @@ class Audit:
         return answered
 
 
+def order(request: Request, app: str, body: bytes | str = "") -> str:
+    """An order about an application as it was given: application, query, body."""
+    text = body if isinstance(body, str) else body.decode(errors="replace")
+    return "&".join(filter(None, (f"app={app}", request.url.query, text)))
+
+
 def told_lost(count: Callable[[int], None]) -> Callable[[int, str], None]:
     """Counts what is not in the audit, and says why."""
 

@@ -6,7 +6,7 @@ also where it is refused.
 
 from fastapi import APIRouter, Request
 
-from midstage.chassis.audited import Audit
+from midstage.chassis.audited import Audit, order
 from midstage.chassis.commands import GivenId, Raw
 from midstage.contracts.policy import Policy
 from midstage.deploy.api import BY, AppName, Apps, By, Why, described
@@ -32,7 +32,7 @@ def router(apps: Apps, audit: Audit) -> APIRouter:
             request,
             lambda: apps.scale(app, body, idempotency_key, by=by, why=why),
             route="/v1/apps/{app}/scaling",
-            query=_said(request, app, body),
+            query=order(request, app, body),
         )
 
     @routes.post("/apps/{app}/scaling/diff", openapi_extra=described(schema(Policy)))
@@ -41,13 +41,7 @@ def router(apps: Apps, audit: Audit) -> APIRouter:
             request,
             lambda: apps.diff_scaling(app, body),
             route="/v1/apps/{app}/scaling/diff",
-            query=_said(request, app, body),
+            query=order(request, app, body),
         )
 
     return routes
-
-
-def _said(request: Request, app: str, body: bytes) -> str:
-    """What was asked, as it was: application, query, body."""
-    text = body.decode(errors="replace")
-    return "&".join(filter(None, (f"app={app}", request.url.query, text)))

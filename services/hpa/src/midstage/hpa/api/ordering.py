@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from midstage.chassis.audited import Audit
+from midstage.chassis.audited import Audit, order
 from midstage.chassis.commands import CommandId, GivenId, Raw
 from midstage.hpa.api import AppName
 from midstage.hpa.api.orders import CommandAnswer, Orders, OverrideBody, PauseBody
@@ -54,7 +54,7 @@ def _trying(routes: APIRouter, orders: Orders, audit: Audit) -> None:
             request,
             lambda: orders.evaluated(app, body),
             route="/v1/apps/{app}/evaluate",
-            query=_said(request, app, body.decode(errors="replace")),
+            query=order(request, app, body),
         )
 
 
@@ -74,7 +74,7 @@ def _ordering(routes: APIRouter, orders: Orders, audit: Audit) -> None:
             return orders.dry(command) if dry_run else orders.done(command, idempotency_key, body)
 
         return audit.told(
-            request, answer, route="/v1/apps/{app}/override", query=_said(request, app, _told(body))
+            request, answer, route="/v1/apps/{app}/override", query=order(request, app, _told(body))
         )
 
     @routes.put("/apps/{app}/pause")
@@ -92,7 +92,7 @@ def _ordering(routes: APIRouter, orders: Orders, audit: Audit) -> None:
             return orders.dry(command) if dry_run else orders.done(command, idempotency_key, body)
 
         return audit.told(
-            request, answer, route="/v1/apps/{app}/pause", query=_said(request, app, _told(body))
+            request, answer, route="/v1/apps/{app}/pause", query=order(request, app, _told(body))
         )
 
 
@@ -110,7 +110,7 @@ def _taking_back(routes: APIRouter, orders: Orders, audit: Audit) -> None:
             request,
             lambda: orders.done(orders.lift(app, by=by, why=why), idempotency_key, why),
             route="/v1/apps/{app}/override",
-            query=_said(request, app),
+            query=order(request, app),
         )
 
     @routes.delete("/apps/{app}/pause")
@@ -126,13 +126,8 @@ def _taking_back(routes: APIRouter, orders: Orders, audit: Audit) -> None:
             request,
             lambda: orders.done(orders.resume(app, by=by, why=why), idempotency_key, why),
             route="/v1/apps/{app}/pause",
-            query=_said(request, app),
+            query=order(request, app),
         )
-
-
-def _said(request: Request, app: str, body: str = "") -> str:
-    """The order as it was given, for the audit: application, query, body."""
-    return "&".join(filter(None, (f"app={app}", request.url.query, body)))
 
 
 def _told(body: BaseModel) -> str:

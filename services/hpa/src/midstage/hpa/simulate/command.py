@@ -17,15 +17,15 @@ from midstage.contracts.errors import MidstageError, UnreadableError
 from midstage.contracts.policy import Policy
 from midstage.eventlog.log import Log
 from midstage.hpa.decide.forecast.floor import target_of
+from midstage.hpa.simulate import source
 from midstage.hpa.simulate.chart import chart
-from midstage.hpa.simulate.cluster import COLD_START_S, Limits
+from midstage.hpa.simulate.cluster import Limits
 from midstage.hpa.simulate.engine import Engine
-from midstage.hpa.simulate.logged import logged
 from midstage.hpa.simulate.past import Past
 from midstage.hpa.simulate.picture import Panel, picture
 from midstage.hpa.simulate.plot import plot
-from midstage.hpa.simulate.replay import USE, WARM_UP_S, Figures, Run, judged, run
-from midstage.hpa.simulate.series import STEP_S, Series, read
+from midstage.hpa.simulate.replay import USE, Figures, Run, judged, run
+from midstage.hpa.simulate.series import STEP_S, Series
 
 _POLICY: Final = msgspec.json.Decoder(Policy)
 ASSUMED: Final = (
@@ -63,19 +63,13 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="midstage.hpa.main backtest", description=__doc__)
     parser.add_argument("--policy", required=True, metavar="FILE", help="a policy as JSON")
     parser.add_argument("--against", action="append", default=[], metavar="FILE", help="another")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--series", metavar="CSV", help="time and value, with a header")
-    source.add_argument("--kafka", metavar="ADDRESS", help="the load facts of --app in its log")
-    parser.add_argument("--app", default="", help="the application, with --kafka")
-    parser.add_argument("--cold-start", type=float, default=COLD_START_S, metavar="SECONDS")
+    source.options(parser)
     parser.add_argument(
         "--asked-each", type=float, default=STEP_S, metavar="SECONDS", help="so often is a policy"
     )
-    parser.add_argument("--carries", type=float, metavar="LOAD", help="what one replica serves")
     parser.add_argument(
         "--normalise", action="store_true", help="100 replicas of 1 serve the 99.9th percentile"
     )
-    parser.add_argument("--warm-up", type=float, default=float(WARM_UP_S), metavar="SECONDS")
     parser.add_argument("--room", type=int, metavar="REPLICAS", help="so many find a place")
     parser.add_argument("--starts-per-minute", type=float, default=inf, metavar="REPLICAS")
     parser.add_argument("--queue", action="store_true", help="what is not served waits")
@@ -85,11 +79,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _series(asked: argparse.Namespace, log_at: Callable[[str], Log]) -> Series:
-    if asked.kafka is not None:
-        series = logged(log_at(asked.kafka), asked.app)
-    else:
-        with Path(asked.series).open(encoding="utf-8", newline="") as file:
-            series = read(file)
+    series = source.past(asked, log_at)
     if asked.warm_up >= len(series.values) * STEP_S:
         raise UnreadableError(
             f"the series has {series.days:.1f} days and all of it is warm-up; give --warm-up"

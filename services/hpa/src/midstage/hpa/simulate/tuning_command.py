@@ -8,7 +8,6 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf, isinf
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -16,12 +15,10 @@ import msgspec
 from midstage.contracts.errors import MidstageError
 from midstage.contracts.policy import Policy
 from midstage.eventlog.log import Log
-from midstage.hpa.simulate.cluster import COLD_START_S
+from midstage.hpa.simulate import source
 from midstage.hpa.simulate.halves import Half, Halves, Progress, halves
-from midstage.hpa.simulate.logged import logged
 from midstage.hpa.simulate.money import SAYS
-from midstage.hpa.simulate.replay import WARM_UP_S
-from midstage.hpa.simulate.series import Series, read
+from midstage.hpa.simulate.series import Series
 
 _TENTHS: Final = 10
 Fields = Mapping[str, object]
@@ -31,7 +28,7 @@ def command(arguments: Sequence[str], *, log_at: Callable[[str], Log]) -> int:
     """The exit code: 0 done, 1 the past can't be read or is too short, 2 a wrong line."""
     asked = _parsed(arguments)
     try:
-        series = _series(asked, log_at)
+        series = source.past(asked, log_at)
         found = halves(
             series,
             each=asked.carries,
@@ -51,26 +48,13 @@ def command(arguments: Sequence[str], *, log_at: Callable[[str], Log]) -> int:
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="midstage.hpa.main tune", description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--series", metavar="CSV", help="time and value, with a header")
-    source.add_argument("--kafka", metavar="ADDRESS", help="the load facts of --app in its log")
-    parser.add_argument("--app", default="", help="the application, with --kafka")
-    parser.add_argument("--cold-start", type=float, default=COLD_START_S, metavar="SECONDS")
-    parser.add_argument("--carries", type=float, metavar="LOAD", help="what one replica serves")
+    source.options(parser)
     parser.add_argument(
         "--money", type=float, default=inf, metavar="TIMES", help="so many times the ideal at most"
     )
     parser.add_argument("--max", type=int, default=1000, metavar="REPLICAS")
-    parser.add_argument("--warm-up", type=float, default=float(WARM_UP_S), metavar="SECONDS")
     parser.add_argument("--json", action="store_true", help="policy and figures as JSON")
     return parser.parse_args(arguments)
-
-
-def _series(asked: argparse.Namespace, log_at: Callable[[str], Log]) -> Series:
-    if asked.kafka is not None:
-        return logged(log_at(asked.kafka), asked.app)
-    with Path(asked.series).open(encoding="utf-8", newline="") as file:
-        return read(file)
 
 
 def _progress() -> Progress:
