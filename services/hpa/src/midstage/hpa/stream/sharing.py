@@ -140,16 +140,17 @@ class Sharing:
         self._metrics.members.set(len(members))
         if self._member not in members:
             return
-        holders = {number: taken.owner for number, taken in self._scaling.held().items()}
+        holders = _owners(self._scaling)
         owners = shares(self._partitions, holders, members)
         for number in [each for each, owner in owners.items() if owner == self._member]:
             if holders.get(number) != self._member:
                 _log.info("partition_taken", partition=number, held_by=holders.get(number))
                 self._scaling.take(number, self._member)
-        held = self._scaling.held()
-        ours = [number for number, taken in held.items() if taken.owner == self._member]
+        ours = [each for each, owner in _owners(self._scaling).items() if owner == self._member]
+        told = _owners(self._alarms)
         for number in ours:
-            self._alarms.take(number, self._member)
+            if told.get(number) != self._member:  # each taking asks the broker how far the log is
+                self._alarms.take(number, self._member)
         self._metrics.partitions.set(len(ours))
 
     def _say(self, type_: str, fact: MemberSeen | MemberLeft) -> None:
@@ -173,3 +174,7 @@ class Sharing:
         self._say(MEMBER_LEFT, MemberLeft(service=SERVICE, member=self._member))
         self._writer.flush(_FLUSH_S)
         self._writer.close()
+
+
+def _owners(log: Taking) -> Mapping[int, str]:
+    return {number: taken.owner for number, taken in log.held().items()}
