@@ -50,6 +50,19 @@ def test_figures_and_a_chart(
     drawn = [line for line in lines if "│" in line]
     assert len(drawn) == 10
     assert "!" in "".join(drawn)  # HPA is late
+    assert lines[-1] == "┄ from 1 to 50 replicas"
+
+
+def test_a_bound_is_drawn_where_the_chart_is_that_high(
+    policy: Path, series: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The load needs nine replicas, and may have seven."""
+    policy.write_text('{"min": 3, "max": 7, "targets": {"requests_per_s": 7}}')
+    assert asked("--policy", policy, "--series", series, "--warm-up", 0) == 0
+    drawn = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
+    has_free = ["┄" in line for line in drawn]
+    assert has_free.count(True) == 1  # the least is hidden by what is ready
+    assert has_free.index(True) == 2  # 7 of 9, from above
 
 
 def test_a_richer_cluster_is_told(

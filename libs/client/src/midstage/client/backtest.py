@@ -42,11 +42,11 @@ def backtest(
     room: Annotated[int | None, typer.Option(help="So many replicas find a place.")] = None,
     starts_per_minute: Annotated[float | None, typer.Option(help="So many begin.")] = None,
     queue: Annotated[bool, typer.Option("--queue", help="What is not served waits.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture there: .png or .svg.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture (PNG) there.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The figures alone.")] = False,
     directory: Directory = HERE,
 ) -> None:
-    """Try a policy on a past: hours, cost, violation, reversals, beside another policy."""
+    """Try a policy on a past: hours, cost, violation, beside another, and what happened."""
     source = past(series, log, directory)
     told = {
         "--cold-start": cold_start,

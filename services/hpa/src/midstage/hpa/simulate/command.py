@@ -1,11 +1,12 @@
 """``backtest``: a policy, and another one beside it, on a series or on what the log holds.
 
-Both are decided by the engine. Without limits the cluster is that of the comparison's settings.
+Both are decided by the engine; beside them stands what really happened, where the log holds it.
+Without limits the cluster is that of the comparison's settings.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -21,12 +22,13 @@ from midstage.hpa.simulate import source
 from midstage.hpa.simulate.chart import chart
 from midstage.hpa.simulate.cluster import Limits
 from midstage.hpa.simulate.engine import Engine
+from midstage.hpa.simulate.happened import happened
 from midstage.hpa.simulate.past import Past
 from midstage.hpa.simulate.picture import Panel, picture
-from midstage.hpa.simulate.plot import plot
 from midstage.hpa.simulate.replay import USE, Figures, Run, judged, run
 from midstage.hpa.simulate.series import STEP_S, Series
 
+HAPPENED: Final = "what happened"
 _POLICY: Final = msgspec.json.Decoder(Policy)
 ASSUMED: Final = (
     "assumed: each replica serves {each:g} a second, {cold:g} s after it was ordered; a policy is "
@@ -36,10 +38,10 @@ ASSUMED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One policy's run, under the name of its file."""
+    """A policy's run under the name of its file, or what happened under no policy's bounds."""
 
     name: str
-    policy: Policy
+    bounds: tuple[int, int] | None
     run: Run
     figures: Figures
 
@@ -50,8 +52,10 @@ def command(arguments: Sequence[str], *, log_at: Callable[[str], Log]) -> int:
     try:
         series = _series(asked, log_at)
         found = [_tried(asked, Path(file), series) for file in (asked.policy, *asked.against)]
+        if asked.kafka is not None and not asked.normalise:
+            found += _happened(asked, series, log_at, each=found[0].run.each)
         if asked.plot is not None:
-            Path(asked.plot).write_bytes(_drawn(Path(asked.plot), found))
+            Path(asked.plot).write_bytes(_drawn(found))
     except (MidstageError, OSError) as e:
         sys.stderr.write(f"{e}\n")
         return 1
@@ -73,7 +77,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--room", type=int, metavar="REPLICAS", help="so many find a place")
     parser.add_argument("--starts-per-minute", type=float, default=inf, metavar="REPLICAS")
     parser.add_argument("--queue", action="store_true", help="what is not served waits")
-    parser.add_argument("--plot", metavar="FILE", help="a picture: a PNG by its name, else SVG")
+    parser.add_argument("--plot", metavar="FILE", help="a picture, PNG")
     parser.add_argument("--json", action="store_true", help="the figures alone, as JSON")
     return parser.parse_args(arguments)
 
@@ -105,21 +109,27 @@ def _tried(asked: argparse.Namespace, file: Path, series: Series) -> Tried:
     )
     return Tried(
         name=file.stem,
-        policy=policy,
+        bounds=(policy.min, policy.max),
         run=found,
-        figures=judged(found, begin=int(asked.warm_up // STEP_S)),
+        figures=_judged(asked, found),
     )
 
 
-def _drawn(file: Path, found: Sequence[Tried]) -> bytes:
-    if file.suffix.lower() != ".png":
-        return plot([(each.name, each.run) for each in found])
-    return picture(
-        [
-            Panel(name=each.name, run=each.run, least=each.policy.min, most=each.policy.max)
-            for each in found
-        ]
-    )
+def _happened(
+    asked: argparse.Namespace, series: Series, log_at: Callable[[str], Log], *, each: float
+) -> Iterator[Tried]:
+    """What the cluster had meanwhile, where the log still holds it."""
+    found = happened(log_at(asked.kafka), asked.app, series, each=each)
+    if found is not None:
+        yield Tried(name=HAPPENED, bounds=None, run=found, figures=_judged(asked, found))
+
+
+def _judged(asked: argparse.Namespace, found: Run) -> Figures:
+    return judged(found, begin=int(asked.warm_up // STEP_S))
+
+
+def _drawn(found: Sequence[Tried]) -> bytes:
+    return picture([Panel(name=each.name, run=each.run, bounds=each.bounds) for each in found])
 
 
 def _policy(file: Path) -> Policy:
@@ -166,7 +176,7 @@ def _told(asked: argparse.Namespace, series: Series, found: Sequence[Tried]) -> 
         ),
     ]
     for each in found:
-        lines += ["", each.name, *chart(each.run)]
+        lines += ["", each.name, *chart(each.run, each.bounds)]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Runs as a picture (PNG): as ``plot`` draws them, and the minimum and maximum of each policy.
+"""Runs as a picture (PNG), a panel each: replicas that the load needs, that serve, and the bounds.
 
 Each pixel column shows the most of its time, so that no peak is lost. Pillow draws it, which is an
 extra (``plots``): it is imported where a picture is asked for.
@@ -14,20 +14,6 @@ import numpy as np
 from midstage.contracts.errors import RefusedError
 from midstage.hpa.decide.forecast.seasons import Column
 from midstage.hpa.simulate.chart import columned
-from midstage.hpa.simulate.plot import (
-    BLUE,
-    BOTTOM,
-    FAINT,
-    GREY,
-    LEFT,
-    LINES,
-    ORANGE,
-    PANEL,
-    RIGHT,
-    TOP,
-    WIDTH,
-    most_of,
-)
 from midstage.hpa.simulate.replay import Run
 from midstage.hpa.simulate.series import STEP_S
 
@@ -35,21 +21,25 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
+WIDTH: Final = 960
+PANEL: Final = 220
+LEFT, RIGHT, TOP, BOTTOM = 60, 940, 36, 30
+BLUE, ORANGE, GREY, FAINT = "#0072B2", "#D55E00", "#6B6B6B", "#DDDDDD"
 GREEN: Final = "#009E73"
 PALE: Final = "#D6E7F2"
 BLACK: Final = "#000000"
+LINES: Final = 4
 _DASH: Final = 6
 _SIZE: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One run under its name; the policy has ``least`` to ``most`` replicas."""
+    """One run under its name; ``bounds``: the least and most replicas of its policy, if any."""
 
     name: str
     run: Run
-    least: int
-    most: int
+    bounds: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +58,7 @@ def picture(panels: Sequence[Panel]) -> bytes:
         from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415  an extra
     except ImportError as e:
         raise RefusedError(
-            "Pillow draws a PNG and is not installed: install midstage-hpa[plots], or give the "
-            "picture a name that ends in .svg"
+            "Pillow draws the picture and is not installed: install midstage-hpa[plots]"
         ) from e
     image = Image.new("RGB", (WIDTH, PANEL * max(1, len(panels))), "#FFFFFF")
     pen = _Pen(
@@ -94,7 +83,7 @@ def _draw(pen: _Pen, panel: Panel, top: int, bottom: int) -> None:
     pen.draw.polygon([(LEFT, bottom), *served, (RIGHT, bottom)], fill=PALE)
     pen.draw.line(served, fill=BLUE)
     pen.draw.line(list(_steps(pen, needed, top, bottom)), fill=ORANGE)
-    for bound in (panel.least, panel.most):
+    for bound in panel.bounds or ():
         if bound <= pen.most:
             y = _height(pen, bound, top, bottom)
             for x in range(LEFT, RIGHT, 2 * _DASH):
@@ -111,9 +100,11 @@ def _frame(pen: _Pen, top: int, bottom: int) -> None:
 
 def _words(pen: _Pen, panel: Panel, top: int, bottom: int) -> None:
     pen.text((LEFT, top - 12), panel.name, BLACK, "ls")
-    bounds = f"bounds {panel.least} to {panel.most}"
+    legend = [("needed", ORANGE), ("ready", BLUE)]
+    if panel.bounds is not None:
+        legend.append(("bounds {} to {}".format(*panel.bounds), GREEN))
     at = float(RIGHT)
-    for words, colour in (("needed", ORANGE), ("ready", BLUE), (bounds, GREEN)):
+    for words, colour in legend:
         pen.text((at, top - 12), words, colour, "rs")
         at -= pen.draw.textlength(words, font=pen.font) + 10
     days = len(panel.run.load) * STEP_S / 86_400
@@ -131,3 +122,9 @@ def _steps(pen: _Pen, values: Column, top: int, bottom: int) -> Iterator[tuple[f
 
 def _height(pen: _Pen, value: float, top: int, bottom: int) -> float:
     return bottom - (bottom - top) * value / pen.most
+
+
+def most_of(run: Run) -> float:
+    """The most replicas that were needed or ready."""
+    needed = float(np.nan_to_num(run.load).max(initial=0.0)) / run.each
+    return max(1.0, needed, float(run.ready.max(initial=0)))
