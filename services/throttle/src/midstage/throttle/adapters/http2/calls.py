@@ -30,6 +30,7 @@ class Status(IntEnum):
 
     OK = 0
     INVALID_ARGUMENT = 3
+    NOT_FOUND = 5
     RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12
     INTERNAL = 13

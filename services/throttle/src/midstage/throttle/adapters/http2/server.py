@@ -22,14 +22,23 @@ _ASK_AGAIN_S: Final = 0.01
 class Server:
     """The port of ``blocks``; belongs to the event loop that opened it."""
 
-    def __init__(self, blocks: Blocks, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        blocks: Blocks,
+        *,
+        monotonic: Callable[[], float],
+        most_connections: int = MOST_CONNECTIONS,
+        swept_each_s: float = SWEPT_EACH_S,
+    ) -> None:
         """Closed."""
         self._blocks = blocks
         self._monotonic = monotonic
+        self._most_connections = most_connections
+        self._swept_each_s = swept_each_s
         self._callers: set[_Caller] = set()
         self._listening: asyncio.Server | None = None
         self._looked_at = self._looking_at = monotonic()
-        self._broken: asyncio.Future[None] | None = None
+        self._broken: asyncio.Future[object] | None = None
         self._timers: list[asyncio.Handle] = []
 
     async def open(self, host: str, port: int) -> int:
@@ -38,14 +47,23 @@ class Server:
         self._broken = loop.create_future()
         self._listening = await loop.create_server(self._caller, host, port, backlog=1024)
         self._looked_at = self._looking_at = self._monotonic()
-        self._timers = [loop.call_soon(self._look), loop.call_later(SWEPT_EACH_S, self._sweep)]
+        self._timers = [
+            loop.call_soon(self._look),
+            loop.call_later(self._swept_each_s, self._sweep),
+        ]
         bound: int = self._listening.sockets[0].getsockname()[1]
         return bound
 
-    async def broken(self) -> None:
-        """Ends never; raises what an answer raised that is no answer."""
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Until ``stop``; raises what an answer raised that is no answer."""
         assert self._broken is not None
-        await self._broken
+        stopped: asyncio.Future[object] = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait([stopped, self._broken], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if self._broken.done():
+            self._broken.result()
 
     async def close(self, within_s: float) -> None:
         """Take no more calls, let the open ones end, and hang up."""
@@ -69,7 +87,7 @@ class Server:
 
     def joined(self, caller: "_Caller") -> bool:
         """Whether there is room for one more."""
-        if len(self._callers) >= MOST_CONNECTIONS:
+        if len(self._callers) >= self._most_connections:
             return False
         self._callers.add(caller)
         return True
@@ -99,7 +117,7 @@ class Server:
     def _sweep(self) -> None:
         for caller in list(self._callers):
             caller.swept()
-        self._timers[1] = asyncio.get_running_loop().call_later(SWEPT_EACH_S, self._sweep)
+        self._timers[1] = asyncio.get_running_loop().call_later(self._swept_each_s, self._sweep)
 
 
 class _Caller(asyncio.Protocol):
