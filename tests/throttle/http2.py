@@ -53,6 +53,10 @@ def message(text: bytes) -> bytes:
     return b"\x00" + len(text).to_bytes(4, "big") + text
 
 
+def texts(decoder: hpack.Decoder, block: bytes) -> dict[str, str]:
+    return {str(each[0]): str(each[1]) for each in decoder.decode(block)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     kind: int
@@ -116,7 +120,7 @@ class Caller:
             if each.stream != wanted:
                 continue
             if each.kind == HEADERS:
-                headers.update(dict(self.decoder.decode(each.payload)))
+                headers.update(texts(self.decoder, each.payload))
             elif each.kind == DATA:
                 body += each.payload
         assert found[-1].flags & END_STREAM or stream is not None

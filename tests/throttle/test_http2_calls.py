@@ -26,7 +26,7 @@ from midstage.throttle.adapters.http2.frames import (
     frame,
 )
 
-from .http2 import ECHO, LOUD, Caller, begun, blocks, caller, framed, message, said
+from .http2 import ECHO, LOUD, Caller, begun, blocks, caller, framed, message, said, texts
 
 
 def test_both_say_their_settings_and_acknowledge() -> None:
@@ -242,5 +242,5 @@ def test_data_makes_room_for_more_as_it_comes() -> None:
 def test_words_are_percent_encoded() -> None:
     peer = begun()
     found = peer.send(peer.request(b"x", said("/no/\u00e4\n")))
-    told = dict(hpack.Decoder().decode(found[-1].payload))
+    told = texts(hpack.Decoder(), found[-1].payload)
     assert told["grpc-message"].startswith("unknown method /no/%")
