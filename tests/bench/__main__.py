@@ -19,6 +19,7 @@ from midstage.local.kafka import running_kafka
 from tests.bench import (
     again,
     asking,
+    checking,
     closing,
     deciding,
     decisions,
@@ -59,6 +60,7 @@ GROUPS: Mapping[str, Race] = {
     "restart": restarting.race,
     "usage": asking.race,
     "gateway": edge.race,
+    "checks": checking.race,
     "control": watching.race,
     "inventory": paging.race,
     "kubernetes": kubernetes.race,

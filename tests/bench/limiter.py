@@ -23,6 +23,13 @@ _PRIVATE = 0o600
 @contextlib.contextmanager
 def throttle(bootstrap: str, directory: Path) -> Iterator[int]:
     """The gRPC port of a throttle that is ready, for as long as the block runs."""
+    with limiting(bootstrap, directory) as (port, _pid):
+        yield port
+
+
+@contextlib.contextmanager
+def limiting(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
+    """The same with its process's number."""
     KafkaLog(bootstrap=bootstrap, client_id="bench").create(settings_of(LIMITS))
     port, grpc_port = found(2)
     directory.mkdir(parents=True)
@@ -38,7 +45,7 @@ def throttle(bootstrap: str, directory: Path) -> Iterator[int]:
     with running(module("midstage.throttle.main"), log=log, env=env) as child:
         await_ready(lambda: _unready(port), child=child, log=log)
         _limit(port)
-        yield grpc_port
+        yield grpc_port, child.pid
 
 
 def _unready(port: int) -> str | None:

@@ -24,6 +24,11 @@ NOTES: Mapping[str, Sequence[str]] = {
         "'midstage' is the gateway's own configuration: API keys, usage reader, request log. Where"
         " throttle decided less than 100 %, Envoy let the rest pass by the limit's failure rule.",
     ),
+    "checks": (
+        "checks: h2load with a prepared body, one connection, so many streams; every answer is a"
+        " 200. midstage decides one limit that is never reached and tells its headers; grpc.aio"
+        " parses the same question and answers a constant. Processor: of the server's process.",
+    ),
     "stats": (
         "stats: all that the service does with a request event: every field decoded, the edge's"
         " signature verified, ranges asked, rows, roll-ups of 1,000 customers on 8 applications and"

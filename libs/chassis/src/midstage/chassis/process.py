@@ -58,11 +58,13 @@ class Process:
         async_loops: Sequence[AsyncLoop] = (),
         stop_within_s: float = 8.0,
         stopping: threading.Event | None = None,
+        event_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         """Keep the parts; nothing starts or listens before ``run``.
 
         ``stopping`` is set as soon as a stop is asked for: answers without end look at it, or the
-        server would wait for them until its time is up.
+        server would wait for them until its time is up. ``event_loop`` makes another one than
+        Python's own.
         """
         self._service = service
         self._app = app
@@ -71,6 +73,7 @@ class Process:
         self._async_loops = tuple(async_loops)
         self._stop_within_s = stop_within_s
         self._asked = stopping or threading.Event()
+        self._event_loop = event_loop
         self._wake: Callable[[], None] | None = None
         self._failed = False
         self._watchdog = threading.Timer(stop_within_s + _GRACE_S, _force)
@@ -89,7 +92,8 @@ class Process:
                 _log.error("address_unavailable", raised=e, host=host, port=port)
                 return 1
             try:
-                code = asyncio.run(self._serve(server))
+                with asyncio.Runner(loop_factory=self._event_loop) as runner:
+                    code = runner.run(self._serve(server))
             finally:
                 self._watchdog.cancel()
         _log.info("stopped", code=code)

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Mapping
 
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
@@ -92,6 +93,7 @@ def compose(
         port=settings.port,
         loops=[versions],
         async_loops=[gate, server],
+        event_loop=uvloop.new_event_loop,
     )
 
 

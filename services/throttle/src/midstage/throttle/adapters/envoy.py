@@ -7,15 +7,20 @@ when the limits are known; before that, Envoy's own failure mode speaks.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-import grpc
 from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
     rls_pb2,
 )
+from google.protobuf.message import DecodeError
 
+from midstage.throttle.adapters import health
+from midstage.throttle.adapters.http2.blocks import Blocks
+from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
+from midstage.throttle.adapters.http2.server import Server
 from midstage.throttle.model import Check, Judged, Limit, Verdict
 
 DOMAIN: Final = "midstage"
@@ -50,11 +55,13 @@ class RateLimitServer:
         closed: Callable[[], str | None],
     ) -> None:
         """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form."""
-        self._address = f"{host}:{port}"
+        self._host, self._port = host, port
         self._answer = answer
         self._foreign = foreign
         self._closed = closed
         self._bound: int | None = None
+        calls = {f"/{SERVICE}/{METHOD}".encode(): self._judged, **health.calls(SERVICE)}
+        self._blocks = Blocks(Calls(answers=calls))
 
     @property
     def port(self) -> int | None:
@@ -68,21 +75,20 @@ class RateLimitServer:
     async def run(self, stop: asyncio.Event) -> None:
         """Open when allowed, serve until ``stop``, then let open calls end.
 
-        Raises RuntimeError when the port is taken.
+        Raises RuntimeError when the port is taken, and whatever an answer raises.
         """
         if not await self._opened(stop):
             return
-        # so_reuseport: two processes on one port would each give the whole burst
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        server.add_generic_rpc_handlers((self._handlers(),))
-        bound = server.add_insecure_port(self._address)
-        await server.start()
-        self._bound = bound
+        server = Server(self._blocks, monotonic=time.monotonic)
         try:
-            await stop.wait()
+            self._bound = await server.open(self._host, self._port)
+        except OSError as e:
+            raise RuntimeError(f"{self._host}:{self._port} can't be had: {e}") from e
+        try:
+            await server.serve(stop)
         finally:
             self._bound = None
-            await server.stop(GRACE_S)
+            await server.close(GRACE_S)
 
     async def _opened(self, stop: asyncio.Event) -> bool:
         while self._closed() is not None and not stop.is_set():
@@ -90,24 +96,22 @@ class RateLimitServer:
                 await asyncio.wait_for(stop.wait(), _ASK_AGAIN_S)
         return not stop.is_set()
 
-    def _handlers(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
-        handler = grpc.unary_unary_rpc_method_handler(self._should_rate_limit)
-        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})
-
-    async def _should_rate_limit(
-        self, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]
-    ) -> bytes:
-        check = decoded(request)
+    def _judged(self, request: bytes, remaining_s: float | None) -> bytes:
+        try:
+            check = decoded(request)
+        except DecodeError as e:
+            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
         if check is None:
             self._foreign()
             return _PASS
-        return encoded(self._answer(check, context.time_remaining()))
+        return encoded(self._answer(check, remaining_s))
 
 
 def decoded(request: bytes) -> Check | None:
     """The check in a ``RateLimitRequest``; None where it is not of our form.
 
     A descriptor's own ``hits_addend`` goes before the request's; 0 there asks without taking.
+    DecodeError where it is no message.
     """
     message = rls_pb2.RateLimitRequest.FromString(request)
     if message.domain != DOMAIN or len(message.descriptors) != 1:
