@@ -37,7 +37,7 @@ def answering(*answers: bytes, silent: bool = False) -> Iterator[HttpCluster]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with HttpCluster(
-            name="c", base_url=f"http://127.0.0.1:{port}", token="t", silent_s=0.3 if silent else 60
+            name="c", base_url=f"http://127.0.0.1:{port}", token="t", silent_s=3 if silent else 60
         ) as cluster:
             yield cluster
         over.set()
