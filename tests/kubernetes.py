@@ -61,7 +61,7 @@ def running(folder: Path) -> Iterator[Kubernetes]:
     """One of one's own for as long as the block runs."""
     with running_kubernetes(folder, say=_say) as own:
         kubelet = own.employ(nodes=nodes_file(folder), speed=20)
-        within(60, lambda: _ready_nodes(own.kubeconfig) == {node.name for node in NODES})
+        within(180, lambda: _ready_nodes(own.kubeconfig) == {node.name for node in NODES})
         yield Kubernetes(kubeconfig=own.kubeconfig, kubelet=kubelet, own=own)
 
 

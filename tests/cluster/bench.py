@@ -7,6 +7,7 @@ rack=2 and zone=b), ``gpu`` (4 cores, 1 GPU), ``tainted`` (16 cores, 4 GPUs, tai
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -27,6 +28,7 @@ NODES = (
 )
 SMALL = Amount(cpu=0.1, memory_mb=16)
 WITHIN_S = 60.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,23 +77,37 @@ class Bench:
     def pods(self, workload: Workload) -> Sequence[Pod]:
         return [pod for pod in self.cluster.list().pods if pod.workload == workload.name]
 
-    def until(self, fact: Callable[[], object], *, within_s: float = WITHIN_S) -> None:
-        """Wait for a fact, and let happen what makes it so."""
+    def until(self, fact: Callable[[], T], *, within_s: float = WITHIN_S) -> T:
+        """Wait for a fact, and let happen what makes it so; the fact as it was found."""
 
-        def settled() -> object:
+        def settled() -> T:
             self.settle()
             return fact()
 
-        within(within_s, settled, every=0.05)
+        return within(within_s, settled, every=0.05)
 
     def ready(self, workload: Workload, count: int) -> Sequence[Pod]:
         """Wait until exactly ``count`` pods are there, all ready; they, oldest first."""
-        self.until(lambda: [pod.ready for pod in self.pods(workload)] == [True] * count)
-        return sorted(self.pods(workload), key=lambda pod: pod.created_at)
 
-    def unschedulable(self, workload: Workload) -> None:
-        """Wait until its one pod is said to fit nowhere."""
-        self.until(lambda: self.only(workload).reason == "Unschedulable")
+        def all_ready() -> Sequence[Pod]:
+            pods = self.pods(workload)
+            return pods if [pod.ready for pod in pods] == [True] * count else ()
+
+        return sorted(self.until(all_ready), key=lambda pod: pod.created_at)
+
+    def unschedulable(self, workload: Workload) -> Pod:
+        """Wait until its one pod is said to fit nowhere; the pod."""
+        return self.one(workload, lambda pod: pod.reason == "Unschedulable")
+
+    def one(self, workload: Workload, fact: Callable[[Pod], object]) -> Pod:
+        """Wait until its one pod is there and so; the pod as it was then."""
+
+        def so() -> Sequence[Pod]:
+            pods = self.pods(workload)
+            return pods if len(pods) == 1 and fact(pods[0]) else ()
+
+        (pod,) = self.until(so)
+        return pod
 
     def only(self, workload: Workload) -> Pod:
         """The one pod of the workload."""

@@ -19,8 +19,9 @@ def test_a_node_uses_at_least_what_its_pods_use(bench: Bench) -> None:
     bench.put(workload)
     (pod,) = bench.ready(workload, 1)
     bench.until(lambda: [use for use in bench.cluster.usage() if use.name == pod.name])
-    bench.until(lambda: [use for use in bench.cluster.node_usage() if use.name == pod.node])
-    (use,) = [use for use in bench.cluster.node_usage() if use.name == pod.node]
+    (use,) = bench.until(
+        lambda: [use for use in bench.cluster.node_usage() if use.name == pod.node]
+    )
     assert use.cpu >= 0
     assert use.memory_mb > 1
     assert use.gpu is None
@@ -91,8 +92,7 @@ def test_a_pod_that_waits_says_which_nodes_would_take_it(bench: Bench) -> None:
     )
     workload = bench.workload(nowhere)
     bench.put(workload)
-    bench.until(lambda: [pod for pod in bench.pods(workload) if pod.message])
-    (pod,) = bench.pods(workload)
+    pod = bench.unschedulable(workload)
     assert pod.node_selector == {"zone": "c"}
     assert pod.tolerations == (Toleration(key="dedicated"),)
 
@@ -154,8 +154,15 @@ def test_eviction_waits_for_what_the_application_can_spare(bench: Bench) -> None
             return False
         return True
 
-    bench.until(lambda: gone(first.name, first.uid))  # Kubernetes counts the pods in its own time
-    assert not gone(second.name, second.uid)
+    nodes = [node.name for node in bench.cluster.list().nodes if node.schedulable]
+    try:
+        for each in nodes:  # so that the first one is not back before the second one is asked for
+            bench.cluster.cordon(each, on=True)
+        bench.until(lambda: gone(first.name, first.uid))  # Kubernetes counts the pods in its time
+        assert not gone(second.name, second.uid)
+    finally:
+        for each in nodes:
+            bench.cluster.cordon(each, on=False)
     bench.ready(workload, 2)
     bench.until(lambda: gone(second.name, second.uid))
     bench.ready(workload, 2)

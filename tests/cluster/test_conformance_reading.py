@@ -1,7 +1,7 @@
 """Conformance: what every cluster tells. The suite knows no implementation, only a Bench."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
@@ -13,31 +13,9 @@ from midstage.contracts.errors import RefusedError
 from midstage.testkit.waiting import within
 
 from .bench import NODES, Bench, by_name, folded
+from .watching import Watching
 
 pytestmark = pytest.mark.slow
-
-
-class Watching:
-    """A watcher in a thread of its own."""
-
-    def __init__(self, watch: Iterator[Change]) -> None:
-        self.changes: list[Change] = []
-        self._watch = watch
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._over = False
-        self._thread.start()
-
-    def _read(self) -> None:
-        for change in self._watch:
-            self.changes.append(change)
-            if self._over:
-                return
-
-    def until(self, fact: Callable[[Sequence[Change]], bool]) -> list[Change]:
-        """All changes up to when they make ``fact`` true."""
-        within(60, lambda: fact(tuple(self.changes)))
-        self._over = True
-        return list(self.changes)
 
 
 def test_list_tells_the_nodes_as_they_are(bench: Bench) -> None:
@@ -119,8 +97,7 @@ def test_usage_is_plausible_and_of_pods_that_run(bench: Bench) -> None:
     workload = bench.workload()
     bench.put(workload)
     (pod,) = bench.ready(workload, 1)
-    bench.until(lambda: [use for use in bench.cluster.usage() if use.name == pod.name])
-    (use,) = [use for use in bench.cluster.usage() if use.name == pod.name]
+    (use,) = bench.until(lambda: [use for use in bench.cluster.usage() if use.name == pod.name])
     assert 0 <= use.cpu < 2
     assert 1 < use.memory_mb < 500
     assert (use.node, use.namespace) == (pod.node, pod.namespace)
@@ -163,8 +140,7 @@ def test_logs_of_no_such_pod_are_refused(bench: Bench) -> None:
 def test_the_log_before_the_restart_can_be_had(bench: Bench) -> None:
     workload = bench.workload(bench.crashing)
     bench.put(workload)
-    bench.until(lambda: any(pod.restarts for pod in bench.pods(workload)))
-    pod = bench.only(workload)
+    pod = bench.one(workload, lambda pod: pod.restarts)
     assert b"".join(bench.cluster.logs(pod.name, previous=True)).endswith(b"six\nseven\n")
 
 

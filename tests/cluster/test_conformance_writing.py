@@ -42,9 +42,12 @@ def test_versions_of_the_logs_are_kept(bench: Bench) -> None:
 def test_what_is_so_already_is_no_change(bench: Bench) -> None:
     workload = bench.workload(replicas=0)
     bench.put(workload)
-    bench.until(lambda: bench.put(workload) == bench.put(workload))
+    bench.until(lambda: nothing_changes(bench, workload))  # until the cluster has told all of it
+
+
+def nothing_changes(bench: Bench, workload: Workload) -> bool:
     first = bench.put(workload)
-    assert [bench.put(workload) for _ in range(5)] == [first] * 5
+    return [bench.put(workload) for _ in range(6)] == [first] * 6
 
 
 def test_a_write_from_an_old_look_is_refused(bench: Bench) -> None:
@@ -78,13 +81,23 @@ def test_a_removed_workload_takes_its_pods_with_it(bench: Bench) -> None:
     workload = bench.workload(replicas=2)
     bench.put(workload)
     bench.ready(workload, 2)
-    bench.until(lambda: (known := bench.known(workload.name)) and known.ready == 2)
-    known = bench.known(workload.name)
-    assert known is not None
+    known = knows_ready(bench, workload, 2)
     bench.cluster.delete_workload(workload.name, expected=known.resource_version)
     assert bench.known(workload.name) is None
     bench.until(lambda: not bench.pods(workload))
     bench.cluster.delete_workload(workload.name, expected=known.resource_version)
+
+
+def knows_ready(bench: Bench, workload: Workload, count: int) -> Workload:
+    """Wait until the workload itself tells so many; the workload."""
+
+    def told() -> Workload | None:
+        known = bench.known(workload.name)
+        return known if known and known.ready == count else None
+
+    known = bench.until(told)
+    assert known is not None
+    return known
 
 
 def test_one_made_anew_has_another_uid(bench: Bench) -> None:
@@ -100,9 +113,7 @@ def test_the_count_alone_is_changed(bench: Bench) -> None:
     workload = msgspec.structs.replace(bench.workload(replicas=2), spec_version=7, scale_version=3)
     bench.put(workload)
     kept, gone = bench.ready(workload, 2)
-    bench.until(lambda: (known := bench.known(workload.name)) and known.ready == 2)
-    known = bench.known(workload.name)
-    assert known is not None
+    known = knows_ready(bench, workload, 2)
     marked = bench.cluster.drain_pod(gone.name, uid=gone.uid, draining=True)
     for expected in (0, 1):
         with pytest.raises(ConflictError):
@@ -155,8 +166,8 @@ def test_fewer_replicas_end_unready_then_draining_ones(bench: Bench) -> None:
 
     def left(count: int) -> set[str]:
         bench.put(workload, replicas=count)
-        bench.until(lambda: len(bench.pods(workload)) == count)
-        return {pod.name for pod in bench.pods(workload)}
+        pods = bench.until(lambda: found if len(found := bench.pods(workload)) == count else ())
+        return {pod.name for pod in pods}
 
     assert left(3) == {oldest.name, third.name, youngest.name}
     assert left(2) == {third.name, youngest.name}
@@ -245,8 +256,7 @@ def test_a_write_ends_no_pod_but_those_that_it_names_as_they_are(bench: Bench) -
         fewer(0, marked)  # the other one serves
     assert {pod.uid for pod in bench.pods(workload)} == {first.uid, second.uid}
     fewer(1, marked)
-    bench.until(lambda: len(bench.pods(workload)) == 1)
-    assert bench.only(workload).uid == first.uid
+    assert bench.one(workload, bool).uid == first.uid
     last = bench.cluster.drain_pod(first.name, uid=first.uid, draining=True)
     fewer(0, last)
     bench.until(lambda: not bench.pods(workload))

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -56,14 +57,15 @@ def test_an_open_request_ends_before_its_pod_does(cluster: HttpCluster) -> None:
         env={"MIDSTAGE_REPLICA_COLD_START_S": "0"},
         requests=SMALL,
         readiness=QUICK,
-        grace_s=10,
+        grace_s=60,
     )
     cluster.put_workload(workload(template), expected=0)
     (pod,) = ready(cluster)
     answers: list[httpx.Response] = []
 
     def chat() -> None:
-        body = {"model": "m", "max_tokens": 700, "messages": [{"role": "user", "content": "hi"}]}
+        # generated in 5 s: open for long enough to look at it on a machine that is busy
+        body = {"model": "m", "max_tokens": 3600, "messages": [{"role": "user", "content": "hi"}]}
         url = f"http://{pod.address}/v1/chat/completions"
         answers.append(patient.post(url, json=body, trust_env=False))
 
@@ -85,29 +87,31 @@ def test_an_open_request_ends_before_its_pod_does(cluster: HttpCluster) -> None:
 def test_who_does_not_hear_sigterm_is_killed_after_its_grace(
     daemon: Daemon, cluster: HttpCluster
 ) -> None:
-    put = cluster.put_workload(workload(runs("deaf", grace_s=0.5)), expected=0)
+    put = cluster.put_workload(workload(runs("deaf", grace_s=1)), expected=0)
     (pod,) = within(60, lambda: [pod for pod in cluster.list().pods if pod.address])
     within(60, lambda: b"".join(cluster.logs(pod.name)) == b"hello\nserving\n")
     (child,) = processes(daemon)
+    asked_at = time.monotonic()
     cluster.delete_workload("app-1", expected=put.resource_version)
-    assert not gone(child)
+    within(60, lambda: gone(child))
+    assert time.monotonic() - asked_at >= 1
     within(60, lambda: not cluster.list().pods)
-    assert gone(child)
 
 
 def test_who_fails_its_liveness_probe_is_restarted(cluster: HttpCluster) -> None:
-    alive = Probe(path="/healthz", every_s=0.1, failures=2, initial_delay_s=2)
+    alive = Probe(path="/healthz", every_s=0.1, timeout_s=60, failures=20, initial_delay_s=2)
     template = runs("serve", liveness=alive)
     cluster.put_workload(workload(template), expected=0)
     (pod,) = ready(cluster)
+    changes = cluster.watch(cluster.list().resource_version)
     asked(pod, "/unhealthy")
-    (ended,) = within(
-        60, lambda: [pod for pod in cluster.list().pods if pod.phase is Phase.BACKOFF]
-    )
+    pods = (change.pod for change in changes if change.pod)
+    ended = next(pod for pod in pods if pod.phase is Phase.BACKOFF)  # for 0.2 s only
     assert "the liveness probe failed (GET /healthz answers 503)" in ended.message
     assert ended.reason == "CrashLoopBackOff"
     (again,) = ready(cluster)
-    assert (again.uid, again.restarts) == (pod.uid, 1)
+    assert again.uid == pod.uid
+    assert again.restarts > pod.restarts
 
 
 def test_a_pod_is_ready_when_its_checks_have_passed(cluster: HttpCluster, tmp_path: Path) -> None:
@@ -166,8 +170,10 @@ def test_an_image_that_is_not_known_is_told_and_tried_again(cluster: HttpCluster
     assert "image acme/ocr:3 is not known" in pod.message
     assert STAND_IN in pod.message
     version = pod.resource_version
-    within(60, lambda: cluster.list().pods[0].resource_version > version)
-    assert cluster.list().pods[0].restarts == 0
+    (again,) = within(
+        60, lambda: [pod for pod in cluster.list().pods if pod.resource_version > version]
+    )
+    assert again.restarts == 0
 
 
 def test_a_command_that_is_not_there_is_told(cluster: HttpCluster) -> None:

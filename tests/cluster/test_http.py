@@ -3,9 +3,12 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import uvicorn
 
 from midstage.cluster.http import HttpCluster
 from midstage.cluster.memory import MemoryCluster
@@ -37,7 +40,7 @@ def answering(*answers: bytes, silent: bool = False) -> Iterator[HttpCluster]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with HttpCluster(
-            name="c", base_url=f"http://127.0.0.1:{port}", token="t", silent_s=0.3 if silent else 60
+            name="c", base_url=f"http://127.0.0.1:{port}", token="t", silent_s=3 if silent else 60
         ) as cluster:
             yield cluster
         over.set()
@@ -82,6 +85,39 @@ def test_a_status_is_a_kind_of_error_with_the_problems_words(
 def test_an_answer_that_is_none_is_unavailable(body: bytes) -> None:
     with answering(status(200, body)) as cluster, pytest.raises(UnavailableError):
         cluster.list()
+
+
+def test_a_connection_is_dropped_long_before_the_daemon_closes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections: list[int] = []
+
+    class Counting(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            connections.append(self.client_address[1])
+            body = b'{"resource_version":7}'
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    closes_after_s = uvicorn.Config("none").timeout_keep_alive
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        with HttpCluster(name="c", base_url=url, token="t") as cluster:
+            cluster.list()
+            now = time.monotonic
+            monkeypatch.setattr(time, "monotonic", lambda: now() + closes_after_s / 2)
+            cluster.list()
+        monkeypatch.undo()
+        server.shutdown()
+    assert len(set(connections)) == 2
 
 
 def test_nobody_there_is_unavailable() -> None:

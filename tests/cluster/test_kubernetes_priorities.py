@@ -41,7 +41,7 @@ def test_a_pods_priority_its_class_and_whom_it_evicts(
             pods = {pod.app: pod for pod in cluster.list().pods if pod.app}
             return pods if len(pods) == 2 else None
 
-        pods = within(30, seen, every=0.2)
+        pods = within(60, seen, every=0.2)
     assert pods is not None
     plain, named = pods["plain"], pods["named"]
     assert (plain.priority, plain.priority_class, plain.preempts) == (0, "", True)

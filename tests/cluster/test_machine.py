@@ -166,7 +166,7 @@ def run(work: Callable[[], Awaitable[tuple[str | None, bytes]]]) -> tuple[str | 
     ],
 )
 def test_a_probe_reads_the_status_and_says_what_is_wrong(answer: bytes, fault: str | None) -> None:
-    said, _ = run(lambda: _served(answer, Probe()))
+    said, _ = run(lambda: _served(answer, Probe(timeout_s=60)))
     assert said == fault or (fault is not None and said is not None and said.startswith(fault))
 
 
@@ -182,7 +182,8 @@ def test_a_probe_of_nobody_fails() -> None:
 
 
 def test_a_path_can_not_smuggle_a_header() -> None:
-    _, got = run(lambda: _served(b"HTTP/1.1 200\r\n\r\n", Probe(path="/a b?c=d\r\nX-Evil: 1")))
+    probe = Probe(path="/a b?c=d\r\nX-Evil: 1", timeout_s=60)
+    _, got = run(lambda: _served(b"HTTP/1.1 200\r\n\r\n", probe))
     assert got.startswith(b"GET /a%20b?c=d%0D%0AX-Evil:%201 HTTP/1.1\r\n")
 
 

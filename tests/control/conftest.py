@@ -23,7 +23,9 @@ from midstage.contracts.policy import Policy
 from midstage.contracts.signals import SignalObserved
 from midstage.contracts.topics import Topic
 from midstage.control.config import Settings
+from midstage.control.decide.objects import differences
 from midstage.control.main import Cluster, compose
+from midstage.control.model import Stamp
 from midstage.control.stream.signals import Source
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import Decoder
@@ -119,6 +121,12 @@ def state(facts: Sequence[ClusterFact]) -> object:
     ]
 
 
+def really(cluster: MemoryCluster) -> object:
+    """What a full list says, as a reader of facts would know it."""
+    stamp = Stamp(cluster=cluster.name, epoch=0)
+    return state(differences(Inventory(), cluster.list(), stamp, EVER))
+
+
 def pair_on(log: Log) -> Pair:
     """Fresh topics."""
     number = uuid.uuid4().hex[:10]
@@ -180,7 +188,7 @@ def settings_in(
     directory: Path,
     *,
     streams: int = 4,
-    lease_s: float = 2.0,
+    lease_s: float = 60.0,
     dcgm_urls: Mapping[str, Sequence[str]] | None = None,
 ) -> Settings:
     token_file = directory / "token"

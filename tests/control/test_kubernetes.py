@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from midstage.contracts.cluster import EndpointsObserved, NodeObserved, PodObserved
+from midstage.contracts.cluster import (
+    ClusterReached,
+    EndpointsObserved,
+    NodeObserved,
+    PodObserved,
+)
 from midstage.contracts.inventory import Inventory
 from midstage.control.decide.objects import differences
 from midstage.control.model import Stamp
@@ -66,6 +71,7 @@ def test_a_real_cluster_becomes_facts_and_a_take_over_only_differences(
         nodes = len(pair.said(NodeObserved))
     known = {pod.uid for pod in site.pods(workload)}
     with running(pair, [cluster], tmp_path, settings=settings):
+        within(60, lambda: [fact for fact in pair.said(ClusterReached) if fact.epoch > 1])
         again = [
             each
             for each in pair.said(PodObserved)

@@ -108,6 +108,29 @@ def test_a_zombie_is_answered(both: Pair, cluster: MemoryCluster, tmp_path: Path
         assert ready(both.written(both.stream)) == sorted(p.name for p in cluster.pods())
 
 
+@pytest.mark.slow
+def test_a_zombie_is_answered_once_the_log_takes_the_answer(
+    pair: Pair, cluster: MemoryCluster, tmp_path: Path
+) -> None:
+    away, refused = threading.Event(), threading.Event()
+
+    def reached(place: str) -> None:
+        if place == "control:observed" and away.is_set():
+            away.clear()
+            refused.set()
+            raise UnavailableError("the log is away for a moment")
+
+    cluster.take_lease(LEASE, holder="the zombie", within=timedelta(0))
+    with running(pair, [cluster], tmp_path, reached=reached):
+        before = state(pair.written(pair.stream))
+        known = pair.said(PodObserved, cluster.pods()[0].name)[0]
+        away.set()
+        wrong = msgspec.structs.replace(known, epoch=1, resource_version=999, ready=False)
+        put(pair, pair.inventory, [wrong])
+        assert refused.wait(60)
+        within(60, lambda: state(newest_of(pair.written(pair.inventory))) == before)
+
+
 def test_the_lease_is_trusted_less_long_than_it_is_held(cluster: MemoryCluster) -> None:
     clock = FrozenClock(datetime.now(UTC))
     tenure = Tenure(cluster, holder="me", lease_s=6, monotonic=clock.monotonic)

@@ -141,7 +141,7 @@ def test_what_can_not_be_is_refused_with_its_place(http: httpx.Client, pair: Pai
         ({"kind": "lag"}, "signals.0.kind"),
         ({"kind": "external", "arrived_per_s": 1}, "signals.0.arrived_per_s"),
         ({"arrived_per_s": -1}, "signals.0.arrived_per_s"),
-        ({"observed_at": (now + timedelta(minutes=1)).isoformat()}, "signals.0.observed_at"),
+        ({"observed_at": (now + timedelta(hours=1)).isoformat()}, "signals.0.observed_at"),
         ({"observed_at": (now - timedelta(minutes=6)).isoformat()}, "signals.0.observed_at"),
         ({"observed_at": "2026-01-01T00:00:00"}, "signals.0.observed_at"),
         ({"name": ""}, "signals.0.name"),

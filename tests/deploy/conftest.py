@@ -165,14 +165,12 @@ class Running:
 
     def ready(self, app: str, count: int = 1) -> None:
         """Wait until so many replicas run the newest spec and nothing is left to do."""
-        within(
-            60,
-            lambda: (
-                self.status(app)["stage"] == "ready"
-                and self.status(app)["ready"] == count
-                and self.status(app)["old"] == 0
-            ),
-        )
+
+        def is_so() -> bool:
+            status = self.status(app)
+            return (status["stage"], status["ready"], status["old"]) == ("ready", count, 0)
+
+        within(60, is_so)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def test_what_somebody_made_of_service_and_budget_is_shown(tmp_path: Path) -> No
         body = {"command": ["one"], "drift": "tolerate"}
         assert deploy.http.put("/v1/apps/chat", json=body).is_success
         shown = [f"{strict.strays[0]} (tolerated)"]
-        within(20, lambda: deploy.status("chat")["drift"] == shown)
+        within(60, lambda: deploy.status("chat")["drift"] == shown)
         told = deploy.http.post("/v1/apps/chat/diff", json=body).json()["cluster"]
         assert told["conflicts"] == list(strict.strays)
 

@@ -133,7 +133,7 @@ def test_deploy_takes_a_policy_alone(deploy: Running) -> None:
     assert {each["path"].partition(".")[0] for each in diff["changes"]} == {"replicas", "scaling"}
     done = deploy.http.put(f"{path}?by=anna&why=more", json=policy, headers=headers).json()
     assert (done["outcome"], done["rollout"]) == ("configured", "none")
-    within(60, lambda: len(deploy.cluster.pods()) >= 3)
+    within(60, lambda: len([pod for pod in deploy.cluster.pods() if pod.app == "scaled"]) == 3)
     told = deploy.http.get("/v1/apps/scaled").json()
     assert (told["by"], told["why"]) == ("anna", "more")
     assert told["spec"]["scaling"]["max"] == 4

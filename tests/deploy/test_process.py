@@ -1,7 +1,7 @@
 """Whole processes: two at once, one that dies at each place, one that slept, neighbours away."""
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def test_a_death_at_any_place_ends_well(place: str, nth: int, tmp_path: Path) ->
             assert dies.dead.wait(60)
         with running(around.log, around.cluster, tmp_path) as deploy:
             deploy.ready("chat", 2)
-            [workload] = around.cluster.list().workloads
+            [workload] = within(60, lambda: only_workload(around))
             assert (workload.replicas, workload.template.command) == (2, ("serve", "two"))
     assert rollouts(around) == ["started", "complete"] * 2
 
@@ -95,7 +95,7 @@ def test_two_at_once_do_each_thing_once(tmp_path: Path) -> None:
         other.put("chat", replicas=3, command=["serve", "two"])
         one.ready("chat", 3)
         other.ready("chat", 3)
-        [workload] = around.cluster.list().workloads
+        [workload] = within(60, lambda: only_workload(around))
         assert workload.replicas == 3
     assert rollouts(around) == ["started", "complete"] * 2
 
@@ -164,8 +164,13 @@ def test_an_edge_that_keeps_a_pod_busy_is_waited_for(tmp_path: Path) -> None:
 def test_without_control_nothing_is_decided_and_the_process_says_so(tmp_path: Path) -> None:
     around = a_platform()
     with running(around.log, around.cluster, tmp_path, wait=False) as deploy:
-        reasons = within(60, lambda: deploy.http.get("/readyz").json().get("reasons"))
-        assert "control has to see it" in reasons["cluster"]
+
+        def reasons() -> dict[str, str]:
+            told: dict[str, str] = deploy.http.get("/readyz").json().get("reasons", {})
+            return told
+
+        within(60, lambda: list(reasons()) == ["cluster"])  # all else has been read by then
+        assert "control has to see it" in reasons()["cluster"]
         assert deploy.put("chat").json()["rollout"] == "unknown"
         assert deploy.status("chat")["stage"] == "unknown"
         assert around.cluster.list().workloads == ()
@@ -235,6 +240,12 @@ class Flaky:
 
     def astray(self, wanted: Mapping[str, Disruption | None], /) -> Mapping[str, tuple[str, ...]]:
         return self._cluster.astray(wanted)
+
+
+def only_workload(around: Neighbours) -> Sequence[Workload]:
+    """The one that there is; none while an older one is still on its way out."""
+    found = around.cluster.list().workloads
+    return found if len(found) == 1 else ()
 
 
 def rollouts(around: Neighbours) -> list[str]:

@@ -128,17 +128,18 @@ async def _once(beside: Beside, probe: Probe) -> str | None:
     return await beside.ask(probe, kind="test")()
 
 
-def script(text: str) -> object:
-    return {"exec": {"command": ["/bin/sh", "-c", text]}, "timeoutSeconds": 1}
+def script(text: str, *, within_s: int = 60) -> object:
+    return {"exec": {"command": ["/bin/sh", "-c", text]}, "timeoutSeconds": within_s}
 
 
 @pytest.mark.slow
 def test_a_check_is_a_command_beside_the_process_with_its_environment(tmp_path: Path) -> None:
     assert asked(tmp_path, script('test "$WORD" = well')) is None
     assert asked(tmp_path, script("echo not yet; exit 3")) == "command ended with 3: not yet"
-    said = asked(tmp_path, script("sleep 60"))
+    said = asked(tmp_path, script("sleep 60", within_s=1))
     assert said == "command did not end within 1 s"
-    missing = asked(tmp_path, {"exec": {"command": ["/does/not/exist"]}})
+    nothing = {"command": ["/does/not/exist"]}
+    missing = asked(tmp_path, {"exec": nothing, "timeoutSeconds": 60})
     assert missing is not None
     assert "can't run /does/not/exist" in missing
 

@@ -11,6 +11,7 @@ from midstage.cluster.faults import Cordon, FillNode, NodeDies, NodeReturns
 from midstage.local.kubelet.amounts import number
 from midstage.local.kubernetes.running import RunningKubernetes
 from midstage.testkit.waiting import within
+from tests.cluster.daemon import gone
 from tests.kubernetes import Kubernetes
 
 from .world import WITHIN_S, Json, Pod, World, get, script, serves
@@ -99,9 +100,14 @@ def test_a_node_that_is_cordoned_or_full_takes_no_more(
         for node in others:
             kubernetes.fault(Cordon(node=node))
         within(WITHIN_S, lambda: is_full(world, first.spec.node_name))
+        within(WITHIN_S, lambda: all(node_of(world, each).spec.unschedulable for each in others))
         deployed(world, 2, cpu="100m", memory="8Mi")
-        within(WITHIN_S, lambda: "Insufficient cpu" in str(world.pods()))
-        assert "unschedulable" in str(world.pods())
+
+        def both_are_said() -> bool:
+            told = str(world.pods())
+            return "Insufficient cpu" in told and "unschedulable" in told
+
+        within(WITHIN_S, both_are_said)
     finally:
         for node in {*others, first.spec.node_name}:
             kubernetes.fault(NodeReturns(node=node))
@@ -113,12 +119,21 @@ class Room(msgspec.Struct):
     allocatable: dict[str, str]
 
 
+class Cordoned(msgspec.Struct):
+    unschedulable: bool = False
+
+
 class Node(msgspec.Struct):
     status: Room
+    spec: Cordoned
+
+
+def node_of(world: World, name: str) -> Node:
+    return msgspec.json.decode(world.ask("GET", f"/api/v1/nodes/{name}"), type=Node)
 
 
 def is_full(world: World, name: str) -> bool:
-    node = msgspec.json.decode(world.ask("GET", f"/api/v1/nodes/{name}"), type=Node)
+    node = node_of(world, name)
     return number(node.status.allocatable["cpu"]) < number(node.status.capacity["cpu"])
 
 
@@ -155,12 +170,14 @@ def test_a_kubelet_that_was_stopped_ends_its_pods_and_says_so(
     world: World, own: RunningKubernetes
 ) -> None:
     world.pod("a", serves(readinessProbe=get("/readyz")), tolerations=STAYS)
-    world.ready("a")
+    before = world.ready("a")
     first = processes(world)
     own.kill("kubelet", signal.SIGTERM)
-    within(WITHIN_S, lambda: not world.seen("a").ready)
     within(WITHIN_S, lambda: not any(alive(each) for each in first))
-    assert world.ready("a", restarts=1).restarts == 1
+    after = world.ready("a", restarts=1)
+    assert after.restarts == 1
+    between = world.past("a", since=before, until=after)  # not for long: it is started again
+    assert "the kubelet was stopped" in "".join(pod.unready for pod in between)
     assert len(processes(world)) == 1
 
 
@@ -190,4 +207,4 @@ def found(world: World, *, restarts: int) -> Pod | None:
 
 
 def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return not gone(process)

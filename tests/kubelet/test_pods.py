@@ -13,12 +13,11 @@ from midstage.testkit.waiting import within
 from tests import patient
 from tests.kubernetes import Kubernetes
 
-from .world import WITHIN_S, Pod, World, get, script, serves
+from .world import WITHIN_S, World, get, script, serves
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
 
 INSIDE = Path(__file__).parent / "inside.py"
-NOT_READY = ("Ready", "False")
 
 
 def asked(address: str, path: str) -> int:
@@ -32,14 +31,7 @@ def test_a_pod_is_a_process_that_serves_where_its_annotation_says(world: World) 
     assert (pod.status.phase, pod.restarts) == ("Running", 0)
     assert pod.spec.node_name in {"plain", "other", "gpu"}
     asked(pod.address, "/unready")
-    within(WITHIN_S, lambda: "GET /readyz answers 503" in unready(world.seen("a")))
-
-
-def unready(pod: Pod) -> str:
-    """What is told while it is not ready; a node that was late takes Ready without a word."""
-    return "".join(
-        each.message for each in pod.status.conditions if (each.type, each.status) == NOT_READY
-    )
+    within(WITHIN_S, lambda: "GET /readyz answers 503" in world.seen("a").unready)
 
 
 def test_its_log_is_there_where_the_api_server_asks(world: World) -> None:
@@ -52,12 +44,20 @@ def test_its_log_is_there_where_the_api_server_asks(world: World) -> None:
         world.log("a", "previous=true")
     with pytest.raises(RefusedError, match="timestamps"):
         world.log("a", "timestamps=true")
-    followed: list[str] = []
-    following = threading.Thread(target=lambda: followed.append(world.log("a", "follow=true")))
+    followed: list[bytes] = []
+
+    def follow() -> None:
+        path = f"/api/v1/namespaces/{world.namespace}/pods/a/log"
+        with world.connection.stream(path, query={"follow": "true"}, silent_s=WITHIN_S) as stream:
+            followed.extend(stream.pieces)
+
+    following = threading.Thread(target=follow)
     following.start()
+    within(WITHIN_S, lambda: b"".join(followed) == b"hello\nserving\n")
     world.delete("a")
     following.join(timeout=WITHIN_S)
-    assert followed == ["hello\nserving\n"]
+    assert not following.is_alive()
+    assert b"".join(followed) == b"hello\nserving\n"
 
 
 def test_a_crash_is_told_with_its_code_and_last_words_and_tried_again(world: World) -> None:
@@ -135,7 +135,7 @@ def test_who_is_not_alive_is_restarted(world: World) -> None:
     world.pod("a", serves(livenessProbe=probe, readinessProbe=get("/readyz")))
     pod = world.ready("a")
     asked(pod.address, "/unhealthy")
-    after = world.ready("a", restarts=1)
+    after = world.ready("a", restarts=pod.restarts + 1)
     assert (after.metadata.uid, after.ended.exit_code) == (pod.metadata.uid, 143)
 
 

@@ -84,12 +84,12 @@ def living(api: ApiServer, folder: Path) -> Iterator[PodLife]:
         thread = threading.Thread(target=loop.run_until_complete, args=(run(connection),))
         thread.start()
         try:
-            life = within(10, lambda: lives[0] if lives and lives[0].process else None)
+            life = within(60, lambda: lives[0] if lives and lives[0].process else None)
             assert life is not None
             yield life
         finally:
             loop.call_soon_threadsafe(lives[0].kill)
-            thread.join(10)
+            thread.join(60)
             loop.close()
 
 
@@ -99,20 +99,20 @@ def test_a_pod_that_runs_on_has_new_tokens_in_the_old_ones_place(tmp_path: Path)
     with api_server(tmp_path, gives) as api, living(api, tmp_path) as life:
         process = life.process
         file = tmp_path / "pods/u/mounts" / ACCOUNT[1:] / "token"
-        within(10, lambda: file.read_text() == "token-3", every=0.01)
+        within(60, lambda: file.read_text() not in {"token-1", "token-2"})
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         gives.refuses = True
-        within(10, lambda: gives.refused)
+        within(60, lambda: gives.refused)
         kept = file.read_text()
         assert kept == f"token-{gives.given}"
         assert [each.name for each in file.parent.iterdir()] == ["token"]
 
         assert process is not None
         process.kill()  # and its next run has the newest token that there was
-        within(20, lambda: life.process not in (None, process))
+        within(60, lambda: life.process not in (None, process))
         assert file.read_text() == kept
         gives.refuses = False
-        within(40, lambda: file.read_text() not in (kept, ""))
+        within(60, lambda: file.read_text() not in (kept, ""))
 
 
 @pytest.mark.parametrize(

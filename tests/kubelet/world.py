@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from midstage.cluster.kubernetes.connection import APPLY, Connection
+from midstage.cluster.kubernetes.lines import lines
 from midstage.contracts.errors import RefusedError
 from midstage.testkit.waiting import within
 
@@ -26,6 +27,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Meta(Shape, frozen=True, kw_only=True):
     name: str
     uid: str = ""
+    resource_version: str = ""
     annotations: dict[str, str] = {}
     deletion_timestamp: datetime | None = None
 
@@ -90,6 +92,14 @@ class Pod(Shape, frozen=True, kw_only=True):
         return ("Ready", "True") in {(each.type, each.status) for each in self.status.conditions}
 
     @property
+    def unready(self) -> str:
+        """What is told while it is not ready; a node that was late takes Ready without a word."""
+        not_ready = ("Ready", "False")
+        return "".join(
+            each.message for each in self.status.conditions if (each.type, each.status) == not_ready
+        )
+
+    @property
     def address(self) -> str:
         return self.metadata.annotations.get("midstage.dev/address", "")
 
@@ -112,17 +122,25 @@ class Pods(Shape, frozen=True, kw_only=True):
     items: tuple[Pod, ...]
 
 
+class Event(Shape, frozen=True, kw_only=True):
+    object: Pod
+
+
 def serves(kind: str = "serve", **more: object) -> Json:
     """A container that runs the program of the cluster's own tests."""
     return {"command": [sys.executable, "-S", str(PROGRAM), kind], **more}
 
 
+PATIENT = {"periodSeconds": 1, "timeoutSeconds": 60}
+"""Probes that fail where they are told to, and not where the machine is busy."""
+
+
 def get(path: str, **more: int) -> Json:
-    return {"httpGet": {"path": path, "port": 8080}, "periodSeconds": 1, **more}
+    return {"httpGet": {"path": path, "port": 8080}, **PATIENT, **more}
 
 
 def script(text: str, **more: int) -> Json:
-    return {"exec": {"command": ["/bin/sh", "-c", text]}, "periodSeconds": 1, **more}
+    return {"exec": {"command": ["/bin/sh", "-c", text]}, **PATIENT, **more}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +218,22 @@ class World:
         pod = within(WITHIN_S, found, every=0.05)
         assert pod is not None
         return pod
+
+    def past(self, name: str, *, since: Pod, until: Pod) -> list[Pod]:
+        """All that it was after ``since``, up to ``until``."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": since.metadata.resource_version,
+        }
+        found: list[Pod] = []
+        with self.connection.stream(path, query=query, silent_s=WITHIN_S) as stream:
+            for line in lines(stream.pieces):
+                found.append(msgspec.json.decode(line, type=Event).object)
+                if found[-1].metadata.resource_version == until.metadata.resource_version:
+                    break
+        return found
 
     def delete(self, name: str) -> None:
         self.ask("DELETE", f"/api/v1/namespaces/{self.namespace}/pods/{name}")

@@ -64,8 +64,8 @@ class Seen:
                 for change in own.watch(since.resource_version):
                     if change.workload is not None and not change.gone:
                         found[change.workload.app].append(change.workload.replicas)
-                    if over.is_set():
-                        return
+                    if over.is_set() and change.item is None:
+                        return  # a bookmark: all that was before it has been told
 
         watching = threading.Thread(target=watched, daemon=True)
         watching.start()

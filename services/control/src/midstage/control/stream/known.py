@@ -70,9 +70,17 @@ class Known:
                 self._inventory.forget(fact)
 
     def late(self, cluster: str) -> Mapping[str, Spoken]:
-        """The late facts by key since this was last asked, of each key the newest."""
+        """The late facts by key that were not answered yet, of each key the newest."""
         with self._lock:
-            return self._late.pop(cluster, {})
+            return dict(self._late.get(cluster, {}))
+
+    def answered(self, cluster: str, late: Mapping[str, Spoken]) -> None:
+        """The log has the answers to those; what has come in their place since has none."""
+        with self._lock:
+            left = self._late.get(cluster, {})
+            for key, fact in late.items():
+                if left.get(key) is fact:
+                    del left[key]
 
     def hear(self, fact: ClusterFact) -> None:
         """A fact stands in one of the topics."""

@@ -142,6 +142,7 @@ class Reflector:
             if late := self._known.late(self._cluster.name):
                 answers = answered(late.values(), self._held, self._stamp, self._clock.now())
                 self._write(writing, answers)
+                self._known.answered(self._cluster.name, late)
                 self._metrics.answered.labels(self._cluster.name).inc(len(answers))
 
     def _facts(self, came: Came) -> Sequence[ClusterFact]:
