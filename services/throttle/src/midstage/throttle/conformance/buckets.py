@@ -30,6 +30,17 @@ class _Bucket(Shape, frozen=True, kw_only=True):
     burst: int = 0
     drain_over_limit: bool = False
     reset_remaining: bool = False
+    behavior: str | Sequence[str] = ()
+
+    @property
+    def drains(self) -> bool:
+        """Whether what asks for too much empties the bucket."""
+        return self.drain_over_limit or "DRAIN_OVER_LIMIT" in self.behavior
+
+    @property
+    def resets(self) -> bool:
+        """Whether the bucket is to be as new."""
+        return self.reset_remaining or "RESET_REMAINING" in self.behavior
 
 
 class _BucketStep(Shape, frozen=True, kw_only=True):
@@ -43,6 +54,7 @@ class _BucketStep(Shape, frozen=True, kw_only=True):
     burst: int | None = None
     drain_over_limit: bool | None = None
     reset_remaining: bool | None = None
+    behavior: str | Sequence[str] | None = None
 
 
 class _BucketCase(Shape, frozen=True, kw_only=True):
@@ -113,7 +125,7 @@ class _Token:
     def asked(self, hits: int, terms: _Bucket, now_ns: int) -> tuple[str, int]:
         meter = self.meter
         meter.follow(limit=terms.limit, period_ns=ms_ns(terms.duration_ms), now_ns=now_ns)
-        if terms.reset_remaining:
+        if terms.resets:
             meter.credit(meter.limit - meter.remaining(now_ns), now_ns)
             return "UNDER_LIMIT", meter.remaining(now_ns)
         left = meter.remaining(now_ns)
@@ -123,7 +135,7 @@ class _Token:
         if not hits:
             told = left <= 0 and self._empty_since == meter.start_ns
             return "OVER_LIMIT" if told else "UNDER_LIMIT", left
-        account = Account("bucket", meter, drain=terms.drain_over_limit)
+        account = Account("bucket", meter, drain=terms.drains)
         refused = admitted((account,), (hits,), now_ns)
         if refused is not None and left <= 0:
             self._empty_since = meter.start_ns
@@ -149,12 +161,12 @@ class _Leaky:
             burst=terms.burst or terms.limit,
             now_ns=now_ns,
         )
-        if terms.reset_remaining:
+        if terms.resets:
             meter.empty()
         if hits < 0:
             meter.settle(Settlement(reserved=-hits, actual=0, taken_ns=now_ns, now_ns=now_ns))
             return "UNDER_LIMIT", meter.remaining(now_ns)
-        account = Account("bucket", meter, drain=terms.drain_over_limit)
+        account = Account("bucket", meter, drain=terms.drains)
         refused = admitted((account,), (hits,), now_ns)
         return _status(refused), meter.remaining(now_ns)
 

@@ -14,7 +14,7 @@ from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure, share
 from midstage.throttle.decide.leasing import Apportioning, Asking, Leases, granted
 from midstage.throttle.decide.meters.window import FixedWindow, LifetimeQuota
-from midstage.throttle.model.account import Account, FailureTerms, OnFailure
+from midstage.throttle.model.account import CLOSED, OPEN, Account, FailureTerms, OnFailure
 
 _CASE: Final = msgspec.json.Decoder(Case)
 
@@ -31,8 +31,16 @@ def judged(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Dif
         "max_admitted_total": without,
         "max_admitted": without,
         "admitted": asyncio.run(_at_once(base)),
+        "allow": _passes_in_failure(base),
     }
     return list(compared(case.expect, found))
+
+
+def _passes_in_failure(base: Base) -> bool:
+    """Whether a call passes that can't be decided, under the rule of the base."""
+    closed = base.on_failure in ("closed", "deny") or bool(base.failure_mode_deny)
+    account = Account(UNITS, meter(base), on_failure=CLOSED if closed else OPEN)
+    return passed_in_failure((account,), (1,), 0, {}) is None
 
 
 def _without_store(base: Base) -> int:

@@ -46,6 +46,8 @@ class Base(Shape, frozen=True, kw_only=True):
     tpm: int | None = None
     tph: int | None = None
     tpd: int | None = None
+    on_failure: str | None = None
+    failure_mode_deny: bool | None = None
     replicas: int = 1
     parallel_calls: int = 0
 

@@ -23,20 +23,25 @@ _SHORT_NS: Final = (1, 1_000_000, 999_999_999)
 
 
 class _Said(Shape, frozen=True, kw_only=True):
-    policy: str = "default"
+    """A policy and its state, by long names or by the draft's parameters."""
+
+    policy: str = ""
+    name: str = "default"
     quota: int | None = None
     limit: int | None = None
+    q: int | None = None
     window_s: Number | None = None
     w: Number | None = None
-    unit: str = "requests"
-    qu: str | None = None
+    qu: str = "requests"
     remaining: int | None = None
+    r: int | None = None
     reset_s: Number | None = None
+    t: Number | None = None
     pk: str | None = None
 
 
 class _Base(_Said, frozen=True, kw_only=True):
-    policies: Sequence[_Said] = ()
+    policies: Sequence[_Said | str] = ()
     violated: Sequence[str] = ()
 
 
@@ -46,6 +51,9 @@ class _Case(Shape, frozen=True, kw_only=True):
     expect: Mapping[str, object]
 
 
+_IN_DIGITS: Final = frozenset(
+    {"retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
+)
 _CASE: Final = msgspec.json.Decoder(_Case)
 
 
@@ -55,6 +63,8 @@ def judged(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Dif
     case = _CASE.decode(raw)
     found = dict(_found(case))
     expected = {_key(name): value for name, value in case.expect.items()}
+    for name in expected.keys() & _IN_DIGITS:
+        expected[name] = str(expected[name])
     wanted_min = {name: value for name, value in expected.items() if name.endswith("_min")}
     differing = list(
         compared({n: value for n, value in expected.items() if n not in wanted_min}, found)
@@ -69,7 +79,8 @@ def judged(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Dif
 
 
 def _found(case: _Case) -> Iterator[tuple[str, object]]:
-    said = case.base.policies or (case.base,)
+    named = [each for each in case.base.policies if isinstance(each, str)]
+    said = [each for each in case.base.policies if isinstance(each, _Said)] or [case.base]
     policies, states = [_policy(each) for each in said], [_state(each) for each in said]
     yield "ratelimit", rate_limit(states)
     yield "ratelimit-policy", rate_limit_policy(policies)
@@ -77,7 +88,7 @@ def _found(case: _Case) -> Iterator[tuple[str, object]]:
     yield "retry-after", retry_after(wait_ns)
     yield from old_headers(policies[0], states[0])
     yield "w", _least_window()
-    document = _document(case)
+    document = _document(case, [*case.base.violated, *named])
     if document is not None:
         yield "status", document.status
         yield "type", document.type
@@ -87,21 +98,22 @@ def _found(case: _Case) -> Iterator[tuple[str, object]]:
 
 def _policy(said: _Said) -> Policy:
     window = said.w if said.window_s is None else said.window_s
-    quota = said.limit if said.quota is None else said.quota
+    quotas = (said.quota, said.limit, said.q)
     return Policy(
-        name=said.policy,
-        quota=quota or 0,
+        name=said.policy or said.name,
+        quota=next((quota for quota in quotas if quota is not None), 0),
         window_ns=None if window is None else ns(window),
-        unit=said.qu or said.unit,
+        unit=said.qu,
         partition=None if said.pk is None else said.pk.encode(),
     )
 
 
 def _state(said: _Said) -> State:
+    reset_s = said.t if said.reset_s is None else said.reset_s
     return State(
-        name=said.policy,
-        remaining=said.remaining or 0,
-        reset_ns=None if said.reset_s is None else ns(said.reset_s),
+        name=said.policy or said.name,
+        remaining=(said.r if said.remaining is None else said.remaining) or 0,
+        reset_ns=None if reset_s is None else ns(reset_s),
         partition=None if said.pk is None else said.pk.encode(),
     )
 
@@ -115,12 +127,12 @@ def _least_window() -> int:
     return min(int(text.partition(";w=")[2]) for text in texts if ";w=" in text)
 
 
-def _document(case: _Case) -> Problem | None:
+def _document(case: _Case, violated: Sequence[str]) -> Problem | None:
     """The cause is the one whose fragment the expected type or the title names."""
     where = f"{case.expect.get('type', '')} {case.title}"
     for cause in Cause:
         if cause.value[0] in where:
-            return problem(cause, case.base.violated)
+            return problem(cause, violated)
     return None
 
 
