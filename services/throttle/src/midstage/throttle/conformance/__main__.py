@@ -72,13 +72,13 @@ def _judgements(content: bytes) -> Iterator[tuple[str, Sequence[str]]]:
 def _reasons(
     heading: Heading, raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]
 ) -> Sequence[str]:
-    """Why the case fails; a case that can't be put to the engine fails too."""
+    """Why the case fails; one that can't be put to the engine, as a window of 0 s, fails too."""
     judge = _JUDGES.get(heading.group)
     if judge is None:
         return [f"group {heading.group!r} is not known"]
     try:
         return [str(each) for each in judge(raw, configs)]
-    except (CaseError, msgspec.MsgspecError) as e:
+    except (CaseError, msgspec.MsgspecError, ArithmeticError, ValueError) as e:
         return [f"can't be judged: {e}"]
 
 

@@ -2,7 +2,8 @@
 
 Whatever the algorithm, what is outstanding never exceeds the capacity: who comes late gets what is
 free, and more as the others come for theirs again. A lease counts until its term is over, also that
-of a holder that died. Arithmetic is in fractions; ``granted`` says whole units.
+of a holder that died. Arithmetic is in fractions; ``granted`` says whole units. Nobody gets more
+than it wants, which Doorman's second round of fair shares may give.
 """
 
 from collections.abc import Callable
@@ -124,7 +125,7 @@ def _proportional(leases: Leases, asking: Asking) -> Fraction:
     everyone.append((asking.wants, own))
     left = sum((share - wants for wants, share in everyone if wants < share), Fraction(0))
     missing = sum((wants - share for wants, share in everyone if wants >= share), Fraction(0))
-    return min(own + (asking.wants - own) * left / missing, free)
+    return min(asking.wants, own + (asking.wants - own) * left / missing, free)
 
 
 def _fair(leases: Leases, asking: Asking) -> Fraction:
@@ -145,7 +146,7 @@ def _fair(leases: Leases, asking: Asking) -> Fraction:
         (own + extra - each.wants for each in greedy if each.wants < own + extra), Fraction(0)
     )
     still = asking.holders + sum(each.holders for each in greedy if each.wants > own + extra)
-    return min(own + extra + rest / still * asking.holders, free)
+    return min(asking.wants, own + extra + rest / still * asking.holders, free)
 
 
 _SHARES: Final[dict[Apportioning, Callable[[Leases, Asking], Fraction]]] = {

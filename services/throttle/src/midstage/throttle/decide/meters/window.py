@@ -175,6 +175,11 @@ class RefilledBucket(FixedWindow):
                 self.start_ns, self.end_ns = self.period(self.at_ns)
                 self.used = 0
 
+    def untouched(self, now_ns: int) -> bool:
+        """Its time is over, and so is its debt; a window that nobody used holds until then."""
+        self.at_ns = max(self.at_ns, now_ns)
+        return self.at_ns >= self.end_ns and self.used <= self.limit
+
     def credit(self, units: int, now_ns: int) -> None:
         """Give ``units`` back, above the limit too, until this bucket is over."""
         self._come_to(now_ns)
