@@ -166,11 +166,7 @@ def test_an_engine_that_decides_otherwise_fails(
     for module in list(sys.modules.values()):
         if getattr(module, what, None) is original and original is not None:
             monkeypatch.setattr(module, what, otherwise)
-    try:
-        code = main([cases])
-    except (ArithmeticError, LookupError, AttributeError, TypeError):
-        return  # an engine that breaks passes nothing either
-    assert code == 1, name
+    assert main([cases]) == 1, name
     assert " 0 failed" not in capsys.readouterr().out.splitlines()[-1]
 
 
