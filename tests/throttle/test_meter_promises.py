@@ -117,6 +117,7 @@ PROMISES = {
     "lifetime": Promise(make=lambda: LifetimeQuota(limit=LIMIT), holds=ever),
 }
 EACH = pytest.mark.parametrize("name", PROMISES)
+pytestmark = pytest.mark.slow
 calls = st.lists(
     st.tuples(
         st.one_of(st.just(0), st.integers(-300, 400), st.integers(0, 2500)), st.integers(0, 9)
