@@ -133,6 +133,29 @@ def test_a_slot_belongs_to_its_request() -> None:
     assert slots.take(1, 0, "c")
 
 
+def test_a_retry_that_is_undone_keeps_the_slot_and_a_step_that_is_undone_whole_does_not() -> None:
+    slots = Slots(limit=2, ttl_ns=MINUTE, now_ns=0)
+    assert slots.take(1, 0, "a")
+    assert slots.take(1, 0, "b")
+    assert slots.take(1, 0, "a")
+    slots.undo(1, "a")
+    assert slots.remaining(0) == 0
+    slots.release("b")
+    assert slots.take(1, 0, "c")
+    assert slots.take(1, 0, "c")
+    slots.undo(1, "c")
+    slots.undo(1, "c")
+    assert list(slots.held) == ["a"]
+
+
+def test_requests_without_an_id_share_no_slot() -> None:
+    slots = Slots(limit=2, ttl_ns=MINUTE, now_ns=0)
+    assert [slots.take(1, 0) for _ in range(3)] == [True, True, False]
+    slots.undo(1)
+    assert slots.remaining(0) == 1
+    assert slots.remaining(MINUTE) == 2
+
+
 def test_a_slot_whose_holder_died_comes_back() -> None:
     slots = Slots(limit=1, ttl_ns=MINUTE, now_ns=0)
     assert slots.take(1, 0, "dead")

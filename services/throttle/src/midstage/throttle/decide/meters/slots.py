@@ -2,7 +2,8 @@
 
 By the end of that request, or by its time limit, whichever comes first; so a caller that dies can
 not keep one, and an end that is told twice frees no other's. A request that asks again has its slot
-already. The time limit has to be longer than the longest stream of the route.
+already; one without an id has a slot that its time alone frees. The time limit has to be longer
+than the longest stream of the route.
 """
 
 from collections import OrderedDict
@@ -13,7 +14,7 @@ from midstage.throttle.model.account import Settlement
 class Slots:
     """At most ``limit`` requests at once, each for ``ttl_ns`` at most."""
 
-    __slots__ = ("_fresh", "at_ns", "held", "limit", "ttl_ns")
+    __slots__ = ("_again", "_fresh", "_unnamed", "at_ns", "held", "limit", "ttl_ns")
 
     def __init__(self, *, limit: int, ttl_ns: int, now_ns: int) -> None:
         """Nobody has a slot."""
@@ -21,24 +22,34 @@ class Slots:
         self.ttl_ns = ttl_ns
         self.at_ns = now_ns
         self.held: OrderedDict[str, int] = OrderedDict()
-        self._fresh = False
+        self._fresh = ""
+        self._again = self._unnamed = 0
 
     def take(self, units: int, now_ns: int, request: str = "") -> bool:
         """Give ``request`` a slot if ``units`` is not 0; it has one at most."""
         self._expire(now_ns)
-        self._fresh = False
-        if not units or request in self.held:
+        if not units:
+            return True
+        if request in self.held:
+            self._again += 1
             return True
         if len(self.held) >= self.limit:
             return False
+        if not request:
+            self._unnamed += 1
+            request = f"unnamed {self._unnamed}"
         self.held[request] = self.at_ns + self.ttl_ns
-        self._fresh = True
+        self._fresh, self._again = request, 0
         return True
 
     def undo(self, units: int, request: str = "") -> None:
-        """Free the slot, if the last ``take`` gave it."""
-        if units and self._fresh:
-            self.release(request)
+        """Free the slot, if it was the last ``take`` that gave it and not an earlier one."""
+        if not units:
+            return
+        if self._again and request:
+            self._again -= 1
+        else:
+            self.release(self._fresh)
 
     def release(self, request: str) -> bool:
         """Free the slot of ``request``; whether it had one."""
