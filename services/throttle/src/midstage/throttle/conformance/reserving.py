@@ -53,6 +53,7 @@ class Story:
         self.accounts = accounts(base)
         ttl_s = _NEVER_S if base.reservation_ttl_s is None else base.reservation_ttl_s
         self._reservations = Reservations(ttl_ns=ns(ttl_s), remember_ns=ns(86_400))
+        self._running: dict[str, int] = {}
         self._count = 0
         self._now_ns = 0
         self.admitted = 0
@@ -68,8 +69,8 @@ class Story:
                     refused = self.reserve(step.id, step.units, now_ns) or refused
             case "settle":
                 self.settle(step.id, step.units or 0, now_ns)
-            case "end" | "release" | "cancel":
-                self.settle(step.id, 1 if step.units is None else step.units, now_ns)
+            case "end" | "release":
+                self.end(step, now_ns)
             case "expire" | "tick" | "wait":
                 self._reservations.expire(now_ns)
             case other:
@@ -89,8 +90,16 @@ class Story:
         request = request or f"unnamed {self._count}"
         held = charges(self.accounts, wanted)
         refused = self._reservations.reserve(request, self.accounts, held, now_ns)
-        self.admitted += 0 if refused else wanted
+        if refused is None:
+            self.admitted += wanted
+            self._running.setdefault(request, wanted)
         return refused
+
+    def end(self, step: Step, now_ns: int) -> None:
+        """The end of a request, or of the ``n`` oldest: it used what it had reserved."""
+        for request in [step.id] if step.id else list(self._running)[: step.n]:
+            reserved = self._running.pop(request, 1)
+            self.settle(request, reserved if step.units is None else step.units, now_ns)
 
     def settle(self, request: str, units: int, now_ns: int) -> None:
         """What it really was."""
