@@ -1,7 +1,6 @@
 """A bucket never gives more than burst + rate x time, and hardly less where it is asked enough."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
 
@@ -10,8 +9,10 @@ from hypothesis import strategies as st
 
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.testkit.clock import NOON
-from midstage.throttle.decide import take, take_late, untouched
-from midstage.throttle.model import TOKEN, Bucket, Limit, limit_of, micros_per_s
+from midstage.throttle.decide import limits as deciding
+from midstage.throttle.decide.limits import Bucket
+from midstage.throttle.decide.meters.bucket import TOKEN
+from midstage.throttle.model.limits import Limit, Verdict, limit_of, micros_per_s
 
 SECOND = 1_000_000_000
 
@@ -51,13 +52,13 @@ def test_no_window_admits_more_than_burst_and_rate(
         for last in range(first, len(times)):
             window_ns = times[last] - times[first]
             total = sum(admitted[first : last + 1])
-            assert total * TOKEN <= limit.full + limit.rate_micros * window_ns
+            assert total * TOKEN <= limit.burst * TOKEN + limit.rate_micros * window_ns
 
 
 @given(limit=small_limits, asked=calls)
 def test_a_refused_call_takes_nothing(limit: Limit, asked: list[tuple[int, int]]) -> None:
     times = list(accumulate(gap for gap, _ in asked))
-    bucket, patient = untouched(limit, 0), untouched(limit, 0)
+    bucket, patient = Bucket(limit, 0), Bucket(limit, 0)
     for at, (_, hits) in zip(times, asked, strict=True):
         bucket, verdict = take(bucket, limit, hits=hits, now_ns=at)
         if verdict.admitted:
@@ -67,7 +68,7 @@ def test_a_refused_call_takes_nothing(limit: Limit, asked: list[tuple[int, int]]
 
 @given(limit=small_limits, times=st.lists(st.integers(0, 100 * SECOND), min_size=1, max_size=60))
 def test_each_call_is_judged_as_by_exact_fractions(limit: Limit, times: list[int]) -> None:
-    bucket = untouched(limit, 0)
+    bucket = Bucket(limit, 0)
     tokens, before = Fraction(limit.burst), 0
     for at in sorted(times):
         rate = Fraction(limit.rate_micros, 1_000_000)
@@ -97,7 +98,7 @@ def test_who_always_wants_more_gets_all_but_a_token_of_it(
 def test_who_waits_as_told_passes_and_a_moment_earlier_does_not(
     limit: Limit, asked: list[tuple[int, int]]
 ) -> None:
-    bucket, at = untouched(limit, 0), 0
+    bucket, at = Bucket(limit, 0), 0
     for gap, hits in asked:
         at += gap
         bucket, verdict = take(bucket, limit, hits=hits, now_ns=at)
@@ -111,14 +112,14 @@ def test_who_waits_as_told_passes_and_a_moment_earlier_does_not(
 
 def test_more_than_a_burst_at_once_never_passes() -> None:
     limit = limited(burst=10)
-    _, verdict = take(untouched(limit, 0), limit, hits=11, now_ns=0)
+    _, verdict = take(Bucket(limit, 0), limit, hits=11, now_ns=0)
     assert not verdict.admitted
     assert verdict.remaining == 10
 
 
 def test_a_clock_that_goes_back_fills_nothing() -> None:
     limit = limited(burst=2)
-    bucket, _ = take(untouched(limit, 10 * SECOND), limit, hits=2, now_ns=10 * SECOND)
+    bucket, _ = take(Bucket(limit, 10 * SECOND), limit, hits=2, now_ns=10 * SECOND)
     bucket, back = take(bucket, limit, hits=1, now_ns=5 * SECOND)
     _, still = take(bucket, limit, hits=1, now_ns=10 * SECOND + SECOND // 2)
     assert not back.admitted
@@ -127,7 +128,7 @@ def test_a_clock_that_goes_back_fills_nothing() -> None:
 
 def test_a_clock_that_goes_back_takes_nothing_away() -> None:
     limit = limited(burst=2)
-    _, verdict = take(untouched(limit, 10 * SECOND), limit, hits=2, now_ns=5 * SECOND)
+    _, verdict = take(Bucket(limit, 10 * SECOND), limit, hits=2, now_ns=5 * SECOND)
     assert verdict.admitted
 
 
@@ -139,14 +140,14 @@ def test_a_rate_below_a_millionth_is_never_nothing() -> None:
 
 def test_a_smaller_burst_bounds_what_is_there() -> None:
     wide, narrow = limited(burst=100), limited(burst=3)
-    bucket, _ = take(untouched(wide, 0), wide, hits=1, now_ns=0)
+    bucket, _ = take(Bucket(wide, 0), wide, hits=1, now_ns=0)
     _, verdict = take(bucket, narrow, hits=1, now_ns=0)
     assert verdict.remaining == 2
 
 
 def test_a_larger_burst_does_not_fill_a_bucket_by_itself() -> None:
     narrow, wide = limited(burst=3), limited(burst=100)
-    bucket, _ = take(untouched(narrow, 0), narrow, hits=3, now_ns=0)
+    bucket, _ = take(Bucket(narrow, 0), narrow, hits=3, now_ns=0)
     _, verdict = take(bucket, wide, hits=1, now_ns=0)
     assert not verdict.admitted
 
@@ -162,17 +163,17 @@ def test_changing_limits_never_admit_more_than_the_widest_of_them(
         rate_micros=max(limit.rate_micros for *_, limit in asked),
         burst=max(limit.burst for *_, limit in asked),
     )
-    bucket, at, total = untouched(asked[0][2], 0), 0, 0
+    bucket, at, total = Bucket(asked[0][2], 0), 0, 0
     for gap, hits, limit in asked:
         at += gap
         bucket, verdict = take(bucket, limit, hits=hits, now_ns=at)
         total += hits if verdict.admitted else 0
-        assert total * TOKEN <= widest.full + widest.rate_micros * at
+        assert total * TOKEN <= widest.burst * TOKEN + widest.rate_micros * at
 
 
 def test_a_raised_rate_counts_from_the_change_on() -> None:
     slow, fast = limited(rate_micros=1), limited(rate_micros=1_000_000)
-    bucket, _ = take(untouched(slow, 0), slow, hits=10, now_ns=0)
+    bucket, _ = take(Bucket(slow, 0), slow, hits=10, now_ns=0)
     bucket, at_once = take(bucket, fast, hits=1, now_ns=5 * SECOND)
     _, a_second_later = take(bucket, fast, hits=1, now_ns=6 * SECOND)
     assert not at_once.admitted
@@ -181,19 +182,19 @@ def test_a_raised_rate_counts_from_the_change_on() -> None:
 
 def test_late_and_open_passes_and_takes_what_is_there() -> None:
     limit = limited(burst=2, rule="open")
-    bucket, first = take_late(untouched(limit, 0), limit, hits=1, now_ns=0)
+    bucket, first = take_late(Bucket(limit, 0), limit, hits=1, now_ns=0)
     bucket, second = take_late(bucket, limit, hits=5, now_ns=0)
     bucket, third = take_late(bucket, limit, hits=1, now_ns=0)
     assert [first.admitted, second.admitted, third.admitted] == [True, True, True]
-    assert bucket.level == 0
+    assert bucket.tokens.level == 0
     assert not take(bucket, limit, hits=1, now_ns=0)[1].admitted
 
 
 def test_late_and_closed_is_refused_and_takes_nothing() -> None:
     limit = limited(burst=2, rule="closed")
-    bucket, verdict = take_late(untouched(limit, 0), limit, hits=1, now_ns=0)
+    bucket, verdict = take_late(Bucket(limit, 0), limit, hits=1, now_ns=0)
     assert not verdict.admitted
-    assert bucket.level == limit.full
+    assert bucket.tokens.level == limit.burst * TOKEN
 
 
 @given(st.integers(1, 10**12))
@@ -202,10 +203,28 @@ def test_a_rate_of_six_decimals_is_kept_exactly(micros: int) -> None:
 
 
 def admissions(limit: Limit, times: Sequence[int], hits: Sequence[int]) -> list[int]:
-    """Tokens given at each time; late ones under ``closed`` would be none, so all are in time."""
-    bucket: Bucket = untouched(replace(limit), times[0])
-    given: list[int] = []
-    for at, wanted in zip(times, hits, strict=True):
-        bucket, verdict = take(bucket, limit, hits=wanted, now_ns=at)
-        given.append(wanted if verdict.admitted else 0)
-    return given
+    """Tokens given at each time."""
+    bucket = Bucket(limit, times[0])
+    return [
+        wanted if deciding.take(bucket, hits=wanted, now_ns=at).admitted else 0
+        for at, wanted in zip(times, hits, strict=True)
+    ]
+
+
+def take(bucket: Bucket, limit: Limit, *, hits: int, now_ns: int) -> tuple[Bucket, Verdict]:
+    """The bucket after it, so that a story can go on in two ways."""
+    after = under(bucket, limit, now_ns)
+    return after, deciding.take(after, hits=hits, now_ns=now_ns)
+
+
+def take_late(bucket: Bucket, limit: Limit, *, hits: int, now_ns: int) -> tuple[Bucket, Verdict]:
+    after = under(bucket, limit, now_ns)
+    return after, deciding.take_late(after, hits=hits, now_ns=now_ns)
+
+
+def under(bucket: Bucket, limit: Limit, now_ns: int) -> Bucket:
+    """A copy of the bucket, held by ``limit``."""
+    copy = Bucket(bucket.limit, bucket.tokens.at_ns)
+    copy.tokens.level = bucket.tokens.level
+    copy.follow(limit, now_ns)
+    return copy

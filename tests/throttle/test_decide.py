@@ -3,8 +3,8 @@
 from midstage.contracts.limits import FailureRule, LimitFact, LimitRemoved, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.testkit.decider import Decider
-from midstage.throttle.decide import decide, evolve
-from midstage.throttle.model import Command, RemoveLimit, SetLimit, Slot
+from midstage.throttle.decide.limits import decide, evolve
+from midstage.throttle.model.limits import Command, RemoveLimit, SetLimit, Slot
 
 throttle: Decider[Slot, Command, LimitFact] = Decider(initial=Slot(), decide=decide, evolve=evolve)
 

@@ -19,7 +19,7 @@ from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.envoy import RateLimitServer, decoded, encoded, headers
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model import Check, Judged, Limit, Slot, Verdict, limit_of
+from midstage.throttle.model.limits import Check, Judged, Limit, Slot, Verdict, limit_of
 from midstage.throttle.stream import Gate
 
 SECOND = 1_000_000_000

@@ -24,9 +24,9 @@ from midstage.eventlog.topics import settings_of
 from midstage.eventlog.versions import Versions
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
-from midstage.throttle.decide import evolve
+from midstage.throttle.decide.limits import evolve
 from midstage.throttle.main import compose
-from midstage.throttle.model import Check, Slot, key_of
+from midstage.throttle.model.limits import Check, Slot, key_of
 from tests import patient
 from tests.ports import free_port
 from tests.throttle.conftest import running, settings_in

@@ -18,8 +18,15 @@ from midstage.chassis.commands import CommandId, GivenId
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.limits import FailureRule, LimitFact, LimitSet
 from midstage.eventlog.versions import Answer
-from midstage.throttle.decide import decide
-from midstage.throttle.model import Command, RemoveLimit, SetLimit, Slot, key_of, micros_per_s
+from midstage.throttle.decide.limits import decide
+from midstage.throttle.model.limits import (
+    Command,
+    RemoveLimit,
+    SetLimit,
+    Slot,
+    key_of,
+    micros_per_s,
+)
 from midstage.throttle.views import standing
 
 BY = "api"

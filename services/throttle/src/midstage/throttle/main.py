@@ -29,9 +29,9 @@ from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
 from midstage.throttle.config import Settings, from_env
-from midstage.throttle.decide import evolve
+from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model import Slot
+from midstage.throttle.model.limits import Slot
 from midstage.throttle.stream import Gate
 
 SERVICE = "throttle"

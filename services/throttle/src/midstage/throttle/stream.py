@@ -1,6 +1,6 @@
 """Limits in from the log, verdicts out to whoever asks.
 
-A check is one step without an ``await`` between reading a bucket and putting it back, on the one
+A check is one step without an ``await`` between reading a bucket and charging it, on the one
 thread of the event loop, so calls at the same time can't take the same token. Limits are taken
 over from the log's fold every ``FOLLOW_S``; while the log is away, those last known hold.
 """
@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from midstage.contracts.limits import FailureRule
-from midstage.throttle.decide import take, take_late
+from midstage.throttle.decide.limits import take, take_late
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model import Check, Judged, Limit, Slot, Verdict
+from midstage.throttle.model.limits import Check, Judged, Limit, Slot, Verdict
 from midstage.throttle.views import Buckets, Rules, rules_of, standing
 
 FOLLOW_S = 0.05
@@ -69,8 +69,7 @@ class Gate:
         now_ns = self._monotonic_ns()
         bucket = self._buckets.of(limit, check.customer, now_ns)
         rule = take_late if late else take
-        after, verdict = rule(bucket, limit, hits=check.hits, now_ns=now_ns)
-        self._buckets.put(limit, check.customer, after)
+        verdict = rule(bucket, hits=check.hits, now_ns=now_ns)
         self._count(limit, verdict, late=late)
         return Judged(limit=limit, verdict=verdict)
 

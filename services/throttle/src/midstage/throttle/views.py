@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from midstage.contracts.limits import ANY, LimitSet
-from midstage.throttle.decide import filled, full, untouched
-from midstage.throttle.model import Bucket, Limit, Slot, limit_of
+from midstage.throttle.decide.limits import Bucket
+from midstage.throttle.model.limits import Limit, Slot, limit_of
 
 BucketKey = tuple[str, str]
 """The limit's name and the customer."""
@@ -55,15 +55,15 @@ class Buckets:
         return len(self._buckets)
 
     def of(self, limit: Limit, customer: str, now_ns: int) -> Bucket:
-        """The bucket as it was last put, or an untouched one."""
-        return self._buckets.get((limit.name, customer)) or untouched(limit, now_ns)
-
-    def put(self, limit: Limit, customer: str, bucket: Bucket) -> None:
-        """Remember the bucket in place of the one before."""
+        """The bucket, made full where none is remembered; it holds by ``limit`` from now on."""
         key = (limit.name, customer)
-        if key not in self._buckets:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(limit, now_ns)
             self._ring.append(key)
-        self._buckets[key] = bucket
+        elif bucket.limit is not limit:
+            bucket.follow(limit, now_ns)
+        return bucket
 
     def sweep(self, rules: Rules, *, now_ns: int, most: int) -> None:
         """Examine the next ``most`` buckets: drop those that are full or have no limit any more.
@@ -73,10 +73,12 @@ class Buckets:
         for _ in range(min(most, len(self._ring))):
             key = self._ring.popleft()
             limit = rules.named(key[0])
-            if limit is None or full(self._buckets[key], limit, now_ns):
+            bucket = self._buckets[key]
+            if limit is not None:
+                bucket.follow(limit, now_ns)
+            if limit is None or bucket.tokens.untouched(now_ns):
                 del self._buckets[key]
                 continue
-            self._buckets[key] = filled(self._buckets[key], limit, now_ns)
             self._ring.append(key)
 
 

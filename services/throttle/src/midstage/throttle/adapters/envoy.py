@@ -21,7 +21,14 @@ from midstage.throttle.adapters import health
 from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
-from midstage.throttle.model import Check, Judged, Limit, Verdict
+from midstage.throttle.decide.headers import (
+    Policy,
+    State,
+    rate_limit,
+    rate_limit_policy,
+    retry_after,
+)
+from midstage.throttle.model.limits import Check, Judged, Limit, Verdict
 
 DOMAIN: Final = "midstage"
 SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
@@ -140,18 +147,15 @@ def encoded(judged: Judged | None) -> bytes:
 
 
 def headers(limit: Limit, verdict: Verdict) -> list[tuple[str, str]]:
-    """``RateLimit`` and ``RateLimit-Policy`` (draft-ietf-httpapi-ratelimit-headers-10), the rest.
+    """``RateLimit`` and ``RateLimit-Policy`` of the draft, and ``Retry-After`` where refused.
 
-    Policy: quota ``q`` is the burst, window ``w`` the seconds in which as much comes in. State:
-    ``r`` what is left, ``t`` the seconds until more is (absent from a full bucket); refused, ``t``
-    is ``Retry-After`` (RFC 9110), as the draft asks. Seconds are rounded up.
+    Quota ``q`` is the burst, window ``w`` the seconds in which as much comes in. State: ``r`` what
+    is left, ``t`` the seconds until more is (absent from a full bucket); refused, ``t`` is
+    ``Retry-After``, as the draft asks.
     """
     window_s = -(-limit.burst * 1_000_000 // limit.rate_micros)
-    more_s = -(-verdict.wait_ns // _NS_PER_S)
-    policy = ("RateLimit-Policy", f'"{limit.name}";q={limit.burst};w={window_s}')
-    if not verdict.admitted:
-        retry_s = max(1, more_s)
-        state = f'"{limit.name}";r={verdict.remaining};t={retry_s}'
-        return [("RateLimit", state), policy, ("Retry-After", str(retry_s))]
-    more = f";t={more_s}" if more_s else ""
-    return [("RateLimit", f'"{limit.name}";r={verdict.remaining}{more}'), policy]
+    policy = Policy(name=limit.name, quota=limit.burst, window_ns=window_s * _NS_PER_S)
+    wait_ns = verdict.wait_ns if verdict.admitted else max(_NS_PER_S, verdict.wait_ns)
+    state = State(name=limit.name, remaining=verdict.remaining, reset_ns=wait_ns or None)
+    told = [("RateLimit", rate_limit([state])), ("RateLimit-Policy", rate_limit_policy([policy]))]
+    return told if verdict.admitted else [*told, ("Retry-After", retry_after(wait_ns))]

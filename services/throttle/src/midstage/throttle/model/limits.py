@@ -1,18 +1,10 @@
-"""What throttle knows: the limits that stand, and buckets of tokens in exact whole numbers.
-
-A level is counted in femto-tokens (10**-15 of a token): a rate in micro-tokens a second times
-nanoseconds is a whole number of them. Nothing is rounded, so in any window at most
-burst + rate x time is admitted, to the last token. A bucket that nobody has touched is full.
-"""
+"""The limits of ``midstage.limits.v1``: token buckets with burst, commands, checks and verdicts."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from midstage.contracts.limits import FailureRule, LimitSet
-
-TOKEN = 10**15
-"""One token as a level: 10**6 micro-tokens a second x 10**9 nanoseconds."""
 
 KEY_PREFIX = "limit/"
 
@@ -27,20 +19,6 @@ class Limit:
     rate_micros: int
     burst: int
     on_failure: FailureRule
-
-    @property
-    def full(self) -> int:
-        """The level of a full bucket."""
-        return self.burst * TOKEN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
-    """``level`` femto-tokens at ``at_ns`` (monotonic), filling at ``rate_micros``."""
-
-    level: int
-    at_ns: int
-    rate_micros: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

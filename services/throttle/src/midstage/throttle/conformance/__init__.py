@@ -1,0 +1,1 @@
+"""The engine judged by cases of other products: inputs, and what those answered."""

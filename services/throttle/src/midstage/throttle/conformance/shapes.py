@@ -1,0 +1,83 @@
+"""What files of cases have in common: their header, their list of cases, and a difference."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+import msgspec
+
+Number = int | float
+NS_PER_S: Final = 1_000_000_000
+_FOR_PEOPLE: Final = frozenset({"note", "why", "comment"})
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of what is read from a file; what is not known is for people."""
+
+
+class File(Shape, frozen=True, kw_only=True):
+    """A file of cases; ``configs`` are rules that cases refer to by name."""
+
+    configs: Mapping[str, msgspec.Raw] = {}
+    cases: Sequence[msgspec.Raw]
+
+
+class Heading(Shape, frozen=True, kw_only=True):
+    """What every case has."""
+
+    id: str
+    group: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differing:
+    """A field that is not as the case expects it."""
+
+    field: str
+    expected: object
+    found: object
+
+    def __str__(self) -> str:
+        """As a line says it."""
+        return f"{self.field} {self.expected!r} expected, {self.found!r} found"
+
+
+class CaseError(Exception):
+    """A case that can't be put to the engine; its text says why."""
+
+
+def ns(seconds: Number) -> int:
+    """Exactly as the number is written."""
+    return int(Fraction(str(seconds)) * NS_PER_S)
+
+
+def ms_ns(milliseconds: Number) -> int:
+    """Milliseconds as nanoseconds."""
+    return int(Fraction(str(milliseconds)) * 1_000_000)
+
+
+def compared(
+    expected: Mapping[str, object], found: Mapping[str, object], where: str = ""
+) -> Iterator[Differing]:
+    """A difference for each expectation that does not come out, or that nothing is known of.
+
+    ``max_…`` is met by less, ``min_…`` by more.
+    """
+    for name, wanted in expected.items():
+        if name in _FOR_PEOPLE:
+            continue
+        if name not in found:
+            raise CaseError(f"{where}{name} is an expectation that this judge does not know")
+        if not _met(name, wanted, found[name]):
+            yield Differing(field=f"{where}{name}", expected=wanted, found=found[name])
+
+
+def _met(name: str, wanted: object, found: object) -> bool:
+    if isinstance(wanted, int | float) and isinstance(found, int | float):
+        if name.startswith("max_"):
+            return found <= wanted
+        if name.startswith("min_"):
+            return found >= wanted
+    return found == wanted

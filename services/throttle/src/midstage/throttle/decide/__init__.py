@@ -1,0 +1,1 @@
+"""What throttle decides: the engine of limits, pure; time and ids are arguments."""

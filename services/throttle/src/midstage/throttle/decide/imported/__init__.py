@@ -1,0 +1,1 @@
+"""Rules of envoyproxy/ratelimit: read, matched and counted as that product does."""

@@ -1,0 +1,235 @@
+"""Counts as envoyproxy/ratelimit does, one request after the other.
+
+A counter belongs to a rule, the values of its entries and a window aligned to the epoch. Every hit
+counts, also of refused requests, and a request is over when one of its descriptors is. Hits below 0
+are given back, not below nothing, and always pass. Descriptors in quota mode refuse only together:
+when every group of them (a model: its ``backend_name`` and ``model_name_override``) has one that is
+over.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final
+
+from midstage.contracts.errors import RefusedError
+from midstage.throttle.decide.imported.matching import matched
+from midstage.throttle.model.imported import (
+    SECONDS,
+    Answer,
+    Descriptor,
+    Match,
+    Node,
+    Request,
+    Status,
+)
+
+UNLIMITED: Final = 2**32 - 1
+_GROUPED_BY: Final = ("backend_name", "model_name_override")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """That product's settings; each is off by default, as there.
+
+    ``stop_when_over``: once one descriptor goes over, only those that go over are charged.
+    ``local_cache``: what is over is answered without counting, until its window ends.
+    """
+
+    stop_when_over: bool = False
+    local_cache: bool = False
+    global_shadow: bool = False
+    global_quota: bool = False
+    near_limit: Fraction = Fraction(4, 5)
+
+
+@dataclass(slots=True, kw_only=True)
+class Stats:
+    """Hits of a rule, cumulated; names as there."""
+
+    total_hits: int = 0
+    over_limit: int = 0
+    near_limit: int = 0
+    within_limit: int = 0
+    over_limit_with_local_cache: int = 0
+    shadow_mode: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Count:
+    """``hits`` in the window that starts at ``start_s``; ``cached``: known to be over."""
+
+    start_s: int
+    hits: int = 0
+    cached: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Counters:
+    """Every counter and all statistics of one process."""
+
+    options: Options = field(default_factory=Options)
+    stats: defaultdict[str, Stats] = field(default_factory=lambda: defaultdict(Stats))
+    global_shadow_mode: int = 0
+    _counts: dict[tuple[str, ...], Count] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many counters are remembered."""
+        return len(self._counts)
+
+    def answer(self, domains: Mapping[str, Node], request: Request, now_s: int) -> Answer:
+        """Judge and count one request; RefusedError for one that asks nothing."""
+        if not request.domain:
+            raise RefusedError("rate limit domain must not be empty")
+        if not request.descriptors:
+            raise RefusedError("rate limit descriptor list must not be empty")
+        found = [matched(domains, request.domain, each) for each in request.descriptors]
+        counted = _counted(found)
+        hits = [
+            max(1, request.hits) if each.hits is None else each.hits for each in request.descriptors
+        ]
+        charged = self._charged(counted, hits, now_s)
+        statuses = [
+            _UNCOUNTED if match is None else self._judged(match, own, charge, now_s)
+            for match, own, charge in zip(counted, hits, charged, strict=True)
+        ]
+        for number, match in enumerate(found):
+            if match is not None and match.rule.unit is None:
+                statuses[number] = _FREE
+        return self._together(request.descriptors, counted, statuses)
+
+    def sweep(self, now_s: int) -> None:
+        """Forget the counters of windows that are over."""
+        over = [key for key, count in self._counts.items() if self._over(key, count, now_s)]
+        for key in over:
+            del self._counts[key]
+
+    def _over(self, key: tuple[str, ...], count: Count, now_s: int) -> bool:
+        return count.start_s + _seconds(key[1]) <= now_s
+
+    def _count(self, match: Match, now_s: int) -> Count:
+        seconds = _seconds(match.key[1])
+        start = now_s - now_s % seconds
+        count = self._counts.get(match.key)
+        if count is None or count.start_s < start:  # a clock that goes back stays in its window
+            count = self._counts[match.key] = Count(start_s=start)
+        return count
+
+    def _charged(
+        self, matches: Sequence[Match | None], hits: Sequence[int], now_s: int
+    ) -> Sequence[int]:
+        """What each descriptor adds to its counter."""
+        options = self.options
+        cached = [
+            match is not None
+            and own >= 0
+            and options.local_cache
+            and self._count(match, now_s).cached
+            for match, own in zip(matches, hits, strict=True)
+        ]
+        going = [
+            match is not None
+            and own >= 0
+            and self._count(match, now_s).hits + own > match.rule.requests
+            for match, own in zip(matches, hits, strict=True)
+        ]
+        stopped = options.stop_when_over and (any(cached) or any(going))
+        if not stopped:
+            return [0 if known else own for own, known in zip(hits, cached, strict=True)]
+        charging = [False] * len(hits) if any(cached) else going
+        return [own if own < 0 or charge else 0 for own, charge in zip(hits, charging, strict=True)]
+
+    def _judged(self, match: Match, hits: int, charge: int, now_s: int) -> Status:
+        count, rule = self._count(match, now_s), match.rule
+        stats, most = self.stats[match.metric], rule.requests
+        seconds = _seconds(match.key[1])
+        reset_s = seconds - now_s % seconds
+        if hits < 0:
+            count.hits = max(0, count.hits + hits)
+            count.cached = count.cached and count.hits > most
+            return Status(
+                over=False, remaining=max(0, most - count.hits), reset_s=reset_s, limit=rule
+            )
+        stats.total_hits += hits
+        known = self.options.local_cache and count.cached
+        count.hits += charge
+        before = max(0, count.hits - hits)
+        over = known or count.hits > most
+        if known:
+            stats.over_limit += hits
+            stats.over_limit_with_local_cache += hits
+        elif over:
+            self._went_over(stats, before, count.hits, most, hits)
+            count.cached = self.options.local_cache
+        else:
+            stats.near_limit += min(hits, max(0, count.hits - self._near(most)))
+            stats.within_limit += hits
+        if over and rule.shadow:
+            stats.shadow_mode += hits if known or before >= most else count.hits - most
+        remaining = 0 if over else most - count.hits
+        return Status(
+            over=over and not rule.shadow, remaining=remaining, reset_s=reset_s, limit=rule
+        )
+
+    def _went_over(self, stats: Stats, before: int, after: int, most: int, hits: int) -> None:
+        if before >= most:
+            stats.over_limit += hits
+        else:
+            stats.over_limit += after - most
+            stats.near_limit += most - max(self._near(most), before)
+
+    def _near(self, most: int) -> int:
+        near = most * self.options.near_limit
+        return near.numerator // near.denominator
+
+    def _together(
+        self,
+        descriptors: Sequence[Descriptor],
+        matches: Sequence[Match | None],
+        statuses: Sequence[Status],
+    ) -> Answer:
+        least: Status | None = None
+        groups: dict[str, bool] = {}
+        refused = False
+        for descriptor, match, status in zip(descriptors, matches, statuses, strict=True):
+            if status.limit is not None and (least is None or status.remaining < least.remaining):
+                least = status
+            if status is _FREE:
+                continue
+            if self.options.global_quota or (match is not None and match.rule.quota):
+                group = _group(descriptor)
+                groups[group] = groups.get(group, False) or status.over
+            elif status.over:
+                refused, least = True, status
+        over = refused or (bool(groups) and all(groups.values()))
+        if over and self.options.global_shadow:
+            self.global_shadow_mode += 1
+            over = False
+        return Answer(over=over, statuses=tuple(statuses), least=least)
+
+
+_UNCOUNTED: Final = Status(over=False, remaining=0)
+_FREE: Final = Status(over=False, remaining=UNLIMITED)
+
+
+def _counted(found: Sequence[Match | None]) -> list[Match | None]:
+    """The matches that have a counter: not the unlimited ones, and not those that are replaced."""
+    replaced = {name for match in found if match is not None for name in match.rule.replaces}
+    return [
+        None if match is None or match.rule.unit is None or match.rule.name in replaced else match
+        for match in found
+    ]
+
+
+def _group(descriptor: Descriptor) -> str:
+    values = dict(descriptor.entries)
+    named = [values.get(key, "") for key in _GROUPED_BY]
+    return "|".join(named) if any(named) else repr(descriptor.entries)
+
+
+def _seconds(unit: str) -> int:
+    return _SECONDS_OF[unit]
+
+
+_SECONDS_OF: Final = {str(unit): seconds for unit, seconds in SECONDS.items()}

@@ -1,0 +1,106 @@
+"""Reserve and settle: a request takes an estimate, and then what it really was.
+
+More becomes debt, bounded by the account's own bound; less comes back; never settled, the whole
+estimate comes back when its time is up. Idempotent by request id: whatever is told twice, in
+whatever order, charges once. A settlement whose reservation is not known (it expired, or was made
+elsewhere) is charged in full. Ids are remembered for ``remember_ns`` after they were settled.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from midstage.throttle.decide.charging import admitted
+from midstage.throttle.model.account import Account, Settlement
+
+
+class Reservation:
+    """``units`` of ``accounts``, taken at ``taken_ns``, open until ``until_ns`` or settled."""
+
+    __slots__ = ("accounts", "taken_ns", "units", "until_ns")
+
+    def __init__(
+        self, accounts: Sequence[Account], units: Sequence[int], taken_ns: int, until_ns: int
+    ) -> None:
+        """An open one."""
+        self.accounts = accounts
+        self.units = units
+        self.taken_ns = taken_ns
+        self.until_ns = until_ns
+
+
+class Reservations:
+    """Those of one owner of customers, by request id."""
+
+    def __init__(self, *, ttl_ns: int, remember_ns: int) -> None:
+        """``ttl_ns`` has to be longer than the longest request."""
+        self._ttl_ns = ttl_ns
+        self._remember_ns = remember_ns
+        self._open: OrderedDict[str, Reservation] = OrderedDict()
+        self._settled: OrderedDict[str, int] = OrderedDict()
+        self._now_ns = 0
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def reserve(
+        self, request: str, accounts: Sequence[Account], units: Sequence[int], now_ns: int
+    ) -> Account | None:
+        """None when the request may go on, else the account that refused it.
+
+        A request of 0 units is paid for afterwards: it needs at least one unit to be left. One that
+        has a reservation, or was settled before its reservation came, goes on and takes nothing.
+        """
+        now_ns = self._come_to(now_ns)
+        if request and (request in self._open or request in self._settled):
+            return None
+        for account, wanted in zip(accounts, units, strict=True):
+            if not wanted and not account.shadow and account.meter.remaining(now_ns) <= 0:
+                return account
+        refused = admitted(accounts, units, now_ns, request)
+        if refused is None and request:
+            self._open[request] = Reservation(accounts, units, now_ns, now_ns + self._ttl_ns)
+        return refused
+
+    def settle(
+        self, request: str, accounts: Sequence[Account], actual: Sequence[int], now_ns: int
+    ) -> None:
+        """Charge ``actual``; ``accounts`` matter where the reservation is not known."""
+        now_ns = self._come_to(now_ns)
+        if request in self._settled:
+            return
+        self._settled[request] = now_ns + self._remember_ns
+        held = self._open.pop(request, None)
+        if held is None:  # nothing was reserved for it, so all of it is charged
+            held = Reservation(accounts, [0] * len(accounts), now_ns, now_ns)
+        _close(request, held, actual, now_ns)
+
+    def expire(self, now_ns: int) -> None:
+        """Give back what was reserved for requests whose time is up."""
+        self._come_to(now_ns)
+
+    def _come_to(self, now_ns: int) -> int:
+        self._now_ns = now_ns = max(now_ns, self._now_ns)
+        while self._open:
+            request, held = next(iter(self._open.items()))
+            if held.until_ns > now_ns:
+                break
+            del self._open[request]
+            _close(request, held, [0] * len(held.units), now_ns)
+        while self._settled and next(iter(self._settled.values())) <= now_ns:
+            self._settled.popitem(last=False)
+        return now_ns
+
+
+def _close(request: str, held: Reservation, actual: Sequence[int], now_ns: int) -> None:
+    for account, reserved, units in zip(held.accounts, held.units, actual, strict=True):
+        account.meter.settle(
+            Settlement(
+                reserved=reserved,
+                actual=units,
+                taken_ns=held.taken_ns,
+                now_ns=now_ns,
+                debt=account.debt,
+                request=request,
+            )
+        )

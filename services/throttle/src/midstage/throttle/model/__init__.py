@@ -1,0 +1,1 @@
+"""What throttle knows: limits, the questions about them, and what they are made of."""
