@@ -83,7 +83,9 @@ class Service:
 @pytest.fixture(scope="module")
 def service(free_port: int) -> Iterator[Service]:
     service = Service(address=f"127.0.0.1:{free_port}")
-    process = Process(service="tale", app=service.app(), host="127.0.0.1", port=free_port)
+    process = Process(
+        service="tale", app=service.app(), host="127.0.0.1", port=free_port, stop_within_s=60
+    )
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()

@@ -139,9 +139,13 @@ class Bench:
         return service
 
     def reads_on(self, service: Service) -> None:
-        """Let the service read to the end of the log, and stop reading."""
+        """Let the service read to the end of the log, and stop reading.
+
+        Its progress comes last: what is committed already may still have a crash behind it.
+        """
         with reading(service) as raised:
             within(DEADLINE_S, lambda: raised or self._read_all(service))
+            within(DEADLINE_S, lambda: raised or service.consumer.progress() is None)
         if raised:
             raise raised[0]
 

@@ -154,7 +154,7 @@ def test_a_broker_that_goes_away_and_comes_back_loses_nothing(bench: Bench) -> N
     with reading(service):
         within(DEADLINE_S, lambda: numbers(service) == [1])
         bench.log.cut()
-        within(DEADLINE_S, service.consumer.progress)
+        within(DEADLINE_S, lambda: service.consumer.progress() == "the broker is away")
         bench.log.mend()
         bench.write(bench.edge().line(2))
         within(DEADLINE_S, lambda: numbers(service) == [1, 2])

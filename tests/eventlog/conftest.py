@@ -33,6 +33,11 @@ def topic_of(name: str, *, partitions: int = 3, message_bytes: int = 1024 * 1024
     )
 
 
+def kafka_log(bootstrap: str) -> KafkaLog:
+    """A log that waits for a busy broker as long as a test does."""
+    return KafkaLog(bootstrap=bootstrap, client_id="test", ask_within_s=60.0, close_within_s=60.0)
+
+
 def forgetting(bootstrap: str) -> Callable[[Partition, int], None]:
     def forget(partition: Partition, before: int) -> None:
         admin = AdminClient({"bootstrap.servers": bootstrap})
@@ -50,7 +55,7 @@ def bench(request: pytest.FixtureRequest) -> Bench:
         made = Bench(log=memory, topic=name, forget=memory.forget)
     else:
         address: str = request.getfixturevalue("kafka")
-        log = KafkaLog(bootstrap=address, client_id="test")
+        log = kafka_log(address)
         made = Bench(log=log, topic=name, forget=forgetting(address))
     made.log.create([topic_of(name)])
     return made

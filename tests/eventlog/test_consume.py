@@ -1,6 +1,7 @@
 """The consumer loop: at least once, in order, and nothing is lost or skipped on the way."""
 
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -8,12 +9,12 @@ import pytest
 from midstage.contracts.errors import UnavailableError
 from midstage.eventlog.consume import Chunk, Consumer
 from midstage.eventlog.dead_letters import REASON, TOMBSTONE, DeadLetterTopic
-from midstage.eventlog.kafka import GroupPositions, KafkaLog
+from midstage.eventlog.kafka import GroupPositions
 from midstage.eventlog.log import BEGINNING, Message, Record
 from midstage.eventlog.memory import MemoryLog, MemoryPositions
 from midstage.testkit.waiting import within
 
-from .conftest import topic_of
+from .conftest import kafka_log, topic_of
 from .running import Running, running
 from .words import TOPIC, CrashError, Effects, consumer, dead, say, word
 
@@ -41,7 +42,7 @@ def test_a_lingering_consumer_gathers_what_comes_meanwhile(
     log: MemoryLog, positions: MemoryPositions
 ) -> None:
     effects = Effects()
-    with running(consumer(log, effects, positions, linger_s=10.0, most=3)):
+    with running(consumer(log, effects, positions, linger_s=60.0, most=3)):
         for each in "abc":
             say(log, each)
         within(60, lambda: effects.words() == ["a", "b", "c"])
@@ -259,15 +260,15 @@ def test_a_gap_is_never_skipped_and_keeps_it_not_ready(
 
 @pytest.mark.platform
 def test_on_kafka_a_group_of_offsets_outlives_its_consumer(kafka: str) -> None:
-    log = KafkaLog(bootstrap=kafka, client_id="test")
-    topic = topic_of(f"{TOPIC}.{id(log):x}")
+    log = kafka_log(kafka)
+    topic = topic_of(f"{TOPIC}.{uuid.uuid4().hex[:8]}")  # a broker may outlive this process
     log.create([topic])
     partitions = log.partitions(topic.name)
     writer = log.writer()
     for number in range(20):
         at = number % len(partitions)
         writer.send(Message(topic=topic.name, key=None, value=b"%d" % number, partition=at))
-    assert writer.flush(20) == 0
+    assert writer.flush(60) == 0
 
     def one_run(effect: Callable[[Chunk[str]], None], done: Callable[[], bool], moved: int) -> None:
         positions = GroupPositions(

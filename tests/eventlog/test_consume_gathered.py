@@ -66,7 +66,7 @@ def test_while_many_wait_several_readings_are_one_chunk(
     say(log, *said)
     chunks, read = Chunks(), list[int]()
     with running(consumer(log, positions, chunks, read=read)):
-        within(5, lambda: sum(len(chunk.content) for chunk in chunks) == 20)
+        within(60, lambda: sum(len(chunk.content) for chunk in chunks) == 20)
     assert sorted(each for chunk in chunks for each in chunk.content) == sorted(said)
     sizes = [len(chunk.content) for chunk in chunks]
     assert sizes[:2] == [6, 6]  # as many readings as it takes
@@ -83,7 +83,7 @@ def test_what_weighs_enough_is_a_chunk(log: MemoryLog, positions: MemoryPosition
     say(log, *(str(number) for number in range(20)))
     chunks, read = Chunks(), list[int]()
     with running(consumer(log, positions, chunks, read=read, weigh=lambda record: 3)):
-        within(5, lambda: sum(len(chunk.content) for chunk in chunks) == 20)
+        within(60, lambda: sum(len(chunk.content) for chunk in chunks) == 20)
     assert {len(chunk.content) for chunk in chunks} == {2}
 
 
@@ -119,5 +119,5 @@ def test_what_was_read_has_its_effect_though_the_broker_is_away_for_the_rest(
     say(log, *(str(number) for number in range(20)))
     chunks, read = Chunks(), list[int]()
     with running(consumer(OnceAway(log), positions, chunks, read=read)):
-        within(5, lambda: sum(len(chunk.content) for chunk in chunks) == 20)
+        within(60, lambda: sum(len(chunk.content) for chunk in chunks) == 20)
     assert len(chunks[0].content) == 2

@@ -23,7 +23,7 @@ from midstage.eventlog.kafka.reader import UNREADABLE_HEADERS
 from midstage.eventlog.log import BEGINNING, Message, Partition, Record, Undelivered
 from midstage.eventlog.memory import MemoryPositions
 from midstage.eventlog.murmur2 import partition_of
-from midstage.eventlog.snapshots import Snapshots, code_of
+from midstage.eventlog.snapshots import Snapshot, Snapshots, code_of
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 
@@ -40,6 +40,7 @@ from .accounts import (
     records_in,
     replicas,
 )
+from .conftest import kafka_log
 from .running import running
 
 
@@ -50,7 +51,7 @@ def topic() -> Topic:
 
 @pytest.fixture
 def log(kafka: str, topic: Topic) -> KafkaLog:
-    made = KafkaLog(bootstrap=kafka, client_id="test")
+    made = kafka_log(kafka)
     made.create(settings_of(topic))
     return made
 
@@ -81,16 +82,24 @@ def test_a_restart_on_kafka_starts_from_its_snapshot(log: KafkaLog, topic: Topic
     def snapshots() -> Snapshots[Account, Fact]:
         return Snapshots(log=log, topic=topic, state=Account, code=code_of(evolve), every=5)
 
+    def found() -> Snapshot[Account, Fact] | None:
+        places = log.partitions(topic.name)
+        return snapshots().newest(oldest=dict.fromkeys(places, 0), ends=log.ends(places))
+
+    def gone_on() -> Snapshot[Account, Fact] | None:
+        """One that a busy broker did not take in time is not written again: the next one is."""
+        number = view.state("alice")[0]
+        view.execute(key="alice", command_id=f"c{number}", payload=b"", decide=credit(1))
+        return found()
+
     with replicas(log, topic=topic, snapshots=snapshots()) as [view]:
-        for number in range(5):
-            view.execute(key="alice", command_id=f"c{number}", payload=b"", decide=credit(1))
-        within(60, lambda: records_in_snapshots(log, topic) == 2)
-    places = log.partitions(topic.name)
-    found = snapshots().newest(oldest=dict.fromkeys(places, 0), ends=log.ends(places))
-    assert found is not None
-    assert sum(found.starts.values()) == 5
+        within(60, gone_on)
+        count = view.state("alice")[0]
+    saved = found()
+    assert saved is not None
+    assert sum(saved.starts.values()) in range(5, count + 1, 5)
     with replicas(log, topic=topic, snapshots=snapshots()) as [later]:
-        assert later.state("alice") == (5, Account(balance=5, turns=5))
+        assert later.state("alice") == (count, Account(balance=count, turns=count))
 
 
 @pytest.mark.platform
@@ -132,14 +141,14 @@ def test_each_chunk_begins_where_the_last_one_ended_also_behind_a_transaction(
 
 def in_a_transaction(kafka: str, *messages: Message) -> None:
     producer = Producer({"bootstrap.servers": kafka, "transactional.id": uuid.uuid4().hex})
-    producer.init_transactions(20)
+    producer.init_transactions(120)
     producer.begin_transaction()
     for each in messages:
         headers: list[tuple[str, str | bytes | None]] = list(each.headers)
         producer.produce(
             each.topic, key=each.key, value=each.value, headers=headers, partition=place_of(each)
         )
-    producer.commit_transaction(20)
+    producer.commit_transaction(120)
 
 
 def place_of(message: Message) -> int:
@@ -190,7 +199,7 @@ def test_headers_that_are_not_utf_8_stop_no_reader(kafka: str, log: KafkaLog, to
 def test_a_header_without_a_value_is_empty(kafka: str, log: KafkaLog, topic: Topic) -> None:
     producer = Producer({"bootstrap.servers": kafka})
     producer.produce(topic.name, b"v", partition=0, headers=[("a", b"1"), ("none", None)])
-    producer.flush(20)
+    assert producer.flush(60) == 0
     reader = log.reader({Partition(topic=topic.name, number=0): 0})
     records: list[Record] = []
 
@@ -205,10 +214,6 @@ def test_a_header_without_a_value_is_empty(kafka: str, log: KafkaLog, topic: Top
 
 def adds_up(view: View, balance: int) -> bool:
     return sum(account.balance for account in view.states().values()) == balance
-
-
-def records_in_snapshots(log: KafkaLog, topic: Topic) -> int:
-    return sum(log.ends(log.partitions(topic.snapshots)).values())
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midstage.contracts.errors import UnavailableError
-from midstage.eventlog.kafka import GroupLags, GroupPositions, KafkaLog
+from midstage.eventlog.kafka import GroupLags, GroupPositions
 from midstage.eventlog.kafka.lags import lag_of
 from midstage.eventlog.log import Message, Partition, TopicSettings
 from midstage.testkit.waiting import within
+
+from .conftest import kafka_log
 
 PLACE = Partition(topic="pages", number=0)
 
@@ -41,13 +43,13 @@ def test_a_lag_is_within_what_is_held(committed: int, beginning: int, held: int)
 @pytest.fixture
 def topic(kafka: str) -> str:
     name = f"lags-{uuid.uuid4().hex[:10]}"
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     log.create([TopicSettings(name=name, partitions=2, retention_ms=-1, message_bytes=1024 * 1024)])
     writer = log.writer()
     for number in range(30):
         message = Message(topic=name, key=None, value=b"x", partition=number % 3 % 2)
         writer.send(message)
-    assert writer.flush(20) == 0
+    assert writer.flush(60) == 0
     writer.close()
     return name
 
@@ -64,7 +66,7 @@ def why_not(lags: GroupLags, group: str, topic: str) -> str:
 def test_a_real_group(kafka: str, topic: str) -> None:
     """20 records stand in partition 0, 10 in partition 1."""
     group = f"group-{topic}"
-    lags = GroupLags(bootstrap=kafka, client_id="test")
+    lags = GroupLags(bootstrap=kafka, client_id="test", within_s=60.0)
     within(60, lambda: "is committed, and it holds records" in why_not(lags, group, topic))
     with pytest.raises(UnavailableError, match="does not exist"):
         lags.of(group, ["nowhere-at-all"])

@@ -75,10 +75,8 @@ class Others:
 
     def reach(self, cluster: str = "local") -> None:
         """control: the cluster answers."""
-        self._say_cluster(
-            facts.CLUSTER_REACHED,
-            facts.ClusterReached(cluster=cluster, name=cluster, epoch=1, observed_at=now()),
-        )
+        fact = facts.ClusterReached(cluster=cluster, name=cluster, epoch=1, observed_at=now())
+        self.put(*self._of_cluster(facts.CLUSTER_REACHED, fact))
 
     def lose(self, cluster: str = "local") -> None:
         """control: the cluster can't be asked."""
@@ -86,13 +84,14 @@ class Others:
         fact = facts.ClusterUnreachable(
             cluster=cluster, name=cluster, epoch=1, observed_at=at, since=at
         )
-        self._say_cluster(facts.CLUSTER_UNREACHABLE, fact)
+        self.put(*self._of_cluster(facts.CLUSTER_UNREACHABLE, fact))
 
     def pods(self, app: str, ready: int, starting: int = 0, *, cpu: float | None = None) -> None:
         """control: so many pods, and what each of the ready ones uses."""
+        said: list[Message] = []
         for number in range(ready + starting):
             name = f"{app}-{number}"
-            self._say_cluster(
+            said += self._of_cluster(
                 facts.POD_OBSERVED,
                 facts.PodObserved(
                     cluster="local",
@@ -110,7 +109,7 @@ class Others:
                 ),
             )
             if cpu is not None and number < ready:
-                self._say_cluster(
+                said += self._of_cluster(
                     facts.POD_USED,
                     facts.PodUsed(
                         cluster="local",
@@ -123,6 +122,7 @@ class Others:
                         memory_mb=1,
                     ),
                 )
+        self.put(*said)
 
     def load(
         self,
@@ -165,10 +165,7 @@ class Others:
 
     def say(self, topic: Topic, type_: str, key: str, fact: Fact) -> None:
         """Write one event."""
-        event = Event(
-            id=f"test/{next(self.numbers)}", source="test", type=type_, time=now(), data=fact
-        )
-        self.put(message(event, topic=topic.name, key=key))
+        self.put(self._event(topic, type_, key, fact))
 
     def put(self, *messages: Message) -> None:
         """Write and wait until it stands."""
@@ -176,16 +173,23 @@ class Others:
             self.writer = self.log.writer()
         for each in messages:
             self.writer.send(each)
-        assert self.writer.flush(20) == 0
+        assert self.writer.flush(60) == 0
 
     def close(self) -> None:
         """Let go of the log."""
         if self.writer is not None:
             self.writer.close()
 
-    def _say_cluster(self, type_: str, fact: facts.ClusterFact) -> None:
-        for topic in (self.names.cluster, self.names.inventory):
-            self.say(topic, type_, f"{type_}/{fact.cluster}/{fact.name}", fact)
+    def _of_cluster(self, type_: str, fact: facts.ClusterFact) -> list[Message]:
+        key = f"{type_}/{fact.cluster}/{fact.name}"
+        topics = (self.names.cluster, self.names.inventory)
+        return [self._event(topic, type_, key, fact) for topic in topics]
+
+    def _event(self, topic: Topic, type_: str, key: str, fact: Fact) -> Message:
+        event = Event(
+            id=f"test/{next(self.numbers)}", source="test", type=type_, time=now(), data=fact
+        )
+        return message(event, topic=topic.name, key=key)
 
     def _append(self, app: str, fact: AppFact) -> None:
         version = self.versions.get(app, 0) + 1
@@ -252,7 +256,7 @@ def running(
     url = f"http://127.0.0.1:{settings.port}"
     try:
         with patient.client(base_url=url) as http:
-            within(60, lambda: patient.serves(http))
+            within(180, lambda: patient.serves(http))
             yield Running(http=http, url=url)
     finally:
         process.stop()
@@ -266,6 +270,21 @@ def settings_in(directory: Path) -> Settings:
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
     return Settings(kafka="not asked", host="127.0.0.1", port=free_port(), token_file=token_file)
+
+
+def follows(hpa: Running, others: Others, app: str, in_flight: int, counts: list[int]) -> None:
+    """Wait until these counts are decided by this load.
+
+    It is said again and again: load is believed for ten seconds, a cluster for thirty, and a busy
+    machine may take longer.
+    """
+
+    def followed() -> bool:
+        others.reach()
+        others.load(app, in_flight=in_flight)
+        return hpa.counts(app) == counts
+
+    within(60, followed, every=0.1)
 
 
 def records(log: Log, topic: Topic) -> Iterator[Record]:

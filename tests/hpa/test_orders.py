@@ -11,10 +11,11 @@ from midstage.contracts.audit import Queried
 from midstage.contracts.policy import Policy, Rate, Targets
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.memory import MemoryLog
+from midstage.hpa.stream.due import AT_LEAST_EVERY_S
 from midstage.hpa.stream.folding import Topics
 from midstage.testkit.waiting import within
-from tests.hpa.conftest import TOKEN, Others, Running, created, now, records, running
-from tests.hpa.test_process import all_again
+from tests.hpa.conftest import TOKEN, Others, Running, created, follows, now, records, running
+from tests.hpa.test_process import all_again, evaluated_anew
 
 pytestmark = pytest.mark.slow
 POLICY = Policy(
@@ -26,7 +27,7 @@ POLICY = Policy(
     up=Rate(pods=100),
     down=Rate(pods=100),
 )
-APPS = ("chat", "paused", "tried", "over", "again", "unscaled", "ending", "odd")
+APPS = ("chat", "prompt", "paused", "tried", "over", "again", "unscaled", "ending", "odd")
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +66,27 @@ def soon(**delta: float) -> str:
     return (now() + timedelta(**delta)).isoformat()
 
 
-def test_an_override_is_carried_out_at_once_and_lifted(others: Others, hpa: Running) -> None:
-    """Beyond the policy's maximum too; before the evaluation that comes each five seconds."""
+def test_an_override_is_carried_out_before_the_evaluation_of_each_five_seconds(
+    hpa: Running,
+) -> None:
+    """A busy machine may take longer for one of them, but not for each."""
+    assert any(at_once(hpa, count) for count in range(3, 8))
+
+
+def at_once(hpa: Running, count: int) -> bool:
+    begun = evaluated_anew(hpa, "prompt")["evaluation"]["inputs"]["now"]
+    assert put(hpa, "prompt/override", {"replicas": count}).status_code == 200
+    within(60, lambda: hpa.counts("prompt")[-1] == count)
+    took = datetime.fromisoformat(hpa.decisions("prompt")[-1]["at"]) - datetime.fromisoformat(begun)
+    return took < timedelta(seconds=AT_LEAST_EVERY_S)
+
+
+def test_an_override_is_carried_out_and_lifted(others: Others, hpa: Running) -> None:
+    """Beyond the policy's maximum too."""
     end = soon(hours=2)
     done = put(hpa, "chat/override?by=anna", {"replicas": 12, "until": end, "why": "a fair"})
     assert done.status_code == 200, done.text
-    within(4, lambda: hpa.counts("chat") == [2, 12])
+    within(60, lambda: hpa.counts("chat") == [2, 12])
     [_, decision] = hpa.decisions("chat")
     assert decision["reason"].endswith("(a fair)")
     assert "exactly 12 ordered by anna" in decision["reason"]
@@ -89,18 +105,18 @@ def test_an_override_is_carried_out_at_once_and_lifted(others: Others, hpa: Runn
 def test_while_it_is_paused_load_changes_nothing(others: Others, hpa: Running) -> None:
     assert put(hpa, "paused/pause", {"direction": "up", "why": "a test"}).status_code == 200
     others.pods("paused", 2)
-    others.load("paused", in_flight=8)
 
     def held() -> bool:
-        return "not raised: paused by api" in hpa.evaluation("paused")["evaluation"]["reason"]
+        others.load("paused", in_flight=8)
+        made = hpa.evaluation("paused").get("evaluation", {})
+        return "not raised: paused by api" in made.get("reason", "")
 
-    within(60, held)
+    within(60, held, every=0.1)
     assert hpa.counts("paused") == [2]
     told = hpa.http.get("/v1/apps/paused/pause").json()
     assert (told["what"], told["direction"]) == ("not raised", "up")
     assert delete(hpa, "paused/pause").status_code == 200
-    others.load("paused", in_flight=8)
-    within(60, lambda: hpa.counts("paused") == [2, 4])
+    follows(hpa, others, "paused", 8, [2, 4])
 
 
 def test_a_dry_run_says_what_would_be_and_appends_nothing(hpa: Running) -> None:
@@ -148,15 +164,19 @@ def test_another_policy_is_tried_on_what_is_known_now(hpa: Running) -> None:
 
 
 def test_what_is_over_is_told_to_be_and_does_nothing(hpa: Running) -> None:
-    put(hpa, "over/override", {"min": 5, "until": soon(seconds=2)})
+    put(hpa, "over/override", {"min": 5, "until": soon(hours=1)})
     within(60, lambda: hpa.counts("over") == [2, 5])
-    put(hpa, "over/override", {"max": 3, "until": soon(seconds=2)})
-    within(60, lambda: hpa.counts("over") == [2, 5, 3])
 
     def over() -> bool:
         return not hpa.http.get("/v1/apps/over/override").json()["in_force"]
 
+    for seconds in (2, 8, 30):  # a busy machine may be too late for the first
+        put(hpa, "over/override", {"max": 3, "until": soon(seconds=seconds)})
+        within(60, lambda: hpa.counts("over") == [2, 5, 3] or over())
+        if hpa.counts("over") == [2, 5, 3]:
+            break
     within(60, over)
+    assert hpa.counts("over") == [2, 5, 3]
     at = now()
     within(60, lambda: hpa.evaluated_after("over", at))
     assert hpa.evaluation("over")["evaluation"]["inputs"]["override"] is None

@@ -125,7 +125,10 @@ class Several:
 @contextmanager
 def several(bootstrap: str, directory: Path) -> Iterator[Several]:
     suffix = uuid.uuid4().hex[:10]
-    log, names = KafkaLog(bootstrap=bootstrap, client_id="test"), topics_of(suffix)
+    log, names = (
+        KafkaLog(bootstrap=bootstrap, client_id="test", ask_within_s=60.0),
+        topics_of(suffix),
+    )
     created(log, names)
     others = Others(log=log, names=names)
     others.reach()

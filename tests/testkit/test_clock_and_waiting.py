@@ -35,6 +35,18 @@ def test_waiting_gives_the_first_true_value() -> None:
     assert within(5, lambda: next(values), every=0) == "there"
 
 
+def test_a_question_that_took_all_the_time_is_asked_once_more() -> None:
+    asked: list[float] = []
+
+    def slow() -> bool:
+        asked.append(clock.monotonic())
+        within(60, lambda: clock.monotonic() > asked[0] + 0.01)
+        return len(asked) == 2
+
+    clock = SystemClock()
+    assert within(0.005, slow)
+
+
 def test_waiting_in_vain_names_the_question_and_the_last_answer() -> None:
     def seen() -> list[int]:
         return []

@@ -76,8 +76,7 @@ class Process:
         self._event_loop = event_loop
         self._wake: Callable[[], None] | None = None
         self._failed = False
-        self._watchdog = threading.Timer(stop_within_s + _GRACE_S, _force)
-        self._watchdog.daemon = True
+        self._watchdog = _later(stop_within_s + _GRACE_S, _force)
 
     def run(self) -> int:
         """Serve until a signal, ``stop`` or a failure: 0 after an orderly stop that was asked for.
@@ -189,11 +188,13 @@ class Process:
             self._end()
 
     def _signalled(self, name: str) -> None:
+        """Others write of it: it may come while the main thread is just writing a log line."""
         if self._asked.is_set():
-            _log.error("stop_forced", signal=name)
-            os._exit(FORCED)
-        _log.info("signalled", signal=name)
+            _later(_GRACE_S, lambda: os._exit(FORCED)).start()  # even where no line can be written
+            threading.Thread(target=lambda: _forced_by(name)).start()
+            return
         self._end()
+        threading.Thread(target=lambda: _log.info("signalled", signal=name)).start()
 
     def _end(self) -> None:
         """Stop, and see to it that the process ends even where its event loop is blocked."""
@@ -202,8 +203,20 @@ class Process:
             self._watchdog.start()
 
 
+def _later(seconds: float, call: Callable[[], None]) -> threading.Timer:
+    """A timer that the end of the process does not wait for."""
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    return timer
+
+
 def _force() -> None:
     _log.error("stop_forced", error="the process did not end in time")
+    os._exit(FORCED)
+
+
+def _forced_by(name: str) -> None:
+    _log.error("stop_forced", signal=name)
     os._exit(FORCED)
 
 
