@@ -80,6 +80,7 @@ def _ours(bootstrap: str, topic: Topic) -> Iterator[Command]:
         engine="bench/1",
         now=lambda: datetime.now(UTC),
         monotonic=time.monotonic,
+        answer_within_s=_WITHIN_S,
     )
     stop = threading.Event()
     folding = threading.Thread(target=versions.run, args=(stop,), name="versions")

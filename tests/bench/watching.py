@@ -146,9 +146,10 @@ def _forwarding(bootstrap: str, cluster: MemoryCluster) -> Iterator[str]:
         {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0}
     )
     stop = threading.Event()
+    since = cluster.list().resource_version  # not when the thread comes to it: it would miss some
 
     def forward() -> None:
-        for change in cluster.watch(cluster.list().resource_version):
+        for change in cluster.watch(since):
             if stop.is_set():
                 return
             producer.produce(topic, value=msgspec.json.encode(change), key=b"pod")

@@ -36,8 +36,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     cluster.use(first, cpu=0.254, memory_mb=33.4)
     cluster.say(first, b"hello\nworld\n")
     directory: Path = tmp_path_factory.mktemp("control")
-    with running(pair_on(MemoryLog()), [cluster], directory) as http:
-        within(60, lambda: http.get("/v1/nodes").json()["nodes"][0]["used"])
+    settings = settings_in(directory, lease_s=60.0)  # a lease lost by a pause would be told, too
+    with running(pair_on(MemoryLog()), [cluster], directory, settings=settings) as http:
+        within(60, lambda: any(node["used"] for node in http.get("/v1/nodes").json()["nodes"]))
         yield Served(url=str(http.base_url), cluster=cluster)
 
 

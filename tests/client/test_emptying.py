@@ -74,11 +74,13 @@ def test_a_drained_node_is_empty_and_the_application_never_lost_two(
 
     def ended() -> bool:
         nonlocal fewest
-        fewest = min(fewest, sum(pod.ready for pod in served.cluster.pods()))
-        served.cluster.settle()
+        ready = sum(pod.ready for pod in served.cluster.pods())
+        fewest = min(fewest, ready)
+        if ready < 3:  # an eviction that was not seen yet is not made good before it is
+            served.cluster.settle()
         return draining.poll() is not None
 
-    within(60, ended, every=0.05)
+    within(120, ended, every=0.05)
     said, told = draining.communicate()
     assert draining.returncode == 0, told
     assert "a is empty" in said
@@ -126,7 +128,7 @@ def deploy(tmp_path: Path) -> Iterator[str]:
     create(log, read)
     (tmp_path / "deploy").mkdir()
     with deploying(log, a_cluster(), tmp_path / "deploy", wait=False) as served:
-        within(20, lambda: served.http.get("/v1/apps").is_success)
+        within(60, lambda: served.http.get("/v1/apps").is_success)
         yield str(served.http.base_url)
 
 
@@ -188,13 +190,12 @@ def test_the_most_used_come_first_and_the_unknown_last(served: Served, midstage:
     served.cluster.use(second.name, cpu=0.25, memory_mb=32)
     served.cluster.use(third.name, cpu=0.125, memory_mb=64, gpu=0.5)
 
-    def measured() -> bool:
-        return midstage("top", "pods", *served.asked).stdout.count("%") > 0 and "0.25" in (
-            midstage("top", "pods", *served.asked).stdout
-        )
+    def measured() -> list[str]:
+        """The table once two of its rows have a CPU."""
+        told = midstage("top", "pods", *served.asked).stdout.splitlines()
+        return told if sum(row.split()[3] != "-" for row in told[1:]) == 2 else []
 
-    within(60, measured)
-    title, *rows = midstage("top", "pods", *served.asked).stdout.splitlines()
+    title, *rows = within(120, measured)
     assert title.split() == [
         *("NAME", "APP", "NODE", "CPU", "CPU", "ASKED", "CPU", "%", "MEMORY", "MIB"),
         *("MEMORY", "ASKED", "MEMORY", "%", "GPU", "%", "GPUS", "ASKED"),

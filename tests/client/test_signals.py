@@ -44,13 +44,12 @@ def test_a_signal_is_sent_and_shown(midstage: Midstage, served: Served) -> None:
     pods = ("--kind", "pods", "--pod", "chat-0")
     assert midstage("send", "signal", "chat", "sessions", "4", *pods, *to).returncode == 0
 
-    def shown() -> list[dict[str, object]]:
+    def both_shown() -> list[dict[str, object]]:
         told = midstage("get", "signals", *served.server, "-o", "json")
         found: list[dict[str, object]] = json.loads(told.stdout)["signals"]
-        return found
+        return found if len(found) == 2 else []
 
-    within(60, lambda: len(shown()) == 2)
-    assert [each["by_pod"] for each in shown()] == [{"chat-0": 4}, {}]
+    assert [each["by_pod"] for each in within(60, both_shown)] == [{"chat-0": 4}, {}]
     table = midstage("get", "signals", *served.server, "--app", "chat")
     assert table.stdout.splitlines()[0].split()[:3] == ["APP", "KIND", "NAME"]
     assert "12.5" in table.stdout

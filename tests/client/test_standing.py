@@ -35,8 +35,8 @@ def test_drift_is_told_with_field_manager_and_what_is_done(
     ):
         body = {"command": ["one"], "drift": "tolerate"}
         assert deploy.http.put("/v1/apps/chat", json=body).is_success
-        within(20, lambda: deploy.status("chat")["drift"])
-        within(20, lambda: seen.get("/v1/apps/chat").is_success)
+        within(60, lambda: deploy.status("chat")["drift"])
+        within(60, lambda: seen.get("/v1/apps/chat").is_success)
         asked = ("--server", str(seen.base_url), "--deploy-server", str(deploy.http.base_url))
         done = midstage("describe", "app", "chat", *asked)
         assert done.returncode == 0, done.stderr

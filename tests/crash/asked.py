@@ -9,6 +9,7 @@ import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPException
 from typing import Any
 
 from midstage.local.ports import LOOPBACK
@@ -104,5 +105,5 @@ def _asked(
             return content
     except urllib.error.HTTPError as error:
         raise NotSaidError(f"{path}: {error.read().decode(errors='replace')}") from error
-    except OSError as error:
+    except (OSError, HTTPException) as error:  # also one that dies in the midst of its answer
         raise NotSaidError(f"{path}: {error}") from error

@@ -22,8 +22,10 @@ from midstage.stats.main import SERVICE, compose
 from midstage.stats.model import Batch, Committed
 from midstage.stats.stream.counting import Ledger, Seen
 from midstage.testkit.waiting import within
+from tests.stats.swapped import Swapped
 
 APART, GROUP, CLAIMED = "positions apart", "group offsets", "claimed first"
+INSERTED = "ledger:inserted"
 COMMITS_WITHIN_S = 10.0
 WRONGS = (APART, GROUP, CLAIMED)
 
@@ -104,25 +106,46 @@ class ClaimedFirst:
         return self._right.mark()
 
 
+class Holding(Swapped):
+    """Knows whether a client's rows are in the commit that goes on."""
+
+    rows = False
+
+    def commit(
+        self, batch: Batch, *, begins: Mapping[Partition, int], ends: Mapping[Partition, int]
+    ) -> Committed:
+        self.rows = bool((batch.rows.seq == 0).any())
+        return super().commit(batch, begins=begins, ends=ends)
+
+
 def main(env: Mapping[str, str], *, reached: Callable[[str], None]) -> int:
     """A shard with one adapter swapped."""
     settings = from_env(env)
     wrong, beside = env["CRASH_WRONG"], settings.ledger_file.parent
+    holding: list[Holding] = []
 
     def ledger(right: DuckdbLedger) -> Ledger:
         match wrong:
             case "positions apart":
-                return PositionsApart(right, beside / "positions.json")
+                made: Ledger = PositionsApart(right, beside / "positions.json")
             case "group offsets":
-                return GroupOffsets(right, settings.kafka, f"wrong-{beside.name}")
+                made = GroupOffsets(right, settings.kafka, f"wrong-{beside.name}")
             case _:
-                return right
+                made = right
+        holding.append(Holding(made))
+        return holding[-1]
+
+    def reached_with_rows(place: str) -> None:
+        """Who dies while it commits beats or facts loses nothing, and would not be found out."""
+        if place != INSERTED or any(one.rows for one in holding):
+            reached(place)
 
     def seen(right: HashFiles) -> Seen:
         return ClaimedFirst(right, beside / "claimed") if wrong == CLAIMED else right
 
     return start(
-        SERVICE, lambda: compose(settings, reached=reached, swapped=ledger, seen_swapped=seen)
+        SERVICE,
+        lambda: compose(settings, reached=reached_with_rows, swapped=ledger, seen_swapped=seen),
     )
 
 

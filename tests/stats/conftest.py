@@ -150,7 +150,7 @@ class Bench:
     reached: Failpoint = nothing
     swapped: Callable[[DuckdbLedger], Ledger] = lambda ledger: ledger
     commit_interval_s: float = 0.0
-    ingest_within_s: float = 10.0
+    ingest_within_s: float = DEADLINE_S
     billed: frozenset[Outcome] = BILLED
     shard: Shard = ALONE
     peers: tuple[str, ...] = ()

@@ -151,6 +151,7 @@ class Bills:
             monotonic=time.monotonic,
             remembered_for=None,
             reached=reached,
+            answer_within_s=60.0,
         )
         stop = threading.Event()
         thread = threading.Thread(target=versions.run, args=(stop,))

@@ -1,7 +1,7 @@
 """What analysts and operators are answered, over the composed application."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
@@ -14,6 +14,9 @@ from midstage.stats.main import Service
 from midstage.testkit.waiting import within
 
 from .conftest import DEADLINE_S, NOON, Bench, records, running
+from .test_outbox import Settable
+
+SECOND = timedelta(seconds=1)
 
 
 @dataclass
@@ -115,13 +118,16 @@ def test_the_status_says_lag_rows_and_freshness(asked: Asked) -> None:
 
 
 def test_load_facts_reach_the_log_and_the_api(bench: Bench) -> None:
-    edge, now = bench.edge(), datetime.now(UTC)
+    """Its clock stands, for an edge that is silent for 5 s carries what is not known."""
+    edge, now = bench.edge(), NOON + SECOND / 2
+    bench.clock = clock = Settable(NOON + SECOND)
     bench.write(
         edge.line(1, time=now, ttft_ms=20.0),
         edge.beat(1, at=now, gauges=(Gauge(app="ocr", in_flight=2, pending=1),)),
     )
-    service = bench.start()
+    service = bench.caught_up()
     ask = Asked(service, TestClient(service.app))
+    clock.at = NOON + 2 * SECOND
     with running(service):
         shown = within(DEADLINE_S, lambda: {one["app"]: one for one in ask("/v1/load")["load"]})
         within(DEADLINE_S, lambda: "chat" in {one["app"] for one in ask("/v1/load")["load"]})
@@ -138,12 +144,13 @@ def test_load_facts_reach_the_log_and_the_api(bench: Bench) -> None:
 
 def test_a_restarted_stats_goes_on_with_the_load_of_its_ledger(bench: Bench) -> None:
     """Its facts of the last minute are those of before, and what edges said still stands."""
-    edge, now = bench.edge(), datetime.now(UTC)
-    bench.write(edge.line(1, time=now - timedelta(seconds=3), app="ocr"))
+    edge, now = bench.edge(), NOON + SECOND
+    bench.clock = Settable(now)  # by which the request's second is not told yet
+    bench.write(edge.line(1, time=NOON, app="ocr"))
     bench.write(edge.beat(1, at=now))
     bench.caught_up()
     bench.stop()
-    facts = bench.start().loads.facts(datetime.now(UTC))
+    facts = bench.start().loads.facts(NOON + 3 * SECOND)
     (again,) = [fact for fact in facts if fact.outcomes]
     assert (again.app, again.outcomes, again.revision) == ("ocr", {"ok": 1}, 1)
     assert again.complete_until == now

@@ -274,7 +274,7 @@ def test_a_question_does_not_see_what_is_not_committed(tmp_path: Path) -> None:
 
 
 HOLDER = """
-import sys, time
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from midstage.contracts.fact import Event
@@ -291,7 +291,7 @@ place = Partition(topic="t", number=0)
 def hold(where):
     if where == "ledger:inserted" and ledger.positions().get(place) == 3:
         print("held", flush=True)
-        time.sleep(60)
+        sys.stdin.read()  # until it is killed
 
 ledger = DuckdbLedger(Path(sys.argv[1]), now=lambda: at, memory_mb=128, reached=hold)
 for n in range(9):
@@ -310,7 +310,9 @@ class holder:  # noqa: N801  reads as a with-statement
 
     def __init__(self, file: Path) -> None:
         command = [sys.executable, "-c", HOLDER, str(file)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def __enter__(self) -> "subprocess.Popen[str]":
         assert self._process.stdout is not None
