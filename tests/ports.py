@@ -5,7 +5,14 @@ A port out of that range could be taken by any client while what listened there 
 
 from midstage.local.ports import found
 
+_GIVEN: set[int] = set()
+
 
 def free_port() -> int:
-    """A port of this machine that is free now."""
-    return found(1)[0]
+    """A port of this machine that is free now, and that nobody in this process was given before.
+
+    What it was given to may not listen there yet.
+    """
+    (port,) = found(1, taken=_GIVEN)
+    _GIVEN.add(port)
+    return port

@@ -38,7 +38,7 @@ EDGE = "edge-1"
 KEY = bytes(range(32))
 ACME = {"authorization": "Bearer key-of-acme"}
 DEADLINE_S = 90.0
-THROTTLE_WITHIN_S = 2.0
+THROTTLE_WITHIN_S = 6.0
 """Much longer than in earnest: a throttle on a busy machine is not late."""
 NOWHERE = 1
 """A port of loopback where nothing listens."""
@@ -173,6 +173,13 @@ class Edge:
         """Wait until Envoy has this many healthy replicas of an application."""
 
         within(DEADLINE_S, lambda: self.stat(f"cluster.{app}.membership_healthy") == replicas)
+
+    def answers(self, path: str) -> None:
+        """Wait until each of Envoy's workers has a replica for it.
+
+        A worker hears of one for itself, later than ``settled``, and a connection is one worker's.
+        """
+        within(DEADLINE_S, lambda: {self.get(path).status_code for _ in range(8)} == {200})
 
     def lines(self) -> Sequence[bytes]:
         """The whole lines of the newest file."""
@@ -321,8 +328,15 @@ def edge(edges: MakeEdge, replica: Replica) -> Edge:
             "endpoints": [f"127.0.0.1:{replica.port}"],
             "timeout_s": 0.3,
         },
+        {
+            "name": "other",
+            "prefix": "/other",
+            "endpoints": [f"127.0.0.1:{replica.port}"],
+        },
         {"name": "empty", "prefix": "/empty"},
     )
-    edge.settled("chat", 1)
-    edge.settled("brief", 1)
+    for app in ("chat", "tight", "brief", "other"):
+        edge.settled(app, 1)
+    for app in ("chat", "brief", "other"):
+        edge.answers(f"/{app}/v1/x")
     return edge

@@ -55,7 +55,7 @@ class Answering:
 
     def gone(self) -> bool:
         """Wait until the other side has closed the connection."""
-        self._connection.settimeout(10)
+        self._connection.settimeout(60)
         try:
             return self._connection.recv(1) == b""
         except ConnectionError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from midstage.contracts.routes import Way
 from midstage.gateway.model.apps import Endpoint
 from midstage.testkit.waiting import within
 from tests import patient
@@ -16,7 +17,7 @@ from .conftest import ACME, DEADLINE_S, Edge
 from .deployment import Facts, Gateway, gateway
 from .replica import Answering, Asked, Replica, running
 
-PATIENT_S = 60.0
+PATIENT_S = 300.0
 """A caller that waits for as long as a story takes."""
 
 
@@ -49,7 +50,12 @@ class Story:
     def slow(self) -> httpx.Response:
         """A stream that ends when the replica lets it."""
         headers = {**ACME, "x-midstage-ref": "slow"}
-        return patient.get(self.edge.url("/chat/v1/slow"), headers=headers)
+        return patient.get(self.edge.url("/chat/v1/slow"), headers=headers, timeout=PATIENT_S)
+
+    def await_serving(self, *pods: str) -> None:
+        """Wait until exactly these serve, and until each of Envoy's workers has heard of it."""
+        self.facts.await_ways(**dict.fromkeys(pods, Way.SERVING))
+        self.edge.answers("/chat/v1/x")
 
     def draining(self, port: int, app: str = "chat") -> bool:
         """Whether Envoy shows it so."""

@@ -101,13 +101,13 @@ def test_pipelined_requests_are_each_counted_once(edge: Edge) -> None:
     answers = said(
         edge,
         request("/chat/v1/x", "pipe-1")
-        + request("/brief/v1/x", "pipe-2")
+        + request("/other/v1/x", "pipe-2")
         + request("/chat/v1/x", "pipe-3", **CLOSE),
     )
 
     assert answers.count(b"HTTP/1.1 200") == 3
     apps = [edge.event(f"pipe-{n}").data.app for n in (1, 2, 3)]
-    assert apps == ["chat", "brief", "chat"]
+    assert apps == ["chat", "other", "chat"]
 
 
 def test_an_answer_that_nobody_waits_for_stops_no_other(edge: Edge, replica: Replica) -> None:
@@ -157,7 +157,9 @@ def test_what_is_not_taken_is_answered_and_logged(
     )
     assert event.data.outcome in {Outcome.INVALID, Outcome.REFUSED}
     assert event.data.usage == {}
-    assert len(replica.asked) == asked
+    # a request whose caller was gone early may arrive late
+    later = [one.path for one in replica.asked[asked:] if not one.path.startswith("/v1/early-")]
+    assert later == []
 
 
 def test_a_caller_that_asks_before_it_sends_is_told_to_go_on(edge: Edge) -> None:

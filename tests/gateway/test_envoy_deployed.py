@@ -76,7 +76,7 @@ def test_a_bad_application_is_refused_alone(story: Story) -> None:
     story.facts.specified("twice", spec("/chat"))
     with story.gateway() as gateway:
         story.envoy()
-        story.facts.await_ways(p=Way.SERVING)
+        story.await_serving("p")
         assert story.statuses(3) == {200}
         shown = gateway.routing.shown()
         metrics = generate_latest(gateway.metrics.registry).decode()
@@ -126,7 +126,7 @@ def test_envoy_asks_for_the_readiness_that_the_spec_names(story: Story) -> None:
         within(DEADLINE_S, lambda: "/health" in {asked.path for asked in replica.asked})
         assert story.statuses(2) == {503}
         replica.on("/health", lambda asked, answering: answering.plain(b"{}"))
-        story.facts.await_ways(p=Way.SERVING)
+        story.await_serving("p")
         assert story.statuses(2) == {200}
 
 

@@ -42,8 +42,7 @@ def test_a_pod_from_ready_to_gone(story: Story) -> None:
         starting = pod("first", port=first.port, ready=False, phase=Phase.STARTING, was_ready=False)
         story.facts.observed(starting)
         story.facts.observed(pod("second", port=second.port))
-        story.facts.await_ways(second=Way.SERVING)
-        within(DEADLINE_S, lambda: story.statuses(1) == {200})  # each worker hears of it
+        story.await_serving("second")
         assert story.statuses(5) == {200}
         assert first.asked == []
 
@@ -60,6 +59,8 @@ def test_a_pod_from_ready_to_gone(story: Story) -> None:
             story.facts.await_ways(first=Way.SERVING, second=Way.SERVING)
             marked = story.facts.drained("first")
             within(DEADLINE_S, lambda: story.draining(first.port))
+            # it is said a moment later, and by then each worker has heard of it, too
+            within(DEADLINE_S, lambda: story.facts.ways()["first"] is Way.DRAINING)
             before = len(first.asked)
             assert story.statuses(40) == {200}
             assert len(first.asked) == before
@@ -110,8 +111,7 @@ def test_one_replica_after_another_without_a_gap(story: Story) -> None:
     story.facts.observed(pod("p0", port=story.replica().port))
     with story.gateway(), ThreadPoolExecutor(2) as callers:
         story.envoy()
-        story.facts.await_ways(p0=Way.SERVING)
-        within(DEADLINE_S, lambda: story.statuses(1) == {200})
+        story.await_serving("p0")
         try:
             asked = [callers.submit(calls) for _ in range(2)]
             for turn in range(5):
@@ -140,7 +140,7 @@ def test_an_update_to_another_readiness_path_takes_nobody_away(story: Story) -> 
     story.facts.observed(pod("old", port=old.port, revision=revision_of(before)))
     with story.gateway(), ThreadPoolExecutor(1) as callers:
         story.envoy()
-        story.facts.await_ways(old=Way.SERVING)
+        story.await_serving("old")
         slow = callers.submit(story.slow)
         within(DEADLINE_S, lambda: "/v1/slow" in {asked.path for asked in old.asked})
         story.facts.specified("chat", after)
@@ -175,9 +175,9 @@ def test_a_gateway_that_dies_while_a_pod_drains(story: Story, place: str) -> Non
     story.facts.observed(pod("p", port=replica.port))
     with ThreadPoolExecutor(1) as callers, story.gateway(reached=dies) as first:
         story.envoy()
-        story.facts.await_ways(p=Way.SERVING)
+        story.await_serving("p")
         slow = callers.submit(story.slow)
-        within(DEADLINE_S, lambda: replica.asked)
+        within(DEADLINE_S, lambda: "/v1/slow" in {asked.path for asked in replica.asked})
         story.facts.observed(pod("q", port=other.port))
         story.facts.await_ways(p=Way.SERVING, q=Way.SERVING)
         armed.set()
@@ -202,9 +202,9 @@ def test_an_application_that_is_removed_drains_and_then_is_gone(story: Story) ->
     story.facts.observed(pod("p", port=replica.port))
     with story.gateway(), ThreadPoolExecutor(1) as callers:
         story.envoy()
-        story.facts.await_ways(p=Way.SERVING)
+        story.await_serving("p")
         slow = callers.submit(story.slow)
-        within(DEADLINE_S, lambda: replica.asked)
+        within(DEADLINE_S, lambda: "/v1/slow" in {asked.path for asked in replica.asked})
         story.facts.removed("chat")
         within(DEADLINE_S, lambda: story.edge.get("/chat/v1/x").status_code == 404)
         story.facts.drained("p")
@@ -255,7 +255,7 @@ def test_hundreds_of_requests_while_replicas_flap(story: Story) -> None:
 
     with story.gateway(), ThreadPoolExecutor(4) as callers:
         story.envoy()
-        story.facts.await_ways(p0=Way.SERVING, p1=Way.SERVING, p2=Way.SERVING)
+        story.await_serving("p0", "p1", "p2")
         try:
             asked = [callers.submit(calls, number) for number in range(4)]
             for turn in range(24):

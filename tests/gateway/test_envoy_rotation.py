@@ -101,6 +101,7 @@ def more(answered: list[str], than: int) -> bool:
 
 
 def test_rotation_under_load_and_a_restarted_gateway_lose_nothing(yard: Yard, edge: Edge) -> None:
+    edge.answers("/chat/v1/before")
     with load(edge) as answered:
         for lives in range(1, 4):
             with looping(shipper(yard, edge)):
@@ -110,7 +111,7 @@ def test_rotation_under_load_and_a_restarted_gateway_lose_nothing(yard: Yard, ed
 
     with looping(shipper(yard, edge)):
         within(DEADLINE_S, lambda: set(answered) <= set(yard.refs()))
-    assert sorted(yard.refs()) == sorted(answered)
+    assert sorted(filter(None, yard.refs())) == sorted(answered)
     assert len({source for source, _ in yard.shipped()}) >= 4
     assert not [closing for closing in yard.closings() if closing.data.torn]
 

@@ -187,7 +187,7 @@ def _send(log: Log, messages: Sequence[Message]) -> None:
     writer = log.writer()
     for one in messages:
         writer.send(one)
-    assert writer.flush(10.0) == 0
+    assert writer.flush(60.0) == 0
     writer.close()
 
 

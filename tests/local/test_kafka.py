@@ -23,9 +23,11 @@ def broker(tmp_path: Path) -> Iterator[tuple[Supervisor, str]]:
     supervisor = Supervisor(logs=tmp_path / "logs", say=said.append)
     command = kafka.prepare(tmp_path / "kafka", port=port, controller_port=controller_port)
     supervisor.start(Child(name="kafka", command=command, unready=lambda: kafka.unready(bootstrap)))
-    supervisor.await_ready("kafka", within_s=60)
-    yield supervisor, bootstrap
-    supervisor.close(within_s=5)
+    try:
+        supervisor.await_ready("kafka", within_s=120)
+        yield supervisor, bootstrap
+    finally:
+        supervisor.close(within_s=5)
 
 
 def test_what_was_acknowledged_outlives_kill_9_of_the_broker(
@@ -40,9 +42,9 @@ def test_what_was_acknowledged_outlives_kill_9_of_the_broker(
         producer.produce(
             "t", str(n), on_delivery=lambda e, m: acknowledged.append(int(m.value() or b""))
         )
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     supervisor.kill("kafka", signal.SIGKILL)
-    supervisor.await_ready("kafka", within_s=60)
+    supervisor.await_ready("kafka", within_s=120)
     assert supervisor.life("kafka").restarts == 1
     assert len(acknowledged) == 5_000
     assert read(bootstrap, len(acknowledged)) == acknowledged

@@ -95,26 +95,35 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(
     assert left == []
 
 
-def copying(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Go whose builds take half a second, and are a note that it was called."""
+def copying(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Go whose builds are a note that it was called, and end when the file is there."""
     build = f'for o in "$@"; do [ "$p" = -o ] && out=$o; p=$o; done; echo b >>{folder}/calls'
+    ends = folder / "ends"
     says = (
         '[ "$1" = version ] && echo go version go1.99.1 linux/amd64 && exit 0\n'
-        f'{build}; echo compiled/one; sleep 0.5; echo binary >"$out"'
+        f"{build}; echo compiled/one; n=0\n"
+        f"until [ -e {ends} ] || [ $n = 1200 ]; do n=$((n + 1)); sleep 0.05; done\n"
+        'echo binary >"$out"'
     )
     machine_go(says, folder, monkeypatch)
+    return ends
 
 
 @pytest.mark.slow
 def test_of_two_that_need_it_at_once_one_builds_and_the_other_waits(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copying(tmp_path / "bin", monkeypatch)
+    ends = copying(tmp_path / "bin", monkeypatch)
     said: list[str] = []
     found: list[Path] = []
 
+    def say(text: str) -> None:
+        said.append(text)
+        if "another process builds Kubernetes" in text:
+            ends.touch()  # the build lasts until the other one waits for it
+
     def build() -> None:
-        found.append(building.binary(sources=sources, say=said.append))
+        found.append(building.binary(sources=sources, say=say))
 
     threads = [threading.Thread(target=build) for _ in range(2)]
     for thread in threads:
@@ -133,7 +142,7 @@ def test_of_two_that_need_it_at_once_one_builds_and_the_other_waits(
 def test_a_binary_that_was_changed_is_refused(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copying(tmp_path / "bin", monkeypatch)
+    copying(tmp_path / "bin", monkeypatch).touch()
     building.binary(sources=sources).write_text("another\n")
     with pytest.raises(PlatformError, match="is not the pinned file"):
         building.binary(sources=sources)

@@ -28,6 +28,13 @@ def test_what_dies_is_restarted_after_a_wait() -> None:
     assert lifecycle.is_due(dead, 5.0 + lifecycle.FIRST_WAIT_S)
 
 
+def test_how_it_ended_last_is_known_while_it_runs_again() -> None:
+    """Whoever gives up a start that keeps dying may look just when it was started again."""
+    assert running(0.0).exit_code is None
+    dead = lifecycle.died(running(0.0), 5.0, exit_code=3, restarted=True)
+    assert lifecycle.started(dead, 6.0).exit_code == 3
+
+
 def test_each_death_in_a_row_doubles_the_wait_up_to_the_longest() -> None:
     waits = [lifecycle.wait_s(n) for n in range(1, 9)]
     assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]

@@ -7,10 +7,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from rich.console import Console
 
-from midstage.local import envoy, probe
+from midstage.local import envoy, live, probe
 from midstage.local.live import Moment, Watcher, plain
 from midstage.local.replay.progress import Line
 from midstage.local.screen import Screen
+from midstage.testkit.waiting import within
 
 from .loop_facts import decided, log_of, pod
 
@@ -46,7 +47,8 @@ class Stats(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def stats() -> Iterator[str]:
+def stats(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(live, "_WITHIN_S", 60.0)  # its answer is what is looked at here
     server = HTTPServer(("127.0.0.1", 0), Stats)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -124,5 +126,6 @@ def test_a_proxy_in_the_environment_is_not_asked_for_loopback(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     assert moments(stats)[1].counting is not None
-    assert probe.unready(stats) is None
-    assert str(envoy.unready(int(stats.rpartition(":")[2]))).startswith("Envoy says")
+    within(60, lambda: probe.unready(stats) is None)
+    port = int(stats.rpartition(":")[2])
+    within(60, lambda: str(envoy.unready(port)).startswith("Envoy says"))

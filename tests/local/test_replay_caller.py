@@ -83,6 +83,8 @@ def test_a_small_replay_lists_every_request_with_the_units_that_were_really_serv
     with replica("--speed", "20", "--slots", "80") as base:
         offering = caller(base, tmp_path, "--requests", "60", "--speed", "20", "--app", "talk")
         out, _ = offering.communicate(timeout=120)
+        # an answer is counted when it has ended: its caller may have heard of that before
+        await_true(lambda: patient.get(f"{base}/stats").json()["served"] == 60, "all are served")
         stats = patient.get(f"{base}/stats").json()
     assert offering.returncode == 0
     last = msgspec.json.decode(out.splitlines()[-1], type=Line)

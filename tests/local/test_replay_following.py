@@ -64,7 +64,7 @@ def test_a_real_log_tells_the_same(kafka: str) -> None:
     log = KafkaLog(bootstrap=kafka, client_id="test")
     said(log, DECISIONS, pods(), own)
     read, expected = (
-        told(log, until=after(190), topics=own),
+        told(log, until=after(190), topics=own, within_s=60),
         told(log_of(DECISIONS, pods()), until=after(190)),
     )
     assert read.decisions == expected.decisions

@@ -219,13 +219,19 @@ def test_when_the_caller_leaves_its_slot_is_free_at_once(stream: bool) -> None:
 
 @slow
 def test_a_cold_replica_is_alive_but_not_ready_and_answers_nothing() -> None:
-    with replica("--cold-start-s", "1.5", "--speed", "2", ready=False) as one:
-        readiness = patient.get(f"{one.base}/readyz")
-        early = patient.post(f"{one.base}{PATH}", json=chat(3, 2))
+    with replica("--cold-start-s", "600", ready=False) as cold:
+        readiness = patient.get(f"{cold.base}/readyz")
+        early = patient.post(f"{cold.base}{PATH}", json=chat(3, 2))
         assert readiness.status_code == 503
         assert "cold start" in readiness.json()["reason"]
         assert (early.status_code, early.headers["retry-after"]) == (503, "1")
-        await_true(lambda: answers(one.base, "/readyz") == 200, "warm")
+
+
+@slow
+def test_a_replica_is_warm_after_its_cold_start_and_no_sooner() -> None:
+    begun = time.monotonic()
+    with replica("--cold-start-s", "3", "--speed", "2") as one:
+        assert time.monotonic() - begun >= 1.5
         assert patient.post(f"{one.base}{PATH}", json=chat(3, 2)).status_code == 200
 
 

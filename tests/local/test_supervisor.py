@@ -90,7 +90,7 @@ def test_each_run_appends_to_the_log(supervisor: Supervisor) -> None:
 @pytest.mark.slow
 def test_the_wait_grows_while_it_keeps_dying(supervisor: Supervisor, screen: Screen) -> None:
     supervisor.start(Child(name="bad", command=(PYTHON, "-S", "-c", "raise SystemExit(3)")))
-    until(lambda: supervisor.life("bad").restarts >= 3, what="three deaths")
+    until(lambda: len(screen.lines) >= 3, what="three deaths")
     waits = [line.split(" in ")[1].split(" s:")[0] for line in screen.lines[:3]]
     assert waits == ["0.2", "0.4", "0.8"]
 
@@ -100,7 +100,7 @@ def test_a_start_that_is_hopeless_names_the_log_and_its_last_lines(supervisor: S
     dies = (PYTHON, "-S", "-c", "raise SystemExit('the port is taken')")
     supervisor.start(Child(name="bad", command=dies, unready=lambda: "it never says so"))
     with pytest.raises(PlatformError, match=r"(?s)bad ended with 1: see .*bad\.log.*port is taken"):
-        supervisor.await_ready("bad", within_s=30)
+        supervisor.await_ready("bad", within_s=120)
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_program_that_is_not_there_is_named(supervisor: Supervisor) -> None:
 def test_what_is_stopped_ends_in_time_even_if_it_is_deaf(supervisor: Supervisor) -> None:
     kind, deaf = started(supervisor, "kind"), started(supervisor, "deaf", DEAF)
     begun = time.monotonic()
-    supervisor.stop(["kind", "deaf"], within_s=0.5)
+    supervisor.stop(["kind", "deaf"], within_s=2.0)  # time for the kind one on a busy machine
     assert time.monotonic() - begun < 300  # deaf for 600 s
     assert gone(kind)
     assert gone(deaf)
@@ -132,10 +132,10 @@ def test_what_is_stopped_ends_in_time_even_if_it_is_deaf(supervisor: Supervisor)
 @pytest.mark.slow
 def test_one_that_ends_just_when_its_time_is_over_is_stopped_too(supervisor: Supervisor) -> None:
     for _ in range(10):
-        supervisor.start(Child(name="quick", command=["sleep", "60"]))
+        supervisor.start(Child(name="quick", command=["sleep", "600"]))
         supervisor.await_ready("quick", within_s=60)
         supervisor.stop(["quick"], within_s=0.001)
-        assert supervisor.life("quick").state is State.ENDED
+        until(lambda: supervisor.life("quick").state is State.ENDED, what="its end")
 
 
 @pytest.mark.slow

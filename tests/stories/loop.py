@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 import msgspec
 
-from midstage.contracts.apps import AppSpec, Resources, Routes
+from midstage.contracts.apps import AppSpec, Probe, Resources, Routes
 from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
@@ -50,6 +50,7 @@ def spec(app: str, *, replicas: int, **changed: object) -> AppSpec:
         image=apps.IMAGE,
         env={"MIDSTAGE_REPLICA_COLD_START_S": "1"},
         resources=Resources(cpu=0.2, memory_mb=64),
+        readiness=Probe(timeout_s=10.0),  # a replica on a busy machine is not unready
         replicas=replicas,
         routes=Routes(prefix=f"/{app}"),
         drain_s=30.0,
@@ -58,7 +59,9 @@ def spec(app: str, *, replicas: int, **changed: object) -> AppSpec:
     return msgspec.structs.replace(fixed, **changed)
 
 
-def ask(platform: Platform, method: str, path: str, body: bytes = b"") -> httpx.Response:
+def ask(
+    platform: Platform, method: str, path: str, body: bytes = b"", *, command: str = ""
+) -> httpx.Response:
     """One change at deploy."""
     return patient.request(
         method,
@@ -67,9 +70,16 @@ def ask(platform: Platform, method: str, path: str, body: bytes = b"") -> httpx.
         headers={
             "authorization": f"Bearer {platform.token}",
             "content-type": "application/json",
-            "idempotency-key": uuid.uuid4().hex,
+            "idempotency-key": command or uuid.uuid4().hex,
         },
     )
+
+
+def delete(platform: Platform, app: str) -> None:
+    """Ask that an application goes; the same again while it is not known whether that counts."""
+    command = uuid.uuid4().hex
+    path = f"/v1/apps/{app}"
+    within(READY_S, lambda: ask(platform, "DELETE", path, command=command).is_success)
 
 
 def put(platform: Platform, app: str, wanted: AppSpec) -> None:

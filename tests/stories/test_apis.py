@@ -11,7 +11,8 @@ from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
 from tests import patient
 
-from .loop import ask, deployed, put
+from .evidence import ready
+from .loop import READY_S, delete, deployed, put
 
 SERVICES = ("stats", "throttle", "gateway", "control", "hpa", "deploy", "data")
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
@@ -20,6 +21,7 @@ pytestmark = [pytest.mark.platform, pytest.mark.slow]
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_path: Path) -> None:
     base = getattr(platform.addresses, service)
+    restarts = platform.restarts.get(service, 0)
     done = subprocess.run(
         [
             Path(sys.executable).with_name("schemathesis"), "run", f"{base}/openapi.json",
@@ -34,7 +36,8 @@ def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_p
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]
-    assert patient.get(f"{base}/readyz").status_code == 200
+    within(60, lambda: ready(base))  # all that work may have held it up
+    assert platform.restarts.get(service, 0) == restarts
     if service == "control":
         let_nodes_take_pods(platform)
     if service == "deploy":
@@ -55,9 +58,11 @@ def undo_what_was_asked_for(platform: Platform) -> None:
     apps_now = patient.get(f"{platform.addresses.deploy}/v1/apps").raise_for_status().json()["apps"]
     for app in apps_now:
         if app["app"] != "chat":
-            assert ask(platform, "DELETE", f"/v1/apps/{app['app']}").is_success
+            delete(platform, app["app"])
     put(platform, "chat", apps.spec("chat", replicas=3))
-    within(60, lambda: (chat := deployed(platform, "chat")) and chat.status.ready >= apps.LEAST)
+    within(
+        READY_S, lambda: (chat := deployed(platform, "chat")) and chat.status.ready >= apps.LEAST
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -82,7 +82,8 @@ def test_a_killed_kafka_gets_what_it_did_not_acknowledge_again(platform: Platfor
     assert_exact(replayed(platform, deed))
     assert behind
     assert behind[0] > 0
-    assert bytes_behind(platform) == 0
+    # what the ledger has, the shipper may not have heard of yet
+    within(60, lambda: bytes_behind(platform) == 0)
 
 
 def test_calls_open_on_a_killed_throttle_pass_as_their_route_says(platform: Platform) -> None:
@@ -192,8 +193,11 @@ def test_envoys_own_kill_loses_what_was_open_and_names_each(platform: Platform) 
 
 
 def killed_pod(platform: Platform, app: str) -> None:
-    """Kill the process of the ready pod that comes first, as if from outside."""
-    pod = next(pod for pod in pods(platform, app) if pod.ready)
+    """Kill the process of the ready pod that comes first, as if from outside.
+
+    Not of one that drains: it may be gone before it is killed.
+    """
+    pod = next(pod for pod in pods(platform, app) if pod.ready and not pod.draining)
     fault(platform, fault="kill_pod", pod=pod.name)
 
 

@@ -22,12 +22,13 @@ from midstage.testkit.waiting import within
 from tests import patient
 from tests.hpa.peaks import daily, slot_of, told
 
-from .loop import ask, await_settled, pods, put, spec
+from .loop import READY_S, ask, await_settled, pods, put, spec
 from .test_loop import decided
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 APP = "ruled"
+TRIES = 3
 NOTICE = timedelta(seconds=20)
 MINUTE = timedelta(minutes=1)
 NOBODY_SAYS = Metric(
@@ -43,8 +44,12 @@ NOBODY_SAYS = Metric(
 def gone(platform: Platform) -> Iterator[None]:
     """The application of a story is there for no other one."""
     yield
+    removed(platform)
+
+
+def removed(platform: Platform) -> None:
     ask(platform, "DELETE", f"/v1/apps/{APP}")
-    within(60, lambda: not pods(platform, APP))
+    within(READY_S, lambda: not pods(platform, APP))
 
 
 def reason(platform: Platform) -> str:
@@ -56,14 +61,26 @@ def reason(platform: Platform) -> str:
 
 
 def test_a_window_by_the_clock_is_full_before_it_begins_and_exact(platform: Platform) -> None:
+    """A machine so busy that replicas start late misses a window: then there is another one."""
+
+    def full_before_it_begins() -> bool:
+        removed(platform)
+        begin = asked_for_a_window(platform)
+        await_settled(platform, APP, replicas=3)
+        return datetime.now(UTC) < begin
+
+    assert any(full_before_it_begins() for _ in range(TRIES))
+    assert any("opening is at least 3" in each.reason for each in decided(platform, APP))
+
+
+def asked_for_a_window(platform: Platform) -> datetime:
+    """A window of exactly three replicas that begins with one of the next minutes; its begin."""
     begin = (datetime.now(UTC) + NOTICE + MINUTE).replace(second=0, microsecond=0)
     end = begin + timedelta(hours=1)
     window = Timed(name="opening", floor=3, ceiling=3, begin=f"{begin:%H:%M}", end=f"{end:%H:%M}")
     policy = Policy(min=1, max=5, targets=Targets(concurrency=100), timed=(window,))
     put(platform, APP, spec(APP, replicas=1, scaling=policy))
-    await_settled(platform, APP, replicas=3)
-    assert datetime.now(UTC) < begin
-    assert any("opening is at least 3" in each.reason for each in decided(platform, APP))
+    return begin
 
 
 def test_nothing_shrinks_while_an_input_is_unknown_and_all_does_once_nobody_asks_for_it(
@@ -73,8 +90,8 @@ def test_nothing_shrinks_while_an_input_is_unknown_and_all_does_once_nobody_asks
     lost = msgspec.structs.replace(idle, metrics=(NOBODY_SAYS,))
     put(platform, APP, spec(APP, replicas=3, scaling=lost))
     await_settled(platform, APP, replicas=3)
-    within(60, lambda: "not lowered while" in reason(platform))
-    assert "orders" in reason(platform)
+    said = within(60, lambda: said if "not lowered while" in (said := reason(platform)) else "")
+    assert "orders" in said
     assert len(pods(platform, APP)) == 3
     put(platform, APP, spec(APP, replicas=3, scaling=idle))
     await_settled(platform, APP, replicas=1)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from midstage.local.platform import Platform
+from tests import patient
 
 from .evidence import assert_exact
 from .mortal import SPEED
@@ -19,13 +19,13 @@ def test_callers_and_the_ledgers_of_three_shards_agree(tmp_path: Path) -> None:
         assert_exact(report)
         assert len(running.addresses.stats_shards) == 3
         for url in running.addresses.stats_shards:
-            status = httpx.get(f"{url}/v1/status").raise_for_status().json()
+            status = patient.get(f"{url}/v1/status").raise_for_status().json()
             assert status["rows"] == 60
             assert [shard["problem"] for shard in status["shards"]] == [None, None, None]
             assert sum(shard["rows"] for shard in status["shards"]) == 60
-            (chat,) = httpx.get(f"{url}/v1/availability?app=chat").json()["availability"]
+            (chat,) = patient.get(f"{url}/v1/availability?app=chat").json()["availability"]
             assert chat["valid"] <= 60
-            counted = httpx.post(
+            counted = patient.post(
                 f"{url}/v1/recount/whole", headers={"authorization": f"Bearer {running.token}"}
             ).json()
             assert (counted["rows"], counted["differences"]) == (60, 0)

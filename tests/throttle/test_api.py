@@ -187,7 +187,7 @@ def test_while_the_log_is_away_limits_hold_and_commands_wait(
     try:
         problem(throttle.put("away-2", "set-away-2"), 503)
         assert not throttle.passes("away", "chat")
-        assert throttle.http.get("/readyz").status_code == 503
+        within(60, lambda: throttle.http.get("/readyz").status_code == 503)
     finally:
         memory_log.mend()
     within(60, lambda: throttle.http.get("/readyz").status_code == 200)

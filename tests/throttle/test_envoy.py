@@ -1,11 +1,7 @@
 """What Envoy is told, over real gRPC on loopback."""
 
 import asyncio
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import grpc
 import pytest
@@ -13,20 +9,25 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
     rls_pb2,
     rls_pb2_grpc,
 )
-from prometheus_client import CollectorRegistry
 
-from midstage.contracts.limits import FailureRule, LimitSet
-from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.envoy import RateLimitServer, decoded, encoded, headers
-from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.limits import Check, Judged, Limit, Slot, Verdict, limit_of
-from midstage.throttle.stream import Gate
+from midstage.throttle.model.limits import Check, Judged, Limit, Verdict, limit_of
+from tests.throttle.gated import (
+    OK,
+    OVER_LIMIT,
+    TINY,
+    WITHIN_S,
+    Held,
+    Platform,
+    limit,
+    now,
+    platform_of,
+    question,
+    run,
+    sent,
+)
 
 SECOND = 1_000_000_000
-OK = rls_pb2.RateLimitResponse.OK
-OVER_LIMIT = rls_pb2.RateLimitResponse.OVER_LIMIT
-TINY = 0.000001
-WITHIN_S = 60.0
 
 
 def test_parallel_calls_never_share_a_token() -> None:
@@ -57,7 +58,7 @@ def test_headers_tell_what_is_left_and_when_to_come_back() -> None:
         assert refused.statuses[0].code == OVER_LIMIT
         assert refused.statuses[0].limit_remaining == 2
 
-    run(story, limit("acme", "chat", rate_per_s=0.5, burst=3))
+    run(story, limit("acme", "chat", rate_per_s=0.5, burst=3), clock=lambda: SECOND)
 
 
 def test_who_has_no_limit_passes() -> None:
@@ -109,15 +110,15 @@ def test_a_changed_limit_holds_at_once_and_a_removed_one_no_longer() -> None:
 def test_who_waited_too_long_gets_the_failure_rule(rule: str, code: int) -> None:
     async def story(platform: Platform) -> None:
         assert (await platform.ask("acme", "chat")).overall_code == (OK)
-        calls = threading.Thread(target=asks_in_time, args=(platform.port, answers))
-        calls.start()
-        await platform.until(lambda: now(calls.is_alive()))
-        time.sleep(0.6)  # this is the blocked event loop that the test is about
-        await asyncio.to_thread(calls.join)
-        assert [answer.overall_code for answer in answers] == [code]
+        with grpc.insecure_channel(f"127.0.0.1:{platform.port}") as channel:
+            stub = rls_pb2_grpc.RateLimitServiceStub(channel)
+            # as Envoy does: with a deadline, which runs from here on
+            asked = stub.ShouldRateLimit.future(question("acme", "chat"), timeout=WITHIN_S)
+            time.sleep(0.6)  # this is the blocked event loop that the test is about
+            answer = await asyncio.to_thread(asked.result)
+        assert answer.overall_code == code
         assert platform.counted("midstage_throttle_late_total", rule=rule) == 1
 
-    answers: list[rls_pb2.RateLimitResponse] = []
     ruled = limit("acme", "chat", rate_per_s=TINY, burst=1 if rule == "open" else 10, rule=rule)
     run(story, ruled, caller_timeout_s=WITHIN_S, late_below_s=WITHIN_S - 0.3)
 
@@ -148,9 +149,11 @@ def test_buckets_that_are_full_again_are_let_go() -> None:
             return platform.counted("midstage_throttle_buckets")
 
         await platform.until(lambda: now(held() == 20))
+        passed_ns.append(5 * SECOND)
         await platform.until(lambda: now(held() == 0))
 
-    run(story, limit("*", "chat", rate_per_s=0.2, burst=5))
+    passed_ns = [0]
+    run(story, limit("*", "chat", rate_per_s=0.2, burst=5), clock=lambda: passed_ns[-1])
 
 
 def test_a_taken_port_is_an_error() -> None:
@@ -234,164 +237,3 @@ def test_an_answer_is_a_rate_limit_response() -> None:
     answer = rls_pb2.RateLimitResponse.FromString(encoded(Judged(limit=held, verdict=verdict)))
     assert answer.overall_code == OVER_LIMIT
     assert rls_pb2.RateLimitResponse.FromString(encoded(None)).overall_code == OK
-
-
-class Held:
-    """The limits of a log that is in the test's hand."""
-
-    def __init__(self, *facts: LimitSet, behind: str | None = None) -> None:
-        self.behind = behind
-        self.asked = 0
-        self._slots: Mapping[str, Slot] = {}
-        self.set(*facts)
-
-    def set(self, *facts: LimitSet) -> None:
-        self._slots = {f"limit/{fact.limit}": Slot(standing=fact) for fact in facts}
-
-    def states(self) -> Mapping[str, Slot]:
-        return self._slots
-
-    def caught_up(self) -> str | None:
-        self.asked += 1
-        return self.behind
-
-
-@dataclass(slots=True, kw_only=True)
-class Platform:
-    """A gate and its gRPC server on a free port, and a caller."""
-
-    log: Held
-    gate: Gate
-    server: RateLimitServer
-    registry: CollectorRegistry
-    stop: asyncio.Event
-    caller: rls_pb2_grpc.RateLimitServiceStub | None = None
-
-    @property
-    def port(self) -> int:
-        assert self.server.port is not None
-        return self.server.port
-
-    @property
-    def stub(self) -> rls_pb2_grpc.RateLimitServiceStub:
-        assert self.caller is not None
-        return self.caller
-
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[None]:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
-            self.caller = rls_pb2_grpc.RateLimitServiceStub(channel)
-            yield
-
-    async def ask(self, customer: str, app: str, *, hits: int = 0) -> rls_pb2.RateLimitResponse:
-        return await self.stub.ShouldRateLimit(question(customer, app, hits=hits))
-
-    async def passes(self, customer: str, app: str, *, hits: int) -> bool:
-        answer = await self.ask(customer, app, hits=hits)
-        return bool(answer.overall_code == OK)
-
-    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            while not await holds():
-                await asyncio.sleep(0.01)
-
-    def counted(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(name, labels) or 0.0
-
-
-async def now(holds: bool) -> bool:
-    return holds
-
-
-def run(
-    story: Callable[[Platform], Awaitable[None]],
-    *facts: LimitSet,
-    caller_timeout_s: float = 60.0,
-    late_below_s: float = 0.0,
-) -> None:
-    async def told() -> None:
-        async with platform_of(
-            Held(*facts), caller_timeout_s=caller_timeout_s, late_below_s=late_below_s
-        ) as platform:
-            await platform.until(lambda: now(platform.server.port is not None))
-            async with platform.connected():
-                await story(platform)
-
-    asyncio.run(told())
-
-
-@asynccontextmanager
-async def platform_of(
-    log: Held, *, caller_timeout_s: float = 60.0, late_below_s: float = 0.0
-) -> AsyncIterator[Platform]:
-    registry = CollectorRegistry()
-    gate, metrics = gate_over(
-        log, registry, caller_timeout_s=caller_timeout_s, late_below_s=late_below_s
-    )
-    server = RateLimitServer(
-        host="127.0.0.1",
-        port=0,
-        answer=gate.check,
-        foreign=metrics.foreign.inc,
-        closed=gate.closed,
-    )
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(gate.run(stop))
-        tasks.create_task(server.run(stop))
-        yield Platform(log=log, gate=gate, server=server, registry=registry, stop=stop)
-        stop.set()
-
-
-def gate_over(
-    log: Held,
-    registry: CollectorRegistry | None = None,
-    *,
-    caller_timeout_s: float = 60.0,
-    late_below_s: float = 0.0,
-) -> tuple[Gate, Metrics]:
-    metrics = Metrics(registry or CollectorRegistry())
-    gate = Gate(
-        limits=log,
-        monotonic_ns=time.monotonic_ns,
-        metrics=metrics,
-        caller_timeout_s=caller_timeout_s,
-        late_below_s=late_below_s,
-    )
-    return gate, metrics
-
-
-def asks_in_time(port: int, answers: list[rls_pb2.RateLimitResponse]) -> None:
-    """Ask once, from a thread of its own, as Envoy does: with a deadline."""
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub = rls_pb2_grpc.RateLimitServiceStub(channel)
-        answers.append(stub.ShouldRateLimit(question("acme", "chat"), timeout=WITHIN_S))
-
-
-def question(
-    customer: str, app: str, *, hits: int = 0, domain: str = "midstage"
-) -> rls_pb2.RateLimitRequest:
-    asked = rls_pb2.RateLimitRequest(domain=domain, hits_addend=hits)
-    descriptor = asked.descriptors.add()
-    descriptor.entries.add(key="customer", value=customer)
-    descriptor.entries.add(key="app", value=app)
-    descriptor.entries.add(key="request_id", value="7f0c")
-    return asked
-
-
-def sent(answer: rls_pb2.RateLimitResponse) -> dict[str, str]:
-    return {option.key: option.value for option in answer.response_headers_to_add}
-
-
-def limit(
-    customer: str, app: str, *, rate_per_s: float, burst: int, rule: str = "open"
-) -> LimitSet:
-    return LimitSet(
-        limit=f"{customer}-{app}",
-        customer=customer,
-        app=app,
-        rate_per_s=rate_per_s,
-        burst=burst,
-        on_failure=FailureRule(rule),
-        at=NOON,
-    )

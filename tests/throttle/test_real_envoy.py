@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,7 @@ def test_callers_are_told_what_is_left_and_refused_with_429(tmp_path: Path) -> N
 
 
 def limited(callers: httpx.Client) -> None:
+    begun = time.monotonic()
     within(60, lambda: "ratelimit" in call(callers, "acme").headers)
     last, refused = call(callers, "acme"), call(callers, "acme")
     assert [last.status_code, refused.status_code] == [200, 429]
@@ -54,7 +56,7 @@ def limited(callers: httpx.Client) -> None:
     assert "retry-after" not in last.headers
     assert refused.headers["ratelimit-policy"] == '"acme-chat";q=2;w=200'
     wait = int(refused.headers["retry-after"])
-    assert 90 <= wait <= 100
+    assert 100 - (time.monotonic() - begun) - 1 <= wait <= 100
     assert refused.headers["ratelimit"] == f'"acme-chat";r=0;t={wait}'
     assert "ratelimit" not in call(callers, "bolt").headers
 
@@ -127,7 +129,7 @@ def manager(host: object) -> dict[str, object]:
     limiter = {
         "@type": f"{TYPES}.filters.http.ratelimit.v3.RateLimit",
         "domain": "midstage",
-        "timeout": "1s",
+        "timeout": "30s",  # a throttle on a busy machine is not late
         "rate_limit_service": {
             "grpc_service": {"envoy_grpc": {"cluster_name": "throttle"}},
             "transport_api_version": "V3",

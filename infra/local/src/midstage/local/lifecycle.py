@@ -29,7 +29,8 @@ class State(StrEnum):
 class Life:
     """One process: since when it is in its state, when its next start is due, how often it fell.
 
-    ``in_a_row`` are deaths without a stable time between them.
+    ``in_a_row`` are deaths without a stable time between them; ``exit_code`` is how it ended last,
+    None: it never did.
     """
 
     state: State = State.WAITING
@@ -52,7 +53,7 @@ def is_due(life: Life, now: float) -> bool:
 
 def started(life: Life, now: float) -> Life:
     """It runs from now on."""
-    return replace(life, state=State.RUNNING, since=now, exit_code=None)
+    return replace(life, state=State.RUNNING, since=now)
 
 
 def died(life: Life, now: float, *, exit_code: int, restarted: bool) -> Life:
