@@ -198,6 +198,14 @@ def test_quantiles_are_within_one_percent(
         assert found[name] == pytest.approx(exact, rel=0.0101, abs=0.001)
 
 
+def test_a_sum_of_more_than_64_bits_is_exact(books: Callable[[], Book]) -> None:
+    book, large = books(), 10**12
+    book.commit([request(SOURCE, n, usage={"a": large}) for n in range(1, 20)])
+    book.commit([request(SOURCE, 20, usage={"a": 0.000001})])
+    (row,) = rows(asked(measures="units"), book.part(asked(measures="units")))
+    assert row["micros"] == {"a": 19 * large * 10**6 + 1}
+
+
 def test_rows_are_read_wherever_they_are(books: Callable[[], Book], tmp_path: Path) -> None:
     book = books()
     noon = datetime(2026, 10, 1, 12, tzinfo=UTC)

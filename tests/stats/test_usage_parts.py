@@ -121,6 +121,18 @@ def test_a_counted_zero_is_zero_and_what_was_not_counted_is_not_there() -> None:
     }
 
 
+def test_names_stand_in_the_order_asked_and_all_of_them_in_their_own() -> None:
+    asked = question(("measures", "units.b,requests,outcomes.cancelled,units,outcomes"))
+    group = Group(
+        key=(), outcomes={"ok": 2, "error": 1}, micros={"b": 1_500_000, "a": 0, "c": 2_000_000}
+    )
+    (row,) = shown(asked, [group])
+    assert msgspec.json.encode(row) == (
+        b'{"units":{"b":1.5,"a":0,"c":2},"micros":{"b":1500000,"a":0,"c":2000000},"requests":3,'
+        b'"outcomes":{"cancelled":0,"error":1,"ok":2}}'
+    )
+
+
 def place(of: Question, *, shown: int = 7) -> str:
     standing = Standing(versions={0: 3}, positions={"requests/0": 9}, complete_until=NOON)
     return cursor.sealed(cursor.of(of, shown=shown, standing=standing), secret=SECRET)

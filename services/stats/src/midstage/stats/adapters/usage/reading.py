@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -25,12 +24,16 @@ Rows = Callable[[duckdb.DuckDBPyConnection, datetime | None, datetime | None], s
 """The relation of all rows that may lie between two times, as this transaction sees them."""
 
 _Value = int | str | bool | None
-_Sum = tuple[str, str, int, *tuple[_Value, ...]]
-"""Kind, name and amount, then the key."""
+_Sum = tuple[str, str, str, *tuple[_Value, ...]]
+"""Kind, name and amount in digits, then the key."""
 _Named = tuple[list[str] | None, *tuple[_Value, ...]]
 _Counted = tuple[int | None, int, *tuple[_Value, ...]]
 T = TypeVar("T")
+_Found = tuple[_Value, ...]
+"""A key as a statement gave it."""
+_ByKey = defaultdict[_Found, T]
 
+_KINDS = ("outcome", "unit", "bytes")
 _AHEAD = timedelta(days=2)
 _VERSION = "SELECT shard, version FROM about, heads"
 _POSITIONS = "SELECT topic, number, next FROM positions"
@@ -73,32 +76,35 @@ class UsageBooks:
             return Part(standing=standing, groups=_groups(db, asking))
 
 
-@dataclass(slots=True, kw_only=True)
-class _Tally:
-    """What the statements gave of one group."""
-
-    sums: dict[str, dict[str, int]] = field(
-        default_factory=lambda: {"outcome": {}, "unit": {}, "bytes": {}}
-    )
-    customers: frozenset[str] = frozenset()
-    buckets: dict[Timing, dict[int | None, int]] = field(default_factory=dict)
-
-
 def _groups(db: duckdb.DuckDBPyConnection, asking: Statements) -> tuple[Group, ...]:
     question = asking.question
-    tallies: defaultdict[tuple[_Value, ...], _Tally] = defaultdict(_Tally)
+    kinds: dict[str, _ByKey[dict[str, int]]] = {kind: defaultdict(dict) for kind in _KINDS}
     sums: list[_Sum] = _few(_asked(db, asking.sums(), asking).fetchall())
-    for kind, name, amount, *key in sums:
-        tallies[tuple(key)].sums[kind][name] = amount
+    for row in sums:
+        kinds[row[0]][row[3:]][row[1]] = int(row[2])
+    named = dict[_Found, frozenset[str]]()
     if Measure.CUSTOMERS in question.wanted.measures:
-        named: list[_Named] = _few(_asked(db, asking.customers(), asking).fetchall())
-        for customers, *key in named:
-            tallies[tuple(key)].customers = frozenset(customers or ())
+        listed: list[_Named] = _few(_asked(db, asking.customers(), asking).fetchall())
+        named = {row[1:]: frozenset(row[0] or ()) for row in listed}
+    buckets: dict[Timing, _ByKey[dict[int | None, int]]] = {}
     for timing in question.wanted.quantiles:
+        buckets[timing] = defaultdict(dict)
         counted: list[_Counted] = _few(_asked(db, asking.quantiles(timing), asking).fetchall())
         for bucket, count, *key in counted:
-            tallies[tuple(key)].buckets.setdefault(timing, {})[bucket] = count
-    found = [_group(_key(question, key), tally) for key, tally in tallies.items()]
+            buckets[timing][tuple(key)][bucket] = count
+    outcomes, micros, sizes = (kinds[kind] for kind in _KINDS)
+    found = [
+        Group(
+            key=_key(question, key),
+            outcomes=outcomes.get(key, {}),
+            micros=micros.get(key, {}),
+            bytes_in=sizes.get(key, {}).get("in", 0),
+            bytes_out=sizes.get(key, {}).get("out", 0),
+            customers=named.get(key, frozenset()),
+            sketches={timing: _sketch(of[key]) for timing, of in buckets.items() if key in of},
+        )
+        for key in dict.fromkeys((*outcomes, *micros, *sizes, *named))
+    ]
     return tuple(group for group in found if _holds_something(group))
 
 
@@ -145,18 +151,6 @@ def _key(question: Question, key: tuple[_Value, ...]) -> Key:
         return key
     local, *dimensions = key
     return (begun(int(local or 0), question.window, question.zone), *dimensions)
-
-
-def _group(key: Key, tally: _Tally) -> Group:
-    return Group(
-        key=key,
-        outcomes=dict(sorted(tally.sums["outcome"].items())),
-        micros=dict(sorted(tally.sums["unit"].items())),
-        bytes_in=tally.sums["bytes"].get("in", 0),
-        bytes_out=tally.sums["bytes"].get("out", 0),
-        customers=tally.customers,
-        sketches={timing: _sketch(buckets) for timing, buckets in tally.buckets.items()},
-    )
 
 
 def _holds_something(group: Group) -> bool:

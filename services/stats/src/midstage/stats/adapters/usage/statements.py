@@ -55,22 +55,21 @@ class Statements:
         return "".join(f", k{i}" for i in range(len(self.question.names)))
 
     def sums(self) -> str:
-        """Kind, name, amount, keys: requests by outcome, billed micro-units, bytes.
+        """Kind, name, amount in digits, keys: requests by outcome, billed micro-units, bytes.
 
-        A sum over no rows, which a statement without keys gives, is no sum.
+        A sum over no rows, which a statement without keys gives, is no sum. Digits, because Python
+        reads them in half the time that DuckDB takes to make an integer of 128 bits.
         """
-        kinds = ", ".join(f"'{kind}'" for kind in self._kinds())
-        parts = [self._summed(piece, kinds) for piece in self.pieces]
+        parts = [self._summed(piece) for piece in self.pieces]
         added = " UNION ALL ".join(parts) if parts else self._nothing()
         return (
-            f"SELECT kind, name, sum(amount)::HUGEINT{self.then_keys} FROM ({added}) "
+            f"SELECT kind, name, sum(amount)::HUGEINT::VARCHAR{self.then_keys} FROM ({added}) "
             f"WHERE amount IS NOT NULL GROUP BY ALL LIMIT {MOST_CELLS + 1}"
         )
 
     def customers(self) -> str:
         """The list of the customers, each once, and keys."""
-        kinds = "'outcome', 'unit'"
-        parts = [self._named(piece, kinds) for piece in self.pieces]
+        parts = [self._named(piece) for piece in self.pieces]
         found = " UNION ALL ".join(parts) if parts else self._nothing()
         grouped = f"GROUP BY {self.keys[:-2]}" if self.keys else ""
         return f"SELECT list(DISTINCT who){self.then_keys} FROM ({found}) {grouped}"
@@ -86,42 +85,42 @@ class Statements:
         )
         return f"SELECT bucket, n{self.then_keys} FROM ({counted})"
 
-    def _kinds(self) -> Iterator[str]:
-        yield "outcome"
-        if self.question.wanted.units != frozenset():
+    def _left_out(self) -> Iterator[str]:
+        """The kinds that were not asked for; outcomes always are."""
+        if self.question.wanted.units == frozenset():
             yield "unit"
-        if self.question.wanted.measures & {Measure.BYTES_IN, Measure.BYTES_OUT}:
+        if not self.question.wanted.measures & {Measure.BYTES_IN, Measure.BYTES_OUT}:
             yield "bytes"
 
-    def _summed(self, piece: Piece, kinds: str) -> str:
+    def _summed(self, piece: Piece) -> str:
         if piece.table is Table.ROWS:
             return self._counted(piece)
+        others = "".join(f"AND kind <> '{kind}' " for kind in self._left_out())
         return (
-            f"SELECT {self._keys(piece)}kind, name, sum(amount) AS amount FROM {piece.table.value} "
-            f"WHERE {self._where(piece)} AND kind IN ({kinds}) {self._units('name', piece)}"
-            "GROUP BY ALL"
+            f"SELECT {self._keys(piece)}kind, name, amount FROM {piece.table.value} "
+            f"WHERE {self._where(piece)} {others}{self._units('name', piece)}"
         )
 
     def _counted(self, piece: Piece) -> str:
         keys, where = self._keys(piece), self._where(piece)
         requests = f"FROM {self.rows} WHERE {where} AND kind = 'request' GROUP BY ALL"
         parts = [f"SELECT {keys}'outcome' AS kind, outcome AS name, count(*) AS amount {requests}"]
-        kinds = set(self._kinds())
-        if "unit" in kinds:
+        left_out = set(self._left_out())
+        if "unit" not in left_out:
             parts.append(
                 f"SELECT {self.keys}'unit', used.key, sum(used.value) "
                 f"FROM (SELECT {keys}unnest(map_entries(usage)) AS used FROM {self.rows} "
                 f"WHERE {where} AND billed) WHERE TRUE {self._units('used.key', piece)}"
                 "GROUP BY ALL"
             )
-        if "bytes" in kinds:
+        if "bytes" not in left_out:
             parts += [
                 f"SELECT {keys}'bytes', '{way}', sum(bytes_{way}) {requests}"
                 for way in ("in", "out")
             ]
         return " UNION ALL ".join(parts)
 
-    def _named(self, piece: Piece, kinds: str) -> str:
+    def _named(self, piece: Piece) -> str:
         keys, where = self._keys(piece), self._where(piece)
         if piece.table is Table.ROWS:
             counted = "(kind = 'request' OR (billed AND cardinality(usage) > 0))"
@@ -131,7 +130,7 @@ class Statements:
             )
         return (
             f"SELECT DISTINCT {keys}customer AS who FROM {piece.table.value} "
-            f"WHERE {where} AND kind IN ({kinds})"
+            f"WHERE {where} AND kind <> 'bytes'"
         )
 
     def _nothing(self) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from zoneinfo import ZoneInfo
 
 from midstage.contracts import sketch
@@ -26,7 +25,7 @@ from midstage.stats.views.usage.question import (
 from midstage.stats.views.usage.windows import ended, moment
 
 Cell = str | int | float | bool | datetime | None
-_Put = Callable[[dict[str, object], Group], None]
+_Field = tuple[str, Callable[[Group], object]]
 
 
 class Kind(StrEnum):
@@ -52,17 +51,17 @@ class Column:
 
 def ordered(question: Question, groups: Iterable[Group]) -> list[Group]:
     """The groups as the question orders them; by their keys where it does not say."""
-    found = sorted(groups, key=lambda group: tuple(_sortable(value) for value in group.key))
+    found = sorted(groups, key=lambda group: [_sortable(value) for value in group.key])
     for one in reversed(question.order):
         figure = _figure(question, one.by)
         found.sort(key=lambda group, of=figure: _sortable(of(group)), reverse=one.falling)  # type: ignore[misc]  # mypy can't infer a lambda's default
     return found
 
 
-def shown(question: Question, groups: Iterable[Group]) -> list[dict[str, object]]:
+def shown(question: Question, groups: Sequence[Group]) -> list[dict[str, object]]:
     """The groups as JSON has them: times with the zone's offset, units exact in ``micros``."""
-    puts = [_put(question, name) for name in question.wanted.columns]
-    return [_row(question, group, puts) for group in groups]
+    cells = {**_keys(question, groups), **_sums(question, groups)}
+    return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
 
 
 def page(
@@ -86,62 +85,70 @@ def columns(question: Question, groups: Sequence[Group]) -> list[Column]:
     """Every column of the answer, in the order of the key and of the measures as asked."""
     found = [_column(question, name, groups) for name in question.group_by]
     if question.window:
-        found[:0] = _times(question, question.window, groups)
+        found[:0] = [
+            Column(name=name, kind=Kind.TIME, values=times, zone=question.zone)
+            for name, times in _times(question, question.window, groups).items()
+        ]
     for name in question.wanted.columns:
         found += _measured(question, name, groups)
     return found
 
 
-def _row(question: Question, group: Group, puts: Sequence[_Put]) -> dict[str, object]:
-    row: dict[str, object] = {}
+def _keys(question: Question, groups: Sequence[Group]) -> dict[str, Sequence[object]]:
+    found: dict[str, Sequence[object]] = {}
     if question.window:
-        begin = moment(int(group.key[0] or 0))
-        row["window"] = _at(begin, question.zone)
-        row["window_end"] = _at(ended(begin, question.window, question.zone), question.zone)
-    keys = group.key[len(group.key) - len(question.group_by) :]
-    row.update(zip(question.group_by, keys, strict=True))
-    for put in puts:
-        put(row, group)
-    return row
+        for name, times in _times(question, question.window, groups).items():
+            found[name] = [_at(time, question.zone) for time in times]
+    for name in question.group_by:
+        found[name] = _column(question, name, groups).values
+    return found
 
 
-def _put(question: Question, name: str) -> _Put:
-    """What puts the measure ``name`` of a group into its row."""
-    field, _, part = name.partition(".")
-    match field:
-        case Measure.OUTCOMES:
-            return partial(_put_outcomes, part)
-        case Measure.UNITS:
-            return partial(_put_units, part)
-        case Timing.LATENCY | Timing.FIRST_TOKEN:
-            return partial(_put_quantile, Timing(field), part)
-        case _:
-            figure = _figure(question, name)
-            return lambda row, group: row.update({name: figure(group)})
+def _sums(question: Question, groups: Sequence[Group]) -> dict[str, Sequence[object]]:
+    """Each field once, however many of its parts were asked for."""
+    parts: dict[str, list[str]] = {}
+    for name in question.wanted.columns:
+        field, _, part = name.partition(".")
+        parts.setdefault(field, []).append(part)
+    found: dict[str, Sequence[object]] = {}
+    for field, of_it in parts.items():
+        match field:
+            case Measure.OUTCOMES:
+                found[field] = [_outcomes(group.outcomes, of_it) for group in groups]
+            case Measure.UNITS:
+                micros = [_named(group.micros, of_it) for group in groups]
+                found[field] = [
+                    {unit: units(amount) for unit, amount in one.items()} for one in micros
+                ]
+                found["micros"] = micros
+            case Timing.LATENCY | Timing.FIRST_TOKEN:
+                timing = Timing(field)
+                found[field] = [
+                    {rank: _quantile(group, timing, rank) for rank in of_it} for group in groups
+                ]
+            case _:
+                figure = _figure(question, field)
+                found[field] = [figure(group) for group in groups]
+    return found
 
 
-def _put_outcomes(part: str, row: dict[str, object], group: Group) -> None:
-    counts = {part: group.outcomes.get(part, 0)} if part else group.outcomes
-    _into(row, "outcomes", counts)
+def _outcomes(counts: Mapping[str, int], names: Sequence[str]) -> dict[str, int]:
+    """These outcomes, also those that nothing had; an empty name: all that something had."""
+    found: dict[str, int] = {}
+    for name in names:
+        found |= {name: counts.get(name, 0)} if name else sorted(counts.items())
+    return found
 
 
-def _put_units(part: str, row: dict[str, object], group: Group) -> None:
-    if part:
-        micros = {part: group.micros[part]} if part in group.micros else {}
-    else:
-        micros = dict(sorted(group.micros.items()))
-    _into(row, "units", {unit: units(amount) for unit, amount in micros.items()})
-    _into(row, "micros", micros)
-
-
-def _put_quantile(timing: Timing, rank: str, row: dict[str, object], group: Group) -> None:
-    _into(row, timing.value, {rank: _quantile(group, timing, rank)})
-
-
-def _into(row: dict[str, object], field: str, more: Mapping[str, object]) -> None:
-    held = row.setdefault(field, more)
-    if held is not more and isinstance(held, dict):
-        row[field] = {**held, **more}
+def _named(sums: Mapping[str, int], names: Sequence[str]) -> dict[str, int]:
+    """The sums of these names as far as there are; an empty name: all, in order."""
+    found: dict[str, int] = {}
+    for name in names:
+        if not name:
+            found |= sorted(sums.items())
+        elif name in sums:
+            found[name] = sums[name]
+    return found
 
 
 def _figure(question: Question, name: str) -> Callable[[Group], Cell]:
@@ -164,18 +171,12 @@ def _figure(question: Question, name: str) -> Callable[[Group], Cell]:
     return figures[Measure(field)]
 
 
-def _times(question: Question, window: Window, groups: Sequence[Group]) -> list[Column]:
+def _times(
+    question: Question, window: Window, groups: Sequence[Group]
+) -> dict[str, list[datetime]]:
     begins = [moment(int(group.key[0] or 0)) for group in groups]
     ends = {begin: ended(begin, window, question.zone) for begin in set(begins)}
-    return [
-        Column(name="window", kind=Kind.TIME, values=begins, zone=question.zone),
-        Column(
-            name="window_end",
-            kind=Kind.TIME,
-            values=[ends[begin] for begin in begins],
-            zone=question.zone,
-        ),
-    ]
+    return {"window": begins, "window_end": [ends[begin] for begin in begins]}
 
 
 def _column(question: Question, name: str, groups: Sequence[Group]) -> Column:
