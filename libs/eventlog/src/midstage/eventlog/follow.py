@@ -7,7 +7,7 @@ logs and changes nothing; it stays where it is, in a log that is kept.
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -95,12 +95,12 @@ class Follower(Generic[S, F]):
         if reason is not None:
             raise UnavailableError(f"can't decide now: {reason}")
 
-    def wait_for_all_of(self, key: str, within_s: float) -> None:
-        """Wait until everything that stands in the key's partition now is folded."""
-        goal = self._log.ends([self._place(key)])
+    def wait_for_all_of(self, keys: Iterable[str], within_s: float) -> None:
+        """Wait until everything that stands in the keys' partitions now is folded."""
+        goal = self._log.ends({self._place(key) for key in keys})
         with self.changed:
             if not self.changed.wait_for(lambda: self._at(goal), within_s):
-                raise UnavailableError(f"the newest facts of {key} did not come in time; try again")
+                raise UnavailableError("the newest facts did not come in time; try again")
 
     def number_of(self, key: str) -> int:
         """The number of the key's partition; the first complete fold has come."""
