@@ -137,6 +137,7 @@ class Follower(Generic[S, F]):
                 self._positions = reader.positions()  # they pass marks that are no records
                 self.changed.notify_all()
             self._progress.came_round(lag=sum(reader.lag().values()))
+            self._save()
             return
         self._progress.has_records()
         with self.changed:
@@ -158,12 +159,14 @@ class Follower(Generic[S, F]):
     def _save(self) -> None:
         """Write a snapshot now and then; only this thread changes the fold, so no lock is held."""
         snapshots = self._snapshots
-        if snapshots is None or self._unsaved < snapshots.every or self.fold.stuck:
-            return
-        self._unsaved = 0
         try:
+            if snapshots is None or not snapshots.finish():
+                return
+            if self._unsaved < snapshots.every or self.fold.stuck:
+                return
+            self._unsaved = 0
             held = self.fold.held()
-            snapshots.write(self.fold.saved(self._standing), self._positions, held=held)
+            snapshots.begin(self.fold.saved(self._standing), self._positions, held=held)
         except (RefusedError, UnavailableError) as e:
             _logger.warning("snapshot_not_written", extra={"topic": self._topic, "reason": str(e)})
 

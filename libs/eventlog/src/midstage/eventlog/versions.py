@@ -131,8 +131,7 @@ class Versions(Generic[S, F]):
 
     def held(self) -> Mapping[int, PartitionTaken]:
         """Who holds each partition that was ever taken."""
-        with self._changed:
-            return self._fold.held()
+        return self._fold.held()  # never changed, but replaced: no lock, it is asked for often
 
     def take(self, partition: int, owner: str) -> None:
         """Hold the partition from now on, unless another one takes it at the same moment.
