@@ -98,8 +98,9 @@ NOTES: Mapping[str, Sequence[str]] = {
         " applications within 15 s and 600 MiB, in proportion from 100 to 20,000.",
     ),
     "hpa-decisions": (
-        "hpa-decisions: all facts of a second are written at once, each changes its count, and a"
-        " decision is read back before the next one is made; bound: p99 within 1,000 ms.",
+        "hpa-decisions: all facts of a second are written at once, each changes its count, and"
+        " those of a turn are appended one by one and waited for together; bound: p99 within"
+        " 1,000 ms.",
     ),
     "deploy": (
         "deploy: its own thinking in its tests' fake world, in seconds of the processor; bounds:"

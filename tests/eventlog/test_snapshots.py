@@ -108,7 +108,8 @@ def saved(records: Sequence[Record], *, code: str = CODE) -> MemoryLog:
         return number, at[PLACES[number]]
 
     whole = folded(records)
-    writing.write(whole.saved(place_of), at, held=whole.held())
+    writing.begin(whole.saved(place_of), at, held=whole.held())
+    within(60, writing.finish)
     writing.close()
     return log
 
@@ -258,8 +259,10 @@ def test_a_snapshot_that_was_not_written_whole_has_no_manifest() -> None:
     writing = snapshots(log)
     log.lose_next_acknowledgement()
     at = ends_of(standing(HISTORY))
+    writing.begin(folded(standing(HISTORY)).saved(lambda _: (0, 0)), at, held={})
     with pytest.raises(UnavailableError, match="not written"):
-        writing.write(folded(standing(HISTORY)).saved(lambda _: (0, 0)), at, held={})
+        within(60, writing.finish)
+    assert writing.finish()
     writing.close()
     assert [each.key for each in written_to(log)] == [b"alice", b"bob"]
 
@@ -289,13 +292,13 @@ def test_a_snapshot_is_of_one_code_and_another_code_has_another_hash() -> None:
 def test_a_reader_starts_in_the_middle_from_a_snapshot() -> None:
     """What lies before the snapshot is not even held any more."""
     log = accounts_log()
+    place = PLACES[partition_of(b"alice", len(PLACES))]
     with replicas(log, snapshots=snapshots(log)) as [view]:
         for number in range(4):
             view.execute(key="alice", command_id=f"c{number}", payload=b"", decide=credit(1))
-        within(60, lambda: records_in_snapshots(log) >= 8)
+        within(60, lambda: stands_at(log, place) == 4)
     put(log, record("alice", 5, Credited(amount=10), command_id="tail"))
     put(log, record("alice", 2, Credited(amount=99), command_id="zombie", event_id="z"))
-    place = PLACES[partition_of(b"alice", len(PLACES))]
     log.forget(place, 3)
 
     with replicas(log, snapshots=snapshots(log)) as [later]:
@@ -303,6 +306,13 @@ def test_a_reader_starts_in_the_middle_from_a_snapshot() -> None:
         again = later.execute(key="alice", command_id="c0", payload=b"", decide=credit(1))
         assert (again.version, again.repeated) == (1, True)
         assert later.answer("zombie") is None
+
+
+def stands_at(log: MemoryLog, place: Partition) -> int:
+    """From where on a start reads the partition."""
+    ends = log.ends(PLACES)
+    found = snapshots(log).newest(oldest=dict.fromkeys(PLACES, 0), ends=ends)
+    return -1 if found is None else found.starts[place]
 
 
 def test_without_a_snapshot_that_fits_a_log_cut_short_is_not_folded() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from msgspec import UNSET
@@ -93,6 +94,7 @@ class Fold(Generic[S, F]):
         self._outcomes: dict[str, Outcome[F]] = {}
         self._restored_to: dict[str, int] = {}
         self._taken: dict[int, PartitionTaken | None] = {}
+        self._held: Mapping[int, PartitionTaken] = MappingProxyType({})
         self.stuck: dict[str, str] = {}
         self.changes = 0
 
@@ -138,8 +140,8 @@ class Fold(Generic[S, F]):
         return self._taken.get(partition)
 
     def held(self) -> Mapping[int, PartitionTaken]:
-        """Who holds each partition that was ever taken, as a copy."""
-        return {number: taken for number, taken in self._taken.items() if taken is not None}
+        """Who holds each partition that was ever taken; never changed, but replaced."""
+        return self._held
 
     def state(self, key: str) -> tuple[int, S]:
         """Version and state of a key; version 0 and the initial state where it has none."""
@@ -191,15 +193,20 @@ class Fold(Generic[S, F]):
     def restore_taken(self, partition: int, taken: PartitionTaken | None) -> None:
         """Know who held the partition; of several the first, since it is read on from there."""
         known = self._taken.get(partition, taken)
-        self._taken[partition] = (
-            None if known is None or taken is None else min(known, taken, key=_epoch_of)
+        self._hold(
+            partition, None if known is None or taken is None else min(known, taken, key=_epoch_of)
         )
 
     def _took(self, taken: PartitionTaken) -> Verdict:
         if taken.epoch != self._epoch(taken.partition) + 1:
             return Verdict.LATE
-        self._taken[taken.partition] = taken
+        self._hold(taken.partition, taken)
         return Verdict.TAKEN
+
+    def _hold(self, partition: int, taken: PartitionTaken | None) -> None:
+        self._taken[partition] = taken
+        held = {number: each for number, each in self._taken.items() if each is not None}
+        self._held = MappingProxyType(held)
 
     def _epoch(self, partition: int) -> int:
         taken = self._taken.get(partition)

@@ -7,7 +7,7 @@ logs and changes nothing; it stays where it is, in a log that is kept.
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -95,12 +95,12 @@ class Follower(Generic[S, F]):
         if reason is not None:
             raise UnavailableError(f"can't decide now: {reason}")
 
-    def wait_for_all_of(self, key: str, within_s: float) -> None:
-        """Wait until everything that stands in the key's partition now is folded."""
-        goal = self._log.ends([self._place(key)])
+    def wait_for_all_of(self, keys: Iterable[str], within_s: float) -> None:
+        """Wait until everything that stands in the keys' partitions now is folded."""
+        goal = self._log.ends({self._place(key) for key in keys})
         with self.changed:
             if not self.changed.wait_for(lambda: self._at(goal), within_s):
-                raise UnavailableError(f"the newest facts of {key} did not come in time; try again")
+                raise UnavailableError("the newest facts did not come in time; try again")
 
     def number_of(self, key: str) -> int:
         """The number of the key's partition; the first complete fold has come."""
@@ -137,6 +137,7 @@ class Follower(Generic[S, F]):
                 self._positions = reader.positions()  # they pass marks that are no records
                 self.changed.notify_all()
             self._progress.came_round(lag=sum(reader.lag().values()))
+            self._save()
             return
         self._progress.has_records()
         with self.changed:
@@ -158,12 +159,14 @@ class Follower(Generic[S, F]):
     def _save(self) -> None:
         """Write a snapshot now and then; only this thread changes the fold, so no lock is held."""
         snapshots = self._snapshots
-        if snapshots is None or self._unsaved < snapshots.every or self.fold.stuck:
-            return
-        self._unsaved = 0
         try:
+            if snapshots is None or not snapshots.finish():
+                return
+            if self._unsaved < snapshots.every or self.fold.stuck:
+                return
+            self._unsaved = 0
             held = self.fold.held()
-            snapshots.write(self.fold.saved(self._standing), self._positions, held=held)
+            snapshots.begin(self.fold.saved(self._standing), self._positions, held=held)
         except (RefusedError, UnavailableError) as e:
             _logger.warning("snapshot_not_written", extra={"topic": self._topic, "reason": str(e)})
 

@@ -1,14 +1,14 @@
 """Snapshots of a fold: what is known of each key, so that a start need not read the whole log.
 
-Written to the compacted topic ``<topic>.snapshot``: a record per key, then a manifest with the
-offset vector. Only whole ones of the same schema and code are taken; any other is ignored, which
-costs time and nothing else: snapshot + tail = full fold.
+Written to the compacted topic ``<topic>.snapshot``: a record per key, and once these stand a
+manifest with the offset vector; nobody waits for either. Only whole ones of our schema and code are
+taken; any other is ignored, which costs time and nothing else: snapshot + tail = full fold.
 """
 
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
 from typing import Generic, TypeVar
@@ -21,11 +21,11 @@ from midstage.eventlog.appended import Answer, Facts, PartitionTaken
 from midstage.eventlog.fold import Outcome, Saved
 from midstage.eventlog.log import (
     BEGINNING,
-    Delivered,
     Delivery,
     Log,
     Message,
     Partition,
+    Undelivered,
     Writer,
 )
 
@@ -33,7 +33,6 @@ S = TypeVar("S")
 F = TypeVar("F")
 
 _MANIFEST = b"\xff"  # no key: keys are UTF-8
-_FLUSH_WITHIN_S = 5.0
 _POLL_S = 0.2
 _MOST = 5000
 _JSON = (("content-type", b"application/json"),)
@@ -63,6 +62,21 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
     offsets: tuple[int, ...]
     keys: int
     taken: tuple[PartitionTaken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """One whose keys are on their way: those that are ``left``, and why any was ``lost``."""
+
+    manifest: _Manifest
+    left: list[Message]
+    lost: list[str] = field(default_factory=list)
+
+    def heard(self, delivery: Delivery) -> None:
+        """On the writer's thread; lists change in one step each."""
+        if isinstance(delivery, Undelivered):
+            self.lost.append(delivery.reason)
+        self.left.pop()
 
 
 # made before threads are: see the traps in docs/architecture.md
@@ -101,18 +115,18 @@ class Snapshots(Generic[S, F]):
             msgspec.json.schema_components([state, topic.union, PartitionTaken])
         )
         self._writer: Writer | None = None
+        self._begun: _Begun | None = None
         self._fits = hashlib.sha256(schema + b"\0" + code.encode()).hexdigest()
 
-    def write(
+    def begin(
         self,
         keys: Iterable[Saved[S, F]],
         positions: Mapping[Partition, int],
         *,
         held: Mapping[int, PartitionTaken],
     ) -> None:
-        """Write one; where that can't be finished, RefusedError or UnavailableError say why."""
+        """Hand over all keys; RefusedError or UnavailableError say why that can't be done."""
         messages = [self._of_key(saved) for saved in keys]
-        self._send(messages)
         offsets = {place.number: at for place, at in positions.items()}
         manifest = _Manifest(
             fits=self._fits,
@@ -120,7 +134,27 @@ class Snapshots(Generic[S, F]):
             keys=len(messages),
             taken=tuple(held.values()),
         )
-        self._send([self._message(_MANIFEST, manifest)])
+        begun = _Begun(manifest=manifest, left=[*messages])
+        for message in messages:
+            self._opened().send(message, begun.heard)
+        self._begun = begun
+
+    def finish(self) -> bool:
+        """Whether none is being written: the manifest is handed over once all keys stand.
+
+        UnavailableError where one of them does not; there will be no manifest then.
+        """
+        begun = self._begun
+        if begun is None:
+            return True
+        if begun.lost:
+            self._begun = None
+            raise UnavailableError(f"a record of a snapshot was not written: {begun.lost[0]}")
+        if begun.left:
+            return False
+        self._begun = None
+        self._opened().send(self._message(_MANIFEST, begun.manifest))
+        return True
 
     def newest(
         self, *, oldest: Mapping[Partition, int], ends: Mapping[Partition, int]
@@ -151,20 +185,10 @@ class Snapshots(Generic[S, F]):
         if self._writer is not None:
             self._writer.close()
 
-    def _send(self, messages: Sequence[Message]) -> None:
+    def _opened(self) -> Writer:
         if self._writer is None:
             self._writer = self._log.writer()
-        undelivered = [object()] * len(messages)
-
-        def done(delivery: Delivery) -> None:
-            if isinstance(delivery, Delivered):
-                undelivered.pop()
-
-        for message in messages:
-            self._writer.send(message, done)
-        self._writer.flush(_FLUSH_WITHIN_S)
-        if undelivered:
-            raise UnavailableError(f"{len(undelivered)} records of a snapshot were not written")
+        return self._writer
 
     def _message(self, key: bytes, value: _OfKey | _Manifest) -> Message:
         return Message(

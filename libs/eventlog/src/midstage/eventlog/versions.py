@@ -8,7 +8,7 @@ under an earlier epoch counts no more. Any number of threads may ask while one r
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from types import MappingProxyType
@@ -17,19 +17,18 @@ from typing import Generic, TypeVar
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.contracts.topics import Topic
 from midstage.eventlog.append import Appender
-from midstage.eventlog.appended import Answer, Command, PartitionTaken, command
+from midstage.eventlog.appended import Answer, PartitionTaken
+from midstage.eventlog.execute import Execution, Executor
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.eventlog.fold import REMEMBERED_FOR, Fold, Folded, Outcome, Verdict
+from midstage.eventlog.fold import REMEMBERED_FOR, Fold, Folded
 from midstage.eventlog.follow import Follower
 from midstage.eventlog.log import Log
 from midstage.eventlog.snapshots import Snapshots
 
-__all__ = ["Answer", "Versions"]
+__all__ = ["Answer", "Execution", "Versions"]
 
 S = TypeVar("S")
 F = TypeVar("F")
-
-_TRIES = 20
 
 
 class Versions(Generic[S, F]):
@@ -78,6 +77,13 @@ class Versions(Generic[S, F]):
             within_s=answer_within_s,
             reached=reached,
         )
+        self._executor: Executor[S, F] = Executor(
+            fold=self._fold,
+            follower=self._follower,
+            appender=self._appender,
+            now=now,
+            within_s=answer_within_s,
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Fold all partitions until ``stop`` is set; raises what is not UnavailableError."""
@@ -125,8 +131,7 @@ class Versions(Generic[S, F]):
 
     def held(self) -> Mapping[int, PartitionTaken]:
         """Who holds each partition that was ever taken."""
-        with self._changed:
-            return self._fold.held()
+        return self._fold.held()  # never changed, but replaced: no lock, it is asked for often
 
     def take(self, partition: int, owner: str) -> None:
         """Hold the partition from now on, unless another one takes it at the same moment.
@@ -151,76 +156,33 @@ class Versions(Generic[S, F]):
         decide: Callable[[S], Sequence[F]],
         epoch: int | None = None,
     ) -> Answer[F]:
-        """Decide, append, read back; ``payload`` tells a repeated command from a reused id.
+        """Decide, append, read back; see ``Execution``.
 
-        RefusedError as ``decide`` raised it (nothing is appended), or with status 409 where the id
-        belongs to another command. UnavailableError where the log can't be asked now or the
-        outcome is unknown; then ``answer`` knows it later, and asking again is harmless.
-        ``decide`` may run several times, on newer states; without facts nothing is appended.
-
-        ``epoch``: it counts only while the key's partition is held in that one; RefusedError where
-        another process has taken it.
+        RefusedError as ``decide`` raised it (nothing is appended), with status 409 where the id
+        belongs to another command or another process has taken the partition. UnavailableError
+        where the log can't be asked now or the outcome is unknown; then ``answer`` knows it later,
+        and asking again is harmless.
         """
-        by = command(key=key, command_id=command_id, payload=payload)
-        self._follower.wait_until_current(self._within_s)
-        for _ in range(_TRIES):
-            answer = self._executed(by, decide, epoch)
-            if answer is not None:
-                return answer
-        raise UnavailableError(f"{key} changes faster than it can be decided; try again")
-
-    def _executed(
-        self, by: Command, decide: Callable[[S], Sequence[F]], epoch: int | None
-    ) -> Answer[F] | None:
-        """One try; None when another replica was first."""
-        with self._changed:  # what is known and the state to decide on: of one moment
-            known = self._fold.outcome(by.id, now=self._now())
-            version, state = self._fold.state(by.key)
-            stuck = self._fold.stuck.get(by.key)
-            taken = self._fold.taken(self._follower.number_of(by.key))
-        if known is not None:
-            return _repeated(known, by)
-        if stuck is not None:
-            raise UnavailableError(f"{by.key} has a fact that is not known here: {stuck}")
-        if epoch is not None and (taken is None or taken.epoch != epoch):
-            raise RefusedError(f"{by.key} is decided by another process now", status=409)
-        try:
-            facts = tuple(decide(state))
-        except RefusedError:
-            if self._is_newest(by.key, version):
-                raise
-            return None
-        if facts:
-            return self._appended(by, version + 1, facts, epoch)
-        if not self._is_newest(by.key, version):
-            return None
-        return Answer(key=by.key, version=version, command_id=by.id, facts=(), repeated=False)
-
-    def _appended(
-        self, by: Command, version: int, facts: Sequence[F], epoch: int | None
-    ) -> Answer[F] | None:
-        verdict = self._appender.append(by, version=version, facts=facts, epoch=epoch)
-        if verdict is not Verdict.ACCEPTED:
-            return None
-        return Answer(
-            key=by.key, version=version, command_id=by.id, facts=tuple(facts), repeated=False
+        execution: Execution[S, F] = Execution(
+            key=key, command_id=command_id, payload=payload, decide=decide, epoch=epoch
         )
+        [answer] = self.execute_all([execution])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
-    def _is_newest(self, key: str, version: int) -> bool:
-        """Whether nobody appended meanwhile: a refusal must not come from an old state."""
-        self._follower.wait_for_all_of(key, self._within_s)
-        return self.state(key)[0] == version
+    def execute_all(
+        self, executions: Iterable[Execution[S, F]]
+    ) -> Sequence[Answer[F] | RefusedError | UnavailableError]:
+        """What ``execute`` would answer or raise for each, in order; none harms another.
+
+        Each is appended as soon as it is decided, before the next one is asked for, and none is
+        waited for before all are: so many cost one wait.
+        """
+        return self._executor.execute_all(executions)
 
     def _heard(self, folded: Folded) -> None:
         self._appender.heard(folded.event_id, folded.verdict)
-
-
-def _repeated(known: Outcome[F], by: Command) -> Answer[F]:
-    if known.command_hash != by.hash:
-        raise RefusedError(
-            f"command id {by.id!r} was used for another command; take a new one", status=409
-        )
-    return known.answer
 
 
 def _ids() -> Callable[[], str]:

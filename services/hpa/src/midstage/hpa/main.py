@@ -46,6 +46,7 @@ from midstage.hpa.stream.remembering import Remembering
 from midstage.hpa.stream.replay import replaying
 from midstage.hpa.stream.replay_command import command
 from midstage.hpa.stream.sharing import Sharing
+from midstage.hpa.stream.telling import Telling
 
 SERVICE = "hpa"
 VERSION = "0.1.0"
@@ -71,13 +72,11 @@ def compose(
     instance = uuid.uuid4().hex
     member = f"{SERVICE}/{instance}"
     deciding = Deciding(
-        log=log,
-        topic=topics.evaluations.name,
         apps=apps,
         scaling=scalers,
         owning=Owning(held=scalers.held, partitions=topics.scaling.partitions, owner=member),
+        telling=Telling(log=log, topic=topics.evaluations.name, member=member),
         engine=ENGINE,
-        member=member,
         now=clock.now,
         metrics=metrics,
         reached=reached,

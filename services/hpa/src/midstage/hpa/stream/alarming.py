@@ -4,19 +4,22 @@ Looked at with each evaluation. A log that takes nothing now keeps nobody from s
 evaluation looks again.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol
 
 from midstage.chassis.logs import logger
 from midstage.contracts.alarms import Alarm, AlarmFact, AlarmRaised
 from midstage.contracts.errors import RefusedError, UnavailableError
-from midstage.eventlog.versions import Answer
+from midstage.eventlog.versions import Answer, Execution
 from midstage.hpa.decide.alarms import decide, ended, suspected
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Alarms, Scaler, Suspect
 from midstage.hpa.stream.owning import Owning
 from midstage.hpa.views.conditions import Condition, Conditions, Forecasting
+
+Decides = Callable[[Alarms], Sequence[AlarmFact]]
 
 _PAYLOAD: Final = b"alarm"
 _log = logger(__name__)
@@ -37,16 +40,10 @@ class AlarmLog(Protocol):
         """None when the whole log is folded, else why not."""
         ...
 
-    def execute(
-        self,
-        *,
-        key: str,
-        command_id: str,
-        payload: bytes,
-        decide: Callable[[Alarms], Sequence[AlarmFact]],
-        epoch: int | None = None,
-    ) -> Answer[AlarmFact]:
-        """Decide, append, read back."""
+    def execute_all(
+        self, executions: Iterable[Execution[Alarms, AlarmFact]]
+    ) -> Sequence[Answer[AlarmFact] | RefusedError | UnavailableError]:
+        """Decide and append each as it comes, read all back."""
         ...
 
 
@@ -67,38 +64,52 @@ class Alarming:
         self._now = now
         self._metrics = metrics
 
-    def look(self, app: str, scaler: Scaler, conditions: Conditions | None) -> None:
-        """Raise and clear what is to be."""
+    def look(self, seen: Mapping[str, tuple[Scaler, Conditions | None]]) -> None:
+        """Raise and clear what is to be, by application."""
         now = self._now()
-        suspects = tuple(_suspects(scaler, conditions, now))
-        self._tell(app, lambda held: decide(held, app, suspects, now))
+        self._tell(
+            {
+                app: partial(decide, app=app, suspects=tuple(_suspects(*each, now)), now=now)
+                for app, each in seen.items()
+            }
+        )
 
     def look_for_ended(self, scaling: Container[str]) -> None:
         """Clear the alarms of applications that scale no more."""
         now = self._now()
-        for app, held in self._alarms.states().items():
-            if held.raised and app not in scaling:
-                self._tell(app, lambda held, app=app: ended(held, app, now, "it scales no more"))  # type: ignore[misc]  # mypy infers no default of a lambda
+        self._tell(
+            {
+                app: partial(ended, app=app, now=now, reason="it scales no more")
+                for app, held in self._alarms.states().items()
+                if held.raised and app not in scaling
+            }
+        )
 
-    def _tell(self, app: str, deciding: Callable[[Alarms], Sequence[AlarmFact]]) -> None:
+    def _tell(self, deciding: Mapping[str, Decides]) -> None:
+        found = (self._execution(app, each) for app, each in deciding.items())
+        executions = [each for each in found if each is not None]
+        if not executions or self._alarms.following() is not None:
+            return
+        for each, answer in zip(executions, self._alarms.execute_all(executions), strict=True):
+            if not isinstance(answer, Answer):
+                _log.warning("alarm_not_told", app=each.key, reason=str(answer))
+            elif not answer.repeated:
+                for fact in answer.facts:
+                    self._told(fact)
+
+    def _execution(self, app: str, deciding: Decides) -> Execution[Alarms, AlarmFact] | None:
+        """None where there is nothing to tell, or another process tells it."""
         epoch = self._owning.epoch(app)
         version, held = self._alarms.state(app)
-        if epoch is None or self._alarms.following() is not None or not deciding(held):
-            return
-        try:
-            answer = self._alarms.execute(
-                key=app,
-                command_id=f"alarm/{app}/{version}",
-                payload=_PAYLOAD,
-                decide=deciding,
-                epoch=epoch,
-            )
-        except (UnavailableError, RefusedError) as e:
-            _log.warning("alarm_not_told", app=app, reason=str(e))
-            return
-        if not answer.repeated:
-            for fact in answer.facts:
-                self._told(fact)
+        if epoch is None or not deciding(held):
+            return None
+        return Execution(
+            key=app,
+            command_id=f"alarm/{app}/{version}",
+            payload=_PAYLOAD,
+            decide=deciding,
+            epoch=epoch,
+        )
 
     def _told(self, fact: AlarmFact) -> None:
         raised = isinstance(fact, AlarmRaised)

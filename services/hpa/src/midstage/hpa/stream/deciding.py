@@ -1,44 +1,33 @@
-"""One application's turn: inputs from the world, evaluation, decision into the log, evaluation out.
+"""A turn of applications: inputs from the world, evaluations, decisions into the log, and told.
 
-A decision is appended under the epoch in which this process holds the application's partition, so
-that it does not count once another one has taken that. An evaluation is written whether it changed
-something or not.
+Each decision is appended as soon as it is made, and all of a turn are waited for together. It is
+appended under the epoch in which this process holds the application's partition, so that it does
+not count once another one has taken that. An evaluation is told when it is known what it changed.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
-from itertools import count
+from functools import partial, reduce
 from typing import Final, Protocol
 
 import msgspec
 
 from midstage.chassis.logs import logger
 from midstage.contracts.errors import RefusedError, UnavailableError
-from midstage.contracts.fact import Event
-from midstage.contracts.scaling import (
-    EVALUATION_MADE,
-    Evaluation,
-    EvaluationMade,
-    ScaleDecided,
-    ScalingFact,
-    ScalingRemoved,
-)
-from midstage.eventlog.codec import message
+from midstage.contracts.scaling import Evaluation, ScaleDecided, ScalingFact, ScalingRemoved
 from midstage.eventlog.failpoint import Failpoint
-from midstage.eventlog.log import Delivery, Log, Undelivered, Writer
-from midstage.eventlog.versions import Answer
+from midstage.eventlog.versions import Answer, Execution
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.decide.scaling import decide, ended, evolve, newest_load
 from midstage.hpa.metrics import Metrics
 from midstage.hpa.model import Asked, Manual, Scaler, Trial
 from midstage.hpa.stream.owning import Owning
+from midstage.hpa.stream.telling import Telling
 from midstage.hpa.views.world import Standing, World
 
 _PAYLOAD: Final = b"scale"
-_FLUSH_S: Final = 2.0
 _NONE: Final = Scaler()
 _log = logger(__name__)
 
@@ -78,49 +67,54 @@ class Scaling(Protocol):
         """None when the whole log is folded, else why not."""
         ...
 
-    def execute(
-        self,
-        *,
-        key: str,
-        command_id: str,
-        payload: bytes,
-        decide: Callable[[Scaler], Sequence[ScalingFact]],
-        epoch: int | None = None,
-    ) -> Answer[ScalingFact]:
-        """Decide, append, read back."""
+    def execute_all(
+        self, executions: Iterable[Execution[Scaler, ScalingFact]]
+    ) -> Sequence[Answer[ScalingFact] | RefusedError | UnavailableError]:
+        """Decide and append each as it comes, read all back."""
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """What is to be decided on the scaler of version ``base``, in ``epoch``."""
+
+    fact: Evaluation | ScalingRemoved
+    base: int
+    epoch: int
+
+    @property
+    def app(self) -> str:
+        match self.fact:
+            case Evaluation(inputs=inputs):
+                return inputs.app
+            case ScalingRemoved(app=app):
+                return app
+
+
 class Deciding:
-    """Evaluates single applications; belongs to the thread of the loop."""
+    """Evaluates applications; belongs to the thread of the loop."""
 
     def __init__(
         self,
         *,
-        log: Log,
-        topic: str,
         apps: Apps,
         scaling: Scaling,
         owning: Owning,
+        telling: Telling,
         engine: str,
-        member: str,
         now: Callable[[], datetime],
         metrics: Metrics,
         reached: Failpoint,
     ) -> None:
-        """``topic`` takes the evaluations; ``member`` names this process in their ids."""
-        self._log = log
-        self._topic = topic
+        """Decide in ``scaling`` of the applications that this process holds there."""
         self._apps = apps
         self._scaling = scaling
         self._owning = owning
+        self._telling = telling
         self._engine = engine
-        self._source = member
         self._now = now
         self._metrics = metrics
         self._reached = reached
-        self._numbers = count(1)
-        self._writer: Writer | None = None
 
     def following(self) -> str | None:
         """None when both versioned logs are folded, else why not."""
@@ -147,31 +141,26 @@ class Deciding:
             asked=asked, spec_version=spec_version, scaler=scaler, scale_version=scale_version
         )
 
-    def evaluate(self, app: str, world: World, offsets: dict[str, int]) -> None:
-        """Evaluate, decide, write; UnavailableError where the log does not take a change now.
+    def evaluate(self, apps: Iterable[str], world: World, offsets: dict[str, int]) -> None:
+        """Evaluate each, decide, tell; nothing of those that another process decides.
 
-        Nothing where another process decides the application.
+        UnavailableError, in the end, where the log did not take a change now.
         """
-        epoch = self._owning.epoch(app)  # before what it is decided on: that can only be newer
-        standing = self.standing(app)
-        if epoch is None or self._apps.stuck(app) is not None or standing.spec_version == 0:
-            return
-        policy = standing.asked.policy
-        if policy is None:
-            self._remove(app, standing, epoch)
-            return
-        began = time.perf_counter()
-        made = evaluate(world.inputs(app, standing, policy, self._now()))
-        evaluation = msgspec.structs.replace(made, engine=self._engine, offsets=offsets)
-        self._measured(evaluation, time.perf_counter() - began)
-        self._reached("hpa:evaluated")
-        try:
-            decided = self._decided(evaluation, standing, epoch)
-        except UnavailableError:
-            self._metrics.undecided.inc()
-            self._write(evaluation, decided=False, epoch=epoch)
-            raise
-        self._write(evaluation, decided=decided, epoch=epoch)
+        changes: list[_Change] = []
+
+        def executions() -> Iterator[Execution[Scaler, ScalingFact]]:
+            for app in apps:
+                change = self._change(app, world, offsets)
+                if change is not None:
+                    changes.append(change)
+                    yield self._execution(change)
+
+        answers = self._scaling.execute_all(executions())
+        for change, answer in zip(changes, answers, strict=True):
+            self._answered(change, answer)
+        for answer in answers:
+            if isinstance(answer, UnavailableError):
+                raise answer
 
     def tried(self, trial: Trial, world: World, offsets: dict[str, int]) -> Evaluation:
         """What would be decided now if it were as in ``trial``; nothing is written.
@@ -190,90 +179,74 @@ class Deciding:
         return msgspec.structs.replace(made, engine=self._engine, offsets=offsets)
 
     def close(self) -> None:
-        """Wait shortly for what is being written, and let go of the connection."""
-        if self._writer is not None:
-            self._writer.flush(_FLUSH_S)
-            self._writer.close()
+        """Wait shortly for what is being told, and let go of the connection."""
+        self._telling.close()
 
-    def _decided(self, evaluation: Evaluation, standing: Standing, epoch: int) -> bool:
-        """Whether this very evaluation changed the count."""
-        if not decide(standing.scaler, evaluation):
-            return False
-        inputs = evaluation.inputs
-        try:
-            answer = self._executed(
-                inputs.app, inputs.scale_version, lambda scaler: decide(scaler, evaluation), epoch
+    def _change(self, app: str, world: World, offsets: dict[str, int]) -> _Change | None:
+        """What is to change in the log; an evaluation that changes nothing is told at once."""
+        epoch = self._owning.epoch(app)  # before what it is decided on: that can only be newer
+        standing = self.standing(app)
+        if epoch is None or self._apps.stuck(app) is not None or standing.spec_version == 0:
+            return None
+        policy = standing.asked.policy
+        fact: Evaluation | ScalingRemoved
+        if policy is None:
+            reason = (
+                "it was removed" if standing.asked.removed else "its spec has no scaling policy"
             )
-        except RefusedError as e:
-            _log.warning("decision_refused", app=inputs.app, reason=str(e))
-            return False
-        if answer.repeated or not answer.facts:
-            return False
-        direction = "first" if not inputs.current else _direction(inputs.current, evaluation)
-        self._metrics.decisions.labels(direction=direction).inc()
-        _log.info(
-            "scale_decided",
-            app=inputs.app,
-            before=inputs.current,
-            after=evaluation.replicas,
-            version=answer.version,
-            reason=evaluation.reason,
-        )
-        return True
+            fact = ScalingRemoved(app=app, at=self._now(), reason=reason)
+        else:
+            began = time.perf_counter()
+            made = evaluate(world.inputs(app, standing, policy, self._now()))
+            fact = msgspec.structs.replace(made, engine=self._engine, offsets=offsets)
+            self._measured(fact, time.perf_counter() - began)
+            self._reached("hpa:evaluated")
+        if _decided(fact, standing.scaler):
+            return _Change(fact=fact, base=standing.scale_version, epoch=epoch)
+        if isinstance(fact, Evaluation):
+            self._telling.tell(fact, decided=False, epoch=epoch)
+        return None
 
-    def _remove(self, app: str, standing: Standing, epoch: int) -> None:
-        """Say once that it scales no more."""
-        reason = "it was removed" if standing.asked.removed else "its spec has no scaling policy"
-        removed = ScalingRemoved(app=app, at=self._now(), reason=reason)
-        if not ended(standing.scaler, removed):
-            return
-        try:
-            answer = self._executed(
-                app, standing.scale_version, lambda scaler: ended(scaler, removed), epoch
-            )
-        except RefusedError as e:
-            _log.warning("removal_refused", app=app, reason=str(e))
-            return
-        if not answer.repeated and answer.facts:
-            self._metrics.decisions.labels(direction="removed").inc()
-            _log.info("scaling_removed", app=app, version=answer.version, reason=reason)
-
-    def _executed(
-        self,
-        app: str,
-        base: int,
-        deciding: Callable[[Scaler], Sequence[ScaleDecided | ScalingRemoved]],
-        epoch: int,
-    ) -> Answer[ScalingFact]:
-        return self._scaling.execute(
-            key=app,
-            command_id=f"{self._engine}/{app}/{base}",
+    def _execution(self, change: _Change) -> Execution[Scaler, ScalingFact]:
+        return Execution(
+            key=change.app,
+            command_id=f"{self._engine}/{change.app}/{change.base}",
             payload=_PAYLOAD,
-            decide=deciding,
-            epoch=epoch,
+            decide=partial(_decided, change.fact),
+            epoch=change.epoch,
         )
 
-    def _write(self, evaluation: Evaluation, *, decided: bool, epoch: int) -> None:
-        app = evaluation.inputs.app
-        event = Event(
-            id=f"{self._source}/{next(self._numbers)}",
-            source=self._source,
-            type=EVALUATION_MADE,
-            time=evaluation.inputs.now,
-            subject=app,
-            data=EvaluationMade(app=app, evaluation=evaluation, decided=decided, epoch=epoch),
-        )
-        if self._writer is None:
-            self._writer = self._log.writer()
-        try:
-            self._writer.send(message(event, topic=self._topic, key=app), self._delivered)
-        except RefusedError as e:
-            _log.error("evaluation_not_written", app=app, reason=str(e))
-        self._writer.flush(0.0)  # raises what broke the client for good
+    def _answered(
+        self, change: _Change, answer: Answer[ScalingFact] | RefusedError | UnavailableError
+    ) -> None:
+        decided = False
+        match answer:
+            case UnavailableError():
+                self._metrics.undecided.inc()
+            case RefusedError():
+                _log.warning("decision_refused", app=change.app, reason=str(answer))
+            case Answer():
+                decided = bool(answer.facts) and not answer.repeated
+                if decided:
+                    self._noted(change.fact, answer.version)
+        if isinstance(change.fact, Evaluation):
+            self._telling.tell(change.fact, decided=decided, epoch=change.epoch)
 
-    def _delivered(self, delivery: Delivery) -> None:
-        if isinstance(delivery, Undelivered):
-            _log.error("evaluation_not_written", reason=delivery.reason)
+    def _noted(self, fact: Evaluation | ScalingRemoved, version: int) -> None:
+        match fact:
+            case ScalingRemoved(app=app, reason=reason):
+                self._metrics.decisions.labels(direction="removed").inc()
+                _log.info("scaling_removed", app=app, version=version, reason=reason)
+            case Evaluation(inputs=inputs):
+                self._metrics.decisions.labels(direction=_direction(fact)).inc()
+                _log.info(
+                    "scale_decided",
+                    app=inputs.app,
+                    before=inputs.current,
+                    after=fact.replicas,
+                    version=version,
+                    reason=fact.reason,
+                )
 
     def _measured(self, evaluation: Evaluation, took_s: float) -> None:
         known = [each.want is not None for each in evaluation.proposals]
@@ -286,5 +259,16 @@ class Deciding:
             self._metrics.load_age_seconds.observe(max(0.0, age))
 
 
-def _direction(current: int, evaluation: Evaluation) -> str:
-    return "up" if evaluation.replicas > current else "down"
+def _decided(
+    fact: Evaluation | ScalingRemoved, scaler: Scaler
+) -> Sequence[ScaleDecided | ScalingRemoved]:
+    match fact:
+        case Evaluation():
+            return decide(scaler, fact)
+        case ScalingRemoved():
+            return ended(scaler, fact)
+
+
+def _direction(evaluation: Evaluation) -> str:
+    current = evaluation.inputs.current
+    return "first" if not current else "up" if evaluation.replicas > current else "down"

@@ -7,7 +7,7 @@ itself.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -20,7 +20,7 @@ from midstage.eventlog.backoff import Backoff
 from midstage.eventlog.log import GapError, Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
 from midstage.hpa.metrics import Metrics
-from midstage.hpa.model import Trial
+from midstage.hpa.model import Scaler, Trial
 from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.due import Due
@@ -28,9 +28,12 @@ from midstage.hpa.stream.folding import Folding, Topics
 from midstage.hpa.stream.reading import MOST, Opening
 from midstage.hpa.stream.remembering import Remembering
 from midstage.hpa.stream.trials import Trials
+from midstage.hpa.views.conditions import Conditions
 
 _POLL_S: Final = 0.2
 _SOON_S: Final = 0.02
+AT_ONCE: Final = 500
+"""Applications whose changes are appended together: so many evaluations are in memory."""
 _log = logger(__name__)
 
 
@@ -151,17 +154,21 @@ class Evaluating:
             due.update(self._due.of_all(ours, self._monotonic()))
             self._alarming.look_for_ended(apps)
         offsets = self._folding.offsets() if due else {}
-        for app in sorted(due):
-            self._due.done(app, self._monotonic())
-            self._deciding.evaluate(app, self._folding.world, offsets)
-            self._look(app)
+        for lot in _lots(sorted(due)):
+            for app in lot:
+                self._due.done(app, self._monotonic())
+            self._deciding.evaluate(lot, self._folding.world, offsets)
+            self._look(lot)
 
-    def _look(self, app: str) -> None:
-        standing = self._deciding.standing(app)
-        if standing.asked.policy is not None:
-            conditions = self._folding.world.conditioned.of(app)
-            self._alarming.look(app, standing.scaler, conditions)
-            self._remembering.look(app, standing.asked.policy, self._folding.world)
+    def _look(self, apps: Sequence[str]) -> None:
+        world = self._folding.world
+        seen: dict[str, tuple[Scaler, Conditions | None]] = {}
+        for app in apps:
+            standing = self._deciding.standing(app)
+            if standing.asked.policy is not None:
+                seen[app] = standing.scaler, world.conditioned.of(app)
+                self._remembering.look(app, standing.asked.policy, world)
+        self._alarming.look(seen)
 
     def _tried(self, trial: Trial) -> Evaluation:
         return self._deciding.tried(trial, self._folding.world, self._folding.offsets())
@@ -180,6 +187,11 @@ class Evaluating:
     def _back_off(self, reason: str, backoff: Backoff, stop: threading.Event) -> None:
         self._progress.backs_off(reason)
         backoff.wait(stop)
+
+
+def _lots(apps: Sequence[str]) -> Iterator[Sequence[str]]:
+    for begin in range(0, len(apps), AT_ONCE):
+        yield apps[begin : begin + AT_ONCE]
 
 
 def _close(reader: Reader | None) -> None:
