@@ -17,7 +17,7 @@ from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s
 from midstage.hpa.decide.forecast.floor import Floor, floor
 from midstage.hpa.decide.hpav2.behavior import Behavior, Change, Past, Recommendation
-from midstage.hpa.decide.timed import Bounds, bounds
+from midstage.hpa.decide.timed import NO_BOUNDS, Bounds, bounds
 
 CLUSTER_STALE_S: Final = 30.0
 UNPLACED_S: Final = 60.0
@@ -46,7 +46,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     fallback: Fallback = Fallback()
     not_lowered: str = ""
     not_raised: str = ""
-    timed: Bounds = Bounds()
+    timed: Bounds = NO_BOUNDS
     pause: Pause | None = None
     quota: Quota | None = None
     override: Override | None = None
@@ -57,6 +57,17 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         """The proposal that wants most; None: no rule had valid input."""
         valid = [each for each in self.proposals if each.want is not None]
         return max(valid, key=_wanted, default=None)
+
+    @property
+    def unbound(self) -> bool:
+        """Whether nothing but the policy's minimum and maximum bounds the count."""
+        return (
+            self.forecast is None
+            and self.timed is NO_BOUNDS
+            and self.pause is None
+            and self.quota is None
+            and self.override is None
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -109,6 +120,8 @@ def cluster_unknown(inputs: Inputs) -> str | None:
 
 
 def _past(inputs: Inputs, current: int) -> Past:
+    if not inputs.changes:
+        return Past(recommendations=list(_recommendations(inputs, current)))
     changes = [change for change in inputs.changes if change.before > 0]
     return Past(
         recommendations=list(_recommendations(inputs, current)),
