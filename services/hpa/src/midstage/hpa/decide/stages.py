@@ -25,7 +25,7 @@ def largest(situation: Situation, before: int) -> Stage:
         return Stage(name="largest", replicas=situation.least, reason="nothing but the clock says")
     if leading is None or leading.want is None:
         return Stage(name="largest", replicas=before, reason="no rule has valid input")
-    said = f"{leading.rule.value} {leading.name}" if leading.name else leading.rule.value
+    said = f"{leading.rule} {leading.name}" if leading.name else leading.rule
     return Stage(name="largest", replicas=leading.want, reason=f"{said}: {leading.reason}")
 
 
