@@ -27,6 +27,7 @@ from tests.bench import (
     eventlog,
     kubernetes,
     ledger,
+    logged,
     machine,
     many,
     paging,
@@ -66,6 +67,7 @@ GROUPS: Mapping[str, Race] = {
     "kubernetes": kubernetes.race,
     "hpa": scaling.race,
     "replay": again.race,
+    "replay-log": logged.race,
     "hpa-series": series.race,
     "hpa-latency": stepping.race,
     "hpa-many": many.race,
@@ -87,6 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         size,
         month_events=asked.month or size.month_events,
         unnumbered=asked.unnumbered or size.unnumbered,
+        evaluations=asked.evaluations or size.evaluations,
     )
     with tempfile.TemporaryDirectory(prefix="midstage-bench-") as directory:
         report = _run(groups, size=size, kafka=asked.kafka, directory=Path(directory))
@@ -103,6 +106,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a smoke run of seconds")
     parser.add_argument("--month", type=int, metavar="EVENTS", help="in the ledger that is asked")
     parser.add_argument("--unnumbered", type=int, metavar="EVENTS", help="before a restart")
+    parser.add_argument("--evaluations", type=int, metavar="N", help="in the log that is replayed")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="DIRECTORY")
     parser.add_argument("--kafka", default="", metavar="ADDRESS", help="a broker that runs")
     return parser.parse_args(arguments)

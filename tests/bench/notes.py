@@ -80,6 +80,12 @@ NOTES: Mapping[str, Sequence[str]] = {
         " records and decides nothing. The goal is 20,000/s over all processes. Of each kind: rules"
         " by totals, resources, latency, KPA, a queue, metrics of a manifest, timed and forecast.",
     ),
+    "replay-log": (
+        "replay-log: evaluations of applications that live through days under a policy of each"
+        " kind, read from one broker that shares the cores; reading is counted for all, the broker"
+        " for none. More processes are handed the records by the one that reads, which judges the"
+        " first four chunks itself. `--quick --evaluations 1000000` is one round of a million.",
+    ),
     "hpa-series": (
         "hpa-series: the settings of the comparison: steps of 15 s, the mean of 60 s seen"
         " 30 s late, 100 replicas serve the 99.9th percentile. A policy is tuned on the first half"

@@ -33,6 +33,7 @@ class Size:
     month_events: int = 3_000_000
     unnumbered: int = 1_000_000
     connections: int = 32
+    evaluations: int = 100_000
 
 
 FULL = Size(
@@ -48,6 +49,7 @@ QUICK = Size(
     month_events=100_000,
     unnumbered=20_000,
     connections=4,
+    evaluations=12_000,
 )
 
 

@@ -102,12 +102,6 @@ def test_garbage_is_no_evaluation(past: Others) -> None:
     assert replayed(past.log, which=SHALLOW).equal
 
 
-@pytest.mark.slow
-def test_several_processes_judge_alike(past: Others) -> None:
-    alone, shared = (replayed(past.log, which=SHALLOW, processes=n) for n in (1, 2))
-    assert alone == shared
-
-
 def test_what_is_told_meanwhile_ends_with_the_sums(past: Others) -> None:
     told = [json.loads(line) for line in lines(replaying(past.log, which=SHALLOW))]
     assert [each["done"] for each in told][-2:] == [False, True]

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
 
 from midstage.client import api, explained, times
 from midstage.client.platform import HERE, Directory, Server
+from midstage.client.sse import lines
+from midstage.client.telling import Teller
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.scaling import Evaluation, EvaluationMade
 
@@ -44,6 +46,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+_SUMS: Final = msgspec.json.Decoder(Sums)
+
+
 def replay(
     app: Annotated[str | None, typer.Argument(metavar="[APP]", help="Only this one.")] = None,
     *,
@@ -72,14 +77,19 @@ def replay(
 
 
 def _last(pieces: Iterator[bytes]) -> Sums:
-    """The sums of all; UnavailableError where hpa did not come to the end."""
-    text = b"".join(pieces).strip().rpartition(b"\n")[2]
+    """The sums of all, those so far on stderr; UnavailableError where hpa came to no end."""
+    found: Sums | None = None
+    teller = Teller()
     try:
-        found = msgspec.json.decode(text, type=Sums)
+        for line in lines(pieces):
+            found = _SUMS.decode(line)
+            teller(f"{found.total + found.changes:,} made again")
     except msgspec.DecodeError as e:
         raise UnavailableError(f"hpa did not come to the end of the replay: {e}") from e
-    if not found.done:
-        raise UnavailableError(found.error or "hpa did not come to the end of the replay")
+    if found is None or not found.done:
+        said = "" if found is None else found.error
+        raise UnavailableError(said or "hpa did not come to the end of the replay")
+    teller.last(f"{found.total + found.changes:,} made again")
     return found
 
 

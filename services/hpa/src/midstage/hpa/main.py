@@ -40,8 +40,10 @@ from midstage.hpa.stream.alarming import Alarming
 from midstage.hpa.stream.deciding import Deciding
 from midstage.hpa.stream.evaluating import Evaluating
 from midstage.hpa.stream.folding import Topics
+from midstage.hpa.stream.judging import Judges
 from midstage.hpa.stream.owning import Owning
 from midstage.hpa.stream.past import Past
+from midstage.hpa.stream.processors import beside
 from midstage.hpa.stream.remembering import Remembering
 from midstage.hpa.stream.replay import replaying
 from midstage.hpa.stream.replay_command import command
@@ -114,6 +116,8 @@ def compose(
         now=clock.now,
         monotonic=clock.monotonic,
     )
+    others = beside() if settings.replay_processes is None else settings.replay_processes
+    judges = Judges(others) if others > 0 else None
     readiness = Readiness()
     readiness.add("apps", apps.caught_up)
     readiness.add("scaling", scalers.caught_up)
@@ -125,7 +129,7 @@ def compose(
         latest=evaluating.latest,
         past=Past(log=log, topic=topics.evaluations, now=clock.now).at,
         alarms=told.states,
-        replaying=lambda which: replaying(log, topics=topics, which=which),
+        replaying=lambda which: replaying(log, topics=topics, which=which, judges=judges),
         now=clock.now,
     )
     auditing = Auditing(

@@ -17,7 +17,7 @@ from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import age_s
 from midstage.hpa.decide.forecast.floor import Floor, floor
 from midstage.hpa.decide.hpav2.behavior import Behavior, Change, Past, Recommendation
-from midstage.hpa.decide.timed import Bounds, bounds
+from midstage.hpa.decide.timed import NO_BOUNDS, Bounds, bounds
 
 CLUSTER_STALE_S: Final = 30.0
 UNPLACED_S: Final = 60.0
@@ -27,6 +27,7 @@ COLD_START_S: Final = 60.0
 _ON_THE_WAY_S: Final = 10.0
 """From the moment that a bound holds to its pods: the next evaluation, the log, the cluster."""
 _SECOND: Final = timedelta(seconds=1)
+_PENDING: Final = Phase.PENDING
 _NO_FALLBACK: Final = Fallback()
 
 
@@ -46,7 +47,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     fallback: Fallback = Fallback()
     not_lowered: str = ""
     not_raised: str = ""
-    timed: Bounds = Bounds()
+    timed: Bounds = NO_BOUNDS
     pause: Pause | None = None
     quota: Quota | None = None
     override: Override | None = None
@@ -56,7 +57,18 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     def leading(self) -> Proposal | None:
         """The proposal that wants most; None: no rule had valid input."""
         valid = [each for each in self.proposals if each.want is not None]
-        return max(valid, key=_wanted, default=None)
+        return valid[0] if len(valid) == 1 else max(valid, key=_wanted, default=None)
+
+    @property
+    def unbound(self) -> bool:
+        """Whether nothing but the policy's minimum and maximum bounds the count."""
+        return (
+            self.forecast is None
+            and self.timed is NO_BOUNDS
+            and self.pause is None
+            and self.quota is None
+            and self.override is None
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -109,6 +121,8 @@ def cluster_unknown(inputs: Inputs) -> str | None:
 
 
 def _past(inputs: Inputs, current: int) -> Past:
+    if not inputs.changes:
+        return Past(recommendations=list(_recommendations(inputs, current)))
     changes = [change for change in inputs.changes if change.before > 0]
     return Past(
         recommendations=list(_recommendations(inputs, current)),
@@ -150,7 +164,7 @@ def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
     if why is not None:
         return why
     valid = [each for each in proposals if each.exact is not None]
-    if not any(pod.ready for pod in inputs.pods):
+    if True not in [pod.ready for pod in inputs.pods]:
         return "none is ready and there is load" if any(each.carried for each in valid) else ""
     for each in valid:
         if each.ready_ratio and round(each.ready_ratio, 9) > 1:
@@ -159,7 +173,7 @@ def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
 
 
 def _not_raised(inputs: Inputs) -> str:
-    for pod in [each for each in inputs.pods if each.phase is Phase.PENDING]:
+    for pod in [each for each in inputs.pods if each.phase is _PENDING]:
         if pod.started_at is not None and age_s(pod.started_at, inputs.now) > UNPLACED_S:
             return f"{pod.name} finds no node"
     return ""

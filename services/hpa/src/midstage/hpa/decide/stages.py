@@ -6,6 +6,7 @@ HPA v2 does. What comes after the rate holds at once, and the later wins.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from midstage.contracts.scaling import Stage
@@ -24,7 +25,7 @@ def largest(situation: Situation, before: int) -> Stage:
         return Stage(name="largest", replicas=situation.least, reason="nothing but the clock says")
     if leading is None or leading.want is None:
         return Stage(name="largest", replicas=before, reason="no rule has valid input")
-    said = f"{leading.rule.value} {leading.name}" if leading.name else leading.rule.value
+    said = f"{leading.rule} {leading.name}" if leading.name else leading.rule
     return Stage(name="largest", replicas=leading.want, reason=f"{said}: {leading.reason}")
 
 
@@ -159,7 +160,8 @@ BOUND: Final[tuple[Step, ...]] = (
     *(forecast_floor, timed_floor, timed_ceiling),
     *(pause, bounds, quota, manual),
 )
-_ALL: Final = (*WANT, *LIMIT, *BOUND)
+_RULES: Final = (*WANT, *LIMIT)
+_KEPT: Final = 4096
 _LIMITED: Final = {
     Condition.UP_LIMIT: "at most {} by the rate",
     Condition.DOWN_LIMIT: "at least {} by the rate",
@@ -179,7 +181,22 @@ def chain(situation: Situation) -> Sequence[Stage]:
     within = overridden or situation.least <= situation.current <= situation.most
     stages: list[Stage] = []
     figure = situation.current
-    for step in _ALL if within else BOUND:
-        stages.append(step(situation, figure))
-        figure = stages[-1].replicas
+    for step in _RULES if within else ():
+        stage = step(situation, figure)
+        stages.append(stage)
+        figure = stage.replicas
+    if situation.unbound and situation.least <= figure <= situation.most:
+        stages += _unbound(figure)
+        return stages
+    for step in BOUND:
+        stage = step(situation, figure)
+        stages.append(stage)
+        figure = stage.replicas
     return stages
+
+
+@lru_cache(maxsize=_KEPT)
+def _unbound(figure: int) -> Sequence[Stage]:
+    """What the bounds leave of a count within them, where nobody and no clock says anything."""
+    free = Situation(current=figure, least=figure, most=figure)
+    return tuple([step(free, figure) for step in BOUND])

@@ -49,7 +49,7 @@ class Bounds:
     ceiling: Held | None = None
 
 
-_NONE: Final = Bounds()
+NO_BOUNDS: Final = Bounds()
 
 
 def bounds(rules: Sequence[Timed], now: datetime, *, lead_s: float) -> Bounds:
@@ -58,7 +58,7 @@ def bounds(rules: Sequence[Timed], now: datetime, *, lead_s: float) -> Bounds:
     Where a floor is above a ceiling both are told.
     """
     if not rules:
-        return _NONE
+        return NO_BOUNDS
     lead = timedelta(seconds=min(max(0.0, lead_s), LONGEST_S))
     floors = [
         Held(replicas=rule.floor, window=window)

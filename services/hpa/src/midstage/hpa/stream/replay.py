@@ -1,16 +1,13 @@
 """Makes the past again: each evaluation while it is kept, each change of a count for ever.
 
 Shallow is from what each stored; ``deep`` is from the topics too, as long as they hold the facts.
-Both must give the stored bytes. Shallow keeps one chunk in memory, deep all of the topics.
+Both must give the stored bytes. Shallow keeps a few chunks in memory, deep all of the topics.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import timedelta
-from multiprocessing import get_context
-from typing import Final, TypeVar
-
-import msgspec
+from itertools import chain, islice
+from typing import Final
 
 from midstage.contracts.topics import Topic
 from midstage.eventlog.appended import opened
@@ -22,37 +19,39 @@ from midstage.hpa.model import Scaler
 from midstage.hpa.stream import shallow
 from midstage.hpa.stream.deep import from_topics
 from midstage.hpa.stream.folding import Topics
+from midstage.hpa.stream.judging import Judges, Task
 from midstage.hpa.views.replays import Replayed, Which
 
 CHUNK: Final = 2_000
-_AHEAD: Final = 4
-"""So many chunks for each process wait for their turn; the log is not read faster."""
+CHUNK_BYTES: Final = 8 * 2**20
+ALONE: Final = 4
+"""So many chunks are judged before other processes are asked: no less than their start takes."""
 _WRITTEN_WITHIN: Final = timedelta(minutes=2)
 _DEEP: Final = Which(deep=True)
-T = TypeVar("T")
 
 
 def replayed(
-    log: Log, *, topics: Topics | None = None, which: Which = _DEEP, processes: int = 1
+    log: Log, *, topics: Topics | None = None, which: Which = _DEEP, judges: Judges | None = None
 ) -> Replayed:
     """All that the log holds now of ``which``; UnavailableError when it can't be asked."""
     found = Replayed()
-    for found in replaying(log, topics=topics, which=which, processes=processes):  # noqa: B007
+    for found in replaying(log, topics=topics, which=which, judges=judges):  # noqa: B007
         pass
     return found
 
 
 def replaying(
-    log: Log, *, topics: Topics | None = None, which: Which = _DEEP, processes: int = 1
+    log: Log, *, topics: Topics | None = None, which: Which = _DEEP, judges: Judges | None = None
 ) -> Iterator[Replayed]:
     """The sums so far, again and again; the last ones are those of all.
 
-    Both ways look at the evaluations that stand there now: others come in meanwhile.
+    Both ways look at the evaluations that stand there now: others come in meanwhile. Of much that
+    is judged from what it stored the ``judges`` do most; UnavailableError where they can't.
     """
     names = topics or Topics()
     ends = log.ends(log.partitions(names.evaluations.name))
     so_far = Replayed(deep=which.deep)
-    for part in _parts(log, names, which, ends, processes):
+    for part in _judged(_tasks(log, names, which, ends), which, judges):
         so_far = so_far.plus(part)
         yield so_far
     if which.deep:
@@ -60,40 +59,31 @@ def replaying(
     yield so_far
 
 
-def _parts(
-    log: Log, names: Topics, which: Which, ends: Mapping[Partition, int], processes: int
-) -> Iterator[Replayed]:
+def _tasks(log: Log, names: Topics, which: Which, ends: Mapping[Partition, int]) -> Iterator[Task]:
     values = (record.value for record in _records(log, names.evaluations, which, ends))
-    kept = (value for value in values if value is not None)
-    yield from _judged(_chunks(kept), which, processes)
+    for chunk in _chunks(value for value in values if value is not None):
+        yield shallow.evaluations, chunk
     for facts in _chunks(_accepted(log, names.scaling, which)):
-        yield shallow.changes(facts, which)
+        yield shallow.changes, facts
 
 
-def _judged(chunks: Iterable[Sequence[bytes]], which: Which, processes: int) -> Iterator[Replayed]:
-    """In this process, or in as many others, which a chunk at a time goes to."""
-    if processes <= 1:
-        for chunk in chunks:
-            yield shallow.evaluations(chunk, which)
-        return
-    waiting: list[Future[Replayed]] = []
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for chunk in chunks:
-            waiting.append(pool.submit(shallow.evaluations, chunk, which))
-            if len(waiting) >= processes * _AHEAD:
-                yield waiting.pop(0).result()
-        for each in waiting:
-            yield each.result()
+def _judged(tasks: Iterator[Task], which: Which, judges: Judges | None) -> Iterator[Replayed]:
+    """The first ones here, so that what is soon done starts no process."""
+    for work, chunk in tasks if judges is None else islice(tasks, ALONE):
+        yield work(chunk, which)
+    more = next(tasks, None)
+    if judges is not None and more is not None:
+        yield from judges.judged(chain([more], tasks), which)
 
 
-def _accepted(log: Log, topic: Topic, which: Which) -> Iterator[msgspec.Raw]:
+def _accepted(log: Log, topic: Topic, which: Which) -> Iterator[bytes]:
     """The facts of the records that count, whoever was late."""
     versions: Fold[Scaler, object] = Fold(topic=topic, initial=Scaler(), evolve=_evolved)
     read = opened(topic)
     ends = log.ends(log.partitions(topic.name))
     for record in _records(log, topic, Which(app=which.app), ends):
         if versions.apply(record).verdict is Verdict.ACCEPTED:
-            yield read(record).data.facts
+            yield bytes(read(record).data.facts)
 
 
 def _records(
@@ -109,13 +99,15 @@ def _records(
     return between(log, starts, ends)
 
 
-def _chunks(each: Iterable[T]) -> Iterator[Sequence[T]]:
-    held: list[T] = []
+def _chunks(each: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
+    held: list[bytes] = []
+    size = 0
     for one in each:
         held.append(one)
-        if len(held) == CHUNK:
+        size += len(one)
+        if len(held) == CHUNK or size >= CHUNK_BYTES:
             yield held
-            held = []
+            held, size = [], 0
     if held:
         yield held
 

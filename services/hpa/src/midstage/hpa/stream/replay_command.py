@@ -7,8 +7,10 @@ from datetime import datetime
 
 from midstage.contracts.errors import MidstageError
 from midstage.eventlog.log import Log
-from midstage.hpa.stream.replay import replayed
-from midstage.hpa.views.replays import Which, told
+from midstage.hpa.stream.judging import Judges
+from midstage.hpa.stream.processors import usable
+from midstage.hpa.stream.replay import replaying
+from midstage.hpa.views.replays import Replayed, Which, told
 
 
 def command(arguments: Sequence[str], *, log_at: Callable[[str], Log]) -> int:
@@ -16,7 +18,7 @@ def command(arguments: Sequence[str], *, log_at: Callable[[str], Log]) -> int:
     asked = _parsed(arguments)
     which = Which(app=asked.app, since=asked.since, until=asked.until, deep=asked.deep)
     try:
-        found = replayed(log_at(asked.kafka), which=which, processes=asked.processes)
+        found = _replayed(log_at(asked.kafka), which, asked.processes)
     except MidstageError as e:
         sys.stderr.write(f"{e}\n")
         return 1
@@ -26,6 +28,18 @@ def command(arguments: Sequence[str], *, log_at: Callable[[str], Log]) -> int:
     return 0 if found.equal else 1
 
 
+def _replayed(log: Log, which: Which, processes: int | None) -> Replayed:
+    """All of it; how far it is stands on stderr where that is a terminal."""
+    others = usable() if processes is None else processes
+    found, shown = Replayed(), sys.stderr.isatty()
+    for found in replaying(log, which=which, judges=Judges(others) if others > 0 else None):
+        if shown:
+            sys.stderr.write(f"\r\x1b[K{told(found)}")
+    if shown:
+        sys.stderr.write("\r\x1b[K")
+    return found
+
+
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="midstage.hpa.main replay", description=__doc__)
     parser.add_argument("app", nargs="?", metavar="APP", help="only this application")
@@ -33,7 +47,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--deep", action="store_true", help="from the topics, too")
     parser.add_argument("--from", dest="since", type=_time, metavar="TIME", help="RFC 3339")
     parser.add_argument("--to", dest="until", type=_time, metavar="TIME", help="RFC 3339")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="that judge at once")
+    parser.add_argument(
+        "--processes", type=int, metavar="N", help="that judge at once beside this one, or 0"
+    )
     return parser.parse_args(arguments)
 
 

@@ -66,7 +66,7 @@ def evaluations(values: Iterable[bytes], which: Which) -> Replayed:
     return Replayed(total=total, from_stored_equal=equal, others=dict(others), first=first)
 
 
-def changes(facts: Iterable[bytes | msgspec.Raw], which: Which) -> Replayed:
+def changes(facts: Iterable[bytes], which: Which) -> Replayed:
     """What becomes of the changes in these records' facts of the log of counts."""
     count = equal = 0
     others = Counter[str]()

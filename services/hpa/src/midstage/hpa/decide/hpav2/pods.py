@@ -25,6 +25,9 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
+_FAILED, _PENDING = Phase.FAILED, Phase.PENDING
+
+
 class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a pod; None: it is not known (or, of ``ready``, that there is no condition).
 
@@ -74,9 +77,10 @@ def grouped(pods: Sequence[Pod], *, cpu: bool, readiness: Readiness) -> Groups:
     used: dict[str, int] = {}
     unready, missing, ignored = set[str](), set[str](), set[str]()
     for pod in pods:
-        if pod.deleting or pod.phase is Phase.FAILED:
+        phase = pod.phase
+        if pod.deleting or phase is _FAILED:
             ignored.add(pod.name)
-        elif pod.phase is Phase.PENDING:
+        elif phase is _PENDING:
             unready.add(pod.name)
         elif pod.metric_m is None:
             missing.add(pod.name)
@@ -88,11 +92,12 @@ def grouped(pods: Sequence[Pod], *, cpu: bool, readiness: Readiness) -> Groups:
 
 
 def _unready(pod: Pod, readiness: Readiness) -> bool:
-    if pod.ready is None or pod.started_age_s is None:
+    started_s = pod.started_age_s
+    if pod.ready is None or started_s is None:
         return True
-    if pod.started_age_s < readiness.initialization_s:
+    if started_s < readiness.initialization_s:
         # its figure is from before it became ready, at least in part
         early = pod.metric_age_s > pod.transition_age_s - pod.window_s
         return not pod.ready or early
     # it never was ready: its condition is that of its start
-    return not pod.ready and pod.transition_age_s > pod.started_age_s - readiness.delay_s
+    return not pod.ready and pod.transition_age_s > started_s - readiness.delay_s

@@ -5,6 +5,7 @@ be asked, nothing is known.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec import UNSET, UnsetType, structs
@@ -30,6 +31,9 @@ RULES: Final = {
 }
 READINESS: Final = Readiness()
 _LONG_AGO_S: Final = 1e9
+_TO_PLACE, _SERVING = Phase.PENDING, Phase.RUNNING
+_PENDING, _RUNNING = hpa.Phase.PENDING, hpa.Phase.RUNNING
+"""By names of this module: a member of an enum is looked up by each use, dozens of times here."""
 _MEBI: Final = 2**20
 _MOST_M: Final = 10**18
 """More thousandths of anything are a broken figure."""
@@ -104,16 +108,15 @@ def seen(
     When its readiness changed last is known of the change to ready alone. A pod that was ready
     once and is not now is one whose figures count, as HPA v2 has it after the first half minute.
     """
-    now = inputs.now
+    now, phase, ready = inputs.now, pod.phase, pod.ready
     started = _LONG_AGO_S if pod.started_at is None else age_s(pod.started_at, now)
     became = started if pod.ready_at is None else age_s(pod.ready_at, now)
-    lost = pod.phase is Phase.RUNNING and not pod.ready
     return Pod(
         name=pod.name,
-        phase=hpa.Phase.PENDING if pod.phase is Phase.PENDING else hpa.Phase.RUNNING,
-        ready=pod.ready,
+        phase=_PENDING if phase is _TO_PLACE else _RUNNING,
+        ready=ready,
         started_age_s=started,
-        transition_age_s=0.0 if lost else became,
+        transition_age_s=became if ready or phase is not _SERVING else 0.0,
         request_m=request_m,
         metric_m=metric_m,
         metric_age_s=metric_age_s,
@@ -154,15 +157,16 @@ def _sized(pods: Sequence[PodInput]) -> Sequence[PodInput]:
 
 
 def _with(pod: PodInput, inputs: Inputs, resource: str) -> Pod:
-    age = None if pod.cpu_at is None else age_s(pod.cpu_at, inputs.now)
-    fresh = age is not None and age <= USE_STALE_S
     amount, requested = _figures(pod, resource)
+    if pod.cpu_at is None:
+        return seen(pod, inputs, request_m=_request_m(requested))
+    age = age_s(pod.cpu_at, inputs.now)
     return seen(
         pod,
         inputs,
-        request_m=thousandths(requested),
-        metric_m=thousandths(amount) if fresh else None,
-        metric_age_s=age or 0.0,
+        request_m=_request_m(requested),
+        metric_m=thousandths(amount) if age <= USE_STALE_S else None,
+        metric_age_s=age,
     )
 
 
@@ -184,8 +188,15 @@ def _bytes(mebi: float | UnsetType) -> float | None:
     return None if mebi is UNSET else mebi * _MEBI
 
 
+@lru_cache(maxsize=4096)
+def _request_m(amount: float) -> int | None:
+    """Kept, for most pods of all applications request one of a few amounts."""
+    return thousandths(amount)
+
+
 def thousandths(amount: float | None) -> int | None:
     """Whole thousandths; None where it can be no measurement."""
-    if amount is None or not 0 <= amount * 1000 <= _MOST_M:
+    if amount is None:
         return None
-    return round(amount * 1000)
+    amount_m = amount * 1000
+    return round(amount_m) if 0 <= amount_m <= _MOST_M else None

@@ -5,6 +5,7 @@ Figures are millionths, which float noise does not reach.
 """
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from midstage.contracts.scaling import Inputs, Proposal, Rule
@@ -54,25 +55,35 @@ def ready_of(inputs: Inputs) -> int:
     return sum([pod.ready for pod in inputs.pods])
 
 
+@lru_cache(maxsize=4096)
+def _average_m(target: float) -> int:
+    return max(1, round(target * _MICRO))
+
+
+@lru_cache(maxsize=4096)
+def _each(target: float) -> str:
+    return f"{shown(target)} each"
+
+
 def _shared(inputs: Inputs, rule: Rule, total: float, *, target: float, current: int) -> Proposal:
     exact = needed(total, target)
     tolerance = policies.tolerance(inputs.policy)
     want = by_share(
         current=current,
         value_m=round(min(total, _MOST_CARRIED) * _MICRO),
-        average_m=max(1, round(target * _MICRO)),
+        average_m=_average_m(target),
         tolerance=tolerance,
     ).replicas
     ready = ready_of(inputs)
     off = ""
-    if current and want == current and tolerance.holds(exact / current) and exact != current:
+    if want == current != exact and current and tolerance.holds(exact / current):
         off = f"; {shown(abs(exact / current - 1) * 100)} % off is within the tolerance"
     return Proposal(
         rule=rule,
         carried=total,
         target=target,
         want=min(want, MOST_REPLICAS),
-        reason=f"{shown(total)} {_WORDS[rule]} together, {shown(target)} each{off}",
+        reason=f"{shown(total)} {_WORDS[rule]} together, {_each(target)}{off}",
         exact=exact,
         ready_ratio=exact / ready if ready else None,
     )
