@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from midstage.contracts.cluster import Phase
+from midstage.contracts.forecast import Forecast, ForecastInput
 from midstage.contracts.scaling import Evaluation, Inputs
 from midstage.contracts.timed import Timed
 from midstage.hpa.decide.evaluate import evaluate
@@ -17,6 +18,7 @@ UNPLACED = msgspec.structs.replace(
 )
 FLOOR = Timed(name="noon", floor=4, begin="11:00", end="13:00")
 CEILING = Timed(name="noon", ceiling=4, begin="11:00", end="13:00")
+PAST = policy(forecast=Forecast())
 FOUR = load(concurrency=40)
 
 
@@ -26,6 +28,7 @@ FOUR = load(concurrency=40)
         ("pending", inputs(load=FOUR, cluster_at=None)),
         ("pending", inputs(load=FOUR, pods=(*pods(3), UNPLACED))),
         ("rate", inputs(load=FOUR)),
+        ("forecast floor", inputs(load=FOUR, policy=PAST, forecast=ForecastInput(carried=40))),
         ("timed floor", inputs(load=FOUR, policy=policy(timed=(FLOOR,)))),
         ("timed ceiling", inputs(load=FOUR, policy=policy(timed=(CEILING,)))),
         ("bounds", inputs(load=FOUR, policy=policy(max=4))),

@@ -181,6 +181,8 @@ def test_a_fallback_says_what_holds_while_a_rule_does_not_know(
 def test_a_fallback_is_named() -> None:
     blind = inputs(policy=policy(targets=BOTH, fallback=Fallback(static=2)))
     assert why(evaluate(blind), "unknown") == "2 while concurrency, cpu is not known"
+    one = inputs(policy=policy(targets=BOTH, fallback=Fallback(static=1)))
+    assert why(evaluate(one), "unknown") == "1 while concurrency, cpu is not known"
     least = inputs(policy=policy(targets=BOTH, fallback=Fallback(at_least=6)))
     assert why(evaluate(least), "unknown") == "not below 6 while concurrency, cpu is not known"
 
