@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 import msgspec
 
-from midstage.contracts.apps import AppSpec, Probe, Resources, Routes
+from midstage.contracts.apps import AppSpec, Probe, Resources, Routes, revision_of
 from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
@@ -113,7 +113,10 @@ def pods(platform: Platform, app: str) -> Sequence[Pod]:
 
 
 def settled(platform: Platform, app: str, *, replicas: int, revision: str = "") -> bool:
-    """Whether so many replicas, all of this revision, are ready, and nothing else is there."""
+    """Whether so many replicas are ready, all of one revision (this one), and nothing else is there.
+
+    Without ``revision`` it may be an older one, which stood before the newest change was begun.
+    """
     try:
         found = pods(platform, app)
     except httpx.HTTPError:
@@ -122,7 +125,8 @@ def settled(platform: Platform, app: str, *, replicas: int, revision: str = "") 
     return (
         len(found) == replicas
         and all(pod.ready and not pod.draining for pod in found)
-        and (not revision or revisions == {revision})
+        and len(revisions) <= 1
+        and (not revision or revisions <= {revision})
     )
 
 
@@ -136,6 +140,12 @@ def await_settled(platform: Platform, app: str, *, replicas: int, revision: str 
         )
     except AssertionError as e:
         raise AssertionError(f"{deployed(platform, app)}, {pods(platform, app)}") from e
+
+
+def put_settled(platform: Platform, app: str, wanted: AppSpec) -> None:
+    """Ask for an application, and wait until it is that very one."""
+    put(platform, app, wanted)
+    await_settled(platform, app, replicas=wanted.replicas, revision=revision_of(wanted))
 
 
 def fault(platform: Platform, **what: object) -> None:

@@ -30,6 +30,7 @@ from .loop import (
     fault,
     pods,
     put,
+    put_settled,
     settled,
     spec,
 )
@@ -70,8 +71,7 @@ def test_scale_downs_and_updates_abort_no_request(platform: Platform) -> None:
 
 
 def test_a_node_dies_under_load_and_its_pods_return_elsewhere(platform: Platform) -> None:
-    put(platform, "steady", spec("steady", replicas=4))
-    await_settled(platform, "steady", replicas=4)
+    put_settled(platform, "steady", spec("steady", replicas=4))
     node = pods(platform, "steady")[0].node
     with steady(platform, "steady", callers=4) as load:
         fault(platform, fault="node_dies", node=node)
@@ -86,13 +86,11 @@ def test_a_node_dies_under_load_and_its_pods_return_elsewhere(platform: Platform
 
 @pytest.mark.parametrize("name", ["stats", "control", "hpa", "deploy", "cluster"])
 def test_nothing_shrinks_because_a_process_is_killed(platform: Platform, name: str) -> None:
-    put(platform, "steady", spec("steady", replicas=4))
-    await_settled(platform, "steady", replicas=4)
+    put_settled(platform, "steady", spec("steady", replicas=4))
     with steady(platform, "steady", callers=4) as load:
         platform.kill(name)
         put(platform, "steady", spec("steady", replicas=3))
-        put(platform, "steady", spec("steady", replicas=4))
-        await_settled(platform, "steady", replicas=4)
+        put_settled(platform, "steady", spec("steady", replicas=4))
     if name != "cluster":  # its pods are its children: they die with it and come back
         assert load.share_ok >= GOOD, load.ends
     within(60, lambda: ready(getattr(platform.addresses, name)))
@@ -119,8 +117,7 @@ def test_a_death_at_a_named_place_of_an_update_ends_right(
 def killed_in_an_update(
     platform: Platform, orders: Orders, name: str, place: str, *, nth: int = 1
 ) -> None:
-    put(platform, "steady", spec("steady", replicas=3))
-    await_settled(platform, "steady", replicas=3)
+    put_settled(platform, "steady", spec("steady", replicas=3))
     wanted = another("steady", replicas=3, number=uuid.uuid4().hex)
     with steady(platform, "steady", callers=4) as load:
         orders(name, place, nth=nth)
@@ -166,8 +163,7 @@ def test_two_hpa_and_two_deploy_act_on_each_decision_once(platform: Platform) ->
 
 
 def test_a_woken_zombie_deploy_cannot_undo_a_newer_state(platform: Platform) -> None:
-    put(platform, "steady", spec("steady", replicas=2))
-    await_settled(platform, "steady", replicas=2)
+    put_settled(platform, "steady", spec("steady", replicas=2))
     zombie = platform.kill("deploy", signal.SIGSTOP)
     with second(platform, "deploy") as successor:
         within(60, lambda: ready(successor))

@@ -16,7 +16,7 @@ from midstage.testkit.waiting import within
 from tests import patient
 from tests.stories import test_loop as local
 from tests.stories.evidence import Orders, assert_exact, ready, replayed_through, second
-from tests.stories.loop import Pod, ask, await_settled, fault, pods, put, settled, spec
+from tests.stories.loop import Pod, ask, await_settled, fault, pods, put_settled, settled, spec
 from tests.stories.steady import steady
 from tests.stories.turns import Turns, another, at_once, turned
 
@@ -53,8 +53,7 @@ def test_scale_downs_and_updates_of_several_at_once_abort_no_request(platform: P
 
 
 def test_two_deploy_processes_carry_out_one_command_once(platform: Platform) -> None:
-    put(platform, "steady", spec("steady", replicas=2))
-    await_settled(platform, "steady", replicas=2)
+    put_settled(platform, "steady", spec("steady", replicas=2))
     before = pods_made(told(platform), "steady")
     wanted = another("steady", replicas=3, number=uuid.uuid4().hex)
     with second(platform, "deploy") as other:
@@ -81,8 +80,7 @@ test_a_woken_zombie_deploy_cannot_undo_a_newer_state = (
 def test_a_node_dies_under_load_and_its_pods_return_elsewhere(
     platform: Platform, seen: Seen
 ) -> None:
-    put(platform, "steady", spec("steady", replicas=4))
-    await_settled(platform, "steady", replicas=4)
+    put_settled(platform, "steady", spec("steady", replicas=4))
     node = pods(platform, "steady")[0].node
     with steady(platform, "steady", callers=4) as load:
         fault(platform, fault="node_dies", node=node)

@@ -3,7 +3,7 @@
 import pytest
 
 from midstage.local.platform import Platform
-from tests.stories.loop import await_settled, put, spec
+from tests.stories.loop import put_settled, spec
 from tests.stories.steady import steady
 from tests.stories.test_loop import GOOD
 
@@ -18,14 +18,12 @@ pytestmark = [
 def test_its_death_under_load_loses_and_doubles_nothing(
     platform: Platform, seen: Seen, name: str
 ) -> None:
-    put(platform, "steady", spec("steady", replicas=4))
-    await_settled(platform, "steady", replicas=4)
+    put_settled(platform, "steady", spec("steady", replicas=4))
     before = len(doubled(told(platform)))
     with steady(platform, "steady", callers=4) as load:
         platform.kill(name)
         for replicas in (3, 4):
-            put(platform, "steady", spec("steady", replicas=replicas))
-            await_settled(platform, "steady", replicas=replicas)
+            put_settled(platform, "steady", spec("steady", replicas=replicas))
     assert load.share_ok >= GOOD, load.ends
     assert not load.aborted, load.ends
     assert_told_exactly(platform, seen)
