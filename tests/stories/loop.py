@@ -113,7 +113,7 @@ def pods(platform: Platform, app: str) -> Sequence[Pod]:
 
 
 def settled(platform: Platform, app: str, *, replicas: int, revision: str = "") -> bool:
-    """Whether so many replicas are ready, all of one revision (this one), and nothing else is there.
+    """Whether so many replicas of one revision (this one) are ready, and nothing else is there.
 
     Without ``revision`` it may be an older one, which stood before the newest change was begun.
     """
