@@ -16,6 +16,7 @@ mkdir -p "$cache"
 { echo '{'; sed 's/.*/  "&": true,/' first | sed '$s/,$//'; echo '}'; } >"$cache/lastfailed"
 sed 's/^/FAILED /' first
 [ -s first ] || exit 0
+printf 'the last words of a library without an end of line'
 echo "make: *** [Makefile:25: test] Error $(cat code)"
 exit 2
 """

@@ -68,15 +68,42 @@ def test_what_is_outstanding_never_exceeds_the_capacity(
         assert lent.outstanding <= capacity
 
 
-@settings(deadline=None, max_examples=60)
-@given(how=BOUNDED, wants=st.lists(st.integers(1, 300), min_size=1, max_size=5))
-def test_a_capacity_that_is_enough_is_lent_as_it_is_wanted(
-    how: Apportioning, wants: list[int]
-) -> None:
-    lent = leases(sum(wants), how)
+def shared(how: Apportioning, capacity: int, wants: list[int]) -> list[Fraction]:
+    """What each has when all have asked twice: the second time all are known."""
+    lent = leases(capacity, how)
     for _ in range(2):
         got = [lent.ask(asking(str(n), each), 0).has for n, each in enumerate(wants)]
-    assert got == wants
+    return got
+
+
+WANTS = st.lists(st.integers(1, 300), min_size=1, max_size=5)
+
+
+@settings(max_examples=60)
+@given(WANTS)
+def test_a_capacity_that_is_enough_is_lent_as_it_is_wanted(wants: list[int]) -> None:
+    assert shared(Apportioning.PROPORTIONAL_SHARE, sum(wants), wants) == wants
+    assert shared(Apportioning.FAIR_SHARE, sum(wants[:3]), wants[:3]) == wants[:3]
+
+
+def test_fair_shares_are_found_in_two_rounds() -> None:
+    """As Doorman's are: what the third and further ones would still give stays with the owner."""
+    lent = shared(Apportioning.FAIR_SHARE, 33, [1, 9, 11, 12])
+    assert lent == [1, 9, 11, Fraction(23, 2)]
+
+
+@settings(max_examples=60)
+@given(how=BOUNDED, wants=WANTS, capacity=st.integers(1, 1_000))
+def test_everybody_gets_an_equal_share_or_what_is_wanted(
+    how: Apportioning, wants: list[int], capacity: int
+) -> None:
+    equal = Fraction(capacity, len(wants))
+    lent = leases(capacity, how)
+    for _ in range(len(wants) + 1):  # who has too much gives it back when it asks again
+        for n, each in enumerate(wants):
+            lent.ask(asking(str(n), each), 0)
+    for n, each in enumerate(wants):
+        assert lent.of(str(n)).has >= min(each, equal)
 
 
 def test_nobody_gets_more_than_it_wants() -> None:
