@@ -103,7 +103,7 @@ def test_everybody_gets_an_equal_share_or_what_is_wanted(
         for n, each in enumerate(wants):
             lent.ask(asking(str(n), each), 0)
     for n, each in enumerate(wants):
-        assert lent.of(str(n)).has >= min(each, equal)
+        assert lent.of(str(n)).has >= min(Fraction(each), equal)
 
 
 def test_nobody_gets_more_than_it_wants() -> None:
