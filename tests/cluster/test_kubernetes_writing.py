@@ -25,9 +25,14 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
 
 
 def counts_seen(site: Site, change: Callable[[], object]) -> list[int]:
-    """The counts of each version of the Deployment that ``change`` left in the history."""
+    """The counts of each version of the Deployment that ``change`` left in the history.
+
+    A version of its status alone, of what was so before, is of no newer generation.
+    """
     path = f"/apis/apps/v1/namespaces/{site.namespace}/deployments"
-    since = site.ask("GET", path)["metadata"]["resourceVersion"]
+    listed = site.ask("GET", path)
+    since = listed["metadata"]["resourceVersion"]
+    before = max((each["metadata"]["generation"] for each in listed["items"]), default=0)
     change()
     seen: list[int] = []
     until = site.version()
@@ -35,9 +40,12 @@ def counts_seen(site: Site, change: Callable[[], object]) -> list[int]:
     with site.connection.stream(path, query=query, silent_s=60) as stream:
         for line in lines(stream.pieces):
             told = msgspec.json.decode(line)["object"]
-            if int(told["metadata"]["resourceVersion"]) <= until:
+            version, generation = (
+                int(told["metadata"][name]) for name in ("resourceVersion", "generation")
+            )
+            if version <= until and generation > before:
                 seen.append(told["spec"]["replicas"])
-            if int(told["metadata"]["resourceVersion"]) >= until:
+            if version >= until:
                 break
     return seen
 
