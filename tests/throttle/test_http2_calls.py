@@ -21,6 +21,7 @@ from midstage.throttle.adapters.http2.frames import (
     SETTINGS,
     WINDOW_UPDATE,
     WITH_PRIORITY,
+    BrokenError,
     Code,
     Setting,
     frame,
@@ -177,6 +178,25 @@ def test_what_one_caller_said_is_not_taken_for_what_another_says() -> None:
         peer.last += 2
         asked = frame(HEADERS, END_HEADERS, peer.last, one) + peer.data(message(b"y"), end=True)
         assert peer.told(peer.send(asked))[0] == wanted
+
+
+def test_a_table_that_was_given_up_may_come_back_until_our_settings_are_known() -> None:
+    """What refers to it is remembered for nobody: without that table it is no request."""
+    known = blocks()
+    fickle, other = caller(known=known), caller(known=known)
+    fickle.begin(acknowledge=False)
+    for size in (0, 4096):
+        fickle.encoder.header_table_size = size
+        assert fickle.told(fickle.send(fickle.request(b"x", said(LOUD))))[0] == b"X"
+    reference = fickle.encoder.encode(said(LOUD))
+    fickle.last += 2
+    asked = frame(HEADERS, END_HEADERS, fickle.last, reference)
+    assert fickle.told(fickle.send(asked + fickle.data(message(b"y"), end=True)))[0] == b"Y"
+    other.begin()
+    other.send(other.request(b"x"))
+    with pytest.raises(BrokenError) as broken:
+        other.send(frame(HEADERS, END_HEADERS, 3, reference))
+    assert broken.value.code is Code.COMPRESSION_ERROR
 
 
 def test_a_block_is_remembered_for_all_callers_without_tables() -> None:

@@ -65,7 +65,6 @@ class Reader:
         self._decoded(block)
 
     def _decoded(self, block: bytes) -> list[tuple[bytes, bytes]]:
-        had_table = self._has_table
         try:
             found = [
                 (bytes(one[0]), bytes(one[1])) for one in self._decoder.decode(block, raw=True)
@@ -74,8 +73,7 @@ class Reader:
             raise BrokenError(Code.ENHANCE_YOUR_CALM, f"more than {MOST_HEADERS} bytes") from e
         except (hpack.HPACKError, IndexError, ValueError) as e:
             raise BrokenError(Code.COMPRESSION_ERROR, "a block of headers can't be read") from e
-        # what a block says that ends the table is not what it says without one
-        self._has_table = had_table and self._decoder.header_table_size > 0
+        self._has_table = self._decoder.header_table_size > 0
         return found
 
 
