@@ -11,11 +11,9 @@ import numpy as np
 
 from midstage.contracts import topics
 from midstage.contracts.cluster import Kind, ObjectGone, PodObserved, WorkloadObserved
-from midstage.contracts.errors import UnreadableError
 from midstage.contracts.topics import Topic
-from midstage.eventlog.codec import Decoder
 from midstage.eventlog.log import Log
-from midstage.eventlog.standing import standing
+from midstage.hpa.simulate.logged import facts
 from midstage.hpa.simulate.replay import Run
 from midstage.hpa.simulate.series import STEP_S, Series
 
@@ -30,13 +28,13 @@ def happened(
 
     ``each``: what one replica carries.
     """
-    return followed([fact for fact in _facts(log, topic) if fact.app == app], series, each=each)
+    return followed([fact for fact in _seen(log, topic) if fact.app == app], series, each=each)
 
 
-def followed(facts: Sequence[Seen], series: Series, *, each: float) -> Run | None:
+def followed(seen: Sequence[Seen], series: Series, *, each: float) -> Run | None:
     """The run that these facts of one application tell, in any order."""
     told = sorted(
-        (fact for fact in facts if not isinstance(fact, PodObserved)),
+        (fact for fact in seen if not isinstance(fact, PodObserved)),
         key=lambda fact: (fact.observed_at, fact.epoch, fact.resource_version),
     )
     sums = list(_sums(told))
@@ -55,7 +53,7 @@ def followed(facts: Sequence[Seen], series: Series, *, each: float) -> Run | Non
         there=np.where(is_known, there, 0),
         queue=np.zeros(len(series.values)),
         each=each,
-        waits_s=tuple(_waits_s(facts)),
+        waits_s=tuple(_waits_s(seen)),
     )
 
 
@@ -76,10 +74,10 @@ def _sums(told: Iterable[Seen]) -> Iterator[tuple[datetime, int, int]]:
         yield fact.observed_at, sum(ready), sum(there)
 
 
-def _waits_s(facts: Iterable[Seen]) -> Iterator[float]:
+def _waits_s(seen: Iterable[Seen]) -> Iterator[float]:
     """Of each pod the seconds from its making until it was first seen ready."""
     first: dict[str, tuple[datetime, datetime]] = {}
-    for fact in facts:
+    for fact in seen:
         if isinstance(fact, PodObserved) and fact.ready_at is not None:
             now = (fact.ready_at, fact.created_at)
             first[fact.uid] = min(first.get(fact.uid, now), now)
@@ -87,13 +85,8 @@ def _waits_s(facts: Iterable[Seen]) -> Iterator[float]:
         yield (ready_at - created_at).total_seconds()
 
 
-def _facts(log: Log, topic: Topic) -> Iterator[Seen]:
-    decoder = Decoder(topic)
-    for record in standing(log, topic.name):
-        try:
-            fact = decoder(record).data
-        except UnreadableError:
-            continue  # as every reader of it does
+def _seen(log: Log, topic: Topic) -> Iterator[Seen]:
+    for fact in facts(log, topic):
         if isinstance(fact, WorkloadObserved | PodObserved) or (
             isinstance(fact, ObjectGone) and fact.kind is Kind.WORKLOAD
         ):

@@ -23,7 +23,8 @@ Parts = dict[tuple[int, int], tuple[int, int]]
 
 def logged(log: Log, app: str, *, topic: Topic = topics.LOAD) -> Series:
     """All that the topic holds of ``app``; UnreadableError where that is no series."""
-    return carried(fact for fact in _facts(log, topic) if fact.app == app)
+    told = (fact for fact in facts(log, topic) if isinstance(fact, LoadObserved))
+    return carried(fact for fact in told if fact.app == app)
 
 
 def carried(facts: Iterable[LoadObserved]) -> Series:
@@ -42,17 +43,16 @@ def carried(facts: Iterable[LoadObserved]) -> Series:
     return of((float(step * STEP_S), sum(counts) / len(counts)) for step, counts in steps.items())
 
 
-def _requests(fact: LoadObserved) -> int:
-    """All that ended, but refused ones: they never came to a replica."""
-    return sum(n for name, n in fact.outcomes.items() if name != Outcome.REFUSED.value)
-
-
-def _facts(log: Log, topic: Topic) -> Iterator[LoadObserved]:
+def facts(log: Log, topic: Topic) -> Iterator[object]:
+    """All facts that the topic holds now; what can't be read is passed over, as by every reader."""
     decoder = Decoder(topic)
     for record in standing(log, topic.name):
         try:
-            fact = decoder(record).data
+            yield decoder(record).data
         except UnreadableError:
-            continue  # as every reader of it does
-        if isinstance(fact, LoadObserved):
-            yield fact
+            continue
+
+
+def _requests(fact: LoadObserved) -> int:
+    """All that ended, but refused ones: they never came to a replica."""
+    return sum(n for name, n in fact.outcomes.items() if name != Outcome.REFUSED.value)
