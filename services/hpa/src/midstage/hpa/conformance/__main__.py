@@ -1,33 +1,26 @@
 """``python -m midstage.hpa.conformance FILE``: a line for each failing case, then the sums."""
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 
+from midstage.chassis.cases import Differing, judge
 from midstage.hpa.conformance import hpav2, hpav2_cases, kpa
-from midstage.hpa.conformance.shapes import Differing, File
+from midstage.hpa.conformance.shapes import File
 
 _FILE = msgspec.json.Decoder(File)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when all pass, 1 when one fails, 2 when the file can't be read."""
-    parser = argparse.ArgumentParser(prog="python -m midstage.hpa.conformance", description=__doc__)
-    parser.add_argument("file", type=Path, help="cases in the format of hpa_cases or kpa_cases")
-    file: Path = parser.parse_args(arguments).file
-    try:
-        judgements = list(_judgements(file.read_bytes()))
-    except (OSError, msgspec.MsgspecError) as e:
-        sys.stderr.write(f"{file} can't be read: {e}\n")
-        return 2
-    failed = [(name, differing) for name, differing in judgements if differing]
-    for name, differing in failed:
-        sys.stdout.write(f"{name}: {'; '.join(str(each) for each in differing)}\n")
-    sys.stdout.write(f"{len(judgements) - len(failed)} passed, {len(failed)} failed\n")
-    return 1 if failed else 0
+    return judge(
+        _judgements,
+        arguments,
+        prog="python -m midstage.hpa.conformance",
+        about=__doc__,
+        cases="hpa_cases or kpa_cases",
+    )
 
 
 def _judgements(content: bytes) -> Iterator[tuple[str, Sequence[Differing]]]:

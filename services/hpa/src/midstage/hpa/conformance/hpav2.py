@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from midstage.chassis.cases import Differing
 from midstage.contracts.scaling import Proposal, Rule, Stage
 from midstage.hpa.conformance.hpav2_cases import (
     Case,
@@ -15,7 +16,6 @@ from midstage.hpa.conformance.hpav2_cases import (
     CasePod,
     CaseRules,
 )
-from midstage.hpa.conformance.shapes import Differing
 from midstage.hpa.decide.hpav2 import behavior, proposing
 from midstage.hpa.decide.hpav2.behavior import (
     Behavior,

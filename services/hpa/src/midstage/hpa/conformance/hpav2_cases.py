@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
+from midstage.chassis.cases import Shape
 from midstage.contracts.autoscaling import By, Select
-from midstage.hpa.conformance.shapes import Shape
 from midstage.hpa.decide.hpav2.pods import Phase
 from midstage.hpa.decide.hpav2.proposing import MOST
 

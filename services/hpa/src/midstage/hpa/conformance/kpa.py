@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from midstage.hpa.conformance.shapes import Differing, Shape
+from midstage.chassis.cases import Differing, Shape
 from midstage.hpa.decide import kpa
 from midstage.hpa.decide.kpa import Memory, Observed, Spec
 

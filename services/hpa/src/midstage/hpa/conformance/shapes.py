@@ -1,13 +1,10 @@
-"""What files of cases have in common: their header, their list of cases, and a difference."""
+"""What a file of cases has: its header, and its list of cases."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of what is read from a file; what is not known is for people."""
+from midstage.chassis.cases import Shape
 
 
 class File(Shape, frozen=True, kw_only=True):
@@ -15,16 +12,3 @@ class File(Shape, frozen=True, kw_only=True):
 
     meta: msgspec.Raw
     cases: Sequence[msgspec.Raw]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Differing:
-    """A field that is not as the case expects it."""
-
-    field: str
-    expected: object
-    found: object
-
-    def __str__(self) -> str:
-        """As a line says it."""
-        return f"{self.field} {self.expected!r} expected, {self.found!r} found"

@@ -1,13 +1,12 @@
 """``python -m midstage.throttle.conformance FILE``: a line for each failing case, then the sums."""
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from midstage.chassis.cases import Differing, judge
 from midstage.throttle.conformance import (
     breaking,
     buckets,
@@ -19,7 +18,7 @@ from midstage.throttle.conformance import (
     validating,
     windows,
 )
-from midstage.throttle.conformance.shapes import CaseError, Differing, File, Heading
+from midstage.throttle.conformance.shapes import CaseError, File, Heading
 
 Judge = Callable[[msgspec.Raw, Mapping[str, msgspec.Raw]], Sequence[Differing]]
 
@@ -45,21 +44,13 @@ _JUDGES: Final[Mapping[str, Judge]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when all pass, 1 when one fails, 2 when the file can't be read."""
-    parser = argparse.ArgumentParser(
-        prog="python -m midstage.throttle.conformance", description=__doc__
+    return judge(
+        _judgements,
+        arguments,
+        prog="python -m midstage.throttle.conformance",
+        about=__doc__,
+        cases="throttle_cases.json",
     )
-    parser.add_argument("file", type=Path, help="cases in the format of throttle_cases.json")
-    file: Path = parser.parse_args(arguments).file
-    try:
-        judgements = list(_judgements(file.read_bytes()))
-    except (OSError, msgspec.MsgspecError) as e:
-        sys.stderr.write(f"{file} can't be read: {e}\n")
-        return 2
-    failed = [(name, reasons) for name, reasons in judgements if reasons]
-    for name, reasons in failed:
-        sys.stdout.write(f"{name}: {'; '.join(reasons)}\n")
-    sys.stdout.write(f"{len(judgements) - len(failed)} passed, {len(failed)} failed\n")
-    return 1 if failed else 0
 
 
 def _judgements(content: bytes) -> Iterator[tuple[str, Sequence[str]]]:

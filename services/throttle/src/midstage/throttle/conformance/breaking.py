@@ -8,15 +8,8 @@ from typing import Final
 
 import msgspec
 
-from midstage.throttle.conformance.shapes import (
-    CaseError,
-    Differing,
-    Number,
-    Shape,
-    compared,
-    ms_ns,
-    ns,
-)
+from midstage.chassis.cases import Differing, Shape
+from midstage.throttle.conformance.shapes import CaseError, Number, compared, ms_ns, ns
 from midstage.throttle.decide.breaker import Breaker, BreakerTerms, By
 
 _FAILED: Final = {"F": True, "S": False}

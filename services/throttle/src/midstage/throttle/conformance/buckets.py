@@ -6,14 +6,8 @@ from typing import Final
 
 import msgspec
 
-from midstage.throttle.conformance.shapes import (
-    CaseError,
-    Differing,
-    Number,
-    Shape,
-    compared,
-    ms_ns,
-)
+from midstage.chassis.cases import Differing, Shape
+from midstage.throttle.conformance.shapes import CaseError, Number, compared, ms_ns
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket

@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
+from midstage.chassis.cases import Differing
 from midstage.throttle.conformance.limits import UNITS, Base, accounts, meter
 from midstage.throttle.conformance.reserving import Case, of_steps
-from midstage.throttle.conformance.shapes import Differing, compared, ns
+from midstage.throttle.conformance.shapes import compared, ns
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure, share
 from midstage.throttle.decide.leasing import Apportioning, Asking, Leases, granted

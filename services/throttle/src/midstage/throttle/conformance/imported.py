@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
+from midstage.chassis.cases import Differing, Shape
 from midstage.contracts.errors import RefusedError
-from midstage.throttle.conformance.shapes import CaseError, Differing, Number, Shape, compared
+from midstage.throttle.conformance.shapes import CaseError, Number, compared
 from midstage.throttle.decide.headers import Policy, State, old_headers
 from midstage.throttle.decide.imported.counting import UNLIMITED, Counters, Options
 from midstage.throttle.decide.imported.matching import matched

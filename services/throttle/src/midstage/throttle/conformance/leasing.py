@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from midstage.throttle.conformance.shapes import CaseError, Differing, Number, Shape, compared
+from midstage.chassis.cases import Differing, Shape
+from midstage.throttle.conformance.shapes import CaseError, Number, compared
 from midstage.throttle.decide.leasing import Apportioning, Asking, Lease, Leases
 
 _TERM_NS: Final = 300_000_000_000

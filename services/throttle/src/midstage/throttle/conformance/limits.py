@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from midstage.throttle.conformance.shapes import CaseError, Number, Shape, ns
+from midstage.chassis.cases import Shape
+from midstage.throttle.conformance.shapes import CaseError, Number, ns
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter

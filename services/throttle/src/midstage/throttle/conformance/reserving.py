@@ -5,15 +5,9 @@ from typing import Final
 
 import msgspec
 
+from midstage.chassis.cases import Differing, Shape
 from midstage.throttle.conformance.limits import CONCURRENCY, UNITS, Base, accounts, charges
-from midstage.throttle.conformance.shapes import (
-    CaseError,
-    Differing,
-    Number,
-    Shape,
-    compared,
-    ns,
-)
+from midstage.throttle.conformance.shapes import CaseError, Number, compared, ns
 from midstage.throttle.decide.imported.counting import Counters
 from midstage.throttle.decide.imported.reading import domains_of
 from midstage.throttle.decide.reserving import Reservations

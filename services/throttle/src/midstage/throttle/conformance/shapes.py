@@ -1,19 +1,16 @@
-"""What files of cases have in common: their header, their list of cases, and a difference."""
+"""What cases have in common: their file, their heading, and how expectations are met."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 import msgspec
 
+from midstage.chassis.cases import Differing, Shape
+
 Number = int | float
 NS_PER_S: Final = 1_000_000_000
 _FOR_PEOPLE: Final = frozenset({"note", "why", "comment"})
-
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of what is read from a file; what is not known is for people."""
 
 
 class File(Shape, frozen=True, kw_only=True):
@@ -29,19 +26,6 @@ class Heading(Shape, frozen=True, kw_only=True):
     id: str
     group: str
     title: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Differing:
-    """A field that is not as the case expects it."""
-
-    field: str
-    expected: object
-    found: object
-
-    def __str__(self) -> str:
-        """As a line says it."""
-        return f"{self.field} {self.expected!r} expected, {self.found!r} found"
 
 
 class CaseError(Exception):

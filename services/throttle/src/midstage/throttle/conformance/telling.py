@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from midstage.throttle.conformance.shapes import CaseError, Differing, Number, Shape, compared, ns
+from midstage.chassis.cases import Differing, Shape
+from midstage.throttle.conformance.shapes import CaseError, Number, compared, ns
 from midstage.throttle.decide.headers import (
     Cause,
     Policy,

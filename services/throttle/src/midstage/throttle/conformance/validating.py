@@ -5,8 +5,9 @@ from typing import Final
 
 import msgspec
 
+from midstage.chassis.cases import Differing, Shape
 from midstage.contracts.errors import RefusedError
-from midstage.throttle.conformance.shapes import CaseError, Differing, Shape, compared
+from midstage.throttle.conformance.shapes import CaseError, compared
 from midstage.throttle.decide.imported.book import Book
 from midstage.throttle.decide.imported.counting import Counters
 from midstage.throttle.model.imported import Descriptor, Entry, Request

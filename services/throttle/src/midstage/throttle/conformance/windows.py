@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from midstage.throttle.conformance.shapes import Differing, Number, Shape, compared, ns
+from midstage.chassis.cases import Differing, Shape
+from midstage.throttle.conformance.shapes import Number, compared, ns
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
 from midstage.throttle.decide.meters.window import FirstHitWindow, FixedWindow
