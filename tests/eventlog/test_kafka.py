@@ -97,7 +97,8 @@ def test_a_restart_on_kafka_starts_from_its_snapshot(log: KafkaLog, topic: Topic
         count = view.state("alice")[0]
     saved = found()
     assert saved is not None
-    assert sum(saved.starts.values()) in range(5, count + 1, 5)
+    # after five or more: a busy reader may fold some at once before it looks how many they are
+    assert 5 <= sum(saved.starts.values()) <= count
     with replicas(log, topic=topic, snapshots=snapshots()) as [later]:
         assert later.state("alice") == (count, Account(balance=count, turns=count))
 
