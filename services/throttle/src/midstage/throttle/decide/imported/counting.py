@@ -110,11 +110,11 @@ class Counters:
         """What each descriptor adds to its counter."""
         options = self.options
         cached = [
-            each is not None and own >= 0 and options.local_cache and each.count.cached
+            each is not None and own >= 0 and options.local_cache and each.counter.cached
             for each, own in zip(counting, hits, strict=True)
         ]
         going = [
-            each is not None and own >= 0 and each.count.hits + own > each.rule.requests
+            each is not None and own >= 0 and each.counter.hits + own > each.rule.requests
             for each, own in zip(counting, hits, strict=True)
         ]
         stopped = options.stop_when_over and (any(cached) or any(going))
@@ -190,7 +190,7 @@ class _Counting(NamedTuple):
     """A rule that holds, its counter, its statistics, and how long its window is."""
 
     rule: Rule
-    count: Count
+    counter: Count
     stats: Stats
     seconds: int
 
