@@ -131,8 +131,9 @@ class _Reading:
 
     def _under(self, key: str, event: yaml.Event, where: str, lines: dict[str, int]) -> object:
         made = self.value(event, where, lines)
-        is_text = key in self.texts and isinstance(event, yaml.ScalarEvent)
-        return event.value if is_text and isinstance(made, int) else made
+        if key in self.texts and isinstance(event, yaml.ScalarEvent) and isinstance(made, int):
+            return _whole(event.value, event)
+        return made
 
 
 def _remember(lines: dict[str, int], path: str, event: yaml.Event) -> None:

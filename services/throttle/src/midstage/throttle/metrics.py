@@ -53,7 +53,7 @@ class RuleMetrics:
         """Register everything in ``registry``; hits are read from ``counters`` when asked for."""
         checks = Counter(
             "midstage_throttle_rule_checks",
-            "Questions by verdict; unknown: of a domain without rules; failed: answered by an error.",
+            "Questions by verdict; unknown: of a domain without rules; failed: an error.",
             ["verdict"],
             registry=registry,
         )
