@@ -54,7 +54,7 @@ class Counters:
         self.options = options or Options()
         self.stats = Tally()
         self.global_shadow_mode = 0
-        self._windows = windows or Windows()
+        self._windows = Windows() if windows is None else windows
 
     def __len__(self) -> int:
         """How many counters are remembered."""
