@@ -8,7 +8,7 @@ an answer: Envoy's own failure mode decides then, as it does with that product.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
@@ -21,6 +21,7 @@ from midstage.throttle.adapters.imported.protocol import (
     request_of,
     response,
 )
+from midstage.throttle.decide.imported.asking import Asked, asked
 from midstage.throttle.decide.imported.book import Book
 from midstage.throttle.decide.imported.counting import Counters
 from midstage.throttle.metrics import RuleMetrics
@@ -28,6 +29,9 @@ from midstage.throttle.metrics import RuleMetrics
 SWEPT_EACH_S: Final = 0.05
 SWEPT: Final = 2_000
 """Counters forgotten at once: 40,000 a second, more than questions can make."""
+KNOWN: Final = 4_096
+LONGEST_KNOWN: Final = 1_024
+"""So many questions are remembered, as callers ask the same again: at most 4 MiB of their bytes."""
 
 
 class Imported:
@@ -50,31 +54,29 @@ class Imported:
         self._metrics = metrics
         self._now_s = now_s
         self._telling = telling
+        self._domains = book.domains
+        self._known: dict[bytes, tuple[Any, Asked]] = {}
 
     def answer(self, question: bytes) -> bytes | None:
         """The serialized ``RateLimitResponse``, CallError where there is none.
 
         None for a question of a domain that is reserved.
         """
+        domains = self._book.domains
+        if domains is not self._domains:
+            self._known.clear()
+            self._domains = domains
+        known = self._known.get(question)
         try:
-            message = RateLimitRequest.FromString(question)
-        except DecodeError as e:
-            raise CallError(Code.INVALID_ARGUMENT, "not a RateLimitRequest") from e
-        if message.domain in self._book.reserved:
-            return None
-        if not self._book.loaded:
-            self._metrics.failed.inc()
-            raise CallError(Code.UNAVAILABLE, f"no rules are loaded: {self._book.refused}")
-        try:
-            request = request_of(message)
-            answer = self._counters.answer(self._book.domains, request, int(self._now_s()))
+            message, asking = known or self._understood(question)
+            if asking is None:
+                return None
+            answer = self._counters.judged(asking, int(self._now_s()))
         except RefusedError as e:
-            self._metrics.failed.inc()
-            raise CallError(Code.INVALID_ARGUMENT, str(e)) from e
+            raise self._failed(Code.INVALID_ARGUMENT, str(e)) from e
         except UnavailableError as e:
-            self._metrics.failed.inc()
-            raise CallError(Code.RESOURCE_EXHAUSTED, str(e)) from e
-        self._metrics.answered(over=answer.over, known=request.domain in self._book.domains)
+            raise self._failed(Code.RESOURCE_EXHAUSTED, str(e)) from e
+        self._metrics.answered(over=answer.over, known=asking.request.domain in domains)
         return bytes(response(answer, message, self._telling).SerializeToString())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,3 +85,24 @@ class Imported:
             self._counters.sweep(int(self._now_s()), most=SWEPT)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), SWEPT_EACH_S)
+
+    def _understood(self, question: bytes) -> tuple[Any, Asked | None]:
+        """The message, and what it comes to by the rules; None where it is not for them."""
+        try:
+            message = RateLimitRequest.FromString(question)
+        except DecodeError as e:
+            raise self._failed(Code.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+        if message.domain in self._book.reserved:
+            return message, None
+        if not self._book.loaded:
+            raise self._failed(Code.UNAVAILABLE, f"no rules are loaded: {self._book.refused}")
+        asking = asked(self._domains, request_of(message))
+        if len(question) <= LONGEST_KNOWN:
+            if len(self._known) >= KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[question] = message, asking
+        return message, asking
+
+    def _failed(self, code: Code, words: str) -> CallError:
+        self._metrics.failed.inc()
+        return CallError(code, words)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from midstage.contracts.errors import RefusedError
-from midstage.throttle.decide.imported.matching import matched
+from midstage.throttle.decide.imported.asking import Asked, asked
 from midstage.throttle.decide.imported.tally import Stats, Tally
 from midstage.throttle.decide.imported.windows import MOST, Count, Windows
 from midstage.throttle.model.imported import (
@@ -61,28 +60,23 @@ class Counters:
         return len(self._windows)
 
     def answer(self, domains: Mapping[str, Node], request: Request, now_s: int) -> Answer:
-        """Judge and count one request; RefusedError for one that asks nothing.
+        """Judge and count one request by these rules; RefusedError for one that asks nothing.
 
         UnavailableError where there is no room for its counters: nothing is counted then.
         """
-        if not request.domain:
-            raise RefusedError("rate limit domain must not be empty", status=400)
-        if not request.descriptors:
-            raise RefusedError("rate limit descriptor list must not be empty", status=400)
-        found = [matched(domains, request.domain, each) for each in request.descriptors]
-        hits = [
-            max(1, request.hits) if each.hits is None else each.hits for each in request.descriptors
-        ]
-        counting = self._counting(_counted(found), now_s)
-        charged = self._charged(counting, hits)
+        return self.judged(asked(domains, request), now_s)
+
+    def judged(self, question: Asked, now_s: int) -> Answer:
+        """Judge and count; UnavailableError without room for the counters."""
+        counting = self._counting(question.counting, now_s)
+        charged = self._charged(counting, question.hits)
         statuses = [
             _UNCOUNTED if each is None else self._judged(each, own, charge, now_s)
-            for each, own, charge in zip(counting, hits, charged, strict=True)
+            for each, own, charge in zip(counting, question.hits, charged, strict=True)
         ]
-        for number, match in enumerate(found):
-            if match is not None and match.rule.unit is None:
-                statuses[number] = _FREE
-        return self._together(request.descriptors, statuses)
+        for number in question.free:
+            statuses[number] = _FREE
+        return self._together(question.request.descriptors, statuses)
 
     def sweep(self, now_s: int, *, most: int = MOST) -> None:
         """Forget ``most`` counters of windows that are over."""
@@ -197,15 +191,6 @@ class _Counting(NamedTuple):
 
 _UNCOUNTED: Final = Status(over=False, remaining=0)
 _FREE: Final = Status(over=False, remaining=UNLIMITED)
-
-
-def _counted(found: Sequence[Match | None]) -> list[Match | None]:
-    """The matches that have a counter: not the unlimited ones, and not those that are replaced."""
-    replaced = {name for match in found if match is not None for name in match.rule.replaces}
-    return [
-        None if match is None or match.rule.unit is None or match.rule.name in replaced else match
-        for match in found
-    ]
 
 
 def _group(descriptor: Descriptor) -> str:
