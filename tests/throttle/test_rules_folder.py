@@ -117,7 +117,7 @@ def test_files_of_folders_below_are_rules_too(watched: Watched) -> None:
 
 
 def test_a_bad_file_keeps_every_rule_and_says_where(
-    watched: Watched, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.write("a.yaml", rule(3, domain="a"))
     watched.write("b.yaml", rule(4, domain="b"))
@@ -130,6 +130,14 @@ def test_a_bad_file_keeps_every_rule_and_says_where(
     assert str(refused) == (
         "b.yaml: invalid rate limit unit 'fortnight' (at descriptors[0].rate_limit)"
     )
+    (logged,) = [each for each in caplog.records if each.getMessage() == "rules_refused"]
+    assert vars(logged)["fields"] == {
+        "reason": str(refused),
+        "file": "b.yaml",
+        "path": "descriptors[0].rate_limit",
+        "line": 5,
+        "in_force": "those before",
+    }
     assert watched.counted("rules_stale") == 1
     watched.settle()
     assert watched.counted("rule_loads_total", result="refused") == 1  # once, not each look
