@@ -1,6 +1,7 @@
 """A folder of rules: what is read of it, when it is taken, and what is refused."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -253,6 +254,36 @@ def test_several_files_of_a_domain_are_merged_where_that_is_set(tmp_path: Path) 
         watched.settle()
         assert (watched.book.refused is None) is merge
     assert (watched.limit(), watched.limit(key="other")) == (1, 2)
+
+
+STEPS = st.lists(
+    st.sampled_from(["look"]) | st.tuples(st.sampled_from("ab"), st.integers(0, 9) | st.none()),
+    max_size=25,
+)
+"""A look, or what is written to a file: a limit, or what is no file of rules."""
+
+
+@given(STEPS)
+def test_in_force_is_what_stood_still_last_as_a_whole(
+    steps: list[str | tuple[str, int | None]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        watched = Watched(Path(folder))
+        written: dict[str, int | None] = {}
+        looks: list[dict[str, int | None]] = []
+        in_force: dict[str, int | None] = {}
+        for step in steps:
+            if isinstance(step, tuple):
+                name, requests = step
+                written[name] = requests
+                watched.write(name, "domain:" if requests is None else rule(requests, domain=name))
+                continue
+            watched.watching.look()
+            stands = not looks or looks[-1] == written
+            looks.append(dict(written))
+            if stands and None not in written.values():
+                in_force = dict(written)
+            assert {name: watched.limit(name) for name in watched.book.domains} == in_force
 
 
 @given(st.dictionaries(st.text(max_size=3), st.binary(max_size=3), max_size=3))

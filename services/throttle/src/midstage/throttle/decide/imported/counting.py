@@ -53,6 +53,7 @@ class Counters:
         self.options = options or Options()
         self.stats = Tally()
         self.global_shadow_mode = 0
+        self._near_numerator, self._near_denominator = self.options.near_limit.as_integer_ratio()
         self._windows = Windows() if windows is None else windows
 
     def __len__(self) -> int:
@@ -156,8 +157,7 @@ class Counters:
             stats.near_limit += most - max(self._near(most), before)
 
     def _near(self, most: int) -> int:
-        near = most * self.options.near_limit
-        return near.numerator // near.denominator
+        return most * self._near_numerator // self._near_denominator
 
     def _together(self, descriptors: Sequence[Descriptor], statuses: Sequence[Status]) -> Answer:
         least: Status | None = None

@@ -36,19 +36,19 @@ class Tally:
 
     def __getitem__(self, name: str) -> Stats:
         """What is counted under a name as there, its domain in front; nothing if nothing is."""
-        found = (stats for (domain, key), stats in self if f"{domain}.{key}" == name)
-        return next(found, Stats())
+        return next((stats for (_, each), stats in self._stats.items() if each == name), Stats())
 
     def __iter__(self) -> Iterator[tuple[tuple[str, str], Stats]]:
         """The hits by domain and the rest of the name; safe while others count."""
-        return iter(list(self._stats.items()))
+        for (domain, name), stats in list(self._stats.items()):
+            yield (domain, name[len(domain) + 1 :]), stats
 
     def of(self, domain: str, name: str) -> Stats:
         """What counts the hits of ``name``, which begins with its domain and a dot."""
-        key = (domain, name[len(domain) + 1 :])
+        key = (domain, name)
         stats = self._stats.get(key)
         if stats is None:
             if len(self._stats) >= self._most or len(name) > LONGEST:
-                key = (domain, OTHERS)
+                key = (domain, f"{domain}.{OTHERS}")
             stats = self._stats.setdefault(key, Stats())
         return stats
