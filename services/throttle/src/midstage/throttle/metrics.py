@@ -24,7 +24,7 @@ class Metrics:
         self.foreign = checks.labels(verdict="foreign")
         late = Counter(
             "midstage_throttle_late",
-            "Checks that waited too long, by the strictest failure rule of the limits that they met.",
+            "Checks that waited too long, by the strictest failure rule of their limits.",
             ["rule"],
             registry=registry,
         )

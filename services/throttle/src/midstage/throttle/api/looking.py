@@ -69,6 +69,7 @@ def _row(fact: LimitSet, left: Left, beside: Sequence[LimitSet]) -> answers.Limi
         "limit": fact.limit,
         "app": fact.app,
         "unit": fact.unit,
+        "says": answers.says(fact),
         "quota": quota,
         "used": quota - left.remaining,
         "remaining": left.remaining,
