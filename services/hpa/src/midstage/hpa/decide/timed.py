@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from cronsim import CronSim, CronSimError
 
 from midstage.contracts.timed import LONGEST_S, WEEK, Timed, TimedError, clock, excluded, zone_of
@@ -33,16 +34,14 @@ class Window:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A bound that holds, and the window that it is of."""
 
     replicas: int
     window: Window
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The floor and the ceiling that hold; None: there is none."""
 
     floor: Held | None = None

@@ -108,7 +108,7 @@ def _of_pods(signal: SignalInput, inputs: Inputs, average_m: int, current: int) 
     return by_average(
         distinct(
             [
-                seen(pod, inputs, metric_m=thousandths(signal.by_pod.get(pod.name)))
+                seen(pod, thousandths(signal.by_pod.get(pod.name)))
                 for pod in inputs.pods
             ]
         ),
@@ -132,7 +132,7 @@ def _of_one(
     why_not = cluster_unknown(inputs)
     if why_not is not None:
         raise NoMetricError(why_not)
-    pods = [seen(pod, inputs) for pod in inputs.pods]
+    pods = [seen(pod) for pod in inputs.pods]
     return by_value(
         pods, current=current, value_m=value, target_m=value_m or 1, tolerance=tolerance
     )

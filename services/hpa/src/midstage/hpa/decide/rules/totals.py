@@ -4,16 +4,17 @@ HPA v2's AverageValue, so that replicas that start are counted and nothing is or
 Figures are millionths, which float noise does not reach.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
 from midstage.contracts.scaling import Inputs, Proposal, Rule
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import MOST_REPLICAS, age_s, known, needed, shown
-from midstage.hpa.decide.hpav2.proposing import by_share
+from midstage.hpa.decide.hpav2.proposing import shared
 
 LOAD_STALE_S: Final = 10.0
+_LOAD_STALE: Final = timedelta(seconds=LOAD_STALE_S)
 _MICRO: Final = 1_000_000
 _MOST_CARRIED: Final = 1e15
 _WORDS: Final = {
@@ -46,8 +47,9 @@ def stale(what: str, at: datetime | None, now: datetime) -> str | None:
     """Why ``what`` can't be believed; None where it was seen lately."""
     if at is None:
         return f"{what} is not known"
-    age = age_s(at, now)
-    return f"{what} was seen {age:.0f} s ago" if age > LOAD_STALE_S else None
+    if now - at <= _LOAD_STALE:
+        return None
+    return f"{what} was seen {age_s(at, now):.0f} s ago"
 
 
 def ready_of(inputs: Inputs) -> int:
@@ -68,12 +70,12 @@ def _each(target: float) -> str:
 def _shared(inputs: Inputs, rule: Rule, total: float, *, target: float, current: int) -> Proposal:
     exact = needed(total, target)
     tolerance = policies.tolerance(inputs.policy)
-    want = by_share(
+    want = shared(
         current=current,
         value_m=round(min(total, _MOST_CARRIED) * _MICRO),
         average_m=_average_m(target),
         tolerance=tolerance,
-    ).replicas
+    )
     ready = ready_of(inputs)
     off = ""
     if want == current != exact and current and tolerance.holds(exact / current):
