@@ -143,12 +143,13 @@ def _taken(
         return levels
     one = msgspec.structs.replace(one, p99_ms=_short(p99_ms))
     place = _place(one.load)
+    aim_ms = AIM * target_ms
     same: Level | None = None
     found: list[Level] = []
     for level in levels:
         if not _believed(level):
             continue
-        faded = _faded(level, one, AIM * target_ms)
+        faded = _faded(level, one, aim_ms)
         if _place(level.load) == place:
             same = same or faded
         elif faded.weight >= _LEAST_WEIGHT:
@@ -204,11 +205,7 @@ def _falling(levels: Sequence[Level]) -> Iterator[_Run]:
 
 def _believed(level: Level) -> bool:
     """Whether it can be: others nobody wrote, and no figure is to come of them."""
-    return (
-        0 < level.load < math.inf
-        and 0 < level.p99_ms < math.inf
-        and 0 < level.weight < math.inf
-    )
+    return 0 < level.load < math.inf and 0 < level.p99_ms < math.inf and 0 < level.weight < math.inf
 
 
 def _place(load: float) -> int:

@@ -47,7 +47,7 @@ def _want(seen: situation.Situation, inputs: Inputs, stages: Sequence[Stage]) ->
     """What later evaluations stabilise by; of the first one at least the count it found."""
     wanted = stages[len(WANT)]  # while the rules are asked it stands behind the current count
     figure = wanted.replicas if wanted.name == _WANTED else None
-    known = not seen.missing or seen.fallback.static is not None or seen.leading is not None
+    known = seen.known or seen.fallback.static is not None or seen.leading is not None
     if inputs.current == 0:
         return max(figure or 0, seen.current)
     return figure if known else None

@@ -1,13 +1,12 @@
 """Exact enough arithmetic: what is no figure is unknown, float noise orders no replica."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 MOST_REPLICAS: Final = 1_000_000
 """No rule wants more; bounds are far below."""
 _DECIMALS: Final = 9
-_SECOND: Final = timedelta(seconds=1)
 
 
 def known(value: float | None) -> float | None:
@@ -34,7 +33,7 @@ def down(exact: float) -> int:
 
 def age_s(at: datetime, now: datetime) -> float:
     """Seconds from ``at`` to ``now``; a time ahead of ours is new, not negative."""
-    age = (now - at) / _SECOND
+    age = (now - at).total_seconds()
     return age if age > 0 else 0.0
 
 

@@ -66,7 +66,6 @@ def period_s(policy: Policy) -> float:
     return 0.0 if found is None else max(found.up.longest_s, found.down.longest_s)
 
 
-@lru_cache(maxsize=_KEPT)
 def knative(said: Knative) -> Spec:
     """The rule in KPA's terms."""
     return Spec(

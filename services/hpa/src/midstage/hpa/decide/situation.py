@@ -77,15 +77,18 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def missing(self) -> tuple[str, ...]:
         """The rules without valid input."""
-        unknown = [each for each in self.proposals if each.want is None]
-        if not unknown:
-            return ()
-        return tuple(dict.fromkeys([each.name or each.rule.value for each in unknown]))
+        unknown = [each.name or each.rule for each in self.proposals if each.want is None]
+        return tuple(dict.fromkeys(unknown)) if unknown else ()
+
+    @property
+    def known(self) -> bool:
+        """Whether all rules had valid input; it is asked more often than who had none."""
+        return not [each for each in self.proposals if each.want is None]
 
     @property
     def undecided(self) -> bool:
         """Whether what is not known keeps the count from being lowered, or from any change."""
-        if not self.missing or self.fallback.static is not None:
+        if self.known or self.fallback.static is not None:
             return False
         return self.leading is None or (self.leading.want or 0) < self.current
 
@@ -152,7 +155,8 @@ def _recommendations(inputs: Inputs, current: int) -> Sequence[Recommendation]:
     decided: its want may not have been read back yet.
     """
     found = [
-        Recommendation(replicas=want.replicas, age_s=_age(want.at, inputs)) for want in inputs.wants
+        Recommendation(replicas=want.replicas, age_s=(inputs.now - want.at) / _SECOND)
+        for want in inputs.wants
     ]
     if inputs.current == 0:
         found.append(Recommendation(replicas=current, age_s=0.0))
@@ -180,7 +184,7 @@ def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
     for each in valid:
         ratio = each.ready_ratio
         if ratio and ratio > 1 and round(ratio, 9) > 1:  # to round takes as long as all the rest
-            return f"the ready ones are above their {each.name or each.rule.value}"
+            return f"the ready ones are above their {each.name or each.rule}"
     return ""
 
 

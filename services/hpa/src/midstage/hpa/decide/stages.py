@@ -34,10 +34,9 @@ def unknown(situation: Situation, before: int) -> Stage:
 
     A fallback says otherwise: a static count is the want of those that do not know.
     """
-    missing, fallback = situation.missing, situation.fallback
-    if not missing:
+    if situation.known:
         return Stage(name="unknown", replicas=before)
-    names = ", ".join(missing)
+    fallback, names = situation.fallback, ", ".join(situation.missing)
     if fallback.static is not None:
         known = before if situation.leading is not None else 0
         figure = max(known, fallback.static)

@@ -29,7 +29,7 @@ def floor(inputs: Inputs) -> Floor | None:
     if expected is None:
         return Floor(off="the forecast is off: this time of earlier seasons is not known")
     figure = up(needed(expected * said.margin, target))
-    words = f"{shown(expected)} is expected by the {said.season.value}"
+    words = f"{shown(expected)} is expected by the {said.season}"
     return Floor(replicas=figure, reason=f"{words}, {shown(target)} each")
 
 

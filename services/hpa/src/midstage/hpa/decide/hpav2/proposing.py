@@ -99,9 +99,7 @@ def by_value(
 def by_share(*, current: int, value_m: int, average_m: int, tolerance: Tolerance) -> Want:
     """One value, of which each replica should have ``average_m``."""
     return Want(
-        replicas=shared(
-            current=current, value_m=value_m, average_m=average_m, tolerance=tolerance
-        ),
+        replicas=shared(current=current, value_m=value_m, average_m=average_m, tolerance=tolerance),
         usage=-(-value_m // current) if current else value_m,
     )
 

@@ -32,6 +32,7 @@ RULES: Final = {
     GPU_MEMORY: Rule.GPU_MEMORY,
 }
 READINESS: Final = Readiness()
+_START: Final = timedelta(seconds=READINESS.initialization_s)
 _LONG_AGO_S: Final = 1e9
 _TO_PLACE, _SERVING = Phase.PENDING, Phase.RUNNING
 _PENDING, _RUNNING = hpa.Phase.PENDING, hpa.Phase.RUNNING
@@ -127,41 +128,43 @@ def _measured(inputs: Inputs, resource: str) -> Sequence[Pod]:
     found = []
     for pod in pods:
         amount, requested = figures(pod)
-        metric_m = thousandths(amount) if _lately(pod, now) else None
-        found.append(seen(pod, metric_m, _request_m(requested)))
+        known = pod.cpu_at is not None and now - pod.cpu_at <= _USE_STALE
+        found.append(seen(pod, thousandths(amount) if known else None, _request_m(requested)))
     return distinct(found)
 
 
 def _of_cpu(pod: PodInput, now: datetime) -> Pod:
-    """With its ages, which say whether its use is still that of its start.
+    """With its ages, where they say whether its use is still that of its start.
 
     When its readiness changed last is known of the change to ready alone. A pod that was ready
     once and is not now is one whose figures count, as HPA v2 has it after the first half minute.
     """
-    metric_m = thousandths(pod.cpu) if _lately(pod, now) else None
-    request_m = _request_m(pod.cpu_requested)
-    ready, started_at = pod.ready, pod.started_at
+    cpu_at, started_at, ready = pod.cpu_at, pod.started_at, pod.ready
+    if cpu_at is None or now - cpu_at > _USE_STALE:
+        return seen(pod, None, _request_m(pod.cpu_requested))
+    phase = _PENDING if pod.phase is _TO_PLACE else _RUNNING
+    if ready and (started_at is None or now - started_at >= _START):  # so are most
+        return Pod(
+            name=pod.name,
+            phase=phase,
+            ready=True,
+            started_age_s=_LONG_AGO_S,
+            request_m=_request_m(pod.cpu_requested),
+            metric_m=thousandths(pod.cpu),
+        )
     started_s = _LONG_AGO_S if started_at is None else age_s(started_at, now)
-    if metric_m is None or (ready and started_s >= READINESS.initialization_s):
-        became_s = measured_s = 0.0  # nothing asks for them, and most pods are such
-    else:
-        became_s = started_s if pod.ready_at is None else age_s(pod.ready_at, now)
-        measured_s = 0.0 if pod.cpu_at is None else age_s(pod.cpu_at, now)
+    became_s = started_s if pod.ready_at is None else age_s(pod.ready_at, now)
     return Pod(
         name=pod.name,
-        phase=_PENDING if pod.phase is _TO_PLACE else _RUNNING,
+        phase=phase,
         ready=ready,
         started_age_s=started_s,
         transition_age_s=became_s if ready or pod.phase is not _SERVING else 0.0,
-        request_m=request_m,
-        metric_m=metric_m,
-        metric_age_s=measured_s,
+        request_m=_request_m(pod.cpu_requested),
+        metric_m=thousandths(pod.cpu),
+        metric_age_s=age_s(cpu_at, now),
         window_s=USE_WINDOW_S,
     )
-
-
-def _lately(pod: PodInput, now: datetime) -> bool:
-    return pod.cpu_at is not None and now - pod.cpu_at <= _USE_STALE
 
 
 def _sized(pods: Sequence[PodInput]) -> Sequence[PodInput]:

@@ -5,8 +5,9 @@ wants counts, and no more than there are partitions.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
 from midstage.contracts.signals import Signal, series_of_lag
@@ -19,8 +20,7 @@ from midstage.hpa.decide.rules.totals import ready_of, stale
 _MICRO: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Need:
+class _Need(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """So many replicas, exactly, at ``target`` each; ``only_up``: too little is known for fewer."""
 
     exact: float
