@@ -6,6 +6,7 @@ from typing import Final
 
 MOST_REPLICAS: Final = 1_000_000
 """No rule wants more; bounds are far below."""
+_MOST: Final = float(MOST_REPLICAS)
 _DECIMALS: Final = 9
 
 
@@ -18,7 +19,8 @@ def needed(carried: float, each: float) -> float:
     """So many replicas, exactly, carry ``carried`` at ``each``; 1,000,000 at most."""
     if carried <= 0:
         return 0.0
-    return min(carried / each, float(MOST_REPLICAS)) if each > 0 else float(MOST_REPLICAS)
+    exact = carried / each if each > 0 else _MOST
+    return exact if exact < _MOST else _MOST
 
 
 def up(exact: float) -> int:

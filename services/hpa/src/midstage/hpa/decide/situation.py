@@ -58,9 +58,13 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     def leading(self) -> Proposal | None:
         """The proposal that wants most; None: no rule had valid input."""
         most: Proposal | None = None
+        best = (0, 0.0)
         for each in self.proposals:
-            if each.want is not None and (most is None or _wanted(each) > _wanted(most)):
-                most = each
+            if each.want is None:
+                continue
+            wanted = (each.want, each.exact or 0.0)
+            if most is None or wanted > best:
+                most, best = each, wanted
         return most
 
     @property
@@ -91,10 +95,6 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
         if self.known or self.fallback.static is not None:
             return False
         return self.leading is None or (self.leading.want or 0) < self.current
-
-
-def _wanted(proposal: Proposal) -> tuple[int, float]:
-    return proposal.want or 0, proposal.exact or 0.0
 
 
 def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situation:
@@ -184,7 +184,7 @@ def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
     for each in valid:
         ratio = each.ready_ratio
         if ratio and ratio > 1 and round(ratio, 9) > 1:  # to round takes as long as all the rest
-            return f"the ready ones are above their {each.name or each.rule}"
+            return f"the ready ones are above their {each.name or str(each.rule)}"
     return ""
 
 

@@ -17,15 +17,13 @@ LOAD_STALE_S: Final = 10.0
 _LOAD_STALE: Final = timedelta(seconds=LOAD_STALE_S)
 _MICRO: Final = 1_000_000
 _MOST_CARRIED: Final = 1e15
-_WORDS: Final = {
-    Rule.REQUESTS_PER_S: "requests/s",
-    Rule.CONCURRENCY: "in flight and pending",
-}
+_REQUESTS_PER_S, _CONCURRENCY = Rule.REQUESTS_PER_S, Rule.CONCURRENCY
+_WORDS: Final = {_REQUESTS_PER_S: "requests/s", _CONCURRENCY: "in flight and pending"}
 
 
 def requests_per_s(inputs: Inputs, target: float, current: int) -> Proposal:
     """Requests ended a second, by so many for each replica."""
-    load, rule = inputs.load, Rule.REQUESTS_PER_S
+    load, rule = inputs.load, _REQUESTS_PER_S
     why_not = stale("load", load.until, inputs.now)
     total = known(load.requests_per_s)
     if why_not is not None or total is None:
@@ -35,7 +33,7 @@ def requests_per_s(inputs: Inputs, target: float, current: int) -> Proposal:
 
 def concurrency(inputs: Inputs, target: float, current: int) -> Proposal:
     """Requests in flight and pending, by so many for each replica."""
-    load, rule = inputs.load, Rule.CONCURRENCY
+    load, rule = inputs.load, _CONCURRENCY
     why_not = stale("what is in flight", load.gauged_until, inputs.now)
     total = known(load.concurrency)
     if why_not is not None or total is None:
