@@ -7,7 +7,7 @@ and what other engines decided, is not made again.
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -37,7 +37,7 @@ class _Fact(msgspec.Struct, gc=False):
     app: Name
     evaluation: _Stored
     decided: bool = False
-    epoch: int | msgspec.UnsetType = msgspec.UNSET
+    epoch: Annotated[int, msgspec.Meta(ge=1)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Made(msgspec.Struct):
@@ -64,16 +64,17 @@ def evaluations(values: Iterable[bytes], which: Which) -> Replayed:
     first: Difference | None = None
     for value in values:
         try:
-            if _equal(value, which):
+            fact = _STORED.decode(value).data
+            inputs = _INPUTS.decode(fact.evaluation.inputs)
+            if not which.takes(fact.app, inputs.now):
+                continue
+            if _equal(value, fact, inputs):
                 total += 1
                 equal += 1
                 continue
-            fact = _RECORD.decode(value).data
+            stored = _RECORD.decode(value).data.evaluation
         except (msgspec.DecodeError, UnicodeError):
             continue  # garbage; no reader folds it
-        stored = fact.evaluation
-        if not which.takes(fact.app, stored.inputs.now):
-            continue
         if stored.engine != ENGINE:
             others[stored.engine] += 1
             continue
@@ -126,14 +127,10 @@ def different(
     return _differing(bytes(_RAW.decode(value).data.evaluation), stored, made, way)
 
 
-def _equal(value: bytes, which: Which) -> bool:
-    """Whether a record is asked for, our engine's, and what we would write: so are nearly all."""
-    fact = _STORED.decode(value).data
+def _equal(value: bytes, fact: _Fact, inputs: Inputs) -> bool:
+    """Whether our engine decided it, and the record is what we would write: so are nearly all."""
     stored = fact.evaluation
     if stored.engine != ENGINE:
-        return False
-    inputs = _INPUTS.decode(stored.inputs)
-    if not which.takes(fact.app, inputs.now):
         return False
     made = structs.replace(
         evaluate(inputs), inputs=stored.inputs, engine=stored.engine, offsets=stored.offsets
