@@ -40,7 +40,7 @@ class CapacitySample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     ttft_p99_ms: float | None = None
 
 
-class Level(msgspec.Struct, frozen=True, kw_only=True):
+class Level(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """At ``load`` requests/s each, the replicas had ``p99_ms`` (a harmonic mean).
 
     ``residence_s``: so long a request was with a replica in the mean. ``weight``: samples of 100

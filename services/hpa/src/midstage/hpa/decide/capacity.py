@@ -7,7 +7,6 @@ made to fall only. A block counts where all of its replicas were ready and warm;
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -35,16 +34,14 @@ _LEAST_WEIGHT: Final = 0.05
 _BLOCK: Final = timedelta(seconds=15)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
+class Capacity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """So many requests/s each replica carries at the aim, each with it for ``residence_s``."""
 
     load: float
     residence_s: float
 
 
-@dataclass(slots=True, kw_only=True)
-class _Run:
+class _Run(msgspec.Struct, kw_only=True, gc=False):
     """Neighbouring levels that are one, for more load can't make it faster."""
 
     low: Level
@@ -146,11 +143,18 @@ def _taken(
         return levels
     one = msgspec.structs.replace(one, p99_ms=_short(p99_ms))
     place = _place(one.load)
-    kept = [_faded(level, one, AIM * target_ms) for level in levels if _believed(level)]
-    same = [level for level in kept if _place(level.load) == place]
-    others = [level for level in kept if _place(level.load) != place]
-    found = [level for level in others if level.weight >= _LEAST_WEIGHT]
-    found.append(_mean(same[0], one) if same else one)
+    aim_ms = AIM * target_ms
+    same: Level | None = None
+    found: list[Level] = []
+    for level in levels:
+        if not _believed(level):
+            continue
+        faded = _faded(level, one, aim_ms)
+        if _place(level.load) == place:
+            same = same or faded
+        elif faded.weight >= _LEAST_WEIGHT:
+            found.append(faded)
+    found.append(one if same is None else _mean(same, one))
     if len(found) > LEVELS:
         found.remove(min(found[:-1], key=lambda level: level.weight))
     return tuple(sorted(found, key=lambda level: level.load))
@@ -162,7 +166,12 @@ def _faded(level: Level, one: Level, aim_ms: float) -> Level:
     more = level.load > one.load
     doubted = slow_now != was_slow and more is slow_now
     weight = level.weight * _FADES * (_CONTRADICTED if doubted else 1.0)
-    return msgspec.structs.replace(level, weight=_short(weight))
+    return Level(
+        load=level.load,
+        p99_ms=level.p99_ms,
+        residence_s=level.residence_s,
+        weight=_short(weight),
+    )
 
 
 def _mean(level: Level, one: Level) -> Level:
@@ -196,7 +205,7 @@ def _falling(levels: Sequence[Level]) -> Iterator[_Run]:
 
 def _believed(level: Level) -> bool:
     """Whether it can be: others nobody wrote, and no figure is to come of them."""
-    return all(0 < each < math.inf for each in (level.load, level.p99_ms, level.weight))
+    return 0 < level.load < math.inf and 0 < level.p99_ms < math.inf and 0 < level.weight < math.inf
 
 
 def _place(load: float) -> int:

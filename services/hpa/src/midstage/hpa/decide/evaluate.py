@@ -45,9 +45,9 @@ def begin(inputs: Inputs) -> Stage:
 
 def _want(seen: situation.Situation, inputs: Inputs, stages: Sequence[Stage]) -> int | None:
     """What later evaluations stabilise by; of the first one at least the count it found."""
-    figures = [stage.replicas for stage in stages if stage.name == _WANTED]
-    figure = figures[0] if figures else None
-    known = not seen.missing or seen.fallback.static is not None or seen.leading is not None
+    wanted = stages[len(WANT)]  # while the rules are asked it stands behind the current count
+    figure = wanted.replicas if wanted.name == _WANTED else None
+    known = seen.known or seen.fallback.static is not None or seen.leading is not None
     if inputs.current == 0:
         return max(figure or 0, seen.current)
     return figure if known else None

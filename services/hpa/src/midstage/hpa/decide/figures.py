@@ -1,13 +1,13 @@
 """Exact enough arithmetic: what is no figure is unknown, float noise orders no replica."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 MOST_REPLICAS: Final = 1_000_000
 """No rule wants more; bounds are far below."""
+_MOST: Final = float(MOST_REPLICAS)
 _DECIMALS: Final = 9
-_SECOND: Final = timedelta(seconds=1)
 
 
 def known(value: float | None) -> float | None:
@@ -19,7 +19,8 @@ def needed(carried: float, each: float) -> float:
     """So many replicas, exactly, carry ``carried`` at ``each``; 1,000,000 at most."""
     if carried <= 0:
         return 0.0
-    return min(carried / each, float(MOST_REPLICAS)) if each > 0 else float(MOST_REPLICAS)
+    exact = carried / each if each > 0 else _MOST
+    return exact if exact < _MOST else _MOST
 
 
 def up(exact: float) -> int:
@@ -34,7 +35,7 @@ def down(exact: float) -> int:
 
 def age_s(at: datetime, now: datetime) -> float:
     """Seconds from ``at`` to ``now``; a time ahead of ours is new, not negative."""
-    age = (now - at) / _SECOND
+    age = (now - at).total_seconds()
     return age if age > 0 else 0.0
 
 

@@ -23,7 +23,6 @@ LEGACY_DOWN_S: Final = 300.0
 _ANY: Final = (Rate(by=By.PODS, value=1e9, period_s=1.0),)
 _UNLIMITED: Final = Behavior(up=Rules(rates=_ANY), down=Rules(rates=_ANY))
 _UNSAID: Final = Policy(max=1)
-_UNSPOKEN: Final = autoscaling.Behavior()
 _KEPT: Final = 4096
 """So many different terms are kept: an application has the same ones in each evaluation."""
 
@@ -41,7 +40,8 @@ def behavior(policy: Policy) -> Behavior | None:
 
 def tolerance(policy: Policy) -> Tolerance:
     """How far off its target a rule changes nothing, by direction."""
-    return _tolerance(policy.behavior or _UNSPOKEN, policy.tolerance)
+    said = policy.behavior
+    return _plain(policy.tolerance) if said is None else _tolerance(said, policy.tolerance)
 
 
 def shortened(policy: Policy) -> bool:
@@ -126,6 +126,11 @@ def _rules(said: autoscaling.ScalingRules | None, default: Rules) -> Rules:
         select=said.select_policy,
         stabilization_s=default.stabilization_s if window is None else window,
     )
+
+
+@lru_cache(maxsize=_KEPT)
+def _plain(share: float) -> Tolerance:
+    return Tolerance(down=share, up=share)
 
 
 @lru_cache(maxsize=_KEPT)

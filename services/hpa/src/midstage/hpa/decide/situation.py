@@ -3,7 +3,7 @@
 Ages are seconds before now. ``of`` takes them from the inputs of an evaluation.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,6 +20,7 @@ from midstage.hpa.decide.hpav2.behavior import Behavior, Change, Past, Recommend
 from midstage.hpa.decide.timed import NO_BOUNDS, Bounds, bounds
 
 CLUSTER_STALE_S: Final = 30.0
+_CLUSTER_STALE: Final = timedelta(seconds=CLUSTER_STALE_S)
 UNPLACED_S: Final = 60.0
 """A pod that has no node for so long finds no room: more of them would find none either."""
 COLD_START_S: Final = 60.0
@@ -56,8 +57,15 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def leading(self) -> Proposal | None:
         """The proposal that wants most; None: no rule had valid input."""
-        valid = [each for each in self.proposals if each.want is not None]
-        return valid[0] if len(valid) == 1 else max(valid, key=_wanted, default=None)
+        most: Proposal | None = None
+        best = (0, 0.0)
+        for each in self.proposals:
+            if each.want is None:
+                continue
+            wanted = (each.want, each.exact or 0.0)
+            if most is None or wanted > best:
+                most, best = each, wanted
+        return most
 
     @property
     def unbound(self) -> bool:
@@ -73,21 +81,20 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def missing(self) -> tuple[str, ...]:
         """The rules without valid input."""
-        unknown = [each for each in self.proposals if each.want is None]
-        if not unknown:
-            return ()
-        return tuple(dict.fromkeys([each.name or each.rule.value for each in unknown]))
+        unknown = [each.name or each.rule for each in self.proposals if each.want is None]
+        return tuple(dict.fromkeys(unknown)) if unknown else ()
+
+    @property
+    def known(self) -> bool:
+        """Whether all rules had valid input; it is asked more often than who had none."""
+        return not [each for each in self.proposals if each.want is None]
 
     @property
     def undecided(self) -> bool:
         """Whether what is not known keeps the count from being lowered, or from any change."""
-        if not self.missing or self.fallback.static is not None:
+        if self.known or self.fallback.static is not None:
             return False
         return self.leading is None or (self.leading.want or 0) < self.current
-
-
-def _wanted(proposal: Proposal) -> tuple[int, float]:
-    return proposal.want or 0, proposal.exact or 0.0
 
 
 def of(inputs: Inputs, current: int, proposals: tuple[Proposal, ...]) -> Situation:
@@ -116,16 +123,18 @@ def cluster_unknown(inputs: Inputs) -> str | None:
     """Why the pods are not known; None when they are."""
     if inputs.cluster_at is None:
         return "the cluster can't be asked"
-    age = age_s(inputs.cluster_at, inputs.now)
-    return f"the cluster was reached {age:.0f} s ago" if age > CLUSTER_STALE_S else None
+    if inputs.now - inputs.cluster_at <= _CLUSTER_STALE:
+        return None
+    return f"the cluster was reached {age_s(inputs.cluster_at, inputs.now):.0f} s ago"
 
 
 def _past(inputs: Inputs, current: int) -> Past:
+    recommendations = _recommendations(inputs, current)
     if not inputs.changes:
-        return Past(recommendations=list(_recommendations(inputs, current)))
+        return Past(recommendations=recommendations)
     changes = [change for change in inputs.changes if change.before > 0]
     return Past(
-        recommendations=list(_recommendations(inputs, current)),
+        recommendations=recommendations,
         ups=[
             Change(change=change.after - change.before, age_s=_age(change.at, inputs))
             for change in changes
@@ -139,19 +148,22 @@ def _past(inputs: Inputs, current: int) -> Past:
     )
 
 
-def _recommendations(inputs: Inputs, current: int) -> Iterator[Recommendation]:
+def _recommendations(inputs: Inputs, current: int) -> Sequence[Recommendation]:
     """Earlier wants; HPA v2 too takes the count that it finds as a first one.
 
     Of the first evaluation that is the count itself, of those after it the first count that was
     decided: its want may not have been read back yet.
     """
-    for want in inputs.wants:
-        yield Recommendation(replicas=want.replicas, age_s=_age(want.at, inputs))
+    found = [
+        Recommendation(replicas=want.replicas, age_s=(inputs.now - want.at) / _SECOND)
+        for want in inputs.wants
+    ]
     if inputs.current == 0:
-        yield Recommendation(replicas=current, age_s=0.0)
+        found.append(Recommendation(replicas=current, age_s=0.0))
     for change in inputs.changes:
         if change.before == 0:
-            yield Recommendation(replicas=change.after, age_s=_age(change.at, inputs))
+            found.append(Recommendation(replicas=change.after, age_s=_age(change.at, inputs)))
+    return found
 
 
 def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
@@ -164,17 +176,23 @@ def _not_lowered(inputs: Inputs, proposals: tuple[Proposal, ...]) -> str:
     if why is not None:
         return why
     valid = [each for each in proposals if each.exact is not None]
-    if True not in [pod.ready for pod in inputs.pods]:
+    for pod in inputs.pods:
+        if pod.ready:
+            break
+    else:
         return "none is ready and there is load" if any(each.carried for each in valid) else ""
     for each in valid:
-        if each.ready_ratio and round(each.ready_ratio, 9) > 1:
-            return f"the ready ones are above their {each.name or each.rule.value}"
+        ratio = each.ready_ratio
+        if ratio and ratio > 1 and round(ratio, 9) > 1:  # to round takes as long as all the rest
+            return f"the ready ones are above their {each.name or str(each.rule)}"
     return ""
 
 
 def _not_raised(inputs: Inputs) -> str:
-    for pod in [each for each in inputs.pods if each.phase is _PENDING]:
-        if pod.started_at is not None and age_s(pod.started_at, inputs.now) > UNPLACED_S:
+    for pod in inputs.pods:
+        if pod.phase is not _PENDING or pod.started_at is None:
+            continue
+        if age_s(pod.started_at, inputs.now) > UNPLACED_S:
             return f"{pod.name} finds no node"
     return ""
 

@@ -25,7 +25,8 @@ def largest(situation: Situation, before: int) -> Stage:
         return Stage(name="largest", replicas=situation.least, reason="nothing but the clock says")
     if leading is None or leading.want is None:
         return Stage(name="largest", replicas=before, reason="no rule has valid input")
-    said = f"{leading.rule} {leading.name}" if leading.name else leading.rule
+    rule = str(leading.rule)  # an f-string asks an enum's member how to, in Python
+    said = f"{rule} {leading.name}" if leading.name else rule
     return Stage(name="largest", replicas=leading.want, reason=f"{said}: {leading.reason}")
 
 
@@ -34,10 +35,9 @@ def unknown(situation: Situation, before: int) -> Stage:
 
     A fallback says otherwise: a static count is the want of those that do not know.
     """
-    missing, fallback = situation.missing, situation.fallback
-    if not missing:
+    if situation.known:
         return Stage(name="unknown", replicas=before)
-    names = ", ".join(missing)
+    fallback, names = situation.fallback, ", ".join(situation.missing)
     if fallback.static is not None:
         known = before if situation.leading is not None else 0
         figure = max(known, fallback.static)
@@ -103,7 +103,7 @@ def rate(situation: Situation, before: int) -> Stage:
         name="rate",
         replicas=found.replicas,
         reason=_LIMITED[found.condition].format(found.replicas),
-        condition=found.condition.value,
+        condition=str(found.condition),
     )
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from cronsim import CronSim, CronSimError
 
 from midstage.contracts.timed import LONGEST_S, WEEK, Timed, TimedError, clock, excluded, zone_of
@@ -33,16 +34,14 @@ class Window:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A bound that holds, and the window that it is of."""
 
     replicas: int
     window: Window
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The floor and the ceiling that hold; None: there is none."""
 
     floor: Held | None = None
@@ -88,12 +87,10 @@ def within(rule: Timed, now: datetime, *, lead: timedelta = timedelta()) -> Wind
 
 def windows(rule: Timed, since: datetime, until: datetime) -> Iterator[Window]:
     """Those that end after ``since`` and begin at or before ``until``; TimedError, CronSimError."""
-    zone = zone_of(rule)
     if rule.cron:
         near = _by_cron(rule, _minute(since), _asked(rule.cron, until))
     else:
-        first, last = since.astimezone(zone).date(), until.astimezone(zone).date()
-        near = _by_days(rule, first, last)
+        near = _by_days(rule, since.astimezone(UTC).date(), until.astimezone(UTC).date())
     return (each for each in near if each.begin <= until and each.end > since)
 
 
@@ -119,9 +116,12 @@ def _minute(at: datetime) -> datetime:
 
 @lru_cache(maxsize=_KEPT)
 def _by_days(rule: Timed, first: date, last: date) -> Sequence[Window]:
-    """Those on days around ``first`` to ``last``, by the rule's own clock."""
+    """Those on days around ``first`` to ``last``, which by the rule's clock are a day off at most.
+
+    So no moment need be taken to that clock before it is known that there is a window.
+    """
     zone = zone_of(rule)
-    return tuple(_kept(rule, zone, _of_days(rule, zone, first - 2 * _DAY, last + _DAY)))
+    return tuple(_kept(rule, zone, _of_days(rule, zone, first - 3 * _DAY, last + 2 * _DAY)))
 
 
 @lru_cache(maxsize=_KEPT)

@@ -22,9 +22,10 @@ from midstage.hpa.stream.folding import Topics
 from midstage.hpa.stream.judging import Judges, Task
 from midstage.hpa.views.replays import Replayed, Which
 
-CHUNK: Final = 2_000
-CHUNK_BYTES: Final = 8 * 2**20
-ALONE: Final = 4
+CHUNK: Final = 200
+CHUNK_BYTES: Final = 2**20
+"""Small ones: what a processor's cache holds goes through a connection at half the cost."""
+ALONE: Final = 40
 """So many chunks are judged before other processes are asked: no less than their start takes."""
 _WRITTEN_WITHIN: Final = timedelta(minutes=2)
 _DEEP: Final = Which(deep=True)

@@ -1,14 +1,13 @@
 """The floor in replicas, by what an evaluation was given of the past."""
 
-from dataclasses import dataclass
+import msgspec
 
 from midstage.contracts.policy import Measure, Policy
 from midstage.contracts.scaling import Inputs
 from midstage.hpa.decide.figures import known, needed, shown, up
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
+class Floor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """At least ``replicas``, and the reason; None: it does not hold, ``off`` says why."""
 
     replicas: int | None = None
@@ -30,7 +29,7 @@ def floor(inputs: Inputs) -> Floor | None:
     if expected is None:
         return Floor(off="the forecast is off: this time of earlier seasons is not known")
     figure = up(needed(expected * said.margin, target))
-    words = f"{shown(expected)} is expected by the {said.season.value}"
+    words = f"{shown(expected)} is expected by the {said.season}"
     return Floor(replicas=figure, reason=f"{words}, {shown(target)} each")
 
 

@@ -29,6 +29,12 @@ class Condition(StrEnum):
     DOWN_LIMIT = "ScaleDownLimit"
 
 
+_WITHIN, _TOO_FEW, _TOO_MANY = Condition.WITHIN, Condition.TOO_FEW, Condition.TOO_MANY
+_UP_LIMIT, _DOWN_LIMIT = Condition.UP_LIMIT, Condition.DOWN_LIMIT
+_MIN, _DISABLED, _PERCENT = Select.MIN, Select.DISABLED, By.PERCENT
+"""By names of this module: to look a member of an enum up takes as long as to compare with it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
     """At most so many pods, or percent of the replicas, in so many seconds."""
@@ -167,45 +173,49 @@ def limited(
     if wanted < current:
         limit = min(current, _lowest(behavior.down, current, ups, downs))
         bound = max(least, limit)
-        condition = Condition.DOWN_LIMIT if limit > least else Condition.TOO_FEW
+        condition = _DOWN_LIMIT if limit > least else _TOO_FEW
         if wanted < bound:
             return Limited(replicas=bound, condition=condition)
-    return Limited(replicas=wanted, condition=Condition.WITHIN)
+    return Limited(replicas=wanted, condition=_WITHIN)
 
 
 def _limited_before_behavior(wanted: int, *, current: int, least: int, most: int) -> Limited:
     if wanted < least:
-        return Limited(replicas=least, condition=Condition.TOO_FEW)
+        return Limited(replicas=least, condition=_TOO_FEW)
     return _at_most(wanted, limit=max(FACTOR * current, LEAST_STEP), most=most)
 
 
 def _at_most(wanted: int, *, limit: int, most: int) -> Limited:
-    condition = Condition.UP_LIMIT if limit < most else Condition.TOO_MANY
+    condition = _UP_LIMIT if limit < most else _TOO_MANY
     if wanted > min(most, limit):
         return Limited(replicas=min(most, limit), condition=condition)
-    return Limited(replicas=wanted, condition=Condition.WITHIN)
+    return Limited(replicas=wanted, condition=_WITHIN)
 
 
 def _highest(rules: Rules, current: int, ups: Sequence[Change], downs: Sequence[Change]) -> int:
-    if rules.select is Select.DISABLED:
+    if rules.select is _DISABLED:
         return current
     limits = []
     for rate in rules.rates:
         start = _at_start(rate, current, ups, downs)
-        percent = start * (1 + rate.value / 100)
-        limits.append(math.ceil(percent) if rate.by is By.PERCENT else start + int(rate.value))
-    return (min if rules.select is Select.MIN else max)(limits, default=current)
+        if rate.by is _PERCENT:
+            limits.append(math.ceil(start * (1 + rate.value / 100)))
+        else:
+            limits.append(start + int(rate.value))
+    return (min if rules.select is _MIN else max)(limits, default=current)
 
 
 def _lowest(rules: Rules, current: int, ups: Sequence[Change], downs: Sequence[Change]) -> int:
-    if rules.select is Select.DISABLED:
+    if rules.select is _DISABLED:
         return current
     limits = []
     for rate in rules.rates:
         start = _at_start(rate, current, ups, downs)
-        percent = start * (1 - rate.value / 100)
-        limits.append(math.trunc(percent) if rate.by is By.PERCENT else start - int(rate.value))
-    return (max if rules.select is Select.MIN else min)(limits, default=current)
+        if rate.by is _PERCENT:
+            limits.append(math.trunc(start * (1 - rate.value / 100)))
+        else:
+            limits.append(start - int(rate.value))
+    return (max if rules.select is _MIN else min)(limits, default=current)
 
 
 def _at_start(rate: Rate, current: int, ups: Sequence[Change], downs: Sequence[Change]) -> int:

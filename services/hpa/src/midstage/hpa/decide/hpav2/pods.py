@@ -75,7 +75,9 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
 def grouped(pods: Sequence[Pod], *, cpu: bool, readiness: Readiness) -> Groups:
     """Each pod in one group."""
     used: dict[str, int] = {}
-    unready, missing, ignored = set[str](), set[str](), set[str]()
+    unready: set[str] = set()
+    missing: set[str] = set()
+    ignored: set[str] = set()
     for pod in pods:
         phase = pod.phase
         if pod.deleting or phase is _FAILED:

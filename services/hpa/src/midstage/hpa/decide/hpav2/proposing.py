@@ -98,10 +98,17 @@ def by_value(
 
 def by_share(*, current: int, value_m: int, average_m: int, tolerance: Tolerance) -> Want:
     """One value, of which each replica should have ``average_m``."""
-    each = -(-value_m // current) if current else value_m
+    return Want(
+        replicas=shared(current=current, value_m=value_m, average_m=average_m, tolerance=tolerance),
+        usage=-(-value_m // current) if current else value_m,
+    )
+
+
+def shared(*, current: int, value_m: int, average_m: int, tolerance: Tolerance) -> int:
+    """The replicas of ``by_share`` alone."""
     if current and tolerance.holds(value_m / (average_m * current)):
-        return Want(replicas=current, usage=each)
-    return Want(replicas=_up(value_m / average_m), usage=each)
+        return current
+    return _up(value_m / average_m)
 
 
 def _groups(pods: Sequence[Pod], *, cpu: bool, readiness: Readiness) -> Groups:

@@ -5,6 +5,7 @@ is that of its pod: midstage's pods have one.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from midstage.contracts.autoscaling import (
@@ -106,12 +107,7 @@ def _signalled(
 
 def _of_pods(signal: SignalInput, inputs: Inputs, average_m: int, current: int) -> Want:
     return by_average(
-        distinct(
-            [
-                seen(pod, inputs, metric_m=thousandths(signal.by_pod.get(pod.name)))
-                for pod in inputs.pods
-            ]
-        ),
+        distinct([seen(pod, thousandths(signal.by_pod.get(pod.name))) for pod in inputs.pods]),
         current=current,
         average_m=average_m,
         cpu=False,
@@ -132,7 +128,7 @@ def _of_one(
     why_not = cluster_unknown(inputs)
     if why_not is not None:
         raise NoMetricError(why_not)
-    pods = [seen(pod, inputs) for pod in inputs.pods]
+    pods = [seen(pod) for pod in inputs.pods]
     return by_value(
         pods, current=current, value_m=value, target_m=value_m or 1, tolerance=tolerance
     )
@@ -150,7 +146,9 @@ def named(inputs: Inputs, rule: Rule, name: str, series: str = "") -> SignalInpu
     return found[0]
 
 
+@lru_cache(maxsize=4096, typed=True)
 def _milli(quantity: Quantity | None) -> int | None:
+    """Kept, for a policy says the same ones each time; 2.0**60 is another text than 2**60."""
     try:
         return None if quantity is None else milli(quantity)
     except ValueError:

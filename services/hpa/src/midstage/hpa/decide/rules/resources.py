@@ -5,6 +5,7 @@ be asked, nothing is known.
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -20,6 +21,7 @@ from midstage.hpa.decide.hpav2.proposing import NoMetricError, Want, by_average,
 from midstage.hpa.decide.situation import cluster_unknown
 
 USE_STALE_S: Final = 30.0
+_USE_STALE: Final = timedelta(seconds=USE_STALE_S)
 USE_WINDOW_S: Final = 15.0
 """A pod's use is measured over about so long."""
 GPU_MEMORY: Final = "nvidia.com/gpu.memory"
@@ -30,6 +32,7 @@ RULES: Final = {
     GPU_MEMORY: Rule.GPU_MEMORY,
 }
 READINESS: Final = Readiness()
+_START: Final = timedelta(seconds=READINESS.initialization_s)
 _LONG_AGO_S: Final = 1e9
 _TO_PLACE, _SERVING = Phase.PENDING, Phase.RUNNING
 _PENDING, _RUNNING = hpa.Phase.PENDING, hpa.Phase.RUNNING
@@ -95,32 +98,14 @@ def proposal(
     )
 
 
-def seen(
-    pod: PodInput,
-    inputs: Inputs,
-    *,
-    metric_m: int | None = None,
-    metric_age_s: float = 0.0,
-    request_m: int | None = None,
-) -> Pod:
-    """A pod as HPA v2 sees it, with what it uses or carries where that is known.
-
-    When its readiness changed last is known of the change to ready alone. A pod that was ready
-    once and is not now is one whose figures count, as HPA v2 has it after the first half minute.
-    """
-    now, phase, ready = inputs.now, pod.phase, pod.ready
-    started = _LONG_AGO_S if pod.started_at is None else age_s(pod.started_at, now)
-    became = started if pod.ready_at is None else age_s(pod.ready_at, now)
+def seen(pod: PodInput, metric_m: int | None = None, request_m: int | None = None) -> Pod:
+    """A pod as HPA v2 sees it where its age does not count: for all but CPU."""
     return Pod(
         name=pod.name,
-        phase=_PENDING if phase is _TO_PLACE else _RUNNING,
-        ready=ready,
-        started_age_s=started,
-        transition_age_s=became if ready or phase is not _SERVING else 0.0,
+        phase=_PENDING if pod.phase is _TO_PLACE else _RUNNING,
+        ready=pod.ready,
         request_m=request_m,
         metric_m=metric_m,
-        metric_age_s=metric_age_s,
-        window_s=USE_WINDOW_S,
     )
 
 
@@ -135,8 +120,51 @@ def _measured(inputs: Inputs, resource: str) -> Sequence[Pod]:
     why_not = cluster_unknown(inputs)
     if why_not is not None:
         raise NoMetricError(why_not)
+    now = inputs.now
+    if resource == "cpu":
+        return distinct([_of_cpu(pod, now) for pod in inputs.pods])
     pods = _sized(inputs.pods) if resource == GPU_MEMORY else inputs.pods
-    return distinct([_with(pod, inputs, resource) for pod in pods])
+    figures = _FIGURES[resource]
+    found = []
+    for pod in pods:
+        amount, requested = figures(pod)
+        known = pod.cpu_at is not None and now - pod.cpu_at <= _USE_STALE
+        found.append(seen(pod, thousandths(amount) if known else None, _request_m(requested)))
+    return distinct(found)
+
+
+def _of_cpu(pod: PodInput, now: datetime) -> Pod:
+    """With its ages, where they say whether its use is still that of its start.
+
+    When its readiness changed last is known of the change to ready alone. A pod that was ready
+    once and is not now is one whose figures count, as HPA v2 has it after the first half minute.
+    """
+    cpu_at, started_at, ready = pod.cpu_at, pod.started_at, pod.ready
+    if cpu_at is None or now - cpu_at > _USE_STALE:
+        return seen(pod, None, _request_m(pod.cpu_requested))
+    phase = _PENDING if pod.phase is _TO_PLACE else _RUNNING
+    if ready and (started_at is None or now - started_at >= _START):  # so are most
+        return Pod(
+            name=pod.name,
+            phase=phase,
+            ready=True,
+            started_age_s=_LONG_AGO_S,
+            request_m=_request_m(pod.cpu_requested),
+            metric_m=thousandths(pod.cpu),
+        )
+    started_s = _LONG_AGO_S if started_at is None else age_s(started_at, now)
+    became_s = started_s if pod.ready_at is None else age_s(pod.ready_at, now)
+    return Pod(
+        name=pod.name,
+        phase=phase,
+        ready=ready,
+        started_age_s=started_s,
+        transition_age_s=became_s if ready or pod.phase is not _SERVING else 0.0,
+        request_m=_request_m(pod.cpu_requested),
+        metric_m=thousandths(pod.cpu),
+        metric_age_s=age_s(cpu_at, now),
+        window_s=USE_WINDOW_S,
+    )
 
 
 def _sized(pods: Sequence[PodInput]) -> Sequence[PodInput]:
@@ -156,32 +184,23 @@ def _sized(pods: Sequence[PodInput]) -> Sequence[PodInput]:
     ]
 
 
-def _with(pod: PodInput, inputs: Inputs, resource: str) -> Pod:
-    amount, requested = _figures(pod, resource)
-    if pod.cpu_at is None:
-        return seen(pod, inputs, request_m=_request_m(requested))
-    age = age_s(pod.cpu_at, inputs.now)
-    return seen(
-        pod,
-        inputs,
-        request_m=_request_m(requested),
-        metric_m=thousandths(amount) if age <= USE_STALE_S else None,
-        metric_age_s=age,
-    )
+def _memory(pod: PodInput) -> tuple[float | None, float]:
+    used = None if pod.memory_mb is None else pod.memory_mb * _MEBI
+    return used, float(pod.memory_requested_mb * _MEBI)
 
 
-def _figures(pod: PodInput, resource: str) -> tuple[float | None, float]:
-    match resource:
-        case "cpu":
-            return pod.cpu, pod.cpu_requested
-        case "memory":
-            memory = None if pod.memory_mb is None else pod.memory_mb * _MEBI
-            return memory, float(pod.memory_requested_mb * _MEBI)
-        case "nvidia.com/gpu.memory":  # whoever has a GPU requests all of its memory
-            return _bytes(pod.gpu_memory_mb), _bytes(pod.gpu_memory_total_mb) or 0.0
-        case _:
-            gpus = None if pod.gpu is None else pod.gpu * pod.gpus_requested
-            return gpus, float(pod.gpus_requested)
+def _gpu(pod: PodInput) -> tuple[float | None, float]:
+    used = None if pod.gpu is None else pod.gpu * pod.gpus_requested
+    return used, float(pod.gpus_requested)
+
+
+def _gpu_memory(pod: PodInput) -> tuple[float | None, float]:
+    """Whoever has a GPU requests all of its memory."""
+    return _bytes(pod.gpu_memory_mb), _bytes(pod.gpu_memory_total_mb) or 0.0
+
+
+_FIGURES: Final = {"memory": _memory, "nvidia.com/gpu": _gpu, GPU_MEMORY: _gpu_memory}
+"""What a pod uses of a resource, and what it requests."""
 
 
 def _bytes(mebi: float | UnsetType) -> float | None:

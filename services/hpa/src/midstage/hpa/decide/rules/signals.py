@@ -5,22 +5,22 @@ wants counts, and no more than there are partitions.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
 from midstage.contracts.signals import Signal, series_of_lag
 from midstage.hpa.decide import policies
 from midstage.hpa.decide.figures import MOST_REPLICAS, known, needed, shown
-from midstage.hpa.decide.hpav2.proposing import NoMetricError, by_share
+from midstage.hpa.decide.hpav2.proposing import NoMetricError, shared
 from midstage.hpa.decide.rules.metrics import named
 from midstage.hpa.decide.rules.totals import ready_of, stale
 
 _MICRO: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Need:
+class _Need(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """So many replicas, exactly, at ``target`` each; ``only_up``: too little is known for fewer."""
 
     exact: float
@@ -46,12 +46,12 @@ def _proposed(name: str, said: Signal, inputs: Inputs, current: int) -> Proposal
     need = max(needs, key=lambda each: each.exact)
     cap = signal.partitions if said.partitions is None else said.partitions
     exact = min(need.exact, float(cap or MOST_REPLICAS))
-    want = by_share(
+    want = shared(
         current=current,
         value_m=round(exact * _MICRO),
         average_m=_MICRO,
         tolerance=policies.tolerance(inputs.policy),
-    ).replicas
+    )
     unknown = [each.reason for each in needs if each.only_up]
     if unknown:
         want = max(want, current)
