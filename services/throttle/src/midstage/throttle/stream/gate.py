@@ -12,6 +12,7 @@ from typing import Protocol
 
 from midstage.contracts.limits import CustomerPlanned, LimitSet
 from midstage.throttle.decide.judging import (
+    asked,
     foreseen,
     judged,
     judged_late,
@@ -100,10 +101,10 @@ class Gate:
         accounts = self._meters.of(meeting, now_ns)
         before = sum(each.would_refuse for each in accounts) if meeting.shadowed else 0
         if remaining_s is not None and remaining_s < self._late_below_s:
-            answer = self._judged_late(meeting, accounts, check, now_ns)
+            answer = self._ruled(meeting, accounts, check, now_ns)
             self._metrics.late[strictest_rule(accounts)].inc()
         else:
-            answer = self._judged(meeting, accounts, check, now_ns)
+            answer = self._decided(meeting, accounts, check, now_ns)
         (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
         if meeting.shadowed and sum(each.would_refuse for each in accounts) > before:
             self._metrics.shadowed.inc()
@@ -170,39 +171,31 @@ class Gate:
         self._metrics.reservations.set(len(self._reservations))
         self._metrics.meters.set(len(self._meters))
 
-    def _judged(
+    def _decided(
         self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
     ) -> Judged:
-        """By count."""
-        return self._reserving(
-            meeting, accounts, check, now_ns, lambda: judged(meeting, accounts, check, now_ns)
-        )
+        """By count; what passes is held until the request has ended."""
+        if meeting.settled and self._reservations.knows(check.request, now_ns):
+            return passed(meeting, accounts, now_ns)
+        answer = judged(meeting, accounts, check, now_ns)
+        if meeting.settled and check.hits and answer.admitted:
+            held = [accounts[at] for at in meeting.settled]
+            self._reservations.hold(check.request, held, asked(held, check), now_ns)
+        return answer
 
-    def _judged_late(
+    def _ruled(
         self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
     ) -> Judged:
-        """By the failure rules."""
-        return self._reserving(
-            meeting, accounts, check, now_ns, lambda: judged_late(meeting, accounts, check, now_ns)
-        )
+        """By the failure rules; of what passes, what it took is held until the request has ended.
 
-    def _reserving(
-        self,
-        meeting: Meeting,
-        accounts: Sequence[LimitAccount],
-        check: Check,
-        now_ns: int,
-        judge: Callable[[], Judged],
-    ) -> Judged:
-        """As ``judge`` says, once for a request that reserves something; what it took is held."""
-        if not meeting.settled:
-            return judge()
-        if self._reservations.knows(check.request, now_ns):
+        That may be less than was asked for.
+        """
+        if meeting.settled and self._reservations.knows(check.request, now_ns):
             return passed(meeting, accounts, now_ns)
         held = [accounts[at] for at in meeting.settled]
         before = [account.meter.remaining(now_ns) for account in held]
-        answer = judge()
-        if check.hits and answer.admitted:
+        answer = judged_late(meeting, accounts, check, now_ns)
+        if meeting.settled and check.hits and answer.admitted:
             after = [account.meter.remaining(now_ns) for account in held]
             taken = [was - left for was, left in zip(before, after, strict=True)]
             self._reservations.hold(check.request, held, taken, now_ns)
