@@ -10,7 +10,7 @@ import ast
 import copy
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper
 from types import FunctionType, ModuleType
@@ -71,9 +71,9 @@ class Mutant:
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """Every one of the module, in the order of its lines."""
     original = ast.parse(source)
-    statements = _statements(original)
+    statements, made = _statements(original), _made(original)
     for place, node in enumerate(_places(original)):
-        for what, change in _changes(node):
+        for what, change in () if node in made else _changes(node):
             yield Mutant(
                 module=module,
                 line=getattr(node, "lineno", 0),
@@ -210,6 +210,18 @@ def _skipped(step: ast.FunctionDef) -> ast.FunctionDef:
 
 def _places(tree: ast.Module) -> Sequence[ast.AST]:
     return [node for node in ast.walk(tree) if hasattr(node, "lineno")]
+
+
+def _made(tree: ast.Module) -> Set[ast.AST]:
+    """How classes are made and what functions keep: nothing of what they say."""
+    found: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            keywords = node.keywords if isinstance(node, ast.ClassDef) else []
+            found.update(
+                part for each in (*node.decorator_list, *keywords) for part in ast.walk(each)
+            )
+    return found
 
 
 def _statements(tree: ast.Module) -> Mapping[ast.AST, int]:
