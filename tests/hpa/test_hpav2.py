@@ -3,6 +3,8 @@
 What the Go sources of ``pkg/controller/podautoscaler`` say, in tables.
 """
 
+from functools import partial
+
 import pytest
 
 from midstage.contracts.autoscaling import By, Select
@@ -101,43 +103,45 @@ def test_a_change_of_just_the_period_ago_is_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "current", "least", "most", "count", "condition"),
+    ("wanted", "current", "bounds", "count", "condition"),
     [
-        (100, 1, 1, 50, 4, UP),
-        (100, 3, 1, 50, 6, UP),
-        (100, 3, 1, 6, 6, MANY),
-        (100, 3, 1, 5, 5, MANY),
-        (6, 3, 1, 50, 6, WITHIN),
-        (5, 3, 1, 5, 5, WITHIN),
-        (0, 3, 1, 50, 1, FEW),
-        (1, 3, 1, 50, 1, WITHIN),
-        (2, 30, 1, 50, 2, WITHIN),
+        (100, 1, (1, 50), 4, UP),
+        (100, 3, (1, 50), 6, UP),
+        (100, 3, (1, 6), 6, MANY),
+        (100, 3, (1, 5), 5, MANY),
+        (6, 3, (1, 50), 6, WITHIN),
+        (5, 3, (1, 5), 5, WITHIN),
+        (0, 3, (1, 50), 1, FEW),
+        (1, 3, (1, 50), 1, WITHIN),
+        (2, 30, (1, 50), 2, WITHIN),
     ],
 )
 def test_before_behaviors_the_count_doubled_or_was_four(
-    wanted: int, current: int, least: int, most: int, count: int, condition: Condition
+    wanted: int, current: int, bounds: tuple[int, int], count: int, condition: Condition
 ) -> None:
+    least, most = bounds
     found = limited(wanted, current=current, least=least, most=most, behavior=None)
     assert (found.replicas, found.condition) == (count, condition)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "current", "least", "most", "count", "condition"),
+    ("wanted", "current", "bounds", "count", "condition"),
     [
-        (100, 1, 1, 50, 5, UP),
-        (100, 10, 1, 50, 20, UP),
-        (100, 10, 1, 20, 20, MANY),
-        (100, 10, 1, 15, 15, MANY),
-        (20, 10, 1, 50, 20, WITHIN),
-        (0, 10, 1, 50, 1, FEW),
-        (1, 10, 1, 50, 1, WITHIN),
-        (3, 3, 5, 9, 3, WITHIN),
-        (3, 3, 1, 2, 3, WITHIN),
+        (100, 1, (1, 50), 5, UP),
+        (100, 10, (1, 50), 20, UP),
+        (100, 10, (1, 20), 20, MANY),
+        (100, 10, (1, 15), 15, MANY),
+        (20, 10, (1, 50), 20, WITHIN),
+        (0, 10, (1, 50), 1, FEW),
+        (1, 10, (1, 50), 1, WITHIN),
+        (3, 3, (5, 9), 3, WITHIN),
+        (3, 3, (1, 2), 3, WITHIN),
     ],
 )
 def test_by_the_default_behavior(
-    wanted: int, current: int, least: int, most: int, count: int, condition: Condition
+    wanted: int, current: int, bounds: tuple[int, int], count: int, condition: Condition
 ) -> None:
+    least, most = bounds
     found = limited(wanted, current=current, least=least, most=most, behavior=Behavior())
     assert (found.replicas, found.condition) == (count, condition)
 
@@ -174,21 +178,21 @@ def test_up_from_nine(
 
 
 @pytest.mark.parametrize(
-    ("rates", "select", "ups", "downs", "count", "condition"),
+    ("rates", "select", "ups", "downs", "found"),
     [
-        ((FOUR_PODS,), Select.MAX, (), (), 5, DOWN),
-        ((HALF,), Select.MAX, (), (), 4, DOWN),
-        ((FOUR_PODS, HALF), Select.MAX, (), (), 4, DOWN),
-        ((FOUR_PODS, HALF), Select.MIN, (), (), 5, DOWN),
-        ((FOUR_PODS, HALF), Select.DISABLED, (), (), 9, DOWN),
-        ((), Select.MAX, (), (), 9, DOWN),
-        ((FOUR_PODS,), Select.MAX, (), (change(3, 59.9),), 8, DOWN),
-        ((FOUR_PODS,), Select.MAX, (), (change(3, 60),), 5, DOWN),
-        ((FOUR_PODS,), Select.MAX, (), (change(8, 1),), 9, DOWN),
-        ((FOUR_PODS,), Select.MAX, (change(1, 1),), (), 4, DOWN),
-        ((FOUR_PODS,), Select.MAX, (change(2, 1),), (), 3, FEW),
-        ((FOUR_PODS,), Select.MAX, (change(3, 1),), (), 3, FEW),
-        ((Rate(by=By.PODS, value=1.9, period_s=60),), Select.MAX, (), (), 8, DOWN),
+        ((FOUR_PODS,), Select.MAX, (), (), (5, DOWN)),
+        ((HALF,), Select.MAX, (), (), (4, DOWN)),
+        ((FOUR_PODS, HALF), Select.MAX, (), (), (4, DOWN)),
+        ((FOUR_PODS, HALF), Select.MIN, (), (), (5, DOWN)),
+        ((FOUR_PODS, HALF), Select.DISABLED, (), (), (9, DOWN)),
+        ((), Select.MAX, (), (), (9, DOWN)),
+        ((FOUR_PODS,), Select.MAX, (), (change(3, 59.9),), (8, DOWN)),
+        ((FOUR_PODS,), Select.MAX, (), (change(3, 60),), (5, DOWN)),
+        ((FOUR_PODS,), Select.MAX, (), (change(8, 1),), (9, DOWN)),
+        ((FOUR_PODS,), Select.MAX, (change(1, 1),), (), (4, DOWN)),
+        ((FOUR_PODS,), Select.MAX, (change(2, 1),), (), (3, FEW)),
+        ((FOUR_PODS,), Select.MAX, (change(3, 1),), (), (3, FEW)),
+        ((Rate(by=By.PODS, value=1.9, period_s=60),), Select.MAX, (), (), (8, DOWN)),
     ],
 )
 def test_down_from_nine_to_three_at_least(
@@ -196,14 +200,13 @@ def test_down_from_nine_to_three_at_least(
     select: Select,
     ups: tuple[Change, ...],
     downs: tuple[Change, ...],
-    count: int,
-    condition: Condition,
+    found: tuple[int, Condition],
 ) -> None:
     behavior = Behavior(up=Rules(rates=()), down=Rules(rates=rates, select=select))
-    found = limited(0, current=9, least=3, most=50, behavior=behavior, ups=ups, downs=downs)
-    assert (found.replicas, found.condition) == (count, condition)
-    again = limited(count, current=9, least=3, most=50, behavior=behavior, ups=ups, downs=downs)
-    assert (again.replicas, again.condition) == (count, WITHIN)
+    all_of = partial(limited, current=9, least=3, most=50, behavior=behavior, ups=ups, downs=downs)
+    lowered, again = all_of(0), all_of(found[0])
+    assert (lowered.replicas, lowered.condition) == found
+    assert (again.replicas, again.condition) == (found[0], WITHIN)
 
 
 USED, UNREADY, MISSING, IGNORED = "used", "unready", "missing", "ignored"

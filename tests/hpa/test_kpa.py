@@ -1,4 +1,4 @@
-"""Knative's autoscaler at its edges: what panics, what ends a panic, what is held and for how long."""
+"""Knative's autoscaler at its edges: what panics, what ends it, what is held and how long."""
 
 import pytest
 
