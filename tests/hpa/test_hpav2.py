@@ -209,6 +209,12 @@ def test_down_from_nine_to_three_at_least(
     assert (again.replicas, again.condition) == (found[0], WITHIN)
 
 
+@pytest.mark.parametrize(("wanted", "count"), [(999, 600), (0, 200)])
+def test_a_percentage_is_of_a_hundred(wanted: int, count: int) -> None:
+    by_half = Behavior(up=Rules(rates=(HALF,)), down=Rules(rates=(HALF,)))
+    assert limited(wanted, current=400, least=1, most=999, behavior=by_half).replicas == count
+
+
 USED, UNREADY, MISSING, IGNORED = "used", "unready", "missing", "ignored"
 
 

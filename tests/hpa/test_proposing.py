@@ -46,7 +46,7 @@ def test_a_tolerance_is_by_direction_and_its_edge_is_in_it(ratio: float, *, hold
 
 
 def test_a_tenth_is_tolerated_where_nobody_says() -> None:
-    assert (TENTH.down, TENTH.up) == (0.1, 0.1)
+    assert Tolerance() == Tolerance(down=0.1, up=0.1)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,18 @@ def test_a_tenth_is_tolerated_where_nobody_says() -> None:
         (pods(90, 90, None), 3, 30, 6, 90),  # as idle: 60 % of three
         (pods(10, 10, None), 3, 80, 2, 10),  # as full: 40 % of three
         (pods(10, 10, None), 3, 150, 2, 10),  # as full as it is allowed: 56 %
-        (pods(50, 50, None), 3, 60, 3, 50),  # full it would turn the direction
+        (pods(50, 50, None), 3, 55, 3, 50),  # full it would turn the direction: 66 %
+        (pods(40, None), 5, 30, 5, 40),  # idle it would: 20 %
+        (pods(41, 41, 41, 41, *[None] * 4), 8, 80, 7, 41),  # 70.5 % of eight are 70
+        (pods(42, 42, 42, 42, *[None] * 4), 8, 80, 8, 42),  # 71 %: 7.1
         (pods(40, 40, None), 3, 30, 3, 40),  # idle it would: 26 % of three
         (pods(30, 30, None), 5, 30, 5, 30),  # even: as nothing
         # those that start are idle where there is too much, and nothing where there is not
         (pods(90, 90, starting=1), 3, 30, 6, 90),
         (pods(90, 90, pending=1), 3, 30, 6, 90),
         (pods(10, 10, starting=2), 4, 30, 1, 10),
+        (pods(40, starting=1), 5, 30, 5, 40),  # idle it would turn the direction
+        (pods(20, None, starting=2), 9, 50, 9, 20),
         (pods(90, starting=1, pending=1), 3, 30, 3, 90),  # 30 % of three
         (pods(90, None, starting=2), 4, 30, 4, 90),  # 22 % of four turn it
         # what the workload has is not yet what was ordered, or more than it
@@ -100,6 +105,10 @@ def test_by_utilization(
         (pods(10, 10, None), 3, 30, 2, 10),
         (pods(30, 30, None), 3, 30, 2, 30),  # even: the one that is not measured is idle
         (pods(90, 90, pending=1), 3, 30, 6, 90),
+        (pods(61, None), 2, 20, 3, 61),  # 30.5 are 30
+        (pods(62, None), 2, 20, 4, 62),
+        (pods(61, pending=1), 2, 20, 3, 61),
+        (pods(62, pending=1), 2, 20, 4, 62),
         (pods(90, 90, starting=1), 3, 90, 3, 63),  # readiness does not count
     ],
 )
