@@ -13,10 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.hpa.alike import EQUIVALENT
 from tests.hpa.mutants import Mutant
 
 DECIDE: Final = "midstage.hpa.decide"
+EQUIVALENT: Final = frozenset(
+    line
+    for line in Path(__file__).with_name("alike.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+)
+"""Mutants that decide alike, by name."""
 CASES, TESTS = 1, 2
 
 
@@ -31,13 +36,13 @@ class Outcome:
     @property
     def name(self) -> str:
         """As in ``EQUIVALENT``."""
-        return f"{_short(self.mutant.module)}: {self.mutant.what}"
+        of = self.mutant
+        return f"{_short(of.module)}{'.' if of.function else ''}{of.function}: {of.what}"
 
     def __str__(self) -> str:
         """One line of the report."""
         words = {0: "nothing fails", CASES: "only the cases fail", TESTS: "only the tests fail"}
-        where = f"{_short(self.mutant.module)}:{self.mutant.line}"
-        return f"{where}: {self.mutant.what}: {words.get(self.failed, 'both fail')}"
+        return f"{self.mutant.line}: {self.name}: {words.get(self.failed, 'both fail')}"
 
 
 class Kept:

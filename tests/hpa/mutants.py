@@ -47,12 +47,13 @@ _SWAPPED: Final = {"min": "max", "max": "min", "ceil": "floor", "floor": "ceil",
 class Mutant:
     """A changed module; ``what`` was done in which ``line`` of the source.
 
-    ``statement``: the line of the function's statement that it is in; 0 outside of functions.
+    ``statement``: the line of the statement of ``function`` that it is in; 0 outside of any.
     ``change`` stands in the place of the node ``place`` of the tree.
     """
 
     module: str
     line: int
+    function: str
     statement: int
     what: str
     place: int
@@ -74,10 +75,12 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
     statements, made = _statements(original), _made(original)
     for place, node in enumerate(_places(original)):
         for what, change in () if node in made else _changes(node):
+            function, statement = statements.get(node, ("", 0))
             yield Mutant(
                 module=module,
                 line=getattr(node, "lineno", 0),
-                statement=statements.get(node, 0),
+                function=function,
+                statement=statement,
                 what=what,
                 place=place,
                 change=change,
@@ -224,14 +227,15 @@ def _made(tree: ast.Module) -> Set[ast.AST]:
     return found
 
 
-def _statements(tree: ast.Module) -> Mapping[ast.AST, int]:
-    """The line of the innermost statement of a function that each node is in."""
-    found: dict[ast.AST, int] = {}
+def _statements(tree: ast.Module) -> Mapping[ast.AST, tuple[str, int]]:
+    """The function, and the line of its innermost statement, that each node is in."""
+    found: dict[ast.AST, tuple[str, int]] = {}
     for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
-        found[function] = function.body[0].lineno  # skipped as a whole
+        name = function.name
+        found[function] = name, function.body[0].lineno  # skipped as a whole
         for statement in [each for part in function.body for each in ast.walk(part)]:
             if isinstance(statement, ast.stmt):
-                found |= dict.fromkeys(ast.walk(statement), statement.lineno)
+                found |= dict.fromkeys(ast.walk(statement), (name, statement.lineno))
     return found
 
 

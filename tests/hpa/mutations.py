@@ -4,7 +4,7 @@ Each mutant of the engine's modules is put to the conformance cases and to hpa's
 forked process, until the first failure. Of the tests those alone that run the changed statement,
 for no other can fail by it (``reach``); first those that found most for the time they take. A line
 for each that a side let pass, then the sums; 1 where the tests let one pass that is not named in
-``alike``. ``--keep`` goes on where a run ended: only what was let pass is judged again.
+``alike.txt``. ``--keep`` goes on where a run ended: only what was let pass is judged again.
 """
 
 import argparse
@@ -19,9 +19,8 @@ from typing import Final
 
 import pytest
 
-from tests.hpa.alike import EQUIVALENT
 from tests.hpa.forks import forked, silent, watched
-from tests.hpa.judged import CASES, DECIDE, TESTS, Kept, Outcome, sides, source_of, sums
+from tests.hpa.judged import CASES, DECIDE, EQUIVALENT, TESTS, Kept, Outcome, sides, source_of, sums
 from tests.hpa.mutants import Mutant, installed, mutants
 from tests.hpa.reach import Reach, ran, reaches
 

@@ -31,10 +31,8 @@ class Reach:
     statements: Mapping[str, frozenset[int]]
 
     def runs(self, module: str, statement: int) -> bool:
-        """Whether it runs the statement; of 0, anything of any module."""
-        if not statement:
-            return bool(self.statements)
-        return statement in self.statements.get(module, ())
+        """Whether it may run the statement; 0 is outside of functions: anyone may look there."""
+        return not statement or statement in self.statements.get(module, ())
 
 
 def reaches(
