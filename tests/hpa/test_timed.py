@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +110,25 @@ def test_cron_in_the_hour_that_is_left_out_begins_once_that_day() -> None:
     autumn = all_of(rule, "2026-10-25", "2026-10-25 20:00")
     assert [begin for begin, _ in spring] == ["03-29 01:00"]
     assert [begin for begin, _ in autumn] == ["10-25 00:30"]
+
+
+@pytest.mark.parametrize(
+    ("now", "holds"),
+    [
+        ("00:29:59", False),
+        ("00:30:00", True),
+        ("00:59:58", True),
+        ("00:59:59", True),
+        ("01:00:00", True),
+        ("01:29:59", True),
+        ("01:59:59", True),
+        ("02:00:00", False),
+    ],
+)
+def test_cron_holds_on_while_the_clock_shows_an_hour_again(now: str, *, holds: bool) -> None:
+    """From 02:30 on, for 90 minutes; clocks go from 03:00 back to 02:00, 01:00 UTC."""
+    rule = Timed(name="c", floor=5, cron="30 2 * * *", duration_s=5400, zone="Europe/Berlin")
+    assert (within(rule, at(f"2026-10-25 {now}")) is not None) is holds
 
 
 def test_cron_counts_from_its_begin_to_the_last_moment() -> None:
