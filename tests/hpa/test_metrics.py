@@ -144,9 +144,9 @@ def test_without_a_behavior_the_count_changes_as_it_did_before_there_was_one() -
     bare = policy(max=100, targets=Targets(), metrics=(metric(QUEUE % EACH_30),), **default())
     up = inputs(policy=bare, signals=(signal(3000),), current=3, pods=pods(3))
     assert evaluate(up).replicas == 6
-    down = inputs(policy=bare, signals=(signal(30),), wants=(ago(299, 4),))
+    down = inputs(policy=bare, signals=(signal(30),), wants=(ago(300, 4),))
     assert evaluate(down).replicas == 4
-    assert evaluate(msgspec.structs.replace(down, wants=(ago(301, 4),))).replicas == 1
+    assert evaluate(msgspec.structs.replace(down, wants=(ago(300.5, 4),))).replicas == 1
 
 
 def test_a_behavior_limits_by_what_has_changed_already() -> None:

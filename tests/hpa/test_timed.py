@@ -131,6 +131,12 @@ def test_cron_holds_on_while_the_clock_shows_an_hour_again(now: str, *, holds: b
     assert (within(rule, at(f"2026-10-25 {now}")) is not None) is holds
 
 
+def test_a_floor_is_never_late_and_cron_without_a_time_is_none() -> None:
+    begins = Timed(name="b", floor=3, begin="12:00", end="13:00")
+    assert bounds((begins,), NOON, lead_s=-5).floor is not None
+    assert within(Timed(name="c", floor=5, cron="* * * * *"), NOON) is None
+
+
 def test_cron_counts_from_its_begin_to_the_last_moment() -> None:
     noon = at("2026-01-05 12:00")
     blink = Timed(name="c", floor=5, cron="* * * * *", duration_s=1e-6)
