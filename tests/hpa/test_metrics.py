@@ -14,6 +14,7 @@ from midstage.contracts.autoscaling import (
     ScalingRules,
     milli,
 )
+from midstage.contracts.cluster import Phase
 from midstage.contracts.policy import Policy, Targets
 from midstage.contracts.scaling import Inputs, Proposal, Rule, SignalInput
 from midstage.hpa.decide import policies
@@ -194,7 +195,17 @@ def test_memory_and_gpus_go_by_what_pods_request() -> None:
     assert (proposed(busy).rule, proposed(busy).want) == (Rule.GPU, 8)
     amount = resource("memory", '{"type": "AverageValue", "averageValue": "450Mi"}')
     each = proposed(msgspec.structs.replace(full, policy=policy(metrics=(amount,))))
-    assert (each.want, each.target) == (8, 450 * 2**20)
+    assert (each.want, each.target, each.carried) == (8, 450 * 2**20, 900 * 2**20)
+    assert each.reason == "the ready pods use 943718400 each, 471859200 wanted"
+
+
+def test_by_an_amount_of_cpu_a_starting_pod_is_idle() -> None:
+    third = resource("cpu", '{"type": "AverageValue", "averageValue": "300m"}')
+    [new] = [msgspec.structs.replace(each, ready=False, name="new") for each in pods(1, cpu=0.6)]
+    starts = msgspec.structs.replace(new, phase=Phase.STARTING)
+    assert proposed(of(third, pods=(*pods(2, cpu=0.6), starts))).want == 4
+    # one that was ready once counts
+    assert proposed(of(third, pods=(*pods(2, cpu=0.6), new))).want == 6
 
 
 def test_the_tolerance_of_a_behavior_is_by_direction() -> None:
