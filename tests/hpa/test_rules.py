@@ -62,6 +62,10 @@ def test_what_is_no_measurement_is_unknown(absurd: float) -> None:
     assert cpu(inputs(pods=pods(2, cpu=absurd)), 0.5).want is None
 
 
+def test_a_target_of_a_millionth_is_one() -> None:
+    assert concurrency(inputs(load=load(concurrency=5e-6)), 1e-6, 1).want == 5
+
+
 def test_a_tiny_target_wants_many_but_not_infinitely_many() -> None:
     assert requests_per_s(inputs(load=load(requests_per_s=1e12)), 5e-324, 4).want == 1_000_000
 
