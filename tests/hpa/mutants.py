@@ -1,17 +1,24 @@
 """One small change of a module at a time: comparisons, figures, signs, minima, whole stages.
 
-``mutants`` gives each changed module as a tree. ``installed`` puts one in the place of the module
-that runs: functions keep their identity and get other code, so who imported them sees it too.
+``mutants`` gives each change of a module, ``probed`` a module that says which statements it runs.
+``installed`` puts one in the place of the module that runs: functions keep their identity and get
+other code, so who imported them sees it too. What was made of a module's constants while others
+were imported stays as it was.
 """
 
 import ast
 import copy
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import _lru_cache_wrapper
 from types import FunctionType, ModuleType
 from typing import Final
 
+from msgspec import StructMeta
+
+PROBE: Final = "_reached"
 Change = Callable[[ast.AST], Iterator[tuple[str, ast.AST]]]
 
 _TURNED: Final[dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]]] = {
@@ -38,46 +45,87 @@ _SWAPPED: Final = {"min": "max", "max": "min", "ceil": "floor", "floor": "ceil",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """A changed module; ``what`` was done in which ``line`` of the source."""
+    """A changed module; ``what`` was done in which ``line`` of the source.
+
+    ``statement``: the line of the statement of ``function`` that it is in; 0 outside of any.
+    ``change`` stands in the place of the node ``place`` of the tree.
+    """
 
     module: str
     line: int
+    function: str
+    statement: int
     what: str
-    tree: ast.Module
+    place: int
+    change: ast.AST
+
+    def tree(self, source: str) -> ast.Module:
+        """The whole module, changed."""
+        tree = ast.parse(source)
+        twin, change = _places(tree)[self.place], copy.deepcopy(self.change)
+        twin.__dict__.clear()
+        twin.__class__ = change.__class__
+        twin.__dict__.update(change.__dict__)
+        return ast.fix_missing_locations(tree)
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """Every one of the module, in the order of its lines."""
     original = ast.parse(source)
-    places = [node for node in ast.walk(original) if hasattr(node, "lineno")]
-    for number, node in enumerate(places):
-        for what, changed in _changes(node):
-            tree = copy.deepcopy(original)
-            twins = [each for each in ast.walk(tree) if hasattr(each, "lineno")]
-            twins[number].__dict__.clear()
-            twins[number].__class__ = changed.__class__
-            twins[number].__dict__.update(changed.__dict__)
-            line = getattr(node, "lineno", 0)
-            yield Mutant(module=module, line=line, what=what, tree=ast.fix_missing_locations(tree))
+    statements, made = _statements(original), _made(original)
+    for place, node in enumerate(_places(original)):
+        for what, change in () if node in made else _changes(node):
+            function, statement = statements.get(node, ("", 0))
+            yield Mutant(
+                module=module,
+                line=getattr(node, "lineno", 0),
+                function=function,
+                statement=statement,
+                what=what,
+                place=place,
+                change=change,
+            )
 
 
-def installed(mutant: Mutant) -> None:
-    """From here on this process runs the mutant; there is no way back."""
-    original = sys.modules[mutant.module]
-    changed = ModuleType(mutant.module)
+def probed(source: str) -> ast.Module:
+    """The module that calls ``PROBE`` with the line of each statement of a function it runs."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            _probe(node)
+    return ast.fix_missing_locations(tree)
+
+
+def installed(name: str, tree: ast.Module) -> None:
+    """From here on this process runs the changed module; there is no way back."""
+    original = sys.modules[name]
+    changed = ModuleType(name)
     changed.__file__ = original.__file__
-    sys.modules[mutant.module] = changed  # dataclasses look their module up
-    exec(compile(mutant.tree, original.__file__ or "mutant", "exec"), changed.__dict__)
-    sys.modules[mutant.module] = original
-    for name, value in vars(changed).items():
-        before = vars(original).get(name)
-        if getattr(value, "__module__", mutant.module) == mutant.module:
-            _take_over(name, before, value)
+    sys.modules[name] = changed  # dataclasses look their module up
+    exec(compile(tree, original.__file__ or "mutant", "exec"), changed.__dict__)
+    sys.modules[name] = original
+    for each, value in vars(changed).items():
+        before = vars(original).get(each)
+        if getattr(value, "__module__", name) == name:
+            _take_over(each, before, value)
+
+
+def forgotten(modules: Iterable[str]) -> None:
+    """What functions of these modules keep of their answers is dropped."""
+    for module in modules:
+        for value in vars(sys.modules[module]).values():
+            if isinstance(value, _lru_cache_wrapper):
+                value.cache_clear()
 
 
 def _take_over(name: str, before: object, value: object) -> None:
-    if isinstance(before, FunctionType) and isinstance(value, FunctionType):
+    if isinstance(before, _lru_cache_wrapper) and isinstance(value, _lru_cache_wrapper):
+        before.cache_clear()
+        _code(before.__wrapped__, value.__wrapped__)
+    elif isinstance(before, FunctionType) and isinstance(value, FunctionType):
         _code(before, value)
+    elif isinstance(before, StructMeta) and isinstance(value, StructMeta) and _other(before, value):
+        _everywhere(name, before, value)
     elif isinstance(before, type) and isinstance(value, type):
         for part, method in vars(value).items():
             held = vars(before).get(part)
@@ -85,10 +133,24 @@ def _take_over(name: str, before: object, value: object) -> None:
                 _code(held.fget, method.fget)
             else:
                 _code(held, method)
-    elif not name.startswith("__") and not callable(value) and repr(before) != repr(value):
-        for module in list(sys.modules.values()):
-            if name in getattr(module, "__dict__", {}) and vars(module)[name] is before:
-                setattr(module, name, value)
+    elif not name.startswith("__") and not callable(value) and _said(before) != _said(value):
+        _everywhere(name, before, value)
+
+
+def _everywhere(name: str, before: object, value: object) -> None:
+    for module in list(sys.modules.values()):
+        if name in getattr(module, "__dict__", {}) and vars(module)[name] is before:
+            setattr(module, name, value)
+
+
+def _other(before: StructMeta, value: StructMeta) -> bool:
+    """Whether other figures stand where nothing is said; they are no code that can be changed."""
+    return _said(before.__struct_defaults__) != _said(value.__struct_defaults__)
+
+
+def _said(value: object) -> str:
+    """Without where in memory functions are."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _code(before: object, after: object) -> None:
@@ -147,6 +209,45 @@ def _skipped(step: ast.FunctionDef) -> ast.FunctionDef:
     skipped = copy.copy(step)
     skipped.body = ast.parse(f"return Stage(name={name!r}, replicas=before)").body
     return skipped
+
+
+def _places(tree: ast.Module) -> Sequence[ast.AST]:
+    return [node for node in ast.walk(tree) if hasattr(node, "lineno")]
+
+
+def _made(tree: ast.Module) -> Set[ast.AST]:
+    """How classes are made and what functions keep: nothing of what they say."""
+    found: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            keywords = node.keywords if isinstance(node, ast.ClassDef) else []
+            found.update(
+                part for each in (*node.decorator_list, *keywords) for part in ast.walk(each)
+            )
+    return found
+
+
+def _statements(tree: ast.Module) -> Mapping[ast.AST, tuple[str, int]]:
+    """The function, and the line of its innermost statement, that each node is in."""
+    found: dict[ast.AST, tuple[str, int]] = {}
+    for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+        name = function.name
+        found[function] = name, function.body[0].lineno  # skipped as a whole
+        for statement in [each for part in function.body for each in ast.walk(part)]:
+            if isinstance(statement, ast.stmt):
+                found |= dict.fromkeys(ast.walk(statement), (name, statement.lineno))
+    return found
+
+
+def _probe(node: ast.AST) -> None:
+    for blocks in [vars(each) for each in ast.walk(node)]:
+        for block in blocks.values():
+            if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
+                block[:] = [
+                    each
+                    for statement in block
+                    for each in (ast.parse(f"{PROBE}({statement.lineno})").body[0], statement)
+                ]
 
 
 def _is_type(node: ast.AST) -> bool:

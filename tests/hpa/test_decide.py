@@ -1,5 +1,7 @@
 """From an evaluation to a decision in the log, and what the log says then."""
 
+from datetime import timedelta
+
 import msgspec
 
 from midstage.contracts.apps import (
@@ -12,6 +14,7 @@ from midstage.contracts.apps import (
     Verdict,
 )
 from midstage.contracts.cluster import Amount
+from midstage.contracts.policy import Targets
 from midstage.contracts.scaling import Evaluation, ScaleDecided, ScalingFact, ScalingRemoved
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.decide.scaling import asked, decide, ended, evolve, newest_load
@@ -111,6 +114,24 @@ def test_the_newest_spec_counts_and_rollouts_change_nothing() -> None:
 def test_a_decision_says_how_new_its_load_was() -> None:
     assert newest_load(BUSY) == BUSY.inputs.load.gauged_until
     assert newest_load(evaluate(inputs(pods=pods(4, cpu=0.5)))) is None
+
+
+def test_of_several_loads_the_newest_that_was_used_counts() -> None:
+    both = policy(targets=Targets(requests_per_s=10, concurrency=10))
+    older, newer = NOON - timedelta(seconds=5), NOON - timedelta(seconds=2)
+    said = msgspec.structs.replace(
+        load(requests_per_s=40, concurrency=40), until=older, gauged_until=newer
+    )
+    assert newest_load(evaluate(inputs(policy=both, load=said))) == newer
+    by_cpu = policy(targets=Targets(cpu=0.5))
+    assert newest_load(evaluate(inputs(policy=by_cpu, load=said, pods=pods(4, cpu=0.5)))) is None
+
+
+def test_each_fact_is_counted_and_a_change_of_an_hour_ago_is_forgotten() -> None:
+    removed = ScalingRemoved(app="chat", at=NOON)
+    assert evolve(Scaler(count=3, facts=4), removed).facts == 5
+    held = Scaler(count=4, changes=(changed(3600, 1, 2), changed(3599, 2, 4)))
+    assert evolve(held, decided(6)).changes == (changed(3599, 2, 4), changed(0, 4, 6))
 
 
 def test_a_decision_fits_into_the_log_with_a_thousand_replicas() -> None:

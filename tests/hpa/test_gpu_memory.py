@@ -53,6 +53,14 @@ def test_it_wants_what_holds_the_memory_at_the_targets_share() -> None:
     assert proposed(*(pod(number, 0.52 * TOTAL) for number in range(4))).want == 4
 
 
+def test_a_gpu_that_is_not_measured_is_as_large_as_the_largest_of_the_others() -> None:
+    by_a_third = policy(targets=Targets(gpu_memory=0.3))
+    sizes = (pod(0, 30_000), pod(1, 60_000, gpu_memory_total_mb=80_000.0), pod(2, None))
+    assert proposed(*sizes, by=by_a_third).want == 5  # 45 % of 200,000
+    two = pod(0, 120, gpus_requested=2, gpu_memory_total_mb=160.0)
+    assert proposed(two, pod(1, None), by=by_a_third).want == 4  # 50 % of 240
+
+
 def test_an_average_amount_for_each_pod() -> None:
     four = [pod(number, 30_000) for number in range(4)]
     assert proposed(*four, by=average("20000Mi")).want == 6

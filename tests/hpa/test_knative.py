@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import msgspec
+import pytest
 
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.policy import Knative, Measure, Targets
@@ -12,6 +13,7 @@ from midstage.contracts.scaling import (
     Inputs,
     KnativeInput,
     KnativeMemory,
+    Ticked,
 )
 from midstage.hpa.decide.evaluate import evaluate
 from midstage.hpa.model import Asked, Scaler
@@ -62,6 +64,39 @@ def test_without_data_nothing_changes_and_nothing_is_forgotten() -> None:
     assert (found.replicas, found.want, found.memory) == (4, None, memory)
     old = KnativeInput(until=NOON - 11 * SECOND, stable=0, panic=0)
     assert evaluate(carried(0, 0, knative=old)).replicas == 4
+
+
+@pytest.mark.parametrize(
+    ("measure", "held", "reason"),
+    [
+        (Measure.RPS, KnativeInput(), "load is not known"),
+        (Measure.CONCURRENCY, KnativeInput(), "what is in flight is not known"),
+        (Measure.RPS, KnativeInput(until=NOON, stable=1.0), "load is not known"),
+        (Measure.RPS, KnativeInput(until=NOON, panic=1.0), "load is not known"),
+        (
+            Measure.CONCURRENCY,
+            KnativeInput(until=NOON - 11 * SECOND, stable=1.0, panic=1.0),
+            "what is in flight was seen 11 s ago",
+        ),
+    ],
+)
+def test_what_is_not_known_is_named(measure: Measure, held: KnativeInput, reason: str) -> None:
+    rule = msgspec.structs.replace(RULE, knative=Knative(metric=measure))
+    [found] = evaluate(carried(0, 0, policy=rule, knative=held)).proposals
+    assert (found.want, found.reason) == (None, reason)
+
+
+def test_wants_of_the_delay_are_remembered_by_their_tick_and_no_figure_is_absurd() -> None:
+    slow = msgspec.structs.replace(
+        RULE, knative=Knative(target=10, utilization=0.5, scale_down_delay_s=60)
+    )
+    memory = evaluate(carried(30, 30, policy=slow)).memory
+    assert memory is not None
+    assert memory.maxima == (Ticked(tick=int(NOON.timestamp()) // 2, replicas=6),)
+    huge = evaluate(carried(1e15, 1e15, policy=slow))
+    assert huge.proposals[0].carried == 1e12
+    assert huge.memory is not None
+    assert huge.memory.most == 4000  # a thousand times what is ready
 
 
 def second(ago: int, **what: object) -> LoadObserved:

@@ -12,6 +12,7 @@ from midstage.contracts.load import LoadObserved
 from midstage.contracts.scaling import Inputs, PodInput, Proposal, Rule
 from midstage.hpa.decide.capacity import capacity, learned
 from midstage.hpa.decide.evaluate import evaluate
+from midstage.hpa.decide.rules.latency import latency
 from midstage.hpa.views.latencies import Latencies
 from midstage.testkit.clock import NOON
 from tests.hpa.engine import changed, inputs, load, policy, warm
@@ -90,6 +91,36 @@ def test_what_a_queue_hides_from_what_ends_is_load_too() -> None:
 def test_replicas_that_start_are_capacity_that_comes() -> None:
     of = asked(75, current=10, pods=warm(4, 6), p99_ms=20_000)
     assert proposed(of).want == 10
+
+
+def test_growth_beyond_all_figures_is_not_known() -> None:
+    assert proposed(asked(20, growth=1e12)).want is None
+    assert proposed(asked(20, growth=-1e12)).want is None
+    assert proposed(asked(20, growth=1e12 - 0.5)).want == 1_000_000
+
+
+def test_no_less_than_nothing_comes() -> None:
+    assert proposed(asked(5, growth=-10)).reason.startswith("0 requests/s come;")
+
+
+def test_the_newest_sample_says_whether_it_is_too_slow() -> None:
+    held = CapacityInput(
+        samples=(sample(5, 4, 900, ago_s=20), sample(5, 4, 200)),
+        in_flight=2,
+        growth_per_s=0,
+        learned=Learned(until=NOON, p99=KNOWN),
+    )
+    assert proposed(asked(7, capacity=held)).want == 1
+
+
+def test_from_none_the_first_step_is_one() -> None:
+    [found] = latency(asked(levels=(), p99_ms=900), 0, Learned())
+    assert found.want == 1
+
+
+def test_where_nothing_is_asked_or_learned_nothing_is_proposed() -> None:
+    assert list(latency(asked(), 4, UNSET)) == []
+    assert list(latency(inputs(), 4, Learned())) == []
 
 
 def test_a_latency_however_high_is_no_ratio() -> None:

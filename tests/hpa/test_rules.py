@@ -62,6 +62,10 @@ def test_what_is_no_measurement_is_unknown(absurd: float) -> None:
     assert cpu(inputs(pods=pods(2, cpu=absurd)), 0.5).want is None
 
 
+def test_a_target_of_a_millionth_is_one() -> None:
+    assert concurrency(inputs(load=load(concurrency=5e-6)), 1e-6, 1).want == 5
+
+
 def test_a_tiny_target_wants_many_but_not_infinitely_many() -> None:
     assert requests_per_s(inputs(load=load(requests_per_s=1e12)), 5e-324, 4).want == 1_000_000
 
@@ -130,6 +134,18 @@ def test_a_starting_pod_counts_once_it_was_measured_after_its_start(
     assert cpu(inputs(pods=(*pods(4, cpu=0.6), began)), 1.0).want == want
 
 
+def test_a_pod_counts_when_its_whole_figure_is_of_after_its_start() -> None:
+    """A figure of 5 s ago is of the 15 s before."""
+    started, ready = NOON - timedelta(seconds=100), NOON - timedelta(seconds=20.5)
+    [young] = [
+        msgspec.structs.replace(
+            each, started_at=started, ready_at=ready, cpu_at=NOON - timedelta(seconds=5)
+        )
+        for each in pods(1, cpu=0.9)
+    ]
+    assert cpu(inputs(pods=(young,)), 0.3, current=1).want == 3
+
+
 def test_pods_of_one_name_in_two_clusters_are_two() -> None:
     assert cpu(inputs(pods=(*pods(2, cpu=0.9), *pods(2, cpu=0.9))), 0.6).want == 6
 
@@ -149,6 +165,8 @@ def test_each_target_has_its_rule() -> None:
     targets = Targets(requests_per_s=1, concurrency=1, cpu=0.5)
     assert rules(inputs(policy=policy(targets=targets))) == ["requests/s", "concurrency", "cpu"]
     assert rules(inputs(policy=policy(targets=Targets(cpu=0.5)))) == ["cpu"]
+    others = Targets(memory=0.5, gpu=0.5, gpu_memory=0.5)
+    assert rules(inputs(policy=policy(targets=others))) == ["memory", "gpu", "gpu memory"]
     assert rules(inputs(policy=policy(targets=Targets()))) == []
 
 

@@ -115,12 +115,16 @@ def test_what_comes_into_a_queue_is_what_is_done_and_what_waits_more() -> None:
     busy = of(DRAIN, 600, growth_per_s=10.0, load=load(requests_per_s=20))
     assert proposed(busy).reason == "600 wait, 30/s come, 5/s each, done in 60 s"
     assert proposed(busy).want == 8
+    ebbing = of(DRAIN, 600, growth_per_s=-30.0, load=load(requests_per_s=20))
+    assert proposed(ebbing).reason == "600 wait, 0/s come, 5/s each, done in 60 s"
+    old = of(DRAIN, 600, growth_per_s=10.0, load=load(requests_per_s=20, age_s=11))
+    assert proposed(old).reason.endswith("not fewer while what comes in is not known")
 
 
 def test_where_it_is_not_known_what_comes_in_the_count_may_only_grow() -> None:
     assert proposed(of(DRAIN, 0)).want == 4
     assert proposed(of(DRAIN, 0)).reason.endswith("not fewer while what comes in is not known")
-    assert proposed(of(DRAIN, 3000)).want == 10
+    assert proposed(of(DRAIN, 3060)).want == 11
     # the requests of an application say nothing of what comes into a topic
     assert proposed(of(GROUP, 0, load=load(requests_per_s=1))).want == 4
 
@@ -131,6 +135,8 @@ def test_what_one_replica_does_is_stated_or_seen_of_consumers_or_of_requests() -
     seen = of(said, 600, each_per_s=2.0, arrived_per_s=0.0)
     of_requests = of(said, 600, arrived_per_s=0.0, load=load(requests_per_s=40), pods=pods(4))
     assert [proposed(each).target for each in (stated, seen, of_requests)] == [5, 2, 10]
+    just = of(said, 40, arrived_per_s=0.0, load=load(requests_per_s=40), pods=pods(4))
+    assert proposed(just).target == 10
     idle = of(said, 30, arrived_per_s=0.0, load=load(requests_per_s=40), pods=pods(4))
     assert proposed(idle).want is None
     assert "was not seen yet" in proposed(idle).reason

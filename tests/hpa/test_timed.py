@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from midstage.contracts.policy import Rate, Targets
 from midstage.contracts.scaling import Inputs
 from midstage.contracts.timed import Timed, Weekday
 from midstage.hpa.decide.evaluate import evaluate
-from midstage.hpa.decide.timed import Window, bounds, windows, within
+from midstage.hpa.decide.timed import Window, bounds, instant, windows, within
 from midstage.testkit.clock import NOON
 from tests.hpa.engine import ago, inputs, load, pods, policy, why
 
@@ -111,6 +112,57 @@ def test_cron_in_the_hour_that_is_left_out_begins_once_that_day() -> None:
     assert [begin for begin, _ in autumn] == ["10-25 00:30"]
 
 
+@pytest.mark.parametrize(
+    ("now", "holds"),
+    [
+        ("00:29:59", False),
+        ("00:30:00", True),
+        ("00:59:58", True),
+        ("00:59:59", True),
+        ("01:00:00", True),
+        ("01:29:59", True),
+        ("01:59:59", True),
+        ("02:00:00", False),
+    ],
+)
+def test_cron_holds_on_while_the_clock_shows_an_hour_again(now: str, *, holds: bool) -> None:
+    """From 02:30 on, for 90 minutes; clocks go from 03:00 back to 02:00, 01:00 UTC."""
+    rule = Timed(name="c", floor=5, cron="30 2 * * *", duration_s=5400, zone="Europe/Berlin")
+    assert (within(rule, at(f"2026-10-25 {now}")) is not None) is holds
+
+
+def test_a_floor_is_never_late_and_cron_without_a_time_is_none() -> None:
+    begins = Timed(name="b", floor=3, begin="12:00", end="13:00")
+    assert bounds((begins,), NOON, lead_s=-5).floor is not None
+    assert within(Timed(name="c", floor=5, cron="* * * * *"), NOON) is None
+
+
+def test_cron_counts_from_its_begin_to_the_last_moment() -> None:
+    noon = at("2026-01-05 12:00")
+    blink = Timed(name="c", floor=5, cron="* * * * *", duration_s=1e-6)
+    assert within(blink, noon) is not None
+    assert within(blink, noon + timedelta(microseconds=1)) is None
+
+
+def test_of_one_rules_windows_the_one_that_ends_last_is_told() -> None:
+    often = Timed(name="c", floor=5, cron="*/5 * * * *", duration_s=600)
+    found = within(often, at("2026-01-05 12:02"))
+    assert found is not None
+    assert (found.begin, found.end) == (at("2026-01-05 12:00"), at("2026-01-05 12:10"))
+
+
+def test_every_minute_that_is_left_out_is_the_moment_of_the_change() -> None:
+    for minute in range(60):
+        left_out = datetime(2026, 3, 29, 2, minute)  # noqa: DTZ001  of the clock on the wall
+        assert instant(left_out, BERLIN) == at("2026-03-29 01:00")
+
+
+def test_a_window_is_over_when_it_ends_and_one_of_the_same_time_lasts_a_day() -> None:
+    assert all_of(FREE, "2026-01-05 17:00", "2026-01-05 18:00") == []
+    whole = Timed(name="w", floor=5, begin="08:00", end="08:00", days=(Weekday.MONDAY,))
+    assert all_of(whole, "2026-01-05", "2026-01-08") == [("01-05 08:00", "01-06 08:00")]
+
+
 def test_of_overlapping_windows_the_highest_floor_and_the_lowest_ceiling_count() -> None:
     rules = (
         Timed(name="a", floor=3, begin="11:00", end="13:00"),
@@ -130,6 +182,8 @@ def test_a_rule_that_can_not_be_read_says_nothing_and_stops_no_other() -> None:
         Timed(name="a", floor=9, begin="11:00", end="13:00", zone="Nowhere/At_All"),
         Timed(name="b", floor=8, cron="rubbish", duration_s=60),
         Timed(name="c", floor=7),
+        Timed(name="e", floor=6, begin="11:00"),
+        Timed(name="f", floor=5, end="13:00"),
         Timed(name="d", floor=3, begin="11:00", end="13:00"),
     )
     found = bounds(rules, NOON, lead_s=0)

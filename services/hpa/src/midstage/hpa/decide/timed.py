@@ -17,7 +17,8 @@ from cronsim import CronSim, CronSimError
 from midstage.contracts.timed import LONGEST_S, WEEK, Timed, TimedError, clock, excluded, zone_of
 
 _DAY = timedelta(days=1)
-_HOUR = timedelta(hours=1)
+_CHANGE = timedelta(hours=3)
+"""No clock is changed by so much."""
 _SECOND = timedelta(seconds=1)
 _FIELDS = 5
 _KEPT = 4096
@@ -102,12 +103,8 @@ def _within(rule: Timed, now: datetime, lead: timedelta) -> Window | None:
 
 
 def _asked(cron: str, at: datetime) -> datetime:
-    """When cron is asked, once a minute: five fields begin nothing within one.
-
-    A begin now counts, so it is asked a second later, and that may be past a change of the clock.
-    """
-    alike = len(cron.split()) == _FIELDS and at.second < 59
-    return _minute(at) if alike else at.replace(microsecond=0)
+    """When cron is asked, once a minute: five fields begin nothing within one."""
+    return _minute(at) if len(cron.split()) == _FIELDS else at.replace(microsecond=0)
 
 
 def _minute(at: datetime) -> datetime:
@@ -170,12 +167,21 @@ def _of_cron(
 ) -> Iterator[tuple[datetime, datetime]]:
     length = timedelta(seconds=min(rule.duration_s or 0.0, LONGEST_S))
     # backwards, for the last begin is nearly always the one
-    begins = CronSim(rule.cron, (until + _SECOND).astimezone(zone), reverse=True)
+    begins = CronSim(rule.cron, _after(until, zone), reverse=True)
     for begin, _ in zip(begins, range(_MOST_LOOKED_AT), strict=False):
         at = begin.astimezone(UTC)
         if at + length <= since:
             return
         yield at, at + length
+
+
+def _after(at: datetime, zone: ZoneInfo) -> datetime:
+    """From where cron is asked backwards, so that a begin at ``at`` is found.
+
+    While a clock shows an hour again, cron would miss the begins of the first time.
+    """
+    local = (at + _SECOND).astimezone(zone)
+    return (at + _CHANGE).astimezone(zone) if local.fold else local
 
 
 @lru_cache(maxsize=_KEPT)
@@ -185,7 +191,7 @@ def instant(local: datetime, zone: ZoneInfo) -> datetime:
     if first.astimezone(zone).replace(tzinfo=None) == local:
         return first
     # the clock went past it: find the change between the offsets of before and after
-    low, high = first - 3 * _HOUR, first + 3 * _HOUR
+    low, high = first - _CHANGE, first + _CHANGE
     before = low.astimezone(zone).utcoffset()
     while high - low > timedelta(seconds=1):
         middle = low + (high - low) / 2
