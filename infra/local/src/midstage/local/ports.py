@@ -103,4 +103,4 @@ class _Blocks:
         return first in self._own
 
 
-_BLOCKS = _Blocks()  # of the process, as its ports are: whoever asks here must know all others
+_BLOCKS = _Blocks()  # of the process, as its ports are: whoever asks must know of all who asked
