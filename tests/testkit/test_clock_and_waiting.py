@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -45,6 +46,19 @@ def test_a_question_that_took_all_the_time_is_asked_once_more() -> None:
 
     clock = SystemClock()
     assert within(0.005, slow)
+
+
+def test_the_longer_it_takes_the_less_often_it_is_asked() -> None:
+    asked: list[float] = []
+
+    def over() -> bool:
+        asked.append(clock.monotonic())
+        return asked[-1] > asked[0] + 0.1
+
+    clock = SystemClock()
+    assert within(60, over, every=0)
+    for at, then in pairwise(asked):
+        assert then - at >= 0.04 * (at - asked[0])
 
 
 def test_waiting_in_vain_names_the_question_and_the_last_answer() -> None:

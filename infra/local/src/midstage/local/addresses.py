@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from midstage.local.layout import Layout
-from midstage.local.ports import LOOPBACK, found, free
+from midstage.local.ports import LOOPBACK, found, regained
 
 SINGLE = (
     *("kafka", "kafka_controller", "throttle", "throttle_grpc", "stats", "gateway"),
@@ -41,11 +41,11 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settled(file: Path, names: Sequence[str]) -> dict[str, int]:
-    """A port for each name: the one in ``file`` if it is still free, else a new one; written."""
+    """A port for each name: the one in ``file`` if it can still be had, else a new one; written."""
     known: dict[str, int] = {}
     if file.exists():
         known = msgspec.json.decode(file.read_bytes(), type=dict[str, int])
-    kept = {name: known[name] for name in names if name in known and free(known[name])}
+    kept = {name: known[name] for name in names if name in known and regained(known[name])}
     missing = [name for name in names if name not in kept]
     fresh = found(len(missing), taken={*known.values()})
     ports = {**kept, **dict(zip(missing, fresh, strict=True))}

@@ -21,7 +21,8 @@ SETTINGS: Mapping[str, str | int | bool] = {
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",  # never skip silently to another offset
     "enable.partition.eof": True,  # only so is a transaction's mark at the end known as read
-    "fetch.wait.max.ms": 100,  # a partition that joins waits for the others' long poll
+    # a partition that joins waits for the others' long poll; each costs the broker a look at all
+    "fetch.wait.max.ms": 250,
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 20,
     "fetch.max.bytes": 4 * 1024 * 1024,  # an answer stays in memory while a record of it waits
