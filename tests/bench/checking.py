@@ -20,7 +20,7 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 
 from midstage.local.errors import PlatformError
 from midstage.local.ports import found
-from midstage.throttle.adapters.envoy import DOMAIN
+from midstage.throttle.adapters.questions import DOMAIN
 from tests.bench import loading, reference
 from tests.bench.children import ROOT, module, running
 from tests.bench.envoys import APP, CUSTOMER

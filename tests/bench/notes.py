@@ -29,7 +29,7 @@ NOTES: Mapping[str, Sequence[str]] = {
         " so many streams, redis-benchmark over so many connections; libraries are asked in"
         " their own process, one stream as a thread, more as tasks of one event loop. Processor: of"
         " the server or library and its Redis, never of a load generator.",
-        "What each does: midstage decides one native limit, in memory, and tells its headers;"
+        "What each does: midstage decides three native limits, in memory, and tells their headers;"
         " envoyproxy/ratelimit three descriptors, each of which meets a limit, in its Redis, with"
         " its default settings and no headers; limits and throttled-py three fixed windows, one"
         " after the other; Redis INCR counts one key; grpc.aio parses the question and answers"

@@ -1,4 +1,4 @@
-"""What throttle's gate costs with many customers, and with many limits: no port, no log, one thread.
+"""What throttle's gate costs with many customers and with many limits; no port, no log.
 
 ``python -m tests.bench.remembering CUSTOMERS LIMITS MET CHECKS`` sets ``LIMITS`` limits of which
 each customer meets ``MET``, lets every customer ask once, and then those of a fixed random order.
