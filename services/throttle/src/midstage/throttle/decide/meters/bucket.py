@@ -65,12 +65,14 @@ class TokenBucket:
 
     def remaining(self, now_ns: int) -> int:
         """Whole tokens; the part of one that is there counts for nothing."""
-        self.fill(now_ns)
+        if now_ns > self.at_ns:  # a check has just filled it
+            self.fill(now_ns)
         return self.level // self.token
 
     def wait_ns(self, units: int, now_ns: int) -> int | None:
         """More than a whole burst never passes."""
-        self.fill(now_ns)
+        if now_ns > self.at_ns:
+            self.fill(now_ns)
         missing = units * self.token - self.level
         if missing <= 0:
             return 0
