@@ -37,12 +37,27 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.units.get(unit, 0)
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request that is over, and what it has used by unit.
+
+    ``as_estimated``: of a unit that is not named it has used what was estimated, and else nothing.
+    """
+
+    request: str
+    customer: str
+    app: str
+    key: str = ""
+    used: Mapping[str, int] = NOTHING
+    as_estimated: bool = True
+
+
 class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     """All limits that requests of one customer, API key and application meet, in a fixed order.
 
     Made once and kept until a limit changes. ``keys`` are whose meters count. ``policies`` is the
     header ``RateLimit-Policy``, ``states`` the beginnings of each limit's part of ``RateLimit``,
-    empty for one in shadow mode: callers are not told of it.
+    empty for one in shadow mode: callers are not told of it. ``settled``: where in ``limits`` those
+    stand that are charged by an estimate and settled when the request is over.
     """
 
     limits: Sequence[LimitSet]
@@ -50,6 +65,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     policies: str
     states: Sequence[str]
     shadowed: bool
+    settled: Sequence[int]
 
     def of(self, keys: Sequence[MeterKey]) -> "Meeting":
         """The same limits as another customer meets them, by these ``keys``."""
@@ -59,6 +75,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
             policies=self.policies,
             states=self.states,
             shadowed=self.shadowed,
+            settled=self.settled,
         )
 
 
