@@ -40,6 +40,14 @@ NOTES: Mapping[str, Sequence[str]] = {
         " beside that of the same configuration without its rate-limit filters, measured just"
         " before. envoyproxy/ratelimit counts one descriptor of what the gateway asks.",
     ),
+    "checks-many": (
+        "checks-many: customers × limits that each of them meets, of so many limits; those that"
+        " nobody meets are for customers who never ask. The gate alone in a process for each size,"
+        " without port and log. Customers ask in a random order, after each of them has asked once."
+        " Counters are token buckets that are not full again within the run, so none may be"
+        " forgotten. Memory is what the process grew by. --quick has a twentieth of customers and"
+        " checks.",
+    ),
     "stats": (
         "stats: all that the service does with a request event: every field decoded, the edge's"
         " signature verified, ranges asked, rows, roll-ups of 1,000 customers on 8 applications and"

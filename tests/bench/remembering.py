@@ -22,7 +22,7 @@ from midstage.testkit.clock import NOON
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check
 from midstage.throttle.model.limits import Standing, limit_key
-from midstage.throttle.stream import SWEPT_EACH, Gate
+from midstage.throttle.stream.gate import Gate
 
 APP: Final = "chat"
 _AMOUNT: Final = 1_000_000
@@ -36,7 +36,6 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     keys: int
     added_mib: float
     cpu_us: float
-    sweep_cpu_us: float
 
 
 class Fixed:
@@ -69,12 +68,7 @@ def main(arguments: list[str]) -> None:
     for check in order:
         gate.check(check, None)
     asked = time.process_time() - began
-    told = Remembered(
-        keys=customers * met,
-        added_mib=added / 1024**2,
-        cpu_us=asked / checks * 1e6,
-        sweep_cpu_us=_swept_us(gate),
-    )
+    told = Remembered(keys=customers * met, added_mib=added / 1024**2, cpu_us=asked / checks * 1e6)
     sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
 
 
@@ -106,15 +100,6 @@ def _limit(name: str, customer: str = "*") -> LimitSet:
 
 def _check(number: int) -> Check:
     return Check(customer=f"customer-{number:07}", app=APP)
-
-
-def _swept_us(gate: Gate) -> float:
-    """Of one meter that is examined for whether it may be forgotten."""
-    turns = 20
-    began = time.process_time()
-    for _ in range(turns):
-        gate.follow()
-    return (time.process_time() - began) / turns / SWEPT_EACH * 1e6
 
 
 def _resident() -> int:
