@@ -1,132 +1,195 @@
-"""How many checks a second throttle answers, beside ``grpc.aio`` that decides nothing.
+"""Decisions of throttle beside those of its peers, in one run.
 
-``h2load`` asks with a prepared body over one connection: it costs a fraction of any server here.
-Ours is the real process on the real Kafka with a limit that is never reached; the peer parses the
-same question and gives a constant answer, which is all that ``grpc.aio`` itself costs.
+All are asked in closed loops by programs that cost a fraction of any server here. What has a Redis
+is charged for its work too. The limits are never reached: nobody is quicker for refusing.
 """
 
-import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psutil
 from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
     rls_pb2,
 )
 
-from midstage.local.ports import LOOPBACK, found
-from midstage.throttle.adapters.envoy import DOMAIN, METHOD, SERVICE
-from tests.bench.children import module, running
+from midstage.local.errors import PlatformError
+from midstage.local.ports import found
+from midstage.throttle.adapters.questions import DOMAIN
+from tests.bench import loading, reference
+from tests.bench.children import ROOT, module, running
 from tests.bench.envoys import APP, CUSTOMER
 from tests.bench.figures import Figure, Measure, figures
+from tests.bench.libraries import LIMITS, THROTTLED, Worked
 from tests.bench.limiter import limiting
+from tests.bench.loading import Load
+from tests.bench.redis_server import redis
 from tests.bench.rounds import Contestant, Size, interleaved, say
 
 GROUP: Final = "checks"
-OURS, BARE = "midstage throttle", "bare grpc.aio"
+OURS, BARE, INCR = "midstage throttle", "bare grpc.aio", "Redis INCR"
 STREAMS: Final = (1, 8, 64)
 _PER_COMMAND: Final = 40
 """Checks for each command of a size: 60,000 in full."""
-_LINE: Final = re.compile(r"time for request: +(\S+) +(\S+) +(\S+)")
-_RATE: Final = re.compile(r"finished in \S+, ([\d.]+) req/s")
-_DONE: Final = re.compile(r"(\d+) succeeded")
-_UNITS: Final = {"us": 1.0, "ms": 1_000.0, "s": 1_000_000.0}
+_FEWER: Final = 6
+"""A stream that is alone, and libraries, have so much less to do: rates are compared."""
+_WITHIN_S: Final = 300.0
+_NATIVE: Final = ((("customer", CUSTOMER), ("app", APP), ("request_id", "7f0c-93ab")),)
 
-Server = Callable[[], AbstractContextManager[tuple[int, int]]]
-"""Its port and its process, while it runs."""
+Descriptors = tuple[tuple[tuple[str, str], ...], ...]
+Asking = Callable[[int, int], Load]
+"""From a count and a number of streams to what the generator saw."""
+Way = Callable[[], AbstractContextManager[tuple[Asking, Iterable[int]]]]
+"""How it is asked, and the processes that it costs, while it runs."""
 
 
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
-    """Rounds of each number of streams; nothing where ``h2load`` is not there."""
-    if shutil.which("h2load") is None:
-        say(f"{GROUP}: h2load is not on the path (Debian: nghttp2-client): not measured")
-        return []
+    """Rounds of each number of streams; what can't be had here is said and left out."""
     directory.mkdir(parents=True, exist_ok=True)
-    body = directory / "body"
-    body.write_bytes(_question())
     count = size.commands * _PER_COMMAND
-    ways: dict[str, Server] = {
-        OURS: partial(_ours, bootstrap, directory / "ours"),
-        BARE: partial(_bare, directory),
-    }
-    taken = interleaved(
-        [
-            Contestant(name=name, run=partial(_asked, way, body, count))
-            for name, way in ways.items()
-        ],
-        group=GROUP,
-        rounds=min(3, size.rounds),
-    )
-    counts = dict.fromkeys(ways, f"{count:,} checks")
+    contestants = list(_contestants(bootstrap, directory, count))
+    if not contestants:
+        return []
+    taken = interleaved(contestants, group=GROUP, rounds=min(3, size.rounds))
+    counts = {each.name: f"{count:,} checks" for each in contestants}
+    counts |= dict.fromkeys((LIMITS, THROTTLED), f"{count // _FEWER:,} checks")
     measures = [each for streams in STREAMS for each in _measures(streams)]
-    return figures(group=GROUP, measures=measures, taken=taken, peers=(BARE,), counts=counts)
-
-
-def _measures(streams: int) -> tuple[Measure, Measure, Measure]:
-    return (
-        Measure(name=f"{streams} streams, checks", unit="/s"),
-        Measure(name=f"{streams} streams, mean", unit="us", more_is_better=False),
-        Measure(name=f"{streams} streams, processor", unit="CPU us/check", more_is_better=False),
+    return figures(
+        group=GROUP, measures=measures, taken=taken, peers=(reference.NAME, INCR), counts=counts
     )
 
 
-def _asked(way: Server, body: Path, count: int) -> Mapping[str, float]:
+def _contestants(bootstrap: str, directory: Path, count: int) -> Iterator[Contestant]:
+    """Those that can run here."""
+    if absent := loading.missing("h2load"):
+        say(f"{GROUP}: {absent}: nothing is measured")
+        return
+    yield _asked(OURS, partial(_ours, bootstrap, directory / "ours"), count)
+    yield _asked(BARE, partial(_bare, directory / "bare"), count)
+    if absent := loading.missing("redis-server", "redis-benchmark"):
+        say(f"{GROUP}: {absent}: without {reference.NAME}, Redis, {LIMITS} and {THROTTLED}")
+        return
+    try:
+        reference.binary()
+    except PlatformError as e:
+        say(f"{GROUP}: without {reference.NAME}: {e}")
+    else:
+        yield _asked(reference.NAME, partial(_reference, directory / "reference"), count)
+    yield _asked(INCR, partial(_incremented, directory / "incr"), count)
+    for name in (LIMITS, THROTTLED):
+        run = partial(_worked, name, directory / "library", count // _FEWER)
+        yield Contestant(name=name, run=run)
+
+
+def _measures(streams: int) -> tuple[Measure, ...]:
+    plural = "stream" if streams == 1 else "streams"
+    cpu = Measure(name=f"{streams} {plural}, processor", unit="CPU us/check", more_is_better=False)
+    if streams > 1:
+        return (Measure(name=f"{streams} {plural}, checks", unit="/s"), cpu)
+    p50, p99 = (
+        Measure(name=f"{streams} {plural}, {q}", unit="us", more_is_better=False)
+        for q in ("p50", "p99")
+    )
+    return (p50, p99, cpu)
+
+
+def _values(streams: int, load: Load | Worked, cpu_us: float) -> Mapping[str, float]:
+    found = (load.rate, cpu_us) if streams > 1 else (load.p50_us, load.p99_us, cpu_us)
+    return {measure.name: value for measure, value in zip(_measures(streams), found, strict=True)}
+
+
+def _asked(name: str, way: Way, count: int) -> Contestant:
+    def run() -> Mapping[str, float]:
+        measured: dict[str, float] = {}
+        with way() as (asking, pids):
+            asking(count // 10, STREAMS[-1])  # warm
+            for streams in STREAMS:
+                most = count if streams > 1 else count // _FEWER
+                before = _cpu_s(pids)
+                load = asking(most, streams)
+                measured |= _values(streams, load, (_cpu_s(pids) - before) / most * 1e6)
+        return measured
+
+    return Contestant(name=name, run=run)
+
+
+def _worked(name: str, directory: Path, count: int) -> Mapping[str, float]:
+    """A library, in a process of its own that measures itself."""
+    with redis(directory) as (port, pid):
+        given = (name, str(port), str(pid), str(count), *map(str, STREAMS))
+        done = subprocess.run(
+            module("tests.bench.libraries", *given),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_WITHIN_S,
+        )
+    if done.returncode:
+        raise RuntimeError(f"{name}: {done.stderr.strip()[-800:]}")
+    told = msgspec.json.decode(done.stdout, type=dict[int, Worked])
     measured: dict[str, float] = {}
-    with way() as (port, pid):
-        _loaded(port, body, count // 10, STREAMS[-1])  # warm
-        for streams in STREAMS:
-            before = _cpu_s(pid)
-            rate, mean = _loaded(port, body, count, streams)
-            spent = (_cpu_s(pid) - before) / count * 1e6
-            values = zip(_measures(streams), (rate, mean, spent), strict=True)
-            measured |= {measure.name: value for measure, value in values}
+    for streams, worked in told.items():
+        measured |= _values(streams, worked, worked.cpu_us)
     return measured
 
 
-def _loaded(port: int, body: Path, count: int, streams: int) -> tuple[float, float]:
-    """Checks a second and the mean time of one in us; RuntimeError where one failed."""
-    command = ["h2load", "-n", str(count), "-c", "1", "-m", str(streams), "-d", str(body)]
-    headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-    url = f"http://{LOOPBACK}:{port}/{SERVICE}/{METHOD}"
-    told = subprocess.run([*command, *headers, url], capture_output=True, text=True, check=True)
-    done, rate, line = (each.search(told.stdout) for each in (_DONE, _RATE, _LINE))
-    if done is None or rate is None or line is None or int(done[1]) != count:
-        raise RuntimeError(f"h2load: not all were answered: {told.stdout}")
-    number, unit = re.fullmatch(r"([\d.]+)([a-z]+)", line[3]).groups()  # type: ignore[union-attr]  # h2load's own form
-    return float(rate[1]), float(number) * _UNITS[unit]
-
-
-def _question() -> bytes:
-    asked = rls_pb2.RateLimitRequest(domain=DOMAIN)
-    descriptor = asked.descriptors.add()
-    for key, value in (("customer", CUSTOMER), ("app", APP), ("request_id", "7f0c-93ab")):
-        descriptor.entries.add(key=key, value=value)
+def _question(domain: str, descriptors: Descriptors, at: Path) -> Path:
+    """A prepared body in ``at``."""
+    asked = rls_pb2.RateLimitRequest(domain=domain)
+    for entries in descriptors:
+        descriptor = asked.descriptors.add()
+        for key, value in entries:
+            descriptor.entries.add(key=key, value=value)
     message = asked.SerializeToString()
-    return b"\x00" + len(message).to_bytes(4, "big") + bytes(message)
+    at.mkdir(parents=True, exist_ok=True)
+    body = at / "body"
+    body.write_bytes(b"\x00" + len(message).to_bytes(4, "big") + bytes(message))
+    return body
+
+
+def _checks(port: int, body: Path) -> Asking:
+    return lambda count, streams: loading.checks(port, body=body, count=count, streams=streams)
 
 
 @contextmanager
-def _ours(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
+def _ours(bootstrap: str, directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
     shutil.rmtree(directory, ignore_errors=True)
     with limiting(bootstrap, directory) as (port, pid):
-        yield port, pid
+        yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [pid]
 
 
 @contextmanager
-def _bare(directory: Path) -> Iterator[tuple[int, int]]:
+def _bare(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
     (port,) = found(1)
     command = module("tests.bench.bare_grpc", str(port))
     with running(command, log=directory / "grpc.log") as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        yield port, child.pid
+        yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [child.pid]
 
 
-def _cpu_s(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+@contextmanager
+def _reference(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
+    with reference.ratelimit(directory) as (port, pids):
+        body = _question(reference.DOMAIN, reference.QUESTION, directory)
+        yield _checks(port, body), pids
+
+
+@contextmanager
+def _incremented(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
+    with redis(directory) as (port, pid):
+        yield (
+            lambda count, streams: loading.increments(port, count=count, streams=streams),
+            [pid],
+        )
+
+
+def _cpu_s(pids: Iterable[int]) -> float:
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return sum(each.user + each.system for each in times)

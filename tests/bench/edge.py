@@ -73,9 +73,9 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
 
 
 def _run(front: Front, size: Size, *, asks: bool) -> Mapping[str, float]:
-    alone = _called(front, callers=1, seconds=size.seconds)
-    before = _asked(front) if asks else {}
-    busy = _called(front, callers=size.connections, seconds=size.seconds)
+    alone = called(front, callers=1, seconds=size.seconds)
+    before = asked_of(front) if asks else {}
+    busy = called(front, callers=size.connections, seconds=size.seconds)
     found = {
         RATE.name: busy.requests / busy.seconds,
         P50.name: alone.p50_ms,
@@ -83,11 +83,12 @@ def _run(front: Front, size: Size, *, asks: bool) -> Mapping[str, float]:
         BUSY_P99.name: busy.p99_ms,
     }
     if asks:
-        found[DECIDED.name] = _decided(before, _asked(front))
+        found[DECIDED.name] = decided(before, asked_of(front))
     return found
 
 
-def _called(front: Front, *, callers: int, seconds: float) -> Heard:
+def called(front: Front, *, callers: int, seconds: float) -> Heard:
+    """What so many callers heard in that time; RuntimeError where an answer was no 200."""
     command = module("tests.bench.callers", str(front.port), PATH, str(callers), str(seconds))
     done = subprocess.run(
         command,
@@ -102,7 +103,7 @@ def _called(front: Front, *, callers: int, seconds: float) -> Heard:
     return msgspec.json.decode(done.stdout, type=Heard)
 
 
-def _asked(front: Front) -> Mapping[str, int]:
+def asked_of(front: Front) -> Mapping[str, int]:
     """What became of Envoy's questions to throttle so far, by the last word of the counter."""
     url = f"http://{LOOPBACK}:{front.admin_port}/stats?format=json&filter={_COUNTERS}"
     with urllib.request.urlopen(url, timeout=_SLACK_S) as answer:
@@ -110,7 +111,7 @@ def _asked(front: Front) -> Mapping[str, int]:
     return {stat.name.rpartition(".")[2]: stat.value for stat in stats}
 
 
-def _decided(before: Mapping[str, int], after: Mapping[str, int]) -> float:
+def decided(before: Mapping[str, int], after: Mapping[str, int]) -> float:
     """The share of the questions in between that throttle answered itself, in percent."""
     asked = {name: count - before.get(name, 0) for name, count in after.items()}
     answered = asked.get("ok", 0) + asked.get("over_limit", 0)

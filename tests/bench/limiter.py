@@ -1,8 +1,8 @@
-"""A real throttle process with one limit that is never reached: what is measured is the asking."""
+"""A real throttle process with limits that are never reached: what is measured is the asking."""
 
 import contextlib
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,12 @@ from midstage.local.ports import LOOPBACK, found
 from tests.bench.children import await_ready, module, running
 from tests.bench.envoys import APP, CUSTOMER
 
+MET: Mapping[str, Mapping[str, str]] = {
+    "of-customer": {"customer": CUSTOMER},
+    "of-app": {"app": APP},
+    "of-both": {"customer": CUSTOMER, "app": APP},
+}
+"""The limits that a request meets, by name, and whom they are for."""
 _MOST = 1_000_000
 _TOKEN = "bench"
 _WITHIN_S = 10.0
@@ -44,7 +50,8 @@ def limiting(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
     }
     with running(module("midstage.throttle.main"), log=log, env=env) as child:
         await_ready(lambda: _unready(port), child=child, log=log)
-        _limit(port)
+        for name, who in MET.items():
+            _limit(port, name, who)
         yield grpc_port, child.pid
 
 
@@ -56,13 +63,13 @@ def _unready(port: int) -> str | None:
         return f"throttle is not ready: {e}"
 
 
-def _limit(port: int) -> None:
-    """One limit for the customer, wide enough for any load that one machine can make."""
+def _limit(port: int, name: str, who: Mapping[str, str]) -> None:
+    """A limit that is wide enough for any load that one machine can make."""
     bucket = {"kind": "token_bucket", "period_s": 1.0}
-    body = {"customer": CUSTOMER, "app": APP, "amount": _MOST, "algorithm": bucket}
+    body = {**who, "amount": _MOST, "algorithm": bucket, "why": "bench"}
     request = urllib.request.Request(
-        f"http://{LOOPBACK}:{port}/v1/limits/bench",
-        data=msgspec.json.encode({**body, "why": "bench"}),
+        f"http://{LOOPBACK}:{port}/v1/limits/{name}",
+        data=msgspec.json.encode(body),
         headers={"authorization": f"Bearer {_TOKEN}", "content-type": "application/json"},
         method="PUT",
     )

@@ -25,9 +25,28 @@ NOTES: Mapping[str, Sequence[str]] = {
         " throttle decided less than 100 %, Envoy let the rest pass by the limit's failure rule.",
     ),
     "checks": (
-        "checks: h2load with a prepared body, one connection, so many streams; every answer is a"
-        " 200. midstage decides one limit that is never reached and tells its headers; grpc.aio"
-        " parses the same question and answers a constant. Processor: of the server's process.",
+        "checks: closed loops on loopback. h2load asks with a prepared body on one connection, by"
+        " so many streams, redis-benchmark over so many connections; libraries are asked in"
+        " their own process, one stream as a thread, more as tasks of one event loop. Processor: of"
+        " the server or library and its Redis, never of a load generator.",
+        "What each does: midstage decides three native limits, in memory, and tells their headers;"
+        " envoyproxy/ratelimit three descriptors, each of which meets a limit, in its Redis, with"
+        " its default settings and no headers; limits and throttled-py three fixed windows, one"
+        " after the other; Redis INCR counts one key; grpc.aio parses the question and answers"
+        " a constant. No limit is ever reached. Redis writes nothing to the disk.",
+    ),
+    "checks-envoy": (
+        "checks-envoy: one caller, Envoy with the gateway's own configuration; added is the median"
+        " beside that of the same configuration without its rate-limit filters, measured just"
+        " before. envoyproxy/ratelimit counts one descriptor of what the gateway asks.",
+    ),
+    "checks-many": (
+        "checks-many: customers × limits that each of them meets, of so many limits; those that"
+        " nobody meets are for customers who never ask. The gate alone in a process for each size,"
+        " without port and log. Customers ask in a random order, after each of them has asked once."
+        " Counters are token buckets that are not full again within the run, so none may be"
+        " forgotten. Memory is what the process grew by. --quick has a twentieth of customers and"
+        " checks.",
     ),
     "stats": (
         "stats: all that the service does with a request event: every field decoded, the edge's"

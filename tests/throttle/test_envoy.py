@@ -11,7 +11,9 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
     rls_pb2_grpc,
 )
 
-from midstage.throttle.adapters.envoy import RateLimitServer, decoded, encoded, headers
+from midstage.throttle.adapters.answers import encoded
+from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.adapters.questions import decoded
 from midstage.throttle.model.checks import Check, Judged, Left
 from midstage.throttle.views.book import meeting_of
 from tests.throttle.gated import (
@@ -212,7 +214,8 @@ def test_headers_as_the_draft_writes_them(
         violated=("acme-chat",) if refused else (),
         wait_ns=wait_ns,
     )
-    assert [value for _, value in headers(judged)] == expected
+    told = rls_pb2.RateLimitResponse.FromString(encoded(judged))
+    assert list(sent(told).values()) == expected
 
 
 def test_all_limits_are_told_and_those_that_refuse_are_named() -> None:

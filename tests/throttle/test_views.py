@@ -92,9 +92,21 @@ def test_what_was_found_is_kept_until_a_limit_changes() -> None:
 
 def test_strangers_fill_no_memory() -> None:
     book = of(limited(*ANY))
+    friend = book.met("friend", "", "chat")
     for number in range(MOST_KEPT + 1000):
         assert book.met(f"stranger-{number}", "", "chat") is not None
-    assert book.kept == MOST_KEPT
+        if number % 1000 == 0:
+            assert book.met("friend", "", "chat") is friend
+    assert MOST_KEPT // 2 < book.kept <= MOST_KEPT
+
+
+def test_customers_who_meet_the_same_limits_are_told_the_same_by_meters_of_their_own() -> None:
+    book = of(limited(*ANY), limited(*CUSTOMER))
+    one, two, three = (book.met(customer, "", "chat") for customer in ("a", "b", "acme"))
+    assert one is not None and two is not None and three is not None  # noqa: PT018  for the types
+    assert (one.limits, one.policies, one.states) == (two.limits, two.policies, two.states)
+    assert [key[1] for key in two.keys] == ["b"]
+    assert [key[1] for key in three.keys] == ["acme", "acme"]
 
 
 def test_each_customer_of_an_any_limit_has_a_meter_and_all_apps_share_it() -> None:

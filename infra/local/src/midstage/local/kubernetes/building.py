@@ -93,6 +93,7 @@ def _fill(at: Path, sources: Path, go: Go, say: Callable[[str], None]) -> None:
             shutil.copyfile(sources / file, Path(aside) / file)
         compiling.compiled(
             [str(program), "build", "-v", *flags(sources), "-o", str(at / _BINARY), "."],
+            what="Kubernetes",
             within=Path(aside),
             env={**os.environ, **go.env(Path(aside))},
             say=say,

@@ -23,12 +23,13 @@ _LAST_LINES = 6
 def compiled(
     command: Sequence[str],
     *,
+    what: str,
     within: Path,
     env: Mapping[str, str],
     say: Callable[[str], None],
     say_every_s: float = SAY_EVERY_S,
 ) -> None:
-    """Run the build in the folder ``within``; PlatformError with its last words when it fails.
+    """Build ``what`` in the folder ``within``; PlatformError with its last words when it fails.
 
     Each line it prints names what was fetched or compiled (``go build -v``).
     """
@@ -46,16 +47,16 @@ def compiled(
         start_new_session=True,
     )
     with _ended(process):
-        last = _followed(process, say=say, say_every_s=say_every_s)
+        last = _followed(process, what=what, say=say, say_every_s=say_every_s)
     if process.returncode:
         raise PlatformError(
-            f"Kubernetes could not be built ({' / '.join(last)[-500:]}):"
+            f"{what} could not be built ({' / '.join(last)[-500:]}):"
             " check the network to the Go module proxy and the room on the disk, and run again"
         )
 
 
 def _followed(
-    process: "subprocess.Popen[str]", *, say: Callable[[str], None], say_every_s: float
+    process: "subprocess.Popen[str]", *, what: str, say: Callable[[str], None], say_every_s: float
 ) -> Sequence[str]:
     """Read to the end, and tell on the way; the last lines."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -69,9 +70,7 @@ def _followed(
             line = lines.get(timeout=max(0.0, began + due - time.monotonic()))
         except queue.Empty:
             passed = time.monotonic() - began
-            say(
-                f"building Kubernetes: {passed:.0f} s, {done} packages, {last[-1] if last else '-'}"
-            )
+            say(f"building {what}: {passed:.0f} s, {done} packages, {last[-1] if last else '-'}")
             due = passed + say_every_s
             continue
         if line is None:

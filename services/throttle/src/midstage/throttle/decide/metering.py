@@ -5,6 +5,7 @@ slot goes on under the new terms. Otherwise it begins anew: counts of another ki
 """
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import assert_never
 
 from midstage.contracts import algorithms
@@ -134,8 +135,9 @@ def failure_terms(terms: Terms) -> FailureTerms:
             assert_never(terms.on_failure)
 
 
+@lru_cache(maxsize=4096)
 def ns(seconds: float) -> int:
-    """Whole nanoseconds in the number as it is written."""
+    """Whole nanoseconds in the number as it is written; one object for all meters of a limit."""
     return int(Decimal(repr(seconds)) * _NS_PER_S)
 
 

@@ -2,12 +2,14 @@
 
 All of them hold, but for those that one of them overrides. Limits stand in a table by customer,
 key, plan and application, each by name or for any, so a question costs sixteen look-ups however
-many limits there are; what was found is kept until a limit changes, for the last ``MOST_KEPT``
-customers, keys and applications that asked.
+many limits there are. What was found is kept until a limit changes, for the last ``MOST_KEPT``
+customers, keys and applications that asked, or half as many; what is always said of the same limits
+is made once for all who meet them.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from types import MappingProxyType
 from typing import Final
 
 from midstage.contracts.algorithms import (
@@ -24,12 +26,15 @@ from midstage.contracts.limits import ANY, REQUESTS, CustomerPlanned, LimitSet, 
 from midstage.throttle.decide import headers
 from midstage.throttle.decide.metering import ns
 from midstage.throttle.model.checks import Meeting
-from midstage.throttle.model.limits import Standing, meter_key
+from midstage.throttle.model.limits import MeterKey, Standing, meter_key
 
 MOST_KEPT: Final = 65_536
 
 _Place = tuple[str, str, str, str]
 """Customer, key, plan, application."""
+_Asking = tuple[str, str, str]
+"""Customer, key, application."""
+_NOBODY_S: Final[Mapping[str, LimitSet]] = MappingProxyType({})
 _DAYS: Final = {Every.DAY: 1, Every.WEEK: 7, Every.MONTH: 31, Every.YEAR: 366}
 _DAY_NS: Final = 86_400_000_000_000
 
@@ -43,7 +48,9 @@ class Book:
         self._by_name: dict[str, LimitSet] = {}
         self._by_place: dict[_Place, dict[str, LimitSet]] = {}
         self._plans: dict[str, CustomerPlanned] = {}
-        self._met: dict[tuple[str, str, str], Meeting | None] = {}
+        self._met: dict[_Asking, Meeting | None] = {}
+        self._met_before: dict[_Asking, Meeting | None] = {}
+        self._alike: dict[tuple[str, ...], Meeting] = {}
         self.take_over(states or {})
 
     def __len__(self) -> int:
@@ -53,7 +60,7 @@ class Book:
     @property
     def kept(self) -> int:
         """For how many customers, keys and applications it is known what they meet."""
-        return len(self._met)
+        return len(self._met) + len(self._met_before)
 
     def take_over(self, states: Mapping[str, Standing]) -> None:
         """Hold by what stands now; costs little for what did not change."""
@@ -69,7 +76,7 @@ class Book:
                 self._change(known.pop(key), None)
                 changed = True
         if changed:
-            self._met = {}
+            self._met, self._met_before, self._alike = {}, {}, {}
 
     def met(self, customer: str, key: str, app: str) -> Meeting | None:
         """The limits that such a request meets; None where it meets none."""
@@ -77,10 +84,7 @@ class Book:
         try:
             return self._met[who]
         except KeyError:
-            if len(self._met) >= MOST_KEPT:
-                del self._met[next(iter(self._met))]
-            meeting = self._met[who] = self._found(customer, key, app)
-            return meeting
+            return self._met_again(who)
 
     def named(self, name: str) -> LimitSet | None:
         """The limit of that name; None where it does not stand."""
@@ -103,6 +107,18 @@ class Book:
             and (app is None or limit.app in (app, ANY))
         ]
 
+    def _met_again(self, who: _Asking) -> Meeting | None:
+        """What was found for it before, or is found now."""
+        if len(self._met) >= MOST_KEPT // 2:
+            # dropping them one by one would look for the first among ever more that are gone
+            self._met, self._met_before = {}, self._met
+        try:
+            meeting = self._met_before[who]
+        except KeyError:
+            meeting = self._found(*who)
+        self._met[who] = meeting
+        return meeting
+
     def _found(self, customer: str, key: str, app: str) -> Meeting | None:
         planned = self._plans.get(customer)
         places = product(
@@ -111,14 +127,21 @@ class Book:
             ("", planned.plan) if planned else ("",),
             (app, ANY),
         )
-        found = {
-            name: limit
-            for place in dict.fromkeys(places)
-            for name, limit in self._by_place.get(place, {}).items()
-        }
+        found: dict[str, LimitSet] = {}
+        for place in places:
+            found.update(self._by_place.get(place, _NOBODY_S))
         over = {name for limit in found.values() for name in limit.overrides}
-        limits = [found[name] for name in sorted(found) if name not in over]
-        return meeting_of(limits, customer, key) if limits else None
+        names = tuple(name for name in sorted(found) if name not in over)
+        if not names:
+            return None
+        alike = self._alike.get(names)
+        if alike is not None:
+            return alike.of(meter_keys(alike.limits, customer, key))
+        if len(self._alike) >= MOST_KEPT:
+            self._alike.clear()
+        meeting = meeting_of([found[name] for name in names], customer, key)
+        self._alike[names] = meeting
+        return meeting
 
     def _change(
         self, before: LimitSet | CustomerPlanned | None, fact: LimitSet | CustomerPlanned | None
@@ -148,12 +171,17 @@ def meeting_of(limits: Sequence[LimitSet], customer: str, key: str) -> Meeting:
     told = [limit for limit in limits if not limit.shadow]
     return Meeting(
         limits=tuple(limits),
-        keys=tuple(meter_key(limit, customer, key) for limit in limits),
+        keys=meter_keys(limits, customer, key),
         policies=headers.rate_limit_policy(policy_of(limit) for limit in told),
         states=tuple("" if limit.shadow else headers.state_begins(limit.limit) for limit in limits),
         shadowed=len(told) < len(limits),
         settled=tuple(at for at, limit in enumerate(limits) if limit.unit != REQUESTS),
     )
+
+
+def meter_keys(limits: Sequence[LimitSet], customer: str, key: str) -> Sequence[MeterKey]:
+    """Whose meters of ``limits`` count, in their order."""
+    return tuple([meter_key(limit, customer, key) for limit in limits])
 
 
 def policy_of(limit: LimitSet) -> headers.Policy:

@@ -6,7 +6,15 @@ burst; what it gained since it was last touched counts at the lower of the two r
 admits more than the old or the new limit would.
 """
 
+from functools import lru_cache
+
 from midstage.throttle.model.account import Settlement
+
+
+@lru_cache(maxsize=4096)
+def _parts(tokens: int, token: int) -> int:
+    """One object for all buckets of a limit: there may be a million of them."""
+    return tokens * token
 
 
 class TokenBucket:
@@ -18,7 +26,7 @@ class TokenBucket:
         """A full bucket; ``units`` tokens come in each ``period_ns``."""
         self.rate = units
         self.token = period_ns
-        self.full = self.level = burst * period_ns
+        self.full = self.level = _parts(burst, period_ns)
         self.at_ns = now_ns
 
     def follow(self, *, units: int, period_ns: int, burst: int, now_ns: int) -> None:
@@ -29,7 +37,7 @@ class TokenBucket:
         self.full = burst * self.token
         self.fill(now_ns)
         self._measure(period_ns)
-        self.rate, self.full = units, burst * period_ns
+        self.rate, self.full = units, _parts(burst, period_ns)
         self.level = min(self.level, self.full)
 
     def fill(self, now_ns: int) -> None:
@@ -65,12 +73,14 @@ class TokenBucket:
 
     def remaining(self, now_ns: int) -> int:
         """Whole tokens; the part of one that is there counts for nothing."""
-        self.fill(now_ns)
+        if now_ns > self.at_ns:  # a check has just filled it
+            self.fill(now_ns)
         return self.level // self.token
 
     def wait_ns(self, units: int, now_ns: int) -> int | None:
         """More than a whole burst never passes."""
-        self.fill(now_ns)
+        if now_ns > self.at_ns:
+            self.fill(now_ns)
         missing = units * self.token - self.level
         if missing <= 0:
             return 0

@@ -1,0 +1,112 @@
+"""Checks in ``RateLimitRequest``s: what differs in the request's id alone is parsed once.
+
+A gateway asks the same of each customer's requests again and again. The bytes before and after the
+id say all the rest, so they are remembered, where the id surely is what stands between them.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
+    rls_pb2,
+)
+
+from midstage.throttle.model.checks import NOTHING, Check
+
+DOMAIN: Final = "midstage"
+MOST_KNOWN: Final = 16_384
+LONGEST_KNOWN: Final = 1_024
+"""Bytes of a question; so at most 16 MiB are remembered."""
+_REQUEST_ID: Final = b"request_id"
+_ENTRY: Final = b"\x0a\x0a" + _REQUEST_ID + b"\x12"
+"""An entry's key with this name, and the beginning of its value: a byte with its length follows."""
+_SHORT: Final = 0x80
+"""Lengths below are one byte."""
+_MOST: Final = 10**15
+"""Units that one check can ask for; more is taken for so many, which no limit allows either."""
+_DIGITS: Final = 4000  # int() takes no more of them; nobody's number is as long
+_UNITS: Final = "units."
+_PLAIN: Final = 3
+"""Entries of a descriptor without key and estimates."""
+
+
+class Questions:
+    """Reads questions; remembers at most ``MOST_KNOWN``."""
+
+    def __init__(self) -> None:
+        """None is known."""
+        self._known: dict[tuple[bytes, bytes], Check] = {}
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._known)
+
+    def check(self, request: bytes) -> Check | None:
+        """As ``decoded``."""
+        at = request.find(_ENTRY)
+        begin = at + len(_ENTRY) + 1
+        if at < 0 or len(request) < begin or len(request) < begin + request[begin - 1]:
+            return decoded(request)
+        end = begin + request[begin - 1]
+        around = (request[:begin], request[end:])
+        known = self._known.get(around)
+        if known is None:
+            return self._met(request, around, request[begin:end])
+        try:
+            name = str(request[begin:end], "utf-8")
+        except UnicodeDecodeError:
+            return decoded(request)  # which says that it can't be read
+        return Check(
+            customer=known.customer,
+            app=known.app,
+            hits=known.hits,
+            key=known.key,
+            request=name,
+            units=known.units,
+        )
+
+    def _met(self, request: bytes, around: tuple[bytes, bytes], name: bytes) -> Check | None:
+        """Parsed; and remembered where the id can only be what was cut out."""
+        check = decoded(request)
+        if check is None or len(request) > LONGEST_KNOWN or len(name) >= _SHORT:
+            return check
+        if request.count(_REQUEST_ID) == 1 and check.request.encode() == name:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()  # who says something new each time gains nothing
+            self._known[around] = check
+        return check
+
+
+def decoded(request: bytes) -> Check | None:
+    """The check in a ``RateLimitRequest``; None where it is not of our form.
+
+    A descriptor's own ``hits_addend`` goes before the request's; 0 there asks without taking.
+    DecodeError where it is no message.
+    """
+    message = rls_pb2.RateLimitRequest.FromString(request)
+    if message.domain != DOMAIN or len(message.descriptors) != 1:
+        return None
+    descriptor = message.descriptors[0]
+    entries = {entry.key: entry.value for entry in descriptor.entries}
+    customer, app = entries.get("customer", ""), entries.get("app", "")
+    if not (customer and app):
+        return None
+    own = descriptor.HasField("hits_addend")
+    hits = descriptor.hits_addend.value if own else message.hits_addend or 1
+    return Check(
+        customer=customer,
+        app=app,
+        hits=min(hits, _MOST),
+        key=entries.get("key", ""),
+        request=entries.get("request_id", ""),
+        units=_units(entries) if len(entries) > _PLAIN else NOTHING,
+    )
+
+
+def _units(entries: Mapping[str, str]) -> Mapping[str, int]:
+    """Estimates by unit; what is no whole number says nothing."""
+    return {
+        key.removeprefix(_UNITS): min(int(value[:_DIGITS]), _MOST)
+        for key, value in entries.items()
+        if key.startswith(_UNITS) and value.isascii() and value.isdigit()
+    }

@@ -1,0 +1,155 @@
+"""Remembered questions are read as protobuf reads them; answers are what it would write."""
+
+import pytest
+from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
+    rls_pb2,
+)
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midstage.contracts.algorithms import TokenBucket
+from midstage.contracts.limits import LimitSet
+from midstage.testkit.clock import NOON
+from midstage.throttle.adapters.answers import PASS, encoded
+from midstage.throttle.adapters.questions import MOST_KNOWN, Questions, decoded
+from midstage.throttle.decide.headers import retry_after, seconds_up
+from midstage.throttle.model.checks import Judged, Left
+from midstage.throttle.views.book import meeting_of
+from tests.throttle.gated import OK, OVER_LIMIT, sent
+
+SECOND = 1_000_000_000
+TEXT = st.text(max_size=40)
+NAMES = st.sampled_from(["customer", "app", "request_id", "key", "units.tokens", "request_id\x12"])
+IDS = st.sampled_from(["7f0c", "93ab", "", "é", "\n\nrequest_id\x12\x04", "x" * 200])
+AMOUNTS = st.integers(min_value=-5, max_value=10**12)
+WAITS = st.none() | st.integers(min_value=0, max_value=10**15)
+
+
+def asked(entries: list[tuple[str, str]], hits: int = 0) -> bytes:
+    message = rls_pb2.RateLimitRequest(domain="midstage", hits_addend=hits)
+    descriptor = message.descriptors.add()
+    for key, value in entries:
+        descriptor.entries.add(key=key, value=value)
+    return bytes(message.SerializeToString())
+
+
+def plain(request: str, customer: str = "acme") -> bytes:
+    return asked([("customer", customer), ("app", "chat"), ("request_id", request)])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(NAMES, TEXT | IDS), min_size=1, max_size=5),
+            st.integers(0, 3),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.lists(IDS, min_size=2, max_size=4),
+)
+def test_whatever_was_asked_before_a_question_is_read_as_protobuf_reads_it(
+    forms: list[tuple[list[tuple[str, str]], int]], ids: list[str]
+) -> None:
+    questions = Questions()
+    for entries, hits in forms:
+        whole = [("customer", "acme"), ("app", "chat"), *entries]
+        for name in ids:
+            request = asked(
+                [(key, name if key == "request_id" else value) for key, value in whole], hits
+            )
+            assert questions.check(request) == decoded(request)
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_bytes_that_are_no_question_are_refused_though_their_beginning_is_known(
+    noise: bytes, cut: int
+) -> None:
+    questions = Questions()
+    known = plain("7f0c-93ab")
+    questions.check(known)
+    for request in (known[:cut], known + noise, known[:cut] + noise + known[cut:]):
+        try:
+            expected = decoded(request)
+        except DecodeError:
+            with pytest.raises(DecodeError):
+                questions.check(request)
+        else:
+            assert questions.check(request) == expected
+
+
+def test_an_id_that_is_no_text_is_refused() -> None:
+    questions = Questions()
+    known = plain("abcd")
+    assert questions.check(known) == decoded(known)
+    with pytest.raises(DecodeError):
+        questions.check(known.replace(b"abcd", b"ab\xff\xff"))
+
+
+def test_requests_of_one_customer_are_known_by_one_and_strangers_fill_no_memory() -> None:
+    questions = Questions()
+    for number in range(100):
+        questions.check(plain(f"{number:04}"))
+    assert len(questions) == 1
+    for number in range(MOST_KNOWN + 10):
+        questions.check(plain("7f0c", customer=f"stranger-{number:06}"))
+    assert len(questions) <= MOST_KNOWN
+    questions.check(plain("7f0c", customer="x" * 2_000))
+    questions.check(asked([("customer", "acme"), ("app", "chat")]))
+    assert len(questions) <= MOST_KNOWN
+
+
+@given(
+    st.lists(st.tuples(AMOUNTS, WAITS, st.booleans()), min_size=1, max_size=4),
+    st.booleans(),
+    WAITS,
+)
+def test_answers_are_what_protobuf_would_write(
+    found: list[tuple[int, int | None, bool]], admitted: bool, wait_ns: int | None
+) -> None:
+    limits = [
+        LimitSet(
+            limit=f"limit é-{number}",
+            amount=5,
+            algorithm=TokenBucket(period_s=60.0),
+            shadow=shadow,
+            at=NOON,
+        )
+        for number, (_, _, shadow) in enumerate(found)
+    ]
+    violated = () if admitted else (limits[0].limit,)
+    judged = Judged(
+        admitted=admitted,
+        meeting=meeting_of(limits, "acme", ""),
+        left=[Left(remaining=remaining, wait_ns=wait) for remaining, wait, _ in found],
+        violated=violated,
+        wait_ns=0 if admitted else wait_ns,
+    )
+    expected = rls_pb2.RateLimitResponse(overall_code=OK if admitted else OVER_LIMIT)
+    told = [(left, wait, n) for n, (left, wait, shadow) in enumerate(found) if not shadow]
+    least = min((max(0, left) for left, _, _ in told), default=0)
+    expected.statuses.add(code=expected.overall_code, limit_remaining=min(least, 2**32 - 1))
+    answer = rls_pb2.RateLimitResponse.FromString(encoded(judged))
+    assert answer.overall_code == expected.overall_code
+    assert list(answer.statuses) == list(expected.statuses)
+    assert list(answer.dynamic_metadata["violated"] if violated else ()) == list(violated)
+    headers = (
+        {}
+        if not told
+        else {
+            "RateLimit": ", ".join(
+                f'"limit ?-{n}";r={max(0, left)}' + (f";t={seconds_up(wait)}" if wait else "")
+                for left, wait, n in told
+            ),
+            "RateLimit-Policy": ", ".join(f'"limit ?-{n}";q=5;w=60' for _, _, n in told),
+        }
+    )
+    if told and not admitted and wait_ns is not None:
+        headers["Retry-After"] = retry_after(wait_ns)
+    assert sent(answer) == headers
+
+
+def test_who_meets_no_limit_passes() -> None:
+    assert encoded(None) == PASS
+    assert rls_pb2.RateLimitResponse.FromString(PASS).overall_code == OK
