@@ -28,12 +28,13 @@ from midstage.eventlog.log import Log
 from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
-from midstage.throttle.adapters.envoy import DOMAIN, RateLimitServer
+from midstage.throttle.adapters.envoy import RateLimitServer
 from midstage.throttle.adapters.imported import http as imported_http
 from midstage.throttle.adapters.imported.folder import Folder
 from midstage.throttle.adapters.imported.port import Imported
 from midstage.throttle.adapters.imported.protocol import Telling
 from midstage.throttle.adapters.imported.watching import Watching
+from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import RuleSettings, Settings, from_env

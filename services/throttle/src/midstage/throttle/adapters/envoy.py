@@ -21,7 +21,7 @@ from midstage.throttle.adapters.answers import PASS, encoded
 from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
-from midstage.throttle.adapters.questions import Questions
+from midstage.throttle.adapters.questions import DOMAIN, Questions
 from midstage.throttle.model.checks import Check, Judged
 
 SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
