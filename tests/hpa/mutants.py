@@ -158,7 +158,10 @@ def _code(before: object, after: object) -> None:
         return
     if len(before.__code__.co_freevars) == len(after.__code__.co_freevars):
         before.__code__ = after.__code__
-        before.__defaults__, before.__kwdefaults__ = after.__defaults__, after.__kwdefaults__
+        if _said(before.__defaults__) != _said(after.__defaults__):
+            before.__defaults__ = after.__defaults__
+        if _said(before.__kwdefaults__) != _said(after.__kwdefaults__):
+            before.__kwdefaults__ = after.__kwdefaults__
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
