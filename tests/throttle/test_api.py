@@ -302,6 +302,20 @@ def test_a_check_is_foreseen_and_charges_nothing(throttle: Running) -> None:
     assert own_left(throttle, "fay")[0]["used"] == 0
 
 
+def test_what_a_request_used_can_be_told(throttle: Running) -> None:
+    lifetime = {"kind": "lifetime"}
+    throttle.put("sam-tokens", customer="sam", unit="tokens", amount=100, algorithm=lifetime)
+    within(60, lambda: own_left(throttle, "sam"))
+    told = {"request": "r-1", "customer": "sam", "app": "chat", "units": {"tokens": 30}}
+    for _ in range(2):
+        answer = throttle.http.post("/v1/settlements", json=told)
+        assert (answer.status_code, answer.json()) == (202, {"request": "r-1"})
+        assert own_left(throttle, "sam")[0]["used"] == 30
+    problem(throttle.http.post("/v1/settlements", json={**told, "units": {"tokens": -1}}), 422)
+    anonymous = {"authorization": "Bearer wrong"}
+    problem(throttle.http.post("/v1/settlements", json=told, headers=anonymous), 401)
+
+
 def foreseen(throttle: Running, **units: int) -> dict[str, object]:
     body = {"customer": "fay", "app": "chat", "units": units}
     answer: dict[str, object] = throttle.http.post("/v1/checks/foreseen", json=body).json()

@@ -50,6 +50,16 @@ class Metrics:
             "Meters of a limit and a customer on which something may be counted.",
             registry=registry,
         )
+        self.settled = Counter(
+            "midstage_throttle_settled",
+            "Requests that were charged what they really used.",
+            registry=registry,
+        )
+        self.reservations = Gauge(
+            "midstage_throttle_reservations",
+            "Requests that hold what they were estimated to use.",
+            registry=registry,
+        )
         self.limits = Gauge("midstage_throttle_limits", "Limits that stand.", registry=registry)
 
 
