@@ -42,9 +42,9 @@ class Settings:
     token_file: Path
     answer_within_ms: float
     caller_timeout_ms: float
-    rules: RuleSettings = field(default_factory=RuleSettings)
     edge_keys_file: Path | None = None
     reserved_for_s: float = 3600.0
+    rules: RuleSettings = field(default_factory=RuleSettings)
 
     @property
     def late_below_s(self) -> float:
@@ -65,11 +65,11 @@ def from_env(env: Mapping[str, str]) -> Settings:
         caller_timeout_ms=number(
             env, "MIDSTAGE_THROTTLE_CALLER_TIMEOUT_MS", default=50.0, least=1.0
         ),
-        rules=_rules(env),
         edge_keys_file=Path(keys_file) if keys_file else None,
         reserved_for_s=number(
             env, "MIDSTAGE_THROTTLE_RESERVED_FOR_S", default=3600.0, least=1.0, most=86_400.0
         ),
+        rules=_rules(env),
     )
     if settings.answer_within_ms >= settings.caller_timeout_ms:
         raise SettingError(
