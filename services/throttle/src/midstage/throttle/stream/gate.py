@@ -25,7 +25,7 @@ from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
 from midstage.throttle.decide.settling import actual
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.checks import Check, Ended, Judged, Left
+from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.views.book import Book, meeting_of
 from midstage.throttle.views.meters import Meters
@@ -101,15 +101,10 @@ class Gate:
         accounts = self._meters.of(meeting, now_ns)
         before = sum(each.would_refuse for each in accounts) if meeting.shadowed else 0
         if remaining_s is not None and remaining_s < self._late_below_s:
-            answer = judged_late(meeting, accounts, check, now_ns)
+            answer = self._ruled(meeting, accounts, check, now_ns)
             self._metrics.late[strictest_rule(accounts)].inc()
-        elif meeting.settled and self._reservations.knows(check.request, now_ns):
-            answer = passed(meeting, accounts, now_ns)
         else:
-            answer = judged(meeting, accounts, check, now_ns)
-            if meeting.settled and check.hits and answer.admitted:
-                held = [accounts[at] for at in meeting.settled]
-                self._reservations.hold(check.request, held, asked(held, check), now_ns)
+            answer = self._decided(meeting, accounts, check, now_ns)
         (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
         if meeting.shadowed and sum(each.would_refuse for each in accounts) > before:
             self._metrics.shadowed.inc()
@@ -175,6 +170,36 @@ class Gate:
         self._meters.sweep(self._book, now_ns=now_ns, most=SWEPT_EACH)
         self._metrics.reservations.set(len(self._reservations))
         self._metrics.meters.set(len(self._meters))
+
+    def _decided(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+    ) -> Judged:
+        """By count; what passes is held until the request has ended."""
+        if meeting.settled and self._reservations.knows(check.request, now_ns):
+            return passed(meeting, accounts, now_ns)
+        answer = judged(meeting, accounts, check, now_ns)
+        if meeting.settled and check.hits and answer.admitted:
+            held = [accounts[at] for at in meeting.settled]
+            self._reservations.hold(check.request, held, asked(held, check), now_ns)
+        return answer
+
+    def _ruled(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+    ) -> Judged:
+        """By the failure rules; of what passes, what it took is held until the request has ended.
+
+        That may be less than was asked for.
+        """
+        if meeting.settled and self._reservations.knows(check.request, now_ns):
+            return passed(meeting, accounts, now_ns)
+        held = [accounts[at] for at in meeting.settled]
+        before = [account.meter.remaining(now_ns) for account in held]
+        answer = judged_late(meeting, accounts, check, now_ns)
+        if meeting.settled and check.hits and answer.admitted:
+            after = [account.meter.remaining(now_ns) for account in held]
+            taken = [was - left for was, left in zip(before, after, strict=True)]
+            self._reservations.hold(check.request, held, taken, now_ns)
+        return answer
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the log until ``stop``."""
