@@ -30,7 +30,8 @@ DECIDED: Final = Measure(name="decided in Envoy's time", unit="%")
 
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     """All fronts stand; each in turn has the one caller."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory /= GROUP
+    directory.mkdir()
     with ExitStack() as standing:
         enter = standing.enter_context
         [replica] = found(1)

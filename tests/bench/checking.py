@@ -50,7 +50,8 @@ Way = Callable[[], AbstractContextManager[tuple[Asking, Iterable[int]]]]
 
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     """Rounds of each number of streams; what can't be had here is said and left out."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory /= GROUP
+    directory.mkdir()
     count = size.commands * _PER_COMMAND
     contestants = list(_contestants(bootstrap, directory, count))
     if not contestants:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.bench import loading
+
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.slow, pytest.mark.platform]
@@ -47,11 +49,13 @@ def test_medians_and_ratios_follow_from_the_rounds(out: Path) -> None:
 
 
 def test_the_loop_s_own_races_run_too(kafka: str, tmp_path: Path) -> None:
-    done = _bench("control", "hpa", "seen", "--quick", "--kafka", kafka, "--out", str(tmp_path))
+    groups = ("control", "hpa", "seen", "checks-many")
+    done = _bench(*groups, "--quick", "--kafka", kafka, "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     found = {(each["group"], each["contestant"]) for each in _figures(tmp_path)}
     assert {("control", "midstage control"), ("hpa", "midstage evaluate")} <= found
     assert {("seen", "midstage stats"), ("seen", "SQLite"), ("seen", "Python set")} <= found
+    assert {("checks-many", "50 × 3 of 1,000"), ("checks-many", "50,000 × 1 of 1")} <= found
 
 
 def test_the_machine_is_described_but_not_named(out: Path) -> None:
@@ -68,6 +72,26 @@ def test_an_unknown_group_is_refused_by_name() -> None:
     assert done.returncode == 2
     assert "warp" in done.stderr
     assert "eventlog" in done.stderr
+
+
+def test_checks_are_not_measured_by_limits_that_somebody_else_has_set(kafka: str) -> None:
+    done = _bench("checks", "eventlog", "--kafka", kafka)
+    assert done.returncode == 2
+    assert "leave checks out" in done.stderr
+
+
+def test_a_program_that_is_not_there_is_named_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "h2load"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert loading.missing("h2load") is None
+    absent = loading.missing("h2load", "redis-server")
+    assert absent is not None
+    assert "redis-server" in absent
+    assert "nghttp2" not in absent
 
 
 def _bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
