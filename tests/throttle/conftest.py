@@ -1,9 +1,10 @@
 """A whole throttle process over a log, in a thread, and its callers."""
 
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -55,11 +56,16 @@ class Running:
 
 @contextmanager
 def running(
-    log: Log, topic: topics.Topic, directory: Path, *, grpc_port: int | None = None
+    log: Log,
+    topic: topics.Topic,
+    directory: Path,
+    *,
+    grpc_port: int | None = None,
+    spends: topics.Topic = topics.SPENDS,
 ) -> Iterator[Running]:
     """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
     settings = settings_in(directory, grpc_port=grpc_port or free_port())
-    process = compose(settings, log=log, topic=topic)
+    process = compose(settings, log=log, topic=topic, spends=spends)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()
@@ -94,11 +100,24 @@ def settings_in(directory: Path, *, grpc_port: int) -> Settings:
     )
 
 
+def memory() -> MemoryLog:
+    """A log in memory with the topics of a throttle."""
+    log = MemoryLog()
+    for topic in (topics.LIMITS, topics.SPENDS):
+        log.create(settings_of(topic))
+    return log
+
+
+def spends_on(log: Log) -> topics.Topic:
+    """A topic of this test alone for the counters, on a Kafka that others use too."""
+    topic = replace(topics.SPENDS, name=f"midstage.spends-{uuid.uuid4().hex[:12]}.v1")
+    log.create(settings_of(topic))
+    return topic
+
+
 @pytest.fixture(scope="module")
 def memory_log() -> MemoryLog:
-    log = MemoryLog()
-    log.create(settings_of(topics.LIMITS))
-    return log
+    return memory()
 
 
 @pytest.fixture(scope="module")

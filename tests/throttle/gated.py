@@ -18,7 +18,8 @@ from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.envoy import RateLimitServer
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.limits import Slot
-from midstage.throttle.stream import Gate
+from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.rooms import Unkept
 
 OK = rls_pb2.RateLimitResponse.OK
 OVER_LIMIT = rls_pb2.RateLimitResponse.OVER_LIMIT
@@ -159,7 +160,8 @@ def gate_over(
     metrics = Metrics(registry or CollectorRegistry())
     gate = Gate(
         limits=log,
-        monotonic_ns=clock,
+        keeping=Unkept(),
+        now_ns=clock,
         metrics=metrics,
         caller_timeout_s=caller_timeout_s,
         late_below_s=late_below_s,

@@ -1,14 +1,14 @@
 """Throttle's only composition: the limits' log, the gate, gRPC for Envoy, HTTP for people.
 
-Any number of processes may take commands; each has buckets of its own, so one of them answers an
-Envoy. Buckets are not kept: a restart begins with full ones, at most one burst more per limit.
+Any number of processes may take commands. What customers spend outlives the process: it counts
+only what the log already says to be used, so a restart goes on where the log stands.
 """
 
 import os
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -32,7 +32,9 @@ from midstage.throttle.config import Settings, from_env
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.limits import Slot
-from midstage.throttle.stream import Gate
+from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.rooms import Rooms, Unkept
+from midstage.throttle.stream.spending import Spending
 
 SERVICE = "throttle"
 VERSION = "0.1.0"
@@ -43,9 +45,14 @@ def compose(
     *,
     log: Log | None = None,
     topic: topics.Topic = topics.LIMITS,
+    spends: topics.Topic = topics.SPENDS,
+    kept: bool = True,
     reached: Failpoint = nothing,
 ) -> Process:
-    """The process; ``log`` and ``topic`` are swapped by tests alone."""
+    """The process; what has a default is swapped by tests alone.
+
+    Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
+    """
     clock = SystemClock()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     versions = Versions[Slot, LimitFact](
@@ -61,9 +68,21 @@ def compose(
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    spending = Spending(
+        log=log,
+        topic=spends,
+        owner=f"{SERVICE}/{uuid.uuid4().hex}",
+        address=f"{settings.host}:{settings.grpc_port}",
+        now=clock.now,
+        monotonic=clock.monotonic,
+        reached=reached,
+    )
+    now_ns = _steady_ns()
+    rooms = Rooms(spends=spending, now_ns=now_ns, metrics=metrics)
     gate = Gate(
         limits=versions,
-        monotonic_ns=time.monotonic_ns,
+        keeping=rooms if kept else Unkept(),
+        now_ns=now_ns,
         metrics=metrics,
         caller_timeout_s=settings.caller_timeout_ms / 1000,
         late_below_s=settings.late_below_s,
@@ -73,10 +92,11 @@ def compose(
         port=settings.grpc_port,
         answer=gate.check,
         foreign=metrics.foreign.inc,
-        closed=gate.closed,
+        closed=lambda: gate.closed() or spending.closed(),
     )
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)
+    readiness.add("spends", spending.caught_up)
     readiness.add("grpc", server.serving)
     limits = api.Limits(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
     return Process(
@@ -91,10 +111,16 @@ def compose(
         ),
         host=settings.host,
         port=settings.port,
-        loops=[versions],
-        async_loops=[gate, server],
+        loops=[versions, spending],
+        async_loops=[gate, rooms, server],
         event_loop=uvloop.new_event_loop,
     )
+
+
+def _steady_ns() -> Callable[[], int]:
+    """Nanoseconds since the epoch that never go back; other processes' agree as clocks do."""
+    since = time.time_ns() - time.monotonic_ns()
+    return lambda: since + time.monotonic_ns()
 
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:

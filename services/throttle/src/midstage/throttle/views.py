@@ -6,7 +6,7 @@ and one customer. A bucket that is not full is never dropped; a full one is, whe
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from midstage.contracts.limits import ANY, LimitSet
 from midstage.throttle.decide.limits import Bucket
@@ -45,8 +45,9 @@ class Rules:
 class Buckets:
     """Every bucket that may not be full, and a ring of their keys, examined in turn."""
 
-    def __init__(self) -> None:
-        """Start with every bucket full."""
+    def __init__(self, opened: Callable[[Bucket, BucketKey, int], None] | None = None) -> None:
+        """Start with none; ``opened`` sees each that is made before it is asked."""
+        self._opened = opened
         self._buckets: dict[BucketKey, Bucket] = {}
         self._ring: deque[BucketKey] = deque()
 
@@ -55,11 +56,13 @@ class Buckets:
         return len(self._buckets)
 
     def of(self, limit: Limit, customer: str, now_ns: int) -> Bucket:
-        """The bucket, made full where none is remembered; it holds by ``limit`` from now on."""
+        """The bucket, made where none is remembered; it holds by ``limit`` from now on."""
         key = (limit.name, customer)
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = Bucket(limit, now_ns)
+            if self._opened is not None:
+                self._opened(bucket, key, now_ns)
             self._ring.append(key)
         elif bucket.limit is not limit:
             bucket.follow(limit, now_ns)
@@ -76,7 +79,7 @@ class Buckets:
             bucket = self._buckets[key]
             if limit is not None:
                 bucket.follow(limit, now_ns)
-            if limit is None or bucket.tokens.untouched(now_ns):
+            if limit is None or bucket.meter.untouched(now_ns):
                 del self._buckets[key]
                 continue
             self._ring.append(key)

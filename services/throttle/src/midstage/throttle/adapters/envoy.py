@@ -28,6 +28,7 @@ from midstage.throttle.decide.headers import (
     rate_limit_policy,
     retry_after,
 )
+from midstage.throttle.model.later import Later
 from midstage.throttle.model.limits import Check, Judged, Limit, Verdict
 
 DOMAIN: Final = "midstage"
@@ -43,8 +44,8 @@ _PASS: Final[bytes] = rls_pb2.RateLimitResponse(
     overall_code=_OK, statuses=[rls_pb2.RateLimitResponse.DescriptorStatus(code=_OK)]
 ).SerializeToString()
 
-Answer = Callable[[Check, float | None], Judged | None]
-"""From a check and the seconds left until its deadline to what a limit says of it."""
+Answer = Callable[[Check, float | None], Judged | Later[Judged | None] | None]
+"""From a check and the seconds left until its deadline to what a limit says of it, soon."""
 
 
 class RateLimitServer:
@@ -103,7 +104,7 @@ class RateLimitServer:
                 await asyncio.wait_for(stop.wait(), _ASK_AGAIN_S)
         return not stop.is_set()
 
-    def _judged(self, request: bytes, remaining_s: float | None) -> bytes:
+    def _judged(self, request: bytes, remaining_s: float | None) -> bytes | Later[bytes]:
         try:
             check = decoded(request)
         except DecodeError as e:
@@ -111,7 +112,8 @@ class RateLimitServer:
         if check is None:
             self._foreign()
             return _PASS
-        return encoded(self._answer(check, remaining_s))
+        judged = self._answer(check, remaining_s)
+        return judged.mapped(encoded) if isinstance(judged, Later) else encoded(judged)
 
 
 def decoded(request: bytes) -> Check | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from midstage.throttle.decide.meters.meter import Meter
-from midstage.throttle.model.account import Account, OnFailure
+from midstage.throttle.model.account import Account, OnFailure, Settlement
 
 
 def share(most: int, *, replicas: int, replica: int) -> int:
@@ -42,7 +42,8 @@ def passed_in_failure(
     for account, wanted in zip(accounts, units, strict=True):
         if account.on_failure.rule is OnFailure.OPEN:
             there = max(0, min(wanted, account.meter.remaining(now_ns)))
-            account.meter.take(there, now_ns)
+            passed = Settlement(reserved=0, actual=there, taken_ns=now_ns, now_ns=now_ns)
+            account.meter.settle(passed)  # it has passed, whether or not there is room for it
     return None
 
 
