@@ -30,7 +30,10 @@ class Claims(Protocol[M_contra]):
         ...
 
     def room(self, meter: M_contra, claim: Standing, now_ns: int) -> int:
-        """Units that the meter may use now under the claim; 0 or less where there is none."""
+        """Units that the meter may use now under a claim that was made under its own terms.
+
+        0 or less where there is none.
+        """
         ...
 
     def restore(self, meter: M_contra, claim: Standing, now_ns: int) -> None:
@@ -58,10 +61,10 @@ class BucketClaims:
     def room(self, meter: TokenBucket, claim: Standing, now_ns: int) -> int:
         """The distance of the levels, in whole tokens."""
         meter.fill(now_ns)
-        level, since, rate, _ = claim
+        level, since, rate, full = claim
         gap = meter.at_ns - since
         if gap > 0:
-            level = min(meter.full, level + min(rate, meter.rate) * gap)
+            level = min(full, level + rate * gap)
         return (meter.level - level) // TOKEN
 
     def restore(self, meter: TokenBucket, claim: Standing, now_ns: int) -> None:

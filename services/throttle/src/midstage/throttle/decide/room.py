@@ -30,7 +30,9 @@ class Room(Generic[M]):
         "_accepted",
         "_asked",
         "_asked_ns",
+        "_changed",
         "_claims",
+        "_owes",
         "_pending",
         "_renewed_ns",
         "_size",
@@ -48,7 +50,7 @@ class Room(Generic[M]):
         now_ns: int,
         asked: Callable[["Room[M]"], None],
     ) -> None:
-        """Without room: a successor would go on from the meter as it is.
+        """Without room, whatever the log says so far.
 
         ``asked`` hears once that ``claim`` is to be called, soon.
         """
@@ -56,11 +58,11 @@ class Room(Generic[M]):
         self.waited_for = 0
         self._claims = claims
         self._asked = asked
-        self._accepted = claims.of(meter, 0, now_ns, now_ns)
+        self._accepted: Standing | None = None
         self._pending: Standing | None = None
         self._renewed_ns = self._asked_ns = now_ns
         self._size = self._used = 0
-        self._wanted = False
+        self._wanted = self._owes = self._changed = False
 
     @property
     def algorithm(self) -> str:
@@ -78,10 +80,17 @@ class Room(Generic[M]):
 
     def left(self, now_ns: int) -> int:
         """Units of room, whichever claim stands in the log."""
+        if self._accepted is None:
+            return 0
         room = self._claims.room(self.meter, self._accepted, now_ns)
         if self._pending is None:
             return room
         return min(room, self._claims.room(self.meter, self._pending, now_ns))
+
+    def changed(self) -> None:
+        """The terms of the meter have changed: what was claimed under others is no room."""
+        self._accepted = None
+        self._changed = True
 
     def lacks(self, units: int, now_ns: int) -> bool:
         """Whether it is room alone that is missing for ``units``, and is worth waiting for."""
@@ -98,21 +107,22 @@ class Room(Generic[M]):
         if self._pending is not None:
             return None
         size = self._wanted_size(now_ns)
-        if not size and self.left(now_ns) >= 0:
+        if not size and not self._owes:
             return None
-        claim = self._claims.of(self.meter, size, now_ns, now_ns + TERM_NS)
-        self._pending = claim
+        self._pending = self._claims.of(self.meter, size, now_ns, now_ns + TERM_NS)
         self._size, self._used, self._asked_ns = size, 0, now_ns
-        return size, claim
+        self._owes = self._changed = False
+        return size, self._pending
 
-    def accepted(self, claim: Standing, now_ns: int) -> bool:
+    def accepted(self, claim: Standing) -> bool:
         """The log has it, and what stood there before stands no more; False: it is none of ours."""
         if claim != self._pending:
             return False
-        self._accepted, self._pending = claim, None
+        self._accepted = None if self._changed else claim
+        self._pending = None
         self._renewed_ns = self._asked_ns + TERM_NS // 2
         self.waited_for = 0
-        if self.left(now_ns) < 0:  # settled beyond it since
+        if self._owes:
             self._want()
         return True
 
@@ -138,7 +148,9 @@ class Room(Generic[M]):
     def settle(self, done: Settlement) -> None:
         """What has happened counts at once, room or not, and is written down soon."""
         self.meter.settle(done)
-        self._want()
+        if self._accepted is None or self.left(done.now_ns) < 0:
+            self._owes = True
+            self._want()
 
     def remaining(self, now_ns: int) -> int:
         """Of the limit, not of the room."""

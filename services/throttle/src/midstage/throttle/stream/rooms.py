@@ -80,7 +80,7 @@ class Rooms:
         """Take what the log has accepted, let go on who waited for it, and write what is asked."""
         for each in self._spends.accepted():
             room = self._under_way.get(each.key)
-            if room is not None and room.accepted(each.claim, self._now_ns()):
+            if room is not None and room.accepted(each.claim):
                 del self._under_way[each.key]
                 self._go_on(room)
         self._write()
