@@ -98,8 +98,9 @@ class Crashing:
     """One run: a process, its killer and its callers."""
 
     def __init__(self, *, kafka: str, directory: Path, kept: bool, seed: int) -> None:
-        """Topics of its own, with the limits in them."""
+        """Topics of its own, with the limits in them; what is not ``kept`` comes to no place."""
         self._random = random.Random(seed)
+        self._kept = kept
         self._order = directory / "order"
         self._log = directory / "throttle.log"
         token = directory / "token"
@@ -140,7 +141,7 @@ class Crashing:
                     tasks.create_task(self._calling(stub, f"customer-{number}", calls))
                 try:
                     for number in range(kills):
-                        await self._life(ordered_death=number % 2 == 1)
+                        await self._life(ordered_death=self._kept and number % 2 == 1)
                     process = await self._started()
                     await self._answered(more=200)
                     process.terminate()
