@@ -25,12 +25,13 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
     rls_pb2_grpc,
 )
 
+from midstage.contracts.algorithms import TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.clock import NOON
 from midstage.testkit.kill import ordered
-from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.decide.meters import bucket
 from tests.ports import free_port
 from tests.throttle.dying import named
 from tests.throttle.logged import put, set_by
@@ -61,8 +62,8 @@ class Calls:
 
     def allowed(self) -> int:
         """What one bucket that never dies lets pass of the calls that were answered."""
-        meter = TokenBucket(
-            rate_micros=self.rate * 1_000_000, burst=self.burst, now_ns=self.asked[0][0]
+        meter = bucket.TokenBucket(
+            units=self.rate, period_ns=_NS, burst=self.burst, now_ns=self.asked[0][0]
         )
         return sum(meter.take(1, known) for _, known, _ in self.asked)
 
@@ -240,9 +241,8 @@ def _fact(number: int) -> LimitSet:
     return LimitSet(
         limit=f"limit-{number}",
         customer=f"customer-{number}",
-        app="chat",
-        rate_per_s=rate,
-        burst=burst,
+        amount=rate,
+        algorithm=TokenBucket(period_s=1, burst=burst),
         on_failure=FailureRule.CLOSED,
         at=NOON,
     )

@@ -5,12 +5,12 @@ from midstage.contracts import topics
 from midstage.contracts.limits import LimitSet
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.log import Log, Message
-from midstage.throttle.model.limits import key_of
+from midstage.throttle.model.limits import limit_key
 
 
 def set_by(fact: LimitSet, topic: topics.Topic, *, version: int = 1) -> Message:
     """The record that sets a limit."""
-    by = command(key=key_of(fact.limit), command_id=f"set-{fact.limit}-{version}", payload=b"")
+    by = command(key=limit_key(fact.limit), command_id=f"set-{fact.limit}-{version}", payload=b"")
     return written(
         topic,
         event_id=f"{fact.limit}/{version}",

@@ -10,12 +10,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from midstage.throttle.decide.claims import BUCKET_CLAIMS, Standing
-from midstage.throttle.decide.meters.bucket import TOKEN, TokenBucket
+from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.decide.claims.levels import BucketClaims
+from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.room import TERM_NS, Room
 from midstage.throttle.model.account import Settlement
 
 MS = 1_000_000
+BUCKET_CLAIMS = BucketClaims()
+SECOND = 1_000_000_000
+TOKEN = 1_000_000 * SECOND
+"""Parts of a token where rates are millionths a second."""
 RATES = st.sampled_from([1, 1_000_000, 50_000_000, 3_333_333, 1_000_000_000])
 BURSTS = st.sampled_from([1, 2, 10, 100])
 
@@ -37,7 +42,7 @@ class Crashes(RuleBasedStateMachine):
     def begun(self, rate: int, burst: int) -> None:
         self.now = 10**18
         self.rate, self.burst = rate, burst
-        self.reference = TokenBucket(rate_micros=rate, burst=burst, now_ns=self.now)
+        self.reference = TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=self.now)
         self.log: list[Standing] = []
         self.zombies: list[Owner] = []
         self.owner = self._started()
@@ -117,7 +122,7 @@ class Crashes(RuleBasedStateMachine):
         return sent
 
     def _restored(self) -> TokenBucket:
-        meter = TokenBucket(rate_micros=self.rate, burst=self.burst, now_ns=self.now)
+        meter = TokenBucket(units=self.rate, period_ns=TOKEN, burst=self.burst, now_ns=self.now)
         if self.log:
             BUCKET_CLAIMS.restore(meter, self.log[-1], self.now)
         return meter
@@ -128,7 +133,9 @@ class Crashes(RuleBasedStateMachine):
         def asked(_: Room[TokenBucket]) -> None:
             holder[0].asked = True
 
-        room = Room(self._restored(), BUCKET_CLAIMS, now_ns=self.now, asked=asked)
+        room = Room(
+            self._restored(), BUCKET_CLAIMS, algorithm="token-bucket", now_ns=self.now, asked=asked
+        )
         holder.append(Owner(room=room))
         return holder[0]
 
@@ -140,7 +147,7 @@ class Changes(Crashes):
     def the_limit_changes(self, rate: int, burst: int) -> None:
         self.rate, self.burst = rate, burst
         for room in [self.owner.room, *(each.room for each in self.zombies)]:
-            room.meter.follow(rate_micros=rate, burst=burst, now_ns=self.now)
+            room.meter.follow(units=rate, period_ns=TOKEN, burst=burst, now_ns=self.now)
             room.changed()
         self.reference.fill(self.now)
         more = max(0, burst * TOKEN - self.reference.full)
@@ -163,9 +170,9 @@ def steady(*, rate: int, burst: int, per_s: int, trip_ms: int, seconds: int) -> 
     """What is admitted of steady calls, and by a bucket without any room; the log answers late."""
     now = 10**18
     asked: list[Room[TokenBucket]] = []
-    kept = TokenBucket(rate_micros=rate * 1_000_000, burst=burst, now_ns=now)
-    free = TokenBucket(rate_micros=rate * 1_000_000, burst=burst, now_ns=now)
-    room = Room(kept, BUCKET_CLAIMS, now_ns=now, asked=asked.append)
+    kept = TokenBucket(units=rate * 1_000_000, period_ns=TOKEN, burst=burst, now_ns=now)
+    free = TokenBucket(units=rate * 1_000_000, period_ns=TOKEN, burst=burst, now_ns=now)
+    room = Room(kept, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
     under_way: list[tuple[int, Standing]] = []
     waiting: list[int] = []
     admitted = allowed = 0
@@ -207,8 +214,8 @@ def test_in_steady_load_98_percent_of_what_is_allowed_is_admitted() -> None:
 def test_a_crash_loses_no_more_than_the_room() -> None:
     now = 10**18
     asked: list[Room[TokenBucket]] = []
-    meter = TokenBucket(rate_micros=1, burst=100, now_ns=now)
-    room = Room(meter, BUCKET_CLAIMS, now_ns=now, asked=asked.append)
+    meter = TokenBucket(units=1, period_ns=TOKEN, burst=100, now_ns=now)
+    room = Room(meter, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
     assert room.lacks(1, now)
     room.wait_for(1)
     (units, claim) = room.claim(now) or (0, ())
@@ -218,7 +225,7 @@ def test_a_crash_loses_no_more_than_the_room() -> None:
     assert not room.accepted(claim)
     assert room.take(1, now)
     assert not room.take(1, now)
-    after = TokenBucket(rate_micros=1, burst=100, now_ns=now)
+    after = TokenBucket(units=1, period_ns=TOKEN, burst=100, now_ns=now)
     BUCKET_CLAIMS.restore(after, claim, now + TERM_NS)
     assert after.level == 99 * TOKEN
 
@@ -226,8 +233,8 @@ def test_a_crash_loses_no_more_than_the_room() -> None:
 def test_what_is_settled_beyond_the_room_is_claimed_next() -> None:
     now = 10**18
     asked: list[Room[TokenBucket]] = []
-    meter = TokenBucket(rate_micros=1, burst=100, now_ns=now)
-    room = Room(meter, BUCKET_CLAIMS, now_ns=now, asked=asked.append)
+    meter = TokenBucket(units=1, period_ns=TOKEN, burst=100, now_ns=now)
+    room = Room(meter, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
     room.settle(Settlement(reserved=0, actual=40, taken_ns=now, now_ns=now))
     (units, claim) = room.claim(now) or (-1, ())
     assert (units, claim[0]) == (0, 60 * TOKEN)

@@ -180,12 +180,12 @@ USAGE = Topic(
 LIMITS = Topic(
     name="midstage.limits.v1",
     kind=Kind.VERSIONED,
-    key="limit/…",
+    key="limit/…, customer/…",
     writer="throttle",
     readers=("throttle",),
     partitions=6,
     kept=None,
-    about="What each customer may use.",
+    about="What each customer may use, and who is on which plan.",
     union=LimitFact,
 )
 
@@ -329,7 +329,7 @@ MEMBERS = Topic(
 SPENDS = Topic(
     name="midstage.spends.v1",
     kind=Kind.STREAM,
-    key="limit and customer",
+    key="limit, customer, API key",
     writer="throttle",
     readers=("throttle",),
     partitions=6,

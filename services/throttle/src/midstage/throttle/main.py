@@ -28,10 +28,12 @@ from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.api.looking import Looking
+from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import Settings, from_env
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.limits import Slot
+from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import Rooms, Unkept
 from midstage.throttle.stream.spending import Spending
@@ -55,16 +57,16 @@ def compose(
     """
     clock = SystemClock()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
-    versions = Versions[Slot, LimitFact](
+    versions = Versions[Standing, LimitFact](
         log=log,
         topic=topic,
-        initial=Slot(),
+        initial=Standing(),
         evolve=evolve,
         engine=f"{SERVICE}/{VERSION}",
         now=clock.now,
         monotonic=clock.monotonic,
         reached=reached,
-        snapshots=Snapshots(log=log, topic=topic, state=Slot, code=code_of(evolve)),
+        snapshots=Snapshots(log=log, topic=topic, state=Standing, code=code_of(evolve)),
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -77,12 +79,13 @@ def compose(
         monotonic=clock.monotonic,
         reached=reached,
     )
-    now_ns = _steady_ns()
-    rooms = Rooms(spends=spending, now_ns=now_ns, metrics=metrics)
+    steady_ns = _steady_ns()
+    rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
     gate = Gate(
         limits=versions,
         keeping=rooms if kept else Unkept(),
-        now_ns=now_ns,
+        monotonic_ns=steady_ns,
+        wall_ns=time.time_ns,
         metrics=metrics,
         caller_timeout_s=settings.caller_timeout_ms / 1000,
         late_below_s=settings.late_below_s,
@@ -98,7 +101,7 @@ def compose(
     readiness.add("limits", versions.caught_up)
     readiness.add("spends", spending.caught_up)
     readiness.add("grpc", server.serving)
-    limits = api.Limits(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
+    standings = Standings(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
     return Process(
         service=SERVICE,
         app=http.build(
@@ -107,7 +110,7 @@ def compose(
             readiness=readiness,
             registry=registry,
             token=secret(settings.token_file),
-            routers=[api.router(limits)],
+            routers=[api.router(standings, Looking(gate=gate))],
         ),
         host=settings.host,
         port=settings.port,

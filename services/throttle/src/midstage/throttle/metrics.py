@@ -1,17 +1,15 @@
 """Every metric of throttle, in a registry of its own."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from midstage.throttle.model.account import OnFailure
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1)
 
 
-class ByRule:
-    """One counter for each failure rule."""
-
-    def __init__(self, counter: Counter) -> None:
-        """``counter`` has the label ``rule``."""
-        self.open = counter.labels(rule="open")
-        self.closed = counter.labels(rule="closed")
+ByRule = Mapping[OnFailure, Counter]
 
 
 class Metrics:
@@ -31,31 +29,34 @@ class Metrics:
         self.foreign = checks.labels(verdict="foreign")
         late = Counter(
             "midstage_throttle_late",
-            "Checks that waited too long, answered by the limit's failure rule.",
+            "Checks that came too late, by the strictest failure rule of the limits that they met.",
             ["rule"],
             registry=registry,
         )
-        self.late = ByRule(late)
+        self.late = {rule: late.labels(rule=rule.value) for rule in OnFailure}
         without_room = Counter(
             "midstage_throttle_without_room",
-            "Checks for which the log gave no room in time, answered by the limit's failure rule.",
+            "Checks for which the log gave no room in time, answered by the limits' failure rules.",
             ["rule"],
             registry=registry,
         )
-        self.without_room = ByRule(without_room)
+        self.without_room = {rule: without_room.labels(rule=rule.value) for rule in OnFailure}
         self.failure_mode_allowed = Counter(
             "midstage_throttle_failure_mode_allowed",
-            "Checks that passed by a failure rule, and not by count.",
+            "Checks that passed by failure rules, and not by count.",
             registry=registry,
         )
         self.waited = Counter(
             "midstage_throttle_room_waited",
-            "Waits of checks for room in the log.",
+            "Checks that waited for room in the log.",
             registry=registry,
         )
         self.claims = Counter(
-            "midstage_throttle_room_claims",
-            "Claims of room that were written.",
+            "midstage_throttle_room_claims", "Claims of room that were written.", registry=registry
+        )
+        self.shadowed = Counter(
+            "midstage_throttle_shadowed",
+            "Checks that a limit in shadow mode would have refused.",
             registry=registry,
         )
         self.answer_seconds = Histogram(
@@ -64,7 +65,9 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.buckets = Gauge(
-            "midstage_throttle_buckets", "Buckets that are not known to be full.", registry=registry
+        self.meters = Gauge(
+            "midstage_throttle_meters",
+            "Meters of a limit and a customer on which something may be counted.",
+            registry=registry,
         )
         self.limits = Gauge("midstage_throttle_limits", "Limits that stand.", registry=registry)

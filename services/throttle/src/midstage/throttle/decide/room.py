@@ -11,7 +11,7 @@ what was used in ``HORIZON_NS``, again when less than half is left, or half of i
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from midstage.throttle.decide.claims import Claims, Standing
+from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.model.account import Settlement
 
@@ -20,10 +20,10 @@ TERM_NS: Final = 500_000_000
 SHARE: Final = 4
 """A claim takes one part in so many of what is left, unless a check waits for more."""
 
-M = TypeVar("M", bound=Meter)
+M_co = TypeVar("M_co", bound=Meter, covariant=True)
 
 
-class Room(Generic[M]):
+class Room(Generic[M_co]):
     """A Meter over a meter, for one key."""
 
     __slots__ = (
@@ -38,23 +38,27 @@ class Room(Generic[M]):
         "_size",
         "_used",
         "_wanted",
+        "algorithm",
         "meter",
         "waited_for",
     )
 
     def __init__(
         self,
-        meter: M,
-        claims: Claims[M],
+        meter: M_co,
+        claims: Claims[M_co],
         *,
+        algorithm: str,
         now_ns: int,
-        asked: Callable[["Room[M]"], None],
+        asked: Callable[["Room[M_co]"], None],
     ) -> None:
         """Without room, whatever the log says so far.
 
-        ``asked`` hears once that ``claim`` is to be called, soon.
+        ``algorithm`` names its claims in the log; ``asked`` hears once that ``claim`` is to be
+        called, soon.
         """
         self.meter = meter
+        self.algorithm = algorithm
         self.waited_for = 0
         self._claims = claims
         self._asked = asked
@@ -63,11 +67,6 @@ class Room(Generic[M]):
         self._renewed_ns = self._asked_ns = now_ns
         self._size = self._used = 0
         self._wanted = self._owes = self._changed = False
-
-    @property
-    def algorithm(self) -> str:
-        """Of its claims."""
-        return self._claims.algorithm
 
     @property
     def is_asking(self) -> bool:

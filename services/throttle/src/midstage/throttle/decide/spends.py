@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import assert_never
 
 from midstage.contracts.spends import CustomersTaken, RoomTaken
-from midstage.throttle.decide.claims import Standing
+from midstage.throttle.decide.claims.claim import Standing
 
-Key = tuple[str, str]
-"""The limit's name and the customer."""
+Key = tuple[str, str, str]
+"""The limit's name, the customer, and the API key where each has its own counter."""
 
 
 class Heard(StrEnum):
@@ -94,5 +94,7 @@ class Spends:
         except ValueError:
             return Heard.UNREADABLE
         self._epochs[partition] = fact.epoch
-        self._stood[fact.limit, fact.customer] = Stood(algorithm=fact.algorithm, claim=claim)
+        self._stood[fact.limit, fact.customer, fact.key] = Stood(
+            algorithm=fact.algorithm, claim=claim
+        )
         return Heard.COUNTS

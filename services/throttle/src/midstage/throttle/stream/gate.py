@@ -1,33 +1,50 @@
 """Limits in from the log, verdicts out to whoever asks.
 
-A check is one step without an ``await`` between reading a bucket and charging it, on the one
+A check is one step without an ``await`` between reading meters and charging them, on the one
 thread of the event loop, so calls at the same time can't take the same token. What only lacks
-room in the log waits for it, never longer than ``answer_within_s``; then the failure rule speaks.
-Limits are taken over from the log's fold every ``FOLLOW_S``; while it is away, the last hold.
+room in the log waits for it, no longer than it has; then the failure rules speak. Limits are taken
+over from the log's fold every ``FOLLOW_S``; while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from midstage.contracts.limits import FailureRule
-from midstage.throttle.decide.limits import Bucket, take, take_late
+from midstage.contracts.limits import CustomerPlanned, LimitSet
+from midstage.throttle.decide.judging import (
+    foreseen,
+    judged,
+    judged_late,
+    lacking,
+    left_of,
+    strictest_rule,
+)
+from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.decide.meters.wall import WallClock
+from midstage.throttle.decide.room import Room
 from midstage.throttle.metrics import ByRule, Metrics
+from midstage.throttle.model.checks import Check, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
-from midstage.throttle.model.limits import Check, Judged, Limit, Slot, Verdict
-from midstage.throttle.views import BucketKey, Buckets, Rules, rules_of, standing
+from midstage.throttle.model.limits import MeterKey, Standing
+from midstage.throttle.views.book import Book, meeting_of
+from midstage.throttle.views.meters import Meters
 
 FOLLOW_S = 0.05
 SWEPT_EACH = 1000
-"""Buckets examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
+"""Meters examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
+
+
+Lacking = Sequence[tuple[Room[Meter], int]]
+"""Rooms, and the units that they lack."""
 
 
 class Limits(Protocol):
     """The fold of the limits' log."""
 
-    def states(self) -> Mapping[str, Slot]:
-        """The slot of every key; the same object until one of them changes."""
+    def states(self) -> Mapping[str, Standing]:
+        """What stands by every key; the same object until one of them changes."""
         ...
 
     def caught_up(self) -> str | None:
@@ -38,29 +55,28 @@ class Limits(Protocol):
 class Keeping(Protocol):
     """How counters outlive the process."""
 
-    def open(self, bucket: Bucket, key: BucketKey, now_ns: int) -> None:
-        """A counter is new here."""
-        ...
-
-    def lacks(self, bucket: Bucket, units: int, now_ns: int) -> bool:
-        """Whether a check that was refused may pass when there is room."""
+    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+        """An account is new here, or its meter is."""
         ...
 
     def wait(
         self,
-        bucket: Bucket,
-        units: int,
+        lacking: Lacking,
         *,
         within_s: float,
-        again: Callable[[], bool],
+        again: Callable[[], Lacking],
         over: Callable[[], None],
     ) -> bool:
-        """Call ``again`` when there is room, until it says True; or ``over``. False: in vain."""
+        """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
         ...
 
 
 class Gate:
-    """Answers checks from the limits in force; belongs to one event loop."""
+    """Answers checks from the limits in force; belongs to one event loop.
+
+    ``wall_ns`` is for limits whose periods are the calendar's, ``monotonic_ns`` for all others: it
+    too has to go on where the last process was, so it begins with the time since the epoch.
+    """
 
     name = "gate"
 
@@ -69,43 +85,66 @@ class Gate:
         *,
         limits: Limits,
         keeping: Keeping,
-        now_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
         metrics: Metrics,
         caller_timeout_s: float,
         late_below_s: float,
     ) -> None:
-        """A check with less than ``late_below_s`` of its time left gets the failure rule.
-
-        ``now_ns`` is the time since the epoch, and never goes back.
-        """
+        """A check with less than ``late_below_s`` of its time left gets the failure rules."""
         self._limits = limits
         self._keeping = keeping
-        self._now_ns = now_ns
+        self._monotonic_ns = monotonic_ns
+        self._wall_ns = wall_ns
         self._metrics = metrics
         self._caller_timeout_s = caller_timeout_s
         self._late_below_s = late_below_s
-        self._slots: Mapping[str, Slot] = {}
-        self._rules = Rules()
-        self._buckets = Buckets(keeping.open)
+        self._states: Mapping[str, Standing] = {}
+        self._book = Book()
+        self._meters = Meters(WallClock(wall_ns() - monotonic_ns()), keeping.open)
 
     def check(
         self, check: Check, remaining_s: float | None
     ) -> Judged | Later[Judged | None] | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
-        limit = self._rules.find(check.customer, check.app)
+        meeting = self._book.met(check.customer, check.key, check.app)
         if remaining_s is not None:
             self._metrics.answer_seconds.observe(max(0.0, self._caller_timeout_s - remaining_s))
-        if limit is None:
+        if meeting is None:
             self._metrics.unlimited.inc()
             return None
+        now_ns = self._monotonic_ns()
+        accounts = self._meters.of(meeting, now_ns)
         if remaining_s is not None and remaining_s < self._late_below_s:
-            return self._by_rule(limit, check, self._metrics.late)
-        now_ns = self._now_ns()
-        bucket = self._buckets.of(limit, check.customer, now_ns)
-        verdict = take(bucket, hits=check.hits, now_ns=now_ns)
-        if not verdict.admitted and self._keeping.lacks(bucket, check.hits, now_ns):
-            return self._waiting(limit, bucket, check, remaining_s)
-        return self._judged(limit, verdict)
+            return self._by_rule(meeting, accounts, check, self._metrics.late)
+        before = _would_refuse(accounts) if meeting.shadowed else 0
+        answer = judged(meeting, accounts, check, now_ns)
+        if not answer.admitted and not answer.violated:
+            lacks = lacking(accounts, check, now_ns)
+            if lacks:
+                return self._waiting(meeting, accounts, check, remaining_s, lacks)
+        if meeting.shadowed and _would_refuse(accounts) > before:
+            self._metrics.shadowed.inc()
+        return self._counted(answer)
+
+    def look(self, check: Check) -> Judged | None:
+        """What ``check`` would say now; charges nothing, and counts in no metric."""
+        meeting = self._book.met(check.customer, check.key, check.app)
+        if meeting is None:
+            return None
+        now_ns = self._monotonic_ns()
+        return foreseen(meeting, self._meters.seen(meeting, now_ns), check, now_ns)
+
+    def left(self, customer: str, app: str | None, key: str) -> Sequence[tuple[LimitSet, Left]]:
+        """The limits that requests of a customer may meet, and what is left of each."""
+        limits = self._book.concerning(customer, key, app)
+        now_ns = self._monotonic_ns()
+        accounts = self._meters.seen(meeting_of(limits, customer, key), now_ns)
+        return [(account.limit, left_of(account, now_ns)) for account in accounts]
+
+    def plan(self, customer: str) -> CustomerPlanned | None:
+        """The plan that a customer is on; None where it is on none."""
+        return self._book.plan(customer)
 
     def closed(self) -> str | None:
         """Why no check can be answered yet; None when the limits of the whole log hold here."""
@@ -115,14 +154,65 @@ class Gate:
         return reason
 
     def follow(self) -> None:
-        """Take over what the log says now, and examine some buckets."""
-        slots = self._limits.states()
-        if slots is not self._slots:
-            self._slots = slots
-            self._rules = rules_of(slots)
-            self._metrics.limits.set(len(standing(slots)))
-        self._buckets.sweep(self._rules, now_ns=self._now_ns(), most=SWEPT_EACH)
-        self._metrics.buckets.set(len(self._buckets))
+        """Take over what the log and the wall clock say now, and examine some meters."""
+        now_ns = self._monotonic_ns()
+        self._meters.wall.ahead_ns = self._wall_ns() - now_ns
+        states = self._limits.states()
+        if states is not self._states:
+            self._states = states
+            self._book.take_over(states)
+            self._metrics.limits.set(len(self._book))
+        self._meters.sweep(self._book, now_ns=now_ns, most=SWEPT_EACH)
+        self._metrics.meters.set(len(self._meters))
+
+    def _waiting(
+        self,
+        meeting: Meeting,
+        accounts: Sequence[LimitAccount],
+        check: Check,
+        remaining_s: float | None,
+        lacks: Lacking,
+    ) -> Judged | Later[Judged | None]:
+        """The same check again when there is room, or the failure rules."""
+        later: Later[Judged | None] = Later()
+        within_s = self._caller_timeout_s - self._late_below_s
+        if remaining_s is not None:
+            within_s = min(within_s, remaining_s - self._late_below_s)
+
+        def again() -> Lacking:
+            now_ns = self._monotonic_ns()
+            answer = judged(meeting, accounts, check, now_ns)
+            if not answer.admitted and not answer.violated:
+                still = lacking(accounts, check, now_ns)
+                if still:
+                    return still
+            later.told(self._counted(answer))
+            return ()
+
+        def over() -> None:
+            later.told(self._by_rule(meeting, accounts, check, self._metrics.without_room))
+
+        if self._keeping.wait(lacks, within_s=within_s, again=again, over=over):
+            return later
+        return self._by_rule(meeting, accounts, check, self._metrics.without_room)
+
+    def _by_rule(
+        self,
+        meeting: Meeting,
+        accounts: Sequence[LimitAccount],
+        check: Check,
+        counted: ByRule,
+    ) -> Judged:
+        """What the failure rules say."""
+        answer = judged_late(meeting, accounts, check, self._monotonic_ns())
+        counted[strictest_rule(accounts)].inc()
+        if answer.admitted:
+            self._metrics.failure_mode_allowed.inc()
+        return self._counted(answer)
+
+    def _counted(self, answer: Judged) -> Judged:
+        (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
+        return answer
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the log until ``stop``."""
@@ -131,41 +221,6 @@ class Gate:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), FOLLOW_S)
 
-    def _waiting(
-        self, limit: Limit, bucket: Bucket, check: Check, remaining_s: float | None
-    ) -> Judged | Later[Judged | None]:
-        """The same check again when there is room, or the failure rule."""
-        later: Later[Judged | None] = Later()
-        within_s = self._caller_timeout_s - self._late_below_s
-        if remaining_s is not None:
-            within_s = min(within_s, remaining_s - self._late_below_s)
 
-        def again() -> bool:
-            now_ns = self._now_ns()
-            verdict = take(bucket, hits=check.hits, now_ns=now_ns)
-            if not verdict.admitted and self._keeping.lacks(bucket, check.hits, now_ns):
-                return False
-            later.told(self._judged(limit, verdict))
-            return True
-
-        def over() -> None:
-            later.told(self._by_rule(limit, check, self._metrics.without_room))
-
-        if self._keeping.wait(bucket, check.hits, within_s=within_s, again=again, over=over):
-            return later
-        return self._by_rule(limit, check, self._metrics.without_room)
-
-    def _by_rule(self, limit: Limit, check: Check, counted: ByRule) -> Judged:
-        """What the limit's failure rule says."""
-        now_ns = self._now_ns()
-        bucket = self._buckets.of(limit, check.customer, now_ns)
-        verdict = take_late(bucket, hits=check.hits, now_ns=now_ns)
-        is_open = limit.on_failure is FailureRule.OPEN
-        (counted.open if is_open else counted.closed).inc()
-        if verdict.admitted:
-            self._metrics.failure_mode_allowed.inc()
-        return self._judged(limit, verdict)
-
-    def _judged(self, limit: Limit, verdict: Verdict) -> Judged:
-        (self._metrics.admitted if verdict.admitted else self._metrics.refused).inc()
-        return Judged(limit=limit, verdict=verdict)
+def _would_refuse(accounts: Sequence[LimitAccount]) -> int:
+    return sum(each.would_refuse for each in accounts)

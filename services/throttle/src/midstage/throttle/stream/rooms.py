@@ -7,19 +7,21 @@ that has not answered for ``PATIENCE_NS``.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-from midstage.throttle.decide.claims import BUCKET_CLAIMS
-from midstage.throttle.decide.limits import Bucket
-from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.decide.opening import Opening, opened
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Key, Stood
 from midstage.throttle.metrics import Metrics
+from midstage.throttle.model.limits import MeterKey
 from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
 """A log that is silent for so long is away: no check waits for it."""
-Waiting = tuple[Callable[[], bool], asyncio.TimerHandle]
+Lacking = Sequence[tuple[Room[Meter], int]]
 
 
 class Spends(Protocol):
@@ -42,6 +44,16 @@ class Spends(Protocol):
         ...
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Waiting:
+    """A check that lacks room; ``is_over`` when it has its answer."""
+
+    again: Callable[[], Lacking]
+    over: Callable[[], None]
+    timer: asyncio.TimerHandle | None = None
+    is_over: bool = False
+
+
 class Rooms:
     """A chassis AsyncLoop; belongs to one event loop."""
 
@@ -52,9 +64,9 @@ class Rooms:
         self._spends = spends
         self._now_ns = now_ns
         self._metrics = metrics
-        self._asked: list[tuple[Key, Room[TokenBucket]]] = []
-        self._under_way: dict[Key, Room[TokenBucket]] = {}
-        self._waiting: dict[Room[TokenBucket], list[Waiting]] = {}
+        self._asked: list[tuple[Key, Room[Meter]]] = []
+        self._under_way: dict[Key, Room[Meter]] = {}
+        self._waiting: dict[Room[Meter], list[_Waiting]] = {}
         self._woken = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -85,65 +97,74 @@ class Rooms:
                 self._go_on(room)
         self._write()
 
-    def open(self, bucket: Bucket, key: Key, now_ns: int) -> None:
-        """Have a new bucket go on from where the log says that it stood, and count by room."""
-        stood = self._spends.stood(key)
-        if stood is not None and stood.algorithm == BUCKET_CLAIMS.algorithm:
-            BUCKET_CLAIMS.restore(bucket.tokens, stood.claim, now_ns)
-        bucket.meter = Room(
-            bucket.tokens,
-            BUCKET_CLAIMS,
-            now_ns=now_ns,
-            asked=lambda room: self._want(key, room),
-        )
+    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+        """Have a new meter go on from where the log says that it stood, and count by room.
 
-    def lacks(self, bucket: Bucket, units: int, now_ns: int) -> bool:
-        """Whether a check that was refused may pass when there is room."""
-        meter = bucket.meter
-        return isinstance(meter, Room) and meter.lacks(units, now_ns)
+        A limit in shadow mode refuses nobody, and slots are held by requests under way: what they
+        count is not kept.
+        """
+        if account.shadow:
+            account.meter = account.counted
+            return
+        if account.meter is not account.counted:
+            return
+        limit, customer, *own = key
+        whose: Key = (limit, customer, own[0] if own else "")
+        opening = Opening(
+            unit=account.limit.unit,
+            stood=self._spends.stood(whose),
+            now_ns=now_ns,
+            asked=lambda room: self._want(whose, room),
+        )
+        room = opened(account.counted, opening)
+        account.meter = room or account.counted
 
     def wait(
         self,
-        bucket: Bucket,
-        units: int,
+        lacking: Lacking,
         *,
         within_s: float,
-        again: Callable[[], bool],
+        again: Callable[[], Lacking],
         over: Callable[[], None],
     ) -> bool:
-        """Have ``again`` called when there is room, until it says True; or ``over``, once.
+        """Have ``again`` called when there is room, until it lacks none; or ``over``, once.
 
         False where waiting is in vain: then nothing is called.
         """
-        room = bucket.meter
-        assert isinstance(room, Room)
-        if within_s <= 0 or room.asking_for_ns(self._now_ns()) > PATIENCE_NS:
+        now_ns = self._now_ns()
+        silent_ns = max(room.asking_for_ns(now_ns) for room, _ in lacking)
+        if within_s <= 0 or silent_ns > PATIENCE_NS:
             return False
+        waiting = _Waiting(again=again, over=over)
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(within_s, self._over, room, again, over)
-        self._waiting.setdefault(room, []).append((again, timer))
+        waiting.timer = loop.call_later(within_s, self._over, waiting)
         self._metrics.waited.inc()
-        room.wait_for(units)
+        self._attach(waiting, lacking)
         return True
 
-    def _go_on(self, room: Room[TokenBucket]) -> None:
-        waiting = self._waiting.pop(room, [])
-        still = [each for each in waiting if not each[0]()]
-        for each in waiting:
-            if each not in still:
-                each[1].cancel()
-        if still:
-            self._waiting[room] = still + self._waiting.get(room, [])
+    def _attach(self, waiting: _Waiting, lacking: Lacking) -> None:
+        """All that it lacks is asked for now, and the first is waited for."""
+        for room, units in lacking:
+            room.wait_for(units)
+        self._waiting.setdefault(lacking[0][0], []).append(waiting)
 
-    def _over(
-        self, room: Room[TokenBucket], again: Callable[[], bool], over: Callable[[], None]
-    ) -> None:
-        waiting = [each for each in self._waiting.pop(room, []) if each[0] is not again]
-        if waiting:
-            self._waiting[room] = waiting
-        over()
+    def _go_on(self, room: Room[Meter]) -> None:
+        for waiting in self._waiting.pop(room, ()):
+            if waiting.is_over:
+                continue
+            still = waiting.again()
+            if still:
+                self._attach(waiting, still)
+                continue
+            waiting.is_over = True
+            if waiting.timer is not None:
+                waiting.timer.cancel()
 
-    def _want(self, key: Key, room: Room[TokenBucket]) -> None:
+    def _over(self, waiting: _Waiting) -> None:
+        waiting.is_over = True
+        waiting.over()
+
+    def _want(self, key: Key, room: Room[Meter]) -> None:
         self._asked.append((key, room))
         self._woken.set()
 
@@ -152,13 +173,11 @@ class Rooms:
         now_ns = self._now_ns()
         claims: list[Written] = []
         for key, room in asked:
-            claim = room.claim(now_ns)
-            if claim is None:
-                continue
-            self._under_way[key] = room
-            claims.append(
-                Written(key=key, algorithm=room.algorithm, units=claim[0], claim=claim[1])
-            )
+            claimed = room.claim(now_ns)
+            if claimed is not None:
+                self._under_way[key] = room
+                units, claim = claimed
+                claims.append(Written(key=key, algorithm=room.algorithm, units=units, claim=claim))
         if claims:
             self._metrics.claims.inc(len(claims))
             self._spends.write(claims)
@@ -167,17 +186,12 @@ class Rooms:
 class Unkept:
     """Counters that are lost with the process: nothing is written, no room is needed."""
 
-    def open(self, bucket: Bucket, key: Key, now_ns: int) -> None:
-        """It begins full."""
+    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+        """Nothing was used before."""
 
-    def lacks(self, bucket: Bucket, units: int, now_ns: int) -> bool:
-        """Never."""
-        del bucket, units, now_ns
-        return False
-
-    def wait(self, bucket: Bucket, units: int, **_: object) -> bool:
+    def wait(self, lacking: Lacking, **_: object) -> bool:
         """In vain."""
-        del bucket, units
+        del lacking
         return False
 
 

@@ -22,7 +22,7 @@ from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Log, Record, Writer
 from midstage.eventlog.murmur2 import partition_of
-from midstage.throttle.decide.claims import Standing
+from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.spends import Heard, Key, Spends, Stood
 
 _log = logger(__name__)
@@ -161,12 +161,13 @@ class Spending:
             self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=number, at=at)
 
     def _send(self, each: Written) -> None:
-        limit, customer = each.key
+        limit, customer, api_key = each.key
         at = self._now()
         partition = self._partition(customer)
         fact = RoomTaken(
             limit=limit,
             customer=customer,
+            key=api_key,
             units=each.units,
             algorithm=each.algorithm,
             standing=tuple(str(number) for number in each.claim),
@@ -197,7 +198,7 @@ class Spending:
         heard = self._spends.apply(fact, partition)
         if isinstance(fact, CustomersTaken):
             return
-        key = (fact.limit, fact.customer)
+        key = (fact.limit, fact.customer, fact.key)
         match heard:
             case Heard.COUNTS:
                 self._disputed.discard((partition, key))
