@@ -169,8 +169,8 @@ class Room(Generic[M_co]):
             self._asked(self)
 
     def _wanted_size(self, now_ns: int) -> int:
-        remaining = self.meter.remaining(now_ns)
+        remaining = max(1, self.meter.remaining(now_ns))
         elapsed = max(now_ns - self._asked_ns, HORIZON_NS)
         recent = -(-self._used * HORIZON_NS // elapsed)
-        share = -(-max(0, remaining) // SHARE)
-        return max(self.waited_for, min(2 * recent, max(share, 1)))
+        share = -(-remaining // SHARE)
+        return min(remaining, max(self.waited_for, min(2 * recent, share)))
