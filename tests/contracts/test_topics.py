@@ -15,6 +15,7 @@ from midstage.contracts.topics import (
     INVENTORY,
     LOAD,
     REQUESTS,
+    SPENDS,
     TOPICS,
     USAGE,
     Kind,

@@ -36,7 +36,7 @@ from tests.ports import free_port
 from tests.throttle.dying import named
 from tests.throttle.logged import put, set_by
 
-LIMITS = ((5, 20), (20, 40), (50, 100))
+LIMITS = ((2, 40), (20, 40), (50, 100))
 """Tokens a second, and burst."""
 PLACES = ("room_claimed", "room_sent", "room_accepted")
 PACE_S = 0.001
