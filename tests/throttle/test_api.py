@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -31,6 +32,7 @@ def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
         "app": "chat",
         "unit": "requests",
         "amount": 5,
+        "says": "5 requests per 1 s, 10 at once",
         "algorithm": {
             "kind": "token_bucket",
             "period_s": 1.0,
@@ -239,6 +241,93 @@ def test_a_lost_acknowledgement_is_found_in_the_log(
     known = within(60, lambda: throttle.http.get("/v1/commands/set-unsure").json().get("version"))
     assert known == 1
     assert throttle.put("unsure", "set-unsure").json()["repeated"] is True
+
+
+def test_a_customers_plan_brings_its_limits(throttle: Running) -> None:
+    throttle.put("silver-all", customer="*", app="*", plan="silver", **ONCE)
+    assert all(throttle.passes("sue", "silver-app") for _ in range(2))
+    body = {"plan": "silver", "by": "ann", "why": "signed"}
+    done = throttle.http.put("/v1/customers/sue/plan", json=body).json()
+    assert (done["kind"], done["name"], done["version"]) == ("customer", "sue", 1)
+    within(60, lambda: not throttle.passes("sue", "silver-app"))
+    assert all(throttle.passes("tim", "silver-app") for _ in range(2))
+    planned = throttle.http.get("/v1/customers/sue/plan").json()
+    assert planned.pop("at").endswith("Z")
+    assert planned == {"customer": "sue", **body, "version": 1}
+    assert planned["customer"] in [
+        each["customer"]
+        for each in throttle.http.get("/v1/plans", params={"plan": "silver"}).json()["customers"]
+    ]
+    assert throttle.http.delete("/v1/customers/sue/plan?by=bob&why=left").json()["version"] == 2
+    within(60, lambda: throttle.passes("sue", "silver-app"))
+    problem(throttle.http.get("/v1/customers/sue/plan"), 404)
+    problem(throttle.http.delete("/v1/customers/sue/plan"), 404)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"plan": ""}, {"plan": "a b"}, {"plan": 1}, {"plan": "a", "x": 1}]
+)
+def test_what_is_no_plan_is_refused(throttle: Running, body: dict[str, object]) -> None:
+    problem(throttle.http.put("/v1/customers/tina/plan", json=body), 422)
+    problem(throttle.http.get("/v1/customers/tina/plan"), 404)
+
+
+def test_what_is_left_is_told_with_the_reason(throttle: Running) -> None:
+    bucket = {"kind": "token_bucket", "period_s": 1e6}
+    throttle.put("lee-all", customer="lee", app="*", amount=7, algorithm=bucket, why="trial")
+    throttle.put("lee-chat", customer="lee", amount=3, algorithm=bucket, overrides=["lee-all"])
+    within(60, lambda: len(own_left(throttle, "lee")) == 2)
+    assert throttle.passes("lee", "chat")
+    assert throttle.passes("lee", "ocr")
+    whole, own = own_left(throttle, "lee")
+    assert (whole["limit"], whole["used"], whole["remaining"]) == ("lee-all", 1, 6)
+    assert (whole["overridden_by"], whole["why"]) == (["lee-chat"], "trial")
+    assert whole["because"] == "customer lee, all applications together"
+    assert 0 < whole["wait_s"] <= 1e6 / 7
+    assert (own["limit"], own["quota"], own["used"], own["remaining"]) == ("lee-chat", 3, 1, 2)
+    assert [each["limit"] for each in own_left(throttle, "lee", app="ocr")] == ["lee-all"]
+
+
+def test_a_check_is_foreseen_and_charges_nothing(throttle: Running) -> None:
+    throttle.put(
+        "fay-tokens", customer="fay", unit="tokens", amount=100, algorithm={"kind": "lifetime"}
+    )
+    within(60, lambda: own_left(throttle, "fay"))
+    for _ in range(3):
+        passed = foreseen(throttle, tokens=100)
+        assert (passed["admitted"], passed["violated"]) == (True, [])
+        refused = foreseen(throttle, tokens=101)
+        assert (refused["admitted"], refused["violated"]) == (False, ["fay-tokens"])
+        assert refused["retry_after_s"] is None
+    assert own_left(throttle, "fay")[0]["used"] == 0
+
+
+def test_what_a_request_used_can_be_told(throttle: Running) -> None:
+    lifetime = {"kind": "lifetime"}
+    throttle.put("sam-tokens", customer="sam", unit="tokens", amount=100, algorithm=lifetime)
+    within(60, lambda: own_left(throttle, "sam"))
+    told = {"request": "r-1", "customer": "sam", "app": "chat", "units": {"tokens": 30}}
+    for _ in range(2):
+        answer = throttle.http.post("/v1/settlements", json=told)
+        assert (answer.status_code, answer.json()) == (202, {"request": "r-1"})
+        assert own_left(throttle, "sam")[0]["used"] == 30
+    problem(throttle.http.post("/v1/settlements", json={**told, "units": {"tokens": -1}}), 422)
+    anonymous = {"authorization": "Bearer wrong"}
+    problem(throttle.http.post("/v1/settlements", json=told, headers=anonymous), 401)
+
+
+def foreseen(throttle: Running, **units: int) -> dict[str, object]:
+    body = {"customer": "fay", "app": "chat", "units": units}
+    answer: dict[str, object] = throttle.http.post("/v1/checks/foreseen", json=body).json()
+    return answer
+
+
+def own_left(throttle: Running, customer: str, **query: str) -> list[dict[str, Any]]:
+    """Without the limits for everybody that other tests have set."""
+    answer = throttle.http.get(f"/v1/customers/{customer}/limits", params=query)
+    assert answer.status_code == 200, answer.text
+    limits: list[dict[str, Any]] = answer.json()["limits"]
+    return [each for each in limits if each["limit"].startswith(customer)]
 
 
 def problem(answer: httpx.Response, status: int) -> str:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
 from midstage.chassis.clock import SystemClock
+from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
@@ -34,6 +35,7 @@ from midstage.throttle.config import Settings, from_env
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.limits import Standing
+from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import Rooms, Unkept
 from midstage.throttle.stream.spending import Spending
@@ -48,6 +50,7 @@ def compose(
     log: Log | None = None,
     topic: topics.Topic = topics.LIMITS,
     spends: topics.Topic = topics.SPENDS,
+    requests: topics.Topic = topics.REQUESTS,
     kept: bool = True,
     reached: Failpoint = nothing,
 ) -> Process:
@@ -81,6 +84,11 @@ def compose(
     )
     steady_ns = _steady_ns()
     rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
+    endings = (
+        Endings(log=log, keys=edge_keys(settings.edge_keys_file), topic=requests)
+        if settings.edge_keys_file
+        else None
+    )
     gate = Gate(
         limits=versions,
         keeping=rooms if kept else Unkept(),
@@ -89,6 +97,8 @@ def compose(
         metrics=metrics,
         caller_timeout_s=settings.caller_timeout_ms / 1000,
         late_below_s=settings.late_below_s,
+        reserved_for_s=settings.reserved_for_s,
+        ended=endings or tuple,
     )
     server = RateLimitServer(
         host=settings.host,
@@ -114,7 +124,7 @@ def compose(
         ),
         host=settings.host,
         port=settings.port,
-        loops=[versions, spending],
+        loops=[versions, spending, *([endings.loop] if endings else [])],
         async_loops=[gate, rooms, server],
         event_loop=uvloop.new_event_loop,
     )

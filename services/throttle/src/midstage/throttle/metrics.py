@@ -29,7 +29,7 @@ class Metrics:
         self.foreign = checks.labels(verdict="foreign")
         late = Counter(
             "midstage_throttle_late",
-            "Checks that came too late, by the strictest failure rule of the limits that they met.",
+            "Checks that waited too long, by the strictest failure rule of their limits.",
             ["rule"],
             registry=registry,
         )
@@ -68,6 +68,16 @@ class Metrics:
         self.meters = Gauge(
             "midstage_throttle_meters",
             "Meters of a limit and a customer on which something may be counted.",
+            registry=registry,
+        )
+        self.settled = Counter(
+            "midstage_throttle_settled",
+            "Requests that were charged what they really used.",
+            registry=registry,
+        )
+        self.reservations = Gauge(
+            "midstage_throttle_reservations",
+            "Requests that hold what they were estimated to use.",
             registry=registry,
         )
         self.limits = Gauge("midstage_throttle_limits", "Limits that stand.", registry=registry)

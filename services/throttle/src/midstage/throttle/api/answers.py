@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
 
-from midstage.contracts.limits import CustomerPlanned, LimitFact, LimitSet
+from midstage.contracts import algorithms
+from midstage.contracts.limits import CustomerPlanned, LimitFact, LimitSet, Terms
 from midstage.eventlog.versions import Answer
 from midstage.throttle.model.limits import named_by
 
@@ -16,7 +17,10 @@ Value = str | int | float
 
 
 class LimitAnswer(TypedDict):
-    """A limit that stands; ``version`` counts the changes under its name."""
+    """A limit that stands; ``version`` counts the changes under its name.
+
+    ``says``: how much in which time, for people.
+    """
 
     limit: str
     customer: str
@@ -25,6 +29,7 @@ class LimitAnswer(TypedDict):
     app: str
     unit: str
     amount: int
+    says: str
     algorithm: dict[str, Value]
     on_failure: str | dict[str, Value]
     drain: bool
@@ -83,6 +88,7 @@ class LimitLeft(TypedDict):
     limit: str
     app: str
     unit: str
+    says: str
     quota: int
     used: int
     remaining: int
@@ -113,6 +119,12 @@ class ForeseenAnswer(TypedDict):
     limits: list[LimitLeft]
 
 
+class SettledAnswer(TypedDict):
+    """The request whose use was taken note of; told again, it changes nothing."""
+
+    request: str
+
+
 def limit(fact: LimitSet, version: int) -> LimitAnswer:
     """A limit with all that it says."""
     return {
@@ -123,6 +135,7 @@ def limit(fact: LimitSet, version: int) -> LimitAnswer:
         "app": fact.app,
         "unit": fact.unit,
         "amount": fact.amount,
+        "says": says(fact),
         "algorithm": _fields(fact.algorithm),
         "on_failure": on_failure(fact),
         "drain": fact.drain,
@@ -134,6 +147,23 @@ def limit(fact: LimitSet, version: int) -> LimitAnswer:
         "at": fact.at,
         "version": version,
     }
+
+
+def says(terms: Terms) -> str:
+    """``100 tokens per 60 s, 500 at once``."""
+    algorithm, much = terms.algorithm, f"{terms.amount} {terms.unit}"
+    match algorithm:
+        case algorithms.TokenBucket() | algorithms.LeakyBucket() | algorithms.Gcra():
+            burst = f", {algorithm.burst} at once" if algorithm.burst else ""
+            return f"{much} per {algorithm.period_s:g} s{burst}"
+        case algorithms.CalendarQuota(every=every, zone=zone):
+            return f"{much} each {every.value} of {zone}"
+        case algorithms.LifetimeQuota():
+            return f"{much} for ever"
+        case algorithms.Slots():
+            return f"{much} at once"
+        case _:
+            return f"{much} in {algorithm.period_s:g} s"
 
 
 def plan(fact: CustomerPlanned, version: int) -> PlanAnswer:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
+from midstage.throttle.decide.room import Room
 from midstage.throttle.model.checks import Meeting
 from midstage.throttle.model.limits import MeterKey
 from midstage.throttle.views.book import Book
@@ -42,7 +43,7 @@ class Meters:
         for limit, key in zip(meeting.limits, meeting.keys, strict=True):
             account = accounts.get(key)
             if account is None:
-                account = accounts[key] = LimitAccount(limit, now_ns, self.wall)
+                account = accounts[key] = LimitAccount(limit, key, now_ns, self.wall)
                 self._ring.append(key)
                 self._opened(account, key, now_ns)
             elif account.limit is not limit:
@@ -56,12 +57,25 @@ class Meters:
         for limit, key in zip(meeting.limits, meeting.keys, strict=True):
             account = self._accounts.get(key)
             if account is None:
-                account = LimitAccount(limit, now_ns, self.wall)
+                account = LimitAccount(limit, key, now_ns, self.wall)
                 self._opened(account, key, now_ns)
             elif account.limit is not limit:
                 self._follow(account, limit, key, now_ns)
             found.append(account)
         return found
+
+    def live(self, account: LimitAccount, book: Book) -> LimitAccount:
+        """The account that counts now for whom ``account`` was: itself if it was forgotten since.
+
+        Of a limit that stands no longer it counts for nobody.
+        """
+        held = self._accounts.get(account.key)
+        if held is None and book.named(account.limit.limit) is not None:
+            held = self._accounts[account.key] = account
+            if isinstance(account.meter, Room):
+                account.meter.changed()  # another one may have claimed since
+            self._ring.append(account.key)
+        return held or account
 
     def sweep(self, book: Book, *, now_ns: int, most: int) -> None:
         """Examine the next ``most``: forget those that may be, bring the others up to their limit.
