@@ -102,6 +102,7 @@ def settings_in(directory: Path, *, grpc_port: int) -> Settings:
         host="127.0.0.1",
         port=free_port(),
         grpc_port=grpc_port,
+        address=f"127.0.0.1:{grpc_port}",
         token_file=token_file,
         answer_within_ms=30,
         caller_timeout_ms=50,

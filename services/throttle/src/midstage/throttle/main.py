@@ -29,6 +29,7 @@ from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.adapters.owners import Owners
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import Settings, from_env
@@ -77,7 +78,7 @@ def compose(
         log=log,
         topic=spends,
         owner=f"{SERVICE}/{uuid.uuid4().hex}",
-        address=f"{settings.host}:{settings.grpc_port}",
+        address=settings.address,
         now=clock.now,
         monotonic=clock.monotonic,
         reached=reached,
@@ -106,6 +107,11 @@ def compose(
         answer=gate.check,
         foreign=metrics.foreign.inc,
         closed=lambda: gate.closed() or spending.closed(),
+        owners=Owners(
+            owning=spending,
+            within_s=settings.answer_within_ms / 1000,
+            monotonic=clock.monotonic,
+        ),
     )
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)

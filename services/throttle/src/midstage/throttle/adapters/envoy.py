@@ -19,9 +19,11 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 from google.protobuf.message import DecodeError
 
 from midstage.throttle.adapters import health
+from midstage.throttle.adapters import owners as owners_asked
 from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
+from midstage.throttle.adapters.owners import Owners
 from midstage.throttle.decide.headers import retry_after, seconds_up
 from midstage.throttle.model.checks import NOTHING, Check, Judged, Left
 from midstage.throttle.model.later import Later
@@ -31,6 +33,7 @@ SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
 METHOD: Final = "ShouldRateLimit"
 GRACE_S: Final = 1.0
 _ASK_AGAIN_S: Final = 0.02
+_NO_TIME_S: Final = -0.001
 _MOST: Final = 10**15
 """Units that one check can ask for; more is taken for so many, which no limit allows either."""
 _MOST_TOLD: Final = 2**32 - 1
@@ -62,14 +65,23 @@ class RateLimitServer:
         answer: Answer,
         foreign: Callable[[], None],
         closed: Callable[[], str | None],
+        owners: Owners | None = None,
     ) -> None:
-        """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form."""
+        """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form.
+
+        ``owners`` are asked about customers for whom other processes count; None: there are none.
+        """
         self._host, self._port = host, port
         self._answer = answer
         self._foreign = foreign
         self._closed = closed
+        self._owners = owners
         self._bound: int | None = None
-        calls = {f"/{SERVICE}/{METHOD}".encode(): self._judged, **health.calls(SERVICE)}
+        calls = {
+            f"/{SERVICE}/{METHOD}".encode(): self._judged,
+            owners_asked.METHOD.encode(): self._judged_here,
+            **health.calls(SERVICE),
+        }
         self._blocks = Blocks(Calls(answers=calls))
 
     @property
@@ -98,6 +110,8 @@ class RateLimitServer:
         finally:
             self._bound = None
             await server.close(GRACE_S)
+            if self._owners is not None:
+                await self._owners.close()
 
     async def _opened(self, stop: asyncio.Event) -> bool:
         while self._closed() is not None and not stop.is_set():
@@ -113,8 +127,28 @@ class RateLimitServer:
         if check is None:
             self._foreign()
             return _PASS
+        if self._owners is not None and (remaining_s is None or remaining_s > 0):
+            asked = self._owners.ask(check.customer, request, lambda: self._too_late(check))
+            if asked is not None:
+                return asked
+        return self._said(check, remaining_s)
+
+    def _judged_here(self, request: bytes, remaining_s: float | None) -> bytes | Later[bytes]:
+        """Another process has forwarded it: it is answered here, whoever counts."""
+        try:
+            check = decoded(request)
+        except DecodeError as e:
+            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+        return _PASS if check is None else self._said(check, remaining_s)
+
+    def _said(self, check: Check, remaining_s: float | None) -> bytes | Later[bytes]:
         judged = self._answer(check, remaining_s)
         return judged.mapped(encoded) if isinstance(judged, Later) else encoded(judged)
+
+    def _too_late(self, check: Check) -> bytes:
+        """What the failure rules say: there is no time left to ask again."""
+        judged = self._answer(check, _NO_TIME_S)
+        return encoded(None if isinstance(judged, Later) else judged)
 
 
 def decoded(request: bytes) -> Check | None:

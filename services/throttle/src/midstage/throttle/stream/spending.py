@@ -110,6 +110,17 @@ class Spending:
         holder = self._spends.holders.get(self._partition(customer))
         return None if holder is None or holder.owner == self._owner else holder
 
+    def take_from(self, holder: CustomersTaken) -> None:
+        """Count for the customers of its partition from now on, if it still holds it."""
+        number = holder.partition
+        with self._current.changed:
+            if self._spends.holders.get(number) != holder:
+                return
+            epoch = self._spends.next_epoch(number)
+        if self._taking.get(number, 0) < epoch:
+            _log.info("customers_taken", partition=number, held_by=holder.owner)
+            self._take_one(number, epoch)
+
     def stood(self, key: Key) -> Stood | None:
         """How the counter stood in the log when it was last read."""
         with self._current.changed:
@@ -152,13 +163,17 @@ class Spending:
         with self._current.changed:
             self._partitions = len(self._current.positions())
             numbers = range(self._partitions)
-            self._taking = {number: self._spends.next_epoch(number) for number in numbers}
-        for number, epoch in self._taking.items():
-            at = self._now()
-            fact = CustomersTaken(
-                partition=number, owner=self._owner, epoch=epoch, address=self._address, at=at
-            )
-            self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=number, at=at)
+            epochs = {number: self._spends.next_epoch(number) for number in numbers}
+        for number, epoch in epochs.items():
+            self._take_one(number, epoch)
+
+    def _take_one(self, number: int, epoch: int) -> None:
+        at = self._now()
+        self._taking[number] = epoch
+        fact = CustomersTaken(
+            partition=number, owner=self._owner, epoch=epoch, address=self._address, at=at
+        )
+        self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=number, at=at)
 
     def _send(self, each: Written) -> None:
         limit, customer, api_key = each.key
