@@ -40,6 +40,13 @@ class Story:
         assert isinstance(judged, Judged)
         return judged.admitted
 
+    def asks_late(self, request: str, tokens: int) -> bool:
+        units = {"tokens": tokens}
+        check = Check(customer="acme", app="chat", request=request, units=units)
+        judged = self.gate.check(check, -1.0)
+        assert isinstance(judged, Judged)
+        return judged.admitted
+
     def ends(self, request: str, **used: int) -> None:
         self.gate.settle(Ended(request=request, customer="acme", app="chat", used=used))
 
@@ -143,6 +150,19 @@ def test_a_refused_request_holds_nothing_and_its_end_changes_nothing() -> None:
     assert not story.asks("a", 101)
     story.fails("a")
     assert story.left == {"slots": 2, "tokens": 100}
+
+
+def test_what_passed_late_is_settled_like_the_rest() -> None:
+    story = Story(TOKENS, SLOTS)
+    assert story.asks("a", 80)
+    assert story.asks_late("b", 60)
+    assert story.left == {"slots": 0, "tokens": 0}
+    assert story.asks_late("c", 10)
+    story.ends("b", tokens=50)
+    story.ends("c", tokens=0)
+    assert story.left == {"slots": 1, "tokens": -30}
+    story.ends("a", tokens=0)
+    assert story.left == {"slots": 2, "tokens": 50}
 
 
 def test_only_requests_that_are_limited_so_are_remembered() -> None:

@@ -22,6 +22,7 @@ def passed_in_failure(
     units: Sequence[int],
     now_ns: int,
     fallbacks: Mapping[str, Meter],
+    request: str = "",
 ) -> Account | None:
     """None when every limit's rule lets it pass, else the first that does not; all or nothing.
 
@@ -41,10 +42,16 @@ def passed_in_failure(
             taken.append((fallback, wanted))
     for account, wanted in zip(accounts, units, strict=True):
         if account.on_failure.rule is OnFailure.OPEN:
-            there = max(0, min(wanted, account.meter.remaining(now_ns)))
-            passed = Settlement(reserved=0, actual=there, taken_ns=now_ns, now_ns=now_ns)
-            account.meter.settle(passed)  # it has passed, whether or not there is room for it
+            _take_what_is_there(account, wanted, now_ns, request)
     return None
+
+
+def _take_what_is_there(account: Account, units: int, now_ns: int, request: str) -> None:
+    """It has passed, whether or not there is room for it in the log."""
+    there = max(0, min(units, account.meter.remaining(now_ns)))
+    if there and not account.meter.take(there, now_ns, request):
+        passed = Settlement(reserved=0, actual=there, taken_ns=now_ns, now_ns=now_ns)
+        account.meter.settle(passed)
 
 
 def _passes(account: Account, fallback: Meter | None, units: int, now_ns: int) -> bool:

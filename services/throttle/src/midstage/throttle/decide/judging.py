@@ -32,7 +32,7 @@ def judged_late(
     """By the failure rules, for a question that waited too long for an answer by count."""
     units = asked(accounts, check)
     fallbacks = {each.name: each.fallback for each in accounts if each.fallback is not None}
-    refusing = passed_in_failure(accounts, units, now_ns, fallbacks)
+    refusing = passed_in_failure(accounts, units, now_ns, fallbacks, check.request)
     if refusing is None:
         return passed(meeting, accounts, now_ns)
     left = [left_of(account, now_ns) for account in accounts]

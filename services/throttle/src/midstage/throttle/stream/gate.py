@@ -256,7 +256,7 @@ class Gate:
         counted: ByRule,
     ) -> Judged:
         """What the failure rules say."""
-        answer = judged_late(meeting, accounts, check, self._monotonic_ns())
+        answer = self._ruled(meeting, accounts, check, self._monotonic_ns())
         counted[strictest_rule(accounts)].inc()
         if answer.admitted:
             self._metrics.failure_mode_allowed.inc()
@@ -264,6 +264,24 @@ class Gate:
 
     def _counted(self, answer: Judged) -> Judged:
         (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
+        return answer
+
+    def _ruled(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+    ) -> Judged:
+        """By the failure rules; of what passes, what it took is held until the request has ended.
+
+        That may be less than was asked for.
+        """
+        if meeting.settled and self._reservations.knows(check.request, now_ns):
+            return passed(meeting, accounts, now_ns)
+        held = [accounts[at] for at in meeting.settled]
+        before = [account.meter.remaining(now_ns) for account in held]
+        answer = judged_late(meeting, accounts, check, now_ns)
+        if meeting.settled and check.hits and answer.admitted:
+            after = [account.meter.remaining(now_ns) for account in held]
+            taken = [was - left for was, left in zip(before, after, strict=True)]
+            self._reservations.hold(check.request, held, taken, now_ns)
         return answer
 
     async def run(self, stop: asyncio.Event) -> None:
