@@ -17,7 +17,7 @@ from midstage.throttle.model.account import Settlement
 
 HORIZON_NS: Final = 100_000_000
 TERM_NS: Final = 500_000_000
-SHARE: Final = 4
+SHARE: Final = 8
 """A claim takes one part in so many of what is left, unless a check waits for more."""
 
 M_co = TypeVar("M_co", bound=Meter, covariant=True)
