@@ -20,8 +20,15 @@ def test_what_the_other_one_counts_is_asked_there_until_it_is_gone(tmp_path: Pat
     with running(log, topics.LIMITS, tmp_path) as first:
         assert first.put("acme-chat", algorithm=algorithm, **terms).status_code == 200
         within(60, lambda: first.http.get("/v1/limits/acme-chat").status_code == 200)
+        passed = 0
+
+        def first_passed() -> bool:
+            nonlocal passed
+            passed += first.passes("acme", "chat")
+            return passed >= BURST // 3
+
+        within(60, first_passed)
         with running(log, topics.LIMITS, tmp_path) as second:
-            passed = 0
 
             def asked_there() -> bool:
                 nonlocal passed

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from midstage.contracts.limits import LimitSet
@@ -26,6 +27,7 @@ class Hand:
     def __init__(self) -> None:
         self.written: list[Written] = []
         self.stand: dict[Key, Stood] = {}
+        self.gained: frozenset[int] = frozenset()
         self._accepted: list[Written] = []
         self._heard: Callable[[], None] = lambda: None
 
@@ -35,12 +37,21 @@ class Hand:
     def write(self, claims: Sequence[Written]) -> None:
         self.written += claims
 
-    def accepted(self) -> Sequence[Written]:
+    def heard(self) -> tuple[Sequence[Written], frozenset[int]]:
         accepted, self._accepted = self._accepted, []
-        return accepted
+        gained, self.gained = self.gained, frozenset()
+        return accepted, gained
+
+    def partition(self, customer: str) -> int:
+        return len(customer)
 
     def on_heard(self, call: Callable[[], None]) -> None:
         self._heard = call
+
+    def refuse(self) -> None:
+        self._accepted += [msgspec.structs.replace(each, counts=False) for each in self.written]
+        self.written = []
+        self._heard()
 
     def accept(self) -> None:
         for each in self.written:
@@ -66,6 +77,7 @@ class Told:
             caller_timeout_s=within_s,
             late_below_s=0.0,
         )
+        self.rooms.on_gained(self.gate.forget)
         assert self.gate.closed() is None
 
     def ask(self, hits: int = 1) -> asyncio.Future[Judged | None]:
@@ -190,6 +202,47 @@ def test_a_new_process_goes_on_where_the_log_stands() -> None:
         hand.accept()
         second.rooms.turn()
         assert [passed(each) for each in asked] == [True, True, False, False, False]
+
+    asyncio.run(story())
+
+
+def test_who_counts_again_goes_on_where_the_other_one_stopped() -> None:
+    async def story() -> None:
+        hand = Hand()
+        fact = limit("acme", "chat", rate_per_s=TINY, burst=5, rule="closed")
+        first, second = Told(hand, fact), Told(hand, fact)
+        for told in (first, second):
+            used = [told.ask(), told.ask()]
+            told.rooms.turn()
+            hand.accept()
+            told.rooms.turn()
+            assert all(passed(each) for each in used)
+        hand.gained = frozenset({len("acme")})
+        first.rooms.turn()
+        asked = [first.ask() for _ in range(3)]
+        first.rooms.turn()
+        hand.accept()
+        first.rooms.turn()
+        assert [passed(each) for each in asked] == [True, False, False]
+
+    asyncio.run(story())
+
+
+def test_a_claim_that_counts_for_nobody_is_made_again() -> None:
+    async def story() -> None:
+        hand = Hand()
+        told = Told(hand, limit("acme", "chat", rate_per_s=TINY, burst=5, rule="closed"))
+        asked = told.ask()
+        told.rooms.turn()
+        hand.refuse()
+        told.rooms.turn()
+        assert not asked.done()
+        again = told.ask()
+        told.rooms.turn()
+        hand.accept()
+        told.rooms.turn()
+        assert passed(asked)
+        assert passed(again)
 
     asyncio.run(story())
 

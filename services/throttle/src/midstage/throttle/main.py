@@ -101,6 +101,7 @@ def compose(
         reserved_for_s=settings.reserved_for_s,
         ended=endings or tuple,
     )
+    rooms.on_gained(gate.forget)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,

@@ -125,6 +125,13 @@ class Room(Generic[M_co]):
             self._want()
         return True
 
+    def refused(self, claim: Standing) -> bool:
+        """It counts for nobody, and never will; False: it is none of ours."""
+        if claim != self._pending:
+            return False
+        self._pending = None
+        return True
+
     def take(self, units: int, now_ns: int, request: str = "") -> bool:
         """As the meter, if there is room for it; asks for more in good time."""
         left = self.left(now_ns)

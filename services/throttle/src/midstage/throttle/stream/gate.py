@@ -163,6 +163,10 @@ class Gate:
         self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
         self._metrics.settled.inc()
 
+    def forget(self, concerned: Callable[[str], bool]) -> None:
+        """What was counted for these customers stands in the log: other processes counted too."""
+        self._meters.forget(concerned)
+
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
         meeting = self._book.met(check.customer, check.key, check.app)

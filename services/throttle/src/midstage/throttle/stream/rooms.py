@@ -35,8 +35,12 @@ class Spends(Protocol):
         """Hand claims over."""
         ...
 
-    def accepted(self) -> Sequence[Written]:
-        """Those that it has accepted since."""
+    def heard(self) -> tuple[Sequence[Written], frozenset[int]]:
+        """What became of claims since, and the partitions that were taken."""
+        ...
+
+    def partition(self, customer: str) -> int:
+        """Where a customer's counters stand."""
         ...
 
     def on_heard(self, call: Callable[[], None]) -> None:
@@ -68,6 +72,7 @@ class Rooms:
         self._under_way: dict[Key, Room[Meter]] = {}
         self._waiting: dict[Room[Meter], list[_Waiting]] = {}
         self._woken = asyncio.Event()
+        self._forget: Callable[[Callable[[str], bool]], None] = _forget_nothing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is asked for, and take what is accepted, until ``stop``."""
@@ -77,6 +82,7 @@ class Rooms:
             loop.call_soon_threadsafe(self._woken.set)
 
         self._spends.on_heard(heard)
+        self._woken.set()  # it may have heard something before
         stopped = asyncio.ensure_future(stop.wait())
         stopped.add_done_callback(lambda _: self._woken.set())
         try:
@@ -89,13 +95,27 @@ class Rooms:
             stopped.cancel()
 
     def turn(self) -> None:
-        """Take what the log has accepted, let go on who waited for it, and write what is asked."""
-        for each in self._spends.accepted():
+        """Take what the log has accepted, let go on who waited for it, and write what is asked.
+
+        Of customers that another process has counted for, nothing that is known here holds.
+        """
+        claims, gained = self._spends.heard()
+        if gained:
+            self._forget(lambda customer: self._spends.partition(customer) in gained)
+        for each in claims:
             room = self._under_way.get(each.key)
-            if room is not None and room.accepted(each.claim):
+            if room is None:
+                continue
+            if not each.counts and room.refused(each.claim):
+                del self._under_way[each.key]
+            elif each.counts and room.accepted(each.claim):
                 del self._under_way[each.key]
                 self._go_on(room)
         self._write()
+
+    def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
+        """Have ``forget`` called when customers are counted for here again, with whose they are."""
+        self._forget = forget
 
     def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
         """Have a new meter go on from where the log says that it stood, and count by room.
@@ -197,3 +217,7 @@ class Unkept:
 
 def _nobody() -> None:
     """Hears what the log says while no loop runs."""
+
+
+def _forget_nothing(_: Callable[[str], bool]) -> None:
+    """Nothing is counted yet."""

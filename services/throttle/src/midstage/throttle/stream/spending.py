@@ -30,12 +30,13 @@ _TAKEN_KEY: Final = "taken"
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A claim that is to be written, or was accepted."""
+    """A claim that is to be written, or what became of it: ``counts``, or for nobody."""
 
     key: Key
     algorithm: str
     claim: Standing
     units: int = 0
+    counts: bool = True
 
 
 class Spending:
@@ -60,7 +61,8 @@ class Spending:
         self._reached = reached
         self._spends = Spends()
         self._disputed: set[tuple[int, Key]] = set()
-        self._accepted: deque[Written] = deque()
+        self._heard_of: deque[Written | CustomersTaken] = deque()
+        self._holders: dict[int, CustomersTaken] = {}
         self._taking: dict[int, int] = {}
         self._writer: Writer | None = None
         self._number = 0
@@ -99,15 +101,13 @@ class Spending:
             return reason
         if not self._taking:
             self._take()
-        with self._current.changed:
-            missing = [
-                p for p, epoch in self._taking.items() if self._spends.next_epoch(p) <= epoch
-            ]
+        known = {number: holder.epoch for number, holder in self._holders.items()}
+        missing = [p for p, epoch in self._taking.items() if known.get(p, 0) < epoch]
         return f"partitions {missing} of {self._topic} are being taken" if missing else None
 
     def holder(self, customer: str) -> CustomersTaken | None:
         """Who else counts for the customer; None where this process does."""
-        holder = self._spends.holders.get(self._partition(customer))
+        holder = self._holders.get(self.partition(customer))
         return None if holder is None or holder.owner == self._owner else holder
 
     def take_from(self, holder: CustomersTaken) -> None:
@@ -137,14 +137,27 @@ class Spending:
         """Have ``call`` called on the thread that follows, when there is something to take."""
         self._heard = call
 
-    def accepted(self) -> Sequence[Written]:
-        """What was accepted since; and what others disputed of ours is written again."""
+    def heard(self) -> tuple[Sequence[Written], frozenset[int]]:
+        """What became of claims since, in order, and the partitions that this process has taken.
+
+        What others disputed of ours is written again. From here on ``holder`` knows of it.
+        """
         self._reached("room_accepted")
-        heard: list[Written] = []
-        while self._accepted:
-            heard.append(self._accepted.popleft())
+        claims: list[Written] = []
+        gained: set[int] = set()
+        while self._heard_of:
+            each = self._heard_of.popleft()
+            if isinstance(each, Written):
+                claims.append(each)
+                continue
+            self._holders[each.partition] = each
+            (gained.add if each.owner == self._owner else gained.discard)(each.partition)
         self._restate()
-        return heard
+        return claims, frozenset(gained)
+
+    def partition(self, customer: str) -> int:
+        """Where the customer's counters stand."""
+        return partition_of(customer.encode(), self._partitions)
 
     def _restate(self) -> None:
         if not self._disputed:
@@ -178,7 +191,7 @@ class Spending:
     def _send(self, each: Written) -> None:
         limit, customer, api_key = each.key
         at = self._now()
-        partition = self._partition(customer)
+        partition = self.partition(customer)
         fact = RoomTaken(
             limit=limit,
             customer=customer,
@@ -203,30 +216,32 @@ class Spending:
         written = message(event, topic=self._topic, key=key)
         self._writer.send(msgspec.structs.replace(written, partition=partition))
 
-    def _partition(self, customer: str) -> int:
-        return partition_of(customer.encode(), self._partitions)
-
     def _apply(self, event: Event[Fact], record: Record) -> None:
         fact, partition = event.data, record.partition.number
         if not isinstance(fact, RoomTaken | CustomersTaken):
             return
         heard = self._spends.apply(fact, partition)
         if isinstance(fact, CustomersTaken):
+            if heard is Heard.COUNTS:
+                self._heard_of.append(fact)
             return
         key = (fact.limit, fact.customer, fact.key)
-        match heard:
-            case Heard.COUNTS:
-                self._disputed.discard((partition, key))
-                if fact.owner == self._owner:
-                    claim = tuple(int(number) for number in fact.standing)
-                    self._accepted.append(
-                        Written(key=key, algorithm=fact.algorithm, claim=claim, units=fact.units)
-                    )
-            case Heard.OVER:
-                self._disputed.add((partition, key))
-            case Heard.UNREADABLE:
-                _log.warning("room_unreadable", limit=fact.limit, offset=record.offset)
+        if heard is Heard.UNREADABLE:
+            _log.warning("room_unreadable", limit=fact.limit, offset=record.offset)
+            return
+        counts = heard is Heard.COUNTS
+        (self._disputed.discard if counts else self._disputed.add)((partition, key))
+        if fact.owner == self._owner:
+            self._heard_of.append(
+                Written(
+                    key=key,
+                    algorithm=fact.algorithm,
+                    claim=tuple(int(number) for number in fact.standing),
+                    units=fact.units,
+                    counts=counts,
+                )
+            )
 
     def _changed(self) -> None:
-        if self._accepted or self._disputed:
+        if self._heard_of or self._disputed:
             self._heard()

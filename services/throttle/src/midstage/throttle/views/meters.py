@@ -77,6 +77,13 @@ class Meters:
             self._ring.append(account.key)
         return held or account
 
+    def forget(self, concerned: Callable[[str], bool]) -> None:
+        """Begin anew with the accounts of these customers, whatever they count."""
+        self._accounts = {
+            key: account for key, account in self._accounts.items() if not concerned(key[1])
+        }
+        self._ring = deque(key for key in self._ring if key in self._accounts)
+
     def sweep(self, book: Book, *, now_ns: int, most: int) -> None:
         """Examine the next ``most``: forget those that may be, bring the others up to their limit.
 
