@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from midstage.contracts.topics import LIMITS
+from midstage.contracts.topics import LIMITS, SPENDS
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.local.ports import LOOPBACK, found
@@ -36,10 +36,12 @@ def throttle(bootstrap: str, directory: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def limiting(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
     """The same with its process's number."""
-    KafkaLog(bootstrap=bootstrap, client_id="bench").create(settings_of(LIMITS))
+    log = KafkaLog(bootstrap=bootstrap, client_id="bench")
+    for topic in (LIMITS, SPENDS):
+        log.create(settings_of(topic))
     port, grpc_port = found(2)
     directory.mkdir(parents=True)
-    token, log = directory / "token", directory / "throttle.log"
+    token, output = directory / "token", directory / "throttle.log"
     token.write_text(_TOKEN)
     token.chmod(_PRIVATE)
     env = {
@@ -48,8 +50,8 @@ def limiting(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
         "MIDSTAGE_THROTTLE_GRPC_PORT": str(grpc_port),
         "MIDSTAGE_THROTTLE_TOKEN_FILE": str(token),
     }
-    with running(module("midstage.throttle.main"), log=log, env=env) as child:
-        await_ready(lambda: _unready(port), child=child, log=log)
+    with running(module("midstage.throttle.main"), log=output, env=env) as child:
+        await_ready(lambda: _unready(port), child=child, log=output)
         for name, who in MET.items():
             _limit(port, name, who)
         yield grpc_port, child.pid

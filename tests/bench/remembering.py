@@ -23,6 +23,7 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check
 from midstage.throttle.model.limits import Standing, limit_key
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.rooms import Unkept
 
 APP: Final = "chat"
 _AMOUNT: Final = 1_000_000
@@ -78,6 +79,7 @@ def _gate(limits: int, met: int) -> Gate:
     facts += [_limit(f"other-{n}", customer=f"other-{n}") for n in range(limits - met)]
     gate = Gate(
         limits=Fixed(facts),
+        keeping=Unkept(),
         monotonic_ns=time.monotonic_ns,
         wall_ns=time.time_ns,
         metrics=Metrics(CollectorRegistry()),

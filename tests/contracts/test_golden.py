@@ -23,6 +23,7 @@ from . import (
     examples_peaks,
     examples_scaling,
     examples_signals,
+    examples_spends,
     examples_stats,
 )
 from .examples import NOON, Decision, Events
@@ -36,6 +37,7 @@ EVENTS: Events = {
     **examples_members.EVENTS,
     **examples_peaks.EVENTS,
     **examples_signals.EVENTS,
+    **examples_spends.EVENTS,
     **examples_stats.EVENTS,
 }
 DECISIONS: dict[str, Decision] = {

@@ -15,6 +15,7 @@ from midstage.contracts.topics import (
     INVENTORY,
     LOAD,
     REQUESTS,
+    SPENDS,
     TOPICS,
     USAGE,
     Kind,
@@ -60,7 +61,7 @@ def test_the_inventory_holds_the_facts_of_the_clusters_under_the_same_keys() -> 
     assert INVENTORY.facts == CLUSTER.facts
     assert INVENTORY.key == CLUSTER.key
     assert INVENTORY.partitions == CLUSTER.partitions
-    assert [topic for topic in TOPICS if topic.compacted and topic.kept is None] == [INVENTORY]
+    assert [topic for topic in TOPICS if topic.facts == CLUSTER.facts] == [CLUSTER, INVENTORY]
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
@@ -78,7 +79,7 @@ def test_partitions_are_as_the_design_says() -> None:
 
 def test_decisions_and_the_newest_state_are_kept_for_ever_and_observations_for_a_time() -> None:
     for topic in TOPICS:
-        for_ever = topic.kind is Kind.VERSIONED or topic == INVENTORY
+        for_ever = topic.kind is Kind.VERSIONED or topic in (INVENTORY, SPENDS)
         assert (topic.kept is None) == for_ever, topic.name
 
 

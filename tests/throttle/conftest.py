@@ -1,9 +1,10 @@
 """A whole throttle process over a log, in a thread, and its callers."""
 
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -69,10 +70,11 @@ def running(
     *,
     grpc_port: int | None = None,
     rules: RuleSettings | None = None,
+    spends: topics.Topic = topics.SPENDS,
 ) -> Iterator[Running]:
     """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
     settings = settings_in(directory, grpc_port=grpc_port or free_port(), rules=rules)
-    process = compose(settings, log=log, topic=topic)
+    process = compose(settings, log=log, topic=topic, spends=spends)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()
@@ -101,6 +103,7 @@ def settings_in(directory: Path, *, grpc_port: int, rules: RuleSettings | None =
         host="127.0.0.1",
         port=free_port(),
         grpc_port=grpc_port,
+        address=f"127.0.0.1:{grpc_port}",
         token_file=token_file,
         answer_within_ms=30,
         caller_timeout_ms=50,
@@ -108,11 +111,24 @@ def settings_in(directory: Path, *, grpc_port: int, rules: RuleSettings | None =
     )
 
 
+def memory() -> MemoryLog:
+    """A log in memory with the topics of a throttle."""
+    log = MemoryLog()
+    for topic in (topics.LIMITS, topics.SPENDS):
+        log.create(settings_of(topic))
+    return log
+
+
+def spends_on(log: Log) -> topics.Topic:
+    """A topic of this test alone for the counters, on a Kafka that others use too."""
+    topic = replace(topics.SPENDS, name=f"midstage.spends-{uuid.uuid4().hex[:12]}.v1")
+    log.create(settings_of(topic))
+    return topic
+
+
 @pytest.fixture(scope="module")
 def memory_log() -> MemoryLog:
-    log = MemoryLog()
-    log.create(settings_of(topics.LIMITS))
-    return log
+    return memory()
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.rooms import Unkept
 
 OK = rls_pb2.RateLimitResponse.OK
 OVER_LIMIT = rls_pb2.RateLimitResponse.OVER_LIMIT
@@ -162,6 +163,7 @@ def gate_over(
     metrics = Metrics(registry or CollectorRegistry())
     gate = Gate(
         limits=log,
+        keeping=Unkept(),
         monotonic_ns=clock,
         wall_ns=time.time_ns,
         metrics=metrics,

@@ -82,6 +82,7 @@ class Caller:
     """Speaks to one connection; has no table of headers once the other side asked for none."""
 
     connection: Connection
+    later: list[bytes] = field(default_factory=list)
     encoder: hpack.Encoder = field(default_factory=hpack.Encoder)
     decoder: hpack.Decoder = field(default_factory=hpack.Decoder)
     last: int = -1
@@ -135,7 +136,9 @@ def caller(
     known: Blocks | None = None,
     waited_s: Callable[[], float] = lambda: 0.0,
 ) -> Caller:
-    return Caller(connection=Connection(known or blocks(answer), waited_s=waited_s))
+    later: list[bytes] = []
+    connection = Connection(known or blocks(answer), waited_s=waited_s, send=later.append)
+    return Caller(connection=connection, later=later)
 
 
 def begun(answer: Answer = answered, *, initial: int | None = None) -> Caller:

@@ -26,6 +26,7 @@ from midstage.throttle.adapters.http2.frames import (
     Setting,
     frame,
 )
+from midstage.throttle.model.later import Later
 
 from .http2 import ECHO, LOUD, Caller, begun, blocks, caller, framed, message, said, texts
 
@@ -264,3 +265,21 @@ def test_words_are_percent_encoded() -> None:
     found = peer.send(peer.request(b"x", said("/no/\u00e4\n")))
     told = texts(hpack.Decoder(), found[-1].payload)
     assert told["grpc-message"].startswith("unknown method /no/%")
+
+
+def test_an_answer_that_comes_later_goes_out_when_it_is_told() -> None:
+    later: list[Later[bytes]] = []
+
+    def answer(_message: bytes, _remaining_s: float | None) -> Later[bytes]:
+        later.append(Later())
+        return later[-1]
+
+    found = begun(answer)
+    assert found.send(found.request(b"first") + found.request(b"second")) == []
+    assert not found.connection.is_idle
+    later[1].told(b"two")
+    assert found.told(framed(found.later.pop()))[0] == b"two"
+    found.send(frame(RST_STREAM, 0, found.last - 2, bytes(4)))
+    later[0].told(b"one")
+    assert found.later == [], "its caller does not wait any more"
+    assert found.connection.is_idle

@@ -18,26 +18,26 @@ from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from tests import patient
 from tests.ports import free_port
-from tests.throttle.conftest import LIMIT, ONCE, TOKEN, running
+from tests.throttle.conftest import LIMIT, ONCE, TOKEN, running, spends_on
 
 
 @pytest.mark.platform
 @pytest.mark.slow
-def test_limits_outlive_the_process(kafka: str, tmp_path: Path) -> None:
+def test_limits_and_what_was_used_outlive_the_process(kafka: str, tmp_path: Path) -> None:
     name = f"midstage.limits-{uuid.uuid4().hex[:12]}.v1"
     topic = dataclasses.replace(topics.LIMITS, name=name)
     log = KafkaLog(bootstrap=kafka, client_id="test")
     log.create(settings_of(topic))
-    with running(log, topic, tmp_path) as throttle:
+    spends = spends_on(log)
+    with running(log, topic, tmp_path, spends=spends) as throttle:
         assert throttle.passes("acme", "chat")
         first = done(lambda: throttle.put("acme-chat", "set-1", **ONCE))
         within(60, lambda: not throttle.passes("acme", "chat"))
         done(lambda: throttle.put("bolt-chat", "set-2", customer="bolt", **ONCE))
         done(lambda: throttle.delete("bolt-chat", "remove-2"))
 
-    with running(log, topic, tmp_path) as throttle:
-        assert throttle.passes("acme", "chat")
-        assert not throttle.passes("acme", "chat")
+    with running(log, topic, tmp_path, spends=spends) as throttle:
+        assert not throttle.passes("acme", "chat")  # the one was used before
         assert all(throttle.passes("bolt", "chat") for _ in range(3))
         again = done(lambda: throttle.put("acme-chat", "set-1", **ONCE))
         assert again == {**first, "repeated": True}
@@ -57,7 +57,8 @@ def done(ask: Callable[[], httpx.Response]) -> dict[str, object]:
 @pytest.mark.platform
 @pytest.mark.slow
 def test_a_killed_process_comes_back_with_its_limits(kafka: str, tmp_path: Path) -> None:
-    KafkaLog(bootstrap=kafka, client_id="test").create(settings_of(topics.LIMITS))
+    for topic in (topics.LIMITS, topics.SPENDS):
+        KafkaLog(bootstrap=kafka, client_id="test").create(settings_of(topic))
     limit = f"killed-{uuid.uuid4().hex[:12]}"
     env = environment(kafka, tmp_path)
     first = started(env, tmp_path)

@@ -11,13 +11,11 @@ import httpx
 import pytest
 
 from midstage.contracts import topics
-from midstage.eventlog.memory import MemoryLog
-from midstage.eventlog.topics import settings_of
 from midstage.local import envoy
 from midstage.testkit.waiting import within
 from tests import patient
 from tests.ports import free_port
-from tests.throttle.conftest import Running, running
+from tests.throttle.conftest import Running, memory, running
 
 TYPES = "type.googleapis.com/envoy.extensions"
 HTTP2 = {
@@ -33,8 +31,7 @@ HTTP2 = {
 @pytest.mark.platform
 @pytest.mark.slow
 def test_callers_are_told_what_is_left_and_refused_with_429(tmp_path: Path) -> None:
-    log = MemoryLog()
-    log.create(settings_of(topics.LIMITS))
+    log = memory()
     grpc_port = free_port()
     with (
         running(log, topics.LIMITS, tmp_path, grpc_port=grpc_port) as throttle,

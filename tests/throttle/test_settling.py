@@ -11,7 +11,7 @@ from midstage.contracts.limits import LimitSet
 from midstage.contracts.requests import Outcome, RequestCompleted
 from midstage.testkit.clock import NOON
 from midstage.throttle.decide.settling import ended
-from midstage.throttle.model.checks import Check, Ended
+from midstage.throttle.model.checks import Check, Ended, Judged
 from midstage.throttle.stream.gate import REMEMBERED_S, SWEPT_EACH
 from tests.throttle.gated import Held, gate_over
 
@@ -37,14 +37,14 @@ class Story:
         units = {} if tokens is None else {"tokens": tokens}
         check = Check(customer="acme", app="chat", request=request, hits=hits, units=units)
         judged = self.gate.check(check, None)
-        assert judged is not None
+        assert isinstance(judged, Judged)
         return judged.admitted
 
     def asks_late(self, request: str, tokens: int) -> bool:
         units = {"tokens": tokens}
         check = Check(customer="acme", app="chat", request=request, units=units)
         judged = self.gate.check(check, -1.0)
-        assert judged is not None
+        assert isinstance(judged, Judged)
         return judged.admitted
 
     def ends(self, request: str, **used: int) -> None:

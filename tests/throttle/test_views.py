@@ -14,6 +14,7 @@ from midstage.throttle.decide.judging import judged
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.model.checks import Check
 from midstage.throttle.model.limits import Standing, customer_key, limit_key
+from midstage.throttle.stream.rooms import Unkept
 from midstage.throttle.views.book import MOST_KEPT, Book
 from midstage.throttle.views.meters import Meters
 
@@ -178,7 +179,7 @@ def test_sweeping_changes_no_verdict(asked: list[tuple[int, int]]) -> None:
 
 
 def metering() -> Meters:
-    return Meters(WallClock())
+    return Meters(WallClock(), Unkept().open)
 
 
 def passes(

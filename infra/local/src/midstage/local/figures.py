@@ -12,7 +12,7 @@ from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.findings import PlatformFacts
 
 _WITHIN_S = 2.0
-_LATE_OPEN = re.compile(r'^midstage_throttle_late_total\{rule="open"\} (\S+)$', re.MULTILINE)
+_PASSED = re.compile(r"^midstage_throttle_failure_mode_allowed_total (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +55,12 @@ def _grown(before: int, after: int) -> int:
 
 
 def _late_open(throttle: str) -> int:
-    """How many requests throttle let pass because it was late itself; 0 if it is away."""
+    """How many requests throttle let pass without counting; 0 if it is away."""
     try:
         answer = loopback.get(f"{throttle}/metrics", timeout=_WITHIN_S)
     except httpx.HTTPError:
         return 0
-    found = _LATE_OPEN.search(answer.text)
+    found = _PASSED.search(answer.text)
     return int(float(found.group(1))) if found else 0
 
 

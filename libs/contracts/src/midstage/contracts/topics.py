@@ -46,6 +46,12 @@ from midstage.contracts.requests import REQUEST_COMPLETED, RequestCompleted
 from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
 from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, ScalingFact
 from midstage.contracts.signals import SIGNAL_OBSERVED, SignalObserved
+from midstage.contracts.spends import (
+    CUSTOMERS_TAKEN,
+    ROOM_TAKEN,
+    CustomersTaken,
+    RoomTaken,
+)
 from midstage.contracts.usage import (
     USAGE_ENDED,
     USAGE_OBSERVED,
@@ -320,8 +326,21 @@ MEMBERS = Topic(
     about="Which processes of a service are there to share its work.",
     facts=((MEMBER_SEEN, MemberSeen), (MEMBER_LEFT, MemberLeft)),
 )
+SPENDS = Topic(
+    name="midstage.spends.v1",
+    kind=Kind.STREAM,
+    key="limit, customer, API key",
+    writer="throttle",
+    readers=("throttle",),
+    partitions=6,
+    kept=None,
+    about="What customers may have spent of their limits, and who counts for them.",
+    facts=((ROOM_TAKEN, RoomTaken), (CUSTOMERS_TAKEN, CustomersTaken)),
+    compacted=True,
+)
 
 TOPICS: Final = (
     *(REQUESTS, EDGES, LOAD, SIGNALS, USAGE, LIMITS, APPS, CLUSTER),
     *(INVENTORY, SCALING, EVALUATIONS, ALARMS, PEAKS, ROUTES, BILLING, AUDIT, MEMBERS),
+    SPENDS,
 )

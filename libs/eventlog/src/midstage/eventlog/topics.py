@@ -1,5 +1,6 @@
 """How the topics of ``contracts`` stand on the broker: the topic, dead letters, snapshots."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +17,13 @@ _FORGETTING: Final = {
 """An open segment is not compacted, and it is all read at each start; what is of the last hours
 stands whole, so that a deep replay of them is exact."""
 
+_NEWEST: Final = {
+    "segment.ms": str(600_000),
+    "min.compaction.lag.ms": str(60_000),
+}
+"""An open segment is all read at each start. For a minute nothing is compacted, so that what a
+writer without a right to it wrote can still be told from what it would take the place of."""
+
 
 def settings_of(topic: Topic) -> list[TopicSettings]:
     """The topic itself, its dead letters for each refuser, the snapshots of a versioned log."""
@@ -26,7 +34,7 @@ def settings_of(topic: Topic) -> list[TopicSettings]:
         retention_ms=kept,
         message_bytes=MESSAGE_BYTES,
         compacted=topic.compacted,
-        extra=_FORGETTING if topic.compacted and topic.kept is not None else {},
+        extra=_compaction(topic),
     )
     dead = [
         TopicSettings(
@@ -47,6 +55,12 @@ def settings_of(topic: Topic) -> list[TopicSettings]:
         compacted=True,
     )
     return [itself, *dead, snapshots]
+
+
+def _compaction(topic: Topic) -> Mapping[str, str]:
+    if not topic.compacted:
+        return {}
+    return _NEWEST if topic.kept is None else _FORGETTING
 
 
 def _ms(time: timedelta) -> int:

@@ -1,14 +1,14 @@
 """Throttle's only composition: the limits' log, the gate, gRPC for Envoy, HTTP for people.
 
-Any number of processes may take commands; each has meters of its own, so one of them answers an
-Envoy. Meters are not kept: after a restart nothing is counted yet.
+Any number of processes may take commands. What customers spend outlives the process: it counts
+only what the log already says to be used, so a restart goes on where the log stands.
 """
 
 import os
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -34,6 +34,7 @@ from midstage.throttle.adapters.imported.folder import Folder
 from midstage.throttle.adapters.imported.port import Imported
 from midstage.throttle.adapters.imported.protocol import Telling
 from midstage.throttle.adapters.imported.watching import Watching
+from midstage.throttle.adapters.owners import Owners
 from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.standings import Standings
@@ -45,6 +46,8 @@ from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.rooms import Rooms, Unkept
+from midstage.throttle.stream.spending import Spending
 
 SERVICE = "throttle"
 VERSION = "0.1.0"
@@ -55,10 +58,15 @@ def compose(
     *,
     log: Log | None = None,
     topic: topics.Topic = topics.LIMITS,
+    spends: topics.Topic = topics.SPENDS,
     requests: topics.Topic = topics.REQUESTS,
+    kept: bool = True,
     reached: Failpoint = nothing,
 ) -> Process:
-    """The process; ``log`` and topics are swapped by tests alone."""
+    """The process; what has a default is swapped by tests alone.
+
+    Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
+    """
     clock = SystemClock()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     versions = Versions[Standing, LimitFact](
@@ -74,6 +82,17 @@ def compose(
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    spending = Spending(
+        log=log,
+        topic=spends,
+        owner=f"{SERVICE}/{uuid.uuid4().hex}",
+        address=settings.address,
+        now=clock.now,
+        monotonic=clock.monotonic,
+        reached=reached,
+    )
+    steady_ns = _steady_ns()
+    rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
     endings = (
         Endings(log=log, keys=edge_keys(settings.edge_keys_file), topic=requests)
         if settings.edge_keys_file
@@ -81,7 +100,8 @@ def compose(
     )
     gate = Gate(
         limits=versions,
-        monotonic_ns=time.monotonic_ns,
+        keeping=rooms if kept else Unkept(),
+        monotonic_ns=steady_ns,
         wall_ns=time.time_ns,
         metrics=metrics,
         caller_timeout_s=settings.caller_timeout_ms / 1000,
@@ -90,16 +110,25 @@ def compose(
         ended=endings or tuple,
     )
     watching, imported = _rules(settings.rules, registry)
+    rooms.on_gained(gate.forget)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,
         answer=gate.check,
         foreign=metrics.foreign.inc,
-        closed=lambda: gate.closed() or (watching.closed() if watching else None),
+        closed=lambda: (
+            gate.closed() or spending.closed() or (watching.closed() if watching else None)
+        ),
         imported=imported.answer if imported else None,
+        owners=Owners(
+            owning=spending,
+            within_s=settings.answer_within_ms / 1000,
+            monotonic=clock.monotonic,
+        ),
     )
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)
+    readiness.add("spends", spending.caught_up)
     readiness.add("grpc", server.serving)
     standings = Standings(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
     return Process(
@@ -121,10 +150,11 @@ def compose(
         port=settings.port,
         loops=[
             versions,
+            spending,
             *([endings.loop] if endings else []),
             *([watching] if watching else []),
         ],
-        async_loops=[gate, *([imported] if imported else []), server],
+        async_loops=[gate, rooms, *([imported] if imported else []), server],
         event_loop=uvloop.new_event_loop,
     )
 
@@ -154,6 +184,12 @@ def _rules(
         ),
     )
     return Watching(folder=Folder(settings.folder), book=book, metrics=metrics), imported
+
+
+def _steady_ns() -> Callable[[], int]:
+    """Nanoseconds since the epoch that never go back; other processes' agree as clocks do."""
+    since = time.time_ns() - time.monotonic_ns()
+    return lambda: since + time.monotonic_ns()
 
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:

@@ -1,6 +1,6 @@
 """Every metric of throttle, in a registry of its own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -10,6 +10,9 @@ from midstage.throttle.decide.imported.tally import Stats
 from midstage.throttle.model.account import OnFailure
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1)
+
+
+ByRule = Mapping[OnFailure, Counter]
 
 
 class Metrics:
@@ -34,6 +37,26 @@ class Metrics:
             registry=registry,
         )
         self.late = {rule: late.labels(rule=rule.value) for rule in OnFailure}
+        without_room = Counter(
+            "midstage_throttle_without_room",
+            "Checks for which the log gave no room in time, answered by the limits' failure rules.",
+            ["rule"],
+            registry=registry,
+        )
+        self.without_room = {rule: without_room.labels(rule=rule.value) for rule in OnFailure}
+        self.failure_mode_allowed = Counter(
+            "midstage_throttle_failure_mode_allowed",
+            "Checks that passed by failure rules, and not by count.",
+            registry=registry,
+        )
+        self.waited = Counter(
+            "midstage_throttle_room_waited",
+            "Checks that waited for room in the log.",
+            registry=registry,
+        )
+        self.claims = Counter(
+            "midstage_throttle_room_claims", "Claims of room that were written.", registry=registry
+        )
         self.shadowed = Counter(
             "midstage_throttle_shadowed",
             "Checks that a limit in shadow mode would have refused.",

@@ -17,12 +17,15 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from midstage.throttle.adapters import health
+from midstage.throttle.adapters import owners as owners_asked
 from midstage.throttle.adapters.answers import PASS, encoded
 from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
-from midstage.throttle.adapters.questions import DOMAIN, Questions
+from midstage.throttle.adapters.owners import Owners
+from midstage.throttle.adapters.questions import DOMAIN, Questions, decoded
 from midstage.throttle.model.checks import Check, Judged
+from midstage.throttle.model.later import Later
 
 SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
 METHOD: Final = "ShouldRateLimit"
@@ -30,9 +33,10 @@ GRACE_S: Final = 1.0
 _OURS: Final = bytes((0x0A, len(DOMAIN))) + DOMAIN.encode()
 """How a question of our domain begins where its fields are in order, as serializers write them."""
 _ASK_AGAIN_S: Final = 0.02
+_NO_TIME_S: Final = -0.001
 
-Answer = Callable[[Check, float | None], Judged | None]
-"""From a check and the seconds left until its deadline to what a limit says of it."""
+Answer = Callable[[Check, float | None], Judged | Later[Judged | None] | None]
+"""From a check and the seconds left until its deadline to what a limit says of it, soon."""
 
 
 class RateLimitServer:
@@ -49,19 +53,26 @@ class RateLimitServer:
         foreign: Callable[[], None],
         closed: Callable[[], str | None],
         imported: Callable[[bytes], bytes | None] | None = None,
+        owners: Owners | None = None,
     ) -> None:
         """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form.
 
-        ``imported`` answers the questions of other domains, and has none for ours.
+        ``imported`` answers the questions of other domains, and has none for ours. ``owners`` are
+        asked about customers for whom other processes count; None: there are none.
         """
         self._host, self._port = host, port
         self._answer = answer
         self._foreign = foreign
         self._closed = closed
         self._imported = imported
+        self._owners = owners
         self._bound: int | None = None
         self._questions = Questions()
-        calls = {f"/{SERVICE}/{METHOD}".encode(): self.judged, **health.calls(SERVICE)}
+        calls = {
+            f"/{SERVICE}/{METHOD}".encode(): self.judged,
+            owners_asked.METHOD.encode(): self._judged_here,
+            **health.calls(SERVICE),
+        }
         self._blocks = Blocks(Calls(answers=calls))
 
     @property
@@ -90,6 +101,8 @@ class RateLimitServer:
         finally:
             self._bound = None
             await server.close(GRACE_S)
+            if self._owners is not None:
+                await self._owners.close()
 
     async def _opened(self, stop: asyncio.Event) -> bool:
         while self._closed() is not None and not stop.is_set():
@@ -97,7 +110,7 @@ class RateLimitServer:
                 await asyncio.wait_for(stop.wait(), _ASK_AGAIN_S)
         return not stop.is_set()
 
-    def judged(self, request: bytes, remaining_s: float | None) -> bytes:
+    def judged(self, request: bytes, remaining_s: float | None) -> bytes | Later[bytes]:
         """The serialized answer to a question; CallError where there is none."""
         if self._imported is not None and not request.startswith(_OURS):
             theirs = self._imported(request)
@@ -110,4 +123,25 @@ class RateLimitServer:
         if check is None:
             self._foreign()
             return PASS
-        return encoded(self._answer(check, remaining_s))
+        if self._owners is not None and (remaining_s is None or remaining_s > 0):
+            asked = self._owners.ask(check.customer, request, lambda: self._too_late(check))
+            if asked is not None:
+                return asked
+        return self._said(check, remaining_s)
+
+    def _judged_here(self, request: bytes, remaining_s: float | None) -> bytes | Later[bytes]:
+        """Another process has forwarded it: it is answered here, whoever counts."""
+        try:
+            check = decoded(request)
+        except DecodeError as e:
+            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+        return PASS if check is None else self._said(check, remaining_s)
+
+    def _said(self, check: Check, remaining_s: float | None) -> bytes | Later[bytes]:
+        judged = self._answer(check, remaining_s)
+        return judged.mapped(encoded) if isinstance(judged, Later) else encoded(judged)
+
+    def _too_late(self, check: Check) -> bytes:
+        """What the failure rules say: there is no time left to ask again."""
+        judged = self._answer(check, _NO_TIME_S)
+        return encoded(None if isinstance(judged, Later) else judged)

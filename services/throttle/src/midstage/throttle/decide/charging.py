@@ -3,13 +3,13 @@
 Nothing is awaited between the first meter and the last, so on one thread no other check comes
 between. The first limit that refuses takes nothing, what the ones before it took is given back in
 the same step, and those behind it are not asked: a refused call consumes nothing anywhere, but for
-a limit that is to be drained by it. A limit in shadow mode takes what it would have taken, refuses
-nobody, and counts what it would have refused.
+a limit that is to be drained by it (what only lacks room in the log drains nothing). A limit in
+shadow mode takes what it would have taken, refuses nobody, and counts what it would have refused.
 """
 
 from collections.abc import Sequence
 
-from midstage.throttle.model.account import Account
+from midstage.throttle.model.account import Account, Settlement
 
 
 def admitted(
@@ -20,7 +20,7 @@ def admitted(
         if not account.meter.take(units[number], now_ns, request):
             if not account.shadow:
                 _give_back(accounts, units, number, request)
-                if account.drain:
+                if account.drain and account.meter.wait_ns(units[number], now_ns) != 0:
                     drain(account, now_ns)
                 return account
             account.would_refuse += units[number]
@@ -29,8 +29,9 @@ def admitted(
 
 
 def drain(account: Account, now_ns: int) -> None:
-    """Take what is left."""
-    account.meter.take(max(0, account.meter.remaining(now_ns)), now_ns)
+    """Take what is left, whether or not there is room for it in the log."""
+    left = max(0, account.meter.remaining(now_ns))
+    account.meter.settle(Settlement(reserved=0, actual=left, taken_ns=now_ns, now_ns=now_ns))
 
 
 def longest_wait_ns(accounts: Sequence[Account], units: Sequence[int], now_ns: int) -> int | None:
@@ -60,7 +61,7 @@ def _past_shadow(
         else:
             for other in reversed(taken):
                 accounts[other].meter.undo(units[other], request)
-            if account.drain:
+            if account.drain and account.meter.wait_ns(units[number], now_ns) != 0:
                 drain(account, now_ns)
             return account
     return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from midstage.throttle.decide.meters.meter import Meter
-from midstage.throttle.model.account import Account, OnFailure
+from midstage.throttle.model.account import Account, OnFailure, Settlement
 
 
 def share(most: int, *, replicas: int, replica: int) -> int:
@@ -42,9 +42,16 @@ def passed_in_failure(
             taken.append((fallback, wanted))
     for account, wanted in zip(accounts, units, strict=True):
         if account.on_failure.rule is OnFailure.OPEN:
-            there = max(0, min(wanted, account.meter.remaining(now_ns)))
-            account.meter.take(there, now_ns, request)
+            _take_what_is_there(account, wanted, now_ns, request)
     return None
+
+
+def _take_what_is_there(account: Account, units: int, now_ns: int, request: str) -> None:
+    """It has passed, whether or not there is room for it in the log."""
+    there = max(0, min(units, account.meter.remaining(now_ns)))
+    if there and not account.meter.take(there, now_ns, request):
+        passed = Settlement(reserved=0, actual=there, taken_ns=now_ns, now_ns=now_ns)
+        account.meter.settle(passed)
 
 
 def _passes(account: Account, fallback: Meter | None, units: int, now_ns: int) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure
 from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.decide.room import Room
 from midstage.throttle.model.account import OnFailure
 from midstage.throttle.model.checks import Check, Judged, Left, Meeting
 
@@ -38,6 +40,18 @@ def judged_late(
     return Judged(
         admitted=False, meeting=meeting, left=left, violated=(refusing.name,), wait_ns=wait_ns
     )
+
+
+def lacking(
+    accounts: Sequence[LimitAccount], check: Check, now_ns: int
+) -> Sequence[tuple[Room[Meter], int]]:
+    """The rooms, and the units that they lack: all that a check may wait for."""
+    wanted = zip(accounts, asked(accounts, check), strict=True)
+    return [
+        (account.meter, units)
+        for account, units in wanted
+        if isinstance(account.meter, Room) and account.meter.lacks(units, now_ns)
+    ]
 
 
 def passed(meeting: Meeting, accounts: Sequence[LimitAccount], now_ns: int) -> Judged:

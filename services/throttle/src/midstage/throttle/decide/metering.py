@@ -26,6 +26,7 @@ from midstage.throttle.decide.meters.window import (
     LifetimeQuota,
     RefilledBucket,
 )
+from midstage.throttle.decide.room import Room
 from midstage.throttle.model.account import CLOSED, OPEN, Account, FailureTerms, OnFailure
 from midstage.throttle.model.limits import MeterKey
 
@@ -35,13 +36,17 @@ _NS_PER_S = 1_000_000_000
 class LimitAccount(Account):
     """The account of one meter of a limit, and what its failure rule lets pass meanwhile."""
 
-    __slots__ = ("fallback", "key", "limit", "wall")
+    __slots__ = ("counted", "fallback", "key", "limit", "wall")
 
     meter: Meter
 
     def __init__(self, limit: LimitSet, key: MeterKey, now_ns: int, wall: WallClock) -> None:
-        """Nothing counted yet; ``key`` is whose it is, ``wall`` is for periods of the calendar."""
-        super().__init__(limit.limit, meter_of(limit, now_ns, wall))
+        """Nothing counted yet; ``key`` is whose it is, ``wall`` is for periods of the calendar.
+
+        ``counted`` is the meter of the limit; ``meter``, which is asked, that or a room over it.
+        """
+        self.counted = meter_of(limit, now_ns, wall)
+        super().__init__(limit.limit, self.counted)
         self.key = key
         self.wall = wall
         self.fallback = fallback_of(limit, now_ns)
@@ -50,8 +55,10 @@ class LimitAccount(Account):
     def follow(self, limit: LimitSet, now_ns: int) -> None:
         """Hold by ``limit`` from now on."""
         before = self.limit
-        if not (_alike(before, limit) and _followed(self.meter, limit, now_ns)):
-            self.meter = meter_of(limit, now_ns, self.wall)
+        if not (_alike(before, limit) and _followed(self.counted, limit, now_ns)):
+            self.meter = self.counted = meter_of(limit, now_ns, self.wall)
+        elif isinstance(self.meter, Room):
+            self.meter.changed()
         if before.on_failure != limit.on_failure:
             self.fallback = fallback_of(limit, now_ns)
         self._hold_by(limit)

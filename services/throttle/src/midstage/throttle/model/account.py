@@ -71,6 +71,10 @@ class Counting(Protocol):
         """Never too short; None if never."""
         ...
 
+    def untouched(self, now_ns: int) -> bool:
+        """Whether it may be forgotten."""
+        ...
+
 
 class Account:
     """``shadow``: counts and refuses nobody. ``drain``: what asks for too much empties it.

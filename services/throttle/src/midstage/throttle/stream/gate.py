@@ -1,7 +1,8 @@
 """Limits in from the log, verdicts out to whoever asks.
 
 A check is one step without an ``await`` between reading meters and charging them, on the one
-thread of the event loop, so calls at the same time can't take the same token. Limits are taken
+thread of the event loop, so calls at the same time can't take the same token. What only lacks
+room in the log waits for it, no longer than it has; then the failure rules speak. Limits are taken
 over from the log's fold every ``FOLLOW_S``; while the log is away, those last known hold.
 """
 
@@ -16,17 +17,21 @@ from midstage.throttle.decide.judging import (
     foreseen,
     judged,
     judged_late,
+    lacking,
     left_of,
     passed,
     strictest_rule,
 )
 from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
+from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.settling import actual
-from midstage.throttle.metrics import Metrics
+from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
-from midstage.throttle.model.limits import Standing
+from midstage.throttle.model.later import Later
+from midstage.throttle.model.limits import MeterKey, Standing
 from midstage.throttle.views.book import Book, meeting_of
 from midstage.throttle.views.meters import Meters
 
@@ -36,6 +41,10 @@ REMEMBERED_S = 300
 _NS_PER_S = 1_000_000_000
 SWEPT_EACH = 1000
 """Meters examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
+
+
+Lacking = Sequence[tuple[Room[Meter], int]]
+"""Rooms, and the units that they lack."""
 
 
 class Limits(Protocol):
@@ -50,10 +59,30 @@ class Limits(Protocol):
         ...
 
 
+class Keeping(Protocol):
+    """How counters outlive the process."""
+
+    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+        """An account is new here, or its meter is."""
+        ...
+
+    def wait(
+        self,
+        lacking: Lacking,
+        *,
+        within_s: float,
+        again: Callable[[], Lacking],
+        over: Callable[[], None],
+    ) -> bool:
+        """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
+        ...
+
+
 class Gate:
     """Answers checks from the limits in force; belongs to one event loop.
 
-    ``wall_ns`` is for limits whose periods are the calendar's, ``monotonic_ns`` for all others.
+    ``wall_ns`` is for limits whose periods are the calendar's, ``monotonic_ns`` for all others: it
+    too has to go on where the last process was, so it begins with the time since the epoch.
     """
 
     name = "gate"
@@ -62,6 +91,7 @@ class Gate:
         self,
         *,
         limits: Limits,
+        keeping: Keeping,
         monotonic_ns: Callable[[], int],
         wall_ns: Callable[[], int],
         metrics: Metrics,
@@ -76,6 +106,7 @@ class Gate:
         one that never ends comes back after ``reserved_for_s``.
         """
         self._limits = limits
+        self._keeping = keeping
         self._monotonic_ns = monotonic_ns
         self._wall_ns = wall_ns
         self._metrics = metrics
@@ -83,13 +114,15 @@ class Gate:
         self._late_below_s = late_below_s
         self._states: Mapping[str, Standing] = {}
         self._book = Book()
-        self._meters = Meters(WallClock(wall_ns() - monotonic_ns()))
+        self._meters = Meters(WallClock(wall_ns() - monotonic_ns()), keeping.open)
         self._ended = ended
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
         )
 
-    def check(self, check: Check, remaining_s: float | None) -> Judged | None:
+    def check(
+        self, check: Check, remaining_s: float | None
+    ) -> Judged | Later[Judged | None] | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
         meeting = self._book.met(check.customer, check.key, check.app)
         if remaining_s is not None:
@@ -99,16 +132,17 @@ class Gate:
             return None
         now_ns = self._monotonic_ns()
         accounts = self._meters.of(meeting, now_ns)
-        before = sum(each.would_refuse for each in accounts) if meeting.shadowed else 0
         if remaining_s is not None and remaining_s < self._late_below_s:
-            answer = self._ruled(meeting, accounts, check, now_ns)
-            self._metrics.late[strictest_rule(accounts)].inc()
-        else:
-            answer = self._decided(meeting, accounts, check, now_ns)
-        (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
-        if meeting.shadowed and sum(each.would_refuse for each in accounts) > before:
+            return self._by_rule(meeting, accounts, check, self._metrics.late)
+        before = _would_refuse(accounts) if meeting.shadowed else 0
+        answer = self._decided(meeting, accounts, check, now_ns)
+        if not answer.admitted and not answer.violated:
+            lacks = lacking(accounts, check, now_ns)
+            if lacks:
+                return self._waiting(meeting, accounts, check, remaining_s, lacks)
+        if meeting.shadowed and _would_refuse(accounts) > before:
             self._metrics.shadowed.inc()
-        return answer
+        return self._counted(answer)
 
     def settle(self, ended: Ended) -> None:
         """Charge what the request really used, once; whatever was reserved for it is free."""
@@ -128,6 +162,10 @@ class Gate:
         units = [account.limit.unit for account in accounts]
         self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
         self._metrics.settled.inc()
+
+    def forget(self, concerned: Callable[[str], bool]) -> None:
+        """What was counted for these customers stands in the log: other processes counted too."""
+        self._meters.forget(concerned)
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
@@ -183,6 +221,55 @@ class Gate:
             self._reservations.hold(check.request, held, asked(held, check), now_ns)
         return answer
 
+    def _waiting(
+        self,
+        meeting: Meeting,
+        accounts: Sequence[LimitAccount],
+        check: Check,
+        remaining_s: float | None,
+        lacks: Lacking,
+    ) -> Judged | Later[Judged | None]:
+        """The same check again when there is room, or the failure rules."""
+        later: Later[Judged | None] = Later()
+        within_s = self._caller_timeout_s - self._late_below_s
+        if remaining_s is not None:
+            within_s = min(within_s, remaining_s - self._late_below_s)
+
+        def again() -> Lacking:
+            now_ns = self._monotonic_ns()
+            answer = self._decided(meeting, accounts, check, now_ns)
+            if not answer.admitted and not answer.violated:
+                still = lacking(accounts, check, now_ns)
+                if still:
+                    return still
+            later.told(self._counted(answer))
+            return ()
+
+        def over() -> None:
+            later.told(self._by_rule(meeting, accounts, check, self._metrics.without_room))
+
+        if self._keeping.wait(lacks, within_s=within_s, again=again, over=over):
+            return later
+        return self._by_rule(meeting, accounts, check, self._metrics.without_room)
+
+    def _by_rule(
+        self,
+        meeting: Meeting,
+        accounts: Sequence[LimitAccount],
+        check: Check,
+        counted: ByRule,
+    ) -> Judged:
+        """What the failure rules say."""
+        answer = self._ruled(meeting, accounts, check, self._monotonic_ns())
+        counted[strictest_rule(accounts)].inc()
+        if answer.admitted:
+            self._metrics.failure_mode_allowed.inc()
+        return self._counted(answer)
+
+    def _counted(self, answer: Judged) -> Judged:
+        (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
+        return answer
+
     def _ruled(
         self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
     ) -> Judged:
@@ -207,3 +294,7 @@ class Gate:
             self.follow()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), FOLLOW_S)
+
+
+def _would_refuse(accounts: Sequence[LimitAccount]) -> int:
+    return sum(each.would_refuse for each in accounts)

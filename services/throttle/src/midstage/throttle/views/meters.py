@@ -5,21 +5,30 @@ is, so strangers can't push out what a customer has used.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
+from midstage.throttle.decide.room import Room
 from midstage.throttle.model.checks import Meeting
 from midstage.throttle.model.limits import MeterKey
 from midstage.throttle.views.book import Book
+
+Opened = Callable[[LimitAccount, MeterKey, int], None]
 
 
 class Meters:
     """Accounts by whose they are, and a ring of their keys, examined in turn."""
 
-    def __init__(self, wall: WallClock) -> None:
-        """Nothing is counted yet; ``wall`` is set by whoever knows the time."""
+    def __init__(self, wall: WallClock, opened: Opened) -> None:
+        """Nothing is counted yet; ``wall`` is set by whoever knows the time.
+
+        ``opened`` is shown each account that is new here or holds by other terms, before it is
+        asked: it may have been counted elsewhere before.
+        """
         self.wall = wall
+        self._opened = opened
         self._accounts: dict[MeterKey, LimitAccount] = {}
         self._ring: deque[MeterKey] = deque()
 
@@ -36,8 +45,9 @@ class Meters:
             if account is None:
                 account = accounts[key] = LimitAccount(limit, key, now_ns, self.wall)
                 self._ring.append(key)
+                self._opened(account, key, now_ns)
             elif account.limit is not limit:
-                account.follow(limit, now_ns)
+                self._follow(account, limit, key, now_ns)
             found.append(account)
         return found
 
@@ -45,9 +55,12 @@ class Meters:
         """The same for a look: what is not there is made and not kept."""
         found = []
         for limit, key in zip(meeting.limits, meeting.keys, strict=True):
-            account = self._accounts.get(key) or LimitAccount(limit, key, now_ns, self.wall)
-            if account.limit is not limit:
-                account.follow(limit, now_ns)
+            account = self._accounts.get(key)
+            if account is None:
+                account = LimitAccount(limit, key, now_ns, self.wall)
+                self._opened(account, key, now_ns)
+            elif account.limit is not limit:
+                self._follow(account, limit, key, now_ns)
             found.append(account)
         return found
 
@@ -59,8 +72,17 @@ class Meters:
         held = self._accounts.get(account.key)
         if held is None and book.named(account.limit.limit) is not None:
             held = self._accounts[account.key] = account
+            if isinstance(account.meter, Room):
+                account.meter.changed()  # another one may have claimed since
             self._ring.append(account.key)
         return held or account
+
+    def forget(self, concerned: Callable[[str], bool]) -> None:
+        """Begin anew with the accounts of these customers, whatever they count."""
+        self._accounts = {
+            key: account for key, account in self._accounts.items() if not concerned(key[1])
+        }
+        self._ring = deque(key for key in self._ring if key in self._accounts)
 
     def sweep(self, book: Book, *, now_ns: int, most: int) -> None:
         """Examine the next ``most``: forget those that may be, bring the others up to their limit.
@@ -72,8 +94,12 @@ class Meters:
             limit = book.named(key[0])
             account = self._accounts[key]
             if limit is not None and account.limit is not limit:
-                account.follow(limit, now_ns)
+                self._follow(account, limit, key, now_ns)
             if limit is None or account.untouched(now_ns):
                 del self._accounts[key]
                 continue
             self._ring.append(key)
+
+    def _follow(self, account: LimitAccount, limit: LimitSet, key: MeterKey, now_ns: int) -> None:
+        account.follow(limit, now_ns)
+        self._opened(account, key, now_ns)

@@ -10,11 +10,15 @@ from enum import IntEnum
 from typing import Final
 from urllib.parse import quote
 
-Answer = Callable[[bytes, float | None], bytes]
+from midstage.throttle.model.later import Later
+
+Answer = Callable[[bytes, float | None], bytes | Later[bytes]]
 """From a message and the seconds left until its deadline (None: it has none) to the answer.
 
+What is told later has to be told on the same thread, and after the step that asked.
 Raises CallError where it has no answer; whatever else it raises ends the server.
 """
+
 
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}

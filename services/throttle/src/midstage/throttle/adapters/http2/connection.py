@@ -1,7 +1,7 @@
 """One connection of a caller: bytes in, bytes out, no sockets (RFC 9113, gRPC over HTTP/2).
 
-A call is answered in the step in which its last byte came. What a caller may have open, half said
-or pointless is bounded: who goes beyond is told why and left.
+A call is answered in the step in which its last byte came, or as soon as its answer is known. What
+a caller may have open, half said or pointless is bounded: who goes beyond is told why and left.
 """
 
 from collections.abc import Callable
@@ -76,10 +76,21 @@ class Connection:
     After ``BrokenError`` nothing more may be given: ``goodbye`` is the last word.
     """
 
-    def __init__(self, blocks: Blocks, *, waited_s: Callable[[], float]) -> None:
-        """``waited_s``: how long what is given now may have waited to be read."""
+    def __init__(
+        self,
+        blocks: Blocks,
+        *,
+        waited_s: Callable[[], float],
+        send: Callable[[bytes], None],
+    ) -> None:
+        """``waited_s``: how long what is given now may have waited to be read.
+
+        ``send`` takes the answers that are told after their step.
+        """
         self._reader = blocks.reader()
         self._waited_s = waited_s
+        self._send = send
+        self._later: set[int] = set()
         self._sending = Sending()
         self._rest = b""
         self._has_begun = False
@@ -94,7 +105,7 @@ class Connection:
     @property
     def is_idle(self) -> bool:
         """No call is open."""
-        return not self._open and not self._sending.waiting
+        return not self._open and not self._later and not self._sending.waiting
 
     @property
     def has_begun(self) -> bool:
@@ -148,7 +159,7 @@ class Connection:
 
     def swept(self) -> bytes:
         """Ends what was open at the last sweep already: nobody says so little in so long."""
-        still = frozenset(self._open.keys() | self._sending.waiting.keys())
+        still = frozenset(self._open.keys() | self._later | self._sending.waiting.keys())
         stale, self._seen = self._seen & still, still
         for stream in stale:
             self._dropped(stream)
@@ -173,7 +184,7 @@ class Connection:
             call = self._reader.asked(block)
         except MalformedError:
             return self._reset(stream, Code.PROTOCOL_ERROR)
-        if len(self._open) + len(self._sending.waiting) >= MOST_STREAMS:
+        if len(self._open) + len(self._later) + len(self._sending.waiting) >= MOST_STREAMS:
             return self._reset(stream, Code.REFUSED_STREAM)
         self._open[stream] = _Open(call=call)
         return self._ended(stream) if flags & END_STREAM else b""
@@ -231,7 +242,17 @@ class Connection:
             return self._sending.failed(stream, e.status, str(e))
         if self._patience < PATIENCE:
             self._patience += _MADE_UP
-        return self._sending.answered(stream, answer)
+        if isinstance(answer, bytes):
+            return self._sending.answered(stream, answer)
+        self._later.add(stream)
+        answer.then(lambda told: self._told(stream, told))
+        return b""
+
+    def _told(self, stream: int, answer: bytes) -> None:
+        """What a caller does not wait for any more is told nobody."""
+        if stream in self._later:
+            self._later.remove(stream)
+            self._send(self._sending.answered(stream, answer))
 
     def _other(self, kind: int, flags: int, stream: int, payload: bytes) -> bytes:
         if not self._has_settings and (kind != frames.SETTINGS or flags & ACK):
@@ -293,7 +314,8 @@ class Connection:
             self._must_have_begun(stream)
         if more == 0:
             raise BrokenError(Code.PROTOCOL_ERROR, "a window that grows by nothing")
-        return self._sending.given(stream, more, is_open=stream in self._open)
+        is_open = stream in self._open or stream in self._later
+        return self._sending.given(stream, more, is_open=is_open)
 
     def _must_have_begun(self, stream: int) -> None:
         if stream == 0 or stream > self._last:
@@ -303,6 +325,7 @@ class Connection:
         held = self._open.pop(stream, None)
         if held is not None:
             self._held -= len(held.said)
+        self._later.discard(stream)
         self._sending.dropped(stream)
 
     def _reset(self, stream: int, code: Code) -> bytes:

@@ -102,7 +102,7 @@ class Server:
             self._broken.set_exception(error)
 
     def _caller(self) -> "_Caller":
-        return _Caller(self, Connection(self._blocks, waited_s=self.waited_s))
+        return _Caller(self, self._blocks)
 
     def _look(self) -> None:
         """The loop looks for what has come between two turns of it, so one turn back counts."""
@@ -123,9 +123,9 @@ class Server:
 class _Caller(asyncio.Protocol):
     """A socket and its connection."""
 
-    def __init__(self, server: Server, connection: Connection) -> None:
+    def __init__(self, server: Server, blocks: Blocks) -> None:
         self._server = server
-        self._connection = connection
+        self._connection = Connection(blocks, waited_s=server.waited_s, send=self._told)
         self._transport: asyncio.Transport | None = None
         self._is_leaving = False
         self._sweeps = 0
@@ -159,6 +159,11 @@ class _Caller(asyncio.Protocol):
             return
         if out:
             self._transport.write(out)
+
+    def _told(self, answer: bytes) -> None:
+        """Nothing is told to who has hung up or is being hung up on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(answer)
 
     def pause_writing(self) -> None:
         """It does not read what it is told: nothing more is heard until it does."""

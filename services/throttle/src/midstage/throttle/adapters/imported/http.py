@@ -4,6 +4,7 @@
 none. It is answered on the event loop, so a check stays one step.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -18,13 +19,14 @@ from midstage.chassis.readiness import Readiness
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.throttle.adapters.http2.calls import CallError, Status
 from midstage.throttle.adapters.imported.protocol import RateLimitRequest
+from midstage.throttle.model.later import Later
 
 PATH: Final = "/json"
 BODY_BYTES: Final = 64 * 1024
 _OVER_LIMIT: Final = rls_pb2.RateLimitResponse.OVER_LIMIT
 
-Judged = Callable[[bytes, float | None], bytes]
-"""From a serialized question and its time left to the answer; CallError where there is none."""
+Judged = Callable[[bytes, float | None], bytes | Later[bytes]]
+"""From a serialized question and its time left to the answer, soon; CallError if there is none."""
 
 
 def router(judged: Judged, serving: Callable[[], str | None], readiness: Readiness) -> APIRouter:
@@ -36,7 +38,7 @@ def router(judged: Judged, serving: Callable[[], str | None], readiness: Readine
         closed = serving()
         if closed is not None:
             raise UnavailableError(closed)
-        return _answered(judged, await request.body())
+        return await _answered(judged, await request.body())
 
     @routes.get("/healthcheck")
     def get_healthcheck(request: Request) -> Response:
@@ -49,19 +51,28 @@ def router(judged: Judged, serving: Callable[[], str | None], readiness: Readine
     return routes
 
 
-def _answered(judged: Judged, body: bytes) -> Response:
+async def _answered(judged: Judged, body: bytes) -> Response:
     try:
         question = json_format.Parse(body, RateLimitRequest()).SerializeToString()
     except (json_format.ParseError, ValueError, RecursionError) as e:
         raise RefusedError(f"not a RateLimitRequest: {e}", status=400) from e
     try:
-        told = rls_pb2.RateLimitResponse.FromString(judged(question, None))
+        answer = judged(question, None)
+        said = await _told(answer) if isinstance(answer, Later) else answer
     except CallError as e:
         if e.status is Status.INVALID_ARGUMENT:
             raise RefusedError(str(e), status=400) from e
         raise UnavailableError(str(e)) from e
+    told = rls_pb2.RateLimitResponse.FromString(said)
     return Response(
         json_format.MessageToJson(told, indent=None),
         status_code=429 if told.overall_code == _OVER_LIMIT else 200,
         media_type="application/json",
     )
+
+
+def _told(later: Later[bytes]) -> asyncio.Future[bytes]:
+    """On the loop that also tells it; who asked may have gone by then."""
+    future = asyncio.get_running_loop().create_future()
+    later.then(lambda said: None if future.done() else future.set_result(said))
+    return future

@@ -1,0 +1,1 @@
+"""What is written of a meter, so that its successor never allows more than the meter did."""

@@ -1,0 +1,34 @@
+"""Claims of windows of the calendar and the epoch, which are asked by the other clock."""
+
+from typing import Final
+
+from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.decide.claims.windows import WindowClaims
+from midstage.throttle.decide.meters.wall import OnWallClock
+from midstage.throttle.decide.meters.window import Window
+
+_WINDOW: Final = WindowClaims()
+
+
+class WallClaims:
+    """Those of the window, by its own clock."""
+
+    algorithm: Final = _WINDOW.algorithm
+
+    def of(self, meter: OnWallClock, units: int, now_ns: int, until_ns: int) -> Standing:
+        """By the wall clock."""
+        ahead_ns = meter.ahead_ns
+        return _WINDOW.of(_window(meter), units, now_ns + ahead_ns, until_ns + ahead_ns)
+
+    def room(self, meter: OnWallClock, claim: Standing, now_ns: int) -> int:
+        """By the wall clock."""
+        return _WINDOW.room(_window(meter), claim, now_ns + meter.ahead_ns)
+
+    def restore(self, meter: OnWallClock, claim: Standing, now_ns: int) -> None:
+        """By the wall clock."""
+        _WINDOW.restore(_window(meter), claim, now_ns + meter.ahead_ns)
+
+
+def _window(meter: OnWallClock) -> Window:
+    assert isinstance(meter.meter, Window)
+    return meter.meter

@@ -1,0 +1,139 @@
+"""Claims of what begins anew at an edge, or never: windows, quotas, sliding counter, moving window.
+
+Room of a window ends with it: what the next one allows is claimed in the next one. A moving
+window's units count as used at the end of the claim's term, later than they are; so its room ends
+with that.
+"""
+
+from collections import deque
+from typing import Final
+
+from midstage.throttle.decide.claims.claim import Standing, checked
+from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
+from midstage.throttle.decide.meters.window import LifetimeQuota, Window
+
+_WINDOW: Final = 4
+_COUNTER: Final = 5
+_MOVING: Final = 4
+MOST_HITS: Final = 32
+"""A moving window's hits are written as so many at most: those together count from the last."""
+
+
+class WindowClaims:
+    """For windows with edges: (start, end, used, limit)."""
+
+    algorithm: Final = "window"
+
+    def of(self, meter: Window, units: int, now_ns: int, until_ns: int) -> Standing:
+        """A window that a hit would open is open from now on."""
+        del until_ns
+        meter.remaining(now_ns)
+        if units and meter.end_ns == meter.start_ns:
+            meter.start_ns, meter.end_ns = meter.period(meter.at_ns)
+        used = max(meter.used, min(meter.limit, meter.used + units))
+        return (meter.start_ns, meter.end_ns, used, meter.limit)
+
+    def room(self, meter: Window, claim: Standing, now_ns: int) -> int:
+        """In the window of the claim alone."""
+        meter.remaining(now_ns)
+        start, end, used, _ = claim
+        return used - meter.used if (start, end) == (meter.start_ns, meter.end_ns) else 0
+
+    def restore(self, meter: Window, claim: Standing, now_ns: int) -> None:
+        """What is more than a limit that is lower now is no debt, but for what was one before."""
+        start, end, used, limit = checked(claim, _WINDOW)
+        meter.start_ns, meter.end_ns = start, max(start, end)
+        meter.at_ns = min(meter.at_ns, start)
+        meter.used = min(used, meter.limit + max(0, used - limit))
+        meter.remaining(now_ns)
+
+
+class LifetimeClaims:
+    """For a quota that never ends: (used,)."""
+
+    algorithm: Final = "lifetime"
+
+    def of(self, meter: LifetimeQuota, units: int, now_ns: int, until_ns: int) -> Standing:
+        """As it is, with these."""
+        del now_ns, until_ns
+        return (max(meter.used, min(meter.limit, meter.used + units)),)
+
+    def room(self, meter: LifetimeQuota, claim: Standing, now_ns: int) -> int:
+        """What was claimed and not used."""
+        del now_ns
+        return claim[0] - meter.used
+
+    def restore(self, meter: LifetimeQuota, claim: Standing, now_ns: int) -> None:
+        """What was used stays used."""
+        del now_ns
+        (meter.used,) = checked(claim, 1)
+
+
+class SlidingClaims:
+    """For the two weighted windows: (start, previous, current, period, limit)."""
+
+    algorithm: Final = "sliding-counter"
+
+    def of(self, meter: SlidingCounter, units: int, now_ns: int, until_ns: int) -> Standing:
+        """The units are of the window that is open."""
+        del until_ns
+        meter.remaining(now_ns)
+        current = meter.current + units
+        return (meter.start_ns, meter.previous, current, meter.period_ns, meter.limit)
+
+    def room(self, meter: SlidingCounter, claim: Standing, now_ns: int) -> int:
+        """In the window of the claim alone."""
+        meter.remaining(now_ns)
+        return claim[2] - meter.current if claim[0] == meter.start_ns else 0
+
+    def restore(self, meter: SlidingCounter, claim: Standing, now_ns: int) -> None:
+        """As if it had met the terms of the meter now."""
+        start, previous, current, period, _ = checked(claim, _COUNTER)
+        if period <= 0:
+            raise ValueError("a period is above 0")
+        limit, period_ns = meter.limit, meter.period_ns
+        meter.start_ns = meter.at_ns = start
+        meter.previous, meter.current, meter.period_ns = previous, current, period
+        meter.remaining(now_ns)
+        meter.follow(limit=limit, period_ns=period_ns, now_ns=now_ns)
+
+
+class MovingClaims:
+    """For the log of hits: (made, until, units, period, and each hit's time and units)."""
+
+    algorithm: Final = "moving-window"
+
+    def of(self, meter: MovingWindow, units: int, now_ns: int, until_ns: int) -> Standing:
+        """The units count from ``until_ns`` on for a whole period."""
+        meter.remaining(now_ns)
+        hits = _together(list(meter.hits))
+        return (meter.at_ns, until_ns, units, meter.period_ns, *hits)
+
+    def room(self, meter: MovingWindow, claim: Standing, now_ns: int) -> int:
+        """What was claimed and not used since, until its term is over."""
+        meter.remaining(now_ns)
+        made, until, units, *_ = claim
+        for at, logged in reversed(meter.hits):
+            if at < made:
+                break
+            units -= logged
+        return min(units, 0) if meter.at_ns > until else units
+
+    def restore(self, meter: MovingWindow, claim: Standing, now_ns: int) -> None:
+        """With the claimed units as the last hit."""
+        if len(claim) < _MOVING or len(claim) % 2:
+            raise ValueError("a moving window stands as four numbers, and two for each hit")
+        _, until, units, period, *hits = claim
+        kept = [*zip(hits[::2], hits[1::2], strict=True), (until, units)]
+        limit, period_ns = meter.limit, meter.period_ns
+        meter.hits = deque((at, logged) for at, logged in kept if logged)
+        meter.used = sum(logged for _, logged in meter.hits)
+        meter.period_ns = period
+        meter.remaining(now_ns)
+        meter.follow(limit=limit, period_ns=period_ns, now_ns=now_ns)
+
+
+def _together(hits: list[tuple[int, int]]) -> list[int]:
+    each = -(-len(hits) // MOST_HITS) or 1
+    groups = [hits[at : at + each] for at in range(0, len(hits), each)]
+    return [number for group in groups for number in (group[-1][0], sum(n for _, n in group))]

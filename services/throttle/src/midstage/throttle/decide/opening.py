@@ -1,0 +1,84 @@
+"""The room over a meter, whatever its algorithm, from where the log says that it stood.
+
+Slots have none: they are held by requests under way. What stands there of another algorithm or
+another unit, or makes no sense, says nothing of this meter: it begins anew.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from midstage.throttle.decide.claims.claim import Claims
+from midstage.throttle.decide.claims.levels import BucketClaims, GcraClaims, LeakyClaims
+from midstage.throttle.decide.claims.wall import WallClaims
+from midstage.throttle.decide.claims.windows import (
+    LifetimeClaims,
+    MovingClaims,
+    SlidingClaims,
+    WindowClaims,
+)
+from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.decide.meters.gcra import Gcra
+from midstage.throttle.decide.meters.leaky import LeakyBucket
+from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
+from midstage.throttle.decide.meters.wall import OnWallClock
+from midstage.throttle.decide.meters.window import LifetimeQuota, Window
+from midstage.throttle.decide.room import Room
+from midstage.throttle.decide.spends import Stood
+
+M = TypeVar("M", bound=Meter)
+
+_BUCKET: Final = BucketClaims()
+_GCRA: Final = GcraClaims()
+_LEAKY: Final = LeakyClaims()
+_LIFETIME: Final = LifetimeClaims()
+_MOVING: Final = MovingClaims()
+_SLIDING: Final = SlidingClaims()
+_WALL: Final = WallClaims()
+_WINDOW: Final = WindowClaims()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a meter counts, how it stood in the log, and who hears that its room asks for more."""
+
+    unit: str
+    stood: Stood | None
+    now_ns: int
+    asked: Callable[[Room[Meter]], None]
+
+
+def opened(  # noqa: C901, PLR0911  one case for each algorithm
+    meter: Meter, opening: Opening
+) -> Room[Meter] | None:
+    """The room over ``meter``; None where it can have none."""
+    match meter:
+        case TokenBucket():
+            return _over(meter, _BUCKET, opening)
+        case Gcra():
+            return _over(meter, _GCRA, opening)
+        case LeakyBucket():
+            return _over(meter, _LEAKY, opening)
+        case LifetimeQuota():
+            return _over(meter, _LIFETIME, opening)
+        case MovingWindow():
+            return _over(meter, _MOVING, opening)
+        case SlidingCounter():
+            return _over(meter, _SLIDING, opening)
+        case OnWallClock():
+            return _over(meter, _WALL, opening)
+        case Window():
+            return _over(meter, _WINDOW, opening)
+        case _:
+            return None
+
+
+def _over(meter: M, claims: Claims[M], opening: Opening) -> Room[Meter]:
+    algorithm = f"{claims.algorithm} of {opening.unit}"
+    stood, now_ns = opening.stood, opening.now_ns
+    if stood is not None and stood.algorithm == algorithm:
+        with suppress(ValueError):
+            claims.restore(meter, stood.claim, now_ns)
+    return Room(meter, claims, algorithm=algorithm, now_ns=now_ns, asked=opening.asked)

@@ -1,0 +1,183 @@
+"""A meter that uses only what the log already counts as used, so that a crash grants nothing twice.
+
+Two tiers: the meter itself, exact at every moment, and the newest claim of it that the log has
+(``decide.claims``), where a successor would go on. The invariant: at every moment the meter allows
+at least what a successor would allow, whichever of the claims that may stand in the log it begins
+with. So whatever is used in life and after it keeps the algorithm's promise in every window; a
+crash loses at most the room, the distance between the two. Room is asked for ahead of need: twice
+what was used in ``HORIZON_NS``, again when less than half is left, or half of its term.
+"""
+
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from midstage.throttle.decide.claims.claim import Claims, Standing
+from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.model.account import Settlement
+
+HORIZON_NS: Final = 100_000_000
+TERM_NS: Final = 500_000_000
+SHARE: Final = 8
+"""A claim takes one part in so many of what is left, unless a check waits for more."""
+
+M_co = TypeVar("M_co", bound=Meter, covariant=True)
+
+
+class Room(Generic[M_co]):
+    """A Meter over a meter, for one key."""
+
+    __slots__ = (
+        "_accepted",
+        "_asked",
+        "_asked_ns",
+        "_changed",
+        "_claims",
+        "_owes",
+        "_pending",
+        "_renewed_ns",
+        "_size",
+        "_used",
+        "_wanted",
+        "algorithm",
+        "meter",
+        "waited_for",
+    )
+
+    def __init__(
+        self,
+        meter: M_co,
+        claims: Claims[M_co],
+        *,
+        algorithm: str,
+        now_ns: int,
+        asked: Callable[["Room[M_co]"], None],
+    ) -> None:
+        """Without room, whatever the log says so far.
+
+        ``algorithm`` names its claims in the log; ``asked`` hears once that ``claim`` is to be
+        called, soon.
+        """
+        self.meter = meter
+        self.algorithm = algorithm
+        self.waited_for = 0
+        self._claims = claims
+        self._asked = asked
+        self._accepted: Standing | None = None
+        self._pending: Standing | None = None
+        self._renewed_ns = self._asked_ns = now_ns
+        self._size = self._used = 0
+        self._wanted = self._owes = self._changed = False
+
+    @property
+    def is_asking(self) -> bool:
+        """A claim is on its way, or it may be."""
+        return self._pending is not None
+
+    def asking_for_ns(self, now_ns: int) -> int:
+        """Since when the log has not answered."""
+        return 0 if self._pending is None else now_ns - self._asked_ns
+
+    def left(self, now_ns: int) -> int:
+        """Units of room, whichever claim stands in the log."""
+        if self._accepted is None:
+            return 0
+        room = self._claims.room(self.meter, self._accepted, now_ns)
+        if self._pending is None:
+            return room
+        return min(room, self._claims.room(self.meter, self._pending, now_ns))
+
+    def changed(self) -> None:
+        """The terms of the meter have changed: what was claimed under others is no room."""
+        self._accepted = None
+        self._changed = True
+
+    def lacks(self, units: int, now_ns: int) -> bool:
+        """Whether it is room alone that is missing for ``units``, and is worth waiting for."""
+        return self.left(now_ns) < units <= self.meter.remaining(now_ns)
+
+    def wait_for(self, units: int) -> None:
+        """A check waits for so much; the next claim counts it."""
+        self.waited_for += units
+        self._want()
+
+    def claim(self, now_ns: int) -> tuple[int, Standing] | None:
+        """Units and the claim that is to be written; None where one is under way, or none helps."""
+        self._wanted = False
+        if self._pending is not None:
+            return None
+        size = self._wanted_size(now_ns)
+        if not size and not self._owes:
+            return None
+        self._pending = self._claims.of(self.meter, size, now_ns, now_ns + TERM_NS)
+        self._size, self._used, self._asked_ns = size, 0, now_ns
+        self._owes = self._changed = False
+        return size, self._pending
+
+    def accepted(self, claim: Standing) -> bool:
+        """The log has it, and what stood there before stands no more; False: it is none of ours."""
+        if claim != self._pending:
+            return False
+        self._accepted = None if self._changed else claim
+        self._pending = None
+        self._renewed_ns = self._asked_ns + TERM_NS // 2
+        self.waited_for = 0
+        if self._owes:
+            self._want()
+        return True
+
+    def refused(self, claim: Standing) -> bool:
+        """It counts for nobody, and never will; False: it is none of ours."""
+        if claim != self._pending:
+            return False
+        self._pending = None
+        return True
+
+    def take(self, units: int, now_ns: int, request: str = "") -> bool:
+        """As the meter, if there is room for it; asks for more in good time."""
+        left = self.left(now_ns)
+        if units > left:
+            if units <= self.meter.remaining(now_ns):
+                self._want()
+            return False
+        if not self.meter.take(units, now_ns, request):
+            return False
+        self._used += units
+        if (left - units) * 2 < self._size or now_ns > self._renewed_ns:
+            self._want()
+        return True
+
+    def undo(self, units: int, request: str = "") -> None:
+        """It is room again."""
+        self.meter.undo(units, request)
+        self._used -= units
+
+    def settle(self, done: Settlement) -> None:
+        """What has happened counts at once, room or not, and is written down soon."""
+        self.meter.settle(done)
+        if self._accepted is None or self.left(done.now_ns) < 0:
+            self._owes = True
+            self._want()
+
+    def remaining(self, now_ns: int) -> int:
+        """Of the limit, not of the room."""
+        return self.meter.remaining(now_ns)
+
+    def wait_ns(self, units: int, now_ns: int) -> int | None:
+        """Of the limit, not of the room."""
+        return self.meter.wait_ns(units, now_ns)
+
+    def untouched(self, now_ns: int) -> bool:
+        """Whether nothing of it needs to be remembered, here or in the log."""
+        return self._pending is None and not self._wanted and self.meter.untouched(now_ns)
+
+    def _want(self) -> None:
+        if not self._wanted and self._pending is None:
+            self._wanted = True
+            self._asked(self)
+
+    def _wanted_size(self, now_ns: int) -> int:
+        remaining = max(1, self.meter.remaining(now_ns))
+        elapsed = max(now_ns - self._asked_ns, HORIZON_NS)
+        recent = -(-self._used * HORIZON_NS // elapsed)
+        share = -(-remaining // SHARE)
+        return min(remaining, max(self.waited_for, min(2 * recent, share)))

@@ -1,0 +1,186 @@
+"""Every algorithm that keeps its promise through crashes: one machine, over all of them.
+
+The reference is one exact meter that sees every admission of every owner and must let it pass.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.decide.meters.calendar import Every, calendar
+from midstage.throttle.decide.meters.gcra import Gcra
+from midstage.throttle.decide.meters.leaky import LeakyBucket
+from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
+from midstage.throttle.decide.meters.slots import Slots
+from midstage.throttle.decide.meters.wall import OnWallClock, WallClock
+from midstage.throttle.decide.meters.window import (
+    CalendarQuota,
+    FirstHitWindow,
+    FixedWindow,
+    LifetimeQuota,
+    RefilledBucket,
+)
+from midstage.throttle.decide.opening import Opening, opened
+from midstage.throttle.decide.room import Room
+from midstage.throttle.decide.spends import Stood
+
+MS = 1_000_000
+SECOND = 1_000_000_000
+BEGUN = 1_767_268_800 * SECOND
+Make = Callable[[int], Meter]
+EXACT: dict[str, Make] = {
+    "token-bucket": lambda now: TokenBucket(units=7, period_ns=SECOND, burst=12, now_ns=now),
+    "leaky-bucket": lambda now: LeakyBucket(limit=7, period_ns=SECOND, burst=12, now_ns=now),
+    "gcra": lambda now: Gcra(units=7, period_ns=SECOND, burst=12, now_ns=now),
+    "fixed-window": lambda now: OnWallClock(
+        FixedWindow(limit=12, period_ns=SECOND, now_ns=now), WallClock()
+    ),
+    "calendar": lambda now: OnWallClock(
+        CalendarQuota(limit=30, calendar=calendar(Every.DAY, "Europe/Berlin"), now_ns=now),
+        WallClock(),
+    ),
+    "moving-window": lambda now: MovingWindow(limit=12, period_ns=SECOND, now_ns=now),
+    "sliding-counter": lambda now: SlidingCounter(limit=12, period_ns=SECOND, now_ns=now),
+    "lifetime": lambda _: LifetimeQuota(limit=60),
+}
+OPENED_BY_A_CALL: dict[str, Make] = {
+    "first-hit": lambda now: FirstHitWindow(limit=12, period_ns=SECOND, now_ns=now),
+    "refilled": lambda now: RefilledBucket(limit=12, period_ns=SECOND, now_ns=now),
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Owner:
+    """Who counts, and what it sent that is under way."""
+
+    room: Room[Meter]
+    sent: list[Standing] = field(default_factory=list)
+
+
+class Crashes(RuleBasedStateMachine):
+    """Owners that count by room, die, and are replaced while they live on."""
+
+    make: ClassVar[Make]
+
+    @initialize()
+    def begun(self) -> None:
+        self.now = BEGUN
+        self.reference = type(self).make(self.now)
+        self.log: list[Standing] = []
+        self.zombies: list[Owner] = []
+        self.owner = started(type(self).make, self.log, self.now)
+
+    @rule(ms=st.integers(0, 2500))
+    def time_passes(self, ms: int) -> None:
+        self.now += ms * MS
+
+    @rule(units=st.integers(1, 8), times=st.integers(1, 6))
+    def checks_come(self, units: int, times: int) -> None:
+        for _ in range(times):
+            self._check(self.owner, units)
+
+    @rule(units=st.integers(1, 8))
+    def a_replaced_owner_is_asked(self, units: int) -> None:
+        for zombie in self.zombies:
+            self._check(zombie, units)
+
+    @rule()
+    def it_claims(self) -> None:
+        if (claimed := self.owner.room.claim(self.now)) is not None:
+            self.owner.sent.append(claimed[1])
+
+    @rule()
+    def the_log_takes_it_and_says_so(self) -> None:
+        for claim in self._appended():
+            self.owner.room.accepted(claim)
+
+    @rule(appended=st.booleans(), lives_on=st.booleans())
+    def another_one_begins(self, appended: bool, lives_on: bool) -> None:
+        if appended:
+            self._appended()
+        if lives_on:
+            self.zombies.append(self.owner)
+        self.owner = started(type(self).make, self.log, self.now)
+
+    @invariant()
+    def room_is_of_what_the_meter_has(self) -> None:
+        if hasattr(self, "owner"):
+            left = self.owner.room.left(self.now)
+            assert left <= max(1, self.owner.room.remaining(self.now))
+
+    def _check(self, owner: Owner, units: int) -> None:
+        if owner.room.take(units, self.now):
+            assert self.reference.take(units, self.now), "more than the limit allows"
+        elif owner.room.lacks(units, self.now):
+            owner.room.wait_for(units)
+
+    def _appended(self) -> list[Standing]:
+        sent, self.owner.sent = self.owner.sent, []
+        self.log += sent
+        return sent
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_no_crash_and_no_take_over_grants_anything_twice(name: str) -> None:
+    machine = type(f"Crashes of {name}", (Crashes,), {"make": staticmethod(EXACT[name])})
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
+    )
+
+
+@pytest.mark.parametrize("name", EXACT | OPENED_BY_A_CALL)
+def test_a_successor_goes_on_where_the_last_claim_stands(name: str) -> None:
+    make = (EXACT | OPENED_BY_A_CALL)[name]
+    owner = started(make, [], BEGUN)
+    assert owner.room.lacks(5, BEGUN)
+    owner.room.wait_for(5)
+    units, claim = owner.room.claim(BEGUN) or (0, ())
+    assert owner.room.accepted(claim)
+    assert owner.room.take(4, BEGUN)
+    after = started(make, [claim], BEGUN + MS)
+    allowed = make(BEGUN).remaining(BEGUN)
+    assert (units, after.room.remaining(BEGUN + MS)) == (5, allowed - 5)
+
+
+@pytest.mark.parametrize("name", EXACT | OPENED_BY_A_CALL)
+@pytest.mark.parametrize("claim", [(), (1,) * 9, (5, -1, -1, -1, -1), (0,) * 5])
+def test_what_makes_no_sense_says_nothing(name: str, claim: Standing) -> None:
+    make = (EXACT | OPENED_BY_A_CALL)[name]
+    if name == "sliding-counter" and claim[:1] == (5,):
+        claim = (5, 0, 0, 0, 0)
+    meter = started(make, [claim], BEGUN).room
+    assert meter.remaining(BEGUN) <= make(BEGUN).remaining(BEGUN)
+
+
+def test_slots_have_no_room() -> None:
+    slots = Slots(limit=2, ttl_ns=SECOND, now_ns=BEGUN)
+    opening = Opening(unit="concurrency", stood=None, now_ns=BEGUN, asked=lambda _: None)
+    assert opened(slots, opening) is None
+
+
+def started(make: Make, log: list[Standing], now: int) -> Owner:
+    """Who goes on from the last claim in the log."""
+    meter = make(now)
+    opening = Opening(unit="requests", stood=None, now_ns=now, asked=lambda _: None)
+    room = opened(meter, opening)
+    assert room is not None
+    if log:
+        stood = Stood(algorithm=room.algorithm, claim=log[-1])
+        opening = Opening(unit="requests", stood=stood, now_ns=now, asked=lambda _: None)
+        room = opened(meter, opening)
+        assert room is not None
+    return Owner(room=room)
