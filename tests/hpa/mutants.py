@@ -106,7 +106,8 @@ def installed(name: str, tree: ast.Module) -> None:
     sys.modules[name] = original
     for each, value in vars(changed).items():
         before = vars(original).get(each)
-        if getattr(value, "__module__", name) == name:
+        made = isinstance(value, type | FunctionType | _lru_cache_wrapper)
+        if not made or getattr(value, "__module__", name) == name:
             _take_over(each, before, value)
 
 

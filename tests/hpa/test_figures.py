@@ -66,6 +66,7 @@ def test_what_is_ahead_of_us_is_new() -> None:
     assert age_s(NOON - timedelta(seconds=2.5), NOON) == 2.5
     assert age_s(NOON - timedelta(seconds=0.5), NOON) == 0.5
     assert age_s(NOON, NOON) == 0
+    assert age_s(NOON + timedelta(seconds=0.5), NOON) == 0
     assert age_s(NOON + timedelta(seconds=9), NOON) == 0
 
 

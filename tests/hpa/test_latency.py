@@ -129,6 +129,7 @@ def test_a_latency_however_high_is_no_ratio() -> None:
 
 def test_while_it_is_too_slow_nothing_is_lowered() -> None:
     assert proposed(asked(7, p99_ms=600)).want == 4
+    assert proposed(asked(7, p99_ms=500)).want == 1
     assert proposed(asked(7, p99_ms=300)).want == 1
 
 

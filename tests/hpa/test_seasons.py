@@ -70,6 +70,7 @@ def test_the_most_of_the_slots_before() -> None:
         (Season.DAY, past(4, d0=1, d1=5, d2=3), 3, 3),
         (Season.DAY, past(4, d1=5, d2=3), 3, 4),
         (Season.DAY, past(4, d2=3), 3, NAN),
+        (Season.DAY, past(4, d1=5, d2=3, d3=100), 3, 4),
         (Season.DAY, past(5, d0=1, d1=5, d2=3, d3=9), 4, 4),
         (Season.DAY, past(9, d0=9, d1=1), 7, 5),
         (Season.DAY, past(9, d0=9, d1=1), 8, NAN),
@@ -118,6 +119,7 @@ def test_two_bytes_hold_what_they_can_exactly_and_round_up_by_the_least() -> Non
     values = column(0, 1, 1.5, 256, NAN)
     assert same(unpacked(packed(values)), *values)
     assert packed(column(1.0))[0] + 1 == packed(column(1.0001))[0]
+    assert packed(column(1.0))[0] + 1 == packed(column(1 + 2**-23))[0]
     assert packed(column(NAN))[0] == 65_535
 
 
@@ -148,6 +150,7 @@ def test_what_is_lost_is_told_at_equal_money() -> None:
         (known(0, 7, 14), "nothing was carried"),
         (known(28, 0, 14), "nothing was carried"),
         (known(0.004, 0.001, 0.002), ""),
+        (known(20, 3.5, 7), ""),  # 0.5 is four fifths of 0.625
         (known(7, 7, 14), "without it nothing was lost either"),
     ],
 )
@@ -204,6 +207,8 @@ def test_an_hour_and_what_may_still_change_is_foreseen() -> None:
     assert len(found.expected) == 12 + 3 + 1
     assert set(found.expected) == {5.0}
     assert (found.boundary, found.end) == (9000, 9000)
+    hour = datetime.fromtimestamp(9000 * 300, UTC)
+    assert (found.at(hour).carried, found.at(hour).until) == (5.0, hour)
     gap = foreseen(np.append(held, NAN), Forecast(), cold_start_s=60, before=9000)
     assert gap.end == 8999
     assert foreseen(column(NAN), Forecast(), cold_start_s=60, before=9000).end is None

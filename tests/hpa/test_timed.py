@@ -134,6 +134,7 @@ def test_cron_holds_on_while_the_clock_shows_an_hour_again(now: str, *, holds: b
 def test_a_floor_is_never_late_and_cron_without_a_time_is_none() -> None:
     begins = Timed(name="b", floor=3, begin="12:00", end="13:00")
     assert bounds((begins,), NOON, lead_s=-5).floor is not None
+    assert bounds((begins,), NOON - timedelta(seconds=0.5), lead_s=0).floor is None
     assert within(Timed(name="c", floor=5, cron="* * * * *"), NOON) is None
 
 
