@@ -34,8 +34,10 @@ def throttle(bootstrap: str, directory: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def limiting(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
-    """The same with its process's number."""
+def limiting(
+    bootstrap: str, directory: Path, rules: Path | None = None
+) -> Iterator[tuple[int, int]]:
+    """The same with its process's number; ``rules`` is a folder of imported ones."""
     KafkaLog(bootstrap=bootstrap, client_id="bench").create(settings_of(LIMITS))
     port, grpc_port = found(2)
     directory.mkdir(parents=True)
@@ -47,6 +49,7 @@ def limiting(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
         "MIDSTAGE_THROTTLE_PORT": str(port),
         "MIDSTAGE_THROTTLE_GRPC_PORT": str(grpc_port),
         "MIDSTAGE_THROTTLE_TOKEN_FILE": str(token),
+        **({"MIDSTAGE_THROTTLE_RULES_DIR": str(rules)} if rules else {}),
     }
     with running(module("midstage.throttle.main"), log=log, env=env) as child:
         await_ready(lambda: _unready(port), child=child, log=log)

@@ -163,6 +163,18 @@ def test_it_reads_what_a_yaml_library_reads(values: list[object]) -> None:
     assert [each.value for each in of_yaml(text)] == values
 
 
+def test_what_is_wanted_as_text_stays_as_it_is_written() -> None:
+    text = "{value: no, other: no, list: [{value: 007}], none: {value: ~}, deep: {value: [1]}}"
+    (document,) = of_yaml(text, texts={"value"})
+    assert document.value == {
+        "value": "no",
+        "other": False,
+        "list": [{"value": "007"}],
+        "none": {"value": None},
+        "deep": {"value": [1]},
+    }
+
+
 def test_a_folder_is_read_to_its_depth_in_order(tmp_path: Path) -> None:
     for name, text in {
         "b/two.yml": "name: two\nchecks: [{name: c, script_file: ../s/c.sh}]",

@@ -19,7 +19,7 @@ from midstage.eventlog.log import Log
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
-from midstage.throttle.config import Settings
+from midstage.throttle.config import RuleSettings, Settings
 from midstage.throttle.main import compose
 from tests import patient
 from tests.ports import free_port
@@ -63,10 +63,15 @@ class Running:
 
 @contextmanager
 def running(
-    log: Log, topic: topics.Topic, directory: Path, *, grpc_port: int | None = None
+    log: Log,
+    topic: topics.Topic,
+    directory: Path,
+    *,
+    grpc_port: int | None = None,
+    rules: RuleSettings | None = None,
 ) -> Iterator[Running]:
     """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
-    settings = settings_in(directory, grpc_port=grpc_port or free_port())
+    settings = settings_in(directory, grpc_port=grpc_port or free_port(), rules=rules)
     process = compose(settings, log=log, topic=topic)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
@@ -87,7 +92,7 @@ def running(
     assert codes == [0]
 
 
-def settings_in(directory: Path, *, grpc_port: int) -> Settings:
+def settings_in(directory: Path, *, grpc_port: int, rules: RuleSettings | None = None) -> Settings:
     token_file = directory / "token"
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
@@ -99,6 +104,7 @@ def settings_in(directory: Path, *, grpc_port: int) -> Settings:
         token_file=token_file,
         answer_within_ms=30,
         caller_timeout_ms=50,
+        rules=rules or RuleSettings(),
     )
 
 

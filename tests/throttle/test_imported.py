@@ -182,10 +182,9 @@ def test_a_bad_file_leaves_the_rules_before_it_in_force() -> None:
         book.load([("good", {"domain": "d", "descriptors": [{"key": "k", "rate_limit": MINUTE}]})])
         is None
     )
-    assert (
-        book.load([("bad", {"domain": "d", "descriptors": [{}]})])
-        == "bad: descriptor has empty key"
-    )
+    refused = book.load([("bad", {"domain": "d", "descriptors": [{"key": "k"}, {}]})])
+    assert str(refused) == "bad: descriptor has empty key (at descriptors[1])"
+    assert book.refused is refused
     assert limit(book.domains, ("k", "v")) == 10
     assert (book.loaded, book.failed) == (1, 1)
 

@@ -7,7 +7,7 @@ held to the same. What comes out can always be written as JSON again.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import yaml
@@ -37,10 +37,13 @@ class Document:
     lines: Mapping[str, int]
 
 
-def of_yaml(text: str) -> Iterator[Document]:
-    """The documents that are not empty; RefusedError with the line and column of what is wrong."""
+def of_yaml(text: str, *, texts: Collection[str] = ()) -> Iterator[Document]:
+    """The documents that are not empty; RefusedError with the line and column of what is wrong.
+
+    What stands under the keys ``texts`` is text as it is written: ``no`` and ``007`` stay so.
+    """
     events = yaml.parse(text, Loader=_PARSER)
-    reading = _Reading(events)
+    reading = _Reading(events, texts=frozenset(texts))
     try:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -76,6 +79,7 @@ class _Reading:
     """Values from the parser's events."""
 
     events: Iterator[yaml.Event]
+    texts: frozenset[str] = frozenset()
     left: int = MOST_VALUES
     depth: int = 0
 
@@ -122,8 +126,14 @@ class _Reading:
                 raise RefusedError(f"the key {_short(key)!r} stands twice{_at(event)}")
             where = beneath(path, key)
             _remember(lines, where, event)
-            found[key] = self.value(next(self.events), where, lines)
+            found[key] = self._under(key, next(self.events), where, lines)
         return found
+
+    def _under(self, key: str, event: yaml.Event, where: str, lines: dict[str, int]) -> object:
+        made = self.value(event, where, lines)
+        if key in self.texts and isinstance(event, yaml.ScalarEvent) and isinstance(made, int):
+            return _whole(event.value, event)
+        return made
 
 
 def _remember(lines: dict[str, int], path: str, event: yaml.Event) -> None:

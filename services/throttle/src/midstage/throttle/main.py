@@ -29,11 +29,19 @@ from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.adapters.imported import http as imported_http
+from midstage.throttle.adapters.imported.folder import Folder
+from midstage.throttle.adapters.imported.port import Imported
+from midstage.throttle.adapters.imported.protocol import Telling
+from midstage.throttle.adapters.imported.watching import Watching
+from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.standings import Standings
-from midstage.throttle.config import Settings, from_env
+from midstage.throttle.config import RuleSettings, Settings, from_env
+from midstage.throttle.decide.imported.book import Book
+from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.limits import evolve
-from midstage.throttle.metrics import Metrics
+from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
@@ -81,12 +89,14 @@ def compose(
         reserved_for_s=settings.reserved_for_s,
         ended=endings or tuple,
     )
+    watching, imported = _rules(settings.rules, registry)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,
         answer=gate.check,
         foreign=metrics.foreign.inc,
-        closed=gate.closed,
+        closed=lambda: gate.closed() or (watching.closed() if watching else None),
+        imported=imported.answer if imported else None,
     )
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)
@@ -100,14 +110,50 @@ def compose(
             readiness=readiness,
             registry=registry,
             token=secret(settings.token_file),
-            routers=[api.router(standings, Looking(gate=gate))],
+            routers=[
+                api.router(standings, Looking(gate=gate)),
+                imported_http.router(server.judged, server.serving, readiness),
+            ],
+            own_keys=[imported_http.PATH],
+            bodies={imported_http.PATH: imported_http.BODY_BYTES},
         ),
         host=settings.host,
         port=settings.port,
-        loops=[versions, *([endings.loop] if endings else [])],
-        async_loops=[gate, server],
+        loops=[
+            versions,
+            *([endings.loop] if endings else []),
+            *([watching] if watching else []),
+        ],
+        async_loops=[gate, *([imported] if imported else []), server],
         event_loop=uvloop.new_event_loop,
     )
+
+
+def _rules(
+    settings: RuleSettings, registry: CollectorRegistry
+) -> tuple[Watching | None, Imported | None]:
+    """What reads the imported rules and what answers by them, where there is a folder of them."""
+    if settings.folder is None:
+        return None, None
+    book = Book(merge=settings.merge, reserved={DOMAIN})
+    options = Options(
+        stop_when_over=settings.stop_when_over,
+        global_shadow=settings.shadow,
+        global_quota=settings.quota,
+        near_limit=settings.near_limit,
+    )
+    counters = Counters(options=options)
+    metrics = RuleMetrics(registry, counters)
+    imported = Imported(
+        book=book,
+        counters=counters,
+        metrics=metrics,
+        now_s=time.time,
+        telling=Telling(
+            headers=settings.headers, metadata=settings.metadata, all_quota=settings.quota
+        ),
+    )
+    return Watching(folder=Folder(settings.folder), book=book, metrics=metrics), imported
 
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:

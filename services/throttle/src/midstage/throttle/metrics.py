@@ -1,7 +1,12 @@
 """Every metric of throttle, in a registry of its own."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable, Iterable
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from midstage.throttle.decide.imported.counting import Counters
+from midstage.throttle.decide.imported.tally import Stats
 from midstage.throttle.model.account import OnFailure
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1)
@@ -56,3 +61,80 @@ class Metrics:
             registry=registry,
         )
         self.limits = Gauge("midstage_throttle_limits", "Limits that stand.", registry=registry)
+
+
+class RuleMetrics:
+    """Of imported rules: their files, the questions, and the hits of each rule."""
+
+    def __init__(self, registry: CollectorRegistry, counters: Counters) -> None:
+        """Register everything in ``registry``; hits are read from ``counters`` when asked for."""
+        checks = Counter(
+            "midstage_throttle_rule_checks",
+            "Questions by verdict; unknown: of a domain without rules; failed: an error.",
+            ["verdict"],
+            registry=registry,
+        )
+        self._admitted = checks.labels(verdict="admitted")
+        self._refused = checks.labels(verdict="refused")
+        self._unknown = checks.labels(verdict="unknown")
+        self.failed = checks.labels(verdict="failed")
+        loads = Counter(
+            "midstage_throttle_rule_loads",
+            "Contents of the folder of rules that were taken, and that were refused.",
+            ["result"],
+            registry=registry,
+        )
+        self._taken = loads.labels(result="taken")
+        self._not_taken = loads.labels(result="refused")
+        self._stale = Gauge(
+            "midstage_throttle_rules_stale",
+            "1 while what stands in the folder of rules is refused, and not in force.",
+            registry=registry,
+        )
+        live = Gauge(
+            "midstage_throttle_rule_counters", "Counters of imported rules.", registry=registry
+        )
+        live.set_function(lambda: len(counters))
+        registry.register(_Hits(counters))
+
+    def answered(self, *, over: bool, known: bool) -> None:
+        """A question had its answer."""
+        if not known:
+            self._unknown.inc()
+        else:
+            (self._refused if over else self._admitted).inc()
+
+    def loaded(self, taken: bool) -> None:  # noqa: FBT001  a finding, not a flag
+        """What stands in the folder was taken, or not."""
+        (self._taken if taken else self._not_taken).inc()
+        self._stale.set(0 if taken else 1)
+
+
+_HITS: tuple[tuple[str, str, Callable[[Stats], int]], ...] = (
+    ("hits", "Hits of a rule.", lambda stats: stats.total_hits),
+    ("over_limit", "Hits above a rule's limit.", lambda stats: stats.over_limit),
+    ("near_limit", "Hits near a rule's limit.", lambda stats: stats.near_limit),
+    ("within_limit", "Hits within a rule's limit.", lambda stats: stats.within_limit),
+    ("shadow_mode", "Hits above the limit of a rule in shadow.", lambda stats: stats.shadow_mode),
+)
+
+
+class _Hits:
+    """Hits by domain and name of the rule, which has values in it where the rule says so."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterable[Metric]:
+        for what, help_, count in _HITS:
+            family = CounterMetricFamily(
+                f"midstage_throttle_rule_{what}", help_, labels=["domain", "key"]
+            )
+            for (domain, key), stats in self._counters.stats:
+                family.add_metric([domain, key], count(stats))
+            yield family
+        yield CounterMetricFamily(
+            "midstage_throttle_rule_global_shadow",
+            "Refusals that the global shadow mode let pass.",
+            value=self._counters.global_shadow_mode,
+        )

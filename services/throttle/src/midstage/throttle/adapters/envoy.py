@@ -2,9 +2,10 @@
 
 Envoy asks with domain ``midstage`` and one descriptor: ``customer``, ``app``, ``request_id``, and
 where it knows them ``key`` and estimates as ``units.tokens``. It makes the 429 itself from
-OVER_LIMIT and adds our headers to the answer, passed or not. A question that is not of this form
-has no limit: it passes and is counted as foreign. The port opens only when the limits are known;
-before that, Envoy's own failure mode speaks.
+OVER_LIMIT and adds our headers to the answer, passed or not. Another domain is for the imported
+rules, where there are any; else, and where a question is not of this form, no limit holds: it
+passes and is counted as foreign. The port opens only when the limits are known; before that,
+Envoy's own failure mode speaks.
 """
 
 import asyncio
@@ -20,12 +21,14 @@ from midstage.throttle.adapters.answers import PASS, encoded
 from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
-from midstage.throttle.adapters.questions import Questions
+from midstage.throttle.adapters.questions import DOMAIN, Questions
 from midstage.throttle.model.checks import Check, Judged
 
 SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
 METHOD: Final = "ShouldRateLimit"
 GRACE_S: Final = 1.0
+_OURS: Final = bytes((0x0A, len(DOMAIN))) + DOMAIN.encode()
+"""How a question of our domain begins where its fields are in order, as serializers write them."""
 _ASK_AGAIN_S: Final = 0.02
 
 Answer = Callable[[Check, float | None], Judged | None]
@@ -45,15 +48,20 @@ class RateLimitServer:
         answer: Answer,
         foreign: Callable[[], None],
         closed: Callable[[], str | None],
+        imported: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
-        """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form."""
+        """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form.
+
+        ``imported`` answers the questions of other domains, and has none for ours.
+        """
         self._host, self._port = host, port
         self._answer = answer
         self._foreign = foreign
         self._closed = closed
+        self._imported = imported
         self._bound: int | None = None
         self._questions = Questions()
-        calls = {f"/{SERVICE}/{METHOD}".encode(): self._judged, **health.calls(SERVICE)}
+        calls = {f"/{SERVICE}/{METHOD}".encode(): self.judged, **health.calls(SERVICE)}
         self._blocks = Blocks(Calls(answers=calls))
 
     @property
@@ -89,7 +97,12 @@ class RateLimitServer:
                 await asyncio.wait_for(stop.wait(), _ASK_AGAIN_S)
         return not stop.is_set()
 
-    def _judged(self, request: bytes, remaining_s: float | None) -> bytes:
+    def judged(self, request: bytes, remaining_s: float | None) -> bytes:
+        """The serialized answer to a question; CallError where there is none."""
+        if self._imported is not None and not request.startswith(_OURS):
+            theirs = self._imported(request)
+            if theirs is not None:
+                return theirs
         try:
             check = self._questions.check(request)
         except DecodeError as e:

@@ -76,7 +76,7 @@ def _error(case: _Case, configs: Mapping[str, msgspec.Raw]) -> str | None:
     if failure is not None or case.request is None:
         if case.request is None and not contents:
             raise CaseError("neither a request nor a config is there to be refused")
-        return failure
+        return None if failure is None else str(failure)
     asked = Request(
         domain=case.request.domain,
         descriptors=tuple(Descriptor(entries=tuple(each)) for each in case.request.descriptors),

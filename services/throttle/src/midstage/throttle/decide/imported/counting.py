@@ -7,14 +7,14 @@ when every group of them (a model: its ``backend_name`` and ``model_name_overrid
 over.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
-from midstage.contracts.errors import RefusedError
-from midstage.throttle.decide.imported.matching import matched
+from midstage.throttle.decide.imported.asking import Asked, asked
+from midstage.throttle.decide.imported.tally import Stats, Tally
+from midstage.throttle.decide.imported.windows import MOST, Count, Windows
 from midstage.throttle.model.imported import (
     SECONDS,
     Answer,
@@ -22,6 +22,7 @@ from midstage.throttle.model.imported import (
     Match,
     Node,
     Request,
+    Rule,
     Status,
 )
 
@@ -44,95 +45,72 @@ class Options:
     near_limit: Fraction = Fraction(4, 5)
 
 
-@dataclass(slots=True, kw_only=True)
-class Stats:
-    """Hits of a rule, cumulated; names as there."""
-
-    total_hits: int = 0
-    over_limit: int = 0
-    near_limit: int = 0
-    within_limit: int = 0
-    over_limit_with_local_cache: int = 0
-    shadow_mode: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class Count:
-    """``hits`` in the window that starts at ``start_s``; ``cached``: known to be over."""
-
-    start_s: int
-    hits: int = 0
-    cached: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
 class Counters:
     """Every counter and all statistics of one process."""
 
-    options: Options = field(default_factory=Options)
-    stats: defaultdict[str, Stats] = field(default_factory=lambda: defaultdict(Stats))
-    global_shadow_mode: int = 0
-    _counts: dict[tuple[str, ...], Count] = field(default_factory=dict)
+    def __init__(self, *, options: Options | None = None, windows: Windows | None = None) -> None:
+        """Nothing is counted yet."""
+        self.options = options or Options()
+        self.stats = Tally()
+        self.global_shadow_mode = 0
+        self._near_numerator, self._near_denominator = self.options.near_limit.as_integer_ratio()
+        self._windows = Windows() if windows is None else windows
 
     def __len__(self) -> int:
         """How many counters are remembered."""
-        return len(self._counts)
+        return len(self._windows)
 
     def answer(self, domains: Mapping[str, Node], request: Request, now_s: int) -> Answer:
-        """Judge and count one request; RefusedError for one that asks nothing."""
-        if not request.domain:
-            raise RefusedError("rate limit domain must not be empty")
-        if not request.descriptors:
-            raise RefusedError("rate limit descriptor list must not be empty")
-        found = [matched(domains, request.domain, each) for each in request.descriptors]
-        counted = _counted(found)
-        hits = [
-            max(1, request.hits) if each.hits is None else each.hits for each in request.descriptors
-        ]
-        charged = self._charged(counted, hits, now_s)
+        """Judge and count one request by these rules; RefusedError for one that asks nothing.
+
+        UnavailableError where there is no room for its counters: nothing is counted then.
+        """
+        return self.judged(asked(domains, request), now_s)
+
+    def judged(self, question: Asked, now_s: int) -> Answer:
+        """Judge and count; UnavailableError without room for the counters."""
+        counting = self._counting(question.counting, now_s)
+        charged = self._charged(counting, question.hits)
         statuses = [
-            _UNCOUNTED if match is None else self._judged(match, own, charge, now_s)
-            for match, own, charge in zip(counted, hits, charged, strict=True)
+            _UNCOUNTED if each is None else self._judged(each, own, charge, now_s)
+            for each, own, charge in zip(counting, question.hits, charged, strict=True)
         ]
-        for number, match in enumerate(found):
-            if match is not None and match.rule.unit is None:
-                statuses[number] = _FREE
-        return self._together(request.descriptors, counted, statuses)
+        for number in question.free:
+            statuses[number] = _FREE
+        return self._together(question.request.descriptors, statuses)
 
-    def sweep(self, now_s: int) -> None:
-        """Forget the counters of windows that are over."""
-        over = [key for key, count in self._counts.items() if self._over(key, count, now_s)]
-        for key in over:
-            del self._counts[key]
+    def sweep(self, now_s: int, *, most: int = MOST) -> None:
+        """Forget ``most`` counters of windows that are over."""
+        self._windows.sweep(now_s, most=most)
 
-    def _over(self, key: tuple[str, ...], count: Count, now_s: int) -> bool:
-        return count.start_s + _seconds(key[1]) <= now_s
-
-    def _count(self, match: Match, now_s: int) -> Count:
-        seconds = _seconds(match.key[1])
-        start = now_s - now_s % seconds
-        count = self._counts.get(match.key)
-        if count is None or count.start_s < start:  # a clock that goes back stays in its window
-            count = self._counts[match.key] = Count(start_s=start)
-        return count
+    def _counting(
+        self, matches: Sequence[Match | None], now_s: int
+    ) -> Sequence["_Counting | None"]:
+        """The counters of the matches, all of them or UnavailableError."""
+        return [
+            None
+            if match is None
+            else _Counting(
+                match.rule,
+                self._windows.of(match.key, seconds=_seconds(match), now_s=now_s),
+                self.stats.of(match.key[0], match.metric),
+                _seconds(match),
+            )
+            for match in matches
+        ]
 
     def _charged(
-        self, matches: Sequence[Match | None], hits: Sequence[int], now_s: int
+        self, counting: Sequence["_Counting | None"], hits: Sequence[int]
     ) -> Sequence[int]:
         """What each descriptor adds to its counter."""
         options = self.options
         cached = [
-            match is not None
-            and own >= 0
-            and options.local_cache
-            and self._count(match, now_s).cached
-            for match, own in zip(matches, hits, strict=True)
+            each is not None and own >= 0 and options.local_cache and each.counter.cached
+            for each, own in zip(counting, hits, strict=True)
         ]
         going = [
-            match is not None
-            and own >= 0
-            and self._count(match, now_s).hits + own > match.rule.requests
-            for match, own in zip(matches, hits, strict=True)
+            each is not None and own >= 0 and each.counter.hits + own > each.rule.requests
+            for each, own in zip(counting, hits, strict=True)
         ]
         stopped = options.stop_when_over and (any(cached) or any(going))
         if not stopped:
@@ -140,10 +118,9 @@ class Counters:
         charging = [False] * len(hits) if any(cached) else going
         return [own if own < 0 or charge else 0 for own, charge in zip(hits, charging, strict=True)]
 
-    def _judged(self, match: Match, hits: int, charge: int, now_s: int) -> Status:
-        count, rule = self._count(match, now_s), match.rule
-        stats, most = self.stats[match.metric], rule.requests
-        seconds = _seconds(match.key[1])
+    def _judged(self, each: "_Counting", hits: int, charge: int, now_s: int) -> Status:
+        rule, count, stats, seconds = each
+        most = rule.requests
         reset_s = seconds - now_s % seconds
         if hits < 0:
             count.hits = max(0, count.hits + hits)
@@ -180,24 +157,18 @@ class Counters:
             stats.near_limit += most - max(self._near(most), before)
 
     def _near(self, most: int) -> int:
-        near = most * self.options.near_limit
-        return near.numerator // near.denominator
+        return most * self._near_numerator // self._near_denominator
 
-    def _together(
-        self,
-        descriptors: Sequence[Descriptor],
-        matches: Sequence[Match | None],
-        statuses: Sequence[Status],
-    ) -> Answer:
+    def _together(self, descriptors: Sequence[Descriptor], statuses: Sequence[Status]) -> Answer:
         least: Status | None = None
         groups: dict[str, bool] = {}
         refused = False
-        for descriptor, match, status in zip(descriptors, matches, statuses, strict=True):
+        for descriptor, status in zip(descriptors, statuses, strict=True):
             if status.limit is not None and (least is None or status.remaining < least.remaining):
                 least = status
             if status is _FREE:
                 continue
-            if self.options.global_quota or (match is not None and match.rule.quota):
+            if self.options.global_quota or (status.limit is not None and status.limit.quota):
                 group = _group(descriptor)
                 groups[group] = groups.get(group, False) or status.over
             elif status.over:
@@ -209,17 +180,17 @@ class Counters:
         return Answer(over=over, statuses=tuple(statuses), least=least)
 
 
+class _Counting(NamedTuple):
+    """A rule that holds, its counter, its statistics, and how long its window is."""
+
+    rule: Rule
+    counter: Count
+    stats: Stats
+    seconds: int
+
+
 _UNCOUNTED: Final = Status(over=False, remaining=0)
 _FREE: Final = Status(over=False, remaining=UNLIMITED)
-
-
-def _counted(found: Sequence[Match | None]) -> list[Match | None]:
-    """The matches that have a counter: not the unlimited ones, and not those that are replaced."""
-    replaced = {name for match in found if match is not None for name in match.rule.replaces}
-    return [
-        None if match is None or match.rule.unit is None or match.rule.name in replaced else match
-        for match in found
-    ]
 
 
 def _group(descriptor: Descriptor) -> str:
@@ -228,8 +199,5 @@ def _group(descriptor: Descriptor) -> str:
     return "|".join(named) if any(named) else repr(descriptor.entries)
 
 
-def _seconds(unit: str) -> int:
-    return _SECONDS_OF[unit]
-
-
-_SECONDS_OF: Final = {str(unit): seconds for unit, seconds in SECONDS.items()}
+def _seconds(match: Match) -> int:
+    return 0 if match.rule.unit is None else SECONDS[match.rule.unit]

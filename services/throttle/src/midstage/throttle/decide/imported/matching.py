@@ -40,7 +40,7 @@ def matched(domains: Mapping[str, Node], domain: str, descriptor: Descriptor) ->
         if rule.detailed
         else ".".join([domain, *_named(path, descriptor.entries, values)])
     )
-    return Match(rule=rule, key=(domain, str(rule.unit), *counted), metric=metric)
+    return Match(rule=rule, key=(domain, _unit(rule), *counted), metric=metric)
 
 
 def fits(pattern: str, text: str) -> bool:
@@ -112,4 +112,9 @@ def _carried(domain: str, entries: tuple[Entry, ...], override: Override) -> Mat
     metric = ".".join([domain, *(f"{key}_{value}" if value else key for key, value in entries)])
     rule = Rule(metric=metric, requests=override.requests, unit=override.unit)
     parts = [part for entry in entries for part in entry]
-    return Match(rule=rule, key=(domain, str(override.unit), *parts), metric=metric)
+    return Match(rule=rule, key=(domain, _unit(rule), *parts), metric=metric)
+
+
+def _unit(rule: Rule) -> str:
+    """One object for each unit: a million counters share it."""
+    return "" if rule.unit is None else rule.unit.value

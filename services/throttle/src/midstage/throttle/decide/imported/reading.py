@@ -4,6 +4,7 @@ A misspelt key is an error, not ignored: a limit that silently does not hold is 
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from midstage.contracts.errors import RefusedError
@@ -36,35 +37,64 @@ Document = tuple[str, object]
 """A file's name, and what stands in it, decoded."""
 
 
+class RuleError(RefusedError):
+    """A file that can't be taken; ``path`` tells the place in it, as in ``descriptors[2].key``."""
+
+    def __init__(self, why: str, *, file: str, path: str = "") -> None:
+        """``why`` in that product's words, where it has some."""
+        super().__init__(f"{file}: {why} (at {path})" if path else f"{file}: {why}", status=422)
+        self.file = file
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where in a file."""
+
+    file: str
+    path: str = ""
+
+    def of(self, key: str, number: int | None = None) -> "_Place":
+        """The place of a key in it, or of an item of the list there."""
+        beneath = f"{self.path}.{key}" if self.path else key
+        item = "" if number is None else f"[{number}]"
+        return _Place(file=self.file, path=beneath + item)
+
+    def refused(self, why: str) -> RuleError:
+        """The error of this place."""
+        return RuleError(why, file=self.file, path=self.path)
+
+
 def domains_of(documents: Iterable[Document], *, merge: bool = False) -> Mapping[str, Node]:
-    """The tree of each domain, which ``merge`` lets several files be of; RefusedError says why."""
+    """The tree of each domain, which ``merge`` lets several files be of; RuleError says why."""
     domains: dict[str, Node] = {}
     for file, content in documents:
-        root = _mapping(file, content)
-        _check_keys(file, root)
-        domain = _text(file, root, "domain")
+        place = _Place(file=file)
+        root = _mapping(place, content)
+        _check_keys(place, root)
+        domain = _text(place, root, "domain")
         if not domain:
-            raise _refused(file, "config file cannot have empty domain")
+            raise place.refused("config file cannot have empty domain")
         if domain in domains and not merge:
-            raise _refused(file, f"duplicate domain '{domain}' in config file")
+            raise place.refused(f"duplicate domain '{domain}' in config file")
         node = domains.setdefault(domain, Node(rule=None, children={}, wildcards=[]))
-        _load(file, node, f"{domain}.", _list(file, root, "descriptors"))
+        _load(place, node, f"{domain}.", root)
     return domains
 
 
-def _load(file: str, parent: Node, path: str, descriptors: Iterable[object]) -> None:
-    for each in descriptors:
-        said = _mapping(file, each)
-        key, value = _text(file, said, "key"), _text(file, said, "value")
+def _load(above: _Place, parent: Node, path: str, holder: Mapping[str, object]) -> None:
+    for number, each in enumerate(_list(above, holder, "descriptors")):
+        place = above.of("descriptors", number)
+        said = _mapping(place, each)
+        key, value = _text(place, said, "key"), _text(place, said, "value")
         if not key:
-            raise _refused(file, "descriptor has empty key")
+            raise place.refused("descriptor has empty key")
         name = f"{key}_{value}" if value else key
         if name in parent.children:
-            raise _refused(file, f"duplicate descriptor composite key '{path}{name}'")
-        rule, shared = _rule(file, said, path + name), _flag(file, said, "share_threshold")
+            raise place.refused(f"duplicate descriptor composite key '{path}{name}'")
+        rule, shared = _rule(place, said, path + name), _flag(place, said, "share_threshold")
         if shared and _WILDCARD not in value:
-            raise _refused(
-                file,
+            raise place.refused(
                 "share_threshold can only be used with wildcard values (ending with '*'), "
                 f"but found key '{name}'",
             )
@@ -72,110 +102,110 @@ def _load(file: str, parent: Node, path: str, descriptors: Iterable[object]) -> 
             rule=rule,
             children={},
             wildcards=[],
-            value_to_metric=_flag(file, said, "value_to_metric"),
+            value_to_metric=_flag(place, said, "value_to_metric"),
             shared=value if shared else "",
         )
-        _load(file, node, f"{path}{name}.", _list(file, said, "descriptors"))
+        _load(place, node, f"{path}{name}.", said)
         parent.children[name] = node
         if _WILDCARD in name:
             parent.wildcards.append(name)
 
 
-def _rule(file: str, said: Mapping[str, object], metric: str) -> Rule | None:
+def _rule(above: _Place, said: Mapping[str, object], metric: str) -> Rule | None:
     if said.get("rate_limit") is None:
         return None
-    terms = _mapping(file, said["rate_limit"])
-    text, unlimited = _text(file, terms, "unit"), _flag(file, terms, "unlimited")
+    place = above.of("rate_limit")
+    terms = _mapping(place, said["rate_limit"])
+    text, unlimited = _text(place, terms, "unit"), _flag(place, terms, "unlimited")
     unit = _UNITS.get(text.lower())
     if unlimited and unit is not None:
-        raise _refused(file, "should not specify rate limit unit when unlimited")
+        raise place.refused("should not specify rate limit unit when unlimited")
     if not unlimited and unit is None:
-        raise _refused(file, f"invalid rate limit unit '{text}'")
-    name = _text(file, terms, "name")
+        raise place.refused(f"invalid rate limit unit '{text}'")
+    name = _text(place, terms, "name")
     return Rule(
         metric=metric,
-        requests=_requests(file, terms),
+        requests=_requests(place, terms),
         unit=unit,
         name=name,
-        replaces=tuple(_replaced(file, terms, name)),
-        shadow=_flag(file, said, "shadow_mode"),
-        quota=_flag(file, said, "quota_mode"),
-        detailed=_flag(file, said, "detailed_metric"),
+        replaces=tuple(_replaced(place, terms, name)),
+        shadow=_flag(above, said, "shadow_mode"),
+        quota=_flag(above, said, "quota_mode"),
+        detailed=_flag(above, said, "detailed_metric"),
     )
 
 
-def _replaced(file: str, terms: Mapping[str, object], own: str) -> Iterable[str]:
-    for each in _list(file, terms, "replaces"):
-        name = _text(file, _mapping(file, each), "name")
+def _replaced(above: _Place, terms: Mapping[str, object], own: str) -> Iterable[str]:
+    for number, each in enumerate(_list(above, terms, "replaces")):
+        place = above.of("replaces", number)
+        name = _text(place, _mapping(place, each), "name")
         if not name:
-            raise _refused(file, "should not have an empty replaces entry")
+            raise place.refused("should not have an empty replaces entry")
         if name == own:
-            raise _refused(file, "replaces should not contain name of same descriptor")
+            raise place.refused("replaces should not contain name of same descriptor")
         yield name
 
 
-def _requests(file: str, terms: Mapping[str, object]) -> int:
+def _requests(place: _Place, terms: Mapping[str, object]) -> int:
     found = terms.get("requests_per_unit", 0)
     whole = isinstance(found, int) and not isinstance(found, bool)
     if not whole or not isinstance(found, int) or not 0 <= found <= _MOST_REQUESTS:
-        raise _refused(file, f"error loading config file: requests_per_unit {found!r} is no uint32")
+        raise place.refused(f"error loading config file: requests_per_unit {found!r} is no uint32")
     return found
 
 
-def _check_keys(file: str, said: object) -> None:
-    for key, value in said.items() if isinstance(said, Mapping) else ():
+def _check_keys(place: _Place, said: Mapping[str, object]) -> None:
+    for key, value in said.items():
         if not isinstance(key, str):
-            raise _refused(file, f"config error, key is not of type string: {key}")
+            raise place.refused(f"config error, key is not of type string: {key}")
         if key not in _KEYS:
-            raise _refused(file, f"config error, unknown key '{key}'")
+            raise place.of(key).refused(f"config error, unknown key '{key}'")
         if isinstance(value, list):
-            _check_list(file, value)
+            _check_list(place, key, value)
         elif isinstance(value, Mapping):
-            _check_keys(file, value)
+            _check_keys(place.of(key), value)
         elif value is not None and not isinstance(value, str | int):
-            raise _refused(file, "error checking config")
+            raise place.of(key).refused("error checking config")
 
 
-def _check_list(file: str, said: list[object]) -> None:
-    for each in said:
+def _check_list(place: _Place, key: str, said: list[object]) -> None:
+    for number, each in enumerate(said):
         if not isinstance(each, Mapping):
-            raise _refused(
-                file, f"config error, yaml file contains list of type other than map: {each}"
+            raise place.of(key, number).refused(
+                f"config error, yaml file contains list of type other than map: {each}"
             )
-        _check_keys(file, each)
+        _check_keys(place.of(key, number), each)
 
 
-def _mapping(file: str, value: object) -> Mapping[str, object]:
+def _mapping(place: _Place, value: object) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise _refused(file, f"error loading config file: {value!r} is no map")
+        raise place.refused(f"error loading config file: {value!r} is no map")
     return value
 
 
-def _text(file: str, said: Mapping[str, object], key: str) -> str:
+def _text(place: _Place, said: Mapping[str, object], key: str) -> str:
     """Numbers and booleans are taken as they are written, as YAML's decoder there does."""
     value = said.get(key)
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None or isinstance(value, str | int):
         return "" if value is None else str(value)
-    raise _refused(file, f"error loading config file: {key} is no string")
+    raise place.refused(f"error loading config file: {key} is no string")
 
 
-def _flag(file: str, said: Mapping[str, object], key: str) -> bool:
-    value = said.get(key, False)
+def _flag(place: _Place, said: Mapping[str, object], key: str) -> bool:
+    value = said.get(key)
+    if value is None:
+        return False
     if not isinstance(value, bool):
-        raise _refused(file, f"error loading config file: {key} is no boolean")
+        raise place.refused(f"error loading config file: {key} is no boolean")
     return value
 
 
-def _list(file: str, said: Mapping[str, object], key: str) -> list[object]:
+def _list(place: _Place, said: Mapping[str, object], key: str) -> list[object]:
     value = said.get(key)
     if value is None:
         return []
     if not isinstance(value, list):
-        raise _refused(file, f"error loading config file: {key} is no list")
+        raise place.refused(f"error loading config file: {key} is no list")
     return value
-
-
-def _refused(file: str, why: str) -> RefusedError:
-    return RefusedError(f"{file}: {why}", status=422)
