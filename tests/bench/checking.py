@@ -32,7 +32,8 @@ from tests.bench.redis_server import redis
 from tests.bench.rounds import Contestant, Size, interleaved, say
 
 GROUP: Final = "checks"
-OURS, BARE, INCR = "midstage throttle", "bare grpc.aio", "Redis INCR"
+OURS, IMPORTED = "midstage throttle", "midstage, imported rules"
+BARE, INCR = "bare grpc.aio", "Redis INCR"
 STREAMS: Final = (1, 8, 64)
 _PER_COMMAND: Final = 40
 """Checks for each command of a size: 60,000 in full."""
@@ -71,6 +72,7 @@ def _contestants(bootstrap: str, directory: Path, count: int) -> Iterator[Contes
         say(f"{GROUP}: {absent}: nothing is measured")
         return
     yield _asked(OURS, partial(_ours, bootstrap, directory / "ours"), count)
+    yield _asked(IMPORTED, partial(_imported, bootstrap, directory / "imported"), count)
     yield _asked(BARE, partial(_bare, directory / "bare"), count)
     if absent := loading.missing("redis-server", "redis-benchmark"):
         say(f"{GROUP}: {absent}: without {reference.NAME}, Redis, {LIMITS} and {THROTTLED}")
@@ -163,6 +165,14 @@ def _ours(bootstrap: str, directory: Path) -> Iterator[tuple[Asking, Iterable[in
     shutil.rmtree(directory, ignore_errors=True)
     with limiting(bootstrap, directory) as (port, pid):
         yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [pid]
+
+
+@contextmanager
+def _imported(bootstrap: str, directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
+    shutil.rmtree(directory, ignore_errors=True)
+    rules = reference.rules_in(directory / "rules")
+    with limiting(bootstrap, directory / "throttle", rules) as (port, pid):
+        yield _checks(port, _question(reference.DOMAIN, reference.QUESTION, directory)), [pid]
 
 
 @contextmanager

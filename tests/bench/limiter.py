@@ -34,8 +34,10 @@ def throttle(bootstrap: str, directory: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def limiting(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
-    """The same with its process's number."""
+def limiting(
+    bootstrap: str, directory: Path, rules: Path | None = None
+) -> Iterator[tuple[int, int]]:
+    """The same with its process's number; ``rules`` is a folder of imported ones."""
     log = KafkaLog(bootstrap=bootstrap, client_id="bench")
     for topic in (LIMITS, SPENDS):
         log.create(settings_of(topic))
@@ -49,6 +51,7 @@ def limiting(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
         "MIDSTAGE_THROTTLE_PORT": str(port),
         "MIDSTAGE_THROTTLE_GRPC_PORT": str(grpc_port),
         "MIDSTAGE_THROTTLE_TOKEN_FILE": str(token),
+        **({"MIDSTAGE_THROTTLE_RULES_DIR": str(rules)} if rules else {}),
     }
     with running(module("midstage.throttle.main"), log=output, env=env) as child:
         await_ready(lambda: _unready(port), child=child, log=output)

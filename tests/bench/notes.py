@@ -30,7 +30,8 @@ NOTES: Mapping[str, Sequence[str]] = {
         " their own process, one stream as a thread, more as tasks of one event loop. Processor: of"
         " the server or library and its Redis, never of a load generator.",
         "What each does: midstage decides three native limits, in memory, and tells their headers;"
-        " envoyproxy/ratelimit three descriptors, each of which meets a limit, in its Redis, with"
+        " with imported rules the very question and rules of envoyproxy/ratelimit, which decides"
+        " three descriptors, each of which meets a limit, in its Redis, with"
         " its default settings and no headers; limits and throttled-py three fixed windows, one"
         " after the other; Redis INCR counts one key; grpc.aio parses the question and answers"
         " a constant. No limit is ever reached. Redis writes nothing to the disk.",

@@ -69,13 +69,17 @@ def binary() -> Path:
     return at / _BINARY
 
 
+def rules_in(folder: Path) -> Path:
+    """The folder, with the rules for ``QUESTION`` in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.yaml").write_text(_RULES)
+    return folder
+
+
 @contextlib.contextmanager
 def ratelimit(directory: Path) -> Iterator[tuple[int, tuple[int, int]]]:
     """Its gRPC port, its process and its Redis's, while they run."""
-    rules = directory / "config"
-    rules.mkdir(parents=True, exist_ok=True)
-    (rules / "bench.yaml").write_text(_RULES)
-    (rules / "gateway.yaml").write_text(_OF_THE_GATEWAY)
+    (rules_in(directory / "config") / "gateway.yaml").write_text(_OF_THE_GATEWAY)
     program = binary()
     port, grpc_port, debug_port = found(3)
     log = directory / "ratelimit.log"
