@@ -10,14 +10,12 @@ from pathlib import Path
 import httpx
 
 from midstage.contracts import topics
-from midstage.eventlog.memory import MemoryLog
-from midstage.eventlog.topics import settings_of
 from midstage.local import envoy
 from midstage.testkit.waiting import within
 from midstage.throttle.config import RuleSettings
 from tests import patient
 from tests.ports import free_port
-from tests.throttle.conftest import Running, running
+from tests.throttle.conftest import Running, memory, running
 from tests.throttle.test_real_envoy import HTTP2, TYPES, address, cluster
 
 RULES = "rules"
@@ -56,8 +54,7 @@ def ruled(
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_text(content)
-    log = MemoryLog()
-    log.create(settings_of(topics.LIMITS))
+    log = memory()
     grpc_port = free_port()
     rules = RuleSettings(folder=folder, headers="x-ratelimit", metadata=True)
     with running(log, topics.LIMITS, directory, grpc_port=grpc_port, rules=rules) as throttle:

@@ -10,11 +10,9 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 )
 
 from midstage.contracts import topics
-from midstage.eventlog.memory import MemoryLog
-from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from midstage.throttle.config import RuleSettings
-from tests.throttle.conftest import Running, running
+from tests.throttle.conftest import Running, memory, running
 from tests.throttle.ruled import sample
 
 pytestmark = pytest.mark.slow
@@ -36,8 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def throttle(tmp_path: Path, folder: Path) -> Iterator[Running]:
-    log = MemoryLog()
-    log.create(settings_of(topics.LIMITS))
+    log = memory()
     rules = RuleSettings(folder=folder, headers="RateLimit")
     with running(log, topics.LIMITS, tmp_path, rules=rules) as served:
         yield served
@@ -140,8 +137,7 @@ def test_bad_files_at_the_start_leave_what_is_native_and_answer_the_rest_by_erro
     tmp_path: Path, folder: Path
 ) -> None:
     (folder / "d.yaml").write_text("domain: [")
-    log = MemoryLog()
-    log.create(settings_of(topics.LIMITS))
+    log = memory()
     with running(log, topics.LIMITS, tmp_path, rules=RuleSettings(folder=folder)) as throttle:
         assert throttle.passes("acme", "chat")
         assert throttle.http.get("/readyz").status_code == 200

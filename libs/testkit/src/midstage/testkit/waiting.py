@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-_SHARE, _MOST_S = 0.05, 0.2
+_SHARE, _MOST_S = 0.05, 0.1
 """What a wait may add to the time that the fact itself took, and to any time."""
 
 
@@ -17,7 +17,7 @@ def within(seconds: float, condition: Callable[[], T], *, every: float = 0.02) -
     """The first true value of ``condition``; AssertionError with the last one after ``seconds``.
 
     What ``condition`` raises is not caught, so a wrong question fails at once. It is asked again
-    after ``every`` seconds, later on after a twentieth of the time so far, at most 0.2 s; and once
+    after ``every`` seconds, later on after a twentieth of the time so far, at most 0.1 s; and once
     more when the time is up: a question may have taken all of it, on a machine that stood still.
     """
     begun = time.monotonic()
