@@ -21,7 +21,7 @@ from midstage.throttle.adapters import health
 from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
-from midstage.throttle.decide.headers import (
+from midstage.limits.headers import (
     Policy,
     State,
     rate_limit,

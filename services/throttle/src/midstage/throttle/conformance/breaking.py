@@ -10,7 +10,7 @@ import msgspec
 
 from midstage.chassis.cases import Differing, Shape
 from midstage.throttle.conformance.shapes import CaseError, Number, compared, ms_ns, ns
-from midstage.throttle.decide.breaker import Breaker, BreakerTerms, By
+from midstage.limits.circuit import Breaker, BreakerTerms, By
 
 _FAILED: Final = {"F": True, "S": False}
 _NAMES: Final = {

@@ -7,7 +7,7 @@ import msgspec
 
 from midstage.chassis.cases import Differing, Shape
 from midstage.throttle.conformance.shapes import CaseError, Number, compared, ns
-from midstage.throttle.decide.headers import (
+from midstage.limits.headers import (
     Cause,
     Policy,
     Problem,

@@ -1,0 +1,228 @@
+"""Leases of a bucket: whoever admits, together never more than the bucket would alone.
+
+Answers are lost, late, doubled and out of order, holders die, the limit changes, and the owner's
+clock goes back. What passed anywhere is put through one bucket that nothing is lent of.
+"""
+
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from midstage.limits.lease import Book, Plan, Terms
+from midstage.throttle.decide.lending import OPEN_GRANTS, Ask, Grant, LentBucket
+from midstage.throttle.decide.meters.bucket import TOKEN, TokenBucket
+
+SECOND = 10**9
+TERM = 5 * SECOND
+HOLDERS = st.sampled_from(["a", "b", "c"])
+RATES, BURSTS = st.integers(1, 3_000_000), st.integers(1, 40)
+GAPS = st.one_of(st.integers(0, SECOND), st.integers(0, 2 * TERM))
+
+
+@dataclass(slots=True)
+class Holder:
+    """A process that goes by leases, and the answers that are on their way to it."""
+
+    book: Book = field(default_factory=Book)
+    answers: list[tuple[int, Grant]] = field(default_factory=list)
+
+
+class Lending(RuleBasedStateMachine):
+    """One limit, its owner and three holders; ``now`` is the time that really is."""
+
+    @initialize(rate=RATES, burst=BURSTS)
+    def begin(self, rate: int, burst: int) -> None:
+        self.now, self.back, self.serial = 1000 * SECOND, 0, 0
+        self.owner = LentBucket(TokenBucket(rate_micros=rate, burst=burst, now_ns=self.now))
+        self.holders = {name: Holder() for name in "abc"}
+        self.terms = [(self.now, rate, burst)]
+        self.level, self.at, self.overdrawn = burst * TOKEN, self.now, 0
+
+    @rule(gap=GAPS)
+    def wait(self, gap: int) -> None:
+        self.now += gap
+
+    @rule(gap=st.integers(0, 3 * TERM))
+    def the_owners_clock_goes_back(self, gap: int) -> None:
+        self.back += gap
+
+    @rule(name=HOLDERS, wants=st.integers(0, 5_000_000), on_its_way=st.integers(0, TERM))
+    def ask(self, name: str, wants: int, on_its_way: int) -> None:
+        """The question reaches the owner; its answer waits to be delivered."""
+        holder, sent = self.holders[name], self.now
+        holding = 0 if holder.book.over(sent) else holder.book.serial
+        self.now += on_its_way
+        self.lent(name, wants, holding, sent)
+
+    @rule(name=HOLDERS, wants=st.integers(0, 5_000_000))
+    def ask_twice(self, name: str, wants: int) -> None:
+        """The network doubles a question."""
+        holder, sent = self.holders[name], self.now
+        holding = 0 if holder.book.over(sent) else holder.book.serial
+        for _ in range(2):
+            self.lent(name, wants, holding, sent)
+
+    def lent(self, name: str, wants: int, holding: int, sent: int) -> None:
+        self.serial += 1
+        grant = self.owner.lend(
+            Ask(holder=name, wants_micros=wants, holding=holding),
+            serial=self.serial,
+            now_ns=self.now - self.back,
+            term_ns=TERM,
+        )
+        self.holders[name].answers.append((sent + TERM, grant))
+
+    @rule(name=HOLDERS, number=st.integers(0, 5), stays=st.booleans())
+    def an_answer_comes(self, name: str, number: int, stays: bool) -> None:
+        """Any of those under way, so out of order, and twice where it ``stays``."""
+        holder = self.holders[name]
+        if not holder.answers:
+            return
+        number %= len(holder.answers)
+        until, grant = holder.answers[number] if stays else holder.answers.pop(number)
+        terms = Terms(limit="l", rate_micros=grant.rate_micros, burst=grant.burst, add=grant.add)
+        holder.book.renew(grant.serial, [terms], until_ns=until, now_ns=self.now)
+
+    @rule(name=HOLDERS)
+    def an_answer_is_lost(self, name: str) -> None:
+        if self.holders[name].answers:
+            self.holders[name].answers.pop()
+
+    @rule(name=HOLDERS)
+    def a_holder_dies(self, name: str) -> None:
+        self.holders[name] = Holder()
+
+    @rule(name=HOLDERS, late=st.integers(0, TERM))
+    def a_lease_is_given_back(self, name: str, late: int) -> None:
+        book = self.holders[name].book
+        if book.over(self.now):
+            return
+        book.fill(self.now)
+        left = book.leases["l"].left
+        self.holders[name].book = Book()
+        self.now += late
+        self.owner.give_back(name, holding=book.serial, left=left, now_ns=self.now - self.back)
+
+    @rule(rate=RATES, burst=BURSTS)
+    def the_limit_changes(self, rate: int, burst: int) -> None:
+        self.owner.follow(rate_micros=rate, burst=burst, now_ns=self.now - self.back)
+        self.terms.append((self.now, rate, burst))
+
+    @rule(name=HOLDERS, units=st.integers(1, 6), times=st.integers(1, 20))
+    def a_holder_is_asked(self, name: str, units: int, times: int) -> None:
+        book = self.holders[name].book
+        if book.over(self.now):
+            return  # the failure rule is another story
+        plan = Plan(book, tuple(book.leases))
+        for _ in range(times):
+            one = units == 1 and plan.take(self.now)
+            if one or (units > 1 and plan.take_units({"requests": units}, self.now)):
+                self.passed(units)
+
+    @rule(units=st.integers(1, 6), times=st.integers(1, 20))
+    def the_owner_is_asked(self, units: int, times: int) -> None:
+        for _ in range(times):
+            if self.owner.take(units, self.now - self.back):
+                self.passed(units)
+
+    def passed(self, units: int) -> None:
+        """Through a bucket of the widest terms that may still hold somewhere."""
+        recent = [each for each in self.terms if each[0] >= self.now - 2 * TERM - 1]
+        older = self.terms[: len(self.terms) - len(recent)][-1:]
+        rate = max(each[1] for each in older + recent)
+        burst = max(each[2] for each in older + recent)
+        widest = max(each[1] for each in self.terms)
+        gained = (widest if len(self.terms) > 1 else rate) * (self.now - self.at)
+        self.level = min(burst * TOKEN, self.level + gained) - units * TOKEN
+        self.at = self.now
+        self.overdrawn = min(self.overdrawn, self.level)
+
+    @invariant()
+    def all_together_are_one_bucket(self) -> None:
+        assert self.overdrawn >= 0
+
+    @invariant()
+    def no_more_is_lent_than_there_is(self) -> None:
+        rate, burst = self.owner.lent()
+        assert rate <= max(each[1] for each in self.terms)
+        assert burst <= max(each[2] for each in self.terms)
+        assert 0 <= self.owner.level <= self.owner.full
+
+
+TestLending = Lending.TestCase
+TestLending.settings = settings(
+    deadline=None, max_examples=150, stateful_step_count=60, print_blob=True
+)
+
+
+def owner(rate: int = 1_000_000, burst: int = 32) -> LentBucket:
+    return LentBucket(TokenBucket(rate_micros=rate, burst=burst, now_ns=0))
+
+
+def asked(bucket: LentBucket, holder: str, wants: int, *, serial: int, now: int = 0) -> Grant:
+    ask = Ask(holder=holder, wants_micros=wants, holding=serial - 1)
+    return bucket.lend(ask, serial=serial, now_ns=now, term_ns=TERM)
+
+
+def test_a_dead_holders_part_comes_back_after_its_term() -> None:
+    bucket = owner()
+    grant = asked(bucket, "a", 10**9, serial=1)
+    assert bucket.rate == 1_000_000 - grant.rate_micros
+    assert bucket.full == (32 - grant.burst) * TOKEN
+    bucket.fill(TERM - 1)
+    assert bucket.rate < 1_000_000
+    bucket.fill(TERM)
+    assert (bucket.rate, bucket.full) == (1_000_000, 32 * TOKEN)
+    assert bucket.untouched(TERM + 60 * SECOND)
+
+
+def test_what_a_holder_no_longer_wants_others_get_when_it_says_that_it_knows() -> None:
+    bucket = owner()
+    first = asked(bucket, "a", 10**9, serial=1)
+    less = asked(bucket, "a", 100_000, serial=2)
+    assert less.rate_micros == 100_000
+    assert bucket.lent()[0] == first.rate_micros
+    asked(bucket, "a", 100_000, serial=3)
+    assert bucket.lent()[0] == 100_000
+
+
+def test_demand_decides_who_gets_how_much() -> None:
+    bucket = owner()
+    for serial in range(1, 8, 2):
+        busy = asked(bucket, "busy", 900_000, serial=serial)
+        calm = asked(bucket, "calm", 10_000, serial=serial + 1)
+    assert calm.rate_micros == 10_000
+    assert busy.rate_micros == 900_000
+
+
+def test_what_is_given_back_is_the_owners_at_once() -> None:
+    bucket = owner()
+    grant = asked(bucket, "a", 10**9, serial=1)
+    bucket.give_back("a", holding=1, left=grant.add, now_ns=0)
+    assert bucket.untouched(0)
+    bucket.give_back("a", holding=1, left=grant.add, now_ns=0)
+    assert bucket.untouched(0)
+
+
+def test_the_owners_own_demand_is_one_of_the_shares() -> None:
+    bucket = owner()
+    asked(bucket, "a", 10**9, serial=1)
+    for _ in range(5):
+        bucket.take(1, SECOND)
+    for serial in range(2, 6):
+        grant = asked(bucket, "a", 10**9, serial=serial, now=SECOND)
+    assert grant.rate_micros <= 500_000 + 1_000_000 // 16
+
+
+def test_a_bucket_of_one_is_not_divided() -> None:
+    grant = asked(owner(burst=1), "a", 10**9, serial=1)
+    assert (grant.rate_micros, grant.burst, grant.add) == (0, 0, 0)
+
+
+def test_a_holder_that_asks_without_end_keeps_no_list_without_end() -> None:
+    bucket = owner()
+    for serial in range(1, 100):
+        bucket.lend(Ask(holder="a", wants_micros=serial), serial=serial, now_ns=0, term_ns=TERM)
+    assert sum(map(len, bucket._grants.values())) <= OPEN_GRANTS
