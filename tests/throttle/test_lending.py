@@ -17,8 +17,13 @@ from midstage.throttle.decide.meters.bucket import TOKEN, TokenBucket
 SECOND = 10**9
 TERM = 5 * SECOND
 HOLDERS = st.sampled_from(["a", "b", "c"])
-RATES, BURSTS = st.integers(1, 3_000_000), st.integers(1, 40)
-GAPS = st.one_of(st.integers(0, SECOND), st.integers(0, 2 * TERM))
+RATES = st.sampled_from([500_000, 1_000_000, 2_999_999])
+BURSTS = st.sampled_from([40, 16, 3])
+WANTS = st.sampled_from([5_000_000, 400_000, 0])
+WAY = st.sampled_from([0, 0, 0, SECOND // 10, TERM])
+FATES = st.sampled_from(["at once", "at once", "late", "doubled"])
+UNITS = st.sampled_from([1, 1, 5])
+GAPS = st.sampled_from([SECOND, 2 * SECOND, 4 * SECOND, TERM, 8 * TERM, 500_000])
 
 
 @dataclass(slots=True)
@@ -44,25 +49,32 @@ class Lending(RuleBasedStateMachine):
     def wait(self, gap: int) -> None:
         self.now += gap
 
-    @rule(gap=st.integers(0, 3 * TERM))
+    @rule(gap=st.sampled_from([SECOND // 2, 2 * TERM]))
     def the_owners_clock_goes_back(self, gap: int) -> None:
         self.back += gap
 
-    @rule(name=HOLDERS, wants=st.integers(0, 5_000_000), on_its_way=st.integers(0, TERM))
-    def ask(self, name: str, wants: int, on_its_way: int) -> None:
-        """The question reaches the owner; its answer waits to be delivered."""
-        holder, sent = self.holders[name], self.now
-        holding = 0 if holder.book.over(sent) else holder.book.serial
-        self.now += on_its_way
-        self.lent(name, wants, holding, sent)
+    @rule(wants=WANTS)
+    def all_ask(self, wants: int) -> None:
+        for name in "abc":
+            self.asking(name, wants)
 
-    @rule(name=HOLDERS, wants=st.integers(0, 5_000_000))
-    def ask_twice(self, name: str, wants: int) -> None:
-        """The network doubles a question."""
+    @rule(name=HOLDERS, wants=WANTS, there=WAY, back=WAY, fate=FATES)
+    def one_asks(self, name: str, wants: int, there: int, back: int, fate: str) -> None:
+        self.asking(name, wants, there=there, back=back, fate=fate)
+
+    def asking(
+        self, name: str, wants: int, *, there: int = 0, back: int = 0, fate: str = "at once"
+    ) -> None:
+        """The question reaches the owner, and its answer comes at once unless it is ``late``."""
         holder, sent = self.holders[name], self.now
         holding = 0 if holder.book.over(sent) else holder.book.serial
-        for _ in range(2):
+        self.now += there
+        for _ in range(2 if fate == "doubled" else 1):
             self.lent(name, wants, holding, sent)
+        if fate == "late":
+            return
+        self.now += back
+        self.delivered(holder, *holder.answers[-1])
 
     def lent(self, name: str, wants: int, holding: int, sent: int) -> None:
         self.serial += 1
@@ -74,21 +86,16 @@ class Lending(RuleBasedStateMachine):
         )
         self.holders[name].answers.append((sent + TERM, grant))
 
-    @rule(name=HOLDERS, number=st.integers(0, 5), stays=st.booleans())
-    def an_answer_comes(self, name: str, number: int, stays: bool) -> None:
-        """Any of those under way, so out of order, and twice where it ``stays``."""
+    @rule(name=HOLDERS, number=st.integers(0, 5))
+    def an_old_answer_comes(self, name: str, number: int) -> None:
+        """Any of all: late, out of order, or for the second time."""
         holder = self.holders[name]
-        if not holder.answers:
-            return
-        number %= len(holder.answers)
-        until, grant = holder.answers[number] if stays else holder.answers.pop(number)
+        if holder.answers:
+            self.delivered(holder, *holder.answers[-1 - number % len(holder.answers)])
+
+    def delivered(self, holder: Holder, until: int, grant: Grant) -> None:
         terms = Terms(limit="l", rate_micros=grant.rate_micros, burst=grant.burst, add=grant.add)
         holder.book.renew(grant.serial, [terms], until_ns=until, now_ns=self.now)
-
-    @rule(name=HOLDERS)
-    def an_answer_is_lost(self, name: str) -> None:
-        if self.holders[name].answers:
-            self.holders[name].answers.pop()
 
     @rule(name=HOLDERS)
     def a_holder_dies(self, name: str) -> None:
@@ -110,22 +117,28 @@ class Lending(RuleBasedStateMachine):
         self.owner.follow(rate_micros=rate, burst=burst, now_ns=self.now - self.back)
         self.terms.append((self.now, rate, burst))
 
-    @rule(name=HOLDERS, units=st.integers(1, 6), times=st.integers(1, 20))
-    def a_holder_is_asked(self, name: str, units: int, times: int) -> None:
-        book = self.holders[name].book
-        if book.over(self.now):
-            return  # the failure rule is another story
-        plan = Plan(book, tuple(book.leases))
-        for _ in range(times):
-            one = units == 1 and plan.take(self.now)
-            if one or (units > 1 and plan.take_units({"requests": units}, self.now)):
+    @rule(gap=GAPS, units=UNITS, order=st.permutations(["a", "b", "c", "owner"]))
+    def all_are_asked_until_they_refuse(self, gap: int, units: int, order: list[str]) -> None:
+        self.now += gap
+        for name in order:
+            while self.asked(name, units):
                 self.passed(units)
 
-    @rule(units=st.integers(1, 6), times=st.integers(1, 20))
-    def the_owner_is_asked(self, units: int, times: int) -> None:
-        for _ in range(times):
-            if self.owner.take(units, self.now - self.back):
-                self.passed(units)
+    @rule(units=UNITS, name=st.sampled_from(["a", "b", "c", "owner"]))
+    def one_is_asked(self, units: int, name: str) -> None:
+        if self.asked(name, units):
+            self.passed(units)
+
+    def asked(self, name: str, units: int) -> bool:
+        if name == "owner":
+            return self.owner.take(units, self.now - self.back)
+        book = self.holders[name].book
+        if book.over(self.now):
+            return False  # the failure rule is another story
+        plan = Plan(book, tuple(book.leases))
+        if units == 1:
+            return plan.take(self.now)
+        return plan.take_units({"requests": units}, self.now)
 
     def passed(self, units: int) -> None:
         """Through a bucket of the widest terms that may still hold somewhere."""

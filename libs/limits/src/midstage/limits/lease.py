@@ -1,9 +1,9 @@
 """A holder's part of limits: buckets that fill by themselves until their term is over.
 
 A check compares and subtracts whole units; only every ``FILL_EACH_NS``, or when there are too few,
-what came in is added. It is added as if all that was taken since had been taken at the end, which
-is never more than a bucket filled at each check would have: in any window at most burst + rate x
-time, to the last unit. A clock that goes back stands still.
+what came in is added. It is added as if all that was taken since had been taken at the end of that
+time, which is never more than a bucket filled at each check would have: in any window at most
+burst + rate x time, to the last unit. A clock that goes back stands still.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,15 +56,14 @@ class Lease:
         self.at_ns = now_ns
 
     def fill(self, now_ns: int) -> None:
-        """Add what came in since the last time."""
-        gap = now_ns - self.at_ns
-        if gap <= 0:
-            return
-        full = self.terms.burst * TOKEN
-        level = min(full, self.base * TOKEN + self.part + self.terms.rate_micros * gap)
-        level = max(0, level - (self.base - self.left) * TOKEN)
-        self.left, self.part = divmod(level, TOKEN)
-        self.base, self.at_ns = self.left, now_ns
+        """Add what came in since the last time; what was taken since was taken soon after it."""
+        gap = max(0, now_ns - self.at_ns)
+        soon = min(gap, FILL_EACH_NS)
+        full, rate = self.terms.burst * TOKEN, self.terms.rate_micros
+        level = min(full, self.base * TOKEN + self.part + rate * soon)
+        level -= (self.base - self.left) * TOKEN
+        self.left, self.part = divmod(min(full, level + rate * (gap - soon)), TOKEN)
+        self.base, self.at_ns = self.left, self.at_ns + gap
 
     def follow(self, terms: Terms, now_ns: int) -> None:
         """Hold by these terms from ``now_ns`` on: what is left stays, what was added comes in."""
