@@ -4,8 +4,10 @@ Answers are lost, late, doubled and out of order, holders die, the limit changes
 clock goes back. What passed anywhere is put through one bucket that nothing is lent of.
 """
 
+import random
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -17,13 +19,14 @@ from midstage.throttle.decide.meters.bucket import TOKEN, TokenBucket
 SECOND = 10**9
 TERM = 5 * SECOND
 HOLDERS = st.sampled_from(["a", "b", "c"])
-RATES = st.sampled_from([500_000, 1_000_000, 2_999_999])
-BURSTS = st.sampled_from([40, 16, 3])
+LIMITED = (500_000, 1_000_000, 2_999_999), (40, 16, 3)
+PAUSES = (SECOND, 2 * SECOND, 4 * SECOND, TERM, 8 * TERM, 500_000, 0)
+RATES, BURSTS = st.sampled_from(LIMITED[0]), st.sampled_from(LIMITED[1])
 WANTS = st.sampled_from([5_000_000, 400_000, 0])
 WAY = st.sampled_from([0, 0, 0, SECOND // 10, TERM])
 FATES = st.sampled_from(["at once", "at once", "late", "doubled"])
 UNITS = st.sampled_from([1, 1, 5])
-GAPS = st.sampled_from([SECOND, 2 * SECOND, 4 * SECOND, TERM, 8 * TERM, 500_000])
+GAPS = st.sampled_from(PAUSES)
 
 
 @dataclass(slots=True)
@@ -168,6 +171,63 @@ TestLending = Lending.TestCase
 TestLending.settings = settings(
     deadline=None, max_examples=150, stateful_step_count=60, print_blob=True
 )
+
+
+def story(seed: int) -> None:  # noqa: C901  one arm for each thing that may happen
+    """Sixty steps of the same rules, with more of those that lend and drain."""
+    chance, told = random.Random(seed), Lending()
+    told.begin(rate=chance.choice(LIMITED[0]), burst=chance.choice(LIMITED[1]))
+    for _ in range(60):
+        name, wants = chance.choice("abc"), chance.choice([5_000_000, 400_000, 0])
+        match chance.randrange(12):
+            case 0 | 1:
+                told.all_ask(wants)
+            case 2 | 3:
+                there, back = chance.choice([0, 0, SECOND // 10, TERM]), chance.choice([0, SECOND])
+                fate = chance.choice(["at once", "late", "doubled"])
+                told.one_asks(name, wants, there, back, fate)
+            case 4:
+                told.an_old_answer_comes(name, chance.randrange(6))
+            case 5:
+                told.a_holder_dies(name)
+            case 6:
+                told.a_lease_is_given_back(name, chance.choice([0, TERM]))
+            case 7 if chance.random() < 0.3:
+                told.the_limit_changes(chance.choice(LIMITED[0]), chance.choice(LIMITED[1]))
+            case 8 if chance.random() < 0.2:
+                told.the_owners_clock_goes_back(SECOND // 2)
+            case _:
+                order = chance.sample(["a", "b", "c", "owner"], 4)
+                told.all_are_asked_until_they_refuse(
+                    chance.choice(PAUSES), chance.choice([1, 1, 5]), order
+                )
+        told.all_together_are_one_bucket()
+        told.no_more_is_lent_than_there_is()
+
+
+@pytest.mark.slow
+def test_hundreds_of_stories_keep_the_promise() -> None:
+    for seed in range(300):
+        story(seed)
+
+
+@pytest.mark.slow
+def test_the_judge_finds_leases_that_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A negative control: an owner that goes on as if it had lent nothing."""
+
+    class Forgetful(LentBucket):
+        def _divide(self) -> None:
+            super()._divide()
+            self.rate, self.full = self.whole_rate, self.whole_burst * TOKEN
+
+    monkeypatch.setattr("tests.throttle.test_lending.LentBucket", Forgetful)
+    found = 0
+    for seed in range(100):
+        try:
+            story(seed)
+        except AssertionError:
+            found += 1
+    assert found > 3
 
 
 def owner(rate: int = 1_000_000, burst: int = 32) -> LentBucket:

@@ -17,10 +17,6 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 )
 from google.protobuf.message import DecodeError
 
-from midstage.throttle.adapters import health
-from midstage.throttle.adapters.http2.blocks import Blocks
-from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
-from midstage.throttle.adapters.http2.server import Server
 from midstage.limits.headers import (
     Policy,
     State,
@@ -28,6 +24,10 @@ from midstage.limits.headers import (
     rate_limit_policy,
     retry_after,
 )
+from midstage.throttle.adapters import health
+from midstage.throttle.adapters.http2.blocks import Blocks
+from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
+from midstage.throttle.adapters.http2.server import Server
 from midstage.throttle.model.limits import Check, Judged, Limit, Verdict
 
 DOMAIN: Final = "midstage"

@@ -16,7 +16,7 @@ from midstage.throttle.decide.leasing import Apportioning, Asking, Lease, Leases
 from midstage.throttle.decide.meters.bucket import TOKEN, TokenBucket
 
 OPEN_GRANTS: Final = 8
-"""Of one holder; of more, the newest two count as one of the larger parts until its term is over."""
+"""Of one holder; the newest two of more count as one, of their larger parts."""
 KEPT: Final = 16
 """One part in so many is never lent: whoever asks the owner itself finds something."""
 _OWNER: Final = ""
