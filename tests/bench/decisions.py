@@ -15,7 +15,14 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from midstage.contracts.limits import LimitFact, LimitRemoved, LimitSet
+from midstage.contracts.algorithms import TokenBucket
+from midstage.contracts.limits import (
+    CustomerPlanned,
+    CustomerUnplanned,
+    LimitFact,
+    LimitRemoved,
+    LimitSet,
+)
 from midstage.contracts.topics import LIMITS, Topic
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
@@ -133,7 +140,7 @@ def _evolve(_held: Limit, fact: LimitFact) -> Limit:
     match fact:
         case LimitSet():
             return fact
-        case LimitRemoved():
+        case LimitRemoved() | CustomerPlanned() | CustomerUnplanned():
             return None
 
 
@@ -143,8 +150,8 @@ def _limit(number: int) -> LimitSet:
         limit=name,
         customer=name,
         app="chat",
-        rate_per_s=10,
-        burst=20,
+        amount=10,
+        algorithm=TokenBucket(period_s=1.0, burst=20),
         why="a limit of the bench",
         at=datetime.now(UTC),
     )

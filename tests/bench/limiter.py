@@ -58,7 +58,8 @@ def _unready(port: int) -> str | None:
 
 def _limit(port: int) -> None:
     """One limit for the customer, wide enough for any load that one machine can make."""
-    body = {"customer": CUSTOMER, "app": APP, "rate_per_s": float(_MOST), "burst": _MOST}
+    bucket = {"kind": "token_bucket", "period_s": 1.0}
+    body = {"customer": CUSTOMER, "app": APP, "amount": _MOST, "algorithm": bucket}
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{port}/v1/limits/bench",
         data=msgspec.json.encode({**body, "why": "bench"}),

@@ -51,9 +51,13 @@ LIMITS = {
         {
             "limit": "acme-chat",
             "customer": "acme",
+            "key": "",
+            "plan": "",
             "app": "chat",
-            "rate_per_s": 2.5,
-            "burst": 10,
+            "unit": "requests",
+            "amount": 5,
+            "says": "5 requests per 2 s, 10 at once",
+            "algorithm": {"kind": "token_bucket", "period_s": 2.0, "burst": 10},
             "on_failure": "closed",
             "by": "api",
             "why": "trial",
@@ -61,6 +65,19 @@ LIMITS = {
             "version": 3,
         }
     ]
+}
+LEFT = {
+    "customer": "acme",
+    "plan": None,
+    "limits": [
+        {
+            **{"limit": "acme-chat", "app": "chat", "unit": "requests"},
+            **{"says": "5 requests per 2 s", "quota": 5, "used": 3, "remaining": 2},
+            **{"wait_s": 0.4, "on_failure": "open", "shadow": False, "overridden_by": []},
+            **{"because": "customer acme, application chat", "by": "api", "why": ""},
+            "at": "2026-01-31T12:00:00Z",
+        }
+    ],
 }
 AVAILABILITY = {
     "availability": [
@@ -80,6 +97,7 @@ ANSWERS = {
     "/v1/usage": USAGE,
     "/v1/sources": SOURCES,
     "/v1/limits": LIMITS,
+    "/v1/customers/acme/limits": LEFT,
     "/v1/availability": AVAILABILITY,
 }
 
@@ -114,7 +132,7 @@ class Services:
         if call.method == "GET":
             return 200, ANSWERS[call.path]
         name = call.path.removeprefix("/v1/limits/")
-        return 200, {"limit": name, "version": 4, "command_id": "c", "repeated": False}
+        return 200, {"name": name, "version": 4, "command_id": "c", "repeated": False}
 
 
 @pytest.fixture
@@ -205,8 +223,8 @@ def test_programs_get_all_of_it(
 
 def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services: Services) -> None:
     where = ["--dir", str(services.directory)]
-    numbers = ["--rate", "2.5", "--burst", "10", "--on-failure", "closed", "--why", "trial"]
-    who = ["--customer", "acme", "--app", "chat"]
+    numbers = ["--amount", "5", "--per", "2s", "--burst", "10", "--on-failure", "closed"]
+    who = ["--customer", "acme", "--app", "chat", "--why", "trial", "--overrides", "gold"]
     done = midstage("set", "limit", "acme-chat", *who, *numbers, *where)
     gone = midstage("delete", "limit", "a/b", *where)
     assert (done.returncode, done.stdout) == (0, "limit acme-chat set, version 4\n")
@@ -214,15 +232,38 @@ def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services:
     put, delete = services.calls
     assert (put.method, put.path, put.token) == ("PUT", "/v1/limits/acme-chat", "Bearer t0ken")
     assert json.loads(put.body) == {
-        "customer": "acme",
-        "app": "chat",
-        "rate_per_s": 2.5,
-        "burst": 10,
-        "on_failure": "closed",
-        "why": "trial",
+        **{"customer": "acme", "key": "", "plan": "", "app": "chat"},
+        **{"unit": "requests", "amount": 5},
+        "algorithm": {"kind": "token_bucket", "period_s": 2.0, "burst": 10},
+        **{"on_failure": "closed", "drain": False, "debt": 0, "shadow": False},
+        **{"overrides": ["gold"], "why": "trial"},
     }
     assert (delete.method, delete.path) == ("DELETE", "/v1/limits/a%2Fb")
     assert (delete.body, delete.token) == (b"", "Bearer t0ken")
+
+
+def test_a_customer_is_put_on_a_plan_and_taken_off_it(
+    midstage: Midstage, services: Services
+) -> None:
+    where = ["--dir", str(services.directory)]
+    done = midstage("set", "plan", "acme", "gold", "--by", "ann", "--why", "signed", *where)
+    gone = midstage("delete", "plan", "acme", *where)
+    assert (done.returncode, done.stdout) == (0, "customer acme is on plan gold, version 4\n")
+    assert (gone.returncode, gone.stdout) == (0, "customer acme is on no plan, version 4\n")
+    put, delete = services.calls
+    assert (put.method, put.path) == ("PUT", "/v1/customers/acme/plan")
+    assert json.loads(put.body) == {"plan": "gold", "by": "ann", "why": "signed"}
+    assert (delete.method, delete.path) == ("DELETE", "/v1/customers/acme/plan")
+
+
+def test_what_a_customer_has_left_is_told(midstage: Midstage, services: Services) -> None:
+    where = ["--dir", str(services.directory)]
+    ended = midstage("get", "limits", "--customer", "acme", "--app", "chat", *where)
+    titles, row = ended.stdout.splitlines()
+    assert titles.split()[:4] == ["LIMIT", "SAYS", "USED", "REMAINING"]
+    assert row.split()[:8] == ["acme-chat", "5", "requests", "per", "2", "s", "3", "2"]
+    [asked] = services.calls
+    assert (asked.path, asked.query) == ("/v1/customers/acme/limits", {"app": "chat"})
 
 
 @pytest.mark.parametrize(("status", "said"), [(404, "midstage: the service's own sentence\n")])
@@ -274,7 +315,7 @@ def test_a_file_that_is_not_there_is_named(midstage: Midstage, services: Service
         ["get"],
         ["get", "users"],
         ["get", "usage", "-o", "xml"],
-        ["set", "limit", "a", "--rate", "fast", "--burst", "1"],
+        ["set", "limit", "a", "--amount", "many"],
         ["send"],
         ["fly"],
     ],
@@ -290,6 +331,8 @@ def test_a_wrong_command_line_is_exit_2(midstage: Midstage, wrong: list[str]) ->
     [
         (["get", "usage", "--from", "noon"], "--from 'noon' is neither a time like"),
         (["get", "usage", "--server", "localhost:1"], "is not a URL like http://"),
+        (["set", "limit", "a", "--amount", "1", "--per", "soon"], "--per 'soon' is no time like"),
+        (["set", "limit", "a", "--amount", "1", "--on-failure", "x/1m"], "none of open, closed"),
         (["delete", "limit", "a", "--server", "http://127.0.0.1:9"], "--token-file"),
         (["send", "log", "-", "--kafka", "127.0.0.1:9"], "no Kafka answers at 127.0.0.1:9"),
         (["send", "log", "-", "--kafka", "localhost"], "'localhost' is not host:port"),

@@ -1,9 +1,30 @@
 """One example of each fact of the paying path, as golden files pin them."""
 
 from midstage.contracts import sketch
+from midstage.contracts.algorithms import (
+    CalendarQuota,
+    Every,
+    FixedWindow,
+    Gcra,
+    LeakyBucket,
+    LifetimeQuota,
+    MovingWindow,
+    Refill,
+    SlidingCounter,
+    Slots,
+    Starts,
+    TokenBucket,
+)
 from midstage.contracts.edges import SOURCE_BEAT, SOURCE_CLOSED, Gauge, SourceBeat, SourceClosed
 from midstage.contracts.fact import Event
-from midstage.contracts.limits import FailureRule, LimitRemoved, LimitSet
+from midstage.contracts.limits import (
+    CustomerPlanned,
+    CustomerUnplanned,
+    FailureRule,
+    LimitRemoved,
+    LimitSet,
+    OpenTo,
+)
 from midstage.contracts.load import LOAD_OBSERVED, LoadObserved
 from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompleted
 from midstage.contracts.topics import EDGES, LIMITS, LOAD, REQUESTS
@@ -133,7 +154,7 @@ EVENTS: Events = {
 }
 
 DECISIONS = {
-    "limits-appended-set": Decision(
+    "limits-appended-set-bucket": Decision(
         topic=LIMITS,
         key="limit/acme-chat",
         engine="throttle/0.1.0",
@@ -142,14 +163,62 @@ DECISIONS = {
             LimitSet(
                 limit="acme-chat",
                 customer="acme",
-                app="*",
-                rate_per_s=0.5,
-                burst=10,
+                app="chat",
+                amount=5,
+                algorithm=TokenBucket(period_s=1.0, burst=10),
                 on_failure=FailureRule.CLOSED,
                 by="api",
                 why="trial",
                 at=NOON,
             ),
+        ),
+    ),
+    "limits-appended-set-full": Decision(
+        topic=LIMITS,
+        key="limit/acme-tokens",
+        engine="throttle/0.1.0",
+        version=3,
+        facts=(
+            LimitSet(
+                limit="acme-tokens",
+                customer="acme",
+                key="web",
+                plan="gold",
+                app="chat",
+                unit="tokens",
+                amount=1_000_000,
+                algorithm=CalendarQuota(every=Every.MONTH, zone="Europe/Berlin"),
+                on_failure=OpenTo(amount=100, period_s=60.0),
+                drain=True,
+                debt=5000,
+                shadow=True,
+                strict=True,
+                overrides=("gold-tokens",),
+                by="api",
+                why="trial",
+                at=NOON,
+            ),
+        ),
+    ),
+    "limits-appended-set-each-algorithm": Decision(
+        topic=LIMITS,
+        key="limit/each",
+        engine="throttle/0.1.0",
+        version=9,
+        facts=tuple(
+            LimitSet(limit="each", amount=5, algorithm=algorithm, at=NOON)
+            for algorithm in (
+                TokenBucket(period_s=60.0, refill=Refill.WHOLE),
+                LeakyBucket(period_s=60.0, burst=7),
+                Gcra(period_s=0.5),
+                FixedWindow(period_s=60.0),
+                FixedWindow(period_s=60.0, starts=Starts.FIRST_HIT),
+                MovingWindow(period_s=60.0),
+                SlidingCounter(period_s=60.0),
+                CalendarQuota(every=Every.WEEK),
+                LifetimeQuota(),
+                Slots(ttl_s=600.0),
+            )
         ),
     ),
     "limits-appended-removed": Decision(
@@ -158,5 +227,19 @@ DECISIONS = {
         engine="throttle/0.1.0",
         version=2,
         facts=(LimitRemoved(limit="acme-chat", by="api", why="over", at=NOON),),
+    ),
+    "limits-appended-planned": Decision(
+        topic=LIMITS,
+        key="customer/acme",
+        engine="throttle/0.1.0",
+        version=1,
+        facts=(CustomerPlanned(customer="acme", plan="gold", by="api", why="signed", at=NOON),),
+    ),
+    "limits-appended-unplanned": Decision(
+        topic=LIMITS,
+        key="customer/acme",
+        engine="throttle/0.1.0",
+        version=2,
+        facts=(CustomerUnplanned(customer="acme", by="api", why="left", at=NOON),),
     ),
 }

@@ -13,6 +13,7 @@ from midstage.local.lifecycle import Life, State
 from midstage.local.replay.progress import Line, Progress
 from midstage.local.supervisor import Child, Supervisor
 from midstage.throttle.metrics import Metrics
+from midstage.throttle.model.account import OnFailure
 from tests.serving import served
 
 NOBODY = "http://127.0.0.1:9"
@@ -91,7 +92,7 @@ def test_what_was_restarted_counts_from_zero(before: int, after: int, passed: in
 
 def test_what_throttle_let_pass_because_it_was_late_is_read_from_its_metrics() -> None:
     registry = CollectorRegistry()
-    Metrics(registry).late_open.inc(3)
+    Metrics(registry).late[OnFailure.OPEN].inc(3)
     pages = FastAPI()
     pages.get("/metrics")(lambda: Response(generate_latest(registry)))
     with served(pages) as base:

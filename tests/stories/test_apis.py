@@ -75,7 +75,7 @@ def test_each_service_says_how_it_is(platform: Platform, service: str) -> None:
 
 
 def test_a_change_without_the_token_is_refused(platform: Platform) -> None:
-    limit = {"customer": "mallory", "app": "*", "rate_per_s": 1e6, "burst": 1_000_000}
+    limit = {"customer": "mallory", "app": "*", "amount": 10**6, "algorithm": {"kind": "lifetime"}}
     url = f"{platform.addresses.throttle}/v1/limits/mine"
     assert patient.put(url, json=limit).status_code == 401
     assert patient.get(url).status_code == 404

@@ -14,7 +14,13 @@ from .evidence import Orders, ready
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
-LIMIT = {"customer": "acme", "app": "ocr", "rate_per_s": 5, "burst": 10, "why": "a story"}
+LIMIT = {
+    "customer": "acme",
+    "app": "ocr",
+    "amount": 5,
+    "algorithm": {"kind": "token_bucket", "period_s": 1.0, "burst": 10},
+    "why": "a story",
+}
 
 
 def put(platform: Platform, name: str, command: str, **changed: object) -> httpx.Response:

@@ -25,6 +25,14 @@ from tests import patient
 from tests.ports import free_port
 
 TOKEN = "a-token-of-this-test"
+LIMIT = {
+    "customer": "acme",
+    "app": "chat",
+    "amount": 5,
+    "algorithm": {"kind": "token_bucket", "period_s": 1, "burst": 10},
+}
+ONCE = {"amount": 1, "algorithm": {"kind": "lifetime"}}
+"""One request and never another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +46,7 @@ class Running:
     def put(
         self, limit: str, command_id: str | None = None, /, **changed: object
     ) -> httpx.Response:
-        body = {"customer": "acme", "app": "chat", "rate_per_s": 5, "burst": 10, **changed}
+        body = {**LIMIT, **changed}
         return self.http.put(f"/v1/limits/{limit}", json=body, headers=named(command_id))
 
     def delete(self, limit: str, command_id: str | None = None) -> httpx.Response:

@@ -13,11 +13,12 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 )
 from prometheus_client import CollectorRegistry
 
+from midstage.contracts.algorithms import TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.envoy import RateLimitServer
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.limits import Slot
+from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream import Gate
 
 OK = rls_pb2.RateLimitResponse.OK
@@ -33,13 +34,13 @@ class Held:
     def __init__(self, *facts: LimitSet, behind: str | None = None) -> None:
         self.behind = behind
         self.asked = 0
-        self._slots: Mapping[str, Slot] = {}
+        self._slots: Mapping[str, Standing] = {}
         self.set(*facts)
 
     def set(self, *facts: LimitSet) -> None:
-        self._slots = {f"limit/{fact.limit}": Slot(standing=fact) for fact in facts}
+        self._slots = {f"limit/{fact.limit}": Standing(fact=fact) for fact in facts}
 
-    def states(self) -> Mapping[str, Slot]:
+    def states(self) -> Mapping[str, Standing]:
         return self._slots
 
     def caught_up(self) -> str | None:
@@ -160,6 +161,7 @@ def gate_over(
     gate = Gate(
         limits=log,
         monotonic_ns=clock,
+        wall_ns=time.time_ns,
         metrics=metrics,
         caller_timeout_s=caller_timeout_s,
         late_below_s=late_below_s,
@@ -185,12 +187,14 @@ def sent(answer: rls_pb2.RateLimitResponse) -> dict[str, str]:
 def limit(
     customer: str, app: str, *, rate_per_s: float, burst: int, rule: str = "open"
 ) -> LimitSet:
+    """A token bucket; a rate is a whole number, or one in so many seconds."""
+    amount = max(1, int(rate_per_s))
     return LimitSet(
         limit=f"{customer}-{app}",
         customer=customer,
         app=app,
-        rate_per_s=rate_per_s,
-        burst=burst,
+        amount=amount,
+        algorithm=TokenBucket(period_s=round(amount / rate_per_s), burst=burst),
         on_failure=FailureRule(rule),
         at=NOON,
     )

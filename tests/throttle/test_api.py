@@ -2,20 +2,22 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
-from tests.throttle.conftest import Running
+from tests.throttle.conftest import LIMIT, ONCE, Running
 
 
 def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
     answer = throttle.put("one", "set-one", why="trial", on_failure="closed")
     assert answer.status_code == 200
     assert answer.json() == {
-        "limit": "one",
+        "kind": "limit",
+        "name": "one",
         "version": 1,
         "command_id": "set-one",
         "repeated": False,
@@ -25,10 +27,23 @@ def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
     assert held == {
         "limit": "one",
         "customer": "acme",
+        "key": "",
+        "plan": "",
         "app": "chat",
-        "rate_per_s": 5.0,
-        "burst": 10,
+        "unit": "requests",
+        "amount": 5,
+        "says": "5 requests per 1 s, 10 at once",
+        "algorithm": {
+            "kind": "token_bucket",
+            "period_s": 1.0,
+            "burst": 10,
+            "refill": "continuous",
+        },
         "on_failure": "closed",
+        "drain": False,
+        "debt": 0,
+        "shadow": False,
+        "overrides": [],
         "by": "api",
         "why": "trial",
         "version": 1,
@@ -51,13 +66,13 @@ def test_limits_are_listed_by_customer_and_application(throttle: Running) -> Non
 
 def test_a_command_sent_again_has_its_first_outcome(throttle: Running) -> None:
     first = throttle.put("twice", "set-twice").json()
-    again = throttle.put("twice", "set-twice", rate_per_s=5.0).json()
+    again = throttle.put("twice", "set-twice", amount=5).json()
     assert again == {**first, "repeated": True}
     assert throttle.http.get("/v1/limits/twice").json()["version"] == 1
     assert throttle.http.get("/v1/commands/set-twice").json() == {**first, "repeated": True}
 
 
-@pytest.mark.parametrize("changed", [{"burst": 11}, {"why": "other"}, {"customer": "bolt"}])
+@pytest.mark.parametrize("changed", [{"amount": 11}, {"why": "other"}, {"customer": "bolt"}])
 def test_a_command_id_belongs_to_one_body(throttle: Running, changed: dict[str, object]) -> None:
     name = f"body-{next(iter(changed))}"
     throttle.put(name, f"set-{name}")
@@ -80,18 +95,31 @@ def test_an_unknown_command_is_not_found(throttle: Running) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"rate_per_s": 0},
-        {"rate_per_s": -1},
-        {"rate_per_s": 1_000_000.1},
-        {"rate_per_s": 0.0000001},
-        {"rate_per_s": 1.0000001},
-        {"rate_per_s": "5"},
-        {"rate_per_s": True},
-        {"rate_per_s": None},
-        {"burst": 0},
-        {"burst": 1.5},
-        {"burst": 1_000_001},
-        {"burst": True},
+        {"amount": 0},
+        {"amount": -1},
+        {"amount": 1.5},
+        {"amount": "5"},
+        {"amount": True},
+        {"amount": None},
+        {"amount": 10**12 + 1},
+        {"amount": 10**400},
+        {"algorithm": {"kind": "token_bucket", "period_s": 0}},
+        {"algorithm": {"kind": "token_bucket", "period_s": 1e-9}},
+        {"algorithm": {"kind": "token_bucket", "period_s": 1e300}},
+        {"algorithm": {"kind": "token_bucket", "period_s": 1, "burst": 0}},
+        {"algorithm": {"kind": "token_bucket", "period_s": 1, "burst": 10**12 + 1}},
+        {"algorithm": {"kind": "token_bucket", "period_s": 1, "brust": 1}},
+        {"algorithm": {"kind": "calendar", "every": "day", "zone": "Nowhere/Town"}},
+        {"algorithm": {"kind": "calendar", "every": "hour"}},
+        {"algorithm": {"kind": "guessing"}},
+        {"algorithm": {}},
+        {"unit": "Tokens"},
+        {"unit": "x" * 65},
+        {"strict": True},
+        {"overrides": ["x"] * 65},
+        {"key": "a b"},
+        {"plan": "*"},
+        {"on_failure": {"amount": 1}},
         {"customer": ""},
         {"customer": "a*"},
         {"customer": "a b"},
@@ -110,7 +138,16 @@ def test_what_is_no_limit_is_refused(throttle: Running, changed: dict[str, objec
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"{", 422), (b"", 422), (b"[]", 422), (b'{"rate_per_s": NaN}', 422), (b"\xff", 400)],
+    [
+        (b"{", 400),
+        (b"", 400),
+        (b"[]", 422),
+        (b"{}", 422),
+        (b'{"amount": NaN}', 400),
+        (b"\xff", 400),
+        (b'{"x":' + b"[" * 10_000, 400),
+        (b" " * 65_537, 413),
+    ],
 )
 def test_what_is_no_json_is_refused(throttle: Running, body: bytes, status: int) -> None:
     sent = throttle.http.put(
@@ -130,7 +167,7 @@ def test_a_command_id_is_a_word(throttle: Running, command_id: str) -> None:
 
 
 def test_without_the_token_nothing_changes(throttle: Running) -> None:
-    body = {"customer": "acme", "app": "chat", "rate_per_s": 5, "burst": 10}
+    body = LIMIT
     for authorization in ("", "Bearer wrong"):
         headers = {"authorization": authorization}
         problem(throttle.http.put("/v1/limits/secret", json=body, headers=headers), 401)
@@ -147,7 +184,7 @@ def in_force_s(throttle: Running) -> float:
     """How long a limit that is set and one that is taken away take to hold, both together."""
     assert throttle.passes("fast", "chat")
     begun = time.monotonic()
-    throttle.put("fast", customer="fast", rate_per_s=0.000001, burst=1)
+    throttle.put("fast", customer="fast", **ONCE)
     within(60, lambda: not throttle.passes("fast", "chat"))
     throttle.delete("fast")
     within(60, lambda: throttle.passes("fast", "chat"))
@@ -157,20 +194,20 @@ def in_force_s(throttle: Running) -> float:
 def test_many_at_once_get_a_version_each(throttle: Running) -> None:
     with ThreadPoolExecutor(8) as threads:
         answers = list(
-            threads.map(lambda burst: throttle.put("busy", burst=burst).json(), range(1, 25))
+            threads.map(lambda burst: throttle.put("busy", amount=burst).json(), range(1, 25))
         )
     assert sorted(answer["version"] for answer in answers) == list(range(1, 25))
 
 
 def test_metrics_tell_verdicts_and_limits(throttle: Running) -> None:
-    throttle.put("metered", customer="metered", rate_per_s=0.000001, burst=1)
+    throttle.put("metered", customer="metered", **ONCE)
     within(60, lambda: not throttle.passes("metered", "chat"))
     text = throttle.http.get("/metrics").text
     for name in (
         'midstage_throttle_checks_total{verdict="admitted"}',
         'midstage_throttle_checks_total{verdict="refused"}',
         "midstage_throttle_answer_seconds_count",
-        "midstage_throttle_buckets",
+        "midstage_throttle_meters",
         "midstage_throttle_limits",
         'midstage_throttle_late_total{rule="open"}',
     ):
@@ -181,7 +218,7 @@ def test_metrics_tell_verdicts_and_limits(throttle: Running) -> None:
 def test_while_the_log_is_away_limits_hold_and_commands_wait(
     throttle: Running, memory_log: MemoryLog
 ) -> None:
-    throttle.put("away", customer="away", rate_per_s=0.000001, burst=1)
+    throttle.put("away", customer="away", **ONCE)
     within(60, lambda: not throttle.passes("away", "chat"))
     memory_log.cut()
     try:
@@ -204,6 +241,79 @@ def test_a_lost_acknowledgement_is_found_in_the_log(
     known = within(60, lambda: throttle.http.get("/v1/commands/set-unsure").json().get("version"))
     assert known == 1
     assert throttle.put("unsure", "set-unsure").json()["repeated"] is True
+
+
+def test_a_customers_plan_brings_its_limits(throttle: Running) -> None:
+    throttle.put("silver-all", customer="*", app="*", plan="silver", **ONCE)
+    assert all(throttle.passes("sue", "silver-app") for _ in range(2))
+    body = {"plan": "silver", "by": "ann", "why": "signed"}
+    done = throttle.http.put("/v1/customers/sue/plan", json=body).json()
+    assert (done["kind"], done["name"], done["version"]) == ("customer", "sue", 1)
+    within(60, lambda: not throttle.passes("sue", "silver-app"))
+    assert all(throttle.passes("tim", "silver-app") for _ in range(2))
+    planned = throttle.http.get("/v1/customers/sue/plan").json()
+    assert planned.pop("at").endswith("Z")
+    assert planned == {"customer": "sue", **body, "version": 1}
+    assert planned["customer"] in [
+        each["customer"]
+        for each in throttle.http.get("/v1/plans", params={"plan": "silver"}).json()["customers"]
+    ]
+    assert throttle.http.delete("/v1/customers/sue/plan?by=bob&why=left").json()["version"] == 2
+    within(60, lambda: throttle.passes("sue", "silver-app"))
+    problem(throttle.http.get("/v1/customers/sue/plan"), 404)
+    problem(throttle.http.delete("/v1/customers/sue/plan"), 404)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"plan": ""}, {"plan": "a b"}, {"plan": 1}, {"plan": "a", "x": 1}]
+)
+def test_what_is_no_plan_is_refused(throttle: Running, body: dict[str, object]) -> None:
+    problem(throttle.http.put("/v1/customers/tina/plan", json=body), 422)
+    problem(throttle.http.get("/v1/customers/tina/plan"), 404)
+
+
+def test_what_is_left_is_told_with_the_reason(throttle: Running) -> None:
+    bucket = {"kind": "token_bucket", "period_s": 1e6}
+    throttle.put("lee-all", customer="lee", app="*", amount=7, algorithm=bucket, why="trial")
+    throttle.put("lee-chat", customer="lee", amount=3, algorithm=bucket, overrides=["lee-all"])
+    within(60, lambda: len(left(throttle, "lee")) == 2)
+    assert throttle.passes("lee", "chat")
+    assert throttle.passes("lee", "ocr")
+    whole, own = left(throttle, "lee")
+    assert (whole["limit"], whole["used"], whole["remaining"]) == ("lee-all", 1, 6)
+    assert (whole["overridden_by"], whole["why"]) == (["lee-chat"], "trial")
+    assert whole["because"] == "customer lee, all applications together"
+    assert 0 < whole["wait_s"] <= 1e6 / 7
+    assert (own["limit"], own["quota"], own["used"], own["remaining"]) == ("lee-chat", 3, 1, 2)
+    assert [each["limit"] for each in left(throttle, "lee", app="ocr")] == ["lee-all"]
+    assert left(throttle, "nobody-at-all") == []
+
+
+def test_a_check_is_foreseen_and_charges_nothing(throttle: Running) -> None:
+    throttle.put(
+        "fay-tokens", customer="fay", unit="tokens", amount=100, algorithm={"kind": "lifetime"}
+    )
+    within(60, lambda: left(throttle, "fay"))
+    for _ in range(3):
+        passed = foreseen(throttle, tokens=100)
+        assert (passed["admitted"], passed["violated"]) == (True, [])
+        refused = foreseen(throttle, tokens=101)
+        assert (refused["admitted"], refused["violated"]) == (False, ["fay-tokens"])
+        assert refused["retry_after_s"] is None
+    assert left(throttle, "fay")[0]["used"] == 0
+
+
+def foreseen(throttle: Running, **units: int) -> dict[str, object]:
+    body = {"customer": "fay", "app": "chat", "units": units}
+    answer: dict[str, object] = throttle.http.post("/v1/checks/foreseen", json=body).json()
+    return answer
+
+
+def left(throttle: Running, customer: str, **query: str) -> list[dict[str, Any]]:
+    answer = throttle.http.get(f"/v1/customers/{customer}/limits", params=query)
+    assert answer.status_code == 200, answer.text
+    limits: list[dict[str, Any]] = answer.json()["limits"]
+    return limits
 
 
 def problem(answer: httpx.Response, status: int) -> str:

@@ -61,7 +61,7 @@ def test_a_limit_that_drains_is_empty_after_too_much_and_the_others_keep_theirs(
 
 
 def test_the_wait_is_that_of_the_slowest_limit() -> None:
-    fast = Account("fast", TokenBucket(rate_micros=10**6, burst=1, now_ns=0))
+    fast = Account("fast", TokenBucket(units=10**6, period_ns=10**15, burst=1, now_ns=0))
     slow = Account("slow", FixedWindow(limit=1, period_ns=MINUTE, now_ns=0))
     assert admitted((fast, slow), (1, 1), 0) is None
     assert longest_wait_ns((fast, slow), (1, 1), 0) == MINUTE
@@ -100,7 +100,7 @@ def test_it_is_all_or_nothing_whatever_the_limits_are(
 
 def meter(name: str) -> Meter:
     meters: dict[str, Meter] = {
-        "bucket": TokenBucket(rate_micros=10**13, burst=5, now_ns=0),
+        "bucket": TokenBucket(units=10**13, period_ns=10**15, burst=5, now_ns=0),
         "gcra": Gcra(units=3, period_ns=100, burst=5, now_ns=0),
         "window": FixedWindow(limit=5, period_ns=100, now_ns=0),
         "log": MovingWindow(limit=5, period_ns=100, now_ns=0),

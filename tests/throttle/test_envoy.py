@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import grpc
+import msgspec
 import pytest
 from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
     rls_pb2,
@@ -11,7 +12,8 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 )
 
 from midstage.throttle.adapters.envoy import RateLimitServer, decoded, encoded, headers
-from midstage.throttle.model.limits import Check, Judged, Limit, Verdict, limit_of
+from midstage.throttle.model.checks import Check, Judged, Left
+from midstage.throttle.views.book import meeting_of
 from tests.throttle.gated import (
     OK,
     OVER_LIMIT,
@@ -140,13 +142,13 @@ def test_the_port_opens_when_the_limits_are_known() -> None:
     asyncio.run(story())
 
 
-def test_buckets_that_are_full_again_are_let_go() -> None:
+def test_meters_that_are_full_again_are_let_go() -> None:
     async def story(platform: Platform) -> None:
         for number in range(20):
             await platform.ask(f"random-{number}", "chat")
 
         def held() -> float:
-            return platform.counted("midstage_throttle_buckets")
+            return platform.counted("midstage_throttle_meters")
 
         await platform.until(lambda: now(held() == 20))
         passed_ns.append(5 * SECOND)
@@ -183,57 +185,123 @@ def test_after_the_stop_nobody_is_served() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate_per_s", "burst", "verdict", "expected"),
+    ("rate_per_s", "burst", "left", "refused", "expected"),
     [
-        (
-            10.0,
-            10,
-            Verdict(admitted=True, remaining=9, wait_ns=SECOND // 10),
-            ['"acme-chat";r=9;t=1', '"acme-chat";q=10;w=1'],
-        ),
-        (
-            3.0,
-            10,
-            Verdict(admitted=True, remaining=10, wait_ns=0),
-            ['"acme-chat";r=10', '"acme-chat";q=10;w=4'],
-        ),
-        (
-            3.0,
-            10,
-            Verdict(admitted=False, remaining=0, wait_ns=1),
-            ['"acme-chat";r=0;t=1', '"acme-chat";q=10;w=4', "1"],
-        ),
-        (
-            3.0,
-            10,
-            Verdict(admitted=False, remaining=0, wait_ns=0),
-            ['"acme-chat";r=0;t=1', '"acme-chat";q=10;w=4', "1"],
-        ),
+        (10.0, 10, (9, SECOND // 10), False, ['"acme-chat";r=9;t=1', '"acme-chat";q=10;w=1']),
+        (3.0, 10, (10, None), False, ['"acme-chat";r=10', '"acme-chat";q=10;w=4']),
+        (3.0, 10, (0, 1), True, ['"acme-chat";r=0;t=1', '"acme-chat";q=10;w=4', "1"]),
+        (3.0, 10, (0, None), True, ['"acme-chat";r=0', '"acme-chat";q=10;w=4']),
         (
             TINY,
             1_000_000,
-            Verdict(admitted=False, remaining=4, wait_ns=7 * SECOND + 1),
+            (4, 7 * SECOND + 1),
+            True,
             ['"acme-chat";r=4;t=8', '"acme-chat";q=1000000;w=1000000000000', "8"],
         ),
     ],
 )
 def test_headers_as_the_draft_writes_them(
-    rate_per_s: float, burst: int, verdict: Verdict, expected: list[str]
+    rate_per_s: float, burst: int, left: tuple[int, int | None], refused: bool, expected: list[str]
 ) -> None:
-    held = limit_of(limit("acme", "chat", rate_per_s=rate_per_s, burst=burst))
-    assert [value for _, value in headers(held, verdict)] == expected
+    limits = [limit("acme", "chat", rate_per_s=rate_per_s, burst=burst)]
+    remaining, wait_ns = left
+    judged = Judged(
+        admitted=not refused,
+        meeting=meeting_of(limits, "acme", ""),
+        left=[Left(remaining=remaining, wait_ns=wait_ns)],
+        violated=("acme-chat",) if refused else (),
+        wait_ns=wait_ns,
+    )
+    assert [value for _, value in headers(judged)] == expected
+
+
+def test_all_limits_are_told_and_those_that_refuse_are_named() -> None:
+    async def story(platform: Platform) -> None:
+        passed = await platform.ask("acme", "chat", hits=2)
+        refused = await platform.ask("acme", "chat", hits=2)
+        policies = '"*-chat";q=9;w=90, "acme-*";q=3;w=6, "acme-chat";q=2;w=2'
+        assert sent(passed) == {
+            "RateLimit": '"*-chat";r=7;t=10, "acme-*";r=1;t=2, "acme-chat";r=0;t=1',
+            "RateLimit-Policy": policies,
+        }
+        assert passed.statuses[0].limit_remaining == 0
+        assert sent(refused) == {
+            "RateLimit": '"*-chat";r=7;t=10, "acme-*";r=1;t=2, "acme-chat";r=0;t=2',
+            "RateLimit-Policy": policies,
+            "Retry-After": "2",
+        }
+        assert list(refused.dynamic_metadata["violated"]) == ["acme-*", "acme-chat"]
+
+    run(
+        story,
+        limit("acme", "chat", rate_per_s=1.0, burst=2),
+        limit("acme", "*", rate_per_s=0.5, burst=3),
+        limit("*", "chat", rate_per_s=0.1, burst=9),
+        clock=lambda: SECOND,
+    )
+
+
+def test_a_limit_in_shadow_mode_is_not_told_of_and_counted() -> None:
+    async def story(platform: Platform) -> None:
+        for _ in range(3):
+            answer = await platform.ask("acme", "chat")
+            assert (answer.overall_code, sent(answer)) == (OK, {})
+        assert platform.counted("midstage_throttle_shadowed_total") == 2
+
+    shadowed = msgspec.structs.replace(limit("acme", "chat", rate_per_s=TINY, burst=1), shadow=True)
+    run(story, shadowed)
+
+
+def test_units_are_charged_as_they_are_estimated() -> None:
+    async def story(platform: Platform) -> None:
+        asked = question("acme", "chat")
+        asked.descriptors[0].entries.add(key="units.tokens", value="60")
+        codes = [(await platform.stub.ShouldRateLimit(asked)).overall_code for _ in range(2)]
+        assert codes == [OK, OVER_LIMIT]
+        assert (await platform.ask("acme", "chat")).overall_code == OK
+
+    run(
+        story,
+        msgspec.structs.replace(limit("acme", "chat", rate_per_s=TINY, burst=100), unit="tokens"),
+    )
 
 
 def test_a_descriptors_own_hits_go_before_the_requests() -> None:
     asked = question("acme", "chat", hits=7)
-    assert decoded(asked.SerializeToString()) == Check(customer="acme", app="chat", hits=7)
+    assert decoded(asked.SerializeToString()) == check(hits=7)
     asked.descriptors[0].hits_addend.value = 0
-    assert decoded(asked.SerializeToString()) == Check(customer="acme", app="chat", hits=0)
+    assert decoded(asked.SerializeToString()) == check(hits=0)
 
 
-def test_an_answer_is_a_rate_limit_response() -> None:
-    held: Limit = limit_of(limit("acme", "chat", rate_per_s=1.0, burst=5))
-    verdict = Verdict(admitted=False, remaining=0, wait_ns=SECOND)
-    answer = rls_pb2.RateLimitResponse.FromString(encoded(Judged(limit=held, verdict=verdict)))
-    assert answer.overall_code == OVER_LIMIT
+@pytest.mark.parametrize(
+    ("value", "units"),
+    [
+        ("12", {"tokens": 12}),
+        ("0", {"tokens": 0}),
+        ("-5", {}),
+        ("1.5", {}),
+        ("many", {}),
+        ("", {}),
+        ("٣", {}),
+        ("9" * 12_000, {"tokens": 10**15}),
+    ],
+)
+def test_what_is_no_number_of_units_says_nothing(value: str, units: dict[str, int]) -> None:
+    asked = question("acme", "chat")
+    asked.descriptors[0].entries.add(key="units.tokens", value=value)
+    asked.descriptors[0].entries.add(key="key", value="web")
+    assert decoded(asked.SerializeToString()) == check(key="web", units=units)
+
+
+def test_hits_beyond_measure_are_bounded() -> None:
+    asked = question("acme", "chat")
+    asked.descriptors[0].hits_addend.value = 2**64 - 1
+    assert decoded(asked.SerializeToString()) == check(hits=10**15)
+
+
+def test_what_meets_no_limit_passes() -> None:
     assert rls_pb2.RateLimitResponse.FromString(encoded(None)).overall_code == OK
+
+
+def check(*, hits: int = 1, key: str = "", units: dict[str, int] | None = None) -> Check:
+    return Check(customer="acme", app="chat", hits=hits, key=key, request="7f0c", units=units or {})

@@ -18,7 +18,7 @@ from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from tests import patient
 from tests.ports import free_port
-from tests.throttle.conftest import TOKEN, running
+from tests.throttle.conftest import LIMIT, ONCE, TOKEN, running
 
 
 @pytest.mark.platform
@@ -28,20 +28,18 @@ def test_limits_outlive_the_process(kafka: str, tmp_path: Path) -> None:
     topic = dataclasses.replace(topics.LIMITS, name=name)
     log = KafkaLog(bootstrap=kafka, client_id="test")
     log.create(settings_of(topic))
-    once = {"rate_per_s": 0.000001, "burst": 1}
-
     with running(log, topic, tmp_path) as throttle:
         assert throttle.passes("acme", "chat")
-        first = done(lambda: throttle.put("acme-chat", "set-1", **once))
+        first = done(lambda: throttle.put("acme-chat", "set-1", **ONCE))
         within(60, lambda: not throttle.passes("acme", "chat"))
-        done(lambda: throttle.put("bolt-chat", "set-2", customer="bolt", **once))
+        done(lambda: throttle.put("bolt-chat", "set-2", customer="bolt", **ONCE))
         done(lambda: throttle.delete("bolt-chat", "remove-2"))
 
     with running(log, topic, tmp_path) as throttle:
         assert throttle.passes("acme", "chat")
         assert not throttle.passes("acme", "chat")
         assert all(throttle.passes("bolt", "chat") for _ in range(3))
-        again = done(lambda: throttle.put("acme-chat", "set-1", **once))
+        again = done(lambda: throttle.put("acme-chat", "set-1", **ONCE))
         assert again == {**first, "repeated": True}
         assert throttle.http.get("/v1/limits/bolt-chat").status_code == 404
         third = done(lambda: throttle.put("bolt-chat", "set-3", customer="bolt"))
@@ -117,7 +115,7 @@ def put(env: dict[str, str], limit: str) -> dict[str, object]:
     return done(
         lambda: patient.put(
             f"{address(env)}/v1/limits/{limit}",
-            json={"customer": limit, "app": "chat", "rate_per_s": 5, "burst": 10},
+            json={**LIMIT, "customer": limit},
             headers={"authorization": f"Bearer {TOKEN}", "idempotency-key": f"set-{limit}"},
         )
     )

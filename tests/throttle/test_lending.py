@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from midstage.limits.lease import Book, Plan, Terms
-from midstage.throttle.decide.lending import OPEN_GRANTS, Ask, Grant, LentBucket
-from midstage.throttle.decide.meters.bucket import TOKEN, TokenBucket
+from midstage.throttle.decide.lending import OPEN_GRANTS, TOKEN, Ask, Grant, LentBucket
+from midstage.throttle.decide.meters.bucket import TokenBucket
 
 SECOND = 10**9
 TERM = 5 * SECOND
@@ -43,7 +43,9 @@ class Lending(RuleBasedStateMachine):
     @initialize(rate=RATES, burst=BURSTS)
     def begin(self, rate: int, burst: int) -> None:
         self.now, self.back, self.serial = 1000 * SECOND, 0, 0
-        self.owner = LentBucket(TokenBucket(rate_micros=rate, burst=burst, now_ns=self.now))
+        self.owner = LentBucket(
+            TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=self.now)
+        )
         self.holders = {name: Holder() for name in "abc"}
         self.terms = [(self.now, rate, burst)]
         self.level, self.at, self.overdrawn = burst * TOKEN, self.now, 0
@@ -117,7 +119,7 @@ class Lending(RuleBasedStateMachine):
 
     @rule(rate=RATES, burst=BURSTS)
     def the_limit_changes(self, rate: int, burst: int) -> None:
-        self.owner.follow(rate_micros=rate, burst=burst, now_ns=self.now - self.back)
+        self.owner.follow(units=rate, period_ns=TOKEN, burst=burst, now_ns=self.now - self.back)
         self.terms.append((self.now, rate, burst))
 
     @rule(gap=GAPS, units=UNITS, order=st.permutations(["a", "b", "c", "owner"]))
@@ -231,7 +233,7 @@ def test_the_judge_finds_leases_that_are_not_counted(monkeypatch: pytest.MonkeyP
 
 
 def owner(rate: int = 1_000_000, burst: int = 32) -> LentBucket:
-    return LentBucket(TokenBucket(rate_micros=rate, burst=burst, now_ns=0))
+    return LentBucket(TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=0))
 
 
 def asked(bucket: LentBucket, holder: str, wants: int, *, serial: int, now: int = 0) -> Grant:

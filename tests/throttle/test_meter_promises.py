@@ -101,7 +101,7 @@ def days() -> Meter:
 TIMES = {"limit": LIMIT, "period_ns": PERIOD, "now_ns": 0}
 PROMISES = {
     "token bucket": Promise(
-        make=lambda: TokenBucket(rate_micros=LIMIT * 10**12, burst=LIMIT, now_ns=0),
+        make=lambda: TokenBucket(units=LIMIT * 10**12, period_ns=10**15, burst=LIMIT, now_ns=0),
         holds=bucketwise,
     ),
     "gcra": Promise(

@@ -29,7 +29,7 @@ Row = tuple[float, int, bool, int]
 
 TABLES: dict[str, tuple[Callable[[], Meter], Sequence[Row]]] = {
     "token bucket": (
-        lambda: TokenBucket(rate_micros=2_000_000, burst=4, now_ns=0),
+        lambda: TokenBucket(units=2_000_000, period_ns=10**15, burst=4, now_ns=0),
         [(0, 3, True, 1), (0, 2, False, 1), (0.5, 2, True, 0), (0.9, 1, False, 0), (1, 1, True, 0)],
     ),
     "gcra, a third of a second": (

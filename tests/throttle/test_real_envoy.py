@@ -41,7 +41,9 @@ def test_callers_are_told_what_is_left_and_refused_with_429(tmp_path: Path) -> N
         proxied(tmp_path, grpc_port=grpc_port, replica=throttle.http.base_url.port) as callers,
     ):
         assert call(callers, "bolt").status_code == 200
-        throttle.put("acme-chat", rate_per_s=0.01, burst=2)
+        throttle.put(
+            "acme-chat", amount=1, algorithm={"kind": "token_bucket", "period_s": 100, "burst": 2}
+        )
         limited(callers)
         assert observed(throttle) >= 3
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midstage.throttle.decide.meters.bucket import TOKEN, TokenBucket
+from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.slots import Slots
 from midstage.throttle.decide.meters.window import LifetimeQuota
 from midstage.throttle.decide.reserving import Reservations
@@ -22,7 +22,9 @@ def quota(limit: int = 100, debt: int = 100) -> Account:
 
 
 def test_less_comes_back_and_more_is_debt_that_blocks_until_it_is_paid() -> None:
-    bucket = Account("bucket", TokenBucket(rate_micros=10**7, burst=100, now_ns=0), debt=100)
+    bucket = Account(
+        "bucket", TokenBucket(units=10**7, period_ns=10**15, burst=100, now_ns=0), debt=100
+    )
     calls = book()
     assert calls.reserve("a", [bucket], [50], 0) is None
     calls.settle("a", [bucket], [20], 0)
@@ -145,7 +147,7 @@ def test_each_request_is_charged_once_in_whatever_order_it_is_told(
 def test_a_bucket_is_never_above_its_rim_nor_below_its_debt(
     told: list[tuple[str, int, int, int]],
 ) -> None:
-    tokens = TokenBucket(rate_micros=10**15, burst=40, now_ns=0)
+    tokens = TokenBucket(units=10**15, period_ns=10**15, burst=40, now_ns=0)
     account, calls, now = Account("bucket", tokens, debt=15), book(), 100
     for kind, request, units, gap in told:
         now += gap
@@ -153,4 +155,4 @@ def test_a_bucket_is_never_above_its_rim_nor_below_its_debt(
             calls.reserve(str(request), [account], [units], now)
         else:
             calls.settle(str(request), [account], [units], now)
-        assert -15 * TOKEN <= tokens.level <= 40 * TOKEN
+        assert -15 <= tokens.remaining(now) <= 40

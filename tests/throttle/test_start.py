@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from midstage.chassis.clock import SystemClock
 from midstage.contracts import topics
+from midstage.contracts.algorithms import LifetimeQuota
 from midstage.contracts.limits import LimitFact, LimitSet
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.kafka import KafkaLog
@@ -26,7 +27,8 @@ from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.main import compose
-from midstage.throttle.model.limits import Check, Slot, key_of
+from midstage.throttle.model.checks import Check
+from midstage.throttle.model.limits import Standing, limit_key
 from tests import patient
 from tests.ports import free_port
 from tests.throttle.conftest import running, settings_in
@@ -60,7 +62,7 @@ def test_no_check_is_answered_without_the_limits_that_opened_the_port() -> None:
     gate, _ = gate_over(Held(limit("acme", "chat", rate_per_s=TINY, burst=1)))
     assert gate.closed() is None
     judged = [gate.check(Check(customer="acme", app="chat"), None) for _ in range(2)]
-    assert [each is not None and each.verdict.admitted for each in judged] == [True, False]
+    assert [each is not None and each.admitted for each in judged] == [True, False]
 
 
 def test_a_long_log_leaves_a_snapshot(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_throttle_starts_from_its_snapshot_on_kafka(kafka: str, tmp_path: Path
     log, topic = after_a_snapshot(kafka, code_of(evolve))
     with running(log, topic, tmp_path) as throttle:
         held = throttle.http.get("/v1/limits/kept").json()
-        assert (held["version"], held["burst"], held["customer"]) == (3, 3, "kept")
+        assert (held["version"], held["amount"], held["customer"]) == (3, 3, "kept")
         known = throttle.http.get("/v1/commands/set-kept-2").json()
         assert (known["version"], known["repeated"]) == (2, True)
         assert [throttle.passes("kept", "chat") for _ in range(4)] == [True, True, True, False]
@@ -110,15 +112,15 @@ def after_a_snapshot(kafka: str, code: str) -> tuple[Log, topics.Topic]:
     log = KafkaLog(bootstrap=kafka, client_id="test")
     log.create(settings_of(topic))
     put(log, *[limited("kept", version, burst=version, topic=topic) for version in (1, 2, 3)])
-    versions = Versions[Slot, LimitFact](
+    versions = Versions[Standing, LimitFact](
         log=log,
         topic=topic,
-        initial=Slot(),
+        initial=Standing(),
         evolve=evolve,
         engine="test",
         now=SystemClock().now,
         monotonic=time.monotonic,
-        snapshots=Snapshots(log=log, topic=topic, state=Slot, code=code, every=3),
+        snapshots=Snapshots(log=log, topic=topic, state=Standing, code=code, every=3),
     )
     stop = threading.Event()
     thread = threading.Thread(target=versions.run, args=(stop,))
@@ -139,9 +141,14 @@ def limited(
 ) -> Message:
     """What a throttle wrote that runs no more."""
     fact = LimitSet(
-        limit=name, customer=name, app="chat", rate_per_s=0.000001, burst=burst, at=NOON
+        limit=name,
+        customer=name,
+        app="chat",
+        amount=burst,
+        algorithm=LifetimeQuota(),
+        at=NOON,
     )
-    by = command(key=key_of(name), command_id=f"set-{name}-{version}", payload=b"")
+    by = command(key=limit_key(name), command_id=f"set-{name}-{version}", payload=b"")
     return written(
         topic,
         event_id=f"{name}/{version}",

@@ -1,16 +1,21 @@
-"""Which limit holds for a request, and which buckets are remembered."""
+"""Which limits a request meets, and which meters are remembered."""
 
+from collections.abc import Mapping
 from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midstage.contracts.limits import FailureRule, LimitSet
+from midstage.contracts.algorithms import TokenBucket
+from midstage.contracts.limits import CustomerPlanned, LimitSet
 from midstage.testkit.clock import NOON
-from midstage.throttle.decide.limits import take
-from midstage.throttle.model.limits import Limit, Slot
-from midstage.throttle.views import Buckets, Rules, rules_of
+from midstage.throttle.decide.judging import judged
+from midstage.throttle.decide.meters.wall import WallClock
+from midstage.throttle.model.checks import Check
+from midstage.throttle.model.limits import Standing, customer_key, limit_key
+from midstage.throttle.views.book import MOST_KEPT, Book
+from midstage.throttle.views.meters import Meters
 
 SECOND = 1_000_000_000
 
@@ -21,126 +26,207 @@ ANY = ("any", "*", "*")
 
 
 @pytest.mark.parametrize("order", list(permutations([EXACT, CUSTOMER, APP, ANY])))
-def test_the_most_specific_limit_holds(order: tuple[tuple[str, str, str], ...]) -> None:
-    rules = Rules(limited(*which) for which in order)
-    assert found(rules, "acme", "chat") == "exact"
-    assert found(rules, "acme", "ocr") == "customer"
-    assert found(rules, "bolt", "chat") == "app"
-    assert found(rules, "bolt", "ocr") == "any"
-
-
-def test_a_customers_limit_goes_before_an_applications() -> None:
-    rules = Rules([limited(*APP), limited(*CUSTOMER)])
-    assert found(rules, "acme", "chat") == "customer"
+def test_all_limits_that_a_request_meets_hold(order: tuple[tuple[str, str, str], ...]) -> None:
+    book = of(*(limited(*which) for which in order))
+    assert met(book, "acme", "chat") == ["any", "app", "customer", "exact"]
+    assert met(book, "acme", "ocr") == ["any", "customer"]
+    assert met(book, "bolt", "chat") == ["any", "app"]
+    assert met(book, "bolt", "ocr") == ["any"]
 
 
 def test_without_a_match_no_limit_holds() -> None:
-    rules = Rules([limited(*EXACT)])
-    assert rules.find("bolt", "chat") is None
-    assert rules.find("acme", "ocr") is None
+    book = of(limited(*EXACT))
+    assert met(book, "bolt", "chat") == met(book, "acme", "ocr") == []
 
 
-@pytest.mark.parametrize("order", list(permutations([5, 2, 9])))
-def test_of_two_limits_for_one_pair_the_strictest_holds(order: tuple[int, ...]) -> None:
-    rules = Rules(limited(f"r{rate}", "acme", "chat", rate=rate) for rate in order)
-    assert found(rules, "acme", "chat") == "r2"
+def test_a_plans_limit_holds_for_its_customers_alone() -> None:
+    gold = limited("gold", "*", "*", plan="gold")
+    book = of(gold, planned("acme", "gold"), planned("bolt", "iron"))
+    assert met(book, "acme", "chat") == ["gold"]
+    assert met(book, "bolt", "chat") == met(book, "crow", "chat") == []
 
 
-@pytest.mark.parametrize("order", list(permutations([5, 2, 9])))
-def test_of_two_limits_of_one_rate_the_smaller_burst_holds(order: tuple[int, ...]) -> None:
-    rules = Rules(limited(f"b{burst}", "acme", "chat", burst=burst) for burst in order)
-    assert found(rules, "acme", "chat") == "b2"
+def test_who_changes_the_plan_changes_the_limits() -> None:
+    gold, iron = limited("gold", "*", "*", plan="gold"), limited("iron", "*", "*", plan="iron")
+    book = of(gold, iron, planned("acme", "gold"))
+    book.take_over(states(gold, iron, planned("acme", "iron")))
+    assert met(book, "acme", "chat") == ["iron"]
+    book.take_over({**states(gold, iron), customer_key("acme"): Standing()})
+    assert met(book, "acme", "chat") == []
+
+
+def test_a_keys_limit_holds_for_that_key_alone() -> None:
+    book = of(limited("web", "acme", "*", key="web"), limited("each", "acme", "*", key="*"))
+    assert met(book, "acme", "chat", key="web") == ["each", "web"]
+    assert met(book, "acme", "chat", key="batch") == ["each"]
+    assert met(book, "acme", "chat") == []
+    assert met(book, "bolt", "chat", key="web") == []
+
+
+def test_an_override_holds_for_its_customers_requests_alone() -> None:
+    own = limited("own", "acme", "chat", overrides=("gold",))
+    gold = limited("gold", "*", "*", plan="gold")
+    book = of(own, gold, limited(*ANY), planned("acme", "gold"), planned("bolt", "gold"))
+    assert met(book, "acme", "chat") == ["any", "own"]
+    assert met(book, "acme", "ocr") == ["any", "gold"]
+    assert met(book, "bolt", "chat") == ["any", "gold"]
 
 
 def test_removed_limits_do_not_hold() -> None:
-    slots = {"limit/gone": Slot(), "limit/here": Slot(standing=fact("here", "acme", "chat"))}
-    assert found(rules_of(slots), "acme", "chat") == "here"
-    assert rules_of(slots).named("gone") is None
+    here, gone = limited("here", "acme", "chat"), limited("gone", "acme", "chat")
+    book = of(here, gone)
+    assert met(book, "acme", "chat") == ["gone", "here"]
+    book.take_over({limit_key("gone"): Standing(), limit_key("here"): Standing(fact=here)})
+    assert met(book, "acme", "chat") == ["here"]
+    assert book.named("gone") is None
+    assert len(book) == 1
 
 
-def test_each_customer_of_an_any_limit_has_a_bucket_and_all_apps_share_it() -> None:
-    buckets, limit = Buckets(), limited(*ANY, burst=1)
-    assert passes(buckets, limit, "acme")
-    assert not passes(buckets, limit, "acme")
-    assert passes(buckets, limit, "bolt")
+def test_what_was_found_is_kept_until_a_limit_changes() -> None:
+    book = of(limited(*EXACT))
+    first = book.met("acme", "", "chat")
+    assert book.met("acme", "", "chat") is first
+    book.take_over(states(limited(*EXACT, rate=2)))
+    assert book.met("acme", "", "chat") is not first
 
 
-def test_full_buckets_are_forgotten_and_others_never() -> None:
+def test_strangers_fill_no_memory() -> None:
+    book = of(limited(*ANY))
+    for number in range(MOST_KEPT + 1000):
+        assert book.met(f"stranger-{number}", "", "chat") is not None
+    assert book.kept == MOST_KEPT
+
+
+def test_each_customer_of_an_any_limit_has_a_meter_and_all_apps_share_it() -> None:
+    book, meters = of(limited(*ANY, burst=1)), metering()
+    assert passes(meters, book, "acme")
+    assert not passes(meters, book, "acme", app="ocr")
+    assert passes(meters, book, "bolt")
+
+
+def test_each_key_has_a_meter_where_the_limit_says_so() -> None:
+    book, meters = of(limited("each", "acme", "*", key="*", burst=1)), metering()
+    assert passes(meters, book, "acme", key="web")
+    assert not passes(meters, book, "acme", key="web")
+    assert passes(meters, book, "acme", key="batch")
+
+
+def test_untouched_meters_are_forgotten_and_others_never() -> None:
     slow = limited("slow", "known", "*", burst=10)
-    anyone = limited(*ANY, burst=2)
-    rules, buckets = Rules([slow, anyone]), Buckets()
+    book, meters = of(slow, limited("any", "*", "ocr", burst=2)), metering()
     for _ in range(10):
-        assert passes(buckets, slow, "known", at=0)
+        assert passes(meters, book, "known", at=0)
     for number in range(20_000):
         at = number * SECOND // 2_000
-        passes(buckets, anyone, f"random-{number}", at=at)
-        buckets.sweep(rules, now_ns=at, most=4)
+        passes(meters, book, f"random-{number}", app="ocr", at=at)
+        meters.sweep(book, now_ns=at, most=4)
         if number > 10_000:
-            assert len(buckets) < 5_000
+            assert len(meters) < 5_000
     at = 9 * SECOND
-    assert not passes(buckets, slow, "known", at=at, hits=10)
-    assert passes(buckets, slow, "known", at=at, hits=9)
+    assert not passes(meters, book, "known", at=at, hits=10)
+    assert passes(meters, book, "known", at=at, hits=9)
 
 
 def test_after_a_while_nothing_is_left() -> None:
-    limit = limited(*ANY, burst=5)
-    rules, buckets = Rules([limit]), Buckets()
+    book, meters = of(limited(*ANY, burst=5)), metering()
     for number in range(1000):
-        passes(buckets, limit, f"random-{number}", at=0)
-    assert len(buckets) == 1000
-    buckets.sweep(rules, now_ns=SECOND - 1, most=1000)
-    assert len(buckets) == 1000
-    buckets.sweep(rules, now_ns=SECOND, most=1000)
-    assert len(buckets) == 0
+        passes(meters, book, f"random-{number}", at=0)
+    assert len(meters) == 1000
+    meters.sweep(book, now_ns=SECOND - 1, most=1000)
+    assert len(meters) == 1000
+    meters.sweep(book, now_ns=SECOND, most=1000)
+    assert len(meters) == 0
 
 
 def test_a_raised_rate_counts_from_the_sweep_on_though_nobody_asks() -> None:
-    slow, fast = limited("one", "acme", "*", rate=0), limited("one", "acme", "*", rate=1)
-    buckets = Buckets()
-    assert passes(buckets, slow, "acme", hits=10)
-    buckets.sweep(Rules([fast]), now_ns=5 * SECOND, most=10)
-    assert not passes(buckets, fast, "acme", at=6 * SECOND - SECOND // 2)
-    assert passes(buckets, fast, "acme", at=6 * SECOND)
+    slow, fast = limited("one", "acme", "*", every_s=10**6), limited("one", "acme", "*")
+    meters = metering()
+    assert passes(meters, of(slow), "acme", hits=10)
+    meters.sweep(of(fast), now_ns=5 * SECOND, most=10)
+    assert not passes(meters, of(fast), "acme", at=6 * SECOND - SECOND // 2)
+    assert passes(meters, of(fast), "acme", at=6 * SECOND)
 
 
-def test_buckets_of_removed_limits_are_forgotten() -> None:
-    buckets = Buckets()
-    passes(buckets, limited(*ANY), "acme", at=0)
-    buckets.sweep(Rules(), now_ns=0, most=10)
-    assert len(buckets) == 0
+def test_meters_of_removed_limits_are_forgotten() -> None:
+    meters = metering()
+    passes(meters, of(limited(*ANY)), "acme", at=0)
+    meters.sweep(of(), now_ns=0, most=10)
+    assert len(meters) == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, SECOND)), max_size=60))
 def test_sweeping_changes_no_verdict(asked: list[tuple[int, int]]) -> None:
-    limit = limited(*ANY, burst=2, rate=3)
-    rules, swept, kept = Rules([limit]), Buckets(), Buckets()
+    book, swept, kept = of(limited(*ANY, burst=2, rate=3)), metering(), metering()
     at = 0
     for customer, gap in asked:
         at += gap
-        swept.sweep(rules, now_ns=at, most=2)
+        swept.sweep(book, now_ns=at, most=2)
         name = f"customer-{customer}"
-        assert passes(swept, limit, name, at=at) == passes(kept, limit, name, at=at)
+        assert passes(swept, book, name, at=at) == passes(kept, book, name, at=at)
 
 
-def passes(buckets: Buckets, limit: Limit, customer: str, *, at: int = 0, hits: int = 1) -> bool:
-    return take(buckets.of(limit, customer, at), hits=hits, now_ns=at).admitted
+def metering() -> Meters:
+    return Meters(WallClock())
 
 
-def found(rules: Rules, customer: str, app: str) -> str | None:
-    limit = rules.find(customer, app)
-    return limit.name if limit else None
+def passes(
+    meters: Meters,
+    book: Book,
+    customer: str,
+    *,
+    app: str = "chat",
+    key: str = "",
+    at: int = 0,
+    hits: int = 1,
+) -> bool:
+    meeting = book.met(customer, key, app)
+    assert meeting is not None
+    check = Check(customer=customer, key=key, app=app, hits=hits)
+    return judged(meeting, meters.of(meeting, at), check, at).admitted
 
 
-def limited(name: str, customer: str, app: str, *, rate: int = 1, burst: int = 10) -> Limit:
-    return Limit(
-        name=name,
+def met(book: Book, customer: str, app: str, key: str = "") -> list[str]:
+    meeting = book.met(customer, key, app)
+    return [limit.limit for limit in meeting.limits] if meeting else []
+
+
+def of(*facts: LimitSet | CustomerPlanned) -> Book:
+    return Book(states(*facts))
+
+
+def states(*facts: LimitSet | CustomerPlanned) -> Mapping[str, Standing]:
+    return {
+        limit_key(fact.limit)
+        if isinstance(fact, LimitSet)
+        else customer_key(fact.customer): Standing(fact=fact)
+        for fact in facts
+    }
+
+
+def planned(customer: str, plan: str) -> CustomerPlanned:
+    return CustomerPlanned(customer=customer, plan=plan, at=NOON)
+
+
+def limited(
+    name: str,
+    customer: str,
+    app: str,
+    *,
+    key: str = "",
+    plan: str = "",
+    rate: int = 1,
+    every_s: float = 1.0,
+    burst: int = 10,
+    overrides: tuple[str, ...] = (),
+) -> LimitSet:
+    return LimitSet(
+        limit=name,
         customer=customer,
+        key=key,
+        plan=plan,
         app=app,
-        rate_micros=max(1, rate * 1_000_000),
-        burst=burst,
-        on_failure=FailureRule.OPEN,
+        amount=rate,
+        algorithm=TokenBucket(period_s=every_s, burst=burst),
+        overrides=overrides,
+        at=NOON,
     )
-
-
-def fact(name: str, customer: str, app: str) -> LimitSet:
-    return LimitSet(limit=name, customer=customer, app=app, rate_per_s=1.0, burst=1, at=NOON)

@@ -9,6 +9,7 @@ from midstage.local.errors import PlatformError
 from midstage.local.replay.customers import CustomerLimit
 
 _WITHIN_S = 10.0
+_RATED_S = 1000.0
 
 
 def put(throttle: str, token: str, limits: Sequence[CustomerLimit]) -> int:
@@ -39,11 +40,18 @@ def _stands(client: httpx.Client, limit: CustomerLimit) -> bool:
     return all(known.get(key) == value for key, value in _body(limit).items())
 
 
-def _body(limit: CustomerLimit) -> dict[str, str | float | int]:
+def _body(limit: CustomerLimit) -> dict[str, object]:
+    """A token bucket; rates have three decimals at most, so a thousand seconds hold whole ones."""
     return {
         "customer": limit.customer,
         "app": limit.app,
-        "rate_per_s": limit.rate_per_s,
-        "burst": limit.burst,
+        "unit": "requests",
+        "amount": round(limit.rate_per_s * _RATED_S),
+        "algorithm": {
+            "kind": "token_bucket",
+            "period_s": _RATED_S,
+            "burst": limit.burst,
+            "refill": "continuous",
+        },
         "why": limit.why,
     }

@@ -1,7 +1,5 @@
 """``midstage get``: what the platform knows, printed for people or for programs."""
 
-from typing import Annotated
-
 import typer
 
 from midstage.client import (
@@ -10,6 +8,7 @@ from midstage.client import (
     cluster,
     completeness,
     get_usage,
+    limits,
     periods,
     records,
     scaling,
@@ -18,13 +17,6 @@ from midstage.client import (
 from midstage.client.platform import HERE, Directory, Server
 from midstage.client.show import Output, OutputOption, show
 
-Customer = Annotated[str | None, typer.Option(help="Only this customer.")]
-App = Annotated[str | None, typer.Option(help="Only this application.")]
-
-LIMITS = (
-    *("limit", "customer", "app", "rate_per_s", "burst", "on_failure"),
-    *("version", "at", "by", "why"),
-)
 SOURCES = ("source", "highest", "rows", "holes", "closed", "torn", "complete_until")
 
 
@@ -34,25 +26,10 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True, rich_markup_mode=None, help="Print what the platform knows."
     )
     group.command("usage")(get_usage.usage)
-    group.command("limits")(limits)
     group.command("sources")(sources)
-    for part in (apps, cluster, scaling, signals, records, completeness, periods):
+    for part in (limits, apps, cluster, scaling, signals, records, completeness, periods):
         part.register_get(group)
     app.add_typer(group, name="get")
-
-
-def limits(
-    *,
-    customer: Customer = None,
-    app: App = None,
-    output: OutputOption = Output.TABLE,
-    directory: Directory = HERE,
-    server: Server = None,
-) -> None:
-    """Print the limits that stand."""
-    throttle = api.service("throttle", directory=directory, server=server)
-    answer = throttle.ask("/v1/limits", {"customer": customer, "app": app})
-    _print(show(answer, rows="limits", columns=LIMITS, output=output))
 
 
 def sources(

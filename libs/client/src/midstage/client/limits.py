@@ -1,6 +1,6 @@
-"""``midstage set limit`` and ``midstage delete limit``: thin wrappers of throttle's API.
+"""Limits and plans on the command line: thin wrappers of throttle's API.
 
-Each run is one command with an id of its own; what is wrong with a limit is throttle's to say.
+Each change is one command with an id of its own; what is wrong with a limit is throttle's to say.
 """
 
 import uuid
@@ -10,11 +10,27 @@ from urllib.parse import quote
 import msgspec
 import typer
 
-from midstage.client import api, groups
+from midstage.client import api, groups, wanted_limits
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.contracts.limits import ANY, FailureRule
+from midstage.client.show import Output, OutputOption, show
+from midstage.client.wanted_limits import Kind
+from midstage.contracts.algorithms import Every, Refill, Starts
+from midstage.contracts.limits import ANY, REQUESTS
+
+LIMITS = (
+    *("limit", "customer", "key", "plan", "app", "says"),
+    *("on_failure", "shadow", "version", "at", "by", "why"),
+)
+LEFT = (
+    *("limit", "says", "used", "remaining", "wait_s", "overridden_by"),
+    *("on_failure", "shadow", "because", "at", "by", "why"),
+)
+PLANS = ("customer", "plan", "version", "at", "by", "why")
 
 Limit = Annotated[str, typer.Argument(metavar="ID", help="The limit's name.")]
+Customer = Annotated[str, typer.Argument(help="The customer's name.")]
+By = Annotated[str | None, typer.Option(help="Who asks for it; 'api' where nothing is said.")]
+Why = Annotated[str, typer.Option(help="The reason, kept in the log.")]
 
 
 class _Done(msgspec.Struct):
@@ -23,41 +39,125 @@ class _Done(msgspec.Struct):
 
 def register(app: typer.Typer) -> None:
     """Add ``set`` and ``delete`` to ``app``."""
-    setting = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Set a limit.")
+    setting = groups.named(app, "set", about="Set a limit, or the plan of a customer.")
     setting.command("limit")(set_limit)
-    app.add_typer(setting, name="set")
+    setting.command("plan")(set_plan)
     deleting = groups.named(app, "delete", about="Delete a limit or an application.")
     deleting.command("limit")(delete_limit)
+    deleting.command("plan")(delete_plan)
+
+
+def register_get(group: typer.Typer) -> None:
+    """Add to ``midstage get``."""
+    group.command("limits")(get_limits)
+    group.command("plans")(get_plans)
+
+
+def get_limits(
+    *,
+    customer: Annotated[
+        str | None, typer.Option(help="What this customer has left of each limit that it meets.")
+    ] = None,
+    app: Annotated[str | None, typer.Option(help="Only of this application.")] = None,
+    plan: Annotated[str | None, typer.Option(help="Only of this plan.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="With --customer: as this API key meets them.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    directory: Directory = HERE,
+    server: Server = None,
+) -> None:
+    """Print the limits that stand, or what a customer has left of those that it meets."""
+    throttle = api.service("throttle", directory=directory, server=server)
+    if customer is None:
+        answer = throttle.ask("/v1/limits", {"app": app, "plan": plan})
+        _print(show(answer, rows="limits", columns=LIMITS, output=output))
+        return
+    answer = throttle.ask(f"/v1/customers/{_part(customer)}/limits", {"app": app, "key": key})
+    _print(show(answer, rows="limits", columns=LEFT, output=output))
+
+
+def get_plans(
+    *,
+    plan: Annotated[str | None, typer.Option(help="Only who is on this plan.")] = None,
+    output: OutputOption = Output.TABLE,
+    directory: Directory = HERE,
+    server: Server = None,
+) -> None:
+    """Print which customer is on which plan."""
+    throttle = api.service("throttle", directory=directory, server=server)
+    answer = throttle.ask("/v1/plans", {"plan": plan})
+    _print(show(answer, rows="customers", columns=PLANS, output=output))
 
 
 def set_limit(
     limit: Limit,
     *,
-    rate: Annotated[float, typer.Option(help="Requests a second in the long run.")],
-    burst: Annotated[int, typer.Option(help="Requests at once at most.")],
+    amount: Annotated[int, typer.Option(help="How much of the unit.")],
+    per: Annotated[
+        str | None, typer.Option(help="In which time: seconds, or like 30s, 5m, 1h, 7d.")
+    ] = None,
+    unit: Annotated[
+        str, typer.Option(help="Of what: requests, bytes, concurrency, or a unit like tokens.")
+    ] = REQUESTS,
+    kind: Annotated[
+        Kind, typer.Option("--algorithm", help="How it is counted.")
+    ] = Kind.TOKEN_BUCKET,
+    burst: Annotated[int | None, typer.Option(help="At once at most, of a bucket or gcra.")] = None,
+    refill: Annotated[Refill | None, typer.Option(help="Of a token bucket.")] = None,
+    starts: Annotated[Starts | None, typer.Option(help="Of a fixed window.")] = None,
+    every: Annotated[Every | None, typer.Option(help="Of a calendar's quota.")] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="Of a calendar's quota: Europe/Berlin; UTC by default.")
+    ] = None,
+    ttl: Annotated[
+        str | None, typer.Option(help="Of slots: when one comes back by itself, like 1h.")
+    ] = None,
     customer: Annotated[
-        str, typer.Option(help="Whose; '*': each customer has a bucket of its own.")
+        str, typer.Option(help="Whose; '*': each customer has its own count.")
     ] = ANY,
-    app: Annotated[str, typer.Option(help="Of which application; '*': one bucket over all.")] = ANY,
+    key: Annotated[str, typer.Option(help="Of which API key; '*': each key has its own.")] = "",
+    plan: Annotated[str, typer.Option(help="Only for customers on this plan.")] = "",
+    app: Annotated[str, typer.Option(help="Of which application; '*': all together.")] = ANY,
     on_failure: Annotated[
-        FailureRule, typer.Option(help="What holds when throttle can't answer in time.")
-    ] = FailureRule.OPEN,
-    why: Annotated[str, typer.Option(help="The reason, kept in the log.")] = "",
+        str,
+        typer.Option(help="When throttle can't count in time: open, closed, or so many: 10/1m."),
+    ] = "open",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(help="A limit that this one replaces for this customer; again for more."),
+    ] = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="What asks for too much takes the rest.")
+    ] = False,
+    debt: Annotated[int, typer.Option(help="How far settling may go below nothing.")] = 0,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Count, and refuse nobody.")] = False,
+    by: By = None,
+    why: Why = "",
     directory: Directory = HERE,
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Set what a customer may use; an existing limit of that name is replaced."""
+    """Set what a customer may use; an existing limit of that name is replaced.
+
+    ``midstage set limit gold-tokens --plan gold --unit tokens --amount 100000 --per 1m``
+    """
+    algorithm = wanted_limits.algorithm(
+        kind,
+        {"burst": burst, "refill": refill, "starts": starts, "every": every, "zone": zone},
+        per=per,
+        ttl=ttl,
+    )
     body = {
-        "customer": customer,
-        "app": app,
-        "rate_per_s": rate,
-        "burst": burst,
-        "on_failure": on_failure.value,
+        **{"customer": customer, "key": key, "plan": plan, "app": app},
+        **{"unit": unit, "amount": amount, "algorithm": algorithm},
+        "on_failure": wanted_limits.on_failure(on_failure),
+        **{"drain": drain, "debt": debt, "shadow": shadow, "overrides": overrides or []},
+        **({"by": by} if by else {}),
         "why": why,
     }
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("PUT", _path(limit), command_id=uuid.uuid4().hex, body=body)
+    answer = throttle.change("PUT", _limit(limit), command_id=uuid.uuid4().hex, body=body)
     typer.echo(f"limit {limit} set, version {_version(answer)}")
 
 
@@ -70,13 +170,56 @@ def delete_limit(
 ) -> None:
     """Delete a limit; what it held back may pass from then on."""
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("DELETE", _path(limit), command_id=uuid.uuid4().hex)
+    answer = throttle.change("DELETE", _limit(limit), command_id=uuid.uuid4().hex)
     typer.echo(f"limit {limit} deleted, version {_version(answer)}")
 
 
-def _path(limit: str) -> str:
-    return f"/v1/limits/{quote(limit, safe='')}"
+def set_plan(
+    customer: Customer,
+    plan: Annotated[str, typer.Argument(help="The plan's name.")],
+    *,
+    by: By = None,
+    why: Why = "",
+    directory: Directory = HERE,
+    server: Server = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Put a customer on a plan, and on no other: the plan's limits hold for it."""
+    body = {"plan": plan, "why": why, **({"by": by} if by else {})}
+    throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
+    answer = throttle.change("PUT", _plan(customer), command_id=uuid.uuid4().hex, body=body)
+    typer.echo(f"customer {customer} is on plan {plan}, version {_version(answer)}")
+
+
+def delete_plan(
+    customer: Customer,
+    *,
+    directory: Directory = HERE,
+    server: Server = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Take a customer off its plan."""
+    throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
+    answer = throttle.change("DELETE", _plan(customer), command_id=uuid.uuid4().hex)
+    typer.echo(f"customer {customer} is on no plan, version {_version(answer)}")
+
+
+def _limit(limit: str) -> str:
+    return f"/v1/limits/{_part(limit)}"
+
+
+def _plan(customer: str) -> str:
+    return f"/v1/customers/{_part(customer)}/plan"
+
+
+def _part(name: str) -> str:
+    return quote(name, safe="")
 
 
 def _version(answer: bytes) -> int:
     return api.read(answer, _Done, whose="throttle's").version
+
+
+def _print(found: str) -> None:
+    """Data on stdout; that there is none is no data."""
+    typer.echo(found or "nothing found", err=not found)

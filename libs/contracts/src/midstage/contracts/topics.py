@@ -174,12 +174,12 @@ USAGE = Topic(
 LIMITS = Topic(
     name="midstage.limits.v1",
     kind=Kind.VERSIONED,
-    key="limit/…",
+    key="limit/…, customer/…",
     writer="throttle",
     readers=("throttle",),
     partitions=6,
     kept=None,
-    about="What each customer may use.",
+    about="What each customer may use, and who is on which plan.",
     union=LimitFact,
 )
 

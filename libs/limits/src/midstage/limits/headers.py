@@ -82,6 +82,11 @@ def rate_limit(states: Iterable[State]) -> str:
     return ", ".join(_state(state) for state in states)
 
 
+def state_begins(name: str) -> str:
+    """The part of ``rate_limit`` that is always the same for a name; what is left follows it."""
+    return f"{_string(name)};r="
+
+
 def retry_after(wait_ns: int, *, at_least_s: int = 1) -> str:
     """Whole seconds, at least one: 0 asks for the same refusal again."""
     return str(max(at_least_s, seconds_up(wait_ns)))
@@ -116,7 +121,7 @@ def _policy(policy: Policy) -> str:
 
 
 def _state(state: State) -> str:
-    text = f"{_string(state.name)};r={max(0, state.remaining)}"
+    text = f"{state_begins(state.name)}{max(0, state.remaining)}"
     if state.reset_ns is not None:
         text += f";t={seconds_up(state.reset_ns)}"
     return text + _partition(state.partition)

@@ -1,7 +1,7 @@
 """Throttle's only composition: the limits' log, the gate, gRPC for Envoy, HTTP for people.
 
-Any number of processes may take commands; each has buckets of its own, so one of them answers an
-Envoy. Buckets are not kept: a restart begins with full ones, at most one burst more per limit.
+Any number of processes may take commands; each has meters of its own, so one of them answers an
+Envoy. Meters are not kept: after a restart nothing is counted yet.
 """
 
 import os
@@ -28,10 +28,12 @@ from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.api.looking import Looking
+from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import Settings, from_env
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.limits import Slot
+from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream import Gate
 
 SERVICE = "throttle"
@@ -48,22 +50,23 @@ def compose(
     """The process; ``log`` and ``topic`` are swapped by tests alone."""
     clock = SystemClock()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
-    versions = Versions[Slot, LimitFact](
+    versions = Versions[Standing, LimitFact](
         log=log,
         topic=topic,
-        initial=Slot(),
+        initial=Standing(),
         evolve=evolve,
         engine=f"{SERVICE}/{VERSION}",
         now=clock.now,
         monotonic=clock.monotonic,
         reached=reached,
-        snapshots=Snapshots(log=log, topic=topic, state=Slot, code=code_of(evolve)),
+        snapshots=Snapshots(log=log, topic=topic, state=Standing, code=code_of(evolve)),
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     gate = Gate(
         limits=versions,
         monotonic_ns=time.monotonic_ns,
+        wall_ns=time.time_ns,
         metrics=metrics,
         caller_timeout_s=settings.caller_timeout_ms / 1000,
         late_below_s=settings.late_below_s,
@@ -78,7 +81,7 @@ def compose(
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)
     readiness.add("grpc", server.serving)
-    limits = api.Limits(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
+    standings = Standings(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
     return Process(
         service=SERVICE,
         app=http.build(
@@ -87,7 +90,7 @@ def compose(
             readiness=readiness,
             registry=registry,
             token=secret(settings.token_file),
-            routers=[api.router(limits)],
+            routers=[api.router(standings, Looking(gate=gate))],
         ),
         host=settings.host,
         port=settings.port,

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from midstage.throttle.model.account import OnFailure
+
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1)
 
 
@@ -22,19 +24,25 @@ class Metrics:
         self.foreign = checks.labels(verdict="foreign")
         late = Counter(
             "midstage_throttle_late",
-            "Checks that waited too long, answered by the limit's failure rule.",
+            "Checks that waited too long, by the strictest failure rule of their limits.",
             ["rule"],
             registry=registry,
         )
-        self.late_open = late.labels(rule="open")
-        self.late_closed = late.labels(rule="closed")
+        self.late = {rule: late.labels(rule=rule.value) for rule in OnFailure}
+        self.shadowed = Counter(
+            "midstage_throttle_shadowed",
+            "Checks that a limit in shadow mode would have refused.",
+            registry=registry,
+        )
         self.answer_seconds = Histogram(
             "midstage_throttle_answer_seconds",
             "From the arrival of a check (its deadline less the caller's timeout) to its verdict.",
             buckets=_SECONDS,
             registry=registry,
         )
-        self.buckets = Gauge(
-            "midstage_throttle_buckets", "Buckets that are not known to be full.", registry=registry
+        self.meters = Gauge(
+            "midstage_throttle_meters",
+            "Meters of a limit and a customer on which something may be counted.",
+            registry=registry,
         )
         self.limits = Gauge("midstage_throttle_limits", "Limits that stand.", registry=registry)

@@ -1,31 +1,40 @@
 """Limits in from the log, verdicts out to whoever asks.
 
-A check is one step without an ``await`` between reading a bucket and charging it, on the one
+A check is one step without an ``await`` between reading meters and charging them, on the one
 thread of the event loop, so calls at the same time can't take the same token. Limits are taken
 over from the log's fold every ``FOLLOW_S``; while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from midstage.contracts.limits import FailureRule
-from midstage.throttle.decide.limits import take, take_late
+from midstage.contracts.limits import CustomerPlanned, LimitSet
+from midstage.throttle.decide.judging import (
+    foreseen,
+    judged,
+    judged_late,
+    left_of,
+    strictest_rule,
+)
+from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.limits import Check, Judged, Limit, Slot, Verdict
-from midstage.throttle.views import Buckets, Rules, rules_of, standing
+from midstage.throttle.model.checks import Check, Judged, Left
+from midstage.throttle.model.limits import Standing
+from midstage.throttle.views.book import Book, meeting_of
+from midstage.throttle.views.meters import Meters
 
 FOLLOW_S = 0.05
 SWEPT_EACH = 1000
-"""Buckets examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
+"""Meters examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
 
 
 class Limits(Protocol):
     """The fold of the limits' log."""
 
-    def states(self) -> Mapping[str, Slot]:
-        """The slot of every key; the same object until one of them changes."""
+    def states(self) -> Mapping[str, Standing]:
+        """What stands by every key; the same object until one of them changes."""
         ...
 
     def caught_up(self) -> str | None:
@@ -34,7 +43,10 @@ class Limits(Protocol):
 
 
 class Gate:
-    """Answers checks from the limits in force; belongs to one event loop."""
+    """Answers checks from the limits in force; belongs to one event loop.
+
+    ``wall_ns`` is for limits whose periods are the calendar's, ``monotonic_ns`` for all others.
+    """
 
     name = "gate"
 
@@ -43,35 +55,61 @@ class Gate:
         *,
         limits: Limits,
         monotonic_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
         metrics: Metrics,
         caller_timeout_s: float,
         late_below_s: float,
     ) -> None:
-        """A check with less than ``late_below_s`` of its time left gets the failure rule."""
+        """A check with less than ``late_below_s`` of its time left gets the failure rules."""
         self._limits = limits
         self._monotonic_ns = monotonic_ns
+        self._wall_ns = wall_ns
         self._metrics = metrics
         self._caller_timeout_s = caller_timeout_s
         self._late_below_s = late_below_s
-        self._slots: Mapping[str, Slot] = {}
-        self._rules = Rules()
-        self._buckets = Buckets()
+        self._states: Mapping[str, Standing] = {}
+        self._book = Book()
+        self._meters = Meters(WallClock(wall_ns() - monotonic_ns()))
 
     def check(self, check: Check, remaining_s: float | None) -> Judged | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
-        limit = self._rules.find(check.customer, check.app)
+        meeting = self._book.met(check.customer, check.key, check.app)
         if remaining_s is not None:
             self._metrics.answer_seconds.observe(max(0.0, self._caller_timeout_s - remaining_s))
-        if limit is None:
+        if meeting is None:
             self._metrics.unlimited.inc()
             return None
-        late = remaining_s is not None and remaining_s < self._late_below_s
         now_ns = self._monotonic_ns()
-        bucket = self._buckets.of(limit, check.customer, now_ns)
-        rule = take_late if late else take
-        verdict = rule(bucket, hits=check.hits, now_ns=now_ns)
-        self._count(limit, verdict, late=late)
-        return Judged(limit=limit, verdict=verdict)
+        accounts = self._meters.of(meeting, now_ns)
+        before = sum(each.would_refuse for each in accounts) if meeting.shadowed else 0
+        if remaining_s is not None and remaining_s < self._late_below_s:
+            answer = judged_late(meeting, accounts, check, now_ns)
+            self._metrics.late[strictest_rule(accounts)].inc()
+        else:
+            answer = judged(meeting, accounts, check, now_ns)
+        (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
+        if meeting.shadowed and sum(each.would_refuse for each in accounts) > before:
+            self._metrics.shadowed.inc()
+        return answer
+
+    def look(self, check: Check) -> Judged | None:
+        """What ``check`` would say now; charges nothing, and counts in no metric."""
+        meeting = self._book.met(check.customer, check.key, check.app)
+        if meeting is None:
+            return None
+        now_ns = self._monotonic_ns()
+        return foreseen(meeting, self._meters.seen(meeting, now_ns), check, now_ns)
+
+    def left(self, customer: str, app: str | None, key: str) -> Sequence[tuple[LimitSet, Left]]:
+        """The limits that requests of a customer may meet, and what is left of each."""
+        limits = self._book.concerning(customer, key, app)
+        now_ns = self._monotonic_ns()
+        accounts = self._meters.seen(meeting_of(limits, customer, key), now_ns)
+        return [(account.limit, left_of(account, now_ns)) for account in accounts]
+
+    def plan(self, customer: str) -> CustomerPlanned | None:
+        """The plan that a customer is on; None where it is on none."""
+        return self._book.plan(customer)
 
     def closed(self) -> str | None:
         """Why no check can be answered yet; None when the limits of the whole log hold here."""
@@ -81,14 +119,16 @@ class Gate:
         return reason
 
     def follow(self) -> None:
-        """Take over what the log says now, and examine some buckets."""
-        slots = self._limits.states()
-        if slots is not self._slots:
-            self._slots = slots
-            self._rules = rules_of(slots)
-            self._metrics.limits.set(len(standing(slots)))
-        self._buckets.sweep(self._rules, now_ns=self._monotonic_ns(), most=SWEPT_EACH)
-        self._metrics.buckets.set(len(self._buckets))
+        """Take over what the log and the wall clock say now, and examine some meters."""
+        now_ns = self._monotonic_ns()
+        self._meters.wall.ahead_ns = self._wall_ns() - now_ns
+        states = self._limits.states()
+        if states is not self._states:
+            self._states = states
+            self._book.take_over(states)
+            self._metrics.limits.set(len(self._book))
+        self._meters.sweep(self._book, now_ns=now_ns, most=SWEPT_EACH)
+        self._metrics.meters.set(len(self._meters))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the log until ``stop``."""
@@ -96,9 +136,3 @@ class Gate:
             self.follow()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), FOLLOW_S)
-
-    def _count(self, limit: Limit, verdict: Verdict, *, late: bool) -> None:
-        (self._metrics.admitted if verdict.admitted else self._metrics.refused).inc()
-        if late:
-            is_open = limit.on_failure is FailureRule.OPEN
-            (self._metrics.late_open if is_open else self._metrics.late_closed).inc()

@@ -1,14 +1,15 @@
 """Envoy's side: ``envoy.service.ratelimit.v3.RateLimitService`` over gRPC.
 
-Envoy asks with domain ``midstage`` and one descriptor (``customer``, ``app``, ``request_id``); it
-makes the 429 itself from OVER_LIMIT and adds our headers to the answer, passed or not. A question
-that is not of this form has no limit: it passes and is counted as foreign. The port opens only
-when the limits are known; before that, Envoy's own failure mode speaks.
+Envoy asks with domain ``midstage`` and one descriptor: ``customer``, ``app``, ``request_id``, and
+where it knows them ``key`` and estimates as ``units.tokens``. It makes the 429 itself from
+OVER_LIMIT and adds our headers to the answer, passed or not. A question that is not of this form
+has no limit: it passes and is counted as foreign. The port opens only when the limits are known;
+before that, Envoy's own failure mode speaks.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -17,25 +18,25 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 )
 from google.protobuf.message import DecodeError
 
-from midstage.limits.headers import (
-    Policy,
-    State,
-    rate_limit,
-    rate_limit_policy,
-    retry_after,
-)
+from midstage.limits.headers import retry_after, seconds_up
 from midstage.throttle.adapters import health
 from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
-from midstage.throttle.model.limits import Check, Judged, Limit, Verdict
+from midstage.throttle.model.checks import NOTHING, Check, Judged, Left
 
 DOMAIN: Final = "midstage"
 SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
 METHOD: Final = "ShouldRateLimit"
 GRACE_S: Final = 1.0
 _ASK_AGAIN_S: Final = 0.02
-_NS_PER_S: Final = 1_000_000_000
+_MOST: Final = 10**15
+"""Units that one check can ask for; more is taken for so many, which no limit allows either."""
+_MOST_TOLD: Final = 2**32 - 1
+_DIGITS: Final = 4000  # int() takes no more of them; nobody's number is as long
+_UNITS: Final = "units."
+_PLAIN: Final = 3
+"""Entries of a descriptor without key and estimates."""
 
 _OK: Final = rls_pb2.RateLimitResponse.OK
 _OVER_LIMIT: Final = rls_pb2.RateLimitResponse.OVER_LIMIT
@@ -130,32 +131,71 @@ def decoded(request: bytes) -> Check | None:
         return None
     own = descriptor.HasField("hits_addend")
     hits = descriptor.hits_addend.value if own else message.hits_addend or 1
-    return Check(customer=customer, app=app, hits=hits)
+    return Check(
+        customer=customer,
+        app=app,
+        hits=min(hits, _MOST),
+        key=entries.get("key", ""),
+        request=entries.get("request_id", ""),
+        units=_units(entries) if len(entries) > _PLAIN else NOTHING,
+    )
 
 
 def encoded(judged: Judged | None) -> bytes:
-    """The ``RateLimitResponse`` for what a limit says; a pass where none holds."""
+    """The ``RateLimitResponse`` for what limits say; a pass where none holds.
+
+    ``dynamic_metadata`` of a refusal has ``violated``, for the body that Envoy makes of it.
+    """
     if judged is None:
         return _PASS
-    limit, verdict = judged.limit, judged.verdict
-    code = _OK if verdict.admitted else _OVER_LIMIT
+    code = _OK if judged.admitted else _OVER_LIMIT
     response = rls_pb2.RateLimitResponse(overall_code=code)
-    response.statuses.add(code=code, limit_remaining=verdict.remaining)
-    for name, value in headers(limit, verdict):
+    response.statuses.add(code=code, limit_remaining=remaining(judged))
+    for name, value in headers(judged):
         response.response_headers_to_add.add(key=name, value=value)
+    if judged.violated:
+        response.dynamic_metadata["violated"] = list(judged.violated)
     return bytes(response.SerializeToString())
 
 
-def headers(limit: Limit, verdict: Verdict) -> list[tuple[str, str]]:
+def remaining(judged: Judged) -> int:
+    """What is left of the limit of which the least is."""
+    told = [max(0, left.remaining) for left, state in _told(judged) if state]
+    return min(min(told, default=0), _MOST_TOLD)
+
+
+def headers(judged: Judged) -> list[tuple[str, str]]:
     """``RateLimit`` and ``RateLimit-Policy`` of the draft, and ``Retry-After`` where refused.
 
-    Quota ``q`` is the burst, window ``w`` the seconds in which as much comes in. State: ``r`` what
-    is left, ``t`` the seconds until more is (absent from a full bucket); refused, ``t`` is
-    ``Retry-After``, as the draft asks.
+    State: ``r`` what is left, ``t`` the seconds until more is (absent where there is all); of a
+    limit that refuses, until the same request would pass. ``Retry-After`` is the longest of these,
+    and absent where it would never pass.
     """
-    window_s = -(-limit.burst * 1_000_000 // limit.rate_micros)
-    policy = Policy(name=limit.name, quota=limit.burst, window_ns=window_s * _NS_PER_S)
-    wait_ns = verdict.wait_ns if verdict.admitted else max(_NS_PER_S, verdict.wait_ns)
-    state = State(name=limit.name, remaining=verdict.remaining, reset_ns=wait_ns or None)
-    told = [("RateLimit", rate_limit([state])), ("RateLimit-Policy", rate_limit_policy([policy]))]
-    return told if verdict.admitted else [*told, ("Retry-After", retry_after(wait_ns))]
+    if not judged.meeting.policies:
+        return []
+    states = ", ".join(
+        f"{begins}{max(0, left.remaining)}{_after(left.wait_ns)}"
+        for left, begins in _told(judged)
+        if begins
+    )
+    told = [("RateLimit", states), ("RateLimit-Policy", judged.meeting.policies)]
+    if judged.admitted or judged.wait_ns is None:
+        return told
+    return [*told, ("Retry-After", retry_after(judged.wait_ns))]
+
+
+def _told(judged: Judged) -> Iterable[tuple[Left, str]]:
+    return zip(judged.left, judged.meeting.states, strict=True)
+
+
+def _after(wait_ns: int | None) -> str:
+    return f";t={seconds_up(wait_ns)}" if wait_ns else ""
+
+
+def _units(entries: Mapping[str, str]) -> Mapping[str, int]:
+    """Estimates by unit; what is no whole number says nothing."""
+    return {
+        key.removeprefix(_UNITS): min(int(value[:_DIGITS]), _MOST)
+        for key, value in entries.items()
+        if key.startswith(_UNITS) and value.isascii() and value.isdigit()
+    }

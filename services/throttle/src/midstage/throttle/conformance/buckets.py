@@ -149,7 +149,7 @@ class _Leaky:
 
     def asked(self, hits: int, terms: _Bucket, now_ns: int) -> tuple[str, int]:
         meter = self.meter
-        meter.follow(
+        meter.follow_as_gubernator(
             limit=terms.limit,
             period_ns=max(1, ms_ns(terms.duration_ms)),
             burst=terms.burst or terms.limit,

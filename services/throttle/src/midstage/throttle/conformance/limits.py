@@ -64,7 +64,7 @@ def accounts(base: Base) -> Sequence[Account]:
         made.append(_account(UNITS, meter(base), base.limit, base))
     if base.bucket is not None:
         full, rate = base.bucket.capacity, ns(base.bucket.refill_per_s) // 1_000
-        bucket = TokenBucket(rate_micros=rate, burst=full, now_ns=0)
+        bucket = TokenBucket(units=rate, period_ns=10**15, burst=full, now_ns=0)
         made.append(_account(UNITS, bucket, full, base))
     if base.concurrency is not None:
         ttl_s = _SLOT_S if base.reservation_ttl_s is None else base.reservation_ttl_s

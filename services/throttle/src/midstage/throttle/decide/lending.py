@@ -13,8 +13,10 @@ from fractions import Fraction
 from typing import Final
 
 from midstage.throttle.decide.leasing import Apportioning, Asking, Lease, Leases
-from midstage.throttle.decide.meters.bucket import TOKEN, TokenBucket
+from midstage.throttle.decide.meters.bucket import TokenBucket
 
+TOKEN: Final = 10**15
+"""One unit as a level: with it a rate is millionths of a unit a second."""
 OPEN_GRANTS: Final = 8
 """Of one holder; the newest two of more count as one, of their larger parts."""
 KEPT: Final = 16
@@ -64,9 +66,11 @@ class LentBucket(TokenBucket):
 
     def __init__(self, bucket: TokenBucket, *, how: Apportioning = Apportioning.FAIR_SHARE) -> None:
         """What ``bucket`` was, with nothing lent."""
-        self.rate = self.whole_rate = bucket.rate
-        self.full, self.level, self.at_ns = bucket.full, bucket.level, bucket.at_ns
-        self.whole_burst = bucket.full // TOKEN
+        self.token = TOKEN
+        self.rate = self.whole_rate = rate_micros(bucket.rate, bucket.token)
+        self.whole_burst = bucket.full // bucket.token
+        self.full, self.at_ns = self.whole_burst * TOKEN, bucket.at_ns
+        self.level = bucket.level * TOKEN // bucket.token
         self._grants: dict[str, list[Grant]] = {}
         self._wants: dict[str, int] = {}
         self._ends_ns = _NEVER
@@ -88,15 +92,14 @@ class LentBucket(TokenBucket):
             self._end(self._ends_ns)
         super().fill(now_ns)
 
-    def follow(self, *, rate_micros: int, burst: int, now_ns: int) -> None:
+    def follow(self, *, units: int, period_ns: int, burst: int, now_ns: int) -> None:
         """Hold by these terms from ``now_ns`` on; what is lent follows when it is renewed."""
-        if (rate_micros, burst) == (self.whole_rate, self.whole_burst):
+        rate = rate_micros(units, period_ns)
+        if (rate, burst) != (self.whole_rate, self.whole_burst):
+            self.rate = min(self.rate, rate)
             self.fill(now_ns)
-            return
-        self.rate = min(self.rate, rate_micros)
-        self.fill(now_ns)
-        self.whole_rate, self.whole_burst = rate_micros, burst
-        self._divide()
+            self.whole_rate, self.whole_burst = rate, burst
+            self._divide()
 
     def untouched(self, now_ns: int) -> bool:
         """Full, with nothing lent."""
@@ -193,6 +196,11 @@ class LentBucket(TokenBucket):
         else:
             self._grants.pop(holder, None)
             self._wants.pop(holder, None)
+
+
+def rate_micros(units: int, period_ns: int) -> int:
+    """Millionths of a unit a second, rounded down, of ``units`` in each ``period_ns``."""
+    return units * TOKEN // period_ns
 
 
 def _most(grants: Iterable[Grant]) -> tuple[int, int]:

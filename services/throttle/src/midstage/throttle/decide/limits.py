@@ -1,99 +1,71 @@
-"""What throttle decides of ``midstage.limits.v1``: verdicts of its buckets, and facts of commands.
-
-A limit there is a token bucket with burst, and a check meets one of them.
-"""
+"""What throttle decides of ``midstage.limits.v1``: facts of commands about limits and plans."""
 
 from typing import assert_never
 
+import msgspec
+
 from midstage.contracts.errors import RefusedError
-from midstage.contracts.limits import FailureRule, LimitFact, LimitRemoved, LimitSet
-from midstage.throttle.decide.charging import admitted
-from midstage.throttle.decide.failing import passed_in_failure
-from midstage.throttle.decide.meters.bucket import TokenBucket
-from midstage.throttle.model.account import CLOSED, OPEN, Account
-from midstage.throttle.model.limits import Command, Limit, RemoveLimit, SetLimit, Slot, Verdict
+from midstage.contracts.limits import (
+    CustomerPlanned,
+    CustomerUnplanned,
+    LimitFact,
+    LimitRemoved,
+    LimitSet,
+)
+from midstage.throttle.decide.terms import check, check_name
+from midstage.throttle.model.limits import (
+    Command,
+    PlanCustomer,
+    RemoveLimit,
+    SetLimit,
+    Standing,
+    UnplanCustomer,
+)
 
 
-class Bucket(Account):
-    """The account of one customer under one limit."""
-
-    __slots__ = ("limit", "tokens")
-
-    def __init__(self, limit: Limit, now_ns: int) -> None:
-        """A full one."""
-        self.tokens = TokenBucket(rate_micros=limit.rate_micros, burst=limit.burst, now_ns=now_ns)
-        super().__init__(limit.name, self.tokens, debt=limit.burst)
-        self.follow(limit, now_ns)
-
-    def follow(self, limit: Limit, now_ns: int) -> None:
-        """Hold by ``limit`` from now on."""
-        self.limit = limit
-        self.on_failure = OPEN if limit.on_failure is FailureRule.OPEN else CLOSED
-        self.debt = limit.burst
-        self.tokens.follow(rate_micros=limit.rate_micros, burst=limit.burst, now_ns=now_ns)
-
-
-def take(bucket: Bucket, *, hits: int, now_ns: int) -> Verdict:
-    """Take ``hits`` whole tokens, all or none."""
-    refused = admitted((bucket,), (hits,), now_ns)
-    return _verdict(bucket, hits, now_ns, passed=refused is None)
-
-
-def take_late(bucket: Bucket, *, hits: int, now_ns: int) -> Verdict:
-    """The limit's failure rule, for a question that waited too long for an answer by count.
-
-    Open: it passes and takes the tokens that are there, never into debt, so what passed counts.
-    Closed: it is refused and takes nothing.
-    """
-    refused = passed_in_failure((bucket,), (hits,), now_ns, {})
-    return _verdict(bucket, hits, now_ns, passed=refused is None)
-
-
-def decide(slot: Slot, command: Command) -> tuple[LimitFact, ...]:
-    """The facts of a command; RefusedError (404) where there is no limit to remove."""
+def decide(standing: Standing, command: Command) -> tuple[LimitFact, ...]:
+    """The facts of a command; RefusedError where it can't be (404: there is nothing to end)."""
     match command:
         case SetLimit():
             return (_set(command),)
-        case RemoveLimit():
-            if slot.standing is None:
-                raise RefusedError(f"there is no limit {command.limit!r} to remove", status=404)
+        case RemoveLimit(limit=limit, asked=asked):
+            if standing.fact is None:
+                raise RefusedError(f"there is no limit {limit!r} to remove", status=404)
+            return (LimitRemoved(limit=limit, by=asked.by, why=asked.why, at=asked.at),)
+        case PlanCustomer(customer=customer, plan=plan, asked=asked):
+            check_name("customer", customer)
+            check_name("plan", plan)
             return (
-                LimitRemoved(limit=command.limit, by=command.by, why=command.why, at=command.at),
+                CustomerPlanned(
+                    customer=customer, plan=plan, by=asked.by, why=asked.why, at=asked.at
+                ),
             )
+        case UnplanCustomer(customer=customer, asked=asked):
+            if standing.fact is None:
+                raise RefusedError(f"customer {customer!r} is on no plan", status=404)
+            return (CustomerUnplanned(customer=customer, by=asked.by, why=asked.why, at=asked.at),)
         case _:
             assert_never(command)
 
 
-def evolve(slot: Slot, fact: LimitFact) -> Slot:  # noqa: ARG001  a limit's last fact is its state
-    """The slot after a fact."""
+def evolve(standing: Standing, fact: LimitFact) -> Standing:  # noqa: ARG001  the last fact is it
+    """What stands after a fact."""
     match fact:
-        case LimitSet():
-            return Slot(standing=fact)
-        case LimitRemoved():
-            return Slot()
+        case LimitSet() | CustomerPlanned():
+            return Standing(fact=fact)
+        case LimitRemoved() | CustomerUnplanned():
+            return Standing()
         case _:
             assert_never(fact)
 
 
 def _set(command: SetLimit) -> LimitSet:
+    check(command.limit, command.terms)
+    asked = command.asked
     return LimitSet(
+        **msgspec.structs.asdict(command.terms),
         limit=command.limit,
-        customer=command.customer,
-        app=command.app,
-        rate_per_s=command.rate_per_s,
-        burst=command.burst,
-        on_failure=command.on_failure,
-        by=command.by,
-        why=command.why,
-        at=command.at,
+        by=asked.by,
+        why=asked.why,
+        at=asked.at,
     )
-
-
-def _verdict(bucket: Bucket, hits: int, now_ns: int, *, passed: bool) -> Verdict:
-    """More than a whole burst never passes; the wait is then that of a full bucket."""
-    tokens = bucket.tokens
-    remaining = tokens.remaining(now_ns)
-    if passed:
-        return Verdict(admitted=True, remaining=remaining, wait_ns=tokens.until_more_ns())
-    wait = tokens.wait_ns(min(hits, bucket.limit.burst), now_ns)
-    return Verdict(admitted=False, remaining=remaining, wait_ns=wait or 0)

@@ -1,76 +1,40 @@
-"""The limits of ``midstage.limits.v1``: token buckets with burst, commands, checks and verdicts."""
+"""Limits and plans of ``midstage.limits.v1`` as throttle holds them, and commands about them."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
-from midstage.contracts.limits import FailureRule, LimitSet
+from midstage.contracts.limits import ANY, CustomerPlanned, LimitSet, Terms
 
-KEY_PREFIX = "limit/"
+_LIMIT = "limit/"
+_CUSTOMER = "customer/"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """One token bucket's rule; ``rate_micros`` is millionths of a token a second, at least 1."""
-
-    name: str
-    customer: str
-    app: str
-    rate_micros: int
-    burst: int
-    on_failure: FailureRule
+MeterKey = tuple[str, ...]
+"""Whose meter of a limit: its name and the customer, and the API key where each has its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a check gets: ``remaining`` whole tokens, and when there is more.
+class Standing:
+    """The state of one key of the log: the limit, or the customer's plan, that stands there."""
 
-    ``wait_ns``: admitted, the time until the next whole token (0: the bucket is full); refused,
-    the time until the same request would pass.
-    """
-
-    admitted: bool
-    remaining: int
-    wait_ns: int
+    fact: LimitSet | CustomerPlanned | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One question: may ``customer`` have ``hits`` tokens for a request to ``app``?"""
+class Asked:
+    """Who asked for a change, why, and when."""
 
-    customer: str
-    app: str
-    hits: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """The answer to a check that a limit holds for."""
-
-    limit: Limit
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """The state of one key ``limit/<name>``: the limit that stands there, if one does."""
-
-    standing: LimitSet | None = None
+    by: str
+    why: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetLimit:
-    """Asked for: this limit shall hold from now on, whatever held under its name before."""
+    """Asked for: these terms shall hold from now on, whatever held under this name before."""
 
     limit: str
-    customer: str
-    app: str
-    rate_per_s: float
-    burst: int
-    on_failure: FailureRule
-    by: str
-    why: str
-    at: datetime
+    terms: Terms
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,31 +42,54 @@ class RemoveLimit:
     """Asked for: the limit of this name shall hold no longer."""
 
     limit: str
-    by: str
-    why: str
-    at: datetime
+    asked: Asked
 
 
-Command = SetLimit | RemoveLimit
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCustomer:
+    """Asked for: the customer shall be on this plan."""
+
+    customer: str
+    plan: str
+    asked: Asked
 
 
-def key_of(limit: str) -> str:
-    """The key of a limit in the log."""
-    return f"{KEY_PREFIX}{limit}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnplanCustomer:
+    """Asked for: the customer shall be on no plan."""
+
+    customer: str
+    asked: Asked
 
 
-def limit_of(fact: LimitSet) -> Limit:
-    """The rule of a fact; a rate finer than a millionth is rounded down, but never to nothing."""
-    return Limit(
-        name=fact.limit,
-        customer=fact.customer,
-        app=fact.app,
-        rate_micros=max(1, micros_per_s(fact.rate_per_s)),
-        burst=fact.burst,
-        on_failure=fact.on_failure,
-    )
+Command = SetLimit | RemoveLimit | PlanCustomer | UnplanCustomer
 
 
-def micros_per_s(rate_per_s: float) -> int:
-    """Whole millionths in the number as it is written: 0.29 is 290000, not 289999."""
-    return int(Decimal(repr(rate_per_s)) * 1_000_000)
+def meter_key(limit: LimitSet, customer: str, key: str) -> MeterKey:
+    """Whose meter of ``limit`` counts a request of ``customer`` by ``key``."""
+    own = (limit.limit, customer)
+    return (*own, key) if limit.key == ANY else own
+
+
+def key_of(command: Command) -> str:
+    """The key in the log that a command is about."""
+    match command:
+        case SetLimit(limit=limit) | RemoveLimit(limit=limit):
+            return limit_key(limit)
+        case PlanCustomer(customer=customer) | UnplanCustomer(customer=customer):
+            return customer_key(customer)
+
+
+def limit_key(limit: str) -> str:
+    """The key of a limit."""
+    return f"{_LIMIT}{limit}"
+
+
+def customer_key(customer: str) -> str:
+    """The key of what plan a customer is on."""
+    return f"{_CUSTOMER}{customer}"
+
+
+def named_by(key: str) -> str:
+    """The limit or the customer that a key of the log is for."""
+    return key.partition("/")[2]

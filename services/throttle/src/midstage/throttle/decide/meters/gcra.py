@@ -20,6 +20,21 @@ class Gcra:
         self.at_ns = now_ns
         self.tat = now_ns * units
 
+    def follow(self, *, units: int, period_ns: int, burst: int, now_ns: int) -> None:
+        """Hold by these terms; what was used and has not come back stays used.
+
+        What is more than ``burst`` of it is no debt, but for what was one before.
+        """
+        self._come_to(now_ns)
+        used = self.tat - self.at_ns * self.units  # in units x the old period
+        owed = max(0, used - self.tolerance)
+        used = min(
+            -(-used * period_ns // self.period_ns),
+            period_ns * burst - (-owed * period_ns // self.period_ns),
+        )
+        self.units, self.period_ns, self.tolerance = units, period_ns, period_ns * burst
+        self.tat = self.at_ns * units + used
+
     def take(self, units: int, now_ns: int, request: str = "") -> bool:  # noqa: ARG002  Meter
         """Move the TAT by ``units`` emission intervals, or leave it."""
         self._come_to(now_ns)

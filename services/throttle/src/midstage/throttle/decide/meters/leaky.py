@@ -21,7 +21,15 @@ class LeakyBucket:
         self.at_ns = now_ns
 
     def follow(self, *, limit: int, period_ns: int, burst: int, now_ns: int) -> None:
-        """Hold by these terms; as in Gubernator a larger burst than there is room empties it."""
+        """Hold by these terms; what is in it stays, as far as it fits, and so does a debt."""
+        self._leak(now_ns)
+        held = self.burst * self.period_ns - self.room
+        room = burst * period_ns + (-held * period_ns // self.period_ns)
+        self.room = max(room, min(0, self.room) * period_ns // self.period_ns)
+        self.limit, self.period_ns, self.burst = limit, period_ns, burst
+
+    def follow_as_gubernator(self, *, limit: int, period_ns: int, burst: int, now_ns: int) -> None:
+        """Hold by these terms; a larger burst than there is room empties it."""
         if (limit, period_ns, burst) == (self.limit, self.period_ns, self.burst):
             return
         self._leak(now_ns)

@@ -24,6 +24,12 @@ class MovingWindow:
         self.used = 0
         self.hits: deque[tuple[int, int]] = deque()
 
+    def follow(self, *, limit: int, period_ns: int, now_ns: int) -> None:
+        """Hold by these terms; hits that count no more by the old period are gone."""
+        self._come_to(now_ns)
+        self.limit, self.period_ns = limit, period_ns
+        self._forget()
+
     def take(self, units: int, now_ns: int, request: str = "") -> bool:  # noqa: ARG002  Meter
         """Log ``units``, all or none."""
         self._come_to(now_ns)
@@ -89,10 +95,13 @@ class MovingWindow:
     def _come_to(self, now_ns: int) -> None:
         if now_ns > self.at_ns:
             self.at_ns = now_ns
-            last = now_ns - self.period_ns
-            hits = self.hits
-            while hits and hits[0][0] <= last:
-                self.used -= hits.popleft()[1]
+            self._forget()
+
+    def _forget(self) -> None:
+        last = self.at_ns - self.period_ns
+        hits = self.hits
+        while hits and hits[0][0] <= last:
+            self.used -= hits.popleft()[1]
 
 
 class SlidingCounter:
@@ -107,6 +116,14 @@ class SlidingCounter:
         self.at_ns = now_ns
         self.start_ns = now_ns - now_ns % period_ns
         self.current = self.previous = 0
+
+    def follow(self, *, limit: int, period_ns: int, now_ns: int) -> None:
+        """Hold by these terms; with another period the estimate becomes a count of now."""
+        self.limit = limit
+        if period_ns != self.period_ns:
+            self.current, self.previous = self.weighted(now_ns), 0
+            self.period_ns = period_ns
+            self.start_ns = self.at_ns - self.at_ns % period_ns
 
     def recount(self, *, previous: int, current: int) -> None:
         """Go on from these counts."""

@@ -25,6 +25,10 @@ class Slots:
         self._fresh = ""
         self._again = self._unnamed = 0
 
+    def follow(self, *, limit: int, ttl_ns: int) -> None:
+        """Hold by these terms; who has a slot keeps it for the time that was said."""
+        self.limit, self.ttl_ns = limit, ttl_ns
+
     def take(self, units: int, now_ns: int, request: str = "") -> bool:
         """Give ``request`` a slot if ``units`` is not 0; it has one at most."""
         self._expire(now_ns)

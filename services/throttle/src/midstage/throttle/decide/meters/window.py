@@ -26,6 +26,15 @@ class Window:
         self.at_ns = now_ns
         self.start_ns = self.end_ns = now_ns
 
+    def _follow(self, limit: int, now_ns: int) -> None:
+        """Up to ``limit`` from now on, in the window that ``now_ns`` is in by the new terms.
+
+        What was used in this window stays used, and what is more than ``limit`` is no debt.
+        """
+        self._come_to(now_ns)
+        owed = max(0, self.used - self.limit)
+        self.limit, self.used = limit, min(self.used, limit + owed)
+
     def take(self, units: int, now_ns: int, request: str = "") -> bool:  # noqa: ARG002  Meter
         """Count ``units``, all or none."""
         self.at_ns = max(self.at_ns, now_ns)
@@ -109,6 +118,14 @@ class FixedWindow(Window):
         """``limit`` in each ``period_ns``."""
         super().__init__(limit=limit, now_ns=now_ns)
         self.period_ns = period_ns
+
+    def follow(self, *, limit: int, period_ns: int, now_ns: int) -> None:
+        """Hold by these terms; what was used of the window that is open stays used."""
+        self._follow(limit, now_ns)
+        if period_ns != self.period_ns:
+            self.period_ns = period_ns
+            if self.end_ns > self.start_ns:
+                self.start_ns, self.end_ns = self.period(self.at_ns)
 
     def period(self, now_ns: int) -> Period:
         """The multiples around it."""
@@ -196,6 +213,12 @@ class CalendarQuota(Window):
         super().__init__(limit=limit, now_ns=now_ns)
         self._calendar = calendar
 
+    def follow(self, *, limit: int, calendar: Callable[[int], Period], now_ns: int) -> None:
+        """Hold by these terms; what was used of the period that is open stays used."""
+        self._follow(limit, now_ns)
+        self._calendar = calendar
+        self.start_ns, self.end_ns = self.period(self.at_ns)
+
     def period(self, now_ns: int) -> Period:
         """By the calendar."""
         return self._calendar(now_ns)
@@ -210,6 +233,10 @@ class LifetimeQuota:
         """Nothing used yet."""
         self.limit = limit
         self.used = 0
+
+    def follow(self, *, limit: int) -> None:
+        """What was used stays used."""
+        self.limit = limit
 
     def take(self, units: int, now_ns: int, request: str = "") -> bool:  # noqa: ARG002  Meter
         """Count ``units``, all or none."""

@@ -1,0 +1,57 @@
+"""What the options of ``midstage set limit`` say, as throttle's API takes it."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from midstage.contracts.errors import RefusedError
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Kind(StrEnum):
+    """How a limit counts."""
+
+    TOKEN_BUCKET = "token_bucket"
+    LEAKY_BUCKET = "leaky_bucket"
+    GCRA = "gcra"
+    FIXED_WINDOW = "fixed_window"
+    MOVING_WINDOW = "moving_window"
+    SLIDING_COUNTER = "sliding_counter"
+    CALENDAR = "calendar"
+    LIFETIME = "lifetime"
+    SLOTS = "slots"
+
+
+def algorithm(
+    kind: Kind, given: Mapping[str, int | str | None], *, per: str | None, ttl: str | None
+) -> Mapping[str, object]:
+    """The algorithm with all that was given; whether it belongs there is throttle's to say."""
+    times = {
+        "period_s": None if per is None else seconds("--per", per),
+        "ttl_s": None if ttl is None else seconds("--ttl", ttl),
+    }
+    parts = {**times, **given}
+    return {
+        "kind": kind.value,
+        **{name: value for name, value in parts.items() if value is not None},
+    }
+
+
+def on_failure(said: str) -> object:
+    """``open`` or ``closed`` as they are; ``10/1m`` as so many in such a time."""
+    amount, slash, per = said.partition("/")
+    if not slash:
+        return said
+    if not (amount.isascii() and amount.isdigit()):
+        raise RefusedError(f"--on-failure {said!r} is none of open, closed and, say, 10/1m")
+    return {"amount": int(amount), "period_s": seconds("--on-failure", per)}
+
+
+def seconds(option: str, said: str) -> float:
+    """A time like ``90``, ``30s``, ``5m``, ``1h`` or ``7d``."""
+    found = _TIME.fullmatch(said)
+    if not found:
+        raise RefusedError(f"{option} {said!r} is no time like 30s, 5m, 1h or 7d")
+    return float(found[1]) * _SECONDS[found[2]]

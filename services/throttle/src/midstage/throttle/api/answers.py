@@ -1,0 +1,199 @@
+"""What the API answers, and how facts and judgements are put into it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
+
+from midstage.contracts import algorithms
+from midstage.contracts.limits import CustomerPlanned, LimitFact, LimitSet, Terms
+from midstage.eventlog.versions import Answer
+from midstage.throttle.model.limits import named_by
+
+Value = str | int | float
+"""Of an algorithm's or a failure rule's fields."""
+
+
+class LimitAnswer(TypedDict):
+    """A limit that stands; ``version`` counts the changes under its name.
+
+    ``says``: how much in which time, for people.
+    """
+
+    limit: str
+    customer: str
+    key: str
+    plan: str
+    app: str
+    unit: str
+    amount: int
+    says: str
+    algorithm: dict[str, Value]
+    on_failure: str | dict[str, Value]
+    drain: bool
+    debt: int
+    shadow: bool
+    overrides: list[str]
+    by: str
+    why: str
+    at: datetime
+    version: int
+
+
+class LimitsAnswer(TypedDict):
+    """The limits that stand, by name."""
+
+    limits: list[LimitAnswer]
+
+
+class PlanAnswer(TypedDict):
+    """The plan that a customer is on, since when, by whom and why."""
+
+    customer: str
+    plan: str
+    by: str
+    why: str
+    at: datetime
+    version: int
+
+
+class PlansAnswer(TypedDict):
+    """Who is on which plan, by customer."""
+
+    customers: list[PlanAnswer]
+
+
+class CommandAnswer(TypedDict):
+    """What became of a command; ``repeated``: it had been carried out before.
+
+    ``kind`` says whether ``name`` is a limit's or a customer's.
+    """
+
+    kind: Literal["limit", "customer"]
+    name: str
+    version: int
+    command_id: str
+    repeated: bool
+
+
+class LimitLeft(TypedDict):
+    """A limit that a customer meets, what is used of it, and what is left.
+
+    ``wait_s``: until there is more, or until the request that was asked about would pass; null: not
+    ever, or there is all. ``overridden_by``: limits for whose requests it does not hold.
+    """
+
+    limit: str
+    app: str
+    unit: str
+    says: str
+    quota: int
+    used: int
+    remaining: int
+    wait_s: float | None
+    on_failure: str | dict[str, Value]
+    shadow: bool
+    overridden_by: list[str]
+    because: str
+    by: str
+    why: str
+    at: datetime
+
+
+class LeftAnswer(TypedDict):
+    """What a customer has left of each limit that its requests meet."""
+
+    customer: str
+    plan: str | None
+    limits: list[LimitLeft]
+
+
+class ForeseenAnswer(TypedDict):
+    """What a check would say; nothing was charged. ``retry_after_s`` null: it would never pass."""
+
+    admitted: bool
+    violated: list[str]
+    retry_after_s: float | None
+    limits: list[LimitLeft]
+
+
+def limit(fact: LimitSet, version: int) -> LimitAnswer:
+    """A limit with all that it says."""
+    return {
+        "limit": fact.limit,
+        "customer": fact.customer,
+        "key": fact.key,
+        "plan": fact.plan,
+        "app": fact.app,
+        "unit": fact.unit,
+        "amount": fact.amount,
+        "says": says(fact),
+        "algorithm": _fields(fact.algorithm),
+        "on_failure": on_failure(fact),
+        "drain": fact.drain,
+        "debt": fact.debt,
+        "shadow": fact.shadow,
+        "overrides": list(fact.overrides),
+        "by": fact.by,
+        "why": fact.why,
+        "at": fact.at,
+        "version": version,
+    }
+
+
+def says(terms: Terms) -> str:
+    """``100 tokens per 60 s, 500 at once``."""
+    algorithm, much = terms.algorithm, f"{terms.amount} {terms.unit}"
+    match algorithm:
+        case algorithms.TokenBucket() | algorithms.LeakyBucket() | algorithms.Gcra():
+            burst = f", {algorithm.burst} at once" if algorithm.burst else ""
+            return f"{much} per {algorithm.period_s:g} s{burst}"
+        case algorithms.CalendarQuota(every=every, zone=zone):
+            return f"{much} each {every.value} of {zone}"
+        case algorithms.LifetimeQuota():
+            return f"{much} for ever"
+        case algorithms.Slots():
+            return f"{much} at once"
+        case _:
+            return f"{much} in {algorithm.period_s:g} s"
+
+
+def plan(fact: CustomerPlanned, version: int) -> PlanAnswer:
+    """A customer's plan with all that it says."""
+    return {
+        "customer": fact.customer,
+        "plan": fact.plan,
+        "by": fact.by,
+        "why": fact.why,
+        "at": fact.at,
+        "version": version,
+    }
+
+
+def outcome(answer: Answer[LimitFact]) -> CommandAnswer:
+    """What became of a command."""
+    return {
+        "kind": "limit" if answer.key.startswith("limit/") else "customer",
+        "name": named_by(answer.key),
+        "version": answer.version,
+        "command_id": answer.command_id,
+        "repeated": answer.repeated,
+    }
+
+
+def on_failure(fact: LimitSet) -> str | dict[str, Value]:
+    """The failure rule: a word, or how many pass in which time."""
+    rule = fact.on_failure
+    return _fields(rule) if isinstance(rule, msgspec.Struct) else rule.value
+
+
+def _fields(part: msgspec.Struct) -> dict[str, Value]:
+    """With its defaults: who reads an answer need not know them."""
+    tag = part.__struct_config__.tag
+    kind: Mapping[str, Value] = {} if tag is None else {"kind": str(tag)}
+    fields = msgspec.to_builtins(
+        {name: value for name, value in msgspec.structs.asdict(part).items() if value is not None}
+    )
+    return {**kind, **fields}

@@ -1,0 +1,125 @@
+"""Bodies as they came become what is asked for, or a refusal that names the field.
+
+Readers of the log ignore what they do not know; people who set limits want to hear of a typo.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+
+from midstage.contracts.errors import RefusedError
+from midstage.contracts.fact import Name
+from midstage.contracts.limits import REQUESTS, Terms, Unit
+from midstage.throttle.model.checks import Check
+
+LARGEST_BYTES: Final = 64 * 1024
+_B = TypeVar("_B", bound=msgspec.Struct)
+_By = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_Why = Annotated[str, msgspec.Meta(max_length=500)]
+_Units = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+
+
+class LimitBody(Terms, frozen=True, kw_only=True):
+    """The terms of a limit, who sets it and why."""
+
+    by: _By = "api"
+    why: _Why = ""
+
+
+class PlanBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan that a customer shall be on, who says so and why."""
+
+    plan: Name
+    by: _By = "api"
+    why: _Why = ""
+
+
+class CheckBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that might come: of whom, where to, and what it will use, ``requests`` too."""
+
+    customer: Name
+    app: Name
+    key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    units: Annotated[dict[Unit, _Units], msgspec.Meta(max_length=64)] = {}
+
+
+_LIMIT: Final = msgspec.json.Decoder(LimitBody)
+_PLAN: Final = msgspec.json.Decoder(PlanBody)
+_CHECK: Final = msgspec.json.Decoder(CheckBody)
+
+
+def limit_of(body: bytes) -> LimitBody:
+    """What a limit shall be; RefusedError with the field that is wrong."""
+    return _read(_LIMIT, body)
+
+
+def plan_of(body: bytes) -> PlanBody:
+    """The plan; RefusedError with the field that is wrong."""
+    return _read(_PLAN, body)
+
+
+def check_of(body: bytes) -> Check:
+    """The check; RefusedError with the field that is wrong."""
+    asked = _read(_CHECK, body)
+    units = dict(asked.units)
+    hits = units.pop(REQUESTS, 1)
+    return Check(customer=asked.customer, app=asked.app, key=asked.key, hits=hits, units=units)
+
+
+def described(body: type[msgspec.Struct]) -> dict[str, object]:
+    """A body by its schema, for the API's document; the route itself takes it raw."""
+    (top,), parts = msgspec.json.schema_components([body])
+    content = {"application/json": {"schema": _resolved(top, parts)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _read(decoder: msgspec.json.Decoder[_B], body: bytes) -> _B:
+    if len(body) > LARGEST_BYTES:
+        raise RefusedError(
+            f"the body has {len(body)} bytes, {LARGEST_BYTES} are allowed", status=413
+        )
+    try:
+        read, given = decoder.decode(body), msgspec.json.decode(body)
+    except msgspec.ValidationError as e:
+        raise RefusedError(_told(str(e))) from e
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
+        raise RefusedError(f"the body is no JSON: {e}", status=400) from e
+    unknown = list(_unknown(given, read, ""))
+    if unknown:
+        raise RefusedError("; ".join(f"{path[:140]}: unknown field" for path in unknown[:20]))
+    return read
+
+
+def _told(said: str) -> str:
+    """The path to the front: ``algorithm.period_s: Expected …``."""
+    text, _, at = said.partition(" - at `")
+    where = at.rstrip("`").removeprefix("$").lstrip(".")
+    return f"{where}: {text}" if where else text
+
+
+def _unknown(given: object, read: object, path: str) -> Iterator[str]:
+    """The paths of what was given and not read."""
+    if not isinstance(given, dict) or not isinstance(read, msgspec.Struct):
+        return
+    names = {each.encode_name: each.name for each in msgspec.structs.fields(read)}
+    for key, value in given.items():
+        where = f"{path}.{key}" if path else str(key)
+        if key in names:
+            yield from _unknown(value, getattr(read, names[key]), where)
+        elif key != read.__struct_config__.tag_field:
+            yield where
+
+
+def _resolved(node: object, parts: dict[str, object]) -> object:
+    """The schema with each reference replaced by what it names; bodies do not nest themselves."""
+    match node:
+        case {"$ref": str(name)}:
+            return _resolved(parts[name.rpartition("/")[2]], parts)
+        case dict():
+            kept = {key: value for key, value in node.items() if key != "discriminator"}
+            return {key: _resolved(value, parts) for key, value in kept.items()}
+        case list() | tuple():
+            return [_resolved(value, parts) for value in node]
+        case _:
+            return node

@@ -1,0 +1,1 @@
+"""What throttle looks things up in: the limits that a request meets, and their meters."""

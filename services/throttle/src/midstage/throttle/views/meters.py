@@ -1,0 +1,68 @@
+"""The meters of all limits, one for each limit and customer, made when they are first asked for.
+
+A meter is forgotten when a new one would answer alike, or when its limit stands no longer; no other
+is, so strangers can't push out what a customer has used.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.wall import WallClock
+from midstage.throttle.model.checks import Meeting
+from midstage.throttle.model.limits import MeterKey
+from midstage.throttle.views.book import Book
+
+
+class Meters:
+    """Accounts by whose they are, and a ring of their keys, examined in turn."""
+
+    def __init__(self, wall: WallClock) -> None:
+        """Nothing is counted yet; ``wall`` is set by whoever knows the time."""
+        self.wall = wall
+        self._accounts: dict[MeterKey, LimitAccount] = {}
+        self._ring: deque[MeterKey] = deque()
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._accounts)
+
+    def of(self, meeting: Meeting, now_ns: int) -> Sequence[LimitAccount]:
+        """The accounts of a meeting, in its order; each holds by its limit from now on."""
+        found = []
+        accounts = self._accounts
+        for limit, key in zip(meeting.limits, meeting.keys, strict=True):
+            account = accounts.get(key)
+            if account is None:
+                account = accounts[key] = LimitAccount(limit, now_ns, self.wall)
+                self._ring.append(key)
+            elif account.limit is not limit:
+                account.follow(limit, now_ns)
+            found.append(account)
+        return found
+
+    def seen(self, meeting: Meeting, now_ns: int) -> Sequence[LimitAccount]:
+        """The same for a look: what is not there is made and not kept."""
+        found = []
+        for limit, key in zip(meeting.limits, meeting.keys, strict=True):
+            account = self._accounts.get(key) or LimitAccount(limit, now_ns, self.wall)
+            if account.limit is not limit:
+                account.follow(limit, now_ns)
+            found.append(account)
+        return found
+
+    def sweep(self, book: Book, *, now_ns: int, most: int) -> None:
+        """Examine the next ``most``: forget those that may be, bring the others up to their limit.
+
+        So that a changed limit soon counts though nobody asks.
+        """
+        for _ in range(min(most, len(self._ring))):
+            key = self._ring.popleft()
+            limit = book.named(key[0])
+            account = self._accounts[key]
+            if limit is not None and account.limit is not limit:
+                account.follow(limit, now_ns)
+            if limit is None or account.untouched(now_ns):
+                del self._accounts[key]
+                continue
+            self._ring.append(key)
