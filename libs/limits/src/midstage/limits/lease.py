@@ -190,6 +190,10 @@ class Plan:
             if lease.left < wanted
         )
 
+    def inherit(self, before: "Plan") -> None:
+        """Go on counting the demand of the plan that this one is instead of."""
+        self.requests, self.asked = before.requests, before.asked
+
     def demand(self) -> Mapping[str, int]:
         """Units that were asked for since the last time, passed or not."""
         asked = {**self.asked, REQUESTS: self.asked.get(REQUESTS, 0) + self.requests}
