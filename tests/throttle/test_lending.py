@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from midstage.limits.lease import Book, Plan, Terms
-from midstage.throttle.decide.lending import OPEN_GRANTS, TOKEN, Ask, Grant, LentBucket
+from midstage.throttle.decide.lending import OPEN_GRANTS, TOKEN, Ask, LentBucket
 from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.model.leases import Grant
 
 SECOND = 10**9
 TERM = 5 * SECOND

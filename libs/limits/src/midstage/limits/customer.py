@@ -47,9 +47,7 @@ class Customer:
         for app, units in demand.items():
             before = self._wants.get(app, {})
             self._wants[app] = {
-                unit: _rounded(
-                    max(units.get(unit, 0) / seconds * HEADROOM, before.get(unit, 0) / 2)
-                )
+                unit: _rounded(units.get(unit, 0) / seconds, before.get(unit, 0.0))
                 for unit in before.keys() | units.keys()
             }
         self.asked_ns = now_ns
@@ -83,8 +81,8 @@ def _terms(told: LeaseTerms) -> Terms:
     return Terms(**told)
 
 
-def _rounded(wants: float) -> float:
-    return round(max(1.0, wants), 3)
+def _rounded(used: float, wanted: float) -> float:
+    return round(max(1.0, used * HEADROOM, wanted / 2), 3)
 
 
 def charged(units: Mapping[str, int] | None) -> Mapping[str, int]:

@@ -28,6 +28,7 @@ from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.api import lending
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import Settings, from_env
@@ -90,7 +91,10 @@ def compose(
             readiness=readiness,
             registry=registry,
             token=secret(settings.token_file),
-            routers=[api.router(standings, Looking(gate=gate))],
+            routers=[
+                api.router(standings, Looking(gate=gate)),
+                lending.router(lending.Lending(gate=gate)),
+            ],
         ),
         host=settings.host,
         port=settings.port,

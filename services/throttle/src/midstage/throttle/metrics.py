@@ -45,4 +45,9 @@ class Metrics:
             "Meters of a limit and a customer on which something may be counted.",
             registry=registry,
         )
+        self.leases = Counter(
+            "midstage_throttle_leases",
+            "Answers to holders of leases: parts of a customer's limits, lent for a term.",
+            registry=registry,
+        )
         self.limits = Gauge("midstage_throttle_limits", "Limits that stand.", registry=registry)

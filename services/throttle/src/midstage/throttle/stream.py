@@ -21,8 +21,10 @@ from midstage.throttle.decide.judging import (
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check, Judged, Left
+from midstage.throttle.model.leases import Lent, Wanted
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.views.book import Book, meeting_of
+from midstage.throttle.views.leases import Lender
 from midstage.throttle.views.meters import Meters
 
 FOLLOW_S = 0.05
@@ -70,6 +72,8 @@ class Gate:
         self._states: Mapping[str, Standing] = {}
         self._book = Book()
         self._meters = Meters(WallClock(wall_ns() - monotonic_ns()))
+        # serial numbers go on after a restart
+        self._lender = Lender(book=self._book, meters=self._meters, serial=wall_ns())
 
     def check(self, check: Check, remaining_s: float | None) -> Judged | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
@@ -110,6 +114,20 @@ class Gate:
     def plan(self, customer: str) -> CustomerPlanned | None:
         """The plan that a customer is on; None where it is on none."""
         return self._book.plan(customer)
+
+    def lend(self, wanted: Wanted) -> Lent:
+        """Parts of the limits that a customer's requests meet, for a term."""
+        lent = self._lender.lend(wanted, self._monotonic_ns())
+        self._metrics.leases.inc()
+        return lent
+
+    def give_back(
+        self, holder: str, customer: str, *, holding: int, left: Mapping[str, int]
+    ) -> None:
+        """A holder ends its leases before their term."""
+        self._lender.give_back(
+            holder, customer, holding=holding, left=left, now_ns=self._monotonic_ns()
+        )
 
     def closed(self) -> str | None:
         """Why no check can be answered yet; None when the limits of the whole log hold here."""

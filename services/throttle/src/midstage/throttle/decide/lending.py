@@ -14,6 +14,7 @@ from typing import Final
 
 from midstage.throttle.decide.leasing import Apportioning, Asking, Lease, Leases
 from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.model.leases import Grant
 
 TOKEN: Final = 10**15
 """One unit as a level: with it a rate is millionths of a unit a second."""
@@ -36,17 +37,6 @@ class Ask:
     holder: str
     wants_micros: int
     holding: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """``rate_micros`` and ``burst`` until ``until_ns``; ``add`` units are the holder's at once."""
-
-    serial: int
-    rate_micros: int
-    burst: int
-    add: int
-    until_ns: int
 
 
 class LentBucket(TokenBucket):
