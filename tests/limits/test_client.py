@@ -18,7 +18,8 @@ WITHIN_S = 60.0
 
 
 async def connected(throttle: Running, holder: str) -> Limits:
-    return await Limits.connect(str(throttle.http.base_url), holder=holder, token=TOKEN)
+    url = str(throttle.http.base_url)
+    return await Limits.connect(url, holder=holder, token=TOKEN, within_s=WITHIN_S)
 
 
 async def passed(limits: Limits, customer: str, *, most: int, app: str = "chat") -> int:

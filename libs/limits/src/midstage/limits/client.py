@@ -21,7 +21,7 @@ from midstage.limits.errors import (
 )
 from midstage.limits.headers import Policy, State
 from midstage.limits.lease import Plan
-from midstage.limits.owner import Owner
+from midstage.limits.owner import WITHIN_S, Owner
 from midstage.limits.wire import MOST_ASKS
 
 MOST_CUSTOMERS: Final = 65_536
@@ -31,7 +31,6 @@ _RENEWED_AFTER: Final = 3
 _FIRST_EACH_S: Final = 1.0
 _AGAIN_NS: Final = 100_000_000
 """A lease that ran short is not asked for again sooner."""
-_CLOSE_WITHIN_S: Final = 2.0
 
 
 class Limits:
@@ -43,10 +42,15 @@ class Limits:
         *,
         holder: str,
         token: str = "",
+        within_s: float = WITHIN_S,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Nothing is asked before ``start``; ``url`` is throttle's HTTP address."""
-        self._owner = Owner(url, holder=holder, token=token)
+        """Nothing is asked before ``start``; ``url`` is throttle's HTTP address.
+
+        ``within_s``: throttle is away if it takes longer to answer.
+        """
+        self._owner = Owner(url, holder=holder, token=token, within_s=within_s)
+        self._within_s = within_s
         self._now_ns = monotonic_ns
         self._customers: dict[str, Customer] = {}
         self._plans: dict[tuple[str, str], Plan] = {}
@@ -57,9 +61,11 @@ class Limits:
         self._each_s = _FIRST_EACH_S
 
     @classmethod
-    async def connect(cls, url: str, *, holder: str, token: str = "") -> Self:
+    async def connect(
+        cls, url: str, *, holder: str, token: str = "", within_s: float = WITHIN_S
+    ) -> Self:
         """Limits that renew what they were lent; throttle is asked when a customer comes."""
-        limits = cls(url, holder=holder, token=token)
+        limits = cls(url, holder=holder, token=token, within_s=within_s)
         await limits.start()
         return limits
 
@@ -79,7 +85,7 @@ class Limits:
         self._plans.clear()
         self._customers.clear()
         with suppress(OwnerAwayError, TimeoutError):
-            async with asyncio.timeout(_CLOSE_WITHIN_S):
+            async with asyncio.timeout(self._within_s):
                 await self._give_back(customers)
         await self._owner.close()
 
