@@ -84,10 +84,9 @@ class LimitsMiddleware:
         cause: Cause,
         raised: QuotaExceededError | LimitsUnavailableError,
     ) -> None:
-        wait_s, violated = 1.0, ()
+        told, wait_s = problem(cause), 1.0
         if isinstance(raised, QuotaExceededError):
-            wait_s, violated = raised.retry_after_s or 1.0, raised.violated
-        told = problem(cause, violated)
+            told, wait_s = problem(cause, raised.violated), raised.retry_after_s or 1.0
         document = {
             "type": told.type,
             "title": told.title,
