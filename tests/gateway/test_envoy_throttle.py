@@ -58,10 +58,13 @@ class Throttle(rls_pb2_grpc.RateLimitServiceServicer):  # type: ignore[misc]  # 
         self.asked.append(request)
         code = self.answer()
         headers = [HeaderValue(key=name, value=value) for name, value in TOLD[code].items()]
-        return rls_pb2.RateLimitResponse(
+        answer = rls_pb2.RateLimitResponse(
             overall_code=rls_pb2.RateLimitResponse.Code.ValueType(code),
             response_headers_to_add=headers,
         )
+        if code == OVER:
+            answer.dynamic_metadata["violated"] = ["acme", "gold"]
+        return answer
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,10 @@ def test_what_throttle_refuses_reaches_no_replica(
     assert answer.status_code == 429
     assert {name: answer.headers[name] for name in TOLD[OVER]} == TOLD[OVER]
     assert answer.headers["content-type"] == "application/problem+json"
-    assert "limit is reached" in answer.json()["detail"]
+    problem = answer.json()
+    assert problem["type"].endswith("#quota-exceeded")
+    assert (problem["status"], problem["violated-policies"]) == (429, ["acme", "gold"])
+    assert "limit is reached" in problem["detail"]
     assert (data.app, data.customer, data.status) == (app, "acme", 429)
     assert (data.outcome, data.usage) == (Outcome.REFUSED, {})
     assert len(replica.asked) == before

@@ -45,10 +45,10 @@ def test_a_command_whose_writer_died_after_the_append_took_effect_once(
     assert (asked.status_code, asked.json()["version"]) == (200, 1)
     again = answered(lambda: put(platform, name, command))
     assert (again.status_code, again.json()["version"], again.json()["repeated"]) == (200, 1, True)
-    other = answered(lambda: put(platform, name, command, burst=11))
+    other = answered(lambda: put(platform, name, command, amount=11))
     assert other.status_code == 409
     change = uuid.uuid4().hex
-    changed = answered(lambda: put(platform, name, change, burst=11))
+    changed = answered(lambda: put(platform, name, change, amount=11))
     assert changed.json()["version"] == 2
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,8 +18,9 @@ from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.envoy import RateLimitServer
 from midstage.throttle.metrics import Metrics
+from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Standing
-from midstage.throttle.stream import Gate
+from midstage.throttle.stream.gate import Gate
 
 OK = rls_pb2.RateLimitResponse.OK
 OVER_LIMIT = rls_pb2.RateLimitResponse.OVER_LIMIT
@@ -156,6 +157,7 @@ def gate_over(
     caller_timeout_s: float = 60.0,
     late_below_s: float = 0.0,
     clock: Clock = time.monotonic_ns,
+    ended: Callable[[], Iterable[Ended]] = tuple,
 ) -> tuple[Gate, Metrics]:
     metrics = Metrics(registry or CollectorRegistry())
     gate = Gate(
@@ -165,6 +167,7 @@ def gate_over(
         metrics=metrics,
         caller_timeout_s=caller_timeout_s,
         late_below_s=late_below_s,
+        ended=ended,
     )
     return gate, metrics
 

@@ -276,31 +276,44 @@ def test_what_is_left_is_told_with_the_reason(throttle: Running) -> None:
     bucket = {"kind": "token_bucket", "period_s": 1e6}
     throttle.put("lee-all", customer="lee", app="*", amount=7, algorithm=bucket, why="trial")
     throttle.put("lee-chat", customer="lee", amount=3, algorithm=bucket, overrides=["lee-all"])
-    within(60, lambda: len(left(throttle, "lee")) == 2)
+    within(60, lambda: len(own_left(throttle, "lee")) == 2)
     assert throttle.passes("lee", "chat")
     assert throttle.passes("lee", "ocr")
-    whole, own = left(throttle, "lee")
+    whole, own = own_left(throttle, "lee")
     assert (whole["limit"], whole["used"], whole["remaining"]) == ("lee-all", 1, 6)
     assert (whole["overridden_by"], whole["why"]) == (["lee-chat"], "trial")
     assert whole["because"] == "customer lee, all applications together"
     assert 0 < whole["wait_s"] <= 1e6 / 7
     assert (own["limit"], own["quota"], own["used"], own["remaining"]) == ("lee-chat", 3, 1, 2)
-    assert [each["limit"] for each in left(throttle, "lee", app="ocr")] == ["lee-all"]
-    assert left(throttle, "nobody-at-all") == []
+    assert [each["limit"] for each in own_left(throttle, "lee", app="ocr")] == ["lee-all"]
 
 
 def test_a_check_is_foreseen_and_charges_nothing(throttle: Running) -> None:
     throttle.put(
         "fay-tokens", customer="fay", unit="tokens", amount=100, algorithm={"kind": "lifetime"}
     )
-    within(60, lambda: left(throttle, "fay"))
+    within(60, lambda: own_left(throttle, "fay"))
     for _ in range(3):
         passed = foreseen(throttle, tokens=100)
         assert (passed["admitted"], passed["violated"]) == (True, [])
         refused = foreseen(throttle, tokens=101)
         assert (refused["admitted"], refused["violated"]) == (False, ["fay-tokens"])
         assert refused["retry_after_s"] is None
-    assert left(throttle, "fay")[0]["used"] == 0
+    assert own_left(throttle, "fay")[0]["used"] == 0
+
+
+def test_what_a_request_used_can_be_told(throttle: Running) -> None:
+    lifetime = {"kind": "lifetime"}
+    throttle.put("sam-tokens", customer="sam", unit="tokens", amount=100, algorithm=lifetime)
+    within(60, lambda: own_left(throttle, "sam"))
+    told = {"request": "r-1", "customer": "sam", "app": "chat", "units": {"tokens": 30}}
+    for _ in range(2):
+        answer = throttle.http.post("/v1/settlements", json=told)
+        assert (answer.status_code, answer.json()) == (202, {"request": "r-1"})
+        assert own_left(throttle, "sam")[0]["used"] == 30
+    problem(throttle.http.post("/v1/settlements", json={**told, "units": {"tokens": -1}}), 422)
+    anonymous = {"authorization": "Bearer wrong"}
+    problem(throttle.http.post("/v1/settlements", json=told, headers=anonymous), 401)
 
 
 def foreseen(throttle: Running, **units: int) -> dict[str, object]:
@@ -309,11 +322,12 @@ def foreseen(throttle: Running, **units: int) -> dict[str, object]:
     return answer
 
 
-def left(throttle: Running, customer: str, **query: str) -> list[dict[str, Any]]:
+def own_left(throttle: Running, customer: str, **query: str) -> list[dict[str, Any]]:
+    """Without the limits for everybody that other tests have set."""
     answer = throttle.http.get(f"/v1/customers/{customer}/limits", params=query)
     assert answer.status_code == 200, answer.text
     limits: list[dict[str, Any]] = answer.json()["limits"]
-    return limits
+    return [each for each in limits if each["limit"].startswith(customer)]
 
 
 def problem(answer: httpx.Response, status: int) -> str:

@@ -256,7 +256,10 @@ def test_units_are_charged_as_they_are_estimated() -> None:
     async def story(platform: Platform) -> None:
         asked = question("acme", "chat")
         asked.descriptors[0].entries.add(key="units.tokens", value="60")
-        codes = [(await platform.stub.ShouldRateLimit(asked)).overall_code for _ in range(2)]
+        codes = []
+        for request in ("one", "two"):
+            asked.descriptors[0].entries[2].value = request
+            codes.append((await platform.stub.ShouldRateLimit(asked)).overall_code)
         assert codes == [OK, OVER_LIMIT]
         assert (await platform.ask("acme", "chat")).overall_code == OK
 

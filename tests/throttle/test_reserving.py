@@ -13,7 +13,7 @@ SECOND = 10**9
 TTL = 60 * SECOND
 
 
-def book(remember_s: int = 3_600) -> Reservations:
+def book(remember_s: int = 3_600) -> Reservations[Account]:
     return Reservations(ttl_ns=TTL, remember_ns=remember_s * SECOND)
 
 

@@ -84,7 +84,10 @@ class Table:
     def throttle(self) -> Child:
         """What says whether a request may pass."""
         return self._service(
-            "throttle", self.addresses.throttle, GRPC_PORT=str(self.ports["throttle_grpc"])
+            "throttle",
+            self.addresses.throttle,
+            GRPC_PORT=str(self.ports["throttle_grpc"]),
+            EDGE_KEYS_FILE=str(self.layout.edge_keys),
         )
 
     def stats(self) -> Child:

@@ -9,7 +9,10 @@ from midstage.chassis.settings import SettingError, number, path, text, whole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``answer_within_ms`` is ours, ``caller_timeout_ms`` is what Envoy's filter waits."""
+    """``answer_within_ms`` is ours, ``caller_timeout_ms`` is what Envoy's filter waits.
+
+    ``edge_keys_file``: the edges' keys; without it the facts of requests are not read.
+    """
 
     kafka: str
     host: str
@@ -18,6 +21,8 @@ class Settings:
     token_file: Path
     answer_within_ms: float
     caller_timeout_ms: float
+    edge_keys_file: Path | None = None
+    reserved_for_s: float = 3600.0
 
     @property
     def late_below_s(self) -> float:
@@ -27,6 +32,7 @@ class Settings:
 
 def from_env(env: Mapping[str, str]) -> Settings:
     """The settings; SettingError names what is missing or wrong."""
+    keys_file = text(env, "MIDSTAGE_THROTTLE_EDGE_KEYS_FILE", default="")
     settings = Settings(
         kafka=text(env, "MIDSTAGE_THROTTLE_KAFKA"),
         host=text(env, "MIDSTAGE_THROTTLE_HOST", default="127.0.0.1"),
@@ -36,6 +42,10 @@ def from_env(env: Mapping[str, str]) -> Settings:
         answer_within_ms=number(env, "MIDSTAGE_THROTTLE_ANSWER_WITHIN_MS", default=30.0, least=1.0),
         caller_timeout_ms=number(
             env, "MIDSTAGE_THROTTLE_CALLER_TIMEOUT_MS", default=50.0, least=1.0
+        ),
+        edge_keys_file=Path(keys_file) if keys_file else None,
+        reserved_for_s=number(
+            env, "MIDSTAGE_THROTTLE_RESERVED_FOR_S", default=3600.0, least=1.0, most=86_400.0
         ),
     )
     if settings.answer_within_ms >= settings.caller_timeout_ms:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
 from midstage.chassis.clock import SystemClock
+from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
@@ -35,7 +36,8 @@ from midstage.throttle.config import Settings, from_env
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.limits import Standing
-from midstage.throttle.stream import Gate
+from midstage.throttle.stream.endings import Endings
+from midstage.throttle.stream.gate import Gate
 
 SERVICE = "throttle"
 VERSION = "0.1.0"
@@ -46,9 +48,10 @@ def compose(
     *,
     log: Log | None = None,
     topic: topics.Topic = topics.LIMITS,
+    requests: topics.Topic = topics.REQUESTS,
     reached: Failpoint = nothing,
 ) -> Process:
-    """The process; ``log`` and ``topic`` are swapped by tests alone."""
+    """The process; ``log`` and topics are swapped by tests alone."""
     clock = SystemClock()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
     versions = Versions[Standing, LimitFact](
@@ -64,6 +67,11 @@ def compose(
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    endings = (
+        Endings(log=log, keys=edge_keys(settings.edge_keys_file), topic=requests)
+        if settings.edge_keys_file
+        else None
+    )
     gate = Gate(
         limits=versions,
         monotonic_ns=time.monotonic_ns,
@@ -71,6 +79,8 @@ def compose(
         metrics=metrics,
         caller_timeout_s=settings.caller_timeout_ms / 1000,
         late_below_s=settings.late_below_s,
+        reserved_for_s=settings.reserved_for_s,
+        ended=endings or tuple,
     )
     server = RateLimitServer(
         host=settings.host,
@@ -98,7 +108,7 @@ def compose(
         ),
         host=settings.host,
         port=settings.port,
-        loops=[versions],
+        loops=[versions, *([endings.loop] if endings else [])],
         async_loops=[gate, server],
         event_loop=uvloop.new_event_loop,
     )

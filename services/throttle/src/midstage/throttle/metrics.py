@@ -50,4 +50,14 @@ class Metrics:
             "Answers to holders of leases: parts of a customer's limits, lent for a term.",
             registry=registry,
         )
+        self.settled = Counter(
+            "midstage_throttle_settled",
+            "Requests that were charged what they really used.",
+            registry=registry,
+        )
+        self.reservations = Gauge(
+            "midstage_throttle_reservations",
+            "Requests that hold what they were estimated to use.",
+            registry=registry,
+        )
         self.limits = Gauge("midstage_throttle_limits", "Limits that stand.", registry=registry)

@@ -122,11 +122,25 @@ def _problem(detail: str) -> Object:
     }
 
 
-def _when(flag: str, detail: str) -> Object:
+def _when(flag: str, body: Object) -> Object:
     return {
         "filter": {"response_flag_filter": {"flags": [flag]}},
-        "body_format_override": _problem(detail),
+        "body_format_override": body,
     }
+
+
+_QUOTA_EXCEEDED: Object = {
+    "json_format": {
+        "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+        "title": "Request cannot be satisfied as assigned quota has been exceeded",
+        "status": "%RESPONSE_CODE%",
+        "detail": "A limit is reached; try again after the seconds that Retry-After gives.",
+        "violated-policies": "%DYNAMIC_METADATA(envoy.filters.http.ratelimit:violated)%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+    },
+    "content_type": "application/problem+json",
+}
+"""As draft-ietf-httpapi-ratelimit-headers has it; throttle says which policies."""
 
 
 _UNKNOWN_KEY: Object = {
@@ -142,8 +156,11 @@ _UNKNOWN_KEY: Object = {
 
 _PROBLEMS: Object = {
     "mappers": [
-        _when("RL", "A limit is reached; try again after the seconds that Retry-After gives."),
-        _when("RLSE", "The limits could not be asked, so this request is refused; try again."),
+        _when("RL", _QUOTA_EXCEEDED),
+        _when(
+            "RLSE",
+            _problem("The limits could not be asked, so this request is refused; try again."),
+        ),
         _UNKNOWN_KEY,
     ],
     "body_format": _problem("%LOCAL_REPLY_BODY%"),

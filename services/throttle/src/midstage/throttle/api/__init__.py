@@ -17,14 +17,17 @@ from midstage.throttle.api.answers import (
     LimitsAnswer,
     PlanAnswer,
     PlansAnswer,
+    SettledAnswer,
 )
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.reading import (
     CheckBody,
+    EndedBody,
     LimitBody,
     PlanBody,
     check_of,
     described,
+    ended_of,
     limit_of,
     plan_of,
 )
@@ -102,6 +105,10 @@ def _looks(routes: APIRouter, looking: Looking) -> None:
     @routes.get("/customers/{customer}/limits")
     async def get_left(customer: CustomerName, app: Filter = None, key: Word = "") -> LeftAnswer:
         return looking.left(customer, app=app, key=key)
+
+    @routes.post("/settlements", status_code=202, openapi_extra=described(EndedBody))
+    async def post_settlement(body: Raw) -> SettledAnswer:
+        return looking.settle(ended_of(body))
 
     @routes.post("/checks/foreseen", openapi_extra=described(CheckBody))
     async def foresee_check(body: Raw) -> ForeseenAnswer:

@@ -119,6 +119,12 @@ class ForeseenAnswer(TypedDict):
     limits: list[LimitLeft]
 
 
+class SettledAnswer(TypedDict):
+    """The request whose use was taken note of; told again, it changes nothing."""
+
+    request: str
+
+
 def limit(fact: LimitSet, version: int) -> LimitAnswer:
     """A limit with all that it says."""
     return {

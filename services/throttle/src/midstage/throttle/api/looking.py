@@ -6,7 +6,7 @@ from typing import Protocol
 
 from midstage.contracts.limits import ANY, CustomerPlanned, LimitSet, Terms
 from midstage.throttle.api import answers
-from midstage.throttle.model.checks import Check, Judged, Left
+from midstage.throttle.model.checks import Check, Ended, Judged, Left
 from midstage.throttle.views.book import policy_of
 
 _NS_PER_S = 1_000_000_000
@@ -21,6 +21,10 @@ class Gate(Protocol):
 
     def left(self, customer: str, app: str | None, key: str) -> Sequence[tuple[LimitSet, Left]]:
         """The limits that concern a customer, and what is left of each."""
+        ...
+
+    def settle(self, ended: Ended) -> None:
+        """Charge what a request really used."""
         ...
 
     def plan(self, customer: str) -> CustomerPlanned | None:
@@ -43,6 +47,11 @@ class Looking:
             "plan": planned.plan if planned else None,
             "limits": _rows(found),
         }
+
+    def settle(self, ended: Ended) -> answers.SettledAnswer:
+        """Charge what the request used, once."""
+        self.gate.settle(ended)
+        return {"request": ended.request}
 
     def foreseen(self, check: Check) -> answers.ForeseenAnswer:
         """What the check would be told."""

@@ -12,7 +12,7 @@ from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Name
 from midstage.contracts.limits import REQUESTS, Terms, Unit
 from midstage.limits.wire import LeasesBody
-from midstage.throttle.model.checks import Check
+from midstage.throttle.model.checks import Check, Ended
 
 LARGEST_BYTES: Final = 64 * 1024
 _B = TypeVar("_B", bound=msgspec.Struct)
@@ -45,6 +45,17 @@ class CheckBody(msgspec.Struct, frozen=True, kw_only=True):
     units: Annotated[dict[Unit, _Units], msgspec.Meta(max_length=64)] = {}
 
 
+class EndedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is over, and what it used; of a unit that is not named, its estimate."""
+
+    request: Name
+    customer: Name
+    app: Name
+    key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    units: Annotated[dict[Unit, _Units], msgspec.Meta(max_length=64)] = {}
+
+
+_ENDED: Final = msgspec.json.Decoder(EndedBody)
 _LIMIT: Final = msgspec.json.Decoder(LimitBody)
 _PLAN: Final = msgspec.json.Decoder(PlanBody)
 _CHECK: Final = msgspec.json.Decoder(CheckBody)
@@ -72,6 +83,14 @@ def check_of(body: bytes) -> Check:
 def leases_of(body: bytes) -> LeasesBody:
     """Questions and returns of a holder; RefusedError with the field that is wrong."""
     return _read(_LEASES, body)
+
+
+def ended_of(body: bytes) -> Ended:
+    """The request's end; RefusedError with the field that is wrong."""
+    told = _read(_ENDED, body)
+    return Ended(
+        request=told.request, customer=told.customer, app=told.app, key=told.key, used=told.units
+    )
 
 
 def described(body: type[msgspec.Struct]) -> dict[str, object]:

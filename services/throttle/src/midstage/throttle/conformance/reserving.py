@@ -46,7 +46,9 @@ class Story:
         """Nothing is used."""
         self.accounts = accounts(base)
         ttl_s = _NEVER_S if base.reservation_ttl_s is None else base.reservation_ttl_s
-        self._reservations = Reservations(ttl_ns=ns(ttl_s), remember_ns=ns(86_400))
+        self._reservations: Reservations[Account] = Reservations(
+            ttl_ns=ns(ttl_s), remember_ns=ns(86_400)
+        )
         self._running: dict[str, int] = {}
         self._count = 0
         self._now_ns = 0

@@ -22,6 +22,7 @@ def passed_in_failure(
     units: Sequence[int],
     now_ns: int,
     fallbacks: Mapping[str, Meter],
+    request: str = "",
 ) -> Account | None:
     """None when every limit's rule lets it pass, else the first that does not; all or nothing.
 
@@ -42,7 +43,7 @@ def passed_in_failure(
     for account, wanted in zip(accounts, units, strict=True):
         if account.on_failure.rule is OnFailure.OPEN:
             there = max(0, min(wanted, account.meter.remaining(now_ns)))
-            account.meter.take(there, now_ns)
+            account.meter.take(there, now_ns, request)
     return None
 
 

@@ -15,9 +15,12 @@ from midstage.throttle.model.checks import Check, Judged, Left, Meeting
 def judged(meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int) -> Judged:
     """By count; ``accounts`` go with ``meeting.limits``."""
     units = asked(accounts, check)
-    if admitted(accounts, units, now_ns, check.request) is None:
-        return _passed(meeting, accounts, now_ns)
-    left, violated, wait_ns = _against(accounts, units, now_ns)
+    needed = _needed(meeting, units, check)
+    if not _used_up(meeting, accounts, units, needed, now_ns) and (
+        admitted(accounts, units, now_ns, check.request) is None
+    ):
+        return passed(meeting, accounts, now_ns)
+    left, violated, wait_ns = _against(accounts, needed, now_ns)
     return Judged(admitted=False, meeting=meeting, left=left, violated=violated, wait_ns=wait_ns)
 
 
@@ -27,13 +30,20 @@ def judged_late(
     """By the failure rules, for a question that waited too long for an answer by count."""
     units = asked(accounts, check)
     fallbacks = {each.name: each.fallback for each in accounts if each.fallback is not None}
-    refusing = passed_in_failure(accounts, units, now_ns, fallbacks)
+    refusing = passed_in_failure(accounts, units, now_ns, fallbacks, check.request)
     if refusing is None:
-        return _passed(meeting, accounts, now_ns)
+        return passed(meeting, accounts, now_ns)
     left = [left_of(account, now_ns) for account in accounts]
     wait_ns = refusing.meter.wait_ns(max(1, units[accounts.index(refusing)]), now_ns)
     return Judged(
         admitted=False, meeting=meeting, left=left, violated=(refusing.name,), wait_ns=wait_ns
+    )
+
+
+def passed(meeting: Meeting, accounts: Sequence[LimitAccount], now_ns: int) -> Judged:
+    """It goes on, and so much is left."""
+    return Judged(
+        admitted=True, meeting=meeting, left=[left_of(account, now_ns) for account in accounts]
     )
 
 
@@ -50,7 +60,8 @@ def foreseen(
     meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
 ) -> Judged:
     """What ``judged`` would say; nothing is charged."""
-    left, violated, wait_ns = _against(accounts, asked(accounts, check), now_ns)
+    needed = _needed(meeting, asked(accounts, check), check)
+    left, violated, wait_ns = _against(accounts, needed, now_ns)
     return Judged(
         admitted=not violated, meeting=meeting, left=left, violated=violated, wait_ns=wait_ns
     )
@@ -67,9 +78,29 @@ def asked(accounts: Sequence[LimitAccount], check: Check) -> Sequence[int]:
     return [check.of(account.limit.unit) for account in accounts]
 
 
-def _passed(meeting: Meeting, accounts: Sequence[LimitAccount], now_ns: int) -> Judged:
-    return Judged(
-        admitted=True, meeting=meeting, left=[left_of(account, now_ns) for account in accounts]
+def _needed(meeting: Meeting, units: Sequence[int], check: Check) -> Sequence[int]:
+    """What has to be left: one at least of what is paid for afterwards, as nothing is estimated."""
+    if not meeting.settled or not check.hits:
+        return units
+    needed = list(units)
+    for at in meeting.settled:
+        needed[at] = max(1, units[at])
+    return needed
+
+
+def _used_up(
+    meeting: Meeting,
+    accounts: Sequence[LimitAccount],
+    units: Sequence[int],
+    needed: Sequence[int],
+    now_ns: int,
+) -> bool:
+    """Whether nothing is left of what is to be paid for afterwards."""
+    return any(
+        units[at] < needed[at]
+        and not accounts[at].shadow
+        and accounts[at].meter.remaining(now_ns) <= 0
+        for at in meeting.settled
     )
 
 

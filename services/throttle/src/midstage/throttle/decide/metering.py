@@ -26,6 +26,7 @@ from midstage.throttle.decide.meters.window import (
     RefilledBucket,
 )
 from midstage.throttle.model.account import CLOSED, OPEN, Account, FailureTerms, OnFailure
+from midstage.throttle.model.limits import MeterKey
 
 _NS_PER_S = 1_000_000_000
 
@@ -33,13 +34,14 @@ _NS_PER_S = 1_000_000_000
 class LimitAccount(Account):
     """The account of one meter of a limit, and what its failure rule lets pass meanwhile."""
 
-    __slots__ = ("fallback", "limit", "wall")
+    __slots__ = ("fallback", "key", "limit", "wall")
 
     meter: Meter
 
-    def __init__(self, limit: LimitSet, now_ns: int, wall: WallClock) -> None:
-        """Nothing counted yet; ``wall`` is for periods of the calendar."""
+    def __init__(self, limit: LimitSet, key: MeterKey, now_ns: int, wall: WallClock) -> None:
+        """Nothing counted yet; ``key`` is whose it is, ``wall`` is for periods of the calendar."""
         super().__init__(limit.limit, meter_of(limit, now_ns, wall))
+        self.key = key
         self.wall = wall
         self.fallback = fallback_of(limit, now_ns)
         self._hold_by(limit)

@@ -8,18 +8,21 @@ elsewhere) is charged in full. Ids are remembered for ``remember_ns`` after they
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.model.account import Account, Settlement
 
+A = TypeVar("A", bound=Account)
 
-class Reservation:
+
+class Reservation(Generic[A]):
     """``units`` of ``accounts``, taken at ``taken_ns``, open until ``until_ns`` or settled."""
 
     __slots__ = ("accounts", "taken_ns", "units", "until_ns")
 
     def __init__(
-        self, accounts: Sequence[Account], units: Sequence[int], taken_ns: int, until_ns: int
+        self, accounts: Sequence[A], units: Sequence[int], taken_ns: int, until_ns: int
     ) -> None:
         """An open one."""
         self.accounts = accounts
@@ -28,14 +31,14 @@ class Reservation:
         self.until_ns = until_ns
 
 
-class Reservations:
+class Reservations(Generic[A]):
     """Those of one owner of customers, by request id."""
 
     def __init__(self, *, ttl_ns: int, remember_ns: int) -> None:
         """``ttl_ns`` has to be longer than the longest request."""
         self._ttl_ns = ttl_ns
         self._remember_ns = remember_ns
-        self._open: OrderedDict[str, Reservation] = OrderedDict()
+        self._open: OrderedDict[str, Reservation[A]] = OrderedDict()
         self._settled: OrderedDict[str, int] = OrderedDict()
         self._now_ns = 0
 
@@ -44,26 +47,40 @@ class Reservations:
         return len(self._open)
 
     def reserve(
-        self, request: str, accounts: Sequence[Account], units: Sequence[int], now_ns: int
+        self, request: str, accounts: Sequence[A], units: Sequence[int], now_ns: int
     ) -> Account | None:
         """None when the request may go on, else the account that refused it.
 
         A request of 0 units is paid for afterwards: it needs at least one unit to be left. One that
         has a reservation, or was settled before its reservation came, goes on and takes nothing.
         """
-        now_ns = self._come_to(now_ns)
-        if request and (request in self._open or request in self._settled):
+        if self.knows(request, now_ns):
             return None
         for account, wanted in zip(accounts, units, strict=True):
             if not wanted and not account.shadow and account.meter.remaining(now_ns) <= 0:
                 return account
-        refused = admitted(accounts, units, now_ns, request)
-        if refused is None and request:
-            self._open[request] = Reservation(accounts, units, now_ns, now_ns + self._ttl_ns)
+        refused = admitted(accounts, units, self._now_ns, request)
+        if refused is None:
+            self.hold(request, accounts, units, now_ns)
         return refused
 
+    def knows(self, request: str, now_ns: int) -> bool:
+        """Whether the request has a reservation, or was settled before its reservation came."""
+        self._come_to(now_ns)
+        return bool(request) and (request in self._open or request in self._settled)
+
+    def hold(self, request: str, accounts: Sequence[A], units: Sequence[int], now_ns: int) -> None:
+        """Keep what was just taken for ``request``, if it has an id."""
+        now_ns = self._come_to(now_ns)
+        if request:
+            self._open[request] = Reservation(accounts, units, now_ns, now_ns + self._ttl_ns)
+
+    def opened(self, request: str) -> Reservation[A] | None:
+        """The reservation of ``request`` that is open."""
+        return self._open.get(request)
+
     def settle(
-        self, request: str, accounts: Sequence[Account], actual: Sequence[int], now_ns: int
+        self, request: str, accounts: Sequence[A], actual: Sequence[int], now_ns: int
     ) -> None:
         """Charge ``actual``; ``accounts`` matter where the reservation is not known."""
         now_ns = self._come_to(now_ns)
@@ -92,7 +109,7 @@ class Reservations:
         return now_ns
 
 
-def _close(request: str, held: Reservation, actual: Sequence[int], now_ns: int) -> None:
+def _close(request: str, held: Reservation[A], actual: Sequence[int], now_ns: int) -> None:
     for account, reserved, units in zip(held.accounts, held.units, actual, strict=True):
         account.meter.settle(
             Settlement(

@@ -34,13 +34,29 @@ class Check:
         return self.units.get(unit, 0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A request that is over, and what it has used by unit.
+
+    ``as_estimated``: of a unit that is not named it has used what was estimated, and else nothing.
+    """
+
+    request: str
+    customer: str
+    app: str
+    key: str = ""
+    used: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    as_estimated: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Meeting:
     """All limits that requests of one customer, API key and application meet, in a fixed order.
 
     Made once and kept until a limit changes. ``keys`` are whose meters count. ``policies`` is the
     header ``RateLimit-Policy``, ``states`` the beginnings of each limit's part of ``RateLimit``,
-    empty for one in shadow mode: callers are not told of it.
+    empty for one in shadow mode: callers are not told of it. ``settled``: where in ``limits`` those
+    stand that are charged by an estimate and settled when the request is over.
     """
 
     limits: Sequence[LimitSet]
@@ -48,6 +64,7 @@ class Meeting:
     policies: str
     states: Sequence[str]
     shadowed: bool
+    settled: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

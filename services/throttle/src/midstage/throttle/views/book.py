@@ -20,7 +20,7 @@ from midstage.contracts.algorithms import (
     Slots,
     TokenBucket,
 )
-from midstage.contracts.limits import ANY, CustomerPlanned, LimitSet, Terms
+from midstage.contracts.limits import ANY, REQUESTS, CustomerPlanned, LimitSet, Terms
 from midstage.limits import headers
 from midstage.throttle.decide.metering import ns
 from midstage.throttle.model.checks import Meeting
@@ -152,6 +152,7 @@ def meeting_of(limits: Sequence[LimitSet], customer: str, key: str) -> Meeting:
         policies=headers.rate_limit_policy(policy_of(limit) for limit in told),
         states=tuple("" if limit.shadow else headers.state_begins(limit.limit) for limit in limits),
         shadowed=len(told) < len(limits),
+        settled=tuple(at for at, limit in enumerate(limits) if limit.unit != REQUESTS),
     )
 
 

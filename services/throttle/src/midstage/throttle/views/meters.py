@@ -34,7 +34,7 @@ class Meters:
         for limit, key in zip(meeting.limits, meeting.keys, strict=True):
             account = accounts.get(key)
             if account is None:
-                account = accounts[key] = LimitAccount(limit, now_ns, self.wall)
+                account = accounts[key] = LimitAccount(limit, key, now_ns, self.wall)
                 self._ring.append(key)
             elif account.limit is not limit:
                 account.follow(limit, now_ns)
@@ -49,11 +49,22 @@ class Meters:
         """The same for a look: what is not there is made and not kept."""
         found = []
         for limit, key in zip(meeting.limits, meeting.keys, strict=True):
-            account = self._accounts.get(key) or LimitAccount(limit, now_ns, self.wall)
+            account = self._accounts.get(key) or LimitAccount(limit, key, now_ns, self.wall)
             if account.limit is not limit:
                 account.follow(limit, now_ns)
             found.append(account)
         return found
+
+    def live(self, account: LimitAccount, book: Book) -> LimitAccount:
+        """The account that counts now for whom ``account`` was: itself if it was forgotten since.
+
+        Of a limit that stands no longer it counts for nobody.
+        """
+        held = self._accounts.get(account.key)
+        if held is None and book.named(account.limit.limit) is not None:
+            held = self._accounts[account.key] = account
+            self._ring.append(account.key)
+        return held or account
 
     def sweep(self, book: Book, *, now_ns: int, most: int) -> None:
         """Examine the next ``most``: forget those that may be, bring the others up to their limit.

@@ -6,21 +6,26 @@ over from the log's fold every ``FOLLOW_S``; while the log is away, those last k
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from midstage.contracts.limits import CustomerPlanned, LimitSet
 from midstage.throttle.decide.judging import (
+    asked,
     foreseen,
     judged,
     judged_late,
     left_of,
+    passed,
     strictest_rule,
 )
+from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
+from midstage.throttle.decide.reserving import Reservations
+from midstage.throttle.decide.settling import actual
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.checks import Check, Judged, Left
+from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.leases import Lent, Wanted
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.views.book import Book, meeting_of
@@ -28,6 +33,9 @@ from midstage.throttle.views.leases import Lender
 from midstage.throttle.views.meters import Meters
 
 FOLLOW_S = 0.05
+REMEMBERED_S = 300
+"""How long a request that was settled is known: whatever is told of it again changes nothing."""
+_NS_PER_S = 1_000_000_000
 SWEPT_EACH = 1000
 """Meters examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
 
@@ -61,8 +69,14 @@ class Gate:
         metrics: Metrics,
         caller_timeout_s: float,
         late_below_s: float,
+        reserved_for_s: float = 3600.0,
+        ended: Callable[[], Iterable[Ended]] = tuple,
     ) -> None:
-        """A check with less than ``late_below_s`` of its time left gets the failure rules."""
+        """A check with less than ``late_below_s`` of its time left gets the failure rules.
+
+        ``ended`` gives the requests that are over since it was asked last; what was reserved for
+        one that never ends comes back after ``reserved_for_s``.
+        """
         self._limits = limits
         self._monotonic_ns = monotonic_ns
         self._wall_ns = wall_ns
@@ -74,6 +88,10 @@ class Gate:
         self._meters = Meters(WallClock(wall_ns() - monotonic_ns()))
         # serial numbers go on after a restart
         self._lender = Lender(book=self._book, meters=self._meters, serial=wall_ns())
+        self._ended = ended
+        self._reservations: Reservations[LimitAccount] = Reservations(
+            ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
+        )
 
     def check(self, check: Check, remaining_s: float | None) -> Judged | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
@@ -87,14 +105,33 @@ class Gate:
         accounts = self._meters.of(meeting, now_ns)
         before = sum(each.would_refuse for each in accounts) if meeting.shadowed else 0
         if remaining_s is not None and remaining_s < self._late_below_s:
-            answer = judged_late(meeting, accounts, check, now_ns)
+            answer = self._ruled(meeting, accounts, check, now_ns)
             self._metrics.late[strictest_rule(accounts)].inc()
         else:
-            answer = judged(meeting, accounts, check, now_ns)
+            answer = self._decided(meeting, accounts, check, now_ns)
         (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
         if meeting.shadowed and sum(each.would_refuse for each in accounts) > before:
             self._metrics.shadowed.inc()
         return answer
+
+    def settle(self, ended: Ended) -> None:
+        """Charge what the request really used, once; whatever was reserved for it is free."""
+        reserved: Sequence[int]
+        opened = self._reservations.opened(ended.request)
+        if opened is None:
+            meeting = self._book.met(ended.customer, ended.key, ended.app)
+            if meeting is None or not meeting.settled:
+                return
+            now_ns = self._monotonic_ns()
+            met = self._meters.of(meeting, now_ns)
+            accounts, reserved = [met[at] for at in meeting.settled], [0] * len(meeting.settled)
+        else:
+            now_ns = self._monotonic_ns()
+            accounts = [self._meters.live(each, self._book) for each in opened.accounts]
+            opened.accounts, reserved = accounts, opened.units
+        units = [account.limit.unit for account in accounts]
+        self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
+        self._metrics.settled.inc()
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
@@ -145,8 +182,42 @@ class Gate:
             self._states = states
             self._book.take_over(states)
             self._metrics.limits.set(len(self._book))
+        for ended in self._ended():
+            self.settle(ended)
+        self._reservations.expire(now_ns)
         self._meters.sweep(self._book, now_ns=now_ns, most=SWEPT_EACH)
+        self._metrics.reservations.set(len(self._reservations))
         self._metrics.meters.set(len(self._meters))
+
+    def _decided(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+    ) -> Judged:
+        """By count; what passes is held until the request has ended."""
+        if meeting.settled and self._reservations.knows(check.request, now_ns):
+            return passed(meeting, accounts, now_ns)
+        answer = judged(meeting, accounts, check, now_ns)
+        if meeting.settled and check.hits and answer.admitted:
+            held = [accounts[at] for at in meeting.settled]
+            self._reservations.hold(check.request, held, asked(held, check), now_ns)
+        return answer
+
+    def _ruled(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+    ) -> Judged:
+        """By the failure rules; of what passes, what it took is held until the request has ended.
+
+        That may be less than was asked for.
+        """
+        if meeting.settled and self._reservations.knows(check.request, now_ns):
+            return passed(meeting, accounts, now_ns)
+        held = [accounts[at] for at in meeting.settled]
+        before = [account.meter.remaining(now_ns) for account in held]
+        answer = judged_late(meeting, accounts, check, now_ns)
+        if meeting.settled and check.hits and answer.admitted:
+            after = [account.meter.remaining(now_ns) for account in held]
+            taken = [was - left for was, left in zip(before, after, strict=True)]
+            self._reservations.hold(check.request, held, taken, now_ns)
+        return answer
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the log until ``stop``."""

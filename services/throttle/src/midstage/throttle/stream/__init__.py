@@ -1,0 +1,1 @@
+"""What goes on all the time: limits and ended requests in, verdicts to whoever asks."""
