@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from midstage.limits.errors import OwnerAwayError
 from midstage.limits.lease import Book, Plan, Terms
 from midstage.limits.wire import Ask, AskedPerCheck, Back, LeaseAnswer, LeaseTerms
 
@@ -55,7 +56,13 @@ class Customer:
         return Ask(customer=self.name, apps=self._wants, holding=holding)
 
     def answered(self, answer: LeaseAnswer, *, sent_ns: int, now_ns: int) -> bool:
-        """Go by an answer; False for one that is older than what it goes by."""
+        """Go by an answer; False for one that is older than what it goes by.
+
+        OwnerAwayError for one that contradicts itself.
+        """
+        names = {each["limit"] for each in answer["leases"]}
+        if any(not names.issuperset(limits) for limits in answer["apps"].values()):
+            raise OwnerAwayError(f"throttle's answer of {self.name!r} lacks what it names")
         terms = [_terms(each) for each in answer["leases"]]
         until_ns = sent_ns + answer["term_ms"] * 1_000_000
         if not self.book.renew(answer["serial"], terms, until_ns=until_ns, now_ns=now_ns):
