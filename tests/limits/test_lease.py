@@ -1,4 +1,4 @@
-"""What a holder does with what it was lent: takes, waits, and at its end goes by the failure rule."""
+"""What a holder does with what it was lent, to the end of the term and after it."""
 
 import pytest
 from hypothesis import given
