@@ -36,7 +36,6 @@ def limited(
         app="chat",
         amount=amount,
         algorithm=algorithm,
-        on_failure="closed",
-        **more,
+        **{"on_failure": "closed", **more},
     ).raise_for_status()
     within(60, lambda: throttle.http.get(f"/v1/customers/{customer}/limits").json()["limits"])

@@ -11,6 +11,7 @@ from midstage.limits.errors import (
     NotLeasedError,
     QuotaExceededError,
 )
+from midstage.limits.owner import Owner
 from tests.limits.conftest import TOKEN, Running, limited
 from tests.ports import free_port
 
@@ -185,6 +186,34 @@ def test_without_throttle_nothing_is_known() -> None:
         async with await Limits.connect(url, holder="alone") as limits:
             with pytest.raises(LimitsUnavailableError):
                 await limits.admit("acme", app="chat")
+
+    asyncio.run(told())
+
+
+def test_when_throttle_is_away_leases_hold_to_their_term_and_then_the_rules_do(
+    throttle: Running,
+) -> None:
+    limited(throttle, "away-open", on_failure="open")
+    limited(throttle, "away-closed", on_failure="closed")
+    now_ns = [10**12]
+
+    async def told() -> None:
+        url = str(throttle.http.base_url)
+        limits = Limits(
+            url, holder="away", token=TOKEN, within_s=WITHIN_S, monotonic_ns=lambda: now_ns[0]
+        )
+        for customer in ("away-open", "away-closed"):
+            assert await limits.lease(customer, app="chat")
+        await limits._owner.close()
+        limits._owner = Owner(f"http://127.0.0.1:{free_port()}", holder="away", token="")
+        now_ns[0] += 10**10 - 1
+        assert limits.try_acquire("away-open", app="chat")
+        assert limits.try_acquire("away-closed", app="chat")
+        now_ns[0] += 1
+        assert await passed(limits, "away-open", most=100) == 100
+        with pytest.raises(LimitsUnavailableError, match="away-closed is not open"):
+            await limits.admit("away-closed", app="chat")
+        await limits.close()
 
     asyncio.run(told())
 
