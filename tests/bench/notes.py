@@ -74,6 +74,12 @@ NOTES: Mapping[str, Sequence[str]] = {
         " of days, which grow with customers and applications, not with events. The part of a"
         " statement is all that a shard does to seal. --month 100000000 makes it larger.",
     ),
+    "leased": (
+        "leased: in one process and thread, one customer with limits that are never reached; the"
+        " rate is by processor time, the p99 by the clock. Ours holds all three limits in one step;"
+        " peers are asked once for each and don't give back what the first took where the second"
+        " refuses. Their windows and buckets count for this process alone.",
+    ),
     "control": (
         "control: one change after the other in a cluster in memory, until a consumer has read what"
         " came of it; the peer watches the same cluster and sends each change's bytes on.",

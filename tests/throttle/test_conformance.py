@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from midstage.limits import circuit, headers
 from midstage.throttle.conformance.__main__ import main
-from midstage.throttle.decide import breaker, charging, failing, headers, leasing, reserving
+from midstage.throttle.decide import charging, failing, leasing, reserving
 from midstage.throttle.decide.imported import counting, matching
 from midstage.throttle.decide.meters import bucket, gcra, leaky, sliding, slots, window
 
@@ -153,7 +154,7 @@ MUTATIONS: Mapping[str, tuple[object, str, Callable[..., object]]] = {
     "nothing is ever settled": (reserving.Reservations, "settle", lambda *_: None),
     "each replica has the whole": (failing, "share", lambda most, **_: most),
     "seconds are rounded down": (headers, "seconds_up", lambda time_ns: time_ns // 10**9),
-    "a breaker never opens": (breaker.Breaker, "_at_threshold", lambda _: False),
+    "a breaker never opens": (circuit.Breaker, "_at_threshold", lambda _: False),
 }  # fmt: skip
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from midstage.contracts.algorithms import TokenBucket
 from midstage.contracts.limits import LimitSet
+from midstage.limits.headers import retry_after, seconds_up
 from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.answers import PASS, encoded
 from midstage.throttle.adapters.questions import MOST_KNOWN, Questions, decoded
-from midstage.throttle.decide.headers import retry_after, seconds_up
 from midstage.throttle.model.checks import Judged, Left
 from midstage.throttle.views.book import meeting_of
 from tests.throttle.gated import OK, OVER_LIMIT, sent

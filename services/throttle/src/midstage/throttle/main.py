@@ -36,6 +36,7 @@ from midstage.throttle.adapters.imported.protocol import Telling
 from midstage.throttle.adapters.imported.watching import Watching
 from midstage.throttle.adapters.owners import Owners
 from midstage.throttle.adapters.questions import DOMAIN
+from midstage.throttle.api import lending
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import RuleSettings, Settings, from_env
@@ -141,6 +142,7 @@ def compose(
             token=secret(settings.token_file),
             routers=[
                 api.router(standings, Looking(gate=gate)),
+                lending.router(lending.Lending(gate=gate, owning=spending, serving=server.serving)),
                 imported_http.router(server.judged, server.serving, readiness),
             ],
             own_keys=[imported_http.PATH],

@@ -73,6 +73,11 @@ class Metrics:
             "Meters of a limit and a customer on which something may be counted.",
             registry=registry,
         )
+        self.leases = Counter(
+            "midstage_throttle_leases",
+            "Answers to holders of leases: parts of a customer's limits, lent for a term.",
+            registry=registry,
+        )
         self.settled = Counter(
             "midstage_throttle_settled",
             "Requests that were charged what they really used.",

@@ -11,7 +11,7 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
     rls_pb2,
 )
 
-from midstage.throttle.decide.headers import retry_after
+from midstage.limits.headers import retry_after
 from midstage.throttle.model.checks import Judged
 
 _OK: Final[int] = rls_pb2.RateLimitResponse.OK

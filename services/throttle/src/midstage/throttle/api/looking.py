@@ -55,16 +55,20 @@ class Looking:
 
     def foreseen(self, check: Check) -> answers.ForeseenAnswer:
         """What the check would be told."""
-        judged = self.gate.look(check)
-        if judged is None:
-            return {"admitted": True, "violated": [], "retry_after_s": 0.0, "limits": []}
-        wait_ns = judged.wait_ns
-        return {
-            "admitted": judged.admitted,
-            "violated": list(judged.violated),
-            "retry_after_s": None if wait_ns is None else wait_ns / _NS_PER_S,
-            "limits": _rows(list(zip(judged.meeting.limits, judged.left, strict=True))),
-        }
+        return told(self.gate.look(check))
+
+
+def told(judged: Judged | None) -> answers.ForeseenAnswer:
+    """A verdict as it is answered; a pass where no limit holds."""
+    if judged is None:
+        return {"admitted": True, "violated": [], "retry_after_s": 0.0, "limits": []}
+    wait_ns = judged.wait_ns
+    return {
+        "admitted": judged.admitted,
+        "violated": list(judged.violated),
+        "retry_after_s": None if wait_ns is None else wait_ns / _NS_PER_S,
+        "limits": _rows(list(zip(judged.meeting.limits, judged.left, strict=True))),
+    }
 
 
 def _rows(found: Sequence[tuple[LimitSet, Left]]) -> list[answers.LimitLeft]:

@@ -11,6 +11,7 @@ import msgspec
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Name
 from midstage.contracts.limits import REQUESTS, Terms, Unit
+from midstage.limits.wire import LeasesBody
 from midstage.throttle.model.checks import Check, Ended
 
 LARGEST_BYTES: Final = 64 * 1024
@@ -58,6 +59,7 @@ _ENDED: Final = msgspec.json.Decoder(EndedBody)
 _LIMIT: Final = msgspec.json.Decoder(LimitBody)
 _PLAN: Final = msgspec.json.Decoder(PlanBody)
 _CHECK: Final = msgspec.json.Decoder(CheckBody)
+_LEASES: Final = msgspec.json.Decoder(LeasesBody)
 
 
 def limit_of(body: bytes) -> LimitBody:
@@ -76,6 +78,11 @@ def check_of(body: bytes) -> Check:
     units = dict(asked.units)
     hits = units.pop(REQUESTS, 1)
     return Check(customer=asked.customer, app=asked.app, key=asked.key, hits=hits, units=units)
+
+
+def leases_of(body: bytes) -> LeasesBody:
+    """Questions and returns of a holder; RefusedError with the field that is wrong."""
+    return _read(_LEASES, body)
 
 
 def ended_of(body: bytes) -> Ended:

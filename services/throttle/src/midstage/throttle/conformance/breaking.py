@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from midstage.chassis.cases import Differing, Shape
+from midstage.limits.circuit import Breaker, BreakerTerms, By
 from midstage.throttle.conformance.shapes import CaseError, Number, compared, ms_ns, ns
-from midstage.throttle.decide.breaker import Breaker, BreakerTerms, By
 
 _FAILED: Final = {"F": True, "S": False}
 _NAMES: Final = {

@@ -6,8 +6,7 @@ from typing import Final
 import msgspec
 
 from midstage.chassis.cases import Differing, Shape
-from midstage.throttle.conformance.shapes import CaseError, Number, compared, ns
-from midstage.throttle.decide.headers import (
+from midstage.limits.headers import (
     Cause,
     Policy,
     Problem,
@@ -18,6 +17,7 @@ from midstage.throttle.decide.headers import (
     rate_limit_policy,
     retry_after,
 )
+from midstage.throttle.conformance.shapes import CaseError, Number, compared, ns
 
 _SHORT_NS: Final = (1, 1_000_000, 999_999_999)
 """Windows of less than a second."""

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from midstage.throttle.decide.claims.claim import Claims
-from midstage.throttle.decide.claims.levels import BucketClaims, GcraClaims, LeakyClaims
+from midstage.throttle.decide.claims.levels import (
+    BucketClaims,
+    GcraClaims,
+    LeakyClaims,
+    LentClaims,
+)
 from midstage.throttle.decide.claims.wall import WallClaims
 from midstage.throttle.decide.claims.windows import (
     LifetimeClaims,
@@ -18,6 +23,8 @@ from midstage.throttle.decide.claims.windows import (
     SlidingClaims,
     WindowClaims,
 )
+from midstage.throttle.decide.lending import LentBucket
+from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
@@ -33,6 +40,7 @@ M = TypeVar("M", bound=Meter)
 _BUCKET: Final = BucketClaims()
 _GCRA: Final = GcraClaims()
 _LEAKY: Final = LeakyClaims()
+_LENT: Final = LentClaims()
 _LIFETIME: Final = LifetimeClaims()
 _MOVING: Final = MovingClaims()
 _SLIDING: Final = SlidingClaims()
@@ -55,7 +63,11 @@ def opened(  # noqa: C901, PLR0911  one case for each algorithm
 ) -> Room[Meter] | None:
     """The room over ``meter``; None where it can have none."""
     match meter:
+        case LentBucket():
+            return _over(meter, _LENT, opening)
         case TokenBucket():
+            if opening.stood is not None and opening.stood.algorithm == _named(_LENT, opening.unit):
+                return _over(LentBucket(meter), _LENT, opening)
             return _over(meter, _BUCKET, opening)
         case Gcra():
             return _over(meter, _GCRA, opening)
@@ -75,10 +87,31 @@ def opened(  # noqa: C901, PLR0911  one case for each algorithm
             return None
 
 
+def lent(account: LimitAccount) -> LentBucket:
+    """The account's token bucket, as one of which parts can be lent from now on; TypeError."""
+    match account.counted:
+        case LentBucket() as meter:
+            return meter
+        case TokenBucket() as bucket:
+            meter = LentBucket(bucket)
+            account.counted = meter
+            if isinstance(account.meter, Room):
+                account.meter.replaced(meter, _LENT, algorithm=_named(_LENT, account.limit.unit))
+            else:
+                account.meter = meter
+            return meter
+        case other:
+            raise TypeError(f"{type(other).__name__} can't be lent")
+
+
 def _over(meter: M, claims: Claims[M], opening: Opening) -> Room[Meter]:
-    algorithm = f"{claims.algorithm} of {opening.unit}"
+    algorithm = _named(claims, opening.unit)
     stood, now_ns = opening.stood, opening.now_ns
     if stood is not None and stood.algorithm == algorithm:
         with suppress(ValueError):
             claims.restore(meter, stood.claim, now_ns)
     return Room(meter, claims, algorithm=algorithm, now_ns=now_ns, asked=opening.asked)
+
+
+def _named(claims: Claims[M], unit: str) -> str:
+    return f"{claims.algorithm} of {unit}"

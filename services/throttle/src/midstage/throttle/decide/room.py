@@ -9,7 +9,7 @@ what was used in ``HORIZON_NS``, again when less than half is left, or half of i
 """
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.meters.meter import Meter
@@ -21,6 +21,7 @@ SHARE: Final = 8
 """A claim takes one part in so many of what is left, unless a check waits for more."""
 
 M_co = TypeVar("M_co", bound=Meter, covariant=True)
+N = TypeVar("N", bound=Meter)
 
 
 class Room(Generic[M_co]):
@@ -90,6 +91,17 @@ class Room(Generic[M_co]):
         """The terms of the meter have changed: what was claimed under others is no room."""
         self._accepted = None
         self._changed = True
+
+    def replaced(self, meter: N, claims: Claims[N], *, algorithm: str) -> None:
+        """It is the room over ``meter`` from now on, in which the old one's count goes on."""
+        self.meter, self._claims = cast(M_co, meter), cast(Claims[M_co], claims)
+        self.algorithm = algorithm
+        self.changed()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a claim under the terms of today stands in the log."""
+        return self._accepted is not None
 
     def lacks(self, units: int, now_ns: int) -> bool:
         """Whether it is room alone that is missing for ``units``, and is worth waiting for."""

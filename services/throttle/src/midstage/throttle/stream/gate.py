@@ -31,14 +31,18 @@ from midstage.throttle.decide.settling import actual
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
+from midstage.throttle.model.leases import Lent, Wanted
 from midstage.throttle.model.limits import MeterKey, Standing
 from midstage.throttle.views.book import Book, meeting_of
+from midstage.throttle.views.leases import Lender
 from midstage.throttle.views.meters import Meters
 
 FOLLOW_S = 0.05
 REMEMBERED_S = 300
 """How long a request that was settled is known: whatever is told of it again changes nothing."""
 _NS_PER_S = 1_000_000_000
+LENT_WITHIN_S = 1.0
+"""A lease is no check: it may wait for the log, as others ask for it ahead of need."""
 SWEPT_EACH = 1000
 """Meters examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
 
@@ -115,6 +119,8 @@ class Gate:
         self._states: Mapping[str, Standing] = {}
         self._book = Book()
         self._meters = Meters(WallClock(wall_ns() - monotonic_ns()), keeping.open)
+        # serial numbers go on after a restart
+        self._lender = Lender(book=self._book, meters=self._meters, serial=wall_ns())
         self._ended = ended
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
@@ -185,6 +191,41 @@ class Gate:
     def plan(self, customer: str) -> CustomerPlanned | None:
         """The plan that a customer is on; None where it is on none."""
         return self._book.plan(customer)
+
+    def lend(self, wanted: Wanted) -> Lent | Later[Lent | None] | None:
+        """Parts of the limits that a customer's requests meet, for a term.
+
+        Told when the log says so too; None where it does not in time: it is lent all the same.
+        """
+        lent, rooms = self._lender.lend(wanted, self._monotonic_ns())
+        self._metrics.leases.inc()
+
+        def unwritten() -> Lacking:
+            return [(room, 1) for room in rooms if not room.is_written]
+
+        lacks = unwritten()
+        if not lacks:
+            return lent
+        later: Later[Lent | None] = Later()
+
+        def again() -> Lacking:
+            still = unwritten()
+            if not still:
+                later.told(lent)
+            return still
+
+        waits = self._keeping.wait(
+            lacks, within_s=LENT_WITHIN_S, again=again, over=lambda: later.told(None)
+        )
+        return later if waits else None
+
+    def give_back(
+        self, holder: str, customer: str, *, holding: int, left: Mapping[str, int]
+    ) -> None:
+        """A holder ends its leases before their term."""
+        self._lender.give_back(
+            holder, customer, holding=holding, left=left, now_ns=self._monotonic_ns()
+        )
 
     def closed(self) -> str | None:
         """Why no check can be answered yet; None when the limits of the whole log hold here."""

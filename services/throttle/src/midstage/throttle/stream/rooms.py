@@ -137,6 +137,8 @@ class Rooms:
             asked=lambda room: self._want(whose, room),
         )
         room = opened(account.counted, opening)
+        if room is not None:
+            account.counted = room.meter
         account.meter = room or account.counted
 
     def wait(

@@ -23,7 +23,7 @@ from midstage.contracts.algorithms import (
     TokenBucket,
 )
 from midstage.contracts.limits import ANY, REQUESTS, CustomerPlanned, LimitSet, Terms
-from midstage.throttle.decide import headers
+from midstage.limits import headers
 from midstage.throttle.decide.metering import ns
 from midstage.throttle.model.checks import Meeting
 from midstage.throttle.model.limits import MeterKey, Standing, meter_key

@@ -51,6 +51,10 @@ class Meters:
             found.append(account)
         return found
 
+    def kept(self, key: MeterKey) -> LimitAccount | None:
+        """The account of that key; None where none is remembered."""
+        return self._accounts.get(key)
+
     def seen(self, meeting: Meeting, now_ns: int) -> Sequence[LimitAccount]:
         """The same for a look: what is not there is made and not kept."""
         found = []

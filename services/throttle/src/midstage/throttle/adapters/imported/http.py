@@ -4,7 +4,6 @@
 none. It is answered on the event loop, so a check stays one step.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +16,7 @@ from google.protobuf import json_format
 from midstage.chassis.problems import problem
 from midstage.chassis.readiness import Readiness
 from midstage.contracts.errors import RefusedError, UnavailableError
+from midstage.throttle.adapters.awaiting import awaited
 from midstage.throttle.adapters.http2.calls import CallError, Status
 from midstage.throttle.adapters.imported.protocol import RateLimitRequest
 from midstage.throttle.model.later import Later
@@ -57,8 +57,7 @@ async def _answered(judged: Judged, body: bytes) -> Response:
     except (json_format.ParseError, ValueError, RecursionError) as e:
         raise RefusedError(f"not a RateLimitRequest: {e}", status=400) from e
     try:
-        answer = judged(question, None)
-        said = await _told(answer) if isinstance(answer, Later) else answer
+        said = await awaited(judged(question, None))
     except CallError as e:
         if e.status is Status.INVALID_ARGUMENT:
             raise RefusedError(str(e), status=400) from e
@@ -69,10 +68,3 @@ async def _answered(judged: Judged, body: bytes) -> Response:
         status_code=429 if told.overall_code == _OVER_LIMIT else 200,
         media_type="application/json",
     )
-
-
-def _told(later: Later[bytes]) -> asyncio.Future[bytes]:
-    """On the loop that also tells it; who asked may have gone by then."""
-    future = asyncio.get_running_loop().create_future()
-    later.then(lambda said: None if future.done() else future.set_result(said))
-    return future

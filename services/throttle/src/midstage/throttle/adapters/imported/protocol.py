@@ -16,7 +16,7 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 from google.protobuf import descriptor, descriptor_pb2, descriptor_pool, message_factory
 
 from midstage.contracts.errors import RefusedError
-from midstage.throttle.decide.headers import Policy, State, old_headers
+from midstage.limits.headers import Policy, State, old_headers
 from midstage.throttle.model.imported import (
     Answer,
     Descriptor,

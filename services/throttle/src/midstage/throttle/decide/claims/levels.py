@@ -9,6 +9,7 @@ afterwards, so the distance between the two stays until the meter is full.
 from typing import Final
 
 from midstage.throttle.decide.claims.claim import Standing, checked
+from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
@@ -37,6 +38,31 @@ class BucketClaims:
         rate, token, full = meter.rate, meter.token, meter.full
         meter.level, meter.at_ns, meter.rate, meter.token, meter.full = _sound(claim)
         meter.follow(units=rate, period_ns=token, burst=full // token, now_ns=now_ns)
+
+
+_BUCKET: Final = BucketClaims()
+
+
+class LentClaims:
+    """For token buckets of which parts are lent: what the claim has not, others may have."""
+
+    algorithm: Final = "lent-bucket"
+
+    def of(self, meter: LentBucket, units: int, now_ns: int, until_ns: int) -> Standing:
+        """As of a token bucket, of the owner's part alone."""
+        return _BUCKET.of(meter, units, now_ns, until_ns)
+
+    def room(self, meter: LentBucket, claim: Standing, now_ns: int) -> int:
+        """The distance of the levels, in whole tokens."""
+        return _BUCKET.room(meter, claim, now_ns)
+
+    def restore(self, meter: LentBucket, claim: Standing, now_ns: int) -> None:
+        """What was lent before the claim is lent for a term after it, whoever has it."""
+        level, since_ns, rate, token, full = _sound(claim)
+        if token != meter.token:
+            raise ValueError(f"a part of {token}, where a lent bucket has {meter.token}")
+        meter.resume(level=level, since_ns=since_ns, rate=rate, full=full)
+        meter.fill(now_ns)
 
 
 class LeakyClaims:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midstage.throttle.decide.breaker import Breaker, BreakerTerms, By, Circuit
+from midstage.limits.circuit import Breaker, BreakerTerms, By, Circuit
 
 SECOND = 10**9
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midstage.throttle.decide.headers import (
+from midstage.limits.headers import (
     Cause,
     Policy,
     State,

@@ -1,0 +1,1 @@
+"""Limits for Python services: leases checked in process, an ASGI middleware, a circuit breaker."""

@@ -1,0 +1,51 @@
+"""Throttle over HTTP: leases, and checks that it answers itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+import httpx
+import msgspec
+
+from midstage.limits.errors import OwnerAwayError
+from midstage.limits.wire import Ask, Back, Checked, LeaseAnswer, LeasesAnswer, LeasesBody
+
+WITHIN_S: Final = 2.0
+_LEASES: Final = msgspec.json.Decoder(LeasesAnswer)
+_CHECKED: Final = msgspec.json.Decoder(Checked)
+_T = TypeVar("_T")
+
+
+class Owner:
+    """The owner of the limits; every failure is an OwnerAwayError."""
+
+    def __init__(self, url: str, *, holder: str, token: str, within_s: float = WITHIN_S) -> None:
+        """Nothing is asked yet."""
+        self._holder = holder
+        headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+        self._http = httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=within_s, verify=url.startswith("https:")
+        )
+
+    async def lease(self, asks: Sequence[Ask], backs: Sequence[Back] = ()) -> list[LeaseAnswer]:
+        """Ask and give back; an answer to each question."""
+        body = LeasesBody(holder=self._holder, asks=tuple(asks), backs=tuple(backs))
+        return (await self._post("/v1/leases", body, _LEASES))["answers"]
+
+    async def check(self, customer: str, app: str, units: Mapping[str, int]) -> Checked:
+        """Charge the request to the owner's own part."""
+        body = {"customer": customer, "app": app, "units": dict(units)}
+        return await self._post("/v1/checks", body, _CHECKED)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def _post(self, path: str, body: object, decoder: msgspec.json.Decoder[_T]) -> _T:
+        try:
+            answer = await self._http.post(path, content=msgspec.json.encode(body))
+            answer.raise_for_status()
+            return decoder.decode(answer.content)
+        except httpx.HTTPError as e:
+            raise OwnerAwayError(f"throttle did not answer {path}: {e!r}") from e
+        except msgspec.DecodeError as e:
+            raise OwnerAwayError(f"throttle's answer to {path} can't be read: {e}") from e

@@ -1,0 +1,228 @@
+"""Leases of a token bucket: its owner lends parts of the rate and of the burst for a term.
+
+The owner's rate and burst are what is not lent, and units move from its level to the holder's, so
+all of them together are one bucket: in any window, whoever admits, at most burst + rate x window.
+A part counts until its term is over here, or until its holder says that it goes by a later one:
+an answer that is lost, late or doubled, and a holder that died, can only make it less. A holder
+counts the term from when it asked, so its own ends first. The clock may go back, never leap ahead.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final
+
+from midstage.throttle.decide.leasing import Apportioning, Asking, Lease, Leases
+from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.model.leases import Grant
+
+TERM_NS: Final = 10_000_000_000
+"""How long a part is lent: the longest that a holder may go by what nobody remembers."""
+TOKEN: Final = 10**15
+"""One unit as a level: with it a rate is millionths of a unit a second."""
+OPEN_GRANTS: Final = 8
+"""Of one holder; the newest two of more count as one, of their larger parts."""
+KEPT: Final = 16
+"""One part in so many is never lent: whoever asks the owner itself finds something."""
+_OWNER: Final = ""
+_BEFORE: Final = "\0"
+"""Whoever a process before this one has lent to; no holder has such a name."""
+_MEASURED_NS: Final = 1_000_000_000
+_NEVER: Final = 1 << 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """``holder`` wants ``wants_micros`` (millionths of a unit a second), and goes by ``holding``.
+
+    ``holding`` is the serial number of the newest answer that it has taken over; 0: of none.
+    """
+
+    holder: str
+    wants_micros: int
+    holding: int = 0
+
+
+class LentBucket(TokenBucket):
+    """The owner's part of a bucket, and who has the others."""
+
+    __slots__ = (
+        "_asked",
+        "_counted_ns",
+        "_demand_micros",
+        "_ends_ns",
+        "_grants",
+        "_share",
+        "_wants",
+        "whole_burst",
+        "whole_rate",
+    )
+
+    def __init__(self, bucket: TokenBucket, *, how: Apportioning = Apportioning.FAIR_SHARE) -> None:
+        """What ``bucket`` was, with nothing lent."""
+        self.token = TOKEN
+        self.rate = self.whole_rate = rate_micros(bucket.rate, bucket.token)
+        self.whole_burst = bucket.full // bucket.token
+        self.full, self.at_ns = self.whole_burst * TOKEN, bucket.at_ns
+        self.level = bucket.level * TOKEN // bucket.token
+        self._grants: dict[str, list[Grant]] = {}
+        self._wants: dict[str, int] = {}
+        self._ends_ns = _NEVER
+        self._share = how
+        self._asked = self._demand_micros = 0
+        self._counted_ns = bucket.at_ns
+
+    def resume(self, *, level: int, since_ns: int, rate: int, full: int) -> None:
+        """Go on from the owner's part as it was then: others may have the rest for a term."""
+        self.level, self.at_ns = level, since_ns
+        lent = max(0, self.whole_rate - rate), max(0, self.whole_burst - full // TOKEN)
+        until_ns = since_ns + TERM_NS
+        grant = Grant(serial=0, rate_micros=lent[0], burst=lent[1], add=0, until_ns=until_ns)
+        self._grants, self._wants = {}, {}
+        if any(lent):
+            self._grants[_BEFORE], self._wants[_BEFORE] = [grant], lent[0]
+        self._divide()
+
+    def take(self, units: int, now_ns: int, request: str = "") -> bool:
+        """Take from the owner's part, all or none."""
+        if now_ns >= self._ends_ns:
+            self.fill(now_ns)
+        self._asked += units
+        return super().take(units, now_ns, request)
+
+    def fill(self, now_ns: int) -> None:
+        """Bring the level up to ``now_ns``: a part that comes back fills from its end on."""
+        while now_ns >= self._ends_ns:
+            super().fill(self._ends_ns)
+            self._end(self._ends_ns)
+        super().fill(now_ns)
+
+    def follow(self, *, units: int, period_ns: int, burst: int, now_ns: int) -> None:
+        """Hold by these terms from ``now_ns`` on; what is lent follows when it is renewed."""
+        rate = rate_micros(units, period_ns)
+        if (rate, burst) != (self.whole_rate, self.whole_burst):
+            self.rate = min(self.rate, rate)
+            self.fill(now_ns)
+            self.whole_rate, self.whole_burst = rate, burst
+            self._divide()
+
+    def untouched(self, now_ns: int) -> bool:
+        """Full, with nothing lent."""
+        self.fill(now_ns)
+        return not self._grants and self.level == self.full
+
+    def lend(self, ask: Ask, *, serial: int, now_ns: int, term_ns: int) -> Grant:
+        """Grant what is apportioned to it, for a term; it may be nothing."""
+        self.fill(now_ns)
+        now_ns = self.at_ns
+        self._forget(ask.holder, before=ask.holding)
+        self._measure(now_ns)
+        rate = self._rate_for(ask)
+        burst = self._burst_for(ask, rate)
+        rate = rate if burst else 0
+        before = self.full
+        grant = Grant(
+            serial=serial, rate_micros=rate, burst=burst, add=0, until_ns=now_ns + term_ns
+        )
+        self._keep(ask.holder, _with(self._grants.get(ask.holder, []), grant))
+        self._wants[ask.holder] = ask.wants_micros
+        level = self.level
+        self._divide()
+        lost = max(0, before - self.full)
+        add = level * lost // before // TOKEN if before else 0
+        self.level = min(level - add * TOKEN, self.full)
+        return replace(grant, add=add)
+
+    def give_back(self, holder: str, *, holding: int, left: int, now_ns: int) -> None:
+        """It goes by none any more up to ``holding``, and ``left`` of that were not used."""
+        self.fill(now_ns)
+        held = [grant for grant in self._grants.get(holder, ()) if grant.serial <= holding]
+        if not held:
+            return
+        left = max(0, min(left, max(grant.burst for grant in held)))
+        self._forget(holder, before=holding + 1)
+        self._divide()
+        self.level = min(self.full, self.level + left * TOKEN)
+
+    def lent(self) -> tuple[int, int]:
+        """The rate and the burst that others have; a holder has the larger of what may be its."""
+        rate = sum(_most(grants)[0] for grants in self._grants.values())
+        return rate, sum(_most(grants)[1] for grants in self._grants.values())
+
+    def _rate_for(self, ask: Ask) -> int:
+        """By the share of each in what may be lent; the owner's own demand is one of them."""
+        kept = -(-self.whole_rate // KEPT)
+        capacity = Fraction(self.whole_rate - kept)
+        leases = Leases(capacity=capacity, apportioning=self._share, term_ns=_MEASURED_NS)
+        for holder, grants in self._grants.items():
+            leases.put(holder, _lease(_most(grants)[0], self._wants[holder]))
+        wanted = max(0, self._demand_micros - kept)
+        leases.put(_OWNER, _lease(0, wanted))
+        leases.ask(_asking(_OWNER, wanted), self.at_ns)
+        return int(leases.ask(_asking(ask.holder, ask.wants_micros), self.at_ns).has)
+
+    def _burst_for(self, ask: Ask, rate: int) -> int:
+        """An equal part for each holder and the owner, or as much of it as of the rate."""
+        if not rate:
+            return 0
+        others = [_most(each)[1] for holder, each in self._grants.items() if holder != ask.holder]
+        equal = self.whole_burst // (len(others) + 2)
+        kept = -(-self.whole_burst // KEPT)
+        free = self.whole_burst - kept - sum(others)
+        return max(0, min(free, max(equal, self.whole_burst * rate // self.whole_rate)))
+
+    def _measure(self, now_ns: int) -> None:
+        gap = now_ns - self._counted_ns
+        if gap >= _MEASURED_NS:
+            self._demand_micros = self._asked * TOKEN // gap
+            self._asked, self._counted_ns = 0, now_ns
+
+    def _divide(self) -> None:
+        """The owner has what is not lent."""
+        rate, burst = self.lent()
+        self.rate = max(0, self.whole_rate - rate)
+        self.full = max(0, self.whole_burst - burst) * TOKEN
+        self.level = min(self.level, self.full)
+        every = (grant.until_ns for grants in self._grants.values() for grant in grants)
+        self._ends_ns = min(every, default=_NEVER)
+
+    def _forget(self, holder: str, *, before: int) -> None:
+        self._keep(holder, (g for g in self._grants.get(holder, ()) if g.serial >= before))
+
+    def _end(self, now_ns: int) -> None:
+        for holder, grants in list(self._grants.items()):
+            self._keep(holder, (grant for grant in grants if grant.until_ns > now_ns))
+        self._divide()
+
+    def _keep(self, holder: str, grants: Iterable[Grant]) -> None:
+        kept = list(grants)
+        if kept:
+            self._grants[holder] = kept
+        else:
+            self._grants.pop(holder, None)
+            self._wants.pop(holder, None)
+
+
+def rate_micros(units: int, period_ns: int) -> int:
+    """Millionths of a unit a second, rounded down, of ``units`` in each ``period_ns``."""
+    return units * TOKEN // period_ns
+
+
+def _most(grants: Iterable[Grant]) -> tuple[int, int]:
+    grants = tuple(grants)
+    return max(each.rate_micros for each in grants), max(each.burst for each in grants)
+
+
+def _with(grants: Sequence[Grant], newest: Grant) -> list[Grant]:
+    if len(grants) < OPEN_GRANTS:
+        return [*grants, newest]
+    rate, burst = _most((grants[-1], newest))
+    return [*grants[:-1], replace(newest, rate_micros=rate, burst=burst)]
+
+
+def _lease(has: int, wants: int) -> Lease:
+    return Lease(has=Fraction(has), wants=Fraction(wants), holders=1, until_ns=_NEVER)
+
+
+def _asking(holder: str, wants: int) -> Asking:
+    return Asking(holder=holder, wants=Fraction(wants))

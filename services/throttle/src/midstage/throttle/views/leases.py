@@ -1,0 +1,124 @@
+"""Leases by customer: which limits its requests meet, and a part of each for who asks.
+
+Token buckets that fill continuously are lent; where a request meets another limit, or a bucket of
+which nothing is free, its application is asked for check by check. Limits in shadow mode refuse
+nobody and are not lent: what passes by leases does not count in them.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from midstage.contracts.algorithms import Refill, TokenBucket
+from midstage.contracts.limits import FailureRule, LimitSet
+from midstage.throttle.decide.lending import TERM_NS, Ask, LentBucket, rate_micros
+from midstage.throttle.decide.metering import ns
+from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.decide.opening import lent
+from midstage.throttle.decide.room import Room
+from midstage.throttle.model.leases import Grant, Lent, Wanted
+from midstage.throttle.model.limits import meter_key
+from midstage.throttle.views.book import Book, meeting_of
+from midstage.throttle.views.meters import Meters
+
+SLOWEST_MICROS: Final = 1_000
+"""One unit in a quarter of an hour: of less, what is rounded away would count."""
+
+
+class Lender:
+    """Lends parts of the meters; belongs to their thread."""
+
+    def __init__(self, *, book: Book, meters: Meters, serial: int, term_ns: int = TERM_NS) -> None:
+        """``serial`` is larger than any before."""
+        self._book = book
+        self._meters = meters
+        self._serial = serial
+        self._term_ns = term_ns
+
+    def lend(self, wanted: Wanted, now_ns: int) -> tuple[Lent, list[Room[Meter]]]:
+        """A part of each limit that can be lent, by what all applications want of it together.
+
+        And the rooms whose next claims say so: until they stand in the log, nobody may go by it.
+        """
+        self._serial += 1
+        met = {app: self._met(wanted.customer, app) for app in wanted.apps}
+        per_check = {
+            app: (why, _is_open(limits)) for app, limits in met.items() if (why := _unlent(limits))
+        }
+        wants: dict[str, int] = {}
+        limits = {}
+        for app, found in met.items():
+            for limit in () if app in per_check else found:
+                limits[limit.limit] = limit
+                more = wanted.apps[app].get(limit.unit, 0)
+                wants[limit.limit] = wants.get(limit.limit, 0) + more
+        rooms: list[Room[Meter]] = []
+        parts = {
+            name: (limit, self._part(wanted, limit, wants[name], now_ns, rooms))
+            for name, limit in limits.items()
+        }
+        for app, found in met.items():
+            nothing = [each.limit for each in found if not _is_lent(parts.get(each.limit))]
+            if app not in per_check and nothing:
+                per_check[app] = f"nothing of {', '.join(nothing)} is free", _is_open(found)
+        apps = {app: [each.limit for each in met[app]] for app in met if app not in per_check}
+        told = Lent(
+            serial=self._serial,
+            term_ns=self._term_ns,
+            parts=[part for part in parts.values() if _is_lent(part)],
+            apps=apps,
+            per_check=per_check,
+        )
+        return told, rooms
+
+    def give_back(
+        self, holder: str, customer: str, *, holding: int, left: Mapping[str, int], now_ns: int
+    ) -> None:
+        """End what it was lent up to ``holding``; what is ``left`` is the owner's again."""
+        for name, units in left.items():
+            limit = self._book.named(name)
+            account = None if limit is None else self._meters.kept(meter_key(limit, customer, ""))
+            if account is not None and isinstance(account.counted, LentBucket):
+                account.counted.give_back(holder, holding=holding, left=units, now_ns=now_ns)
+
+    def _met(self, customer: str, app: str) -> list[LimitSet]:
+        meeting = self._book.met(customer, "", app)
+        return [] if meeting is None else [each for each in meeting.limits if not each.shadow]
+
+    def _part(
+        self, wanted: Wanted, limit: LimitSet, wants: int, now_ns: int, rooms: list[Room[Meter]]
+    ) -> Grant:
+        meeting = meeting_of([limit], wanted.customer, "")
+        (account,) = self._meters.of(meeting, now_ns)
+        ask = Ask(holder=wanted.holder, wants_micros=wants, holding=wanted.holding)
+        grant = lent(account).lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
+        if isinstance(account.meter, Room):
+            account.meter.changed()
+            rooms.append(account.meter)
+        return grant
+
+
+def _is_lent(part: tuple[LimitSet, Grant] | None) -> bool:
+    return part is not None and part[1].burst > 0
+
+
+def _is_open(limits: list[LimitSet]) -> bool:
+    return all(each.on_failure is FailureRule.OPEN for each in limits)
+
+
+def _unlent(limits: list[LimitSet]) -> str:
+    """Why they can't be lent; empty where they can."""
+    return "; ".join(f"{limit.limit}: {why}" for limit in limits if (why := _reason(limit)))
+
+
+def _reason(limit: LimitSet) -> str:
+    match limit.algorithm:
+        case TokenBucket(refill=Refill.CONTINUOUS, period_s=period_s, burst=burst):
+            if limit.drain or limit.strict:
+                return "a limit that is drained, or strict, can't be lent"
+            if rate_micros(limit.amount, ns(period_s)) < SLOWEST_MICROS:
+                return "it fills too slowly to be lent"
+            return "" if (burst or limit.amount) > 1 else "one unit can't be divided"
+        case TokenBucket():
+            return "a bucket that is refilled whole can't be lent"
+        case other:
+            return f"a {other.__struct_config__.tag} can't be lent"
