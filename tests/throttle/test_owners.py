@@ -37,6 +37,8 @@ def test_what_the_other_one_counts_is_asked_there_until_it_is_gone(tmp_path: Pat
 
             within(60, asked_there)
             passed += second.passes("acme", "chat")
+            assert lent(first) == lent(first, path="/v1/checks") == 503
+            assert lent(second) == 200
         after = [0]
 
         def first_counts() -> bool:
@@ -46,6 +48,14 @@ def test_what_the_other_one_counts_is_asked_there_until_it_is_gone(tmp_path: Pat
         within(60, first_counts)
         rest = sum(first.passes("acme", "chat") for _ in range(BURST))
         assert passed + after[0] + rest <= BURST
+
+
+def lent(throttle: Running, path: str = "/v1/leases") -> int:
+    """Whether it lends, or answers a check over HTTP: only who counts for the customer may."""
+    check = {"customer": "acme", "app": "chat", "units": {"requests": 0}}
+    apps = {"chat": {"requests": 1.0}}
+    asks = {"holder": "edge", "asks": [{"customer": "acme", "apps": apps}]}
+    return throttle.http.post(path, json=check if path == "/v1/checks" else asks).status_code
 
 
 def admitted(throttle: Running) -> float:
