@@ -227,3 +227,21 @@ def test_a_template_that_asks_for_nothing_fits_a_full_node() -> None:
     nothing = msgspec.structs.replace(workload("a", 1), template=Template(image="x"))
     put(state, nothing)
     assert state.pods()[0].phase is Phase.STARTING
+
+
+def test_what_was_evicted_for_a_pod_is_not_for_those_of_less() -> None:
+    """Else they would take it, be evicted in turn, and the pod would wait for ever."""
+    fresh = numbers()
+    node = msgspec.structs.replace(NODES[0], capacity=Amount(cpu=3, memory_mb=1024))
+    state = State(nodes=[node], fresh=lambda: next(fresh), priorities={"low": -5})
+    low, high = workload("low", 2, cpu=1), workload("high", 1, cpu=3)
+    template = msgspec.structs.replace(low.template, priority="low")
+    put(state, msgspec.structs.replace(low, template=template))
+    for each in state.pods():
+        state.started(each.name, address="here:1", now=NOON)
+    put(state, high)
+    evicted = [each.name for each in state.pods() if each.phase is Phase.STOPPING]
+    assert len(evicted) == 2
+    for name in evicted:
+        state.stopped(name, now=NOON)
+    assert [each.workload for each in state.pods() if each.node] == ["high"]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from midstage.contracts.apps import Rollout, Verdict
@@ -62,6 +62,18 @@ ranked = st.builds(
     rank=st.sampled_from([None, "high"]),
     low=st.integers(0, 3),
 )
+TWICE_EVICTED = Update(
+    nodes=((5.0, 0),),
+    others=((1.0, 0),),
+    old=(1.0, 0),
+    new=(2.0, 0),
+    replicas=2,
+    surge=0,
+    min_available=None,
+    late=((1.0, 0),),
+    low=1,
+)
+"""One of less priority is replaced beside its own dying pod, and would have to be evicted again."""
 
 
 @settings(max_examples=150, deadline=None)
@@ -82,6 +94,7 @@ def test_so_it_is_with_spread_budgets_and_others_that_wait(update: Update) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(update=ranked)
+@example(update=TWICE_EVICTED)
 def test_so_it_is_where_others_are_worth_less(update: Update) -> None:
     told = play(update)
     if told is not None:

@@ -50,6 +50,7 @@ class State:
         self._workloads: dict[str, Workload] = {}
         self._templates: dict[str, Template] = {}
         self._lost_at: dict[str, datetime] = {}
+        self._nominated: dict[str, str] = {}
         for node in nodes:
             self._write_node(msgspec.structs.replace(node, uid=node.uid or fresh()))
 
@@ -315,12 +316,15 @@ class State:
             template = self.template(pod.name)
             near = beside(pod, self._pods.values()) if template.spread else {}
             after = self._write_pod(placed(pod, template, nodes=nodes, left=left, beside=near))
-            if after.node:
-                left[after.node] = fit.less(left[after.node], after.requests)
-            elif self._priorities:
+            if not after.node and self._priorities:
                 pods = tuple(self._pods.values())
                 for each in victims(pod, template, nodes=nodes, pods=pods, beside=near):
+                    self._nominated[pod.name] = each.node
                     self._end(each)
+            # what was evicted for it is not for those of less: they would be evicted in turn
+            where = after.node or self._nominated.get(pod.name, "")
+            if where in left:
+                left[where] = fit.less(left[where], after.requests)
 
     def _make(self, workload: Workload, now: datetime) -> None:
         uid = self._fresh()
@@ -361,6 +365,7 @@ class State:
         del self._pods[pod.name]
         self._templates.pop(pod.name, None)
         self._lost_at.pop(pod.name, None)
+        self._nominated.pop(pod.name, None)
         self._history.wrote(pod=msgspec.structs.replace(pod, ready=False), gone=True)
 
     def _count(self) -> None:
