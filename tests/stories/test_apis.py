@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.platform, pytest.mark.slow]
 def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_path: Path) -> None:
     base = getattr(platform.addresses, service)
     restarts = platform.restarts.get(service, 0)
+    held = limits(platform)
     done = subprocess.run(
         [
             Path(sys.executable).with_name("schemathesis"), "run", f"{base}/openapi.json",
@@ -38,10 +39,24 @@ def test_no_request_makes_a_service_fail(platform: Platform, service: str, tmp_p
     assert done.returncode == 0, done.stdout[-4000:]
     within(60, lambda: ready(base))  # all that work may have held it up
     assert platform.restarts.get(service, 0) == restarts
+    lift(platform, limits(platform) - held)
     if service == "control":
         let_nodes_take_pods(platform)
     if service == "deploy":
         undo_what_was_asked_for(platform)
+
+
+def limits(platform: Platform) -> set[str]:
+    told = patient.get(f"{platform.addresses.throttle}/v1/limits").raise_for_status().json()
+    return {each["limit"] for each in told["limits"]}
+
+
+def lift(platform: Platform, names: set[str]) -> None:
+    """Whoever asks for anything also asks that everybody's requests be refused."""
+    for name in names:
+        url = f"{platform.addresses.throttle}/v1/limits/{name}"
+        asked = patient.delete(url, headers={"authorization": f"Bearer {platform.token}"})
+        assert asked.is_success, asked.text
 
 
 def let_nodes_take_pods(platform: Platform) -> None:
