@@ -79,6 +79,21 @@ def test_what_was_not_used_goes_back_when_it_is_closed(throttle: Running) -> Non
     asyncio.run(told())
 
 
+def test_what_is_being_lent_while_it_closes_goes_back_too(throttle: Running) -> None:
+    limited(throttle, "leaving")
+
+    async def told() -> None:
+        limits = await connected(throttle, "leaving")
+        await limits.admit("leaving", app="chat")
+        again = asyncio.create_task(limits._ask_now("leaving"))
+        await asyncio.sleep(0)  # it is on its way now
+        await limits.close()
+        await again
+        assert left(throttle, "leaving") == 31
+
+    asyncio.run(told())
+
+
 def test_in_process_nothing_is_asked(throttle: Running) -> None:
     limited(throttle, "quick")
 

@@ -56,6 +56,7 @@ class Limits:
         self._customers: dict[str, Customer] = {}
         self._plans: dict[tuple[str, str], Plan] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._batch: asyncio.Task[None] | None = None
         self._short: set[str] = set()
         self._wake = asyncio.Event()
         self._renewing: asyncio.Task[None] | None = None
@@ -82,6 +83,11 @@ class Limits:
             with suppress(asyncio.CancelledError):
                 await self._renewing
             self._renewing = None
+        # an answer that nobody hears is lent until its term: it is waited for, and given back
+        under_way = [*self._asking.values(), *([self._batch] if self._batch else [])]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._within_s):
+                await asyncio.gather(*under_way, return_exceptions=True)
         customers = list(self._customers.values())
         self._plans.clear()
         self._customers.clear()
@@ -277,8 +283,9 @@ class Limits:
                 names = list(self._customers)
                 await self._let_go_of_idle()
             for first in range(0, len(names), BATCH):
+                self._batch = asyncio.create_task(self._ask(names[first : first + BATCH]))
                 with suppress(OwnerAwayError):
-                    await self._ask(names[first : first + BATCH])
+                    await asyncio.shield(self._batch)
 
     async def _let_go_of_idle(self) -> None:
         idle = [each for each in self._customers.values() if each.is_idle()]
