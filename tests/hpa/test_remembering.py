@@ -85,6 +85,8 @@ class Process:
         made = evaluate(world.inputs("chat", standing, POLICY, self._clock.now()))
         made = msgspec.structs.replace(made, engine=ENGINE, offsets=self._folding.offsets())
         self._remembering.look("chat", POLICY, world)
+        writer = self._remembering._writer  # minutes pass until the next turn: what it wrote stands
+        assert writer is None or writer.flush(60) == 0
         return made
 
     def close(self) -> None:
