@@ -1,7 +1,5 @@
 """A throttle with imported rules behind a real Envoy, as their users have it."""
 
-import json
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +8,10 @@ from pathlib import Path
 import httpx
 
 from midstage.contracts import topics
-from midstage.local import envoy
-from midstage.testkit.waiting import within
 from midstage.throttle.config import RuleSettings
-from tests import patient
 from tests.ports import free_port
 from tests.throttle.conftest import Running, memory, running
-from tests.throttle.test_real_envoy import HTTP2, TYPES, address, cluster
+from tests.throttle.test_real_envoy import HTTP2, TYPES, address, cluster, serving
 
 RULES = "rules"
 
@@ -75,28 +70,12 @@ def enveloped(
         "address": address(listen),
         "filter_chains": [{"filters": [filters]}],
     }
-    bootstrap = directory / "envoy.json"
-    bootstrap.write_text(
-        json.dumps(
-            {
-                "admin": {"address": address(admin)},
-                "static_resources": {"listeners": [callers], "clusters": clusters},
-            }
-        )
-    )
-    with (directory / "envoy.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(envoy.binary()), "-c", str(bootstrap), "--use-dynamic-base-id"],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        within(60, lambda: envoy.unready(admin) is None)
-        with patient.client(base_url=f"http://127.0.0.1:{listen}") as client:
-            yield client
-    finally:
-        process.terminate()
-        process.wait(60)
+    bootstrap = {
+        "admin": {"address": address(admin)},
+        "static_resources": {"listeners": [callers], "clusters": clusters},
+    }
+    with serving(directory, bootstrap, admin=admin, listen=listen) as client:
+        yield client
 
 
 def listener(routes: Sequence[object], domain: str) -> dict[str, object]:

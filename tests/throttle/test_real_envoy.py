@@ -76,11 +76,21 @@ def proxied(directory: Path, *, grpc_port: int, replica: int | None) -> Iterator
     """Callers of an Envoy that asks throttle; any HTTP server on ``replica`` will do behind it."""
     assert replica is not None
     admin, listen = free_port(), free_port()
-    bootstrap = directory / "envoy.json"
-    bootstrap.write_text(json.dumps(config(admin, listen, grpc_port, replica)))
+    bootstrap = config(admin, listen, grpc_port, replica)
+    with serving(directory, bootstrap, admin=admin, listen=listen) as callers:
+        yield callers
+
+
+@contextmanager
+def serving(
+    directory: Path, bootstrap: object, *, admin: int, listen: int
+) -> Iterator[httpx.Client]:
+    """Callers of an Envoy that starts so, and ends with this."""
+    file = directory / "envoy.json"
+    file.write_text(json.dumps(bootstrap))
     with (directory / "envoy.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(envoy.binary()), "-c", str(bootstrap), "--use-dynamic-base-id"],
+            [str(envoy.binary()), "-c", str(file), "--use-dynamic-base-id"],
             stdout=log,
             stderr=log,
         )

@@ -16,7 +16,6 @@ from midstage.chassis.clock import SystemClock
 from midstage.contracts import topics
 from midstage.contracts.algorithms import LifetimeQuota
 from midstage.contracts.limits import LimitFact, LimitSet
-from midstage.eventlog.appended import command, written
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log, Message
 from midstage.eventlog.snapshots import Snapshots, code_of
@@ -27,11 +26,12 @@ from midstage.testkit.waiting import within
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.main import compose
 from midstage.throttle.model.checks import Check, Judged
-from midstage.throttle.model.limits import Standing, limit_key
+from midstage.throttle.model.limits import Standing
 from tests import patient
 from tests.ports import free_port
 from tests.throttle.conftest import memory, running, settings_in, spends_on
 from tests.throttle.gated import TINY, Held, gate_over, limit
+from tests.throttle.logged import put, set_by
 
 
 def test_while_the_log_can_not_be_asked_the_port_stays_closed(tmp_path: Path) -> None:
@@ -147,24 +147,7 @@ def limited(
         algorithm=LifetimeQuota(),
         at=NOON,
     )
-    by = command(key=limit_key(name), command_id=f"set-{name}-{version}", payload=b"")
-    return written(
-        topic,
-        event_id=f"{name}/{version}",
-        by=by,
-        version=version,
-        engine="throttle/0",
-        facts=[fact],
-        at=SystemClock().now(),
-    )
-
-
-def put(log: Log, *messages: Message) -> None:
-    writer = log.writer()
-    for each in messages:
-        writer.send(each)
-    assert writer.flush(60) == 0
-    writer.close()
+    return set_by(fact, topic, version=version)
 
 
 def reasons_at(ready: str) -> dict[str, str]:

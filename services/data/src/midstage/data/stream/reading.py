@@ -8,7 +8,6 @@ A batch is many requests or none; metered work is none: it is billed, and no req
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from midstage.contracts import signature
 from midstage.contracts.edges import SOURCE_PREFIX, edge_of
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
@@ -20,6 +19,7 @@ from midstage.data.model import Arrived
 from midstage.eventlog import arrow
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, header
 from midstage.eventlog.log import Record
+from midstage.eventlog.signed import is_signed
 
 AHEAD = timedelta(hours=24)
 """An event from further in the future is a broken clock: its hour would stay open for long."""
@@ -75,15 +75,8 @@ class Reading:
         return self._now() + AHEAD
 
     def _genuine(self, record: Record, source: str) -> None:
-        edge = edge_of(source)
-        if not signature.genuine(
-            keys=self._keys(),
-            edge=edge,
-            source=source,
-            value=record.value or b"",
-            signature=header(record, signature.HEADER),
-        ):
-            raise UnreadableError(f"the signature is not that of edge {edge!r}")
+        if not is_signed(record, source=source, keys=self._keys()):
+            raise UnreadableError(f"the signature is not that of edge {edge_of(source)!r}")
 
 
 def _arrived(record: Record, event: Event[Fact]) -> Sequence[Arrived]:

@@ -8,7 +8,6 @@ later, so that no record can stop the consumer. The rows of a chunk come out as 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from midstage.contracts import signature
 from midstage.contracts.edges import SOURCE_PREFIX, SourceBeat, SourceClosed, edge_of
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
@@ -19,6 +18,7 @@ from midstage.contracts.units import micros
 from midstage.eventlog import arrow
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder, header
 from midstage.eventlog.log import Record
+from midstage.eventlog.signed import is_signed
 from midstage.stats.model import NO_ROWS, Arrivals, Beat, Beaten, Closing, Ended, Rows
 from midstage.stats.stream.batches import rows_in
 from midstage.stats.stream.lines import LARGEST_BYTES, LARGEST_MS, Line, rows_of
@@ -100,15 +100,8 @@ class Reading:
         self._genuine(record, event.source)
 
     def _genuine(self, record: Record, source: str) -> None:
-        edge = edge_of(source)
-        if not signature.genuine(
-            keys=self._keys(),
-            edge=edge,
-            source=source,
-            value=record.value or b"",
-            signature=header(record, signature.HEADER),
-        ):
-            raise UnreadableError(f"the signature is not that of edge {edge!r}")
+        if not is_signed(record, source=source, keys=self._keys()):
+            raise UnreadableError(f"the signature is not that of edge {edge_of(source)!r}")
 
 
 def arrivals(events: Sequence[Event[Fact]], *, billed: frozenset[Outcome] = BILLED) -> Arrivals:

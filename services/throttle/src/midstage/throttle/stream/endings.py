@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from midstage.contracts import signature
-from midstage.contracts.edges import SOURCE_PREFIX, edge_of
+from midstage.contracts.edges import SOURCE_PREFIX
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.requests import RequestCompleted
@@ -18,6 +17,7 @@ from midstage.contracts.topics import REQUESTS, Topic
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, header
 from midstage.eventlog.current import Current
 from midstage.eventlog.log import Log, Record
+from midstage.eventlog.signed import is_signed
 from midstage.throttle.decide.settling import ended
 from midstage.throttle.model.checks import Ended
 
@@ -56,13 +56,6 @@ class Endings:
         if header(record, CONTENT_TYPE) != STRUCTURED:  # a signature covers source and body alone
             return False
         try:
-            edge = edge_of(event.source)
+            return is_signed(record, source=event.source, keys=self._keys())
         except UnreadableError:
             return False
-        return signature.genuine(
-            keys=self._keys(),
-            edge=edge,
-            source=event.source,
-            value=record.value or b"",
-            signature=header(record, signature.HEADER),
-        )

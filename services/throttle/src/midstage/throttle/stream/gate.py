@@ -23,10 +23,9 @@ from midstage.throttle.decide.judging import (
     strictest_rule,
 )
 from midstage.throttle.decide.metering import LimitAccount
-from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
-from midstage.throttle.decide.room import Room
+from midstage.throttle.decide.room import Lacking
 from midstage.throttle.decide.settling import actual
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
@@ -45,10 +44,6 @@ LENT_WITHIN_S = 1.0
 """A lease is no check: it may wait for the log, as others ask for it ahead of need."""
 SWEPT_EACH = 1000
 """Meters examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
-
-
-Lacking = Sequence[tuple[Room[Meter], int]]
-"""Rooms, and the units that they lack."""
 
 
 class Limits(Protocol):

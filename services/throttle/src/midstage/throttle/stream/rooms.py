@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import Opening, opened
-from midstage.throttle.decide.room import Room
+from midstage.throttle.decide.room import Lacking, Room
 from midstage.throttle.decide.spends import Key, Stood
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.limits import MeterKey
@@ -21,7 +21,6 @@ from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
 """A log that is silent for so long is away: no check waits for it."""
-Lacking = Sequence[tuple[Room[Meter], int]]
 
 
 class Spends(Protocol):
