@@ -225,3 +225,21 @@ def test_what_was_sent_leaves_the_outbox_after_an_hour_and_numbers_go_on(kept: K
     kept.merge(before=kept.at)
     kept.ledger.commit(Batch(outgoing=(letter,)), begins={}, ends={})
     assert list(kept.ledger.unsent(9)) == [(3, letter)]
+
+
+def test_what_is_nearly_one_sum_for_each_cell_is_not_written_anew(kept: Kept) -> None:
+    kept.add(minute(0))
+    for number in range(9):
+        kept.add(minute(0), customer=f"customer-{number}")
+    kept.add(minute(0), customer="customer-0")
+    before = kept.counts()
+    kept.merge(before=minute(60))
+    after = kept.counts()
+    assert (after["minutes"], after["hours"]) == (before["minutes"], before["hours"])
+    assert after["source_hours"] < before["source_hours"]
+    for number in range(9):
+        kept.add(minute(0), customer=f"customer-{number}")
+    said = kept.said()
+    kept.merge(before=minute(60))
+    assert kept.counts()["minutes"] < before["minutes"]
+    assert kept.said() == said
