@@ -14,7 +14,7 @@ from midstage.stats.views.usage_facts import Amount, Cell, Mark
 
 _RECENT = """
 SELECT app, outcome, epoch_us(time) AS time, duration_ms, ttft_ms, usage, version
-FROM requests WHERE time >= ? AND outcome <> '' ORDER BY row
+FROM requests WHERE time BETWEEN ? AND ? AND outcome <> '' ORDER BY row
 """
 _CHANGED = """
 SELECT minute, customer, max(version) FROM minutes
@@ -56,10 +56,10 @@ class FactBooks:
             ((version,),) = db.execute("SELECT version FROM heads").fetchall()
         return int(version)
 
-    def recent(self, *, since: datetime) -> Recent:
-        """The requests that ended from ``since`` on, in the order of their rows."""
+    def recent(self, *, since: datetime, until: datetime) -> Recent:
+        """The requests that ended from ``since`` to ``until``, in the order of their rows."""
         with self._db.cursor() as db:
-            table: pa.Table = db.sql(_RECENT, params=[utc(since)]).to_arrow_table()
+            table: pa.Table = db.sql(_RECENT, params=[utc(since), utc(until)]).to_arrow_table()
         return _recent(table)
 
     def changed(self, mark: Mark) -> Mapping[Cell, int]:

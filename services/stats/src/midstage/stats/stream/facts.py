@@ -39,8 +39,8 @@ class Books(usages.Books, Protocol):
         """The last commit."""
         ...
 
-    def recent(self, *, since: datetime) -> Recent:
-        """The requests that ended from ``since`` on."""
+    def recent(self, *, since: datetime, until: datetime) -> Recent:
+        """The requests that ended from ``since`` to ``until``."""
         ...
 
     def changed(self, mark: Mark) -> Mapping[Cell, int]:
@@ -83,7 +83,7 @@ def telling(
 
 def _loads(ledger: Ledger, *, books: Books, edges: Edges, told: Told, now: datetime) -> Loads:
     """The last minute anew; what the facts before knew of it is told by their mark."""
-    held, positions = books.recent(since=now - WINDOW), ledger.positions()
+    held, positions = books.recent(since=now - WINDOW, until=now + WINDOW), ledger.positions()
     known: Flags = held.versions <= positions.get(version_mark(told.load.name), 0)
     inside = near(held.rows, now=now, within=WINDOW)
     window = resumed(
