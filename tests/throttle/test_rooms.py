@@ -12,6 +12,7 @@ from midstage.throttle.decide.room import SHARE
 from midstage.throttle.decide.spends import Key, Stood
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check, Judged
+from midstage.throttle.model.holding import Holding
 from midstage.throttle.model.later import Later
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import PATIENCE_NS, Rooms
@@ -28,6 +29,8 @@ class Hand:
         self.written: list[Written] = []
         self.stand: dict[Key, Stood] = {}
         self.gained: frozenset[int] = frozenset()
+        self.held = Holding()
+        self.renewed = 0
         self._accepted: list[Written] = []
         self._heard: Callable[[], None] = lambda: None
 
@@ -44,6 +47,13 @@ class Hand:
 
     def partition(self, customer: str) -> int:
         return len(customer)
+
+    def holding(self, customer: str) -> Holding:
+        del customer
+        return self.held
+
+    def renew(self) -> None:
+        self.renewed += 1
 
     def on_heard(self, call: Callable[[], None]) -> None:
         self._heard = call

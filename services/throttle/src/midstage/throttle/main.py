@@ -83,16 +83,17 @@ def compose(
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    steady_ns = _steady_ns()
     spending = Spending(
         log=log,
         topic=spends,
         owner=f"{SERVICE}/{uuid.uuid4().hex}",
         address=settings.address,
         now=clock.now,
+        now_ns=steady_ns,
         monotonic=clock.monotonic,
         reached=reached,
     )
-    steady_ns = _steady_ns()
     rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
     endings = (
         Endings(log=log, keys=edge_keys(settings.edge_keys_file), topic=requests)
