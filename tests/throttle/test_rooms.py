@@ -178,6 +178,43 @@ def test_nobody_waits_for_a_log_that_is_away() -> None:
     asyncio.run(story())
 
 
+def test_the_first_units_of_a_counter_wait_for_no_log_and_more_is_asked_for_in_time() -> None:
+    async def story() -> None:
+        hand = Hand()
+        told = Told(hand, limit("acme", "chat", rate_per_s=TINY, burst=160, rule="closed"))
+        hand.held.until_ns = told.now_ns
+        assert all(passed(told.ask()) for _ in range(5))
+        told.rooms.turn()
+        assert not hand.written, "half of it is left"
+        for _ in range(100):
+            assert passed(told.ask())
+            told.rooms.turn()
+            hand.accept()
+            told.rooms.turn()
+            told.now_ns += 10_000_000
+            hand.held.until_ns = told.now_ns
+        assert told.counted("room_waited") == 0
+        assert told.counted("room_claims") < 60
+
+    asyncio.run(story())
+
+
+def test_whoever_goes_on_leaves_the_first_units_out_and_a_strict_limit_has_none() -> None:
+    async def story(fact: LimitSet, *, left: int) -> None:
+        hand = Hand()
+        told = Told(hand, fact)
+        hand.held.until_ns = hand.held.before_ns = told.now_ns
+        asked = [told.ask() for _ in range(160)]
+        told.rooms.turn()
+        hand.accept()
+        told.rooms.turn()
+        assert sum(passed(each) for each in asked) == left
+
+    fact = limit("acme", "chat", rate_per_s=TINY, burst=160, rule="closed")
+    asyncio.run(story(fact, left=150))
+    asyncio.run(story(msgspec.structs.replace(fact, strict=True), left=160))
+
+
 def test_room_that_was_taken_is_used_while_the_log_is_away() -> None:
     async def story() -> None:
         hand = Hand()

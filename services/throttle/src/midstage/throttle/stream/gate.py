@@ -158,7 +158,7 @@ class Gate:
             accounts, reserved = [met[at] for at in meeting.settled], [0] * len(meeting.settled)
         else:
             now_ns = self._monotonic_ns()
-            accounts = [self._meters.live(each, self._book) for each in opened.accounts]
+            accounts = [self._meters.live(each, self._book, now_ns) for each in opened.accounts]
             opened.accounts, reserved = accounts, opened.units
         units = [account.limit.unit for account in accounts]
         self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -185,7 +186,7 @@ class Spending:
 
     def partition(self, customer: str) -> int:
         """Where the customer's counters stand."""
-        return partition_of(customer.encode(), self._partitions)
+        return _partition_of(customer, self._partitions)
 
     def _took_over(self, held: _Held) -> bool:
         """Whether this process counts for the partition from here on, and did not before."""
@@ -290,3 +291,9 @@ class Spending:
     def _changed(self) -> None:
         if self._heard_of or self._disputed:
             self._heard()
+
+
+@lru_cache(maxsize=16_384)
+def _partition_of(customer: str, partitions: int) -> int:
+    """Every check asks whose it is, and the hash costs more than all its limits."""
+    return partition_of(customer.encode(), partitions)
