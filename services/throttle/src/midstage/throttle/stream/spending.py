@@ -25,7 +25,7 @@ from midstage.eventlog.log import Log, Record, Writer
 from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.spends import Heard, Key, Spends, Stood
-from midstage.throttle.model.holding import Holding
+from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.stream.holdings import Holdings
 
 _log = logger(__name__)
@@ -175,6 +175,8 @@ class Spending:
 
     def holding(self, customer: str) -> Holding:
         """How long what is implied of the customer's counters may be used; the same object."""
+        if not self._partitions:
+            return NOTHING_IMPLIED  # and all accounts are made anew when the partitions are taken
         return self._holdings.of(self.partition(customer))
 
     def renew(self) -> None:
