@@ -20,6 +20,7 @@ from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
+from midstage.chassis.threads import handed_over_soon
 from midstage.contracts import topics
 from midstage.contracts.limits import LimitFact
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -196,7 +197,11 @@ def _steady_ns() -> Callable[[], int]:
 
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
-    """Run until told to stop; the process's exit code."""
+    """Run until told to stop; the process's exit code.
+
+    No check waits long for a thread that reads a log.
+    """
+    handed_over_soon()
     return start(SERVICE, lambda: compose(from_env(env), reached=reached))
 
 
