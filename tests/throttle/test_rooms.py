@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from midstage.contracts.algorithms import FixedWindow
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.room import SHARE
 from midstage.throttle.decide.spends import Key, Stood
@@ -90,9 +91,9 @@ class Told:
         self.rooms.on_gained(self.gate.forget)
         assert self.gate.closed() is None
 
-    def ask(self, hits: int = 1) -> asyncio.Future[Judged | None]:
+    def ask(self, hits: int = 1, customer: str = "acme") -> asyncio.Future[Judged | None]:
         told: asyncio.Future[Judged | None] = asyncio.get_running_loop().create_future()
-        answer = self.gate.check(Check(customer="acme", app="chat", hits=hits), None)
+        answer = self.gate.check(Check(customer=customer, app="chat", hits=hits), None)
         if isinstance(answer, Later):
             answer.then(told.set_result)
         else:
@@ -197,6 +198,28 @@ def test_the_first_units_of_a_counter_wait_for_no_log_and_more_is_asked_for_in_t
         assert told.counted("room_claims") < 60
 
     asyncio.run(story())
+
+
+def test_of_a_thousand_customers_in_turn_none_waits() -> None:
+    """Each comes so seldom that its bucket is full, or its window new."""
+
+    async def story(fact: LimitSet) -> None:
+        hand = Hand()
+        told = Told(hand, fact)
+        for _ in range(3):
+            for number in range(1000):
+                hand.held.until_ns = told.now_ns
+                assert passed(told.ask(customer=f"customer-{number}"))
+                told.now_ns += 1_000_000
+            told.rooms.turn()
+            hand.accept()
+            told.rooms.turn()
+        assert told.counted("room_waited") == told.counted("room_claims") == 0
+
+    fact = limit("*", "chat", rate_per_s=1, burst=60, rule="closed")
+    asyncio.run(story(fact))
+    each_second = FixedWindow(period_s=1.0)
+    asyncio.run(story(msgspec.structs.replace(fact, algorithm=each_second, amount=60)))
 
 
 def test_whoever_goes_on_leaves_the_first_units_out_and_a_strict_limit_has_none() -> None:

@@ -37,7 +37,7 @@ class RoomTaken(Fact, frozen=True, kw_only=True):
     at: datetime
 
 
-class CustomersTaken(Fact, frozen=True, kw_only=True):
+class CustomersTaken(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """``owner`` counts for the customers of this partition from here on, or still.
 
     Of each epoch the first record counts, and what its owner says again. ``address`` is where it
