@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,7 @@ from tests.bench.children import ROOT, module, running
 from tests.bench.envoys import APP, CUSTOMER
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.libraries import LIMITS, THROTTLED, Worked
-from tests.bench.limiter import limiting
+from tests.bench.limiter import Limiter, limiting
 from tests.bench.loading import Load
 from tests.bench.redis_server import redis
 from tests.bench.rounds import Contestant, Size, interleaved, say
@@ -45,8 +46,27 @@ _NATIVE: Final = ((("customer", CUSTOMER), ("app", APP), ("request_id", "7f0c-93
 Descriptors = tuple[tuple[tuple[str, str], ...], ...]
 Asking = Callable[[int, int], Load]
 """From a count and a number of streams to what the generator saw."""
-Way = Callable[[], AbstractContextManager[tuple[Asking, Iterable[int]]]]
-"""How it is asked, and the processes that it costs, while it runs."""
+WAITED: Final = Measure(name="checks that waited for the log", unit="%", more_is_better=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How one is asked, the processes that it costs, and what of all its checks waited."""
+
+    asking: Asking
+    pids: Iterable[int]
+    limiter: Limiter | None = None
+
+    def waited(self) -> Mapping[str, float]:
+        """In percent, of one that counts them."""
+        checks = 0.0 if self.limiter is None else self.limiter.counted("checks")
+        if self.limiter is None or not checks:
+            return {}
+        return {WAITED.name: self.limiter.counted("room_waited") / checks * 100}
+
+
+Way = Callable[[], AbstractContextManager[Asked]]
+"""One that runs meanwhile."""
 
 
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
@@ -60,7 +80,7 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     taken = interleaved(contestants, group=GROUP, rounds=min(3, size.rounds))
     counts = {each.name: f"{count:,} checks" for each in contestants}
     counts |= dict.fromkeys((LIMITS, THROTTLED), f"{count // _FEWER:,} checks")
-    measures = [each for streams in STREAMS for each in _measures(streams)]
+    measures = [*(each for streams in STREAMS for each in _measures(streams)), WAITED]
     return figures(
         group=GROUP, measures=measures, taken=taken, peers=(reference.NAME, INCR), counts=counts
     )
@@ -109,13 +129,15 @@ def _values(streams: int, load: Load | Worked, cpu_us: float) -> Mapping[str, fl
 def _asked(name: str, way: Way, count: int) -> Contestant:
     def run() -> Mapping[str, float]:
         measured: dict[str, float] = {}
-        with way() as (asking, pids):
-            asking(count // 10, STREAMS[-1])  # warm
+        with way() as asked:
+            asked.asking(count // 10, STREAMS[-1])  # warm
             for streams in STREAMS:
                 most = count if streams > 1 else count // _FEWER
-                before = _cpu_s(pids)
-                load = asking(most, streams)
-                measured |= _values(streams, load, (_cpu_s(pids) - before) / most * 1e6)
+                before = _cpu_s(asked.pids)
+                load = asked.asking(most, streams)
+                cpu_us = (_cpu_s(asked.pids) - before) / most * 1e6
+                measured |= _values(streams, load, cpu_us)
+            measured |= asked.waited()
         return measured
 
     return Contestant(name=name, run=run)
@@ -161,43 +183,46 @@ def _checks(port: int, body: Path) -> Asking:
 
 
 @contextmanager
-def _ours(bootstrap: str, directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
+def _ours(bootstrap: str, directory: Path) -> Iterator[Asked]:
     shutil.rmtree(directory, ignore_errors=True)
-    with limiting(bootstrap, directory) as (port, pid):
-        yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [pid]
+    with limiting(bootstrap, directory) as ours:
+        asking = _checks(ours.port, _question(DOMAIN, _NATIVE, directory))
+        yield Asked(asking=asking, pids=[ours.pid], limiter=ours)
 
 
 @contextmanager
-def _imported(bootstrap: str, directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
+def _imported(bootstrap: str, directory: Path) -> Iterator[Asked]:
     shutil.rmtree(directory, ignore_errors=True)
     rules = reference.rules_in(directory / "rules")
-    with limiting(bootstrap, directory / "throttle", rules) as (port, pid):
-        yield _checks(port, _question(reference.DOMAIN, reference.QUESTION, directory)), [pid]
+    with limiting(bootstrap, directory / "throttle", rules) as ours:
+        body = _question(reference.DOMAIN, reference.QUESTION, directory)
+        yield Asked(asking=_checks(ours.port, body), pids=[ours.pid])
 
 
 @contextmanager
-def _bare(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
+def _bare(directory: Path) -> Iterator[Asked]:
     (port,) = found(1)
     command = module("tests.bench.bare_grpc", str(port))
     with running(command, log=directory / "grpc.log") as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [child.pid]
+        asking = _checks(port, _question(DOMAIN, _NATIVE, directory))
+        yield Asked(asking=asking, pids=[child.pid])
 
 
 @contextmanager
-def _reference(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
+def _reference(directory: Path) -> Iterator[Asked]:
     with reference.ratelimit(directory) as (port, pids):
         body = _question(reference.DOMAIN, reference.QUESTION, directory)
-        yield _checks(port, body), pids
+        yield Asked(asking=_checks(port, body), pids=pids)
 
 
 @contextmanager
-def _incremented(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
+def _incremented(directory: Path) -> Iterator[Asked]:
     with redis(directory) as (port, pid):
-        yield (
-            lambda count, streams: loading.increments(port, count=count, streams=streams),
-            [pid],
+        yield Asked(
+            asking=lambda count, streams: loading.increments(port, count=count, streams=streams),
+            pids=[pid],
         )
 
 

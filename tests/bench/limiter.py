@@ -1,8 +1,10 @@
 """A real throttle process with limits that are never reached: what is measured is the asking."""
 
 import contextlib
+import re
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -26,18 +28,33 @@ _WITHIN_S = 10.0
 _PRIVATE = 0o600
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limiter:
+    """A throttle that serves checks on ``port``, and tells of itself on ``http_port``."""
+
+    port: int
+    pid: int
+    http_port: int
+
+    def counted(self, name: str) -> float:
+        """The sum of ``midstage_throttle_<name>_total`` over its labels."""
+        url = f"http://{LOOPBACK}:{self.http_port}/metrics"
+        with urllib.request.urlopen(url, timeout=_WITHIN_S) as answer:
+            told = answer.read().decode()
+        metric = rf"^midstage_throttle_{name}_total(?:{{.*}})? (\S+)$"
+        return sum(float(value) for value in re.findall(metric, told, re.MULTILINE))
+
+
 @contextlib.contextmanager
 def throttle(bootstrap: str, directory: Path) -> Iterator[int]:
     """The gRPC port of a throttle that is ready, for as long as the block runs."""
-    with limiting(bootstrap, directory) as (port, _pid):
-        yield port
+    with limiting(bootstrap, directory) as serving:
+        yield serving.port
 
 
 @contextlib.contextmanager
-def limiting(
-    bootstrap: str, directory: Path, rules: Path | None = None
-) -> Iterator[tuple[int, int]]:
-    """The same with its process's number; ``rules`` is a folder of imported ones."""
+def limiting(bootstrap: str, directory: Path, rules: Path | None = None) -> Iterator[Limiter]:
+    """The same, with what it tells of itself; ``rules`` is a folder of imported ones."""
     log = KafkaLog(bootstrap=bootstrap, client_id="bench")
     for topic in (LIMITS, SPENDS):
         log.create(settings_of(topic))
@@ -57,7 +74,7 @@ def limiting(
         await_ready(lambda: _unready(port), child=child, log=output)
         for name, who in MET.items():
             _limit(port, name, who)
-        yield grpc_port, child.pid
+        yield Limiter(port=grpc_port, pid=child.pid, http_port=port)
 
 
 def _unready(port: int) -> str | None:

@@ -1,5 +1,7 @@
 """Room that was taken of a limit, and who counts for the customers of a partition."""
 
+from datetime import timedelta
+
 from midstage.contracts.fact import Event
 from midstage.contracts.spends import CUSTOMERS_TAKEN, ROOM_TAKEN, CustomersTaken, RoomTaken
 from midstage.contracts.topics import SPENDS
@@ -17,6 +19,23 @@ EVENTS: Events = {
             time=NOON,
             data=CustomersTaken(
                 partition=3, owner=OWNER, epoch=7, address="10.0.0.7:8081", at=NOON
+            ),
+        ),
+    ),
+    "customers-held": (
+        SPENDS,
+        Event(
+            id=f"{OWNER}/3",
+            source=OWNER,
+            type=CUSTOMERS_TAKEN,
+            time=NOON,
+            data=CustomersTaken(
+                partition=3,
+                owner=OWNER,
+                epoch=7,
+                address="10.0.0.7:8081",
+                implied_until=NOON + timedelta(seconds=6),
+                at=NOON,
             ),
         ),
     ),

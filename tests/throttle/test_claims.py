@@ -1,10 +1,11 @@
 """Every algorithm that keeps its promise through crashes: one machine, over all of them.
 
 The reference is one exact meter that sees every admission of every owner and must let it pass.
+Owners use what is implied as long as the log has heard them say so, dead or alive, replaced or not.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import pytest
@@ -37,29 +38,30 @@ from midstage.throttle.decide.meters.window import (
 from midstage.throttle.decide.opening import Opening, opened
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
+from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 
 MS = 1_000_000
 SECOND = 1_000_000_000
 BEGUN = 1_767_268_800 * SECOND
 Make = Callable[[int], Meter]
 EXACT: dict[str, Make] = {
-    "token-bucket": lambda now: TokenBucket(units=7, period_ns=SECOND, burst=12, now_ns=now),
-    "leaky-bucket": lambda now: LeakyBucket(limit=7, period_ns=SECOND, burst=12, now_ns=now),
-    "gcra": lambda now: Gcra(units=7, period_ns=SECOND, burst=12, now_ns=now),
+    "token-bucket": lambda now: TokenBucket(units=7, period_ns=SECOND, burst=24, now_ns=now),
+    "leaky-bucket": lambda now: LeakyBucket(limit=7, period_ns=SECOND, burst=24, now_ns=now),
+    "gcra": lambda now: Gcra(units=7, period_ns=SECOND, burst=24, now_ns=now),
     "fixed-window": lambda now: OnWallClock(
-        FixedWindow(limit=12, period_ns=SECOND, now_ns=now), WallClock()
+        FixedWindow(limit=24, period_ns=SECOND, now_ns=now), WallClock()
     ),
     "calendar": lambda now: OnWallClock(
-        CalendarQuota(limit=30, calendar=calendar(Every.DAY, "Europe/Berlin"), now_ns=now),
+        CalendarQuota(limit=600, calendar=calendar(Every.DAY, "Europe/Berlin"), now_ns=now),
         WallClock(),
     ),
-    "moving-window": lambda now: MovingWindow(limit=12, period_ns=SECOND, now_ns=now),
-    "sliding-counter": lambda now: SlidingCounter(limit=12, period_ns=SECOND, now_ns=now),
+    "moving-window": lambda now: MovingWindow(limit=24, period_ns=SECOND, now_ns=now),
+    "sliding-counter": lambda now: SlidingCounter(limit=24, period_ns=SECOND, now_ns=now),
     "lifetime": lambda _: LifetimeQuota(limit=60),
 }
 OPENED_BY_A_CALL: dict[str, Make] = {
-    "first-hit": lambda now: FirstHitWindow(limit=12, period_ns=SECOND, now_ns=now),
-    "refilled": lambda now: RefilledBucket(limit=12, period_ns=SECOND, now_ns=now),
+    "first-hit": lambda now: FirstHitWindow(limit=24, period_ns=SECOND, now_ns=now),
+    "refilled": lambda now: RefilledBucket(limit=24, period_ns=SECOND, now_ns=now),
 }
 
 
@@ -68,11 +70,15 @@ class Owner:
     """Who counts, and what it sent that is under way."""
 
     room: Room[Meter]
+    holding: Holding
     sent: list[Standing] = field(default_factory=list)
 
 
 class Crashes(RuleBasedStateMachine):
-    """Owners that count by room, die, and are replaced while they live on."""
+    """Owners that count by room, die, and are replaced while they live on.
+
+    ``implied_ns`` is the last that the log has heard of what is implied.
+    """
 
     make: ClassVar[Make]
 
@@ -82,7 +88,8 @@ class Crashes(RuleBasedStateMachine):
         self.reference = type(self).make(self.now)
         self.log: list[Standing] = []
         self.zombies: list[Owner] = []
-        self.owner = started(type(self).make, self.log, self.now)
+        self.implied_ns = 0
+        self.owner = self._started()
 
     @rule(ms=st.integers(0, 2500))
     def time_passes(self, ms: int) -> None:
@@ -114,7 +121,20 @@ class Crashes(RuleBasedStateMachine):
             self._appended()
         if lives_on:
             self.zombies.append(self.owner)
-        self.owner = started(type(self).make, self.log, self.now)
+        self.owner = self._started()
+
+    @rule(ms=st.integers(0, 3000))
+    def it_says_how_long_it_uses_what_is_implied(self, ms: int) -> None:
+        self.owner.holding.until_ns = max(self.owner.holding.until_ns, self.now + ms * MS)
+        self.implied_ns = max(self.implied_ns, self.owner.holding.until_ns)
+
+    @rule(units=st.integers(1, 3), times=st.integers(1, 20))
+    def checks_come_and_wait(self, units: int, times: int) -> None:
+        for _ in range(times):
+            self._check(self.owner, units)
+            self.it_claims()
+            self.the_log_takes_it_and_says_so()
+            self._check(self.owner, units)
 
     @invariant()
     def room_is_of_what_the_meter_has(self) -> None:
@@ -128,6 +148,10 @@ class Crashes(RuleBasedStateMachine):
         elif owner.room.lacks(units, self.now):
             owner.room.wait_for(units)
 
+    def _started(self) -> Owner:
+        holding = Holding(before_ns=self.implied_ns)
+        return started(type(self).make, self.log, self.now, holding)
+
     def _appended(self) -> list[Standing]:
         sent, self.owner.sent = self.owner.sent, []
         self.log += sent
@@ -140,6 +164,34 @@ def test_no_crash_and_no_take_over_grants_anything_twice(name: str) -> None:
     run_state_machine_as_test(
         machine, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
     )
+
+
+@pytest.mark.parametrize("name", [name for name in EXACT if name != "lifetime"])
+def test_who_begins_with_what_is_implied_grants_it_twice(name: str) -> None:
+    """The negative control: of two that begin, one leaves out what is implied."""
+    make = EXACT[name]
+    whole = make(BEGUN).remaining(BEGUN)
+    part = passing(started(make, [], BEGUN, Holding(until_ns=BEGUN + MS)), asks=False)
+    after = started(make, [], BEGUN, Holding(before_ns=BEGUN + MS))
+    gifted = started(make, [], BEGUN, Holding())
+    assert whole - part <= part + passing(after, asks=True) <= whole
+    assert part + passing(gifted, asks=True) > whole
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_what_is_implied_needs_no_claim_and_is_left_to_who_counted_before(name: str) -> None:
+    make = EXACT[name]
+    holding = Holding(until_ns=BEGUN + SECOND)
+    first = started(make, [], BEGUN, holding).room
+    whole, part = first.remaining(BEGUN), first.left(BEGUN)
+    assert (part > 0) is (name != "lifetime")
+    assert all(first.take(1, BEGUN) for _ in range(part))
+    assert not first.take(1, BEGUN)
+    next_one = started(make, [], BEGUN, Holding(until_ns=BEGUN + 9 * SECOND, before_ns=BEGUN + MS))
+    for now in (BEGUN, BEGUN + MS):
+        assert whole - 2 * part <= next_one.room.remaining(now) <= whole - part
+        assert next_one.room.left(now) == 0
+    assert started(make, [], BEGUN, Holding(until_ns=BEGUN - 1)).room.left(BEGUN) == 0
 
 
 @pytest.mark.parametrize("name", EXACT | OPENED_BY_A_CALL)
@@ -172,15 +224,28 @@ def test_slots_have_no_room() -> None:
     assert opened(slots, opening) is None
 
 
-def started(make: Make, log: list[Standing], now: int) -> Owner:
+def started(make: Make, log: list[Standing], now: int, holding: Holding = NOTHING_IMPLIED) -> Owner:
     """Who goes on from the last claim in the log."""
-    meter = make(now)
-    opening = Opening(unit="requests", stood=None, now_ns=now, asked=lambda _: None)
-    room = opened(meter, opening)
+    opening = Opening(
+        unit="requests", stood=None, now_ns=now, asked=lambda _: None, holding=holding
+    )
+    room = opened(make(now), opening)
     assert room is not None
     if log:
         stood = Stood(algorithm=room.algorithm, claim=log[-1])
-        opening = Opening(unit="requests", stood=stood, now_ns=now, asked=lambda _: None)
-        room = opened(meter, opening)
+        room = opened(make(now), replace(opening, stood=stood))
         assert room is not None
-    return Owner(room=room)
+    return Owner(room=room, holding=holding)
+
+
+def passing(owner: Owner, *, asks: bool) -> int:
+    """How many pass at once; one that ``asks`` claims what it lacks."""
+    room, passed = owner.room, 0
+    for now in range(BEGUN, BEGUN + 1000):
+        if room.take(1, now):
+            passed += 1
+        elif asks and room.lacks(1, now):
+            room.wait_for(1)
+            _, claim = room.claim(now) or (0, ())
+            assert room.accepted(claim)
+    return passed

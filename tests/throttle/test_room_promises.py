@@ -2,19 +2,29 @@
 
 The reference is one exact bucket that sees every admission of every owner and must let it pass. It
 begins full and is never told of claims: so what passes it keeps burst + rate x time in any window.
+Each owner uses the implied part of the bucket as long as the log has heard it say so, even when it
+is replaced.
 """
 
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.claims.levels import BucketClaims
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.room import TERM_NS, Room
 from midstage.throttle.model.account import Settlement
+from midstage.throttle.model.holding import Holding
 
 MS = 1_000_000
 BUCKET_CLAIMS = BucketClaims()
@@ -30,6 +40,7 @@ class Owner:
     """A process that counts one customer under one limit, and what it sent that is under way."""
 
     room: Room[TokenBucket]
+    holding: Holding
     asked: bool = False
     sent: list[Standing] = field(default_factory=list)
     replaced: bool = False
@@ -45,6 +56,7 @@ class Crashes(RuleBasedStateMachine):
         self.reference = TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=self.now)
         self.log: list[Standing] = []
         self.zombies: list[Owner] = []
+        self.implied_ns = 0
         self.owner = self._started()
 
     @rule(ms=st.integers(0, 3000))
@@ -90,6 +102,11 @@ class Crashes(RuleBasedStateMachine):
         self.zombies.append(self.owner)
         self.owner = self._started()
 
+    @rule(ms=st.integers(0, 6000))
+    def it_says_how_long_it_uses_what_is_implied(self, ms: int) -> None:
+        self.owner.holding.until_ns = max(self.owner.holding.until_ns, self.now + ms * MS)
+        self.implied_ns = max(self.implied_ns, self.owner.holding.until_ns)
+
     @rule(units=st.integers(0, 5))
     def a_check_is_made_undone(self, units: int) -> None:
         room = self.owner.room
@@ -121,10 +138,16 @@ class Crashes(RuleBasedStateMachine):
         self.log += sent
         return sent
 
+    def _left_out(self) -> int:
+        return self.implied_ns
+
     def _restored(self) -> TokenBucket:
         meter = TokenBucket(units=self.rate, period_ns=TOKEN, burst=self.burst, now_ns=self.now)
         if self.log:
             BUCKET_CLAIMS.restore(meter, self.log[-1], self.now)
+        if self._left_out():
+            part = BUCKET_CLAIMS.part(meter)
+            BUCKET_CLAIMS.begin(meter, part, self.implied_ns, self.now)
         return meter
 
     def _started(self) -> Owner:
@@ -133,10 +156,16 @@ class Crashes(RuleBasedStateMachine):
         def asked(_: Room[TokenBucket]) -> None:
             holder[0].asked = True
 
+        holding = Holding(before_ns=self._left_out())
         room = Room(
-            self._restored(), BUCKET_CLAIMS, algorithm="token-bucket", now_ns=self.now, asked=asked
+            self._restored(),
+            BUCKET_CLAIMS,
+            algorithm="token-bucket",
+            now_ns=self.now,
+            asked=asked,
+            holding=holding,
         )
-        holder.append(Owner(room=room))
+        holder.append(Owner(room=room, holding=holding))
         return holder[0]
 
 
@@ -156,6 +185,13 @@ class Changes(Crashes):
         self.reference.rate = max(self.reference.rate, rate)
 
 
+class Gifts(Crashes):
+    """Whoever begins takes what is implied for unused."""
+
+    def _left_out(self) -> int:
+        return 0
+
+
 TestCrashes = Crashes.TestCase
 TestChanges = Changes.TestCase
 TestCrashes.settings = TestChanges.settings = settings(
@@ -164,6 +200,17 @@ TestCrashes.settings = TestChanges.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def test_without_leaving_out_what_is_implied_more_is_granted() -> None:
+    """The negative control."""
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            Gifts,
+            settings=settings(
+                max_examples=500, deadline=None, derandomize=True, phases=[Phase.generate]
+            ),
+        )
 
 
 def steady(*, rate: int, burst: int, per_s: int, trip_ms: int, seconds: int) -> tuple[int, int]:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from midstage.contracts.algorithms import FixedWindow
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.room import SHARE
 from midstage.throttle.decide.spends import Key, Stood
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check, Judged
+from midstage.throttle.model.holding import Holding
 from midstage.throttle.model.later import Later
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import PATIENCE_NS, Rooms
@@ -28,6 +30,8 @@ class Hand:
         self.written: list[Written] = []
         self.stand: dict[Key, Stood] = {}
         self.gained: frozenset[int] = frozenset()
+        self.held = Holding()
+        self.renewed = 0
         self._accepted: list[Written] = []
         self._heard: Callable[[], None] = lambda: None
 
@@ -44,6 +48,13 @@ class Hand:
 
     def partition(self, customer: str) -> int:
         return len(customer)
+
+    def holding(self, customer: str) -> Holding:
+        del customer
+        return self.held
+
+    def renew(self) -> None:
+        self.renewed += 1
 
     def on_heard(self, call: Callable[[], None]) -> None:
         self._heard = call
@@ -80,9 +91,9 @@ class Told:
         self.rooms.on_gained(self.gate.forget)
         assert self.gate.closed() is None
 
-    def ask(self, hits: int = 1) -> asyncio.Future[Judged | None]:
+    def ask(self, hits: int = 1, customer: str = "acme") -> asyncio.Future[Judged | None]:
         told: asyncio.Future[Judged | None] = asyncio.get_running_loop().create_future()
-        answer = self.gate.check(Check(customer="acme", app="chat", hits=hits), None)
+        answer = self.gate.check(Check(customer=customer, app="chat", hits=hits), None)
         if isinstance(answer, Later):
             answer.then(told.set_result)
         else:
@@ -166,6 +177,65 @@ def test_nobody_waits_for_a_log_that_is_away() -> None:
         assert passed(back)
 
     asyncio.run(story())
+
+
+def test_the_first_units_of_a_counter_wait_for_no_log_and_more_is_asked_for_in_time() -> None:
+    async def story() -> None:
+        hand = Hand()
+        told = Told(hand, limit("acme", "chat", rate_per_s=TINY, burst=160, rule="closed"))
+        hand.held.until_ns = told.now_ns
+        assert all(passed(told.ask()) for _ in range(5))
+        told.rooms.turn()
+        assert not hand.written, "half of it is left"
+        for _ in range(100):
+            assert passed(told.ask())
+            told.rooms.turn()
+            hand.accept()
+            told.rooms.turn()
+            told.now_ns += 10_000_000
+            hand.held.until_ns = told.now_ns
+        assert told.counted("room_waited") == 0
+        assert told.counted("room_claims") < 60
+
+    asyncio.run(story())
+
+
+def test_of_a_thousand_customers_in_turn_none_waits() -> None:
+    """Each comes so seldom that its bucket is full, or its window new."""
+
+    async def story(fact: LimitSet) -> None:
+        hand = Hand()
+        told = Told(hand, fact)
+        for _ in range(3):
+            for number in range(1000):
+                hand.held.until_ns = told.now_ns
+                assert passed(told.ask(customer=f"customer-{number}"))
+                told.now_ns += 1_000_000
+            told.rooms.turn()
+            hand.accept()
+            told.rooms.turn()
+        assert told.counted("room_waited") == told.counted("room_claims") == 0
+
+    fact = limit("*", "chat", rate_per_s=1, burst=60, rule="closed")
+    asyncio.run(story(fact))
+    each_second = FixedWindow(period_s=1.0)
+    asyncio.run(story(msgspec.structs.replace(fact, algorithm=each_second, amount=60)))
+
+
+def test_whoever_goes_on_leaves_the_first_units_out_and_a_strict_limit_has_none() -> None:
+    async def story(fact: LimitSet, *, left: int) -> None:
+        hand = Hand()
+        told = Told(hand, fact)
+        hand.held.until_ns = hand.held.before_ns = told.now_ns
+        asked = [told.ask() for _ in range(160)]
+        told.rooms.turn()
+        hand.accept()
+        told.rooms.turn()
+        assert sum(passed(each) for each in asked) == left
+
+    fact = limit("acme", "chat", rate_per_s=TINY, burst=160, rule="closed")
+    asyncio.run(story(fact, left=150))
+    asyncio.run(story(msgspec.structs.replace(fact, strict=True), left=160))
 
 
 def test_room_that_was_taken_is_used_while_the_log_is_away() -> None:

@@ -37,14 +37,17 @@ class RoomTaken(Fact, frozen=True, kw_only=True):
     at: datetime
 
 
-class CustomersTaken(Fact, frozen=True, kw_only=True):
-    """``owner`` counts for the customers of this partition from here on.
+class CustomersTaken(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    """``owner`` counts for the customers of this partition from here on, or still.
 
-    Of each epoch the first record counts. ``address`` is where it answers checks, host:port.
+    Of each epoch the first record counts, and what its owner says again. ``address`` is where it
+    answers checks, host:port. Until ``implied_until`` it may use the first units of every counter
+    without a record of them: whoever counts next begins without those; None: it uses none.
     """
 
     partition: Annotated[int, msgspec.Meta(ge=0)]
     owner: Name
     epoch: Epoch
     address: str = ""
+    implied_until: datetime | None = None
     at: datetime

@@ -20,6 +20,7 @@ from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
 from midstage.chassis.start import start
+from midstage.chassis.threads import handed_over_soon
 from midstage.contracts import topics
 from midstage.contracts.limits import LimitFact
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -83,16 +84,17 @@ def compose(
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    steady_ns = _steady_ns()
     spending = Spending(
         log=log,
         topic=spends,
         owner=f"{SERVICE}/{uuid.uuid4().hex}",
         address=settings.address,
         now=clock.now,
+        now_ns=steady_ns,
         monotonic=clock.monotonic,
         reached=reached,
     )
-    steady_ns = _steady_ns()
     rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
     endings = (
         Endings(log=log, keys=edge_keys(settings.edge_keys_file), topic=requests)
@@ -195,7 +197,11 @@ def _steady_ns() -> Callable[[], int]:
 
 
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
-    """Run until told to stop; the process's exit code."""
+    """Run until told to stop; the process's exit code.
+
+    No check waits long for a thread that reads a log.
+    """
+    handed_over_soon()
     return start(SERVICE, lambda: compose(from_env(env), reached=reached))
 
 

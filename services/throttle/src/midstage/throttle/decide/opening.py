@@ -34,6 +34,7 @@ from midstage.throttle.decide.meters.wall import OnWallClock
 from midstage.throttle.decide.meters.window import LifetimeQuota, Window
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
+from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 
 M = TypeVar("M", bound=Meter)
 
@@ -50,12 +51,16 @@ _WINDOW: Final = WindowClaims()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a meter counts, how it stood in the log, and who hears that its room asks for more."""
+    """What a meter counts, how it stood in the log, and who hears that its room asks for more.
+
+    ``holding`` says what may be used of it that no claim names.
+    """
 
     unit: str
     stood: Stood | None
     now_ns: int
     asked: Callable[[Room[Meter]], None]
+    holding: Holding = NOTHING_IMPLIED
 
 
 def opened(  # noqa: C901, PLR0911  one case for each algorithm
@@ -110,7 +115,14 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Room[Meter]:
     if stood is not None and stood.algorithm == algorithm:
         with suppress(ValueError):
             claims.restore(meter, stood.claim, now_ns)
-    return Room(meter, claims, algorithm=algorithm, now_ns=now_ns, asked=opening.asked)
+    return Room(
+        meter,
+        claims,
+        algorithm=algorithm,
+        now_ns=now_ns,
+        asked=opening.asked,
+        holding=opening.holding,
+    )
 
 
 def _named(claims: Claims[M], unit: str) -> str:

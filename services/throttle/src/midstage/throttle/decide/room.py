@@ -4,8 +4,10 @@ Two tiers: the meter itself, exact at every moment, and the newest claim of it t
 (``decide.claims``), where a successor would go on. The invariant: at every moment the meter allows
 at least what a successor would allow, whichever of the claims that may stand in the log it begins
 with. So whatever is used in life and after it keeps the algorithm's promise in every window; a
-crash loses at most the room, the distance between the two. Room is asked for ahead of need: twice
-what was used in ``HORIZON_NS``, again when less than half is left, or half of its term.
+crash loses at most the room, the distance between the two. The first units of a counter need no
+claim: no successor begins with them (``model.holding``). Room is asked for ahead of need, when less
+than half of those is left: twice what was used in ``HORIZON_NS`` or by one check, again when less
+than half of it is left, or half of its term.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +16,7 @@ from typing import Final, Generic, TypeVar, cast
 from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.model.account import Settlement
+from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 
 HORIZON_NS: Final = 100_000_000
 TERM_NS: Final = 500_000_000
@@ -31,9 +34,13 @@ class Room(Generic[M_co]):
         "_accepted",
         "_asked",
         "_asked_ns",
+        "_before_ns",
         "_changed",
         "_claims",
+        "_holding",
+        "_once",
         "_owes",
+        "_part",
         "_pending",
         "_renewed_ns",
         "_size",
@@ -52,11 +59,12 @@ class Room(Generic[M_co]):
         algorithm: str,
         now_ns: int,
         asked: Callable[["Room[M_co]"], None],
+        holding: Holding = NOTHING_IMPLIED,
     ) -> None:
-        """Without room, whatever the log says so far.
+        """Without room but for what is implied, whatever the log says so far.
 
         ``algorithm`` names its claims in the log; ``asked`` hears once that ``claim`` is to be
-        called, soon.
+        called, soon; ``holding`` says how long what is implied may be used.
         """
         self.meter = meter
         self.algorithm = algorithm
@@ -65,9 +73,14 @@ class Room(Generic[M_co]):
         self._asked = asked
         self._accepted: Standing | None = None
         self._pending: Standing | None = None
-        self._renewed_ns = self._asked_ns = now_ns
-        self._size = self._used = 0
+        self._asked_ns = now_ns
+        self._renewed_ns = self._size = self._used = self._once = 0
         self._wanted = self._owes = self._changed = False
+        self._holding = holding
+        self._part = claims.part(meter)
+        self._before_ns = holding.before_ns
+        if self._before_ns:
+            self._begin(now_ns)
 
     @property
     def is_asking(self) -> bool:
@@ -80,17 +93,13 @@ class Room(Generic[M_co]):
 
     def left(self, now_ns: int) -> int:
         """Units of room, whichever claim stands in the log."""
-        if self._accepted is None:
-            return 0
-        room = self._claims.room(self.meter, self._accepted, now_ns)
-        if self._pending is None:
-            return room
-        return min(room, self._claims.room(self.meter, self._pending, now_ns))
+        return max(self._implied(now_ns), self._claimed(now_ns))
 
     def changed(self) -> None:
         """The terms of the meter have changed: what was claimed under others is no room."""
         self._accepted = None
         self._changed = True
+        self._part = self._claims.part(self.meter)
 
     def replaced(self, meter: N, claims: Claims[N], *, algorithm: str) -> None:
         """It is the room over ``meter`` from now on, in which the old one's count goes on."""
@@ -146,15 +155,23 @@ class Room(Generic[M_co]):
 
     def take(self, units: int, now_ns: int, request: str = "") -> bool:
         """As the meter, if there is room for it; asks for more in good time."""
-        left = self.left(now_ns)
-        if units > left:
-            if units <= self.meter.remaining(now_ns):
-                self._want()
-            return False
+        if self._before_ns:
+            self._begin(now_ns)
+        left = -1  # as in _implied; a call would cost a tenth of the check
+        if now_ns <= self._holding.until_ns:
+            left = self._claims.implied(self.meter, self._part, now_ns)
+        runs_short = (left - units) * 2 < self._part
+        if runs_short:
+            left = max(left, self._claimed(now_ns))
+            if units > left:
+                if units <= self.meter.remaining(now_ns):
+                    self._want()
+                return False
         if not self.meter.take(units, now_ns, request):
             return False
         self._used += units
-        if (left - units) * 2 < self._size or now_ns > self._renewed_ns:
+        self._once = units
+        if runs_short and ((left - units) * 2 < self._size or now_ns > self._renewed_ns):
             self._want()
         return True
 
@@ -165,22 +182,52 @@ class Room(Generic[M_co]):
 
     def settle(self, done: Settlement) -> None:
         """What has happened counts at once, room or not, and is written down soon."""
+        if self._before_ns:
+            self._begin(done.now_ns)
         self.meter.settle(done)
-        if self._accepted is None or self.left(done.now_ns) < 0:
+        is_claimed = self._accepted is not None and self._claimed(done.now_ns) >= 0
+        if not is_claimed and self._implied(done.now_ns) < 0:
             self._owes = True
             self._want()
 
     def remaining(self, now_ns: int) -> int:
         """Of the limit, not of the room."""
+        if self._before_ns:
+            self._begin(now_ns)
         return self.meter.remaining(now_ns)
 
     def wait_ns(self, units: int, now_ns: int) -> int | None:
         """Of the limit, not of the room."""
+        if self._before_ns:
+            self._begin(now_ns)
         return self.meter.wait_ns(units, now_ns)
 
     def untouched(self, now_ns: int) -> bool:
         """Whether nothing of it needs to be remembered, here or in the log."""
         return self._pending is None and not self._wanted and self.meter.untouched(now_ns)
+
+    def _implied(self, now_ns: int) -> int:
+        """Units that need no claim; below 0 what was used is more than those."""
+        if self._before_ns:
+            self._begin(now_ns)
+        if now_ns > self._holding.until_ns:
+            return -1
+        return self._claims.implied(self.meter, self._part, now_ns)
+
+    def _claimed(self, now_ns: int) -> int:
+        """Units of room under claims alone."""
+        if self._accepted is None:
+            return 0
+        room = self._claims.room(self.meter, self._accepted, now_ns)
+        if self._pending is None:
+            return room
+        return min(room, self._claims.room(self.meter, self._pending, now_ns))
+
+    def _begin(self, now_ns: int) -> None:
+        """Leave what is implied to whoever counted before, as long as that one may use it."""
+        self._claims.begin(self.meter, self._part, self._before_ns, now_ns)
+        if now_ns > self._before_ns:
+            self._before_ns = 0
 
     def _want(self) -> None:
         if not self._wanted and self._pending is None:
@@ -192,7 +239,7 @@ class Room(Generic[M_co]):
         elapsed = max(now_ns - self._asked_ns, HORIZON_NS)
         recent = -(-self._used * HORIZON_NS // elapsed)
         share = -(-remaining // SHARE)
-        return min(remaining, max(self.waited_for, min(2 * recent, share)))
+        return min(remaining, max(self.waited_for, min(2 * max(recent, self._once), share)))
 
 
 Lacking = Sequence[tuple[Room[Meter], int]]

@@ -3,10 +3,14 @@
 The newest record of a key counts, as it is absolute; but for one whose writer did not hold the
 partition when the log took it: that one is named to whoever holds it, who writes his own again,
 for compaction would keep the wrong one. Folding a record twice changes nothing.
+
+Whoever holds a partition says again and again how long it may use the first units of the counters
+that no record names; the latest of all these times is what its successor has to leave to it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
@@ -41,6 +45,8 @@ class Spends:
         """Nothing was ever spent."""
         self._holders: dict[int, CustomersTaken] = {}
         self._epochs: dict[int, int] = {}
+        self._implied: dict[int, datetime] = {}
+        self._before: dict[int, datetime | None] = {}
         self._stood: dict[Key, Stood] = {}
 
     def __len__(self) -> int:
@@ -55,6 +61,10 @@ class Spends:
     def stood(self, key: Key) -> Stood | None:
         """How the counter stands; None where nobody ever wrote it."""
         return self._stood.get(key)
+
+    def before(self, partition: int) -> datetime | None:
+        """Until when those before its holder may use what is implied; None: nobody may."""
+        return self._before.get(partition)
 
     def next_epoch(self, partition: int) -> int:
         """In which the partition can be taken."""
@@ -75,8 +85,16 @@ class Spends:
         self._stood.pop(key, None)
 
     def _taken(self, fact: CustomersTaken, partition: int) -> Heard:
-        if fact.epoch <= self._epochs.get(partition, 0):
+        """What the holder says again counts too; the first that it said may be compacted away."""
+        known, holder = self._epochs.get(partition, 0), self._holders.get(partition)
+        is_known = holder is not None and holder.epoch == fact.epoch
+        if fact.epoch < known or (is_known and holder is not None and holder.owner != fact.owner):
             return Heard.OVER
+        implied = self._implied.get(partition)
+        if not is_known:
+            self._before[partition] = implied
+        if fact.implied_until is not None:
+            self._implied[partition] = max(implied or fact.implied_until, fact.implied_until)
         self._epochs[partition] = fact.epoch
         self._holders[partition] = fact
         return Heard.COUNTS

@@ -43,7 +43,11 @@ _NS_PER_S = 1_000_000_000
 LENT_WITHIN_S = 1.0
 """A lease is no check: it may wait for the log, as others ask for it ahead of need."""
 SWEPT_EACH = 1000
-"""Meters examined every ``FOLLOW_S``: 20000 a second, more than checks can make."""
+"""Meters examined every ``FOLLOW_S`` at most: 20000 a second, more than checks can make."""
+SWEPT_AT_ONCE = 100
+"""So many, which take 50 us: checks that have come meanwhile wait no longer."""
+SWEPT_IN = 200
+"""All are examined in so many times ``FOLLOW_S``, where they are not too many."""
 
 
 class Limits(Protocol):
@@ -158,7 +162,7 @@ class Gate:
             accounts, reserved = [met[at] for at in meeting.settled], [0] * len(meeting.settled)
         else:
             now_ns = self._monotonic_ns()
-            accounts = [self._meters.live(each, self._book) for each in opened.accounts]
+            accounts = [self._meters.live(each, self._book, now_ns) for each in opened.accounts]
             opened.accounts, reserved = accounts, opened.units
         units = [account.limit.unit for account in accounts]
         self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
@@ -241,7 +245,7 @@ class Gate:
         for ended in self._ended():
             self.settle(ended)
         self._reservations.expire(now_ns)
-        self._meters.sweep(self._book, now_ns=now_ns, most=SWEPT_EACH)
+        self._sweep(now_ns)
         self._metrics.reservations.set(len(self._reservations))
         self._metrics.meters.set(len(self._meters))
 
@@ -324,10 +328,17 @@ class Gate:
             self._reservations.hold(check.request, held, taken, now_ns)
         return answer
 
+    def _sweep(self, now_ns: int) -> None:
+        self._meters.sweep(self._book, now_ns=now_ns, most=SWEPT_AT_ONCE)
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow the log until ``stop``."""
+        """Follow the log until ``stop``; checks come between the parts of a long sweep."""
         while not stop.is_set():
             self.follow()
+            most = min(SWEPT_EACH, len(self._meters) // SWEPT_IN)
+            for _ in range(most // SWEPT_AT_ONCE):
+                await asyncio.sleep(0)
+                self._sweep(self._monotonic_ns())
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), FOLLOW_S)
 

@@ -16,7 +16,9 @@ from midstage.throttle.decide.opening import Opening, opened
 from midstage.throttle.decide.room import Lacking, Room
 from midstage.throttle.decide.spends import Key, Stood
 from midstage.throttle.metrics import Metrics
+from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import MeterKey
+from midstage.throttle.stream.holdings import RENEWED_S
 from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
@@ -40,6 +42,14 @@ class Spends(Protocol):
 
     def partition(self, customer: str) -> int:
         """Where a customer's counters stand."""
+        ...
+
+    def holding(self, customer: str) -> Holding:
+        """How long what is implied of a customer's counters may be used."""
+        ...
+
+    def renew(self) -> None:
+        """Have that go on."""
         ...
 
     def on_heard(self, call: Callable[[], None]) -> None:
@@ -71,6 +81,7 @@ class Rooms:
         self._under_way: dict[Key, Room[Meter]] = {}
         self._waiting: dict[Room[Meter], list[_Waiting]] = {}
         self._woken = asyncio.Event()
+        self._is_due = False
         self._forget: Callable[[Callable[[str], bool]], None] = _forget_nothing
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -82,6 +93,7 @@ class Rooms:
 
         self._spends.on_heard(heard)
         self._woken.set()  # it may have heard something before
+        self._renew_later(loop)
         stopped = asyncio.ensure_future(stop.wait())
         stopped.add_done_callback(lambda _: self._woken.set())
         try:
@@ -92,6 +104,7 @@ class Rooms:
         finally:
             self._spends.on_heard(_nobody)
             stopped.cancel()
+            self._timer.cancel()
 
     def turn(self) -> None:
         """Take what the log has accepted, let go on who waited for it, and write what is asked.
@@ -111,6 +124,9 @@ class Rooms:
                 del self._under_way[each.key]
                 self._go_on(room)
         self._write()
+        if self._is_due:
+            self._is_due = False
+            self._spends.renew()
 
     def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
         """Have ``forget`` called when customers are counted for here again, with whose they are."""
@@ -134,6 +150,7 @@ class Rooms:
             stood=self._spends.stood(whose),
             now_ns=now_ns,
             asked=lambda room: self._want(whose, room),
+            holding=NOTHING_IMPLIED if account.limit.strict else self._spends.holding(customer),
         )
         room = opened(account.counted, opening)
         if room is not None:
@@ -184,6 +201,14 @@ class Rooms:
     def _over(self, waiting: _Waiting) -> None:
         waiting.is_over = True
         waiting.over()
+
+    def _renew_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        def due() -> None:
+            self._is_due = True
+            self._woken.set()
+            self._renew_later(loop)
+
+        self._timer = loop.call_later(RENEWED_S, due)
 
     def _want(self, key: Key, room: Room[Meter]) -> None:
         self._asked.append((key, room))

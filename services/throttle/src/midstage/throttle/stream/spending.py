@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -24,6 +25,8 @@ from midstage.eventlog.log import Log, Record, Writer
 from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.spends import Heard, Key, Spends, Stood
+from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
+from midstage.throttle.stream.holdings import Holdings
 
 _log = logger(__name__)
 _TAKEN_KEY: Final = "taken"
@@ -39,6 +42,13 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     counts: bool = True
 
 
+class _Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who holds a partition, and until when those before it may use what is implied."""
+
+    fact: CustomersTaken
+    before: datetime | None
+
+
 class Spending:
     """A chassis Loop, and what ``Rooms`` needs of the log."""
 
@@ -50,10 +60,14 @@ class Spending:
         owner: str,
         address: str,
         now: Callable[[], datetime],
+        now_ns: Callable[[], int],
         monotonic: Callable[[], float],
         reached: Failpoint = nothing,
     ) -> None:
-        """Connect nothing yet; ``owner`` is the name of this start of the process."""
+        """Connect nothing yet; ``owner`` is the name of this start of the process.
+
+        ``now_ns`` is the clock of the counters: since the epoch, and never back.
+        """
         self._log = log
         self._topic = topic.name
         self._owner, self._address = owner, address
@@ -61,8 +75,9 @@ class Spending:
         self._reached = reached
         self._spends = Spends()
         self._disputed: set[tuple[int, Key]] = set()
-        self._heard_of: deque[Written | CustomersTaken] = deque()
+        self._heard_of: deque[Written | _Held] = deque()
         self._holders: dict[int, CustomersTaken] = {}
+        self._holdings = Holdings(now_ns)
         self._taking: dict[int, int] = {}
         self._writer: Writer | None = None
         self._number = 0
@@ -114,7 +129,8 @@ class Spending:
         """Count for the customers of its partition from now on, if it still holds it."""
         number = holder.partition
         with self._current.changed:
-            if self._spends.holders.get(number) != holder:
+            held = self._spends.holders.get(number)
+            if held is None or (held.owner, held.epoch) != (holder.owner, holder.epoch):
                 return
             epoch = self._spends.next_epoch(number)
         if self._taking.get(number, 0) < epoch:
@@ -150,14 +166,40 @@ class Spending:
             if isinstance(each, Written):
                 claims.append(each)
                 continue
-            self._holders[each.partition] = each
-            (gained.add if each.owner == self._owner else gained.discard)(each.partition)
+            if self._took_over(each):
+                gained.add(each.fact.partition)
+            elif each.fact.owner != self._owner:
+                gained.discard(each.fact.partition)
         self._restate()
         return claims, frozenset(gained)
 
+    def holding(self, customer: str) -> Holding:
+        """How long what is implied of the customer's counters may be used; the same object."""
+        if not self._partitions:
+            return NOTHING_IMPLIED  # and all accounts are made anew when the partitions are taken
+        return self._holdings.of(self.partition(customer))
+
+    def renew(self) -> None:
+        """Say again of all partitions held here that what is implied of them may be used."""
+        for number, held in self._holders.items():
+            is_ours = held.owner == self._owner and held.epoch == self._taking[number]
+            if is_ours and self._holdings.is_heard(held):
+                self._take_one(number, held.epoch)
+
     def partition(self, customer: str) -> int:
         """Where the customer's counters stand."""
-        return partition_of(customer.encode(), self._partitions)
+        return _partition_of(customer, self._partitions)
+
+    def _took_over(self, held: _Held) -> bool:
+        """Whether this process counts for the partition from here on, and did not before."""
+        fact = held.fact
+        before = self._holders.get(fact.partition)
+        self._holders[fact.partition] = fact
+        if fact.owner != self._owner:
+            self._holdings.lost(fact.partition)
+            return False
+        self._holdings.ours(fact, held.before)
+        return before is None or before.epoch != fact.epoch
 
     def _restate(self) -> None:
         if not self._disputed:
@@ -184,7 +226,12 @@ class Spending:
         at = self._now()
         self._taking[number] = epoch
         fact = CustomersTaken(
-            partition=number, owner=self._owner, epoch=epoch, address=self._address, at=at
+            partition=number,
+            owner=self._owner,
+            epoch=epoch,
+            address=self._address,
+            implied_until=self._holdings.said(number),
+            at=at,
         )
         self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=number, at=at)
 
@@ -223,7 +270,8 @@ class Spending:
         heard = self._spends.apply(fact, partition)
         if isinstance(fact, CustomersTaken):
             if heard is Heard.COUNTS:
-                self._heard_of.append(fact)
+                held = _Held(fact=fact, before=self._spends.before(partition))
+                self._heard_of.append(held)
             return
         key = (fact.limit, fact.customer, fact.key)
         if heard is Heard.UNREADABLE:
@@ -245,3 +293,9 @@ class Spending:
     def _changed(self) -> None:
         if self._heard_of or self._disputed:
             self._heard()
+
+
+@lru_cache(maxsize=16_384)
+def _partition_of(customer: str, partitions: int) -> int:
+    """Every check asks whose it is, and the hash costs more than all its limits."""
+    return partition_of(customer.encode(), partitions)

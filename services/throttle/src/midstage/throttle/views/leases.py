@@ -89,6 +89,7 @@ class Lender:
     ) -> Grant:
         meeting = meeting_of([limit], wanted.customer, "")
         (account,) = self._meters.of(meeting, now_ns)
+        account.meter.remaining(now_ns)  # what is to be left to those before is no part of it
         ask = Ask(holder=wanted.holder, wants_micros=wants, holding=wanted.holding)
         grant = lent(account).lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
         if isinstance(account.meter, Room):

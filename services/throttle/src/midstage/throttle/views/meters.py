@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
-from midstage.throttle.decide.room import Room
 from midstage.throttle.model.checks import Meeting
 from midstage.throttle.model.limits import MeterKey
 from midstage.throttle.views.book import Book
@@ -43,9 +42,7 @@ class Meters:
         for limit, key in zip(meeting.limits, meeting.keys, strict=True):
             account = accounts.get(key)
             if account is None:
-                account = accounts[key] = LimitAccount(limit, key, now_ns, self.wall)
-                self._ring.append(key)
-                self._opened(account, key, now_ns)
+                account = self._made(limit, key, now_ns)
             elif account.limit is not limit:
                 self._follow(account, limit, key, now_ns)
             found.append(account)
@@ -68,17 +65,16 @@ class Meters:
             found.append(account)
         return found
 
-    def live(self, account: LimitAccount, book: Book) -> LimitAccount:
-        """The account that counts now for whom ``account`` was: itself if it was forgotten since.
+    def live(self, account: LimitAccount, book: Book, now_ns: int) -> LimitAccount:
+        """The account that counts now for whom ``account`` was: a new one if it was forgotten.
 
-        Of a limit that stands no longer it counts for nobody.
+        Another process may have counted since. Of a limit that stands no longer the old one
+        counts, for nobody.
         """
         held = self._accounts.get(account.key)
-        if held is None and book.named(account.limit.limit) is not None:
-            held = self._accounts[account.key] = account
-            if isinstance(account.meter, Room):
-                account.meter.changed()  # another one may have claimed since
-            self._ring.append(account.key)
+        limit = book.named(account.limit.limit)
+        if held is None and limit is not None:
+            held = self._made(limit, account.key, now_ns)
         return held or account
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
@@ -103,6 +99,12 @@ class Meters:
                 del self._accounts[key]
                 continue
             self._ring.append(key)
+
+    def _made(self, limit: LimitSet, key: MeterKey, now_ns: int) -> LimitAccount:
+        account = self._accounts[key] = LimitAccount(limit, key, now_ns, self.wall)
+        self._ring.append(key)
+        self._opened(account, key, now_ns)
+        return account
 
     def _follow(self, account: LimitAccount, limit: LimitSet, key: MeterKey, now_ns: int) -> None:
         account.follow(limit, now_ns)

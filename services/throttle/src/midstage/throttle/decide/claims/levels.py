@@ -3,12 +3,13 @@
 (level, since, rate, part, full): the level up to the time ``since``, in parts of which ``part`` are
 a unit; ``rate`` parts a nanosecond come in from there on, up to ``full``. Up to ``since`` a
 successor gets nothing new, so what comes in meanwhile is room as well. Both refill alike
-afterwards, so the distance between the two stays until the meter is full.
+afterwards, so the distance between the two stays until the meter is full. What is implied is the
+top of the level: no successor begins any fuller.
 """
 
 from typing import Final
 
-from midstage.throttle.decide.claims.claim import Standing, checked
+from midstage.throttle.decide.claims.claim import Standing, checked, part_of
 from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
@@ -39,6 +40,21 @@ class BucketClaims:
         meter.level, meter.at_ns, meter.rate, meter.token, meter.full = _sound(claim)
         meter.follow(units=rate, period_ns=token, burst=full // token, now_ns=now_ns)
 
+    def part(self, meter: TokenBucket) -> int:
+        """Of the burst."""
+        return part_of(meter.full // meter.token)
+
+    def implied(self, meter: TokenBucket, part: int, now_ns: int) -> int:
+        """What the level is above the most that a successor has."""
+        meter.fill(now_ns)
+        return (meter.level - meter.full) // meter.token + part
+
+    def begin(self, meter: TokenBucket, part: int, until_ns: int, now_ns: int) -> None:
+        """Not full at ``until_ns``, and filling since."""
+        meter.fill(now_ns)
+        most = meter.full - part * meter.token + meter.rate * max(0, now_ns - until_ns)
+        meter.level = min(meter.level, most)
+
 
 _BUCKET: Final = BucketClaims()
 
@@ -63,6 +79,19 @@ class LentClaims:
             raise ValueError(f"a part of {token}, where a lent bucket has {meter.token}")
         meter.resume(level=level, since_ns=since_ns, rate=rate, full=full)
         meter.fill(now_ns)
+
+    def part(self, meter: LentBucket) -> int:
+        """Of all that the bucket was before parts of it were lent."""
+        return part_of(meter.whole_burst)
+
+    def implied(self, meter: LentBucket, part: int, now_ns: int) -> int:
+        """None: what is lent has to be in the log anyhow."""
+        del meter, part, now_ns
+        return 0
+
+    def begin(self, meter: LentBucket, part: int, until_ns: int, now_ns: int) -> None:
+        """As of a token bucket: it may have been one."""
+        _BUCKET.begin(meter, part, until_ns, now_ns)
 
 
 class LeakyClaims:
@@ -89,6 +118,21 @@ class LeakyClaims:
         meter.burst = full // meter.period_ns
         meter.follow(limit=limit, period_ns=period_ns, burst=burst, now_ns=now_ns)
 
+    def part(self, meter: LeakyBucket) -> int:
+        """Of the burst."""
+        return part_of(meter.burst)
+
+    def implied(self, meter: LeakyBucket, part: int, now_ns: int) -> int:
+        """As of a token bucket."""
+        meter.remaining(now_ns)
+        return meter.room // meter.period_ns - meter.burst + part
+
+    def begin(self, meter: LeakyBucket, part: int, until_ns: int, now_ns: int) -> None:
+        """As of a token bucket."""
+        meter.remaining(now_ns)
+        most = (meter.burst - part) * meter.period_ns + meter.limit * max(0, now_ns - until_ns)
+        meter.room = min(meter.room, most)
+
 
 class GcraClaims:
     """For GCRA: the level is the tolerance that is left."""
@@ -114,6 +158,21 @@ class GcraClaims:
         meter.tat = meter.tolerance - level + meter.at_ns * meter.units
         burst = tolerance // period_ns
         meter.follow(units=units, period_ns=period_ns, burst=burst, now_ns=now_ns)
+
+    def part(self, meter: Gcra) -> int:
+        """Of the tolerance."""
+        return part_of(meter.tolerance // meter.period_ns)
+
+    def implied(self, meter: Gcra, part: int, now_ns: int) -> int:
+        """As of a token bucket."""
+        meter.remaining(now_ns)
+        return (_tolerated(meter) - meter.tolerance) // meter.period_ns + part
+
+    def begin(self, meter: Gcra, part: int, until_ns: int, now_ns: int) -> None:
+        """As of a token bucket."""
+        meter.remaining(now_ns)
+        most = meter.tolerance - part * meter.period_ns + meter.units * max(0, now_ns - until_ns)
+        meter.tat += max(0, _tolerated(meter) - most)
 
 
 def _lowered(level: int, by: int) -> int:

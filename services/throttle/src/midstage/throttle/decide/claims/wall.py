@@ -28,6 +28,19 @@ class WallClaims:
         """By the wall clock."""
         _WINDOW.restore(_window(meter), claim, now_ns + meter.ahead_ns)
 
+    def part(self, meter: OnWallClock) -> int:
+        """No clock has a part in it."""
+        return _WINDOW.part(_window(meter))
+
+    def implied(self, meter: OnWallClock, part: int, now_ns: int) -> int:
+        """By the wall clock."""
+        return _WINDOW.implied(_window(meter), part, now_ns + meter.ahead_ns)
+
+    def begin(self, meter: OnWallClock, part: int, until_ns: int, now_ns: int) -> None:
+        """By the wall clock."""
+        ahead_ns = meter.ahead_ns
+        _WINDOW.begin(_window(meter), part, until_ns + ahead_ns, now_ns + ahead_ns)
+
 
 def _window(meter: OnWallClock) -> Window:
     assert isinstance(meter.meter, Window)

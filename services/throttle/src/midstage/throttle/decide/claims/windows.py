@@ -2,15 +2,28 @@
 
 Room of a window ends with it: what the next one allows is claimed in the next one. A moving
 window's units count as used at the end of the claim's term, later than they are; so its room ends
-with that.
+with that. What is implied is the first of a window: no successor begins any emptier.
 """
 
 from collections import deque
 from typing import Final
 
-from midstage.throttle.decide.claims.claim import Standing, checked
+from midstage.throttle.decide.claims.claim import (
+    LONG_NS,
+    LONG_SHARE,
+    SHARE,
+    Standing,
+    checked,
+    part_of,
+)
 from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
-from midstage.throttle.decide.meters.window import LifetimeQuota, Window
+from midstage.throttle.decide.meters.window import (
+    FirstHitWindow,
+    FixedWindow,
+    LifetimeQuota,
+    RefilledBucket,
+    Window,
+)
 
 _WINDOW: Final = 4
 _COUNTER: Final = 5
@@ -47,6 +60,27 @@ class WindowClaims:
         meter.used = min(used, meter.limit + max(0, used - limit))
         meter.remaining(now_ns)
 
+    def part(self, meter: Window) -> int:
+        """None where a call opens the window: nobody else would know when it began."""
+        match meter:
+            case FirstHitWindow() | RefilledBucket():
+                return 0
+            case FixedWindow(period_ns=period_ns, limit=limit):
+                return _part(limit, period_ns)
+            case _:
+                return part_of(meter.limit, LONG_SHARE)
+
+    def implied(self, meter: Window, part: int, now_ns: int) -> int:
+        """Of this window."""
+        meter.remaining(now_ns)
+        return part - meter.used
+
+    def begin(self, meter: Window, part: int, until_ns: int, now_ns: int) -> None:
+        """Of each window that had begun by then."""
+        meter.remaining(now_ns)
+        if meter.start_ns <= until_ns:
+            meter.used = max(meter.used, part)
+
 
 class LifetimeClaims:
     """For a quota that never ends: (used,)."""
@@ -67,6 +101,19 @@ class LifetimeClaims:
         """What was used stays used."""
         del now_ns
         (meter.used,) = checked(claim, 1)
+
+    def part(self, meter: LifetimeQuota) -> int:
+        """None: it would never come back."""
+        del meter
+        return 0
+
+    def implied(self, meter: LifetimeQuota, part: int, now_ns: int) -> int:
+        """None."""
+        del meter, part, now_ns
+        return 0
+
+    def begin(self, meter: LifetimeQuota, part: int, until_ns: int, now_ns: int) -> None:
+        """With nothing implied."""
 
 
 class SlidingClaims:
@@ -97,6 +144,23 @@ class SlidingClaims:
         meter.remaining(now_ns)
         meter.follow(limit=limit, period_ns=period_ns, now_ns=now_ns)
 
+    def part(self, meter: SlidingCounter) -> int:
+        """Of the limit."""
+        return _part(meter.limit, meter.period_ns)
+
+    def implied(self, meter: SlidingCounter, part: int, now_ns: int) -> int:
+        """Of the window that is open."""
+        meter.remaining(now_ns)
+        return part - meter.current
+
+    def begin(self, meter: SlidingCounter, part: int, until_ns: int, now_ns: int) -> None:
+        """Of each window that had begun by then."""
+        meter.remaining(now_ns)
+        if meter.start_ns <= until_ns:
+            meter.current = max(meter.current, part)
+        if meter.start_ns - meter.period_ns <= until_ns:
+            meter.previous = max(meter.previous, part)
+
 
 class MovingClaims:
     """For the log of hits: (made, until, units, period, and each hit's time and units)."""
@@ -116,7 +180,8 @@ class MovingClaims:
         for at, logged in reversed(meter.hits):
             if at < made:
                 break
-            units -= logged
+            if at <= meter.at_ns:  # else it is what someone before claimed ahead
+                units -= logged
         return min(units, 0) if meter.at_ns > until else units
 
     def restore(self, meter: MovingWindow, claim: Standing, now_ns: int) -> None:
@@ -131,6 +196,38 @@ class MovingClaims:
         meter.period_ns = period
         meter.remaining(now_ns)
         meter.follow(limit=limit, period_ns=period_ns, now_ns=now_ns)
+
+    def part(self, meter: MovingWindow) -> int:
+        """Of the limit."""
+        return _part(meter.limit, meter.period_ns)
+
+    def implied(self, meter: MovingWindow, part: int, now_ns: int) -> int:
+        """Of the window that ends now."""
+        meter.remaining(now_ns)
+        return part - meter.used
+
+    def begin(self, meter: MovingWindow, part: int, until_ns: int, now_ns: int) -> None:
+        """So many hits at least are of ``until_ns`` or later: the oldest are moved there."""
+        meter.remaining(now_ns)
+        missing = part - sum(logged for at, logged in meter.hits if at >= until_ns)
+        if missing <= 0 or until_ns + meter.period_ns <= now_ns:
+            return
+        earlier, later = [], []
+        left = missing
+        for at, logged in meter.hits:
+            if at >= until_ns:
+                later.append((at, logged))
+                continue
+            moved = min(left, logged)
+            left -= moved
+            if logged > moved:
+                earlier.append((at, logged - moved))
+        meter.hits = deque([*earlier, (until_ns, missing), *later])
+        meter.used += left
+
+
+def _part(limit: int, period_ns: int) -> int:
+    return part_of(limit, SHARE if period_ns <= LONG_NS else LONG_SHARE)
 
 
 def _together(hits: list[tuple[int, int]]) -> list[int]:
