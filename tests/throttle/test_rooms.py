@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from midstage.contracts.limits import LimitSet
+from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.room import SHARE
 from midstage.throttle.decide.spends import Key, Stood
 from midstage.throttle.metrics import Metrics
@@ -34,6 +35,15 @@ class Hand:
     def stood(self, key: Key) -> Stood | None:
         return self.stand.get(key)
 
+    def unanswered(
+        self, partitions: Collection[int]
+    ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
+        return [
+            (key, each.unanswered)
+            for key, each in self.stand.items()
+            if each.unanswered and self.partition(key[1]) in partitions
+        ]
+
     def write(self, claims: Sequence[Written]) -> None:
         self.written += claims
 
@@ -55,7 +65,9 @@ class Hand:
 
     def accept(self) -> None:
         for each in self.written:
-            self.stand[each.key] = Stood(algorithm=each.algorithm, claim=each.claim)
+            self.stand[each.key] = Stood(
+                algorithm=each.algorithm, claim=each.claim, unanswered=each.unanswered
+            )
         self._accepted, self.written = self._accepted + self.written, []
         self._heard()
 

@@ -8,7 +8,7 @@ crash loses at most the room, the distance between the two. Room is asked for ah
 what was used in ``HORIZON_NS``, again when less than half is left, or half of its term.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar, cast
 
 from midstage.throttle.decide.claims.claim import Claims, Standing
@@ -193,7 +193,3 @@ class Room(Generic[M_co]):
         recent = -(-self._used * HORIZON_NS // elapsed)
         share = -(-remaining // SHARE)
         return min(remaining, max(self.waited_for, min(2 * recent, share)))
-
-
-Lacking = Sequence[tuple[Room[Meter], int]]
-"""Rooms, and the units that they lack."""

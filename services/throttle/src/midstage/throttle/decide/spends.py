@@ -5,12 +5,12 @@ partition when the log took it: that one is named to whoever holds it, who write
 for compaction would keep the wrong one. Folding a record twice changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from midstage.contracts.spends import CustomersTaken, RoomTaken
+from midstage.contracts.spends import CustomersTaken, RoomTaken, Unanswered
 from midstage.throttle.decide.claims.claim import Standing
 
 Key = tuple[str, str, str]
@@ -32,6 +32,7 @@ class Stood:
 
     algorithm: str
     claim: Standing
+    unanswered: tuple[Unanswered, ...] = ()
 
 
 class Spends:
@@ -42,6 +43,7 @@ class Spends:
         self._holders: dict[int, CustomersTaken] = {}
         self._epochs: dict[int, int] = {}
         self._stood: dict[Key, Stood] = {}
+        self._naming: set[Key] = set()
 
     def __len__(self) -> int:
         """How many counters stand."""
@@ -55,6 +57,11 @@ class Spends:
     def stood(self, key: Key) -> Stood | None:
         """How the counter stands; None where nobody ever wrote it."""
         return self._stood.get(key)
+
+    @property
+    def naming(self) -> Collection[Key]:
+        """The counters in which requests stand that may not have been answered."""
+        return self._naming
 
     def next_epoch(self, partition: int) -> int:
         """In which the partition can be taken."""
@@ -73,6 +80,7 @@ class Spends:
     def forget(self, key: Key) -> None:
         """Nothing of this counter needs to be known any more."""
         self._stood.pop(key, None)
+        self._naming.discard(key)
 
     def _taken(self, fact: CustomersTaken, partition: int) -> Heard:
         if fact.epoch <= self._epochs.get(partition, 0):
@@ -94,7 +102,10 @@ class Spends:
         except ValueError:
             return Heard.UNREADABLE
         self._epochs[partition] = fact.epoch
-        self._stood[fact.limit, fact.customer, fact.key] = Stood(
-            algorithm=fact.algorithm, claim=claim
-        )
+        key = (fact.limit, fact.customer, fact.key)
+        self._stood[key] = Stood(algorithm=fact.algorithm, claim=claim, unanswered=fact.unanswered)
+        if fact.unanswered:
+            self._naming.add(key)
+        elif self._naming:
+            self._naming.discard(key)
         return Heard.COUNTS

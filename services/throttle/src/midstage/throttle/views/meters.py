@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
-from midstage.throttle.decide.room import Room
 from midstage.throttle.model.checks import Meeting
 from midstage.throttle.model.limits import MeterKey
 from midstage.throttle.views.book import Book
@@ -42,14 +41,21 @@ class Meters:
         accounts = self._accounts
         for limit, key in zip(meeting.limits, meeting.keys, strict=True):
             account = accounts.get(key)
-            if account is None:
-                account = accounts[key] = LimitAccount(limit, key, now_ns, self.wall)
-                self._ring.append(key)
-                self._opened(account, key, now_ns)
-            elif account.limit is not limit:
-                self._follow(account, limit, key, now_ns)
+            if account is None or account.limit is not limit:
+                account = self.account(limit, key, now_ns)
             found.append(account)
         return found
+
+    def account(self, limit: LimitSet, key: MeterKey, now_ns: int) -> LimitAccount:
+        """The one of that key; it holds by ``limit`` from now on."""
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = LimitAccount(limit, key, now_ns, self.wall)
+            self._ring.append(key)
+            self._opened(account, key, now_ns)
+        elif account.limit is not limit:
+            self._follow(account, limit, key, now_ns)
+        return account
 
     def kept(self, key: MeterKey) -> LimitAccount | None:
         """The account of that key; None where none is remembered."""
@@ -68,18 +74,16 @@ class Meters:
             found.append(account)
         return found
 
-    def live(self, account: LimitAccount, book: Book) -> LimitAccount:
-        """The account that counts now for whom ``account`` was: itself if it was forgotten since.
+    def live(self, account: LimitAccount, book: Book, now_ns: int) -> LimitAccount:
+        """The account that counts now for whom ``account`` was, which may be forgotten since.
 
         Of a limit that stands no longer it counts for nobody.
         """
         held = self._accounts.get(account.key)
-        if held is None and book.named(account.limit.limit) is not None:
-            held = self._accounts[account.key] = account
-            if isinstance(account.meter, Room):
-                account.meter.changed()  # another one may have claimed since
-            self._ring.append(account.key)
-        return held or account
+        if held is not None:
+            return held
+        limit = book.named(account.limit.limit)
+        return account if limit is None else self.account(limit, account.key, now_ns)
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """Begin anew with the accounts of these customers, whatever they count."""
