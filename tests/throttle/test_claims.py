@@ -177,10 +177,10 @@ def started(make: Make, log: list[Standing], now: int) -> Owner:
     meter = make(now)
     opening = Opening(unit="requests", stood=None, now_ns=now, asked=lambda _: None)
     room = opened(meter, opening)
-    assert room is not None
+    assert isinstance(room, Room)
     if log:
         stood = Stood(algorithm=room.algorithm, claim=log[-1])
         opening = Opening(unit="requests", stood=stood, now_ns=now, asked=lambda _: None)
         room = opened(meter, opening)
-        assert room is not None
+        assert isinstance(room, Room)
     return Owner(room=room)

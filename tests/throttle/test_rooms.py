@@ -80,8 +80,9 @@ class Told:
         metrics = Metrics(self.registry)
         self.now_ns = time.time_ns()
         self.rooms = Rooms(spends=hand, now_ns=lambda: self.now_ns, metrics=metrics)
+        self.limits = Held(*facts)
         self.gate = Gate(
-            limits=Held(*facts),
+            limits=self.limits,
             keeping=self.rooms,
             monotonic_ns=lambda: self.now_ns,
             wall_ns=lambda: self.now_ns,

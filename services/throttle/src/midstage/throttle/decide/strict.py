@@ -117,13 +117,13 @@ class Strict(Generic[M_co]):
         """Whoever asked for it knows: no claim has to name it."""
         self._named.pop(request, None)
 
-    def ended(self, named: Unanswered, actual: int, *, now_ns: int, debt: int = 0) -> None:
+    def ended(self, named: Unanswered, actual: int, *, now_ns: int, debt: int = 0) -> bool:
         """What became of a request that an owner before named: it used ``actual`` of its units.
 
-        Nothing, where it is not in what the meter counts.
+        False where it is not in what the meter counts, or was settled before.
         """
-        if self._named.pop(named.request, None) != named:
-            return
+        if self._named.get(named.request) != named:
+            return False
         self.settle(
             Settlement(
                 reserved=named.units,
@@ -134,6 +134,7 @@ class Strict(Generic[M_co]):
                 request=named.request,
             )
         )
+        return True
 
     def take(self, units: int, now_ns: int, request: str = "") -> bool:
         """As the meter; it is ``change`` that has to be durable before that is told."""

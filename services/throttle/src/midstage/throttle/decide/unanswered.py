@@ -1,6 +1,6 @@
 """Requests that a lost owner may not have answered, until the log tells what became of them.
 
-Each is settled once: whoever is told of it first takes it out. One of which nothing is heard stays
+Each is settled once: what was told of it first takes it out. One of which nothing is heard stays
 used, as nobody knows that it did not pass.
 """
 
@@ -40,9 +40,14 @@ class Awaited:
         """Those that are awaited for this counter."""
         return [each for each in named if self._counters.get(each.request, {}).get(key) == each]
 
-    def ended(self, request: str) -> Iterable[tuple[Key, Unanswered]]:
-        """What was taken for it by whom; from here on it is not awaited."""
-        return self._counters.pop(request, {}).items()
+    def of(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
+        """What was taken for it, by counter; nothing, where it is not awaited."""
+        counters = self._counters.get(request)
+        return tuple(counters.items()) if counters else ()
+
+    def ended(self, request: str) -> None:
+        """It is not awaited any more."""
+        self._counters.pop(request, None)
 
     def expire(self, now_ns: int) -> None:
         """Await nobody any more when the last one is too old."""

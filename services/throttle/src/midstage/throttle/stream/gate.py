@@ -82,8 +82,12 @@ class Keeping(Protocol):
         """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
         ...
 
-    def ended(self, request: str) -> Iterable[tuple[Key, Unanswered]]:
-        """What a lost owner took for a request that it may not have answered, once."""
+    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
+        """What a lost owner took for a request that it may not have answered, by counter."""
+        ...
+
+    def ended(self, request: str) -> None:
+        """What was taken for it is settled."""
         ...
 
 
@@ -198,16 +202,22 @@ class Gate:
 
     def _settle_unanswered(self, ended: Ended, now_ns: int) -> Collection[MeterKey]:
         """Of what a lost owner took for it; whose meters were told."""
-        told = []
-        for (name, customer, own), named in self._keeping.ended(ended.request):
+        told: list[MeterKey] = []
+        taken = self._keeping.unanswered(ended.request)
+        if not taken:
+            return told
+        for (name, customer, own), named in taken:
             limit = self._book.named(name)
             if limit is None or customer != ended.customer:
                 continue
             account = self._meters.account(limit, meter_key(limit, customer, own), now_ns)
-            if isinstance(account.meter, Strict):
-                was = used(ended, limit.unit, named.units)
-                account.meter.ended(named, was, now_ns=now_ns, debt=limit.debt)
+            was = used(ended, limit.unit, named.units)
+            if isinstance(account.meter, Strict) and account.meter.ended(
+                named, was, now_ns=now_ns, debt=limit.debt
+            ):
                 told.append(account.key)
+        if any(customer == ended.customer for (_, customer, _), _ in taken):
+            self._keeping.ended(ended.request)
         return told
 
     def forget(self, concerned: Callable[[str], bool]) -> None:

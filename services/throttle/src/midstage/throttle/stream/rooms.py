@@ -7,7 +7,7 @@ a strict limit for the claim that contains it; but not for a log that has not an
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -136,9 +136,13 @@ class Rooms:
         """Have ``look_back`` called with requests that a lost owner may not have answered."""
         self._look_back = look_back
 
-    def ended(self, request: str) -> Iterable[tuple[Key, Unanswered]]:
-        """What was taken for a request that a lost owner may not have answered, once."""
-        return self._awaited.ended(request)
+    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
+        """What was taken for a request that a lost owner may not have answered, by counter."""
+        return self._awaited.of(request)
+
+    def ended(self, request: str) -> None:
+        """What was taken for it is settled."""
+        self._awaited.ended(request)
 
     def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
         """Have a new meter go on from where the log says that it stood, and count by room.
@@ -252,14 +256,6 @@ class Rooms:
 class Unkept:
     """Counters that are lost with the process: nothing is written, no room is needed."""
 
-    def on_unanswered(self, look_back: LookBack) -> None:
-        """Have ``look_back`` called with requests that a lost owner may not have answered."""
-        self._look_back = look_back
-
-    def ended(self, request: str) -> Iterable[tuple[Key, Unanswered]]:
-        """What was taken for a request that a lost owner may not have answered, once."""
-        return self._awaited.ended(request)
-
     def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
         """Nothing was used before."""
 
@@ -267,6 +263,14 @@ class Unkept:
         """In vain."""
         del lacking
         return False
+
+    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
+        """Of those before us nothing is known."""
+        del request
+        return ()
+
+    def ended(self, request: str) -> None:
+        """Nobody was awaited."""
 
 
 def _nobody() -> None:
