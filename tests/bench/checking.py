@@ -40,7 +40,7 @@ _PER_COMMAND: Final = 40
 _FEWER: Final = 6
 """A stream that is alone, and libraries, have so much less to do: rates are compared."""
 _WITHIN_S: Final = 300.0
-_NATIVE: Final = ((("customer", CUSTOMER), ("app", APP), ("request_id", "7f0c-93ab")),)
+NATIVE: Final = ((("customer", CUSTOMER), ("app", APP), ("request_id", "7f0c-93ab")),)
 
 Descriptors = tuple[tuple[tuple[str, str], ...], ...]
 Asking = Callable[[int, int], Load]
@@ -142,8 +142,8 @@ def _worked(name: str, directory: Path, count: int) -> Mapping[str, float]:
     return measured
 
 
-def _question(domain: str, descriptors: Descriptors, at: Path) -> Path:
-    """A prepared body in ``at``."""
+def question(domain: str, descriptors: Descriptors, at: Path) -> Path:
+    """The prepared body in ``at``."""
     asked = rls_pb2.RateLimitRequest(domain=domain)
     for entries in descriptors:
         descriptor = asked.descriptors.add()
@@ -164,7 +164,7 @@ def _checks(port: int, body: Path) -> Asking:
 def _ours(bootstrap: str, directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
     shutil.rmtree(directory, ignore_errors=True)
     with limiting(bootstrap, directory) as (port, pid):
-        yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [pid]
+        yield _checks(port, question(DOMAIN, NATIVE, directory)), [pid]
 
 
 @contextmanager
@@ -172,7 +172,7 @@ def _imported(bootstrap: str, directory: Path) -> Iterator[tuple[Asking, Iterabl
     shutil.rmtree(directory, ignore_errors=True)
     rules = reference.rules_in(directory / "rules")
     with limiting(bootstrap, directory / "throttle", rules) as (port, pid):
-        yield _checks(port, _question(reference.DOMAIN, reference.QUESTION, directory)), [pid]
+        yield _checks(port, question(reference.DOMAIN, reference.QUESTION, directory)), [pid]
 
 
 @contextmanager
@@ -182,13 +182,13 @@ def _bare(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
     with running(command, log=directory / "grpc.log") as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [child.pid]
+        yield _checks(port, question(DOMAIN, NATIVE, directory)), [child.pid]
 
 
 @contextmanager
 def _reference(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
     with reference.ratelimit(directory) as (port, pids):
-        body = _question(reference.DOMAIN, reference.QUESTION, directory)
+        body = question(reference.DOMAIN, reference.QUESTION, directory)
         yield _checks(port, body), pids
 
 

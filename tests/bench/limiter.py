@@ -38,6 +38,21 @@ def limiting(
     bootstrap: str, directory: Path, rules: Path | None = None
 ) -> Iterator[tuple[int, int]]:
     """The same with its process's number; ``rules`` is a folder of imported ones."""
+    with _serving(bootstrap, directory, rules, strict=False) as (_, grpc_port, pid):
+        yield grpc_port, pid
+
+
+@contextlib.contextmanager
+def strictly(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
+    """The HTTP and the gRPC port of one whose limits are strict."""
+    with _serving(bootstrap, directory, None, strict=True) as (port, grpc_port, _):
+        yield port, grpc_port
+
+
+@contextlib.contextmanager
+def _serving(
+    bootstrap: str, directory: Path, rules: Path | None, *, strict: bool
+) -> Iterator[tuple[int, int, int]]:
     log = KafkaLog(bootstrap=bootstrap, client_id="bench")
     for topic in (LIMITS, SPENDS):
         log.create(settings_of(topic))
@@ -56,8 +71,8 @@ def limiting(
     with running(module("midstage.throttle.main"), log=output, env=env) as child:
         await_ready(lambda: _unready(port), child=child, log=output)
         for name, who in MET.items():
-            _limit(port, name, who)
-        yield grpc_port, child.pid
+            _limit(port, name, who, strict=strict)
+        yield port, grpc_port, child.pid
 
 
 def _unready(port: int) -> str | None:
@@ -68,10 +83,10 @@ def _unready(port: int) -> str | None:
         return f"throttle is not ready: {e}"
 
 
-def _limit(port: int, name: str, who: Mapping[str, str]) -> None:
+def _limit(port: int, name: str, who: Mapping[str, str], *, strict: bool) -> None:
     """A limit that is wide enough for any load that one machine can make."""
     bucket = {"kind": "token_bucket", "period_s": 1.0}
-    body = {**who, "amount": _MOST, "algorithm": bucket, "why": "bench"}
+    body = {**who, "amount": _MOST, "algorithm": bucket, "strict": strict, "why": "bench"}
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{port}/v1/limits/{name}",
         data=msgspec.json.encode(body),

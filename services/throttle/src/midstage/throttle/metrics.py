@@ -74,6 +74,11 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.unanswered = Counter(
+            "midstage_throttle_unanswered",
+            "Requests that a lost owner may not have answered and whose ends were found.",
+            registry=registry,
+        )
         self.meters = Gauge(
             "midstage_throttle_meters",
             "Meters of a limit and a customer on which something may be counted.",

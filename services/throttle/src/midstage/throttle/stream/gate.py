@@ -218,6 +218,7 @@ class Gate:
                 told.append(account.key)
         if any(customer == ended.customer for (_, customer, _), _ in taken):
             self._keeping.ended(ended.request)
+            self._metrics.unanswered.inc()
         return told
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
