@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -70,7 +71,9 @@ def compose(
     Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
     """
     clock = SystemClock()
-    log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
+    kafka = partial(KafkaLog, bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
+    counters = log or kafka(linger_ms=0)  # checks wait for it
+    log = log or kafka()
     versions = Versions[Standing, LimitFact](
         log=log,
         topic=topic,
@@ -85,7 +88,7 @@ def compose(
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     spending = Spending(
-        log=log,
+        log=counters,
         topic=spends,
         owner=f"{SERVICE}/{uuid.uuid4().hex}",
         address=settings.address,
