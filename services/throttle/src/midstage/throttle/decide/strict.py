@@ -117,6 +117,13 @@ class Strict(Generic[M_co]):
         """Whoever asked for it knows: no claim has to name it."""
         self._named.pop(request, None)
 
+    def give_back(self, back: Settlement) -> None:
+        """It was taken and never passed; what came in for it since stays as it is."""
+        self._claims.give_back(self.meter, back)
+        self._named.pop(back.request, None)
+        self._change += 1
+        self._want()
+
     def ended(self, named: Unanswered, actual: int, *, now_ns: int, debt: int = 0) -> bool:
         """What became of a request that an owner before named: it used ``actual`` of its units.
 
@@ -124,16 +131,18 @@ class Strict(Generic[M_co]):
         """
         if self._named.get(named.request) != named:
             return False
-        self.settle(
-            Settlement(
-                reserved=named.units,
-                actual=actual,
-                taken_ns=named.taken_ns,
-                now_ns=now_ns,
-                debt=debt,
-                request=named.request,
-            )
+        done = Settlement(
+            reserved=named.units,
+            actual=actual,
+            taken_ns=named.taken_ns,
+            now_ns=now_ns,
+            debt=debt,
+            request=named.request,
         )
+        if actual < named.units:
+            self.give_back(done)
+        else:
+            self.settle(done)
         return True
 
     def take(self, units: int, now_ns: int, request: str = "") -> bool:

@@ -164,4 +164,7 @@ class Waiting:
             back = Settlement(
                 reserved=units, actual=0, taken_ns=taken.at_ns, now_ns=now_ns, request=request
             )
-            account.meter.settle(back)
+            if isinstance(account.meter, Strict):
+                account.meter.give_back(back)
+            else:
+                account.meter.settle(back)
