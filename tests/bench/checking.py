@@ -113,9 +113,9 @@ def _asked(name: str, way: Way, count: int) -> Contestant:
             asking(count // 10, STREAMS[-1])  # warm
             for streams in STREAMS:
                 most = count if streams > 1 else count // _FEWER
-                before = _cpu_s(pids)
+                before = consumed_s(pids)
                 load = asking(most, streams)
-                measured |= _values(streams, load, (_cpu_s(pids) - before) / most * 1e6)
+                measured |= _values(streams, load, (consumed_s(pids) - before) / most * 1e6)
         return measured
 
     return Contestant(name=name, run=run)
@@ -201,6 +201,7 @@ def _incremented(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
         )
 
 
-def _cpu_s(pids: Iterable[int]) -> float:
+def consumed_s(pids: Iterable[int]) -> float:
+    """Seconds of the processor that they have had."""
     times = [psutil.Process(pid).cpu_times() for pid in pids]
     return sum(each.user + each.system for each in times)

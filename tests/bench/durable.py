@@ -22,7 +22,7 @@ from midstage.eventlog.topics import settings_of
 from midstage.local.ports import LOOPBACK
 from midstage.throttle.adapters.questions import DOMAIN
 from tests.bench import loading
-from tests.bench.checking import NATIVE, question
+from tests.bench.checking import NATIVE, consumed_s, question
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.limiter import strictly
 from tests.bench.rounds import Contestant, Size, interleaved, quantile, say
@@ -61,29 +61,31 @@ def _measures(streams: int) -> tuple[Measure, ...]:
         Measure(name=f"{streams} {plural}, p50", unit="ms", more_is_better=False),
         Measure(name=f"{streams} {plural}, p99", unit="ms", more_is_better=False),
         Measure(name=f"{streams} {plural}, by the failure rule", unit="%", more_is_better=False),
+        Measure(name=f"{streams} {plural}, processor", unit="CPU us/check", more_is_better=False),
     )
 
 
 def _ours(bootstrap: str, directory: Path, count: int) -> Mapping[str, float]:
     measured: dict[str, float] = {}
-    with _asked(bootstrap, directory) as (port, grpc_port, body):
+    with _asked(bootstrap, directory) as (port, grpc_port, pid, body):
         loading.checks(grpc_port, body=body, count=count // 10, streams=STREAMS[-1])  # warm
         for streams in STREAMS:
             most = count if streams > 1 else count // _FEWER
-            before = _allowed(port)
+            before, cpu_s = _allowed(port), consumed_s([pid])
             load = loading.checks(grpc_port, body=body, count=most, streams=streams)
+            cpu_us = (consumed_s([pid]) - cpu_s) / most * 1e6
             share = (_allowed(port) - before) / most * 100
-            found = (load.rate, load.p50_us / 1000, load.p99_us / 1000, share)
+            found = (load.rate, load.p50_us / 1000, load.p99_us / 1000, share, cpu_us)
             measured |= {m.name: v for m, v in zip(_measures(streams), found, strict=True)}
     return measured
 
 
 @contextmanager
-def _asked(bootstrap: str, directory: Path) -> Iterator[tuple[int, int, Path]]:
+def _asked(bootstrap: str, directory: Path) -> Iterator[tuple[int, int, int, Path]]:
     """A server of its own, and what it is asked."""
     place = directory / f"{time.monotonic_ns()}"
-    with strictly(bootstrap, place) as (port, grpc_port):
-        yield port, grpc_port, question(DOMAIN, NATIVE, place)
+    with strictly(bootstrap, place) as (port, grpc_port, pid):
+        yield port, grpc_port, pid, question(DOMAIN, NATIVE, place)
 
 
 def _allowed(port: int) -> float:
@@ -105,7 +107,7 @@ def _record(bootstrap: str, count: int) -> Mapping[str, float]:
     finally:
         writer.close()
         reader.close()
-    rate, p50, p99, _ = _measures(STREAMS[0])
+    rate, p50, p99, *_ = _measures(STREAMS[0])
     return {
         rate.name: count / sum(took_s),
         p50.name: quantile(took_s, 0.5) * 1000,

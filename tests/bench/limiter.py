@@ -43,10 +43,10 @@ def limiting(
 
 
 @contextlib.contextmanager
-def strictly(bootstrap: str, directory: Path) -> Iterator[tuple[int, int]]:
-    """The HTTP and the gRPC port of one whose limits are strict."""
-    with _serving(bootstrap, directory, None, strict=True) as (port, grpc_port, _):
-        yield port, grpc_port
+def strictly(bootstrap: str, directory: Path) -> Iterator[tuple[int, int, int]]:
+    """The HTTP and the gRPC port, and the process, of one whose limits are strict."""
+    with _serving(bootstrap, directory, None, strict=True) as served:
+        yield served
 
 
 @contextlib.contextmanager

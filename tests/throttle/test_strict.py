@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from midstage.contracts.algorithms import LifetimeQuota
+from midstage.contracts.algorithms import FixedWindow, LifetimeQuota, Starts
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.decide.strict import NAMED_NS
@@ -301,6 +301,25 @@ def test_a_limit_that_becomes_strict_goes_on_where_it_is() -> None:
         takes(told, hand)
         assert passed(again)
         assert left(told) == 2
+
+    asyncio.run(story())
+
+
+def test_what_is_late_gives_nothing_back_to_a_limit_that_began_anew() -> None:
+    async def story() -> None:
+        hand = Hand()
+        told = Told(hand, strict(), within_s=0.03)
+        slow = [ask(told, f"slow-{number}") for number in range(3)]
+        told.rooms.turn()
+        window = FixedWindow(period_s=86_400, starts=Starts.FIRST_HIT)
+        told.limits.set(msgspec.structs.replace(strict(), algorithm=window))
+        told.gate.follow()
+        asked = ask(told, "anew")
+        async with asyncio.timeout(WITHIN_S):
+            await asyncio.gather(*slow)
+        assert asked.done() or left(told) == 4
+        await asked
+        assert left(told) == 5
 
     asyncio.run(story())
 

@@ -170,6 +170,10 @@ class Room(Generic[M_co]):
             self._owes = True
             self._want()
 
+    def give_back(self, back: Settlement) -> None:
+        """It was taken and never passed; what came in for it since stays as it is."""
+        self._claims.give_back(self.meter, back)
+
     def remaining(self, now_ns: int) -> int:
         """Of the limit, not of the room."""
         return self.meter.remaining(now_ns)

@@ -14,9 +14,10 @@ from midstage.throttle.decide.kept import Lacking
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.reserving import Reservations
+from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.account import Settlement
+from midstage.throttle.model.account import Counting, Settlement
 from midstage.throttle.model.checks import Check, Judged, Meeting
 from midstage.throttle.model.later import Later
 
@@ -64,9 +65,10 @@ class Deciding(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What an admitted check took of each account, and what has to be durable before it is told."""
+    """What an admitted check took of each meter, and what has to be durable before it is told."""
 
     answer: Judged
+    meters: Sequence[Counting]
     units: Sequence[int]
     at_ns: int
     lacks: Sequence[tuple[Strict[Meter], int]]
@@ -87,7 +89,8 @@ class Asking:
         """It took what it asked for just now, or nothing where that was ``known``."""
         units = [0] * len(self.accounts) if known else asked(self.accounts, self.check)
         lacks = undurable(self.accounts)
-        self.taken = Taken(answer=answer, units=units, at_ns=now_ns, lacks=lacks)
+        meters = [account.meter for account in self.accounts]
+        self.taken = Taken(answer=answer, meters=meters, units=units, at_ns=now_ns, lacks=lacks)
         return self.taken
 
 
@@ -158,13 +161,16 @@ class Waiting:
         is_settled = bool(request) and self._reservations.opened(request) is None
         self._reservations.cancel(request)
         now_ns = self._monotonic_ns()
-        for at, (account, units) in enumerate(zip(asking.accounts, taken.units, strict=True)):
+        accounts = zip(asking.accounts, taken.meters, taken.units, strict=True)
+        for at, (account, meter, units) in enumerate(accounts):
             if not units or account.shadow or (is_settled and at in asking.meeting.settled):
                 continue
+            if account.meter is not meter:
+                continue  # the limit began anew: nothing was taken of this one
             back = Settlement(
                 reserved=units, actual=0, taken_ns=taken.at_ns, now_ns=now_ns, request=request
             )
-            if isinstance(account.meter, Strict):
+            if isinstance(account.meter, Room | Strict):
                 account.meter.give_back(back)
             else:
                 account.meter.settle(back)
