@@ -117,6 +117,7 @@ class Rooms:
         if gained:
             self._forget(lambda customer: self._spends.partition(customer) in gained)
             self._await(self._spends.unanswered(gained))
+        accepted = []
         for each in claims:
             room = self._under_way.get(each.key)
             if room is None:
@@ -125,7 +126,9 @@ class Rooms:
                 del self._under_way[each.key]
             elif each.counts and room.accepted(each.claim):
                 del self._under_way[each.key]
-                self._go_on(room)
+                accepted.append(room)
+        for room in accepted:  # when all are: many a check waits for several
+            self._go_on(room)
         self._write()
 
     def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
