@@ -24,6 +24,7 @@ from tests.bench import (
     closing,
     deciding,
     decisions,
+    durable,
     edge,
     eventlog,
     keeping,
@@ -67,6 +68,7 @@ GROUPS: Mapping[str, Race] = {
     "checks": checking.race,
     "checks-envoy": adding.race,
     "checks-many": keeping.race,
+    "checks-strict": durable.race,
     "leased": leased.race,
     "control": watching.race,
     "inventory": paging.race,
@@ -82,7 +84,7 @@ GROUPS: Mapping[str, Race] = {
     "loop": closing.race,
 }
 
-_OWN_BROKER = {edge.GROUP, adding.GROUP, checking.GROUP}
+_OWN_BROKER = {edge.GROUP, adding.GROUP, checking.GROUP, durable.GROUP}
 
 
 def main(arguments: Sequence[str]) -> int:

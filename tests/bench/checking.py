@@ -41,7 +41,7 @@ _PER_COMMAND: Final = 40
 _FEWER: Final = 6
 """A stream that is alone, and libraries, have so much less to do: rates are compared."""
 _WITHIN_S: Final = 300.0
-_NATIVE: Final = ((("customer", CUSTOMER), ("app", APP), ("request_id", "7f0c-93ab")),)
+NATIVE: Final = ((("customer", CUSTOMER), ("app", APP), ("request_id", "7f0c-93ab")),)
 
 Descriptors = tuple[tuple[tuple[str, str], ...], ...]
 Asking = Callable[[int, int], Load]
@@ -133,9 +133,9 @@ def _asked(name: str, way: Way, count: int) -> Contestant:
             asked.asking(count // 10, STREAMS[-1])  # warm
             for streams in STREAMS:
                 most = count if streams > 1 else count // _FEWER
-                before = _cpu_s(asked.pids)
+                before = consumed_s(asked.pids)
                 load = asked.asking(most, streams)
-                cpu_us = (_cpu_s(asked.pids) - before) / most * 1e6
+                cpu_us = (consumed_s(asked.pids) - before) / most * 1e6
                 measured |= _values(streams, load, cpu_us)
             measured |= asked.waited()
         return measured
@@ -164,8 +164,8 @@ def _worked(name: str, directory: Path, count: int) -> Mapping[str, float]:
     return measured
 
 
-def _question(domain: str, descriptors: Descriptors, at: Path) -> Path:
-    """A prepared body in ``at``."""
+def question(domain: str, descriptors: Descriptors, at: Path) -> Path:
+    """The prepared body in ``at``."""
     asked = rls_pb2.RateLimitRequest(domain=domain)
     for entries in descriptors:
         descriptor = asked.descriptors.add()
@@ -186,7 +186,7 @@ def _checks(port: int, body: Path) -> Asking:
 def _ours(bootstrap: str, directory: Path) -> Iterator[Asked]:
     shutil.rmtree(directory, ignore_errors=True)
     with limiting(bootstrap, directory) as ours:
-        asking = _checks(ours.port, _question(DOMAIN, _NATIVE, directory))
+        asking = _checks(ours.port, question(DOMAIN, NATIVE, directory))
         yield Asked(asking=asking, pids=[ours.pid], limiter=ours)
 
 
@@ -195,7 +195,7 @@ def _imported(bootstrap: str, directory: Path) -> Iterator[Asked]:
     shutil.rmtree(directory, ignore_errors=True)
     rules = reference.rules_in(directory / "rules")
     with limiting(bootstrap, directory / "throttle", rules) as ours:
-        body = _question(reference.DOMAIN, reference.QUESTION, directory)
+        body = question(reference.DOMAIN, reference.QUESTION, directory)
         yield Asked(asking=_checks(ours.port, body), pids=[ours.pid])
 
 
@@ -206,14 +206,14 @@ def _bare(directory: Path) -> Iterator[Asked]:
     with running(command, log=directory / "grpc.log") as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        asking = _checks(port, _question(DOMAIN, _NATIVE, directory))
+        asking = _checks(port, question(DOMAIN, NATIVE, directory))
         yield Asked(asking=asking, pids=[child.pid])
 
 
 @contextmanager
 def _reference(directory: Path) -> Iterator[Asked]:
     with reference.ratelimit(directory) as (port, pids):
-        body = _question(reference.DOMAIN, reference.QUESTION, directory)
+        body = question(reference.DOMAIN, reference.QUESTION, directory)
         yield Asked(asking=_checks(port, body), pids=pids)
 
 
@@ -226,6 +226,7 @@ def _incremented(directory: Path) -> Iterator[Asked]:
         )
 
 
-def _cpu_s(pids: Iterable[int]) -> float:
+def consumed_s(pids: Iterable[int]) -> float:
+    """Seconds of the processor that they have had."""
     times = [psutil.Process(pid).cpu_times() for pid in pids]
     return sum(each.user + each.system for each in times)

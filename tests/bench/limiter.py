@@ -53,7 +53,9 @@ def throttle(bootstrap: str, directory: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def limiting(bootstrap: str, directory: Path, rules: Path | None = None) -> Iterator[Limiter]:
+def limiting(
+    bootstrap: str, directory: Path, rules: Path | None = None, *, strict: bool = False
+) -> Iterator[Limiter]:
     """The same, with what it tells of itself; ``rules`` is a folder of imported ones."""
     log = KafkaLog(bootstrap=bootstrap, client_id="bench")
     for topic in (LIMITS, SPENDS):
@@ -73,7 +75,7 @@ def limiting(bootstrap: str, directory: Path, rules: Path | None = None) -> Iter
     with running(module("midstage.throttle.main"), log=output, env=env) as child:
         await_ready(lambda: _unready(port), child=child, log=output)
         for name, who in MET.items():
-            _limit(port, name, who)
+            _limit(port, name, who, strict=strict)
         yield Limiter(port=grpc_port, pid=child.pid, http_port=port)
 
 
@@ -85,10 +87,10 @@ def _unready(port: int) -> str | None:
         return f"throttle is not ready: {e}"
 
 
-def _limit(port: int, name: str, who: Mapping[str, str]) -> None:
+def _limit(port: int, name: str, who: Mapping[str, str], *, strict: bool) -> None:
     """A limit that is wide enough for any load that one machine can make."""
     bucket = {"kind": "token_bucket", "period_s": 1.0}
-    body = {**who, "amount": _MOST, "algorithm": bucket, "why": "bench"}
+    body = {**who, "amount": _MOST, "algorithm": bucket, "strict": strict, "why": "bench"}
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{port}/v1/limits/{name}",
         data=msgspec.json.encode(body),

@@ -41,6 +41,12 @@ NOTES: Mapping[str, Sequence[str]] = {
         " beside that of the same configuration without its rate-limit filters, measured just"
         " before. envoyproxy/ratelimit counts one descriptor of what the gateway asks.",
     ),
+    "checks-strict": (
+        "checks-strict: three limits, all strict, of one customer, so that each check waits for one"
+        " record of each; h2load on one connection, closed loops. By the failure rule: what passed"
+        " because the log took more than 30 ms. The record beside it is written and read back by a"
+        " process that does nothing else.",
+    ),
     "checks-many": (
         "checks-many: customers × limits that each of them meets, of so many limits; those that"
         " nobody meets are for customers who never ask. The gate alone in a process for each size,"

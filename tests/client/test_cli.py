@@ -224,6 +224,7 @@ def test_programs_get_all_of_it(
 def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services: Services) -> None:
     where = ["--dir", str(services.directory)]
     numbers = ["--amount", "5", "--per", "2s", "--burst", "10", "--on-failure", "closed"]
+    numbers.append("--strict")
     who = ["--customer", "acme", "--app", "chat", "--why", "trial", "--overrides", "gold"]
     done = midstage("set", "limit", "acme-chat", *who, *numbers, *where)
     gone = midstage("delete", "limit", "a/b", *where)
@@ -235,7 +236,7 @@ def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services:
         **{"customer": "acme", "key": "", "plan": "", "app": "chat"},
         **{"unit": "requests", "amount": 5},
         "algorithm": {"kind": "token_bucket", "period_s": 2.0, "burst": 10},
-        **{"on_failure": "closed", "drain": False, "debt": 0, "shadow": False},
+        **{"on_failure": "closed", "drain": False, "debt": 0, "shadow": False, "strict": True},
         **{"overrides": ["gold"], "why": "trial"},
     }
     assert (delete.method, delete.path) == ("DELETE", "/v1/limits/a%2Fb")

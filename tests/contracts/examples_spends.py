@@ -3,7 +3,13 @@
 from datetime import timedelta
 
 from midstage.contracts.fact import Event
-from midstage.contracts.spends import CUSTOMERS_TAKEN, ROOM_TAKEN, CustomersTaken, RoomTaken
+from midstage.contracts.spends import (
+    CUSTOMERS_TAKEN,
+    ROOM_TAKEN,
+    CustomersTaken,
+    RoomTaken,
+    Unanswered,
+)
 from midstage.contracts.topics import SPENDS
 
 from .examples import NOON, Events
@@ -60,6 +66,28 @@ EVENTS: Events = {
                 owner=OWNER,
                 epoch=7,
                 at=NOON,
+            ),
+        ),
+    ),
+    "room-taken-strict": (
+        SPENDS,
+        Event(
+            id=f"{OWNER}/3",
+            source=OWNER,
+            type=ROOM_TAKEN,
+            time=NOON,
+            data=RoomTaken(
+                limit="acme-budget",
+                customer="acme",
+                units=0,
+                algorithm="lifetime of requests",
+                standing=("41",),
+                owner=OWNER,
+                epoch=7,
+                at=NOON,
+                unanswered=(
+                    Unanswered(request="7f0c-93ab", units=1, taken_ns=1_767_268_800_123_456_000),
+                ),
             ),
         ),
     ),

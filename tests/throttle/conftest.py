@@ -71,9 +71,11 @@ def running(
     grpc_port: int | None = None,
     rules: RuleSettings | None = None,
     spends: topics.Topic = topics.SPENDS,
+    edge_keys: Path | None = None,
 ) -> Iterator[Running]:
     """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
     settings = settings_in(directory, grpc_port=grpc_port or free_port(), rules=rules)
+    settings = replace(settings, edge_keys_file=edge_keys)
     process = compose(settings, log=log, topic=topic, spends=spends)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))

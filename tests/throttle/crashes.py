@@ -36,8 +36,8 @@ from tests.ports import free_port
 from tests.throttle.dying import named
 from tests.throttle.logged import put, set_by
 
-LIMITS = ((1, 20, 40), (20, 1, 40), (50, 1, 100))
-"""Tokens that come in, in so many seconds, and burst."""
+LIMITS = ((1, 20, 40), (20, 1, 40), (50, 1, 100), (20, 1, 40))
+"""Tokens that come in, in so many seconds, and burst; the last limit is strict."""
 PLACES = ("room_claimed", "room_sent", "room_accepted")
 PACE_S = 0.001
 DIES_WITHIN_S = 60.0
@@ -253,6 +253,7 @@ def _fact(number: int) -> LimitSet:
         amount=amount,
         algorithm=TokenBucket(period_s=period_s, burst=burst),
         on_failure=FailureRule.CLOSED,
+        strict=number == len(LIMITS) - 1,
         at=NOON,
     )
 

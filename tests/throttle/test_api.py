@@ -115,7 +115,12 @@ def test_an_unknown_command_is_not_found(throttle: Running) -> None:
         {"algorithm": {}},
         {"unit": "Tokens"},
         {"unit": "x" * 65},
-        {"strict": True},
+        {"strict": True, "shadow": True},
+        {
+            "strict": True,
+            "unit": "concurrency",
+            "algorithm": {"kind": "slots"},
+        },
         {"overrides": ["x"] * 65},
         {"key": "a b"},
         {"plan": "*"},

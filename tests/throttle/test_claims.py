@@ -230,11 +230,11 @@ def started(make: Make, log: list[Standing], now: int, holding: Holding = NOTHIN
         unit="requests", stood=None, now_ns=now, asked=lambda _: None, holding=holding
     )
     room = opened(make(now), opening)
-    assert room is not None
+    assert isinstance(room, Room)
     if log:
         stood = Stood(algorithm=room.algorithm, claim=log[-1])
         room = opened(make(now), replace(opening, stood=stood))
-        assert room is not None
+        assert isinstance(room, Room)
     return Owner(room=room, holding=holding)
 
 

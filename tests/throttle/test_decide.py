@@ -88,7 +88,11 @@ def test_customers_and_plans_have_names(name: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "because"),
     [
-        ({"strict": True}, "strict: such limits are not served yet"),
+        ({"strict": True, "shadow": True}, "strict: a limit in shadow mode refuses nobody"),
+        (
+            {"strict": True, "unit": "concurrency", "algorithm": Slots()},
+            "strict: slots are held by requests under way",
+        ),
         ({"customer": "a b"}, "customer: 'a b' is no name"),
         ({"app": "x" * 200}, "app: "),
         ({"key": "*x"}, "key: "),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,8 @@ from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
+from midstage.throttle.decide.settling import ended
+from midstage.throttle.stream.earlier import SLACK_NS, Earlier
 from midstage.throttle.stream.endings import Endings
 
 KEY = b"k" * 32
@@ -46,7 +49,7 @@ def test_genuine_ends_are_read_each_once_in_their_order(log: MemoryLog, endings:
     read: list[str] = []
 
     def all_read() -> bool:
-        read.extend(ended.request for ended in endings())
+        read.extend(each.request for each in endings())
         return "b" in read
 
     within(60, all_read)
@@ -87,3 +90,70 @@ def put(log: MemoryLog, *messages: Message) -> None:
         writer.send(each)
     assert writer.flush(60) == 0
     writer.close()
+
+
+def test_ends_from_before_are_told_of_those_that_are_asked_for_alone(log: MemoryLog) -> None:
+    put(log, signed("a"), signed("forged", key=b"x" * 32), plain("b"), signed("other"))
+    follows: list[str | None] = ["not yet"]
+    told: list[str] = []
+    earlier = Earlier(
+        log=log,
+        keys=lambda: {"one": KEY},
+        follows=lambda: follows[0],
+        told=lambda ended: told.append(ended.request),
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=earlier.run, args=(stop,))
+    thread.start()
+    earlier.look_back({"a", "b", "forged"}, 0)
+    earlier.look_back({"other"}, 0)
+    put(log, signed("a"))
+    assert told == [], "what is written from now on might be followed by nobody"
+    follows[0] = None
+    within(60, lambda: "other" in told)
+    assert told == ["a", "b", "a", "other"]
+    stop.set()
+    thread.join(60)
+
+
+def test_what_ended_before_they_began_is_not_read(log: MemoryLog) -> None:
+    put(log, signed("a"))
+    told: list[str] = []
+    earlier = Earlier(
+        log=log,
+        keys=lambda: {"one": KEY},
+        follows=lambda: None,
+        told=lambda ended: told.append(ended.request),
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=earlier.run, args=(stop,))
+    thread.start()
+    earlier.look_back({"a"}, time.time_ns() + 10 * SLACK_NS)
+    earlier.look_back({"a"}, 0)
+    within(60, lambda: told != [])
+    stop.set()
+    thread.join(60)
+    assert told == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "pod", "from_edge", "passed"),
+    [
+        (Outcome.OK, "", True, True),
+        (Outcome.REFUSED, "", True, False),
+        (Outcome.REFUSED, "", False, False),
+        (Outcome.ERROR, "", True, False),
+        (Outcome.ERROR, "", False, True),
+        (Outcome.ERROR, "chat-1", True, True),
+        (Outcome.CANCELLED, "", True, False),
+        (Outcome.CANCELLED, "chat-1", True, True),
+        (Outcome.INVALID, "", True, True),
+    ],
+)
+def test_a_fact_says_whether_a_request_may_have_passed(
+    outcome: Outcome, pod: str, *, from_edge: bool, passed: bool
+) -> None:
+    fact = RequestCompleted(
+        app="chat", customer="acme", status=0, outcome=outcome, duration_ms=1, pod=pod
+    )
+    assert ended("a", fact, names_replicas=from_edge).passed is passed

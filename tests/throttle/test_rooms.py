@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from midstage.contracts.algorithms import FixedWindow
 from midstage.contracts.limits import LimitSet
+from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.room import SHARE
 from midstage.throttle.decide.spends import Key, Stood
 from midstage.throttle.metrics import Metrics
@@ -38,6 +39,15 @@ class Hand:
     def stood(self, key: Key) -> Stood | None:
         return self.stand.get(key)
 
+    def unanswered(
+        self, partitions: Collection[int]
+    ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
+        return [
+            (key, each.unanswered)
+            for key, each in self.stand.items()
+            if each.unanswered and self.partition(key[1]) in partitions
+        ]
+
     def write(self, claims: Sequence[Written]) -> None:
         self.written += claims
 
@@ -66,7 +76,9 @@ class Hand:
 
     def accept(self) -> None:
         for each in self.written:
-            self.stand[each.key] = Stood(algorithm=each.algorithm, claim=each.claim)
+            self.stand[each.key] = Stood(
+                algorithm=each.algorithm, claim=each.claim, unanswered=each.unanswered
+            )
         self._accepted, self.written = self._accepted + self.written, []
         self._heard()
 
@@ -79,8 +91,9 @@ class Told:
         metrics = Metrics(self.registry)
         self.now_ns = time.time_ns()
         self.rooms = Rooms(spends=hand, now_ns=lambda: self.now_ns, metrics=metrics)
+        self.limits = Held(*facts)
         self.gate = Gate(
-            limits=Held(*facts),
+            limits=self.limits,
             keeping=self.rooms,
             monotonic_ns=lambda: self.now_ns,
             wall_ns=lambda: self.now_ns,

@@ -132,6 +132,9 @@ def set_limit(
     ] = False,
     debt: Annotated[int, typer.Option(help="How far settling may go below nothing.")] = 0,
     shadow: Annotated[bool, typer.Option("--shadow", help="Count, and refuse nobody.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Nobody passes before the log has it.")
+    ] = False,
     by: By = None,
     why: Why = "",
     directory: Directory = HERE,
@@ -152,7 +155,8 @@ def set_limit(
         **{"customer": customer, "key": key, "plan": plan, "app": app},
         **{"unit": unit, "amount": amount, "algorithm": algorithm},
         "on_failure": wanted_limits.on_failure(on_failure),
-        **{"drain": drain, "debt": debt, "shadow": shadow, "overrides": overrides or []},
+        **{"drain": drain, "debt": debt, "shadow": shadow, "strict": strict},
+        "overrides": overrides or [],
         **({"by": by} if by else {}),
         "why": why,
     }

@@ -6,7 +6,7 @@ a customer are in the customer's partition (murmur2), beside the records of who 
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -16,6 +16,21 @@ ROOM_TAKEN = "dev.midstage.room.taken.v1"
 CUSTOMERS_TAKEN = "dev.midstage.customers.taken.v1"
 
 Epoch = Annotated[int, msgspec.Meta(ge=1)]
+LONGEST_REQUEST: Final = 128
+"""Characters of a request's id that a record names."""
+MOST_UNANSWERED: Final = 128
+"""Requests that one record names."""
+
+
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request that passes with a strict limit's record, and may never have been told so.
+
+    ``units`` count as used for it since ``taken_ns``, in nanoseconds since the epoch.
+    """
+
+    request: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_REQUEST)]
+    units: Annotated[int, msgspec.Meta(ge=1)]
+    taken_ns: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class RoomTaken(Fact, frozen=True, kw_only=True):
@@ -24,6 +39,7 @@ class RoomTaken(Fact, frozen=True, kw_only=True):
     ``key`` is the name of the API key, where each has a counter of its own.
     ``standing`` is that counter's state, whole numbers whose meaning ``algorithm`` knows, as text
     since they don't fit 64 bits. It counts if ``owner`` held the partition under ``epoch`` then.
+    ``unanswered`` are in it: where one of them never passed, its units come back.
     """
 
     limit: Name
@@ -35,6 +51,7 @@ class RoomTaken(Fact, frozen=True, kw_only=True):
     owner: Name
     epoch: Epoch
     at: datetime
+    unanswered: Annotated[tuple[Unanswered, ...], msgspec.Meta(max_length=MOST_UNANSWERED)] = ()
 
 
 class CustomersTaken(Fact, frozen=True, kw_only=True, omit_defaults=True):

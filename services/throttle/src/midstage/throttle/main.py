@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -46,6 +47,7 @@ from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
+from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import Rooms, Unkept
@@ -70,7 +72,9 @@ def compose(
     Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
     """
     clock = SystemClock()
-    log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
+    kafka = partial(KafkaLog, bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
+    counters = log or kafka(linger_ms=0)  # checks wait for it
+    log = log or kafka()
     versions = Versions[Standing, LimitFact](
         log=log,
         topic=topic,
@@ -86,7 +90,7 @@ def compose(
     metrics = Metrics(registry)
     steady_ns = _steady_ns()
     spending = Spending(
-        log=log,
+        log=counters,
         topic=spends,
         owner=f"{SERVICE}/{uuid.uuid4().hex}",
         address=settings.address,
@@ -96,11 +100,7 @@ def compose(
         reached=reached,
     )
     rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
-    endings = (
-        Endings(log=log, keys=edge_keys(settings.edge_keys_file), topic=requests)
-        if settings.edge_keys_file
-        else None
-    )
+    endings, earlier = _endings(log, settings, requests)
     gate = Gate(
         limits=versions,
         keeping=rooms if kept else Unkept(),
@@ -114,6 +114,8 @@ def compose(
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(gate.forget)
+    if earlier:
+        rooms.on_unanswered(earlier.look_back)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,
@@ -156,11 +158,26 @@ def compose(
             versions,
             spending,
             *([endings.loop] if endings else []),
+            *([earlier] if earlier else []),
             *([watching] if watching else []),
         ],
         async_loops=[gate, rooms, *([imported] if imported else []), server],
         event_loop=uvloop.new_event_loop,
     )
+
+
+def _endings(
+    log: Log, settings: Settings, topic: topics.Topic
+) -> tuple[Endings | None, Earlier | None]:
+    """What reads how requests end, from now on and before, where the edges' keys are known."""
+    if not settings.edge_keys_file:
+        return None, None
+    keys = edge_keys(settings.edge_keys_file)
+    endings = Endings(log=log, keys=keys, topic=topic)
+    earlier = Earlier(
+        log=log, keys=keys, follows=endings.loop.caught_up, told=endings.earlier, topic=topic
+    )
+    return endings, earlier
 
 
 def _rules(

@@ -39,7 +39,7 @@ class Metrics:
         self.late = {rule: late.labels(rule=rule.value) for rule in OnFailure}
         without_room = Counter(
             "midstage_throttle_without_room",
-            "Checks for which the log gave no room in time, answered by the limits' failure rules.",
+            "Checks that the log kept waiting for too long, answered by the limits' failure rules.",
             ["rule"],
             registry=registry,
         )
@@ -51,7 +51,7 @@ class Metrics:
         )
         self.waited = Counter(
             "midstage_throttle_room_waited",
-            "Checks that waited for room in the log.",
+            "Checks that waited for the log: for room, or of strict limits.",
             registry=registry,
         )
         self.claims = Counter(
@@ -66,6 +66,17 @@ class Metrics:
             "midstage_throttle_answer_seconds",
             "From the arrival of a check (its deadline less the caller's timeout) to its verdict.",
             buckets=_SECONDS,
+            registry=registry,
+        )
+        self.strict_seconds = Histogram(
+            "midstage_throttle_strict_seconds",
+            "From what a check took of strict limits to when the log had it.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.unanswered = Counter(
+            "midstage_throttle_unanswered",
+            "Requests that a lost owner may not have answered and whose ends were found.",
             registry=registry,
         )
         self.meters = Gauge(

@@ -13,7 +13,7 @@ from midstage.eventlog.kafka.groups import GroupPositions
 from midstage.eventlog.kafka.lags import GroupLag, GroupLags
 from midstage.eventlog.kafka.reader import KafkaReader, oldest
 from midstage.eventlog.kafka.topics import Broker, Setting
-from midstage.eventlog.kafka.writer import KafkaWriter
+from midstage.eventlog.kafka.writer import LINGER_MS, KafkaWriter
 from midstage.eventlog.log import Partition, TopicSettings
 
 __all__ = ["FatalClientError", "GroupLag", "GroupLags", "GroupPositions", "KafkaLog"]
@@ -29,8 +29,13 @@ class KafkaLog:
         client_id: str,
         ask_within_s: float = 10.0,
         close_within_s: float = 5.0,
+        linger_ms: int = LINGER_MS,
     ) -> None:
-        """Name the brokers; nothing connects before the first question."""
+        """Name the brokers; nothing connects before the first question.
+
+        With ``linger_ms`` 0 its writers wait for no other message that might go with one.
+        """
+        self._linger_ms = linger_ms
         self._close_within_s = close_within_s
         self._settings: Mapping[str, Setting] = {
             "bootstrap.servers": bootstrap,
@@ -46,6 +51,7 @@ class KafkaLog:
             self._polled,
             limit_of=self._broker.limit_of,
             close_within_s=self._close_within_s,
+            linger_ms=self._linger_ms,
         )
 
     def reader(self, starts: Mapping[Partition, int]) -> KafkaReader:

@@ -24,13 +24,13 @@ SETTINGS: Mapping[str, str | int | bool] = {
     "message.timeout.ms": 0,  # for ever: a message given up in the middle would be a hole
     "topic.metadata.propagation.max.ms": 600_000,  # a restarting broker may not know its topics yet
     "message.max.bytes": DEAD_LETTER_BYTES + 1024 * 1024,  # each topic's own limit is checked here
-    "linger.ms": 1,
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 64 * 1024,
 }
 _OVERHEAD_BYTES = 512  # of a record batch around one message
 _CHECKED_FROM_BYTES = 512 * 1024  # no topic of ours takes less
 _GLANCE_S = 0.001
+LINGER_MS = 1
 
 Done = Callable[[Delivery], None]
 
@@ -44,13 +44,19 @@ class KafkaWriter:
         *,
         limit_of: Callable[[str], int],
         close_within_s: float,
+        linger_ms: int = LINGER_MS,
     ) -> None:
-        """Start the client and the thread that serves its acknowledgements."""
+        """Start the client and the thread that serves its acknowledgements.
+
+        A message waits ``linger_ms`` for others that go with it.
+        """
         self._limit_of = limit_of
         self._close_within_s = close_within_s
         self._fatal: str | None = None
         self._closing = threading.Event()
-        self._producer = Producer({**settings, **SETTINGS, "error_cb": self.failed})
+        self._producer = Producer(
+            {**settings, **SETTINGS, "linger.ms": linger_ms, "error_cb": self.failed}
+        )
         self._thread = threading.Thread(target=self._serve, name="kafka-writer", daemon=True)
         self._thread.start()
 

@@ -35,6 +35,7 @@ class LimitAnswer(TypedDict):
     drain: bool
     debt: int
     shadow: bool
+    strict: bool
     overrides: list[str]
     by: str
     why: str
@@ -141,6 +142,7 @@ def limit(fact: LimitSet, version: int) -> LimitAnswer:
         "drain": fact.drain,
         "debt": fact.debt,
         "shadow": fact.shadow,
+        "strict": fact.strict,
         "overrides": list(fact.overrides),
         "by": fact.by,
         "why": fact.why,

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure
+from midstage.throttle.decide.kept import Lacking
 from midstage.throttle.decide.metering import LimitAccount
-from midstage.throttle.decide.room import Lacking, Room
+from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.decide.room import Room
+from midstage.throttle.decide.strict import Strict
 from midstage.throttle.model.account import OnFailure
 from midstage.throttle.model.checks import Check, Judged, Left, Meeting
 
@@ -49,6 +52,18 @@ def lacking(accounts: Sequence[LimitAccount], check: Check, now_ns: int) -> Lack
         for account, units in wanted
         if isinstance(account.meter, Room) and account.meter.lacks(units, now_ns)
     ]
+
+
+def undurable(accounts: Sequence[LimitAccount]) -> Sequence[tuple[Strict[Meter], int]]:
+    """The strict meters, and what the log has to have of each before anything is told of them."""
+    return [
+        (meter, meter.change) for meter in strict_of(accounts) if not meter.is_durable(meter.change)
+    ]
+
+
+def strict_of(accounts: Sequence[LimitAccount]) -> Sequence[Strict[Meter]]:
+    """The meters of strict limits."""
+    return [account.meter for account in accounts if isinstance(account.meter, Strict)]
 
 
 def passed(meeting: Meeting, accounts: Sequence[LimitAccount], now_ns: int) -> Judged:

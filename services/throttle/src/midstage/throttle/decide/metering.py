@@ -58,7 +58,7 @@ class LimitAccount(Account):
         if not (_alike(before, limit) and _followed(self.counted, limit, now_ns)):
             self.meter = self.counted = meter_of(limit, now_ns, self.wall)
         elif isinstance(self.meter, Room):
-            self.meter.changed()
+            self.meter.changed()  # a strict meter takes nothing ahead
         if before.on_failure != limit.on_failure:
             self.fallback = fallback_of(limit, now_ns)
         self._hold_by(limit)

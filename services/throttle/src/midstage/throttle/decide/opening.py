@@ -1,14 +1,15 @@
-"""The room over a meter, whatever its algorithm, from where the log says that it stood.
+"""What keeps a meter, whatever its algorithm, from where the log says that it stood.
 
-Slots have none: they are held by requests under way. What stands there of another algorithm or
+Nothing keeps slots: they are held by requests under way. What stands there of another algorithm or
 another unit, or makes no sense, says nothing of this meter: it begins anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.claims.claim import Claims
 from midstage.throttle.decide.claims.levels import (
     BucketClaims,
@@ -23,6 +24,7 @@ from midstage.throttle.decide.claims.windows import (
     SlidingClaims,
     WindowClaims,
 )
+from midstage.throttle.decide.kept import Kept
 from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.bucket import TokenBucket
@@ -34,6 +36,7 @@ from midstage.throttle.decide.meters.wall import OnWallClock
 from midstage.throttle.decide.meters.window import LifetimeQuota, Window
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
+from midstage.throttle.decide.strict import Strict
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 
 M = TypeVar("M", bound=Meter)
@@ -51,22 +54,25 @@ _WINDOW: Final = WindowClaims()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a meter counts, how it stood in the log, and who hears that its room asks for more.
+    """What a meter counts, how it stood in the log, and who hears that it has to be written.
 
-    ``holding`` says what may be used of it that no claim names.
+    ``holding`` says what may be used of it that no claim names. ``strict``: without room;
+    ``unanswered`` are then in it, and may yet be told of.
     """
 
     unit: str
     stood: Stood | None
     now_ns: int
-    asked: Callable[[Room[Meter]], None]
+    asked: Callable[[Kept], None]
     holding: Holding = NOTHING_IMPLIED
+    strict: bool = False
+    unanswered: Sequence[Unanswered] = ()
 
 
 def opened(  # noqa: C901, PLR0911  one case for each algorithm
     meter: Meter, opening: Opening
-) -> Room[Meter] | None:
-    """The room over ``meter``; None where it can have none."""
+) -> Kept | None:
+    """What keeps ``meter``; None where nothing does."""
     match meter:
         case LentBucket():
             return _over(meter, _LENT, opening)
@@ -109,12 +115,23 @@ def lent(account: LimitAccount) -> LentBucket:
             raise TypeError(f"{type(other).__name__} can't be lent")
 
 
-def _over(meter: M, claims: Claims[M], opening: Opening) -> Room[Meter]:
+def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
     algorithm = _named(claims, opening.unit)
     stood, now_ns = opening.stood, opening.now_ns
+    unanswered: Sequence[Unanswered] = ()
     if stood is not None and stood.algorithm == algorithm:
         with suppress(ValueError):
             claims.restore(meter, stood.claim, now_ns)
+            unanswered = opening.unanswered
+    if opening.strict:
+        return Strict(
+            meter,
+            claims,
+            algorithm=algorithm,
+            now_ns=now_ns,
+            asked=opening.asked,
+            unanswered=unanswered,
+        )
     return Room(
         meter,
         claims,

@@ -79,6 +79,10 @@ class Reservations(Generic[A]):
         """The reservation of ``request`` that is open."""
         return self._open.get(request)
 
+    def cancel(self, request: str) -> None:
+        """What was taken for it was given back: it holds nothing, and may ask again."""
+        self._open.pop(request, None)
+
     def settle(
         self, request: str, accounts: Sequence[A], actual: Sequence[int], now_ns: int
     ) -> None:

@@ -10,7 +10,7 @@ than half of those is left: twice what was used in ``HORIZON_NS`` or by one chec
 than half of it is left, or half of its term.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar, cast
 
 from midstage.throttle.decide.claims.claim import Claims, Standing
@@ -190,6 +190,10 @@ class Room(Generic[M_co]):
             self._owes = True
             self._want()
 
+    def give_back(self, back: Settlement) -> None:
+        """It was taken and never passed; what came in for it since stays as it is."""
+        self._claims.give_back(self.meter, back)
+
     def remaining(self, now_ns: int) -> int:
         """Of the limit, not of the room."""
         if self._before_ns:
@@ -240,7 +244,3 @@ class Room(Generic[M_co]):
         recent = -(-self._used * HORIZON_NS // elapsed)
         share = -(-remaining // SHARE)
         return min(remaining, max(self.waited_for, min(2 * max(recent, self._once), share)))
-
-
-Lacking = Sequence[tuple[Room[Meter], int]]
-"""Rooms, and the units that they lack."""

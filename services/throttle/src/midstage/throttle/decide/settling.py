@@ -8,17 +8,21 @@ request was refused or failed, nothing was used. A slot is free when its request
 from collections.abc import Sequence
 from math import ceil
 
-from midstage.contracts.limits import BYTES, CONCURRENCY
+from midstage.contracts.limits import BYTES, CONCURRENCY, REQUESTS
 from midstage.contracts.requests import Outcome, RequestCompleted
 from midstage.throttle.model.checks import Ended
 
 TOKENS = "tokens"
 _OF_TOKENS = ("input_tokens", "output_tokens")
 _ANSWERED = frozenset({Outcome.OK, Outcome.CANCELLED})
+_UNREACHED = frozenset({Outcome.ERROR, Outcome.CANCELLED})
 
 
-def ended(request: str, fact: RequestCompleted) -> Ended:
-    """What a fact of the edges says of a request; ``tokens`` are those in and out of it."""
+def ended(request: str, fact: RequestCompleted, *, names_replicas: bool = False) -> Ended:
+    """What a fact of the edges says of a request; ``tokens`` are those in and out of it.
+
+    Who ``names_replicas`` says with a failed request that has none that it reached none.
+    """
     used = {unit: ceil(amount) for unit, amount in fact.usage.items()}
     used[BYTES] = fact.bytes_in + fact.bytes_out
     if TOKENS not in used and any(part in used for part in _OF_TOKENS):
@@ -29,6 +33,10 @@ def ended(request: str, fact: RequestCompleted) -> Ended:
         app=fact.app,
         used=used,
         as_estimated=fact.outcome in _ANSWERED,
+        passed=not (
+            fact.outcome is Outcome.REFUSED
+            or (names_replicas and not fact.pod and fact.outcome in _UNREACHED)
+        ),
     )
 
 
@@ -38,3 +46,13 @@ def actual(ended_: Ended, units: Sequence[str], reserved: Sequence[int]) -> Sequ
         0 if unit == CONCURRENCY else ended_.used.get(unit, kept if ended_.as_estimated else 0)
         for unit, kept in zip(units, reserved, strict=True)
     ]
+
+
+def used(ended_: Ended, unit: str, taken: int) -> int:
+    """What a request really used of ``taken`` units of which nobody else knows.
+
+    One request is one request, unless it never passed.
+    """
+    if not ended_.passed:
+        return 0
+    return taken if unit == REQUESTS else actual(ended_, [unit], [taken])[0]

@@ -8,13 +8,13 @@ Whoever holds a partition says again and again how long it may use the first uni
 that no record names; the latest of all these times is what its successor has to leave to it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
-from midstage.contracts.spends import CustomersTaken, RoomTaken
+from midstage.contracts.spends import CustomersTaken, RoomTaken, Unanswered
 from midstage.throttle.decide.claims.claim import Standing
 
 Key = tuple[str, str, str]
@@ -36,6 +36,7 @@ class Stood:
 
     algorithm: str
     claim: Standing
+    unanswered: tuple[Unanswered, ...] = ()
 
 
 class Spends:
@@ -48,6 +49,7 @@ class Spends:
         self._implied: dict[int, datetime] = {}
         self._before: dict[int, datetime | None] = {}
         self._stood: dict[Key, Stood] = {}
+        self._naming: set[Key] = set()
 
     def __len__(self) -> int:
         """How many counters stand."""
@@ -66,6 +68,11 @@ class Spends:
         """Until when those before its holder may use what is implied; None: nobody may."""
         return self._before.get(partition)
 
+    @property
+    def naming(self) -> Collection[Key]:
+        """The counters in which requests stand that may not have been answered."""
+        return self._naming
+
     def next_epoch(self, partition: int) -> int:
         """In which the partition can be taken."""
         return self._epochs.get(partition, 0) + 1
@@ -83,6 +90,7 @@ class Spends:
     def forget(self, key: Key) -> None:
         """Nothing of this counter needs to be known any more."""
         self._stood.pop(key, None)
+        self._naming.discard(key)
 
     def _taken(self, fact: CustomersTaken, partition: int) -> Heard:
         """What the holder says again counts too; the first that it said may be compacted away."""
@@ -112,7 +120,10 @@ class Spends:
         except ValueError:
             return Heard.UNREADABLE
         self._epochs[partition] = fact.epoch
-        self._stood[fact.limit, fact.customer, fact.key] = Stood(
-            algorithm=fact.algorithm, claim=claim
-        )
+        key = (fact.limit, fact.customer, fact.key)
+        self._stood[key] = Stood(algorithm=fact.algorithm, claim=claim, unanswered=fact.unanswered)
+        if fact.unanswered:
+            self._naming.add(key)
+        elif self._naming:
+            self._naming.discard(key)
         return Heard.COUNTS

@@ -19,8 +19,6 @@ _NAME: Final = re.compile(NAME)
 
 def check(limit: str, terms: Terms) -> None:
     """RefusedError with the first thing that is wrong with them."""
-    if terms.strict:
-        raise RefusedError("strict: such limits are not served yet; leave it out")
     _check_who(limit, terms)
     _check_algorithm(terms)
     if terms.debt > MOST_DEBT * terms.amount:
@@ -29,6 +27,8 @@ def check(limit: str, terms: Terms) -> None:
         raise RefusedError("algorithm: slots are for the unit concurrency, and only for it")
     if terms.drain and terms.unit == CONCURRENCY:
         raise RefusedError("drain: slots can't be drained, they belong to requests")
+    if terms.strict:
+        _check_strict(terms)
 
 
 def check_name(what: str, name: str) -> None:
@@ -37,6 +37,19 @@ def check_name(what: str, name: str) -> None:
         raise RefusedError(
             f"{what}: {name[:140]!r} is no name; up to 128 letters, digits and ._@:+-, "
             "the first one a letter or a digit"
+        )
+
+
+def _check_strict(terms: Terms) -> None:
+    """Of what is not kept, nothing can be durable."""
+    if terms.unit == CONCURRENCY:
+        raise RefusedError(
+            "strict: slots are held by requests under way and not kept in the log; leave it out"
+        )
+    if terms.shadow:
+        raise RefusedError(
+            "strict: a limit in shadow mode refuses nobody, and what it counts is not kept; "
+            "leave one of the two out"
         )
 
 

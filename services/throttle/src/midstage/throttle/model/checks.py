@@ -41,6 +41,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request that is over, and what it has used by unit.
 
     ``as_estimated``: of a unit that is not named it has used what was estimated, and else nothing.
+    ``passed``: it may have reached a replica; False where it is known that it did not.
     """
 
     request: str
@@ -49,6 +50,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str = ""
     used: Mapping[str, int] = NOTHING
     as_estimated: bool = True
+    passed: bool = True
 
 
 class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
@@ -57,7 +59,8 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     Made once and kept until a limit changes. ``keys`` are whose meters count. ``policies`` is the
     header ``RateLimit-Policy``, ``states`` the beginnings of each limit's part of ``RateLimit``,
     empty for one in shadow mode: callers are not told of it. ``settled``: where in ``limits`` those
-    stand that are charged by an estimate and settled when the request is over.
+    stand that are charged by an estimate and settled when the request is over. ``strict``: one of
+    them is.
     """
 
     limits: Sequence[LimitSet]
@@ -66,6 +69,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     states: Sequence[str]
     shadowed: bool
     settled: Sequence[int]
+    strict: bool
 
     def of(self, keys: Sequence[MeterKey]) -> "Meeting":
         """The same limits as another customer meets them, by these ``keys``."""
@@ -76,6 +80,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
             states=self.states,
             shadowed=self.shadowed,
             settled=self.settled,
+            strict=self.strict,
         )
 
 

@@ -40,22 +40,37 @@ class Endings:
         self._keys = keys
         self._waiting: deque[Ended] = deque(maxlen=MOST_WAITING)
 
+    def earlier(self, ended: Ended) -> None:
+        """One that stood in the log before, to be given with the others."""
+        self._waiting.append(ended)
+
     def __call__(self) -> Iterator[Ended]:
         """Each once, in the order in which they were read."""
         for _ in range(len(self._waiting)):
             yield self._waiting.popleft()
 
     def _apply(self, event: Event[Fact], record: Record) -> None:
-        if isinstance(event.data, RequestCompleted) and self._genuine(event, record):
-            self._waiting.append(ended(event.id, event.data))
+        told = told_by(event, record, self._keys)
+        if told is not None:
+            self._waiting.append(told)
 
-    def _genuine(self, event: Event[Fact], record: Record) -> bool:
-        """Whether it is the edge's that it names; one that names none has nothing to prove."""
-        if event.seq is None and not event.source.startswith(SOURCE_PREFIX):
-            return True
-        if header(record, CONTENT_TYPE) != STRUCTURED:  # a signature covers source and body alone
-            return False
-        try:
-            return is_signed(record, source=event.source, keys=self._keys())
-        except UnreadableError:
-            return False
+
+def told_by(
+    event: Event[Fact], record: Record, keys: Callable[[], Mapping[str, bytes]]
+) -> Ended | None:
+    """The end that it tells of; None where it tells of none, or is not to be believed."""
+    if not isinstance(event.data, RequestCompleted) or not _genuine(event, record, keys):
+        return None
+    return ended(event.id, event.data, names_replicas=event.source.startswith(SOURCE_PREFIX))
+
+
+def _genuine(event: Event[Fact], record: Record, keys: Callable[[], Mapping[str, bytes]]) -> bool:
+    """Whether it is the edge's that it names; one that names none has nothing to prove."""
+    if event.seq is None and not event.source.startswith(SOURCE_PREFIX):
+        return True
+    if header(record, CONTENT_TYPE) != STRUCTURED:  # a signature covers source and body alone
+        return False
+    try:
+        return is_signed(record, source=event.source, keys=keys())
+    except UnreadableError:
+        return False

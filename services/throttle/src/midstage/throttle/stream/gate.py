@@ -2,16 +2,18 @@
 
 A check is one step without an ``await`` between reading meters and charging them, on the one
 thread of the event loop, so calls at the same time can't take the same token. What only lacks
-room in the log waits for it, no longer than it has; then the failure rules speak. Limits are taken
-over from the log's fold every ``FOLLOW_S``; while the log is away, those last known hold.
+room in the log waits for it, and what passes a strict limit until the log has it, no longer than it
+has; then the failure rules speak. Limits are taken over from the log's fold every ``FOLLOW_S``;
+while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from midstage.contracts.limits import CustomerPlanned, LimitSet
+from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.judging import (
     asked,
     foreseen,
@@ -20,18 +22,22 @@ from midstage.throttle.decide.judging import (
     lacking,
     left_of,
     passed,
+    strict_of,
     strictest_rule,
 )
+from midstage.throttle.decide.kept import Lacking
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
-from midstage.throttle.decide.room import Lacking
-from midstage.throttle.decide.settling import actual
+from midstage.throttle.decide.settling import actual, used
+from midstage.throttle.decide.spends import Key
+from midstage.throttle.decide.strict import Strict
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Wanted
-from midstage.throttle.model.limits import MeterKey, Standing
+from midstage.throttle.model.limits import MeterKey, Standing, meter_key
+from midstage.throttle.stream.waiting import Asking, Waiting
 from midstage.throttle.views.book import Book, meeting_of
 from midstage.throttle.views.leases import Lender
 from midstage.throttle.views.meters import Meters
@@ -80,6 +86,14 @@ class Keeping(Protocol):
         """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
         ...
 
+    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
+        """What a lost owner took for a request that it may not have answered, by counter."""
+        ...
+
+    def ended(self, request: str) -> None:
+        """What was taken for it is settled."""
+        ...
+
 
 class Gate:
     """Answers checks from the limits in force; belongs to one event loop.
@@ -124,49 +138,92 @@ class Gate:
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
         )
+        self._waiting = Waiting(
+            waits=keeping,
+            deciding=self,
+            reservations=self._reservations,
+            metrics=metrics,
+            monotonic_ns=monotonic_ns,
+        )
 
     def check(
         self, check: Check, remaining_s: float | None
     ) -> Judged | Later[Judged | None] | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
         meeting = self._book.met(check.customer, check.key, check.app)
-        if remaining_s is not None:
-            self._metrics.answer_seconds.observe(max(0.0, self._caller_timeout_s - remaining_s))
+        is_late = remaining_s is not None and self._is_late(remaining_s)
         if meeting is None:
             self._metrics.unlimited.inc()
             return None
         now_ns = self._monotonic_ns()
         accounts = self._meters.of(meeting, now_ns)
-        if remaining_s is not None and remaining_s < self._late_below_s:
+        if is_late:
             return self._by_rule(meeting, accounts, check, self._metrics.late)
         before = _would_refuse(accounts) if meeting.shadowed else 0
-        answer = self._decided(meeting, accounts, check, now_ns)
+        known = meeting.strict and self.known(meeting, check, now_ns)
+        answer = self.decided(meeting, accounts, check, now_ns)
         if not answer.admitted and not answer.violated:
             lacks = lacking(accounts, check, now_ns)
             if lacks:
-                return self._waiting(meeting, accounts, check, remaining_s, lacks)
+                asking = self._asking(meeting, accounts, check, remaining_s)
+                return self._waiting.told(asking, lacks)
         if meeting.shadowed and _would_refuse(accounts) > before:
             self._metrics.shadowed.inc()
-        return self._counted(answer)
+        if meeting.strict and answer.admitted:
+            asking = self._asking(meeting, accounts, check, remaining_s)
+            taken = asking.passes(answer, now_ns, known=known)
+            if taken.lacks:
+                return self._waiting.told(asking, taken.lacks)
+        return self.counted(answer)
 
     def settle(self, ended: Ended) -> None:
         """Charge what the request really used, once; whatever was reserved for it is free."""
-        reserved: Sequence[int]
-        opened = self._reservations.opened(ended.request)
-        if opened is None:
-            meeting = self._book.met(ended.customer, ended.key, ended.app)
-            if meeting is None or not meeting.settled:
-                return
-            now_ns = self._monotonic_ns()
-            met = self._meters.of(meeting, now_ns)
-            accounts, reserved = [met[at] for at in meeting.settled], [0] * len(meeting.settled)
-        else:
-            now_ns = self._monotonic_ns()
-            accounts = [self._meters.live(each, self._book, now_ns) for each in opened.accounts]
-            opened.accounts, reserved = accounts, opened.units
+        now_ns = self._monotonic_ns()
+        told = self._settle_unanswered(ended, now_ns)
+        held = self._held(ended, now_ns)
+        if held is None:
+            return
+        left = [(account, units) for account, units in held if account.key not in told]
+        accounts, reserved = [account for account, _ in left], [units for _, units in left]
         units = [account.limit.unit for account in accounts]
+        opened = self._reservations.opened(ended.request)
+        if opened is not None:
+            opened.accounts, opened.units = accounts, reserved
         self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
         self._metrics.settled.inc()
+
+    def _held(self, ended: Ended, now_ns: int) -> Sequence[tuple[LimitAccount, int]] | None:
+        """What is to be settled for the request, with what was reserved of it; None: nothing is."""
+        opened = self._reservations.opened(ended.request)
+        if opened is not None:
+            live = [self._meters.live(each, self._book, now_ns) for each in opened.accounts]
+            return list(zip(live, opened.units, strict=True))
+        meeting = self._book.met(ended.customer, ended.key, ended.app)
+        if meeting is None or not meeting.settled:
+            return None
+        met = self._meters.of(meeting, now_ns)
+        return [(met[at], 0) for at in meeting.settled]
+
+    def _settle_unanswered(self, ended: Ended, now_ns: int) -> Collection[MeterKey]:
+        """Of what a lost owner took for it; whose meters were told."""
+        told: list[MeterKey] = []
+        taken = self._keeping.unanswered(ended.request)
+        if not taken:
+            return told
+        for (name, customer, own), named in taken:
+            limit = self._book.named(name)
+            if limit is None or customer != ended.customer:
+                continue
+            account = self._meters.account(limit, meter_key(limit, customer, own), now_ns)
+            was = used(ended, limit.unit, named.units)
+            if isinstance(account.meter, Strict) and account.meter.ended(
+                named, was, now_ns=now_ns, debt=limit.debt
+            ):
+                told.append(account.key)
+        if any(customer == ended.customer for (_, customer, _), _ in taken):
+            self._keeping.ended(ended.request)
+            self._metrics.unanswered.inc()
+        return told
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""
@@ -249,11 +306,19 @@ class Gate:
         self._metrics.reservations.set(len(self._reservations))
         self._metrics.meters.set(len(self._meters))
 
-    def _decided(
+    def _is_late(self, remaining_s: float) -> bool:
+        self._metrics.answer_seconds.observe(max(0.0, self._caller_timeout_s - remaining_s))
+        return remaining_s < self._late_below_s
+
+    def known(self, meeting: Meeting, check: Check, now_ns: int) -> bool:
+        """Whether it has what it asks for already."""
+        return bool(meeting.settled) and self._reservations.knows(check.request, now_ns)
+
+    def decided(
         self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
     ) -> Judged:
         """By count; what passes is held until the request has ended."""
-        if meeting.settled and self._reservations.knows(check.request, now_ns):
+        if self.known(meeting, check, now_ns):
             return passed(meeting, accounts, now_ns)
         answer = judged(meeting, accounts, check, now_ns)
         if meeting.settled and check.hits and answer.admitted:
@@ -261,36 +326,23 @@ class Gate:
             self._reservations.hold(check.request, held, asked(held, check), now_ns)
         return answer
 
-    def _waiting(
+    def without_log(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check
+    ) -> Judged:
+        """What the failure rules say of one that the log kept waiting for too long."""
+        return self._by_rule(meeting, accounts, check, self._metrics.without_room)
+
+    def _asking(
         self,
         meeting: Meeting,
         accounts: Sequence[LimitAccount],
         check: Check,
         remaining_s: float | None,
-        lacks: Lacking,
-    ) -> Judged | Later[Judged | None]:
-        """The same check again when there is room, or the failure rules."""
-        later: Later[Judged | None] = Later()
+    ) -> Asking:
         within_s = self._caller_timeout_s - self._late_below_s
         if remaining_s is not None:
             within_s = min(within_s, remaining_s - self._late_below_s)
-
-        def again() -> Lacking:
-            now_ns = self._monotonic_ns()
-            answer = self._decided(meeting, accounts, check, now_ns)
-            if not answer.admitted and not answer.violated:
-                still = lacking(accounts, check, now_ns)
-                if still:
-                    return still
-            later.told(self._counted(answer))
-            return ()
-
-        def over() -> None:
-            later.told(self._by_rule(meeting, accounts, check, self._metrics.without_room))
-
-        if self._keeping.wait(lacks, within_s=within_s, again=again, over=over):
-            return later
-        return self._by_rule(meeting, accounts, check, self._metrics.without_room)
+        return Asking(meeting=meeting, accounts=accounts, check=check, within_s=within_s)
 
     def _by_rule(
         self,
@@ -304,9 +356,12 @@ class Gate:
         counted[strictest_rule(accounts)].inc()
         if answer.admitted:
             self._metrics.failure_mode_allowed.inc()
-        return self._counted(answer)
+        for meter in strict_of(accounts) if meeting.strict else ():
+            meter.answered(check.request)
+            meter.wait_for(meter.change)
+        return self.counted(answer)
 
-    def _counted(self, answer: Judged) -> Judged:
+    def counted(self, answer: Judged) -> Judged:
         (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
         return answer
 
@@ -317,7 +372,7 @@ class Gate:
 
         That may be less than was asked for.
         """
-        if meeting.settled and self._reservations.knows(check.request, now_ns):
+        if self.known(meeting, check, now_ns):
             return passed(meeting, accounts, now_ns)
         held = [accounts[at] for at in meeting.settled]
         before = [account.meter.remaining(now_ns) for account in held]

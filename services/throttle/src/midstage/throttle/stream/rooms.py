@@ -1,20 +1,23 @@
 """Rooms of the counters on one event loop: asked for, written, accepted, and waited for.
 
 All claims that a turn of the loop asks for go out together, one for each counter. A check that
-lacks nothing but room waits for the claim under way, until its own time is up; but not for a log
-that has not answered for ``PATIENCE_NS``.
+lacks nothing but room waits for the claim under way, until its own time is up, and so does one of
+a strict limit for the claim that contains it; but not for a log that has not answered for
+``PATIENCE_NS``.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from midstage.contracts.spends import Unanswered
+from midstage.throttle.decide.kept import Kept, Lacking
 from midstage.throttle.decide.metering import LimitAccount
-from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import Opening, opened
-from midstage.throttle.decide.room import Lacking, Room
 from midstage.throttle.decide.spends import Key, Stood
+from midstage.throttle.decide.strict import Strict
+from midstage.throttle.decide.unanswered import Awaited
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import MeterKey
@@ -30,6 +33,12 @@ class Spends(Protocol):
 
     def stood(self, key: Key) -> Stood | None:
         """How a counter stands in it."""
+        ...
+
+    def unanswered(
+        self, partitions: Collection[int]
+    ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
+        """The requests that may not have been answered, by counter."""
         ...
 
     def write(self, claims: Sequence[Written]) -> None:
@@ -57,6 +66,10 @@ class Spends(Protocol):
         ...
 
 
+LookBack = Callable[[Collection[str], int], None]
+"""With the requests, and since when they may have ended, in nanoseconds since the epoch."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Waiting:
     """A check that lacks room; ``is_over`` when it has its answer."""
@@ -77,12 +90,14 @@ class Rooms:
         self._spends = spends
         self._now_ns = now_ns
         self._metrics = metrics
-        self._asked: list[tuple[Key, Room[Meter]]] = []
-        self._under_way: dict[Key, Room[Meter]] = {}
-        self._waiting: dict[Room[Meter], list[_Waiting]] = {}
+        self._asked: list[tuple[Key, Kept]] = []
+        self._under_way: dict[Key, Kept] = {}
+        self._waiting: dict[Kept, list[_Waiting]] = {}
+        self._awaited = Awaited()
         self._woken = asyncio.Event()
         self._is_due = False
         self._forget: Callable[[Callable[[str], bool]], None] = _forget_nothing
+        self._look_back: LookBack = _nowhere
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is asked for, and take what is accepted, until ``stop``."""
@@ -114,6 +129,8 @@ class Rooms:
         claims, gained = self._spends.heard()
         if gained:
             self._forget(lambda customer: self._spends.partition(customer) in gained)
+            self._await(self._spends.unanswered(gained))
+        accepted = []
         for each in claims:
             room = self._under_way.get(each.key)
             if room is None:
@@ -122,7 +139,9 @@ class Rooms:
                 del self._under_way[each.key]
             elif each.counts and room.accepted(each.claim):
                 del self._under_way[each.key]
-                self._go_on(room)
+                accepted.append(room)
+        for room in accepted:  # when all are: many a check waits for several
+            self._go_on(room)
         self._write()
         if self._is_due:
             self._is_due = False
@@ -131,6 +150,18 @@ class Rooms:
     def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
         """Have ``forget`` called when customers are counted for here again, with whose they are."""
         self._forget = forget
+
+    def on_unanswered(self, look_back: LookBack) -> None:
+        """Have ``look_back`` called with requests that a lost owner may not have answered."""
+        self._look_back = look_back
+
+    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
+        """What was taken for a request that a lost owner may not have answered, by counter."""
+        return self._awaited.of(request)
+
+    def ended(self, request: str) -> None:
+        """What was taken for it is settled."""
+        self._awaited.ended(request)
 
     def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
         """Have a new meter go on from where the log says that it stood, and count by room.
@@ -141,16 +172,21 @@ class Rooms:
         if account.shadow:
             account.meter = account.counted
             return
-        if account.meter is not account.counted:
+        strict = account.limit.strict
+        is_kept = account.meter is not account.counted
+        if is_kept and isinstance(account.meter, Strict) == strict:
             return
         limit, customer, *own = key
         whose: Key = (limit, customer, own[0] if own else "")
+        stood = None if is_kept else self._spends.stood(whose)  # what lives goes on as it is
         opening = Opening(
             unit=account.limit.unit,
-            stood=self._spends.stood(whose),
+            stood=stood,
             now_ns=now_ns,
             asked=lambda room: self._want(whose, room),
-            holding=NOTHING_IMPLIED if account.limit.strict else self._spends.holding(customer),
+            holding=NOTHING_IMPLIED if strict else self._spends.holding(customer),
+            strict=strict,
+            unanswered=self._awaited.among(whose, stood.unanswered) if stood else (),
         )
         room = opened(account.counted, opening)
         if room is not None:
@@ -182,11 +218,19 @@ class Rooms:
 
     def _attach(self, waiting: _Waiting, lacking: Lacking) -> None:
         """All that it lacks is asked for now, and the first is waited for."""
-        for room, units in lacking:
-            room.wait_for(units)
+        for room, lacks in lacking:
+            room.wait_for(lacks)
         self._waiting.setdefault(lacking[0][0], []).append(waiting)
 
-    def _go_on(self, room: Room[Meter]) -> None:
+    def _await(self, named: Sequence[tuple[Key, Sequence[Unanswered]]]) -> None:
+        now_ns = self._now_ns()
+        self._awaited.expire(now_ns)
+        added = self._awaited.add(named, now_ns)
+        if added:
+            since_ns = min(each.taken_ns for each in added)
+            self._look_back({each.request for each in added}, since_ns)
+
+    def _go_on(self, room: Kept) -> None:
         for waiting in self._waiting.pop(room, ()):
             if waiting.is_over:
                 continue
@@ -210,7 +254,7 @@ class Rooms:
 
         self._timer = loop.call_later(RENEWED_S, due)
 
-    def _want(self, key: Key, room: Room[Meter]) -> None:
+    def _want(self, key: Key, room: Kept) -> None:
         self._asked.append((key, room))
         self._woken.set()
 
@@ -223,7 +267,15 @@ class Rooms:
             if claimed is not None:
                 self._under_way[key] = room
                 units, claim = claimed
-                claims.append(Written(key=key, algorithm=room.algorithm, units=units, claim=claim))
+                claims.append(
+                    Written(
+                        key=key,
+                        algorithm=room.algorithm,
+                        units=units,
+                        claim=claim,
+                        unanswered=room.unanswered if isinstance(room, Strict) else (),
+                    )
+                )
         if claims:
             self._metrics.claims.inc(len(claims))
             self._spends.write(claims)
@@ -240,9 +292,22 @@ class Unkept:
         del lacking
         return False
 
+    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
+        """Of those before us nothing is known."""
+        del request
+        return ()
+
+    def ended(self, request: str) -> None:
+        """Nobody was awaited."""
+
 
 def _nobody() -> None:
     """Hears what the log says while no loop runs."""
+
+
+def _nowhere(_: Collection[str], since_ns: int) -> None:
+    """Nobody tells how requests ended."""
+    del since_ns
 
 
 def _forget_nothing(_: Callable[[str], bool]) -> None:

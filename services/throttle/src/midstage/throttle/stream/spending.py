@@ -7,7 +7,7 @@ follows the log; the loop that answers checks writes, and takes what was heard.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -16,7 +16,13 @@ import msgspec
 
 from midstage.chassis.logs import logger
 from midstage.contracts.fact import Event, Fact
-from midstage.contracts.spends import CUSTOMERS_TAKEN, ROOM_TAKEN, CustomersTaken, RoomTaken
+from midstage.contracts.spends import (
+    CUSTOMERS_TAKEN,
+    ROOM_TAKEN,
+    CustomersTaken,
+    RoomTaken,
+    Unanswered,
+)
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import message
 from midstage.eventlog.current import Current, Since
@@ -40,6 +46,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     claim: Standing
     units: int = 0
     counts: bool = True
+    unanswered: tuple[Unanswered, ...] = ()
 
 
 class _Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -142,6 +149,15 @@ class Spending:
         with self._current.changed:
             return self._spends.stood(key)
 
+    def unanswered(
+        self, partitions: Collection[int]
+    ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
+        """Of the counters there, the requests that may not have been answered."""
+        with self._current.changed:
+            naming = [key for key in self._spends.naming if self.partition(key[1]) in partitions]
+            stood = [(key, self._spends.stood(key)) for key in naming]
+        return [(key, each.unanswered) for key, each in stood if each is not None]
+
     def write(self, claims: Sequence[Written]) -> None:
         """Hand them to the log, in order."""
         self._reached("room_claimed")
@@ -211,7 +227,14 @@ class Spending:
             stood = [(key, self._spends.stood(key)) for _, key in again]
         for key, each in stood:
             if each is not None:
-                self._send(Written(key=key, algorithm=each.algorithm, claim=each.claim))
+                self._send(
+                    Written(
+                        key=key,
+                        algorithm=each.algorithm,
+                        claim=each.claim,
+                        unanswered=each.unanswered,
+                    )
+                )
 
     def _take(self) -> None:
         """The partitions are known: the log was folded."""
@@ -249,6 +272,7 @@ class Spending:
             owner=self._owner,
             epoch=self._taking[partition],
             at=at,
+            unanswered=each.unanswered,
         )
         key = msgspec.json.encode(each.key).decode()
         self._hand_over(ROOM_TAKEN, fact, key=key, partition=partition, at=at)

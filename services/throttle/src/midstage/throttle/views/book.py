@@ -176,6 +176,7 @@ def meeting_of(limits: Sequence[LimitSet], customer: str, key: str) -> Meeting:
         states=tuple("" if limit.shadow else headers.state_begins(limit.limit) for limit in limits),
         shadowed=len(told) < len(limits),
         settled=tuple(at for at, limit in enumerate(limits) if limit.unit != REQUESTS),
+        strict=any(limit.strict for limit in limits),
     )
 
 

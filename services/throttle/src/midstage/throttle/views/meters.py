@@ -41,12 +41,21 @@ class Meters:
         accounts = self._accounts
         for limit, key in zip(meeting.limits, meeting.keys, strict=True):
             account = accounts.get(key)
-            if account is None:
-                account = self._made(limit, key, now_ns)
-            elif account.limit is not limit:
-                self._follow(account, limit, key, now_ns)
+            if account is None or account.limit is not limit:
+                account = self.account(limit, key, now_ns)
             found.append(account)
         return found
+
+    def account(self, limit: LimitSet, key: MeterKey, now_ns: int) -> LimitAccount:
+        """The one of that key; it holds by ``limit`` from now on."""
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = LimitAccount(limit, key, now_ns, self.wall)
+            self._ring.append(key)
+            self._opened(account, key, now_ns)
+        elif account.limit is not limit:
+            self._follow(account, limit, key, now_ns)
+        return account
 
     def kept(self, key: MeterKey) -> LimitAccount | None:
         """The account of that key; None where none is remembered."""
@@ -72,10 +81,10 @@ class Meters:
         counts, for nobody.
         """
         held = self._accounts.get(account.key)
+        if held is not None:
+            return held
         limit = book.named(account.limit.limit)
-        if held is None and limit is not None:
-            held = self._made(limit, account.key, now_ns)
-        return held or account
+        return account if limit is None else self.account(limit, account.key, now_ns)
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """Begin anew with the accounts of these customers, whatever they count."""

@@ -12,6 +12,8 @@ the log. So they may be used under no claim at all, by whoever holds the counter
 from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
+from midstage.throttle.model.account import Settlement
+
 Standing = tuple[int, ...]
 M_contra = TypeVar("M_contra", contravariant=True)
 SHARE: Final = 16
@@ -40,6 +42,14 @@ class Claims(Protocol[M_contra]):
         """Units that the meter may use now under a claim that was made under its own terms.
 
         0 or less where there is none.
+        """
+        ...
+
+    def give_back(self, meter: M_contra, back: Settlement) -> None:
+        """What was reserved was not used, and no more is there than if nobody had asked for it.
+
+        What came in since is not given back: it may have come in for these units, and a meter from
+        which they were never taken would have been too full for it.
         """
         ...
 

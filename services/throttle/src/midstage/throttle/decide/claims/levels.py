@@ -14,6 +14,7 @@ from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
+from midstage.throttle.model.account import Settlement
 
 _NUMBERS: Final = 5
 
@@ -33,6 +34,12 @@ class BucketClaims:
         """The distance of the levels, in whole tokens."""
         meter.fill(now_ns)
         return (meter.level - _level(claim, meter.at_ns)) // meter.token
+
+    def give_back(self, meter: TokenBucket, back: Settlement) -> None:
+        """Less what came in since it was taken."""
+        meter.fill(back.now_ns)
+        more = _unfilled(back, part=meter.token, rate=meter.rate, at_ns=meter.at_ns)
+        meter.level = min(meter.full, meter.level + more)
 
     def restore(self, meter: TokenBucket, claim: Standing, now_ns: int) -> None:
         """As if it had met the terms of the meter now."""
@@ -72,6 +79,13 @@ class LentClaims:
         """The distance of the levels, in whole tokens."""
         return _BUCKET.room(meter, claim, now_ns)
 
+    def give_back(self, meter: LentBucket, back: Settlement) -> None:
+        """As to a token bucket; what comes in for others counts as well."""
+        meter.fill(back.now_ns)
+        rate = max(meter.rate, meter.whole_rate)
+        more = _unfilled(back, part=meter.token, rate=rate, at_ns=meter.at_ns)
+        meter.level = min(meter.full, meter.level + more)
+
     def restore(self, meter: LentBucket, claim: Standing, now_ns: int) -> None:
         """What was lent before the claim is lent for a term after it, whoever has it."""
         level, since_ns, rate, token, full = _sound(claim)
@@ -110,6 +124,12 @@ class LeakyClaims:
         """The distance, in whole units."""
         meter.remaining(now_ns)
         return (meter.room - _level(claim, meter.at_ns)) // meter.period_ns
+
+    def give_back(self, meter: LeakyBucket, back: Settlement) -> None:
+        """Less what has leaked since it was taken."""
+        meter.remaining(back.now_ns)
+        more = _unfilled(back, part=meter.period_ns, rate=meter.limit, at_ns=meter.at_ns)
+        meter.room = min(meter.burst * meter.period_ns, meter.room + more)
 
     def restore(self, meter: LeakyBucket, claim: Standing, now_ns: int) -> None:
         """As if it had met the terms of the meter now."""
@@ -151,6 +171,12 @@ class GcraClaims:
         meter.remaining(now_ns)
         return (_tolerated(meter) - _level(claim, meter.at_ns)) // meter.period_ns
 
+    def give_back(self, meter: Gcra, back: Settlement) -> None:
+        """Less the time that has passed since it was taken."""
+        meter.remaining(back.now_ns)
+        more = _unfilled(back, part=meter.period_ns, rate=meter.units, at_ns=meter.at_ns)
+        meter.tat = max(meter.at_ns * meter.units, meter.tat - more)
+
     def restore(self, meter: Gcra, claim: Standing, now_ns: int) -> None:
         """As if it had met the terms of the meter now."""
         units, period_ns, tolerance = meter.units, meter.period_ns, meter.tolerance
@@ -177,6 +203,11 @@ class GcraClaims:
 
 def _lowered(level: int, by: int) -> int:
     return max(min(0, level), level - by)
+
+
+def _unfilled(back: Settlement, *, part: int, rate: int, at_ns: int) -> int:
+    """Parts of what was reserved that nothing has come in for."""
+    return max(0, -back.more * part - rate * max(0, at_ns - back.taken_ns))
 
 
 def _level(claim: Standing, at_ns: int) -> int:

@@ -6,6 +6,7 @@ from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.claims.windows import WindowClaims
 from midstage.throttle.decide.meters.wall import OnWallClock
 from midstage.throttle.decide.meters.window import Window
+from midstage.throttle.model.account import Settlement
 
 _WINDOW: Final = WindowClaims()
 
@@ -23,6 +24,10 @@ class WallClaims:
     def room(self, meter: OnWallClock, claim: Standing, now_ns: int) -> int:
         """By the wall clock."""
         return _WINDOW.room(_window(meter), claim, now_ns + meter.ahead_ns)
+
+    def give_back(self, meter: OnWallClock, back: Settlement) -> None:
+        """By the wall clock."""
+        meter.settle(back)
 
     def restore(self, meter: OnWallClock, claim: Standing, now_ns: int) -> None:
         """By the wall clock."""

@@ -24,6 +24,7 @@ from midstage.throttle.decide.meters.window import (
     RefilledBucket,
     Window,
 )
+from midstage.throttle.model.account import Settlement
 
 _WINDOW: Final = 4
 _COUNTER: Final = 5
@@ -51,6 +52,10 @@ class WindowClaims:
         meter.remaining(now_ns)
         start, end, used, _ = claim
         return used - meter.used if (start, end) == (meter.start_ns, meter.end_ns) else 0
+
+    def give_back(self, meter: Window, back: Settlement) -> None:
+        """In the window that it was taken in."""
+        meter.settle(back)
 
     def restore(self, meter: Window, claim: Standing, now_ns: int) -> None:
         """What is more than a limit that is lower now is no debt, but for what was one before."""
@@ -97,6 +102,10 @@ class LifetimeClaims:
         del now_ns
         return claim[0] - meter.used
 
+    def give_back(self, meter: LifetimeQuota, back: Settlement) -> None:
+        """All of it."""
+        meter.settle(back)
+
     def restore(self, meter: LifetimeQuota, claim: Standing, now_ns: int) -> None:
         """What was used stays used."""
         del now_ns
@@ -132,6 +141,10 @@ class SlidingClaims:
         """In the window of the claim alone."""
         meter.remaining(now_ns)
         return claim[2] - meter.current if claim[0] == meter.start_ns else 0
+
+    def give_back(self, meter: SlidingCounter, back: Settlement) -> None:
+        """In the window that it was taken in, while that one counts."""
+        meter.settle(back)
 
     def restore(self, meter: SlidingCounter, claim: Standing, now_ns: int) -> None:
         """As if it had met the terms of the meter now."""
@@ -183,6 +196,10 @@ class MovingClaims:
             if at <= meter.at_ns:  # else it is what someone before claimed ahead
                 units -= logged
         return min(units, 0) if meter.at_ns > until else units
+
+    def give_back(self, meter: MovingWindow, back: Settlement) -> None:
+        """Of the hits of the time that it was taken at."""
+        meter.settle(back)
 
     def restore(self, meter: MovingWindow, claim: Standing, now_ns: int) -> None:
         """With the claimed units as the last hit."""
