@@ -200,7 +200,10 @@ class Room(Generic[M_co]):
         """Of the limit, not of the room."""
         if self._before_ns:
             self._begin(now_ns)
-        return self.meter.wait_ns(units, now_ns)
+        wait_ns = self.meter.wait_ns(units, now_ns)
+        if self._before_ns and wait_ns and self.meter.wait_ns(units + self._part, now_ns) is None:
+            wait_ns += self._before_ns - now_ns  # until then it never has so many
+        return wait_ns
 
     def untouched(self, now_ns: int) -> bool:
         """Whether nothing of it needs to be remembered, here or in the log."""
