@@ -194,6 +194,14 @@ def test_what_is_implied_needs_no_claim_and_is_left_to_who_counted_before(name: 
     assert started(make, [], BEGUN, Holding(until_ns=BEGUN - 1)).room.left(BEGUN) == 0
 
 
+def test_who_asks_for_all_is_not_told_to_come_before_those_before_are_done() -> None:
+    before_ns = BEGUN + SECOND
+    room = started(EXACT["token-bucket"], [], BEGUN, Holding(before_ns=before_ns)).room
+    wait_ns = room.wait_ns(24, BEGUN)
+    assert wait_ns is not None
+    assert room.remaining(BEGUN + wait_ns - MS) < 24 <= room.remaining(BEGUN + wait_ns)
+
+
 @pytest.mark.parametrize("name", EXACT | OPENED_BY_A_CALL)
 def test_a_successor_goes_on_where_the_last_claim_stands(name: str) -> None:
     make = (EXACT | OPENED_BY_A_CALL)[name]

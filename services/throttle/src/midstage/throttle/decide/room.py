@@ -126,6 +126,8 @@ class Room(Generic[M_co]):
         self._wanted = False
         if self._pending is not None:
             return None
+        if self._before_ns:
+            self._begin(now_ns)
         size = self._wanted_size(now_ns)
         if not size and not self._owes:
             return None
@@ -202,9 +204,14 @@ class Room(Generic[M_co]):
 
     def wait_ns(self, units: int, now_ns: int) -> int | None:
         """Of the limit, not of the room."""
-        if self._before_ns:
-            self._begin(now_ns)
-        return self.meter.wait_ns(units, now_ns)
+        if not self._before_ns:
+            return self.meter.wait_ns(units, now_ns)
+        before_ns = self._before_ns
+        self._begin(now_ns)
+        wait_ns = self.meter.wait_ns(units, now_ns)
+        if wait_ns and self.meter.wait_ns(units + self._part, now_ns) is None:
+            wait_ns += max(0, before_ns - now_ns)  # until then it never has so many
+        return wait_ns
 
     def untouched(self, now_ns: int) -> bool:
         """Whether nothing of it needs to be remembered, here or in the log."""
