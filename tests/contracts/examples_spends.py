@@ -1,7 +1,14 @@
 """Room that was taken of a limit, and who counts for the customers of a partition."""
 
 from midstage.contracts.fact import Event
-from midstage.contracts.spends import CUSTOMERS_TAKEN, ROOM_TAKEN, CustomersTaken, RoomTaken
+from midstage.contracts.spends import (
+    CUSTOMERS_LEFT,
+    CUSTOMERS_TAKEN,
+    ROOM_TAKEN,
+    CustomersLeft,
+    CustomersTaken,
+    RoomTaken,
+)
 from midstage.contracts.topics import SPENDS
 
 from .examples import NOON, Events
@@ -18,6 +25,33 @@ EVENTS: Events = {
             data=CustomersTaken(
                 partition=3, owner=OWNER, epoch=7, address="10.0.0.7:8081", at=NOON
             ),
+        ),
+    ),
+    "customers-taken-full": (
+        SPENDS,
+        Event(
+            id=f"{OWNER}/3",
+            source=OWNER,
+            type=CUSTOMERS_TAKEN,
+            time=NOON,
+            data=CustomersTaken(
+                partition=3,
+                owner="throttle/81c2",
+                epoch=8,
+                address="10.0.0.8:8081",
+                http_address="10.0.0.8:8082",
+                at=NOON,
+            ),
+        ),
+    ),
+    "customers-left": (
+        SPENDS,
+        Event(
+            id=f"{OWNER}/4",
+            source=OWNER,
+            type=CUSTOMERS_LEFT,
+            time=NOON,
+            data=CustomersLeft(partition=3, owner=OWNER, epoch=7, at=NOON),
         ),
     ),
     "room-taken": (

@@ -67,6 +67,7 @@ GROWN: frozenset[str] = frozenset(
         "evaluation-made-panicking",
         "evaluation-made-signalled",
         "scaling-appended-decided",
+        "customers-taken",
     }
 )
 """Files of facts that have gained fields since: still read, and written with more than they say."""

@@ -98,12 +98,14 @@ def settings_in(directory: Path, *, grpc_port: int, rules: RuleSettings | None =
     token_file = directory / "token"
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
+    port = free_port()
     return Settings(
         kafka="not asked",
         host="127.0.0.1",
-        port=free_port(),
+        port=port,
         grpc_port=grpc_port,
         address=f"127.0.0.1:{grpc_port}",
+        http_address=f"127.0.0.1:{port}",
         token_file=token_file,
         answer_within_ms=30,
         caller_timeout_ms=50,

@@ -14,6 +14,7 @@ from midstage.contracts.fact import Fact, Name
 
 ROOM_TAKEN = "dev.midstage.room.taken.v1"
 CUSTOMERS_TAKEN = "dev.midstage.customers.taken.v1"
+CUSTOMERS_LEFT = "dev.midstage.customers.left.v1"
 
 Epoch = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -40,11 +41,26 @@ class RoomTaken(Fact, frozen=True, kw_only=True):
 class CustomersTaken(Fact, frozen=True, kw_only=True):
     """``owner`` counts for the customers of this partition from here on.
 
-    Of each epoch the first record counts. ``address`` is where it answers checks, host:port.
+    Of each epoch the first record counts, whoever wrote it: who stops, or finds out that another
+    one is gone, names who comes next. ``address`` is where it answers checks, host:port, and
+    ``http_address`` where its API is.
     """
 
     partition: Annotated[int, msgspec.Meta(ge=0)]
     owner: Name
     epoch: Epoch
     address: str = ""
+    http_address: str = ""
+    at: datetime
+
+
+class CustomersLeft(Fact, frozen=True, kw_only=True):
+    """``owner`` counts no more for the customers of this partition, which it held by ``epoch``.
+
+    What its counters stood at is in the log before this, exactly: it uses nothing after it.
+    """
+
+    partition: Annotated[int, msgspec.Meta(ge=0)]
+    owner: Name
+    epoch: Epoch
     at: datetime

@@ -22,6 +22,7 @@ from midstage.chassis.settings import secret
 from midstage.chassis.start import start
 from midstage.contracts import topics
 from midstage.contracts.limits import LimitFact
+from midstage.contracts.spends import CustomersTaken
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
@@ -29,6 +30,7 @@ from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.adapters.forwarding import Forwarding
 from midstage.throttle.adapters.imported import http as imported_http
 from midstage.throttle.adapters.imported.folder import Folder
 from midstage.throttle.adapters.imported.port import Imported
@@ -37,6 +39,7 @@ from midstage.throttle.adapters.imported.watching import Watching
 from midstage.throttle.adapters.owners import Owners
 from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api import lending
+from midstage.throttle.api.elsewhere import Elsewhere
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import RuleSettings, Settings, from_env
@@ -48,6 +51,7 @@ from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import Rooms, Unkept
+from midstage.throttle.stream.sharing import Sharing
 from midstage.throttle.stream.spending import Spending
 
 SERVICE = "throttle"
@@ -88,6 +92,7 @@ def compose(
         topic=spends,
         owner=f"{SERVICE}/{uuid.uuid4().hex}",
         address=settings.address,
+        http_address=settings.http_address,
         now=clock.now,
         monotonic=clock.monotonic,
         reached=reached,
@@ -112,6 +117,16 @@ def compose(
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(gate.forget)
+
+    def gone(holder: CustomersTaken) -> None:
+        sharing.gone(holder)
+
+    owners = Owners(
+        owning=spending,
+        within_s=settings.answer_within_ms / 1000,
+        gone=gone,
+        forwarded=metrics.forwarded.inc,
+    )
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,
@@ -121,16 +136,27 @@ def compose(
             gate.closed() or spending.closed() or (watching.closed() if watching else None)
         ),
         imported=imported.answer if imported else None,
-        owners=Owners(
-            owning=spending,
-            within_s=settings.answer_within_ms / 1000,
-            monotonic=clock.monotonic,
-        ),
+        owners=owners,
+    )
+    sharing = Sharing(
+        spends=spending,
+        rooms=gate.rooms,
+        leave=rooms.leave,
+        closed=server.serving,
+        answers=owners.answers,
+        monotonic=clock.monotonic,
+        metrics=metrics,
+    )
+    elsewhere = Elsewhere(
+        owning=spending,
+        forwarding=Forwarding(missed=owners.missed, forwarded=metrics.forwarded.inc),
+        serving=server.serving,
     )
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)
     readiness.add("spends", spending.caught_up)
     readiness.add("grpc", server.serving)
+    readiness.add("share", sharing.counting)
     standings = Standings(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
     return Process(
         service=SERVICE,
@@ -141,8 +167,8 @@ def compose(
             registry=registry,
             token=secret(settings.token_file),
             routers=[
-                api.router(standings, Looking(gate=gate)),
-                lending.router(lending.Lending(gate=gate, owning=spending, serving=server.serving)),
+                api.router(standings, Looking(gate=gate), elsewhere),
+                lending.router(lending.Lending(gate=gate, elsewhere=elsewhere)),
                 imported_http.router(server.judged, server.serving, readiness),
             ],
             own_keys=[imported_http.PATH],
@@ -156,7 +182,7 @@ def compose(
             *([endings.loop] if endings else []),
             *([watching] if watching else []),
         ],
-        async_loops=[gate, rooms, *([imported] if imported else []), server],
+        async_loops=[gate, rooms, *([imported] if imported else []), server, sharing],
         event_loop=uvloop.new_event_loop,
     )
 

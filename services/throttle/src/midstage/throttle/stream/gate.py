@@ -23,9 +23,10 @@ from midstage.throttle.decide.judging import (
     strictest_rule,
 )
 from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
-from midstage.throttle.decide.room import Lacking
+from midstage.throttle.decide.room import Lacking, Room
 from midstage.throttle.decide.settling import actual
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
@@ -140,7 +141,7 @@ class Gate:
         if not answer.admitted and not answer.violated:
             lacks = lacking(accounts, check, now_ns)
             if lacks:
-                return self._waiting(meeting, accounts, check, remaining_s, lacks)
+                return self._waiting(meeting, check, remaining_s, lacks)
         if meeting.shadowed and _would_refuse(accounts) > before:
             self._metrics.shadowed.inc()
         return self._counted(answer)
@@ -167,6 +168,10 @@ class Gate:
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""
         self._meters.forget(concerned)
+
+    def rooms(self, concerned: Callable[[str], bool]) -> Iterable[tuple[MeterKey, Room[Meter]]]:
+        """What these customers' counters have in the log."""
+        return self._meters.rooms(concerned)
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
@@ -260,12 +265,14 @@ class Gate:
     def _waiting(
         self,
         meeting: Meeting,
-        accounts: Sequence[LimitAccount],
         check: Check,
         remaining_s: float | None,
         lacks: Lacking,
     ) -> Judged | Later[Judged | None]:
-        """The same check again when there is room, or the failure rules."""
+        """The same check again when there is room, or the failure rules.
+
+        By the accounts of that moment: meanwhile the customer may be counted for here anew.
+        """
         later: Later[Judged | None] = Later()
         within_s = self._caller_timeout_s - self._late_below_s
         if remaining_s is not None:
@@ -273,6 +280,7 @@ class Gate:
 
         def again() -> Lacking:
             now_ns = self._monotonic_ns()
+            accounts = self._meters.of(meeting, now_ns)
             answer = self._decided(meeting, accounts, check, now_ns)
             if not answer.admitted and not answer.violated:
                 still = lacking(accounts, check, now_ns)
@@ -281,12 +289,14 @@ class Gate:
             later.told(self._counted(answer))
             return ()
 
-        def over() -> None:
-            later.told(self._by_rule(meeting, accounts, check, self._metrics.without_room))
+        def ruled() -> Judged:
+            accounts = self._meters.of(meeting, self._monotonic_ns())
+            return self._by_rule(meeting, accounts, check, self._metrics.without_room)
 
-        if self._keeping.wait(lacks, within_s=within_s, again=again, over=over):
-            return later
-        return self._by_rule(meeting, accounts, check, self._metrics.without_room)
+        waits = self._keeping.wait(
+            lacks, within_s=within_s, again=again, over=lambda: later.told(ruled())
+        )
+        return later if waits else ruled()
 
     def _by_rule(
         self,

@@ -6,7 +6,7 @@ that has not answered for ``PATIENCE_NS``.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -21,6 +21,8 @@ from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
 """A log that is silent for so long is away: no check waits for it."""
+MOST_LEFT: Final = 100_000
+"""Counters whose exact state a process writes when it stops; of more it loses the room."""
 
 
 class Spends(Protocol):
@@ -101,6 +103,8 @@ class Rooms:
         claims, gained = self._spends.heard()
         if gained:
             self._forget(lambda customer: self._spends.partition(customer) in gained)
+            for room in list(self._waiting):
+                self._go_on(room)
         for each in claims:
             room = self._under_way.get(each.key)
             if room is None:
@@ -111,6 +115,24 @@ class Rooms:
                 del self._under_way[each.key]
                 self._go_on(room)
         self._write()
+
+    def leave(self, rooms: Iterable[tuple[MeterKey, Room[Meter]]]) -> bool:
+        """Write how these counters stand, and use no more of them; False where they are too many.
+
+        Then what the others have claimed is lost to their customers, as in a crash.
+        """
+        now_ns = self._now_ns()
+        claims: list[Written] = []
+        for key, room in rooms:
+            if len(claims) >= MOST_LEFT:
+                break
+            last = room.last(now_ns)
+            if last is not None:
+                whose = _whose(key)
+                self._under_way[whose] = room
+                claims.append(Written(key=whose, algorithm=room.algorithm, claim=last))
+        self._spends.write(claims)
+        return len(claims) < MOST_LEFT
 
     def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
         """Have ``forget`` called when customers are counted for here again, with whose they are."""
@@ -127,8 +149,7 @@ class Rooms:
             return
         if account.meter is not account.counted:
             return
-        limit, customer, *own = key
-        whose: Key = (limit, customer, own[0] if own else "")
+        whose = _whose(key)
         opening = Opening(
             unit=account.limit.unit,
             stood=self._spends.stood(whose),
@@ -214,6 +235,11 @@ class Unkept:
         """In vain."""
         del lacking
         return False
+
+
+def _whose(key: MeterKey) -> Key:
+    limit, customer, *own = key
+    return limit, customer, own[0] if own else ""
 
 
 def _nobody() -> None:

@@ -7,7 +7,7 @@ follows the log; the loop that answers checks writes, and takes what was heard.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -15,7 +15,14 @@ import msgspec
 
 from midstage.chassis.logs import logger
 from midstage.contracts.fact import Event, Fact
-from midstage.contracts.spends import CUSTOMERS_TAKEN, ROOM_TAKEN, CustomersTaken, RoomTaken
+from midstage.contracts.spends import (
+    CUSTOMERS_LEFT,
+    CUSTOMERS_TAKEN,
+    ROOM_TAKEN,
+    CustomersLeft,
+    CustomersTaken,
+    RoomTaken,
+)
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import message
 from midstage.eventlog.current import Current, Since
@@ -24,9 +31,11 @@ from midstage.eventlog.log import Log, Record, Writer
 from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.spends import Heard, Key, Spends, Stood
+from midstage.throttle.stream.holdings import Holdings
 
 _log = logger(__name__)
 _TAKEN_KEY: Final = "taken"
+_LEFT_KEY: Final = "left"
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -49,6 +58,7 @@ class Spending:
         topic: Topic,
         owner: str,
         address: str,
+        http_address: str,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         reached: Failpoint = nothing,
@@ -56,14 +66,22 @@ class Spending:
         """Connect nothing yet; ``owner`` is the name of this start of the process."""
         self._log = log
         self._topic = topic.name
-        self._owner, self._address = owner, address
+        self._owner = owner
         self._now = now
         self._reached = reached
         self._spends = Spends()
         self._disputed: set[tuple[int, Key]] = set()
-        self._heard_of: deque[Written | CustomersTaken] = deque()
-        self._holders: dict[int, CustomersTaken] = {}
-        self._taking: dict[int, int] = {}
+        self._under_way: dict[Key, Standing] = {}
+        self._heard_of: deque[Written | CustomersTaken | CustomersLeft] = deque()
+        me = CustomersTaken(
+            partition=0,
+            owner=owner,
+            epoch=1,
+            address=address,
+            http_address=http_address,
+            at=now(),
+        )
+        self.holdings = Holdings(me)
         self._writer: Writer | None = None
         self._number = 0
         self._partitions = 0
@@ -92,34 +110,52 @@ class Spending:
         return self._current.caught_up()
 
     def closed(self) -> str | None:
-        """Why nothing may be counted yet: the log is not folded, or not taken.
-
-        Takes all partitions, once; whoever takes one after us has it.
-        """
+        """Why it is not known yet who counts for whom: the log is not folded, or not taken over."""
         reason = self._current.caught_up()
-        if reason is not None:
-            return reason
-        if not self._taking:
-            self._take()
-        known = {number: holder.epoch for number, holder in self._holders.items()}
-        missing = [p for p, epoch in self._taking.items() if known.get(p, 0) < epoch]
-        return f"partitions {missing} of {self._topic} are being taken" if missing else None
+        if reason is None and not self._partitions:
+            self._partitions = len(self._current.positions())
+        if reason is None and self._heard_of:
+            reason = f"{self._topic} is being taken over"
+        return reason
+
+    @property
+    def partitions(self) -> range:
+        """All of them; none before the log is folded."""
+        return range(self._partitions)
 
     def holder(self, customer: str) -> CustomersTaken | None:
-        """Who else counts for the customer; None where this process does."""
-        holder = self._holders.get(self.partition(customer))
+        """Who else counts for the customer; None where this process does, or nobody."""
+        holder = self.holdings.holder(self.partition(customer))
         return None if holder is None or holder.owner == self._owner else holder
 
-    def take_from(self, holder: CustomersTaken) -> None:
-        """Count for the customers of its partition from now on, if it still holds it."""
-        number = holder.partition
+    def assign(self, to: Mapping[int, CustomersTaken]) -> None:
+        """Have these count for the partitions from now on, as far as no other one came first."""
         with self._current.changed:
-            if self._spends.holders.get(number) != holder:
-                return
-            epoch = self._spends.next_epoch(number)
-        if self._taking.get(number, 0) < epoch:
-            _log.info("customers_taken", partition=number, held_by=holder.owner)
-            self._take_one(number, epoch)
+            known = self.holdings.holders()
+            epochs = {
+                number: self._spends.next_epoch(number)
+                for number in to
+                if self._spends.holders.get(number) == known.get(number)
+            }
+        to = {number: to[number] for number in epochs}
+        for fact in self.holdings.taken(to, epochs, self._now()):
+            _log.info("customers_assigned", partition=fact.partition, to=fact.owner)
+            self._take(fact)
+
+    def leave(self, to: Mapping[int, CustomersTaken | None]) -> None:
+        """Count no more for these partitions; whoever is named does. All claims are written."""
+        for number, successor in to.items():
+            left = self.holdings.left(number, successor, self._now())
+            if left is None:
+                continue
+            _log.info("customers_left", partition=number, to=successor and successor.owner)
+            self._hand_over(CUSTOMERS_LEFT, left, key=_LEFT_KEY, partition=number, at=left.at)
+            if successor is not None:
+                epoch = left.epoch + 1
+                given = msgspec.structs.replace(
+                    successor, partition=number, epoch=epoch, at=left.at
+                )
+                self._take(given)
 
     def stood(self, key: Key) -> Stood | None:
         """How the counter stood in the log when it was last read."""
@@ -148,10 +184,13 @@ class Spending:
         while self._heard_of:
             each = self._heard_of.popleft()
             if isinstance(each, Written):
+                if self._under_way.get(each.key) == each.claim:
+                    del self._under_way[each.key]
                 claims.append(each)
                 continue
-            self._holders[each.partition] = each
-            (gained.add if each.owner == self._owner else gained.discard)(each.partition)
+            self.holdings.heard(each)
+            if isinstance(each, CustomersTaken):
+                (gained.add if each.owner == self._owner else gained.discard)(each.partition)
         self._restate()
         return claims, frozenset(gained)
 
@@ -160,38 +199,36 @@ class Spending:
         return partition_of(customer.encode(), self._partitions)
 
     def _restate(self) -> None:
+        """But for what is written anew already: the older claim must not come after it."""
         if not self._disputed:
             return
+        mine = self.holdings.mine()
         with self._current.changed:
-            mine = {n for n, taken in self._spends.holders.items() if taken.owner == self._owner}
-            again = [each for each in self._disputed if each[0] in mine]
+            again = [
+                each
+                for each in self._disputed
+                if each[0] in mine and each[1] not in self._under_way
+            ]
             self._disputed.difference_update(again)
             stood = [(key, self._spends.stood(key)) for _, key in again]
         for key, each in stood:
             if each is not None:
                 self._send(Written(key=key, algorithm=each.algorithm, claim=each.claim))
 
-    def _take(self) -> None:
-        """The partitions are known: the log was folded."""
-        with self._current.changed:
-            self._partitions = len(self._current.positions())
-            numbers = range(self._partitions)
-            epochs = {number: self._spends.next_epoch(number) for number in numbers}
-        for number, epoch in epochs.items():
-            self._take_one(number, epoch)
-
-    def _take_one(self, number: int, epoch: int) -> None:
-        at = self._now()
-        self._taking[number] = epoch
-        fact = CustomersTaken(
-            partition=number, owner=self._owner, epoch=epoch, address=self._address, at=at
-        )
-        self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=number, at=at)
+    def _take(self, fact: CustomersTaken) -> None:
+        self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=fact.partition, at=fact.at)
 
     def _send(self, each: Written) -> None:
+        """What it does not hold it does not claim: that would count for nobody."""
         limit, customer, api_key = each.key
         at = self._now()
         partition = self.partition(customer)
+        epoch = self.holdings.epoch(partition)
+        if epoch is None:
+            self._heard_of.append(msgspec.structs.replace(each, counts=False))
+            self._heard()
+            return
+        self._under_way[each.key] = each.claim
         fact = RoomTaken(
             limit=limit,
             customer=customer,
@@ -200,7 +237,7 @@ class Spending:
             algorithm=each.algorithm,
             standing=tuple(str(number) for number in each.claim),
             owner=self._owner,
-            epoch=self._taking[partition],
+            epoch=epoch,
             at=at,
         )
         key = msgspec.json.encode(each.key).decode()
@@ -218,10 +255,10 @@ class Spending:
 
     def _apply(self, event: Event[Fact], record: Record) -> None:
         fact, partition = event.data, record.partition.number
-        if not isinstance(fact, RoomTaken | CustomersTaken):
+        if not isinstance(fact, RoomTaken | CustomersTaken | CustomersLeft):
             return
         heard = self._spends.apply(fact, partition)
-        if isinstance(fact, CustomersTaken):
+        if not isinstance(fact, RoomTaken):
             if heard is Heard.COUNTS:
                 self._heard_of.append(fact)
             return

@@ -5,10 +5,11 @@ is, so strangers can't push out what a customer has used.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.room import Room
 from midstage.throttle.model.checks import Meeting
@@ -80,6 +81,12 @@ class Meters:
                 account.meter.changed()  # another one may have claimed since
             self._ring.append(account.key)
         return held or account
+
+    def rooms(self, concerned: Callable[[str], bool]) -> Iterator[tuple[MeterKey, Room[Meter]]]:
+        """What these customers' counters have in the log."""
+        for key, account in self._accounts.items():
+            if isinstance(account.meter, Room) and concerned(key[1]):
+                yield key, account.meter
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """Begin anew with the accounts of these customers, whatever they count."""

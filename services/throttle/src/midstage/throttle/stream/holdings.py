@@ -1,0 +1,89 @@
+"""Who counts for the customers of each partition, as the loop that answers checks has heard of it.
+
+What this process has written itself holds for it at once where that makes it count for less: what
+it has left is asked elsewhere from then on. It counts for more only when it has read so.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from midstage.contracts.spends import CustomersLeft, CustomersTaken
+
+
+class Holdings:
+    """Belongs to one event loop; ``me`` is how this process names itself in the log."""
+
+    def __init__(self, me: CustomersTaken) -> None:
+        """Nothing is heard of yet."""
+        self.me = me
+        self._holders: dict[int, CustomersTaken] = {}
+        self._left: dict[int, CustomersLeft] = {}
+        self._given: dict[int, CustomersTaken] = {}
+        self._asked: dict[int, int] = {}
+
+    def holder(self, partition: int) -> CustomersTaken | None:
+        """Who is to be asked; None where nobody ever took it."""
+        return self._given.get(partition) or self._holders.get(partition)
+
+    def holders(self) -> Mapping[int, CustomersTaken]:
+        """Everybody who was heard of, gone or not."""
+        return self._holders
+
+    def epoch(self, partition: int) -> int | None:
+        """By which this process counts for the partition; None where it does not."""
+        holder = self._holders.get(partition)
+        if holder is None or holder.owner != self.me.owner or partition in self._given:
+            return None
+        return None if self.is_free(partition) else holder.epoch
+
+    def mine(self) -> frozenset[int]:
+        """For which this process counts."""
+        return frozenset(number for number in self._holders if self.epoch(number) is not None)
+
+    def is_free(self, partition: int) -> bool:
+        """Whether its owner has stopped, and named nobody."""
+        left, holder = self._left.get(partition), self._holders.get(partition)
+        return holder is None or (left is not None and left.epoch == holder.epoch)
+
+    def leavers(self) -> frozenset[str]:
+        """Who has stopped, as far as the log still says: none of them counts ever again."""
+        return frozenset(left.owner for left in self._left.values())
+
+    def is_settled(self) -> bool:
+        """Whether all that was written of holders was read back, or came too late."""
+        return not self._given and all(
+            number in self._holders and self._holders[number].epoch >= epoch
+            for number, epoch in self._asked.items()
+        )
+
+    def heard(self, fact: CustomersTaken | CustomersLeft) -> None:
+        """What counts in the log, in its order."""
+        if isinstance(fact, CustomersLeft):
+            self._left[fact.partition] = fact
+            if fact.owner == self.me.owner and self._given.get(fact.partition) == self.me:
+                del self._given[fact.partition]
+            return
+        self._holders[fact.partition] = fact
+        self._given.pop(fact.partition, None)
+
+    def taken(
+        self, to: Mapping[int, CustomersTaken], epochs: Mapping[int, int], at: datetime
+    ) -> Sequence[CustomersTaken]:
+        """The facts by which these count from now on; of what is asked for already, none."""
+        facts = [
+            msgspec.structs.replace(whose, partition=number, epoch=epochs[number], at=at)
+            for number, whose in to.items()
+            if self._asked.get(number, 0) < epochs[number]
+        ]
+        self._asked.update((fact.partition, fact.epoch) for fact in facts)
+        return facts
+
+    def left(self, partition: int, to: CustomersTaken | None, at: datetime) -> CustomersLeft | None:
+        """The fact by which this process counts no more; None where it did not."""
+        epoch = self.epoch(partition)
+        if epoch is None:
+            return None
+        self._given[partition] = to or self.me
+        return CustomersLeft(partition=partition, owner=self.me.owner, epoch=epoch, at=at)
