@@ -71,9 +71,13 @@ def running(
     grpc_port: int | None = None,
     rules: RuleSettings | None = None,
     spends: topics.Topic = topics.SPENDS,
+    answer_within_ms: float = 30.0,
 ) -> Iterator[Running]:
     """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
     settings = settings_in(directory, grpc_port=grpc_port or free_port(), rules=rules)
+    settings = replace(
+        settings, answer_within_ms=answer_within_ms, caller_timeout_ms=answer_within_ms + 20
+    )
     process = compose(settings, log=log, topic=topic, spends=spends)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))

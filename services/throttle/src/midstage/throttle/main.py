@@ -45,7 +45,9 @@ from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import RuleSettings, Settings, from_env
 from midstage.throttle.decide.imported.book import Book
 from midstage.throttle.decide.imported.counting import Counters, Options
+from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.limits import evolve
+from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.endings import Endings
@@ -66,11 +68,12 @@ def compose(
     spends: topics.Topic = topics.SPENDS,
     requests: topics.Topic = topics.REQUESTS,
     kept: bool = True,
+    lent_bucket: Callable[[TokenBucket], LentBucket] = LentBucket,
     reached: Failpoint = nothing,
 ) -> Process:
     """The process; what has a default is swapped by tests alone.
 
-    Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
+    ``lent_bucket`` makes those of which parts are lent. Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
     """
     clock = SystemClock()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
@@ -114,6 +117,7 @@ def compose(
         late_below_s=settings.late_below_s,
         reserved_for_s=settings.reserved_for_s,
         ended=endings or tuple,
+        lent_bucket=lent_bucket,
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(gate.forget)

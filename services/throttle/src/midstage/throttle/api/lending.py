@@ -61,18 +61,15 @@ class Lending:
         Each customer's owner is asked for what is its own; where one can't be, all are to ask
         again, and what the others have lent meanwhile is lent.
         """
-        owners = {
-            each.customer: self.elsewhere.owner(each.customer, asked)
-            for each in (*body.backs, *body.asks)
-        }
+        customers = [back.customer for back in body.backs] + [ask.customer for ask in body.asks]
+        holders = {each: self.elsewhere.owner(each, asked) for each in customers}
+        owners = {customer: each.owner if each else "" for customer, each in holders.items()}
+        others = {each.owner: each for each in holders.values() if each}
         told = await asyncio.gather(
-            *[
-                self._told(holder, _part(body, owners, holder), asked)
-                for holder in {each.owner: each for each in owners.values() if each}.values()
-            ]
+            *[self._told(each, _part(body, owners, name), asked) for name, each in others.items()]
         )
         answers = {each["customer"]: each for part in told for each in part}
-        ours = _part(body, owners, None)
+        ours = _part(body, owners, "")
         for back in ours.backs:
             self.gate.give_back(body.holder, back.customer, holding=back.holding, left=back.left)
         answers |= {ask.customer: await self._lent(body.holder, ask) for ask in ours.asks}
@@ -136,14 +133,12 @@ def router(lending: Lending) -> APIRouter:
     return routes
 
 
-def _part(
-    body: LeasesBody, owners: Mapping[str, CustomersTaken | None], holder: CustomersTaken | None
-) -> LeasesBody:
-    """What the holder is to be asked; None: what this process answers."""
+def _part(body: LeasesBody, owners: Mapping[str, str], owner: str) -> LeasesBody:
+    """What the owner is to be asked; empty: what this process answers."""
     return msgspec.structs.replace(
         body,
-        asks=tuple(each for each in body.asks if owners[each.customer] == holder),
-        backs=tuple(each for each in body.backs if owners[each.customer] == holder),
+        asks=tuple(each for each in body.asks if owners[each.customer] == owner),
+        backs=tuple(each for each in body.backs if owners[each.customer] == owner),
     )
 
 

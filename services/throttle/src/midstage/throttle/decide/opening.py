@@ -87,13 +87,15 @@ def opened(  # noqa: C901, PLR0911  one case for each algorithm
             return None
 
 
-def lent(account: LimitAccount) -> LentBucket:
+def lent(
+    account: LimitAccount, *, of: Callable[[TokenBucket], LentBucket] = LentBucket
+) -> LentBucket:
     """The account's token bucket, as one of which parts can be lent from now on; TypeError."""
     match account.counted:
         case LentBucket() as meter:
             return meter
         case TokenBucket() as bucket:
-            meter = LentBucket(bucket)
+            meter = of(bucket)
             account.counted = meter
             if isinstance(account.meter, Room):
                 account.meter.replaced(meter, _LENT, algorithm=_named(_LENT, account.limit.unit))

@@ -22,7 +22,9 @@ from midstage.throttle.decide.judging import (
     passed,
     strictest_rule,
 )
+from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
@@ -99,6 +101,7 @@ class Gate:
         late_below_s: float,
         reserved_for_s: float = 3600.0,
         ended: Callable[[], Iterable[Ended]] = tuple,
+        lent_bucket: Callable[[TokenBucket], LentBucket] = LentBucket,
     ) -> None:
         """A check with less than ``late_below_s`` of its time left gets the failure rules.
 
@@ -116,7 +119,9 @@ class Gate:
         self._book = Book()
         self._meters = Meters(WallClock(wall_ns() - monotonic_ns()), keeping.open)
         # serial numbers go on after a restart
-        self._lender = Lender(book=self._book, meters=self._meters, serial=wall_ns())
+        self._lender = Lender(
+            book=self._book, meters=self._meters, serial=wall_ns(), bucket=lent_bucket
+        )
         self._ended = ended
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S

@@ -103,8 +103,8 @@ class Rooms:
         claims, gained = self._spends.heard()
         if gained:
             self._forget(lambda customer: self._spends.partition(customer) in gained)
-            for room in list(self._waiting):
-                self._go_on(room)
+            for waited_for in list(self._waiting):
+                self._go_on(waited_for)
         for each in claims:
             room = self._under_way.get(each.key)
             if room is None:

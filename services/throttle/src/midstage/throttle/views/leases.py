@@ -5,13 +5,14 @@ which nothing is free, its application is asked for check by check. Limits in sh
 nobody and are not lent: what passes by leases does not count in them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from midstage.contracts.algorithms import Refill, TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.throttle.decide.lending import TERM_NS, Ask, LentBucket, rate_micros
 from midstage.throttle.decide.metering import ns
+from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
 from midstage.throttle.decide.room import Room
@@ -27,11 +28,20 @@ SLOWEST_MICROS: Final = 1_000
 class Lender:
     """Lends parts of the meters; belongs to their thread."""
 
-    def __init__(self, *, book: Book, meters: Meters, serial: int, term_ns: int = TERM_NS) -> None:
-        """``serial`` is larger than any before."""
+    def __init__(
+        self,
+        *,
+        book: Book,
+        meters: Meters,
+        serial: int,
+        bucket: Callable[[TokenBucket], LentBucket] = LentBucket,
+        term_ns: int = TERM_NS,
+    ) -> None:
+        """``serial`` is larger than any before; ``bucket`` makes those of which parts are lent."""
         self._book = book
         self._meters = meters
         self._serial = serial
+        self._bucket = bucket
         self._term_ns = term_ns
 
     def lend(self, wanted: Wanted, now_ns: int) -> tuple[Lent, list[Room[Meter]]]:
@@ -90,7 +100,9 @@ class Lender:
         meeting = meeting_of([limit], wanted.customer, "")
         (account,) = self._meters.of(meeting, now_ns)
         ask = Ask(holder=wanted.holder, wants_micros=wants, holding=wanted.holding)
-        grant = lent(account).lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
+        grant = lent(account, of=self._bucket).lend(
+            ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns
+        )
         if isinstance(account.meter, Room):
             account.meter.changed()
             rooms.append(account.meter)
