@@ -32,8 +32,8 @@ TERMS = {"customer": "*", "app": "chat", "amount": EACH, "on_failure": "closed"}
 
 
 @pytest.fixture
-def log() -> Iterator[MemoryLog]:
-    yield memory()
+def log() -> MemoryLog:
+    return memory()
 
 
 @pytest.mark.slow
@@ -84,8 +84,7 @@ def test_what_the_last_one_left_is_taken_at_once_and_whole(log: MemoryLog, tmp_p
     with running(log, topics.LIMITS, tmp_path, answer_within_ms=PATIENT_MS) as first:
         limited([first], amount=40)
         assert sum(first.passes("acme", "chat") for _ in range(5)) == 5
-    left = list(read(log, CustomersLeft))
-    assert sorted(each.partition for each in left) == list(range(6))
+    assert len(list(read(log, CustomersLeft))) == 6
     with running(log, topics.LIMITS, tmp_path, answer_within_ms=PATIENT_MS) as second:
         within(60, lambda: held(second) == [6])
         assert sum(second.passes("acme", "chat") for _ in range(40)) == 35
@@ -145,9 +144,7 @@ def limited(throttles: Sequence[Running], *, amount: int = EACH) -> None:
     """A quota of each customer, which all of them know of."""
     terms = {**TERMS, "amount": amount, "algorithm": {"kind": "lifetime"}}
     assert throttles[0].put("each", **terms).status_code == 200
-    for each in throttles:
-        within(60, lambda each=each: each.http.get("/v1/limits/each").status_code == 200)
-        within(60, lambda each=each: total(each, "limits") == 1)
+    within(60, lambda: [total(each, "limits") for each in throttles] == [1] * len(throttles))
 
 
 def held(*throttles: Running) -> list[float]:
@@ -205,7 +202,7 @@ def write(log: Log, type_: str, fact: CustomersTaken) -> None:
     put(log, msgspec.structs.replace(record, partition=fact.partition))
 
 
-def read(log: Log, kind: type[CustomersTaken | CustomersLeft]) -> Iterator[CustomersTaken]:
+def read(log: Log, kind: type[CustomersTaken | CustomersLeft]) -> Iterator[Fact]:
     """What stands in the log of that kind."""
     decoder = Decoder(topics.SPENDS)
     places = log.partitions(topics.SPENDS.name)

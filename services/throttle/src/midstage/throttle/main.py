@@ -45,9 +45,8 @@ from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import RuleSettings, Settings, from_env
 from midstage.throttle.decide.imported.book import Book
 from midstage.throttle.decide.imported.counting import Counters, Options
-from midstage.throttle.decide.lending import LentBucket
+from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.limits import evolve
-from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.endings import Endings
@@ -68,12 +67,13 @@ def compose(
     spends: topics.Topic = topics.SPENDS,
     requests: topics.Topic = topics.REQUESTS,
     kept: bool = True,
-    lent_bucket: Callable[[TokenBucket], LentBucket] = LentBucket,
+    lent_bucket: MakeLent = LentBucket,
     reached: Failpoint = nothing,
 ) -> Process:
     """The process; what has a default is swapped by tests alone.
 
-    ``lent_bucket`` makes those of which parts are lent. Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
+    Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
+    ``lent_bucket`` makes the buckets of which parts are lent.
     """
     clock = SystemClock()
     log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")

@@ -15,10 +15,11 @@ from midstage.contracts.spends import CustomersTaken
 from midstage.limits.wire import Ask, LeaseAnswer, LeasesAnswer, LeasesBody, LeaseTerms
 from midstage.throttle.adapters.awaiting import awaited
 from midstage.throttle.api.answers import ForeseenAnswer
-from midstage.throttle.api.elsewhere import Asked, Elsewhere, asked_by
+from midstage.throttle.api.elsewhere import Elsewhere, asked_by
 from midstage.throttle.api.looking import told
 from midstage.throttle.api.reading import CheckBody, check_of, described, leases_of
 from midstage.throttle.model.checks import Check, Judged
+from midstage.throttle.model.forwarded import Asked
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Grant, Lent, Wanted
 from midstage.throttle.views.book import policy_of

@@ -23,7 +23,7 @@ from midstage.throttle.decide.claims.windows import (
     SlidingClaims,
     WindowClaims,
 )
-from midstage.throttle.decide.lending import LentBucket
+from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
@@ -87,9 +87,7 @@ def opened(  # noqa: C901, PLR0911  one case for each algorithm
             return None
 
 
-def lent(
-    account: LimitAccount, *, of: Callable[[TokenBucket], LentBucket] = LentBucket
-) -> LentBucket:
+def lent(account: LimitAccount, *, of: MakeLent = LentBucket) -> LentBucket:
     """The account's token bucket, as one of which parts can be lent from now on; TypeError."""
     match account.counted:
         case LentBucket() as meter:

@@ -22,9 +22,8 @@ from midstage.throttle.decide.judging import (
     passed,
     strictest_rule,
 )
-from midstage.throttle.decide.lending import LentBucket
+from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
-from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
@@ -101,7 +100,7 @@ class Gate:
         late_below_s: float,
         reserved_for_s: float = 3600.0,
         ended: Callable[[], Iterable[Ended]] = tuple,
-        lent_bucket: Callable[[TokenBucket], LentBucket] = LentBucket,
+        lent_bucket: MakeLent = LentBucket,
     ) -> None:
         """A check with less than ``late_below_s`` of its time left gets the failure rules.
 

@@ -5,14 +5,13 @@ which nothing is free, its application is asked for check by check. Limits in sh
 nobody and are not lent: what passes by leases does not count in them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from midstage.contracts.algorithms import Refill, TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
-from midstage.throttle.decide.lending import TERM_NS, Ask, LentBucket, rate_micros
+from midstage.throttle.decide.lending import TERM_NS, Ask, LentBucket, MakeLent, rate_micros
 from midstage.throttle.decide.metering import ns
-from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
 from midstage.throttle.decide.room import Room
@@ -34,7 +33,7 @@ class Lender:
         book: Book,
         meters: Meters,
         serial: int,
-        bucket: Callable[[TokenBucket], LentBucket] = LentBucket,
+        bucket: MakeLent = LentBucket,
         term_ns: int = TERM_NS,
     ) -> None:
         """``serial`` is larger than any before; ``bucket`` makes those of which parts are lent."""
@@ -100,9 +99,8 @@ class Lender:
         meeting = meeting_of([limit], wanted.customer, "")
         (account,) = self._meters.of(meeting, now_ns)
         ask = Ask(holder=wanted.holder, wants_micros=wants, holding=wanted.holding)
-        grant = lent(account, of=self._bucket).lend(
-            ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns
-        )
+        bucket = lent(account, of=self._bucket)
+        grant = bucket.lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
         if isinstance(account.meter, Room):
             account.meter.changed()
             rooms.append(account.meter)
