@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import uvloop
 from prometheus_client import CollectorRegistry
@@ -48,6 +48,7 @@ from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics, RuleMetrics
+from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
@@ -107,6 +108,12 @@ def compose(
         if settings.edge_keys_file
         else None
     )
+
+    def ended() -> Iterable[Ended]:
+        """Of those for whom this process counts: the others' owners read it too."""
+        told = endings() if endings else ()
+        return [each for each in told if spending.holder(each.customer) is None]
+
     gate = Gate(
         limits=versions,
         keeping=rooms if kept else Unkept(),
@@ -116,7 +123,7 @@ def compose(
         caller_timeout_s=settings.caller_timeout_ms / 1000,
         late_below_s=settings.late_below_s,
         reserved_for_s=settings.reserved_for_s,
-        ended=endings or tuple,
+        ended=ended,
         lent_bucket=lent_bucket,
     )
     watching, imported = _rules(settings.rules, registry)

@@ -195,8 +195,9 @@ class Spending:
         return claims, frozenset(gained)
 
     def partition(self, customer: str) -> int:
-        """Where the customer's counters stand."""
-        return partition_of(customer.encode(), self._partitions)
+        """Where the customer's counters stand; -1 before the log is folded."""
+        count = self._partitions
+        return partition_of(customer.encode(), count) if count else -1
 
     def _restate(self) -> None:
         """But for what is written anew already: the older claim must not come after it."""
