@@ -13,10 +13,11 @@ SMALL = Plan(kills=4, steady=600, between=150, rests_s=0.01, answer_within_ms=PA
 @pytest.mark.slow
 def test_three_owners_that_crash_and_stop_grant_nothing_twice(kafka: str) -> None:
     told = crashed(SMALL, kafka=kafka)
-    assert told.overshoot <= 0
+    found = told.verdicts()
+    assert [each.name for each in found if each.over > 0] == []
+    assert [each.name for each in found if each.admitted == 0] == []
     assert told.failure_mode_allowed == 0
     assert told.forwarded > 0
-    assert all(each.admitted() > 0 for each in told.seen)
 
 
 @pytest.mark.platform
@@ -24,7 +25,7 @@ def test_three_owners_that_crash_and_stop_grant_nothing_twice(kafka: str) -> Non
 def test_without_room_taken_in_advance_a_crash_grants_twice(kafka: str) -> None:
     """The negative control: the same run with counters that die with the process."""
     plan = Plan(kills=2, steady=200, between=200, holders=0, kept=False, answer_within_ms=2000.0)
-    assert crashed(plan, kafka=kafka).overshoot > 0
+    assert max(each.over for each in crashed(plan, kafka=kafka).verdicts()) > 0
 
 
 @pytest.mark.platform
@@ -32,4 +33,4 @@ def test_without_room_taken_in_advance_a_crash_grants_twice(kafka: str) -> None:
 def test_leases_that_nobody_subtracts_let_too_much_pass(kafka: str) -> None:
     """The other one: what is lent is the owner's as well."""
     plan = Plan(owners=1, kills=0, steady=4000, counted=False, answer_within_ms=2000.0)
-    assert crashed(plan, kafka=kafka).overshoot > 0
+    assert max(each.over for each in crashed(plan, kafka=kafka).verdicts()) > 0

@@ -18,7 +18,7 @@ from tests.throttle.crashes.limited import APP
 
 ASKED_WITHIN_S = 5.0
 BACK_IN_S = 0.05
-LEASED_AT_ONCE = 10
+LEASED_AT_ONCE = 50
 """Checks of a holder in a step: in process, each costs a thousandth of the others."""
 
 

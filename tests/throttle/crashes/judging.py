@@ -8,14 +8,11 @@ too much is too much.
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from midstage.contracts import algorithms
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.metering import meter_of, ns
 from midstage.throttle.decide.meters.wall import WallClock
-
-_NS = 1_000_000_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,11 +27,12 @@ class Seen:
         """How many passed, of those that were answered since."""
         return sum(ok for _, known, ok in self.asked if known >= since_ns)
 
-    def allowed(self, since_ns: int = 0) -> int:
-        """What one meter that never dies lets pass of them; it was asked the others before."""
-        known = sorted(known for _, known, _ in self.asked)
+    def allowed(self, since_ns: int = 0) -> tuple[int, int]:
+        """What one meter that never dies lets pass of all, and of those answered since."""
         meter = meter_of(self.limit, min(since for since, _, _ in self.asked), WallClock())
-        return sum(meter.take(1, each) and each >= since_ns for each in known)
+        known = sorted(known for _, known, _ in self.asked)
+        passes = [each for each in known if meter.take(1, each)]
+        return len(passes), len(passes) - bisect_left(passes, since_ns)
 
     def overshoot(self) -> float:
         """The most by which any window exceeds what the algorithm promises; 0 or less: none."""
@@ -70,20 +68,38 @@ class Told:
     failure_mode_allowed: int = 0
     steady_ns: int = 0
 
-    @property
-    def checks(self) -> int:
-        """That were answered."""
-        return sum(len(each.asked) for each in self.seen)
+    def verdicts(self) -> Sequence["Verdict"]:
+        """One for each limit."""
+        return [Verdict.of(each, self.steady_ns) for each in self.seen]
 
-    @property
-    def overshoot(self) -> float:
-        """Of the worst window of all limits."""
-        return max(each.overshoot() for each in self.seen)
 
-    def share(self, since_ns: int = 0) -> float:
-        """Admitted of what the limits allowed, all together."""
-        allowed = sum(each.allowed(since_ns) for each in self.seen)
-        return sum(each.admitted(since_ns) for each in self.seen) / max(1, allowed)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """``over``: the most by which any window exceeds its limit; 0 or less: none does."""
+
+    name: str
+    checks: int
+    failed: int
+    over: float
+    admitted: int
+    allowed: int
+    admitted_in_peace: int
+    allowed_in_peace: int
+
+    @classmethod
+    def of(cls, seen: Seen, steady_ns: int) -> "Verdict":
+        """What one limit's callers were answered."""
+        allowed, in_peace = seen.allowed(steady_ns)
+        return cls(
+            name=seen.limit.limit,
+            checks=len(seen.asked),
+            failed=seen.failed,
+            over=seen.overshoot(),
+            admitted=seen.admitted(),
+            allowed=allowed,
+            admitted_in_peace=seen.admitted(steady_ns),
+            allowed_in_peace=in_peace,
+        )
 
 
 def _between(since: Sequence[int], known: Sequence[int], first: int, last: int) -> int:
@@ -104,9 +120,3 @@ def _above_bucket(since: Sequence[int], known: Sequence[int], rate: float) -> fl
             begins += 1
         worst = max(worst, number + lowest - rate * (at - begun))
     return worst
-
-
-def gaps_s(seen: Seen) -> Sequence[float]:
-    """Between passes, longest first: where nobody let pass, and how long."""
-    known = sorted(known for _, known, ok in seen.asked if ok)
-    return sorted(((after - before) / _NS for before, after in pairwise(known)), reverse=True)

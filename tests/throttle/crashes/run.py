@@ -19,6 +19,7 @@ from midstage.eventlog.codec import Decoder
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import BEGINNING, Log
 from midstage.eventlog.topics import settings_of
+from midstage.throttle.decide.lending import TERM_NS
 from tests.throttle.crashes.callers import Pace, calling, connected, holding
 from tests.throttle.crashes.judging import Seen, Told
 from tests.throttle.crashes.limited import LEASED, limits
@@ -28,13 +29,18 @@ from tests.throttle.logged import put, set_by
 
 PLACES = ("room_claimed", "room_sent", "room_accepted")
 ANSWERED_WITHIN_S = 300.0
+ENDS_WITHIN_S = 180.0
 ROLLED_EACH = 10
 """A rolling restart after so many kills, and half as many later one process fewer for a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``kept`` and ``counted`` are false in negative controls; ``steady`` checks end the run."""
+    """``kept`` and ``counted`` are false in negative controls; ``steady`` checks end the run.
+
+    They begin a term of leases after the last kill. ``within_s``: nobody is killed later,
+    and checks that are missing then come within three minutes, or not at all.
+    """
 
     owners: int = 3
     kills: int = 20
@@ -47,6 +53,7 @@ class Plan:
     kept: bool = True
     counted: bool = True
     seed: int = 1
+    within_s: float = 7200.0
 
 
 class Crashing:
@@ -115,16 +122,22 @@ class Crashing:
     async def _lived(self) -> int:
         """When the steady end began."""
         plan = self._plan
+        until = time.monotonic() + plan.within_s
         for number in range(plan.kills):
+            if time.monotonic() > until:
+                break
             await self._killed(number)
             if number % ROLLED_EACH == ROLLED_EACH // 2 - 1:
                 for owner in self._owners:
                     await self._stopped(owner, away_for=0)
             if number % ROLLED_EACH == ROLLED_EACH - 1 and plan.owners > 1:
                 await self._stopped(self._random.choice(self._owners), away_for=plan.between)
-        await self._answered(self._random.randint(1, plan.between))
+        if plan.kills:
+            await asyncio.sleep(TERM_NS / 1e9)  # what was lent before the last kill comes back
         steady_ns = time.time_ns()
-        await self._answered(max(plan.steady, plan.checks - self._checks()))
+        await self._answered(plan.steady)
+        while self._checks() < plan.checks and time.monotonic() < until + ENDS_WITHIN_S:
+            await self._answered(1)
         return steady_ns
 
     async def _killed(self, number: int) -> None:
