@@ -61,8 +61,8 @@ def said(told: Told) -> int:
     for each in found:
         sys.stdout.write(
             f"{each.name}: {each.checks} checks, {each.failed} unanswered; {each.admitted} "
-            f"admitted of {each.allowed} allowed, {each.admitted_in_peace} of {each.allowed_in_peace} in "
-            f"peace; worst window {each.over:+.1f}\n"
+            f"admitted of {each.allowed} allowed, {each.admitted_in_peace} of "
+            f"{each.allowed_in_peace} in peace; worst window {each.over:+.1f}\n"
         )
     over = max(0.0, *(each.over for each in found))
     share = sum(each.admitted for each in found) / sum(each.allowed for each in found)
