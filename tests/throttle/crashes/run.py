@@ -46,7 +46,7 @@ class Plan:
     kills: int = 20
     checks: int = 0
     steady: int = 3000
-    between: int = 600
+    between: int = 300
     holders: int = 2
     rests_s: float = 0.001
     answer_within_ms: float = 30.0
