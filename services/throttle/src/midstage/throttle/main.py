@@ -158,11 +158,8 @@ def compose(
         monotonic=clock.monotonic,
         metrics=metrics,
     )
-    elsewhere = Elsewhere(
-        owning=spending,
-        forwarding=Forwarding(missed=owners.missed, forwarded=metrics.forwarded.inc),
-        serving=server.serving,
-    )
+    forwarding = Forwarding(missed=owners.missed, forwarded=metrics.forwarded.inc)
+    elsewhere = Elsewhere(owning=spending, forwarding=forwarding, serving=server.serving)
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)
     readiness.add("spends", spending.caught_up)
@@ -193,7 +190,7 @@ def compose(
             *([endings.loop] if endings else []),
             *([watching] if watching else []),
         ],
-        async_loops=[gate, rooms, *([imported] if imported else []), server, sharing],
+        async_loops=[gate, rooms, *([imported] if imported else []), forwarding, server, sharing],
         event_loop=uvloop.new_event_loop,
     )
 

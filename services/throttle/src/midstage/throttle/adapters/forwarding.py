@@ -5,6 +5,7 @@ that the question was forwarded: who is asked by mistake does not forward it aga
 gains a caller nothing but a 503. Where to ask is read from the log alone, never from a question.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -19,7 +20,9 @@ WITHIN_S: Final = 2.0
 
 
 class Forwarding:
-    """Belongs to one event loop."""
+    """A chassis AsyncLoop."""
+
+    name = "forwarding"
 
     def __init__(
         self, *, missed: Callable[[CustomersTaken], None], forwarded: Callable[[], None]
@@ -55,8 +58,8 @@ class Forwarding:
             media_type=answer.headers.get("content-type", "application/json"),
         )
 
-    async def close(self) -> None:
-        """Let go of all connections."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Let go of all connections at ``stop``."""
+        await stop.wait()
         if self._http is not None:
             await self._http.aclose()
-            self._http = None
