@@ -16,7 +16,7 @@ LIMITS: Sequence[tuple[str, int, AnyAlgorithm]] = (
     ("gcra", 20, algorithms.Gcra(period_s=1, burst=20)),
     ("window", 60, algorithms.FixedWindow(period_s=5)),
     ("moving", 60, algorithms.MovingWindow(period_s=5)),
-    (LEASED, 20, algorithms.TokenBucket(period_s=1, burst=40)),
+    (LEASED, 5, algorithms.TokenBucket(period_s=1, burst=20)),
 )
 
 

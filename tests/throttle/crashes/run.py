@@ -36,7 +36,8 @@ ROLLED_EACH = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``kept`` and ``counted`` are false in negative controls; ``steady`` checks end the run.
+    """``kept`` and ``counted`` are false in negative controls; ``steady`` checks end the run,
+    in no less than ``steady_s``.
 
     They begin a term of leases after the last kill. ``within_s``: nobody is killed later,
     and checks that are missing then come within three minutes, or not at all.
@@ -46,6 +47,7 @@ class Plan:
     kills: int = 20
     checks: int = 0
     steady: int = 3000
+    steady_s: float = 20.0
     between: int = 300
     holders: int = 2
     rests_s: float = 0.001
@@ -136,6 +138,7 @@ class Crashing:
             await asyncio.sleep(TERM_NS / 1e9)  # what was lent before the last kill comes back
         steady_ns = time.time_ns()
         await self._answered(plan.steady)
+        await asyncio.sleep(plan.steady_s - (time.time_ns() - steady_ns) / 1e9)
         while self._checks() < plan.checks and time.monotonic() < until + ENDS_WITHIN_S:
             await self._answered(1)
         return steady_ns
