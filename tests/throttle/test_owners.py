@@ -91,7 +91,10 @@ def test_what_the_last_one_left_is_taken_at_once_and_whole(log: MemoryLog, tmp_p
 
 
 @pytest.mark.slow
-def test_the_customers_of_a_dead_one_go_to_all_others(log: MemoryLog, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["grpc", "http"])
+def test_the_customers_of_a_dead_one_go_to_all_others(
+    log: MemoryLog, tmp_path: Path, how: str
+) -> None:
     with ExitStack() as stack:
         both = [started(stack, log, tmp_path) for _ in range(2)]
         limited(both)
@@ -103,7 +106,10 @@ def test_the_customers_of_a_dead_one_go_to_all_others(log: MemoryLog, tmp_path: 
         def asked() -> bool:
             """A dead one is found by who asks it."""
             for customer in CUSTOMERS:
-                both[0].passes(customer, "chat")
+                if how == "grpc":
+                    both[0].passes(customer, "chat")
+                else:
+                    assert post(both[0], "/v1/checks", body(customer)) in (200, 503)
             return held(*both) == [3, 3]
 
         within(60, asked)
@@ -190,6 +196,7 @@ def ghost(number: int, *, epoch: int) -> CustomersTaken:
         owner="throttle/ghost",
         epoch=epoch,
         address=f"127.0.0.1:{free_port()}",
+        http_address=f"127.0.0.1:{free_port()}",
         at=SystemClock().now(),
     )
 
