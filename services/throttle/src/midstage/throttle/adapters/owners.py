@@ -40,10 +40,12 @@ class Owners:
         within_s: float,
         gone: Callable[[CustomersTaken], None],
         forwarded: Callable[[], None],
+        gone_s: float = GONE_S,
     ) -> None:
-        """Connects to nobody yet; ``gone`` is told who does not answer any more."""
+        """Connects to nobody yet; ``gone`` is told who has not answered for ``gone_s``."""
         self._owning = owning
         self._within_s = within_s
+        self._gone_s = gone_s
         self._gone = gone
         self._forwarded = forwarded
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -70,7 +72,7 @@ class Owners:
             return True
         call = self._channel(holder.address).unary_unary(_HEALTH, bytes, bytes)
         try:
-            await call(b"", timeout=GONE_S, wait_for_ready=patiently)
+            await call(b"", timeout=self._gone_s, wait_for_ready=patiently)
         except grpc.aio.AioRpcError as e:
             return e.code() not in _SILENT
         return True
@@ -80,6 +82,10 @@ class Owners:
         if holder.owner not in self._doubted:
             self._doubted.add(holder.owner)
             self._start(self._doubt(holder))
+
+    def doubts(self) -> frozenset[str]:
+        """Owners of whom is being found out whether they are there."""
+        return frozenset(self._doubted)
 
     async def close(self) -> None:
         """Let go of all connections."""

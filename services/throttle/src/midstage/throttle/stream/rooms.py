@@ -21,7 +21,7 @@ from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
 """A log that is silent for so long is away: no check waits for it."""
-MOST_LEFT: Final = 100_000
+MOST_LEFT: Final = 20_000
 """Counters whose exact state a process writes when it stops; of more it loses the room."""
 
 
