@@ -30,8 +30,6 @@ from tests.throttle.logged import put, set_by
 PLACES = ("room_claimed", "room_sent", "room_accepted")
 ANSWERED_WITHIN_S = 300.0
 ENDS_WITHIN_S = 180.0
-ROLLED_EACH = 10
-"""A rolling restart after so many kills, and half as many later one process fewer for a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,9 @@ class Plan:
     """``kept`` and ``counted`` are false in negative controls; ``steady`` checks end the run,
     in no less than ``steady_s``.
 
-    They begin a term of leases after the last kill. ``within_s``: nobody is killed later,
+    They begin a term of leases after the last kill, unless they may take no time. Of
+    ``rolled_each`` kills one is followed by a rolling restart, and half as many later one by
+    a while with one process fewer. ``within_s``: nobody is killed later,
     and checks that are missing then come within three minutes, or not at all.
     """
 
@@ -49,6 +49,7 @@ class Plan:
     steady: int = 3000
     steady_s: float = 20.0
     between: int = 300
+    rolled_each: int = 10
     holders: int = 2
     rests_s: float = 0.001
     answer_within_ms: float = 30.0
@@ -129,12 +130,12 @@ class Crashing:
             if time.monotonic() > until:
                 break
             await self._killed(number)
-            if number % ROLLED_EACH == ROLLED_EACH // 2 - 1:
+            if number % plan.rolled_each == plan.rolled_each // 2 - 1:
                 for owner in self._owners:
                     await self._stopped(owner, away_for=0)
-            if number % ROLLED_EACH == ROLLED_EACH - 1 and plan.owners > 1:
+            if number % plan.rolled_each == plan.rolled_each - 1 and plan.owners > 1:
                 await self._stopped(self._random.choice(self._owners), away_for=plan.between)
-        if plan.kills:
+        if plan.kills and plan.steady_s:
             await asyncio.sleep(TERM_NS / 1e9)  # what was lent before the last kill comes back
         steady_ns = time.time_ns()
         await self._answered(plan.steady)
