@@ -4,7 +4,8 @@
 #   make test-kubernetes                     those that need a real Kubernetes; built at its first use
 #   make check                               lint, types, layers, sizes, freshness
 #   make bench                               speed beside peers; tables in build/bench
-#   make bench-crash                         a million events, a hundred kills, and every sum is true
+#   make bench-crash                         a million events, a hundred kills, and every sum is true;
+#                                            a million checks, and no limit is exceeded
 #   make mutations                       is every line of the scaling engine held by its tests?
 #   make docs                                write the generated documents anew
 #   make lock                                resolve the dependencies anew into requirements.lock
@@ -43,6 +44,7 @@ bench: setup
 
 bench-crash: setup
 	@$(BIN)/python -m tests.bench.crash $(ARGS)
+	@$(BIN)/python -m tests.throttle.crashes --owners 3 --kills 100 --checks 1000000
 
 mutations: setup
 	@$(BIN)/python -m tests.hpa.mutations $(ARGS)

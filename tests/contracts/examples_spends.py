@@ -4,8 +4,10 @@ from datetime import timedelta
 
 from midstage.contracts.fact import Event
 from midstage.contracts.spends import (
+    CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
     ROOM_TAKEN,
+    CustomersLeft,
     CustomersTaken,
     RoomTaken,
     Unanswered,
@@ -28,7 +30,7 @@ EVENTS: Events = {
             ),
         ),
     ),
-    "customers-held": (
+    "customers-taken-full": (
         SPENDS,
         Event(
             id=f"{OWNER}/3",
@@ -37,12 +39,23 @@ EVENTS: Events = {
             time=NOON,
             data=CustomersTaken(
                 partition=3,
-                owner=OWNER,
-                epoch=7,
-                address="10.0.0.7:8081",
+                owner="throttle/81c2",
+                epoch=8,
+                address="10.0.0.8:8081",
+                http_address="10.0.0.8:8082",
                 implied_until=NOON + timedelta(seconds=6),
                 at=NOON,
             ),
+        ),
+    ),
+    "customers-left": (
+        SPENDS,
+        Event(
+            id=f"{OWNER}/4",
+            source=OWNER,
+            type=CUSTOMERS_LEFT,
+            time=NOON,
+            data=CustomersLeft(partition=3, owner=OWNER, epoch=7, at=NOON),
         ),
     ),
     "room-taken": (

@@ -68,6 +68,7 @@ GROWN: frozenset[str] = frozenset(
         "evaluation-made-signalled",
         "scaling-appended-decided",
         "room-taken",
+        "customers-taken",
     }
 )
 """Files of facts that have gained fields since: still read, and written with more than they say."""

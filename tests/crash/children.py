@@ -116,14 +116,21 @@ class Broker:
 
     def killed(self) -> None:
         """Kill it with -9; back once it answers."""
+        self.stop()
+        self.kills += 1
+        self.start()
+
+    def stop(self) -> None:
+        """Kill it with -9."""
         self._process.kill()
         self._process.wait()
-        self.kills += 1
+
+    def start(self) -> None:
+        """Back with its data; once it answers."""
         self._process = self._started()
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self.stop()
 
     def _started(self) -> "subprocess.Popen[bytes]":
         with (self._folder / "kafka.log").open("ab") as words:

@@ -72,10 +72,16 @@ def running(
     rules: RuleSettings | None = None,
     spends: topics.Topic = topics.SPENDS,
     edge_keys: Path | None = None,
+    answer_within_ms: float = 30.0,
 ) -> Iterator[Running]:
     """Compose the process as ``main`` does, over this log and topic, and stop it in the end."""
     settings = settings_in(directory, grpc_port=grpc_port or free_port(), rules=rules)
-    settings = replace(settings, edge_keys_file=edge_keys)
+    settings = replace(
+        settings,
+        edge_keys_file=edge_keys,
+        answer_within_ms=answer_within_ms,
+        caller_timeout_ms=answer_within_ms + 20,
+    )
     process = compose(settings, log=log, topic=topic, spends=spends)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
@@ -100,12 +106,14 @@ def settings_in(directory: Path, *, grpc_port: int, rules: RuleSettings | None =
     token_file = directory / "token"
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
+    port = free_port()
     return Settings(
         kafka="not asked",
         host="127.0.0.1",
-        port=free_port(),
+        port=port,
         grpc_port=grpc_port,
         address=f"127.0.0.1:{grpc_port}",
+        http_address=f"127.0.0.1:{port}",
         token_file=token_file,
         answer_within_ms=30,
         caller_timeout_ms=50,

@@ -107,6 +107,22 @@ class Crashes(RuleBasedStateMachine):
         self.owner.holding.until_ns = max(self.owner.holding.until_ns, self.now + ms * MS)
         self.implied_ns = max(self.implied_ns, self.owner.holding.until_ns)
 
+    @rule(is_told=st.booleans())
+    def another_one_is_handed_over_to(self, is_told: bool) -> None:
+        """In order: what the first one sent is in the log, and nothing is lost but a fraction."""
+        last = self.owner.room.last(self.now)
+        claims = [*self._appended(self.owner), *([last] if last else [])]
+        self.log += [last] if last else []
+        for claim in claims if is_told else ():
+            self.owner.room.accepted(claim)
+        self.owner.holding.until_ns = 0
+        self.implied_ns = self.owner.holding.before_ns
+        assert self.owner.room.left(self.now) <= 0
+        assert not self.owner.room.take(1, self.now)
+        self.owner.room.meter.fill(self.now)
+        assert self.owner.room.meter.level - self._restored().level < TOKEN
+        self.another_one_takes_over()
+
     @rule(units=st.integers(0, 5))
     def a_check_is_made_undone(self, units: int) -> None:
         room = self.owner.room

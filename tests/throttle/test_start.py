@@ -45,7 +45,8 @@ def test_while_the_log_can_not_be_asked_the_port_stays_closed(tmp_path: Path) ->
     try:
         ready = f"http://127.0.0.1:{settings.port}/readyz"
         away, shut = "the broker is away", "the gRPC port is not open yet"
-        reasons = {"limits": away, "spends": away, "grpc": shut}
+        untaken = "the share of the customers is being taken"
+        reasons = {"limits": away, "spends": away, "grpc": shut, "share": untaken}
         within(60, lambda: reasons_at(ready) == reasons)
         assert not listens(settings.grpc_port)
         log.mend()

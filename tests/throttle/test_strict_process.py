@@ -21,6 +21,7 @@ from midstage.eventlog.log import Log, Message
 from midstage.eventlog.murmur2 import partition_of
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
+from tests.ports import free_port
 from tests.throttle.conftest import Running, memory, running
 from tests.throttle.logged import put
 
@@ -65,7 +66,8 @@ def died_with(log: Log, *, standing: int) -> None:
     """As one that took over, wrote a claim of three requests and was killed."""
     now = SystemClock().now()
     number = partition_of(b"acme", topics.SPENDS.partitions)
-    taken = CustomersTaken(partition=number, owner=DEAD, epoch=9, at=now)
+    where = f"127.0.0.1:{free_port()}"  # nobody is there
+    taken = CustomersTaken(partition=number, owner=DEAD, epoch=9, address=where, at=now)
     named = [
         Unanswered(request=each, units=1, taken_ns=time.time_ns())
         for each in ("cut-off", "through", "late")

@@ -14,6 +14,7 @@ from midstage.contracts.fact import Fact, Name
 
 ROOM_TAKEN = "dev.midstage.room.taken.v1"
 CUSTOMERS_TAKEN = "dev.midstage.customers.taken.v1"
+CUSTOMERS_LEFT = "dev.midstage.customers.left.v1"
 
 Epoch = Annotated[int, msgspec.Meta(ge=1)]
 LONGEST_REQUEST: Final = 128
@@ -57,14 +58,29 @@ class RoomTaken(Fact, frozen=True, kw_only=True):
 class CustomersTaken(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """``owner`` counts for the customers of this partition from here on, or still.
 
-    Of each epoch the first record counts, and what its owner says again. ``address`` is where it
-    answers checks, host:port. Until ``implied_until`` it may use the first units of every counter
-    without a record of them: whoever counts next begins without those; None: it uses none.
+    Of each epoch the first record counts, whoever wrote it, and what its owner says again: who
+    stops, or finds out that another one is gone, names who comes next. ``address`` is where it
+    answers checks, host:port, and ``http_address`` where its API is. Until ``implied_until`` it may
+    use the first units of every counter without a record of them: whoever counts next begins
+    without those; None: it uses none.
     """
 
     partition: Annotated[int, msgspec.Meta(ge=0)]
     owner: Name
     epoch: Epoch
     address: str = ""
+    http_address: str = ""
     implied_until: datetime | None = None
+    at: datetime
+
+
+class CustomersLeft(Fact, frozen=True, kw_only=True):
+    """``owner`` counts no more for the customers of this partition, which it held by ``epoch``.
+
+    What its counters stood at is in the log before this, exactly: it uses nothing after it.
+    """
+
+    partition: Annotated[int, msgspec.Meta(ge=0)]
+    owner: Name
+    epoch: Epoch
     at: datetime

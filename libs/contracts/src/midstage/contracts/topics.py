@@ -47,8 +47,10 @@ from midstage.contracts.routes import ROUTES_APPLIED, RoutesApplied
 from midstage.contracts.scaling import EVALUATION_MADE, EvaluationMade, ScalingFact
 from midstage.contracts.signals import SIGNAL_OBSERVED, SignalObserved
 from midstage.contracts.spends import (
+    CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
     ROOM_TAKEN,
+    CustomersLeft,
     CustomersTaken,
     RoomTaken,
 )
@@ -335,7 +337,11 @@ SPENDS = Topic(
     partitions=6,
     kept=None,
     about="What customers may have spent of their limits, and who counts for them.",
-    facts=((ROOM_TAKEN, RoomTaken), (CUSTOMERS_TAKEN, CustomersTaken)),
+    facts=(
+        (ROOM_TAKEN, RoomTaken),
+        (CUSTOMERS_TAKEN, CustomersTaken),
+        (CUSTOMERS_LEFT, CustomersLeft),
+    ),
     compacted=True,
 )
 

@@ -32,8 +32,8 @@ class RuleSettings:
 class Settings:
     """``answer_within_ms`` is ours, ``caller_timeout_ms`` is what Envoy's filter waits.
 
-    ``address`` is where other throttles reach the gRPC port. ``edge_keys_file``: the edges' keys;
-    without it the facts of requests are not read.
+    ``address`` is where other throttles reach the gRPC port, ``http_address`` the HTTP port.
+    ``edge_keys_file``: the edges' keys; without it the facts of requests are not read.
     """
 
     kafka: str
@@ -44,6 +44,7 @@ class Settings:
     answer_within_ms: float
     caller_timeout_ms: float
     address: str
+    http_address: str
     edge_keys_file: Path | None = None
     reserved_for_s: float = 3600.0
     rules: RuleSettings = field(default_factory=RuleSettings)
@@ -58,13 +59,15 @@ def from_env(env: Mapping[str, str]) -> Settings:
     """The settings; SettingError names what is missing or wrong."""
     keys_file = text(env, "MIDSTAGE_THROTTLE_EDGE_KEYS_FILE", default="")
     host = text(env, "MIDSTAGE_THROTTLE_HOST", default="127.0.0.1")
+    port = whole(env, "MIDSTAGE_THROTTLE_PORT", least=0, most=65535)
     grpc_port = whole(env, "MIDSTAGE_THROTTLE_GRPC_PORT", least=0, most=65535)
     settings = Settings(
         kafka=text(env, "MIDSTAGE_THROTTLE_KAFKA"),
         host=host,
-        port=whole(env, "MIDSTAGE_THROTTLE_PORT", least=0, most=65535),
+        port=port,
         grpc_port=grpc_port,
         address=text(env, "MIDSTAGE_THROTTLE_ADDRESS", default=f"{host}:{grpc_port}"),
+        http_address=text(env, "MIDSTAGE_THROTTLE_HTTP_ADDRESS", default=f"{host}:{port}"),
         token_file=path(env, "MIDSTAGE_THROTTLE_TOKEN_FILE"),
         answer_within_ms=number(env, "MIDSTAGE_THROTTLE_ANSWER_WITHIN_MS", default=30.0, least=1.0),
         caller_timeout_ms=number(

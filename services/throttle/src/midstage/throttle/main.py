@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import uvloop
@@ -24,6 +24,7 @@ from midstage.chassis.start import start
 from midstage.chassis.threads import handed_over_soon
 from midstage.contracts import topics
 from midstage.contracts.limits import LimitFact
+from midstage.contracts.spends import CustomersTaken
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
@@ -31,6 +32,7 @@ from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.adapters.forwarding import Forwarding
 from midstage.throttle.adapters.imported import http as imported_http
 from midstage.throttle.adapters.imported.folder import Folder
 from midstage.throttle.adapters.imported.port import Imported
@@ -39,18 +41,22 @@ from midstage.throttle.adapters.imported.watching import Watching
 from midstage.throttle.adapters.owners import Owners
 from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api import lending
+from midstage.throttle.api.elsewhere import Elsewhere
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.standings import Standings
 from midstage.throttle.config import RuleSettings, Settings, from_env
 from midstage.throttle.decide.imported.book import Book
 from midstage.throttle.decide.imported.counting import Counters, Options
+from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics, RuleMetrics
+from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import Rooms, Unkept
+from midstage.throttle.stream.sharing import Sharing
 from midstage.throttle.stream.spending import Spending
 
 SERVICE = "throttle"
@@ -65,11 +71,13 @@ def compose(
     spends: topics.Topic = topics.SPENDS,
     requests: topics.Topic = topics.REQUESTS,
     kept: bool = True,
+    lent_bucket: MakeLent = LentBucket,
     reached: Failpoint = nothing,
 ) -> Process:
     """The process; what has a default is swapped by tests alone.
 
     Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
+    ``lent_bucket`` makes the buckets of which parts are lent.
     """
     clock = SystemClock()
     kafka = partial(KafkaLog, bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
@@ -94,6 +102,7 @@ def compose(
         topic=spends,
         owner=f"{SERVICE}/{uuid.uuid4().hex}",
         address=settings.address,
+        http_address=settings.http_address,
         now=clock.now,
         now_ns=steady_ns,
         monotonic=clock.monotonic,
@@ -101,6 +110,12 @@ def compose(
     )
     rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
     endings, earlier = _endings(log, settings, requests)
+
+    def ended() -> Iterable[Ended]:
+        """Of those for whom this process counts: the others' owners read it too."""
+        told = endings() if endings else ()
+        return [each for each in told if spending.holder(each.customer) is None]
+
     gate = Gate(
         limits=versions,
         keeping=rooms if kept else Unkept(),
@@ -110,12 +125,23 @@ def compose(
         caller_timeout_s=settings.caller_timeout_ms / 1000,
         late_below_s=settings.late_below_s,
         reserved_for_s=settings.reserved_for_s,
-        ended=endings or tuple,
+        ended=ended,
+        lent_bucket=lent_bucket,
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(gate.forget)
     if earlier:
         rooms.on_unanswered(earlier.look_back)
+
+    def gone(holder: CustomersTaken) -> None:
+        sharing.gone(holder)
+
+    owners = Owners(
+        owning=spending,
+        within_s=settings.answer_within_ms / 1000,
+        gone=gone,
+        forwarded=metrics.forwarded.inc,
+    )
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,
@@ -125,16 +151,24 @@ def compose(
             gate.closed() or spending.closed() or (watching.closed() if watching else None)
         ),
         imported=imported.answer if imported else None,
-        owners=Owners(
-            owning=spending,
-            within_s=settings.answer_within_ms / 1000,
-            monotonic=clock.monotonic,
-        ),
+        owners=owners,
     )
+    sharing = Sharing(
+        spends=spending,
+        rooms=gate.rooms,
+        leave=rooms.leave,
+        closed=server.serving,
+        answers=owners.answers,
+        monotonic=clock.monotonic,
+        metrics=metrics,
+    )
+    forwarding = Forwarding(missed=owners.missed, forwarded=metrics.forwarded.inc)
+    elsewhere = Elsewhere(owning=spending, forwarding=forwarding, serving=server.serving)
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)
     readiness.add("spends", spending.caught_up)
     readiness.add("grpc", server.serving)
+    readiness.add("share", sharing.counting)
     standings = Standings(log=versions, now=clock.now, new_id=lambda: uuid.uuid4().hex)
     return Process(
         service=SERVICE,
@@ -145,8 +179,8 @@ def compose(
             registry=registry,
             token=secret(settings.token_file),
             routers=[
-                api.router(standings, Looking(gate=gate)),
-                lending.router(lending.Lending(gate=gate, owning=spending, serving=server.serving)),
+                api.router(standings, Looking(gate=gate), elsewhere),
+                lending.router(lending.Lending(gate=gate, elsewhere=elsewhere)),
                 imported_http.router(server.judged, server.serving, readiness),
             ],
             own_keys=[imported_http.PATH],
@@ -161,7 +195,7 @@ def compose(
             *([earlier] if earlier else []),
             *([watching] if watching else []),
         ],
-        async_loops=[gate, rooms, *([imported] if imported else []), server],
+        async_loops=[gate, rooms, *([imported] if imported else []), forwarding, server, sharing],
         event_loop=uvloop.new_event_loop,
     )
 

@@ -57,6 +57,21 @@ class Metrics:
         self.claims = Counter(
             "midstage_throttle_room_claims", "Claims of room that were written.", registry=registry
         )
+        self.forwarded = Counter(
+            "midstage_throttle_forwarded",
+            "Questions that the process which counts for their customer was asked.",
+            registry=registry,
+        )
+        self.partitions = Gauge(
+            "midstage_throttle_partitions",
+            "Partitions of customers for whom this process counts.",
+            registry=registry,
+        )
+        self.takings = Counter(
+            "midstage_throttle_takings",
+            "Partitions for which this process named a new owner: itself, or another one.",
+            registry=registry,
+        )
         self.shadowed = Counter(
             "midstage_throttle_shadowed",
             "Checks that a limit in shadow mode would have refused.",

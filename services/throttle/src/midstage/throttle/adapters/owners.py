@@ -1,11 +1,12 @@
 """Other throttles' side: a check of a customer for whom another process counts is asked there.
 
 It is asked as it came, once, on the owner's port, by a method that forwards nothing. An owner that
-can't be reached for ``GONE_S`` is gone: whoever finds out takes over from it.
+can't be reached, or is late, is asked whether it is there at all; one that has not answered that
+for ``GONE_S`` is gone. So a slow one is not taken for a dead one.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
 
 import grpc
@@ -17,6 +18,8 @@ METHOD: Final = "/midstage.throttle.v1.Owner/ShouldRateLimit"
 GONE_S: Final = 1.0
 MOST_ASKED: Final = 4096
 """Checks under way to other processes; what is more is answered here, by the failure rules."""
+_HEALTH: Final = "/grpc.health.v1.Health/Check"
+_SILENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Owning(Protocol):
@@ -26,35 +29,63 @@ class Owning(Protocol):
         """Who else counts for the customer; None where this process does."""
         ...
 
-    def take_from(self, holder: CustomersTaken) -> None:
-        """Count for the customers of its partition from now on."""
-        ...
-
 
 class Owners:
     """Belongs to one event loop; ``within_s`` is the time that an owner has to answer."""
 
-    def __init__(self, *, owning: Owning, within_s: float, monotonic: Callable[[], float]) -> None:
-        """Connects to nobody yet."""
+    def __init__(
+        self,
+        *,
+        owning: Owning,
+        within_s: float,
+        gone: Callable[[CustomersTaken], None],
+        forwarded: Callable[[], None],
+        gone_s: float = GONE_S,
+    ) -> None:
+        """Connects to nobody yet; ``gone`` is told who has not answered for ``gone_s``."""
         self._owning = owning
         self._within_s = within_s
-        self._monotonic = monotonic
+        self._gone_s = gone_s
+        self._gone = gone
+        self._forwarded = forwarded
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._silent_since: dict[str, float] = {}
-        self._asked: set[asyncio.Task[None]] = set()
+        self._doubted: set[str] = set()
+        self._asked = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(
         self, customer: str, request: bytes, otherwise: Callable[[], bytes]
     ) -> Later[bytes] | None:
         """The owner's answer, else ``otherwise``; None where it is for us to answer."""
         holder = self._owning.holder(customer)
-        if holder is None or not holder.address or len(self._asked) >= MOST_ASKED:
+        if holder is None or not holder.address or self._asked >= MOST_ASKED:
             return None
+        self._forwarded()
+        self._asked += 1
         later: Later[bytes] = Later()
-        task = asyncio.ensure_future(self._told(holder, request, otherwise, later))
-        self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+        self._start(self._told(holder, request, otherwise, later))
         return later
+
+    async def answers(self, holder: CustomersTaken, *, patiently: bool = False) -> bool:
+        """Whether it is there: it answers within ``GONE_S``, at once or as soon as it listens."""
+        if not holder.address:
+            return True
+        call = self._channel(holder.address).unary_unary(_HEALTH, bytes, bytes)
+        try:
+            await call(b"", timeout=self._gone_s, wait_for_ready=patiently)
+        except grpc.aio.AioRpcError as e:
+            return e.code() not in _SILENT
+        return True
+
+    def missed(self, holder: CustomersTaken) -> None:
+        """It has not answered something in time: find out whether it is there."""
+        if holder.owner not in self._doubted:
+            self._doubted.add(holder.owner)
+            self._start(self._doubt(holder))
+
+    def doubts(self) -> frozenset[str]:
+        """Owners of whom is being found out whether they are there."""
+        return frozenset(self._doubted)
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -73,18 +104,25 @@ class Owners:
             call = self._channel(holder.address).unary_unary(METHOD, bytes, bytes)
             answer = await call(request, timeout=self._within_s)
         except grpc.aio.AioRpcError as e:
-            self._missed(holder, e.code())
+            if e.code() in _SILENT:
+                self.missed(holder)
             answer = otherwise()
-        else:
-            self._silent_since.pop(holder.owner, None)
+        finally:
+            self._asked -= 1
         later.told(answer)
 
-    def _missed(self, holder: CustomersTaken, code: grpc.StatusCode) -> None:
-        if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            return
-        now = self._monotonic()
-        if now - self._silent_since.setdefault(holder.owner, now) >= GONE_S:
-            self._owning.take_from(holder)
+    async def _doubt(self, holder: CustomersTaken) -> None:
+        try:
+            is_there = await self.answers(holder, patiently=True)
+        finally:
+            self._doubted.discard(holder.owner)
+        if not is_there:
+            self._gone(holder)
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _channel(self, address: str) -> grpc.aio.Channel:
         channel = self._channels.get(address)

@@ -6,7 +6,7 @@ the log; with another body it is refused (409). Without the header an id is made
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from midstage.chassis.commands import CommandId, GivenId, Raw
 from midstage.throttle.api.answers import (
@@ -19,6 +19,7 @@ from midstage.throttle.api.answers import (
     PlansAnswer,
     SettledAnswer,
 )
+from midstage.throttle.api.elsewhere import Elsewhere
 from midstage.throttle.api.looking import Looking
 from midstage.throttle.api.reading import (
     CheckBody,
@@ -44,12 +45,12 @@ By = Annotated[str, Query(min_length=1, max_length=128, description="Who asks fo
 Why = Annotated[str, Query(max_length=500, description="The reason; kept in the log.")]
 
 
-def router(standings: Standings, looking: Looking) -> APIRouter:
+def router(standings: Standings, looking: Looking, elsewhere: Elsewhere) -> APIRouter:
     """The routes; those that wait for the log run in threads, the others beside the checks."""
     routes = APIRouter(prefix="/v1", tags=["limits"])
     _limits(routes, standings)
     _plans(routes, standings)
-    _looks(routes, looking)
+    _looks(routes, looking, elsewhere)
     return routes
 
 
@@ -101,15 +102,29 @@ def _plans(routes: APIRouter, standings: Standings) -> None:
         return standings.take_off_plan(customer, idempotency_key, by=by, why=why)
 
 
-def _looks(routes: APIRouter, looking: Looking) -> None:
-    @routes.get("/customers/{customer}/limits")
-    async def get_left(customer: CustomerName, app: Filter = None, key: Word = "") -> LeftAnswer:
-        return looking.left(customer, app=app, key=key)
+def _looks(routes: APIRouter, looking: Looking, elsewhere: Elsewhere) -> None:
+    @routes.get("/customers/{customer}/limits", response_model=LeftAnswer)
+    async def get_left(
+        request: Request, customer: CustomerName, app: Filter = None, key: Word = ""
+    ) -> LeftAnswer | Response:
+        theirs = await elsewhere.answer(customer, request)
+        return theirs or looking.left(customer, app=app, key=key)
 
-    @routes.post("/settlements", status_code=202, openapi_extra=described(EndedBody))
-    async def post_settlement(body: Raw) -> SettledAnswer:
-        return looking.settle(ended_of(body))
+    @routes.post(
+        "/settlements",
+        status_code=202,
+        openapi_extra=described(EndedBody),
+        response_model=SettledAnswer,
+    )
+    async def post_settlement(body: Raw, request: Request) -> SettledAnswer | Response:
+        ended = ended_of(body)
+        theirs = await elsewhere.answer(ended.customer, request, body)
+        return theirs or looking.settle(ended)
 
-    @routes.post("/checks/foreseen", openapi_extra=described(CheckBody))
-    async def foresee_check(body: Raw) -> ForeseenAnswer:
-        return looking.foreseen(check_of(body))
+    @routes.post(
+        "/checks/foreseen", openapi_extra=described(CheckBody), response_model=ForeseenAnswer
+    )
+    async def foresee_check(body: Raw, request: Request) -> ForeseenAnswer | Response:
+        check = check_of(body)
+        theirs = await elsewhere.answer(check.customer, request, body)
+        return theirs or looking.foreseen(check)

@@ -1,10 +1,12 @@
 """Leases and checks over HTTP, for callers without Envoy; on the event loop of the checks."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from fastapi import APIRouter
+import msgspec
+from fastapi import APIRouter, Request, Response
 
 from midstage.chassis.commands import Raw
 from midstage.contracts.errors import UnavailableError
@@ -13,15 +15,18 @@ from midstage.contracts.spends import CustomersTaken
 from midstage.limits.wire import Ask, LeaseAnswer, LeasesAnswer, LeasesBody, LeaseTerms
 from midstage.throttle.adapters.awaiting import awaited
 from midstage.throttle.api.answers import ForeseenAnswer
+from midstage.throttle.api.elsewhere import Elsewhere, asked_by
 from midstage.throttle.api.looking import told
 from midstage.throttle.api.reading import CheckBody, check_of, described, leases_of
 from midstage.throttle.model.checks import Check, Judged
+from midstage.throttle.model.forwarded import Asked
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Grant, Lent, Wanted
 from midstage.throttle.views.book import policy_of
 
 _MICROS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
+_ANSWER: Final = msgspec.json.Decoder(LeasesAnswer)
 
 
 class Gate(Protocol):
@@ -44,44 +49,50 @@ class Gate(Protocol):
         ...
 
 
-class Owning(Protocol):
-    """Who counts for whom."""
-
-    def holder(self, customer: str) -> CustomersTaken | None:
-        """Who else counts for the customer; None where this process does."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lending:
-    """The gate as holders of leases use it; ``serving`` says why it is not open, or None."""
+    """The gate as holders of leases use it."""
 
     gate: Gate
-    owning: Owning
-    serving: Callable[[], str | None]
+    elsewhere: Elsewhere
 
-    async def leases(self, body: LeasesBody) -> LeasesAnswer:
-        """What is given back first: it may be lent again at once; UnavailableError."""
-        for back in body.backs:
-            self._ours(back.customer)
+    async def leases(self, body: LeasesBody, asked: Asked) -> LeasesAnswer:
+        """What is given back first: it may be lent again at once; UnavailableError.
+
+        Each customer's owner is asked for what is its own; where one can't be, all are to ask
+        again, and what the others have lent meanwhile is lent.
+        """
+        customers = [back.customer for back in body.backs] + [ask.customer for ask in body.asks]
+        holders = {each: self.elsewhere.owner(each, asked) for each in customers}
+        owners = {customer: each.owner if each else "" for customer, each in holders.items()}
+        others = {each.owner: each for each in holders.values() if each}
+        told = await asyncio.gather(
+            *[self._told(each, _part(body, owners, name), asked) for name, each in others.items()]
+        )
+        answers = {each["customer"]: each for part in told for each in part}
+        ours = _part(body, owners, "")
+        for back in ours.backs:
             self.gate.give_back(body.holder, back.customer, holding=back.holding, left=back.left)
-        return {"answers": [await self._lent(body.holder, ask) for ask in body.asks]}
+        answers |= {ask.customer: await self._lent(body.holder, ask) for ask in ours.asks}
+        return {"answers": [answers[ask.customer] for ask in body.asks]}
 
     async def checked(self, check: Check) -> ForeseenAnswer:
-        """The verdict; UnavailableError."""
-        self._ours(check.customer)
+        """The verdict."""
         return told(await awaited(self.gate.check(check, None)))
 
-    def _ours(self, customer: str) -> None:
-        closed = self.serving()
-        if closed is not None:
-            raise UnavailableError(closed)
-        holder = self.owning.holder(customer)
-        if holder is not None:
-            raise UnavailableError(f"{holder.owner} counts for {customer}: ask that process")
+    async def _told(
+        self, holder: CustomersTaken, part: LeasesBody, asked: Asked
+    ) -> list[LeaseAnswer]:
+        answer = await self.elsewhere.forwarding.ask(holder, asked, msgspec.json.encode(part))
+        try:
+            answers = _ANSWER.decode(answer.content)["answers"]
+        except msgspec.DecodeError as e:
+            raise UnavailableError(f"{holder.owner} answered {answer.status}; ask again") from e
+        if [each["customer"] for each in answers] != [ask.customer for ask in part.asks]:
+            raise UnavailableError(f"{holder.owner} answered for others; ask again")
+        return answers
 
     async def _lent(self, holder: str, ask: Ask) -> LeaseAnswer:
-        self._ours(ask.customer)
         apps = {
             app: {unit: int(wants * _MICROS) for unit, wants in units.items()}
             for app, units in ask.apps.items()
@@ -111,14 +122,25 @@ def router(lending: Lending) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["leases"])
 
     @routes.post("/leases", openapi_extra=described(LeasesBody))
-    async def post_leases(body: Raw) -> LeasesAnswer:
-        return await lending.leases(leases_of(body))
+    async def post_leases(body: Raw, request: Request) -> LeasesAnswer:
+        return await lending.leases(leases_of(body), asked_by(request))
 
-    @routes.post("/checks", openapi_extra=described(CheckBody))
-    async def post_check(body: Raw) -> ForeseenAnswer:
-        return await lending.checked(check_of(body))
+    @routes.post("/checks", openapi_extra=described(CheckBody), response_model=ForeseenAnswer)
+    async def post_check(body: Raw, request: Request) -> ForeseenAnswer | Response:
+        check = check_of(body)
+        theirs = await lending.elsewhere.answer(check.customer, request, body)
+        return theirs or await lending.checked(check)
 
     return routes
+
+
+def _part(body: LeasesBody, owners: Mapping[str, str], owner: str) -> LeasesBody:
+    """What the owner is to be asked; empty: what this process answers."""
+    return msgspec.structs.replace(
+        body,
+        asks=tuple(each for each in body.asks if owners[each.customer] == owner),
+        backs=tuple(each for each in body.backs if owners[each.customer] == owner),
+    )
 
 
 def _terms(limit: LimitSet, grant: Grant) -> LeaseTerms:

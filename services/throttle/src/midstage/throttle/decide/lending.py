@@ -7,7 +7,7 @@ an answer that is lost, late or doubled, and a holder that died, can only make i
 counts the term from when it asked, so its own ends first. The clock may go back, never leap ahead.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
@@ -201,6 +201,10 @@ class LentBucket(TokenBucket):
         else:
             self._grants.pop(holder, None)
             self._wants.pop(holder, None)
+
+
+MakeLent = Callable[[TokenBucket], LentBucket]
+"""From a bucket to the same one, of which parts can be lent."""
 
 
 def rate_micros(units: int, period_ns: int) -> int:

@@ -25,7 +25,7 @@ from midstage.throttle.decide.claims.windows import (
     WindowClaims,
 )
 from midstage.throttle.decide.kept import Kept
-from midstage.throttle.decide.lending import LentBucket
+from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
@@ -98,13 +98,13 @@ def opened(  # noqa: C901, PLR0911  one case for each algorithm
             return None
 
 
-def lent(account: LimitAccount) -> LentBucket:
+def lent(account: LimitAccount, *, of: MakeLent = LentBucket) -> LentBucket:
     """The account's token bucket, as one of which parts can be lent from now on; TypeError."""
     match account.counted:
         case LentBucket() as meter:
             return meter
         case TokenBucket() as bucket:
-            meter = LentBucket(bucket)
+            meter = of(bucket)
             account.counted = meter
             if isinstance(account.meter, Room):
                 account.meter.replaced(meter, _LENT, algorithm=_named(_LENT, account.limit.unit))

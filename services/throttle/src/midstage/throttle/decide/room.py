@@ -136,6 +136,22 @@ class Room(Generic[M_co]):
         self._owes = self._changed = False
         return size, self._pending
 
+    def last(self, now_ns: int) -> Standing | None:
+        """The meter as it is, which is to be written; None where the log says so already.
+
+        There is no room any more, whatever becomes of it.
+        """
+        if self._accepted is None:
+            stands = self.meter.untouched(now_ns)  # else it was used, under what is implied
+        else:
+            stands = self._claimed(now_ns) == 0
+        if stands and not (self.is_asking or self._owes or self._changed):
+            return None
+        self._pending = self._claims.of(self.meter, 0, now_ns, now_ns)
+        self._size, self._used, self._asked_ns = 0, 0, now_ns
+        self._owes = self._changed = False
+        return self._pending
+
     def accepted(self, claim: Standing) -> bool:
         """The log has it, and what stood there before stands no more; False: it is none of ours."""
         if claim != self._pending:

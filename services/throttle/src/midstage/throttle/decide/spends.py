@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
-from midstage.contracts.spends import CustomersTaken, RoomTaken, Unanswered
+from midstage.contracts.spends import CustomersLeft, CustomersTaken, RoomTaken, Unanswered
 from midstage.throttle.decide.claims.claim import Standing
 
 Key = tuple[str, str, str]
@@ -45,6 +45,7 @@ class Spends:
     def __init__(self) -> None:
         """Nothing was ever spent."""
         self._holders: dict[int, CustomersTaken] = {}
+        self._left: dict[int, CustomersLeft] = {}
         self._epochs: dict[int, int] = {}
         self._implied: dict[int, datetime] = {}
         self._before: dict[int, datetime | None] = {}
@@ -59,6 +60,11 @@ class Spends:
     def holders(self) -> Mapping[int, CustomersTaken]:
         """Who counts for the customers of each partition that was ever taken."""
         return self._holders
+
+    def is_left(self, partition: int) -> bool:
+        """Whether its last owner stopped in order: its counters stand exactly as it left them."""
+        left, holder = self._left.get(partition), self._holders.get(partition)
+        return left is not None and holder is not None and left.epoch == holder.epoch
 
     def stood(self, key: Key) -> Stood | None:
         """How the counter stands; None where nobody ever wrote it."""
@@ -77,11 +83,13 @@ class Spends:
         """In which the partition can be taken."""
         return self._epochs.get(partition, 0) + 1
 
-    def apply(self, fact: RoomTaken | CustomersTaken, partition: int) -> Heard:
+    def apply(self, fact: RoomTaken | CustomersTaken | CustomersLeft, partition: int) -> Heard:
         """Fold the record of this partition."""
         match fact:
             case CustomersTaken():
                 return self._taken(fact, partition)
+            case CustomersLeft():
+                return self._leaves(fact, partition)
             case RoomTaken():
                 return self._spent(fact, partition)
             case _:
@@ -107,13 +115,20 @@ class Spends:
         self._holders[partition] = fact
         return Heard.COUNTS
 
+    def _leaves(self, fact: CustomersLeft, partition: int) -> Heard:
+        if self._is_over(fact, partition):
+            return Heard.OVER
+        self._epochs[partition] = fact.epoch
+        self._left[partition] = fact
+        self._implied.pop(partition, None)  # but for what those before it may still use
+        before = self._before.get(partition)
+        if before is not None:
+            self._implied[partition] = before
+        return Heard.COUNTS
+
     def _spent(self, fact: RoomTaken, partition: int) -> Heard:
         """Of an epoch that is not known its taking was compacted away: it was there before."""
-        known = self._epochs.get(partition, 0)
-        holder = self._holders.get(partition)
-        if fact.epoch < known:
-            return Heard.OVER
-        if holder is not None and holder.epoch == fact.epoch and holder.owner != fact.owner:
+        if self._is_over(fact, partition):
             return Heard.OVER
         try:
             claim = tuple(int(number) for number in fact.standing)
@@ -127,3 +142,9 @@ class Spends:
         elif self._naming:
             self._naming.discard(key)
         return Heard.COUNTS
+
+    def _is_over(self, fact: RoomTaken | CustomersLeft, partition: int) -> bool:
+        holder = self._holders.get(partition)
+        if holder is not None and holder.epoch == fact.epoch and holder.owner != fact.owner:
+            return True
+        return fact.epoch < self._epochs.get(partition, 0)

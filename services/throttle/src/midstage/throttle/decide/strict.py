@@ -96,6 +96,15 @@ class Strict(Generic[M_co]):
         self._forget(now_ns)
         return 0, self._pending
 
+    def last(self, now_ns: int) -> Standing | None:
+        """The meter as it is, which is to be written; None where it is, or is on its way."""
+        sent = self._durable if self._pending is None else self._sent
+        if self._change == sent:
+            return None
+        self._pending = None
+        claimed = self.claim(now_ns)
+        return None if claimed is None else claimed[1]
+
     def accepted(self, claim: Standing) -> bool:
         """The log has it, and what stood there before stands no more; False: it is none of ours."""
         if claim != self._pending:

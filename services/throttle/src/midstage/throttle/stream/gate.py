@@ -25,7 +25,8 @@ from midstage.throttle.decide.judging import (
     strict_of,
     strictest_rule,
 )
-from midstage.throttle.decide.kept import Lacking
+from midstage.throttle.decide.kept import Kept, Lacking
+from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
@@ -116,6 +117,7 @@ class Gate:
         late_below_s: float,
         reserved_for_s: float = 3600.0,
         ended: Callable[[], Iterable[Ended]] = tuple,
+        lent_bucket: MakeLent = LentBucket,
     ) -> None:
         """A check with less than ``late_below_s`` of its time left gets the failure rules.
 
@@ -133,7 +135,9 @@ class Gate:
         self._book = Book()
         self._meters = Meters(WallClock(wall_ns() - monotonic_ns()), keeping.open)
         # serial numbers go on after a restart
-        self._lender = Lender(book=self._book, meters=self._meters, serial=wall_ns())
+        self._lender = Lender(
+            book=self._book, meters=self._meters, serial=wall_ns(), bucket=lent_bucket
+        )
         self._ended = ended
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
@@ -228,6 +232,10 @@ class Gate:
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""
         self._meters.forget(concerned)
+
+    def rooms(self, concerned: Callable[[str], bool]) -> Iterable[tuple[MeterKey, Kept]]:
+        """What these customers' counters have in the log."""
+        return self._meters.rooms(concerned)
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
@@ -325,6 +333,10 @@ class Gate:
             held = [accounts[at] for at in meeting.settled]
             self._reservations.hold(check.request, held, asked(held, check), now_ns)
         return answer
+
+    def accounts(self, meeting: Meeting, now_ns: int) -> Sequence[LimitAccount]:
+        """What counts for a meeting now: meanwhile it may be counted for here anew."""
+        return self._meters.of(meeting, now_ns)
 
     def without_log(
         self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check

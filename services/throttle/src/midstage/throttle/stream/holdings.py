@@ -1,66 +1,102 @@
-"""How long what is implied of each partition's counters may be used, as the log has taken it.
+"""Who counts for the customers of each partition, as the loop that answers checks has heard of it.
 
-Whoever holds a partition says so again and again, each time for a while ahead. It uses what is
-implied no longer than the log has heard, and a little less, as clocks differ; a successor counts
-all of it for used until then.
+What this process has written itself holds for it at once where that makes it count for less: what
+it has left is asked elsewhere from then on. It counts for more only when it has read so.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from midstage.contracts.spends import CustomersTaken
-from midstage.throttle.model.holding import Holding
+import msgspec
 
-IMPLIED_NS: Final = 6_000_000_000
-"""How long what is implied may be used after it was said: a log that is away for less stops none.
-
-It is said again each ``RENEWED_S``.
-"""
-RENEWED_S: Final = 1.0
-APART_NS: Final = 500_000_000
-"""So much earlier it is used no more: the clocks of two processes may differ by that."""
-GIVEN_UP_NS: Final = 10_000_000_000
-"""A word that the log has not taken for so long is said again."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from midstage.contracts.spends import CustomersLeft, CustomersTaken
 
 
 class Holdings:
-    """Of all partitions; belongs to one event loop."""
+    """Belongs to one event loop; ``me`` is how this process names itself in the log."""
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
-        """``now_ns`` is the clock of the counters."""
-        self._now_ns = now_ns
-        self._holdings: dict[int, Holding] = {}
-        self._said: dict[int, datetime] = {}
+    def __init__(self, me: CustomersTaken) -> None:
+        """Nothing is heard of yet."""
+        self.me = me
+        self._holders: dict[int, CustomersTaken] = {}
+        self._left: dict[int, CustomersLeft] = {}
+        self._given: dict[int, CustomersTaken] = {}
+        self._asked: dict[int, int] = {}
 
-    def of(self, partition: int) -> Holding:
-        """The same object for ever."""
-        return self._holdings.setdefault(partition, Holding())
+    def holder(self, partition: int) -> CustomersTaken | None:
+        """Who is to be asked; None where nobody ever took it."""
+        return self._given.get(partition) or self._holders.get(partition)
 
-    def said(self, partition: int) -> datetime:
-        """Until when it may be used by what is said now."""
-        self._said[partition] = until = self._at(IMPLIED_NS)
-        return until
+    def holders(self) -> Mapping[int, CustomersTaken]:
+        """Everybody who was heard of, gone or not."""
+        return self._holders
 
-    def is_heard(self, held: CustomersTaken) -> bool:
-        """Whether ``held`` is the last that was said, or that is lost: nothing piles up."""
-        said = self._said.get(held.partition)
-        return said is None or said == held.implied_until or said < self._at(-GIVEN_UP_NS)
+    def epoch(self, partition: int) -> int | None:
+        """By which this process counts for the partition; None where it does not."""
+        holder = self._holders.get(partition)
+        if holder is None or holder.owner != self.me.owner or partition in self._given:
+            return None
+        return None if self.is_free(partition) else holder.epoch
 
-    def ours(self, held: CustomersTaken, before: datetime | None) -> None:
-        """The log has heard it; until ``before`` those before may use what is implied."""
-        holding = self.of(held.partition)
-        holding.before_ns = _ns(before)
-        holding.until_ns = max(holding.until_ns, _ns(held.implied_until) - APART_NS)
+    def mine(self) -> frozenset[int]:
+        """For which this process counts."""
+        return frozenset(number for number in self._holders if self.epoch(number) is not None)
 
-    def lost(self, partition: int) -> None:
-        """Another one holds it."""
-        self.of(partition).until_ns = 0
+    def is_free(self, partition: int) -> bool:
+        """Whether its owner has stopped, and named nobody."""
+        left, holder = self._left.get(partition), self._holders.get(partition)
+        return holder is None or (left is not None and left.epoch == holder.epoch)
 
-    def _at(self, after_ns: int) -> datetime:
-        return _EPOCH + timedelta(microseconds=(self._now_ns() + after_ns) // 1000)
+    def leavers(self) -> frozenset[str]:
+        """Who has stopped, as far as the log still says: none of them counts ever again."""
+        return frozenset(left.owner for left in self._left.values())
+
+    def is_settled(self) -> bool:
+        """Whether all that was written of holders was read back, or came too late."""
+        return not self._given and all(
+            number in self._holders and self._holders[number].epoch >= epoch
+            for number, epoch in self._asked.items()
+        )
+
+    def heard(self, fact: CustomersTaken | CustomersLeft) -> None:
+        """What counts in the log, in its order."""
+        if isinstance(fact, CustomersLeft):
+            self._left[fact.partition] = fact
+            if fact.owner == self.me.owner and self._given.get(fact.partition) == self.me:
+                del self._given[fact.partition]
+            return
+        if is_new(self._holders.get(fact.partition), fact):
+            self._given.pop(fact.partition, None)
+        self._holders[fact.partition] = fact
+
+    def taken(
+        self, to: Mapping[int, CustomersTaken], epochs: Mapping[int, int], at: datetime
+    ) -> Sequence[CustomersTaken]:
+        """The facts by which these count from now on; of what is asked for already, none."""
+        facts = [
+            taken_by(whose, number, epochs[number], at)
+            for number, whose in to.items()
+            if self._asked.get(number, 0) < epochs[number]
+        ]
+        self._asked.update((fact.partition, fact.epoch) for fact in facts)
+        return facts
+
+    def left(self, partition: int, to: CustomersTaken | None, at: datetime) -> CustomersLeft | None:
+        """The fact by which this process counts no more; None where it did not."""
+        epoch = self.epoch(partition)
+        if epoch is None:
+            return None
+        self._given[partition] = to or self.me
+        return CustomersLeft(partition=partition, owner=self.me.owner, epoch=epoch, at=at)
 
 
-def _ns(at: datetime | None) -> int:
-    return 0 if at is None else (at - _EPOCH) // timedelta(microseconds=1) * 1000
+def taken_by(owner: CustomersTaken, partition: int, epoch: int, at: datetime) -> CustomersTaken:
+    """The fact by which this owner takes a partition: it says itself what it uses of it."""
+    return msgspec.structs.replace(
+        owner, partition=partition, epoch=epoch, implied_until=None, at=at
+    )
+
+
+def is_new(known: CustomersTaken | None, fact: CustomersTaken) -> bool:
+    """Whether a partition is held anew; else its owner says again that it holds it."""
+    return known is None or (known.owner, known.epoch) != (fact.owner, fact.epoch)

@@ -7,11 +7,12 @@ a strict limit for the claim that contains it; but not for a log that has not an
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from midstage.contracts.spends import Unanswered
+from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.kept import Kept, Lacking
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.opening import Opening, opened
@@ -21,11 +22,13 @@ from midstage.throttle.decide.unanswered import Awaited
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import MeterKey
-from midstage.throttle.stream.holdings import RENEWED_S
+from midstage.throttle.stream.implied import RENEWED_S
 from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
 """A log that is silent for so long is away: no check waits for it."""
+MOST_LEFT: Final = 20_000
+"""Counters whose exact state a process writes when it stops; of more it loses the room."""
 
 
 class Spends(Protocol):
@@ -130,7 +133,17 @@ class Rooms:
         if gained:
             self._forget(lambda customer: self._spends.partition(customer) in gained)
             self._await(self._spends.unanswered(gained))
-        accepted = []
+        accepted = self._became(claims)
+        for room in list(self._waiting) if gained else accepted:
+            self._go_on(room)
+        self._write()
+        if self._is_due:
+            self._is_due = False
+            self._spends.renew()
+
+    def _became(self, claims: Iterable[Written]) -> Sequence[Kept]:
+        """Those whose claim is accepted: when all are, as many a check waits for several."""
+        accepted: list[Kept] = []
         for each in claims:
             room = self._under_way.get(each.key)
             if room is None:
@@ -140,12 +153,25 @@ class Rooms:
             elif each.counts and room.accepted(each.claim):
                 del self._under_way[each.key]
                 accepted.append(room)
-        for room in accepted:  # when all are: many a check waits for several
-            self._go_on(room)
-        self._write()
-        if self._is_due:
-            self._is_due = False
-            self._spends.renew()
+        return accepted
+
+    def leave(self, rooms: Iterable[tuple[MeterKey, Kept]]) -> bool:
+        """Write how these counters stand, and use no more of them; False where they are too many.
+
+        Then what the others have claimed is lost to their customers, as in a crash.
+        """
+        now_ns = self._now_ns()
+        claims: list[Written] = []
+        for key, room in rooms:
+            if len(claims) >= MOST_LEFT:
+                break
+            last = room.last(now_ns)
+            if last is not None:
+                whose = _whose(key)
+                self._under_way[whose] = room
+                claims.append(_written(whose, room, last))
+        self._spends.write(claims)
+        return len(claims) < MOST_LEFT
 
     def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
         """Have ``forget`` called when customers are counted for here again, with whose they are."""
@@ -176,15 +202,14 @@ class Rooms:
         is_kept = account.meter is not account.counted
         if is_kept and isinstance(account.meter, Strict) == strict:
             return
-        limit, customer, *own = key
-        whose: Key = (limit, customer, own[0] if own else "")
+        whose = _whose(key)
         stood = None if is_kept else self._spends.stood(whose)  # what lives goes on as it is
         opening = Opening(
             unit=account.limit.unit,
             stood=stood,
             now_ns=now_ns,
             asked=lambda room: self._want(whose, room),
-            holding=NOTHING_IMPLIED if strict else self._spends.holding(customer),
+            holding=NOTHING_IMPLIED if strict else self._spends.holding(key[1]),
             strict=strict,
             unanswered=self._awaited.among(whose, stood.unanswered) if stood else (),
         )
@@ -267,15 +292,7 @@ class Rooms:
             if claimed is not None:
                 self._under_way[key] = room
                 units, claim = claimed
-                claims.append(
-                    Written(
-                        key=key,
-                        algorithm=room.algorithm,
-                        units=units,
-                        claim=claim,
-                        unanswered=room.unanswered if isinstance(room, Strict) else (),
-                    )
-                )
+                claims.append(_written(key, room, claim, units))
         if claims:
             self._metrics.claims.inc(len(claims))
             self._spends.write(claims)
@@ -299,6 +316,21 @@ class Unkept:
 
     def ended(self, request: str) -> None:
         """Nobody was awaited."""
+
+
+def _written(key: Key, room: Kept, claim: Standing, units: int = 0) -> Written:
+    return Written(
+        key=key,
+        algorithm=room.algorithm,
+        units=units,
+        claim=claim,
+        unanswered=room.unanswered if isinstance(room, Strict) else (),
+    )
+
+
+def _whose(key: MeterKey) -> Key:
+    limit, customer, *own = key
+    return limit, customer, own[0] if own else ""
 
 
 def _nobody() -> None:

@@ -7,7 +7,7 @@ follows the log; the loop that answers checks writes, and takes what was heard.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -17,8 +17,10 @@ import msgspec
 from midstage.chassis.logs import logger
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.spends import (
+    CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
     ROOM_TAKEN,
+    CustomersLeft,
     CustomersTaken,
     RoomTaken,
     Unanswered,
@@ -32,10 +34,12 @@ from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.spends import Heard, Key, Spends, Stood
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
-from midstage.throttle.stream.holdings import Holdings
+from midstage.throttle.stream.holdings import Holdings, is_new, taken_by
+from midstage.throttle.stream.implied import Implied
 
 _log = logger(__name__)
 _TAKEN_KEY: Final = "taken"
+_LEFT_KEY: Final = "left"
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,6 +70,7 @@ class Spending:
         topic: Topic,
         owner: str,
         address: str,
+        http_address: str,
         now: Callable[[], datetime],
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
@@ -77,15 +82,23 @@ class Spending:
         """
         self._log = log
         self._topic = topic.name
-        self._owner, self._address = owner, address
+        self._owner = owner
         self._now = now
         self._reached = reached
         self._spends = Spends()
         self._disputed: set[tuple[int, Key]] = set()
-        self._heard_of: deque[Written | _Held] = deque()
-        self._holders: dict[int, CustomersTaken] = {}
-        self._holdings = Holdings(now_ns)
-        self._taking: dict[int, int] = {}
+        self._under_way: dict[Key, Standing] = {}
+        self._heard_of: deque[Written | _Held | CustomersLeft] = deque()
+        me = CustomersTaken(
+            partition=0,
+            owner=owner,
+            epoch=1,
+            address=address,
+            http_address=http_address,
+            at=now(),
+        )
+        self.holdings = Holdings(me)
+        self._implied = Implied(now_ns)
         self._writer: Writer | None = None
         self._number = 0
         self._partitions = 0
@@ -114,35 +127,62 @@ class Spending:
         return self._current.caught_up()
 
     def closed(self) -> str | None:
-        """Why nothing may be counted yet: the log is not folded, or not taken.
-
-        Takes all partitions, once; whoever takes one after us has it.
-        """
+        """Why it is not known yet who counts for whom: the log is not folded, or not taken over."""
         reason = self._current.caught_up()
-        if reason is not None:
-            return reason
-        if not self._taking:
-            self._take()
-        known = {number: holder.epoch for number, holder in self._holders.items()}
-        missing = [p for p, epoch in self._taking.items() if known.get(p, 0) < epoch]
-        return f"partitions {missing} of {self._topic} are being taken" if missing else None
+        if reason is None and not self._partitions:
+            self._partitions = len(self._current.positions())
+        if reason is None and self._heard_of:
+            reason = f"{self._topic} is being taken over"
+        return reason
+
+    @property
+    def partitions(self) -> range:
+        """All of them; none before the log is folded."""
+        return range(self._partitions)
 
     def holder(self, customer: str) -> CustomersTaken | None:
-        """Who else counts for the customer; None where this process does."""
-        holder = self._holders.get(self.partition(customer))
+        """Who else counts for the customer; None where this process does, or nobody."""
+        holder = self.holdings.holder(self.partition(customer))
         return None if holder is None or holder.owner == self._owner else holder
 
-    def take_from(self, holder: CustomersTaken) -> None:
-        """Count for the customers of its partition from now on, if it still holds it."""
-        number = holder.partition
+    def assign(self, to: Mapping[int, CustomersTaken]) -> None:
+        """Have these count for the partitions from now on, as far as no other one came first."""
         with self._current.changed:
-            held = self._spends.holders.get(number)
-            if held is None or (held.owner, held.epoch) != (holder.owner, holder.epoch):
-                return
-            epoch = self._spends.next_epoch(number)
-        if self._taking.get(number, 0) < epoch:
-            _log.info("customers_taken", partition=number, held_by=holder.owner)
-            self._take_one(number, epoch)
+            known = self.holdings.holders()
+            epochs = {
+                number: self._spends.next_epoch(number)
+                for number in to
+                if _same(self._spends.holders.get(number), known.get(number))
+            }
+        to = {number: to[number] for number in epochs}
+        for fact in self.holdings.taken(to, epochs, self._now()):
+            _log.info("customers_assigned", partition=fact.partition, to=fact.owner)
+            self._take(fact)
+
+    def holding(self, customer: str) -> Holding:
+        """How long what is implied of the customer's counters may be used; the same object."""
+        if not self._partitions:
+            return NOTHING_IMPLIED  # and all accounts are made anew when the partitions are taken
+        return self._implied.of(self.partition(customer))
+
+    def renew(self) -> None:
+        """Say again of all partitions held here that what is implied of them may be used."""
+        for number in self.holdings.mine():
+            held = self.holdings.holders()[number]
+            if self._implied.is_heard(held):
+                self._take(msgspec.structs.replace(held, at=self._now()))
+
+    def leave(self, to: Mapping[int, CustomersTaken | None]) -> None:
+        """Count no more for these partitions; whoever is named does. All claims are written."""
+        for number, successor in to.items():
+            left = self.holdings.left(number, successor, self._now())
+            if left is None:
+                continue
+            _log.info("customers_left", partition=number, to=successor and successor.owner)
+            self._implied.lost(number)
+            self._hand_over(CUSTOMERS_LEFT, left, key=_LEFT_KEY, partition=number, at=left.at)
+            if successor is not None:
+                self._take(taken_by(successor, number, left.epoch + 1, left.at))
 
     def stood(self, key: Key) -> Stood | None:
         """How the counter stood in the log when it was last read."""
@@ -180,49 +220,45 @@ class Spending:
         while self._heard_of:
             each = self._heard_of.popleft()
             if isinstance(each, Written):
+                if self._under_way.get(each.key) == each.claim:
+                    del self._under_way[each.key]
                 claims.append(each)
                 continue
-            if self._took_over(each):
+            if isinstance(each, CustomersLeft):
+                self.holdings.heard(each)
+            elif self._took_over(each):
                 gained.add(each.fact.partition)
             elif each.fact.owner != self._owner:
                 gained.discard(each.fact.partition)
         self._restate()
         return claims, frozenset(gained)
 
-    def holding(self, customer: str) -> Holding:
-        """How long what is implied of the customer's counters may be used; the same object."""
-        if not self._partitions:
-            return NOTHING_IMPLIED  # and all accounts are made anew when the partitions are taken
-        return self._holdings.of(self.partition(customer))
-
-    def renew(self) -> None:
-        """Say again of all partitions held here that what is implied of them may be used."""
-        for number, held in self._holders.items():
-            is_ours = held.owner == self._owner and held.epoch == self._taking[number]
-            if is_ours and self._holdings.is_heard(held):
-                self._take_one(number, held.epoch)
-
     def partition(self, customer: str) -> int:
-        """Where the customer's counters stand."""
-        return _partition_of(customer, self._partitions)
+        """Where the customer's counters stand; -1 before the log is folded."""
+        return _partition_of(customer, self._partitions) if self._partitions else -1
 
     def _took_over(self, held: _Held) -> bool:
         """Whether this process counts for the partition from here on, and did not before."""
         fact = held.fact
-        before = self._holders.get(fact.partition)
-        self._holders[fact.partition] = fact
+        begins = is_new(self.holdings.holders().get(fact.partition), fact)
+        self.holdings.heard(fact)
         if fact.owner != self._owner:
-            self._holdings.lost(fact.partition)
+            self._implied.lost(fact.partition)
             return False
-        self._holdings.ours(fact, held.before)
-        return before is None or before.epoch != fact.epoch
+        self._implied.ours(fact, held.before)
+        return begins
 
     def _restate(self) -> None:
+        """But for what is written anew already: the older claim must not come after it."""
         if not self._disputed:
             return
+        mine = self.holdings.mine()
         with self._current.changed:
-            mine = {n for n, taken in self._spends.holders.items() if taken.owner == self._owner}
-            again = [each for each in self._disputed if each[0] in mine]
+            again = [
+                each
+                for each in self._disputed
+                if each[0] in mine and each[1] not in self._under_way
+            ]
             self._disputed.difference_update(again)
             stood = [(key, self._spends.stood(key)) for _, key in again]
         for key, each in stood:
@@ -236,32 +272,24 @@ class Spending:
                     )
                 )
 
-    def _take(self) -> None:
-        """The partitions are known: the log was folded."""
-        with self._current.changed:
-            self._partitions = len(self._current.positions())
-            numbers = range(self._partitions)
-            epochs = {number: self._spends.next_epoch(number) for number in numbers}
-        for number, epoch in epochs.items():
-            self._take_one(number, epoch)
-
-    def _take_one(self, number: int, epoch: int) -> None:
-        at = self._now()
-        self._taking[number] = epoch
-        fact = CustomersTaken(
-            partition=number,
-            owner=self._owner,
-            epoch=epoch,
-            address=self._address,
-            implied_until=self._holdings.said(number),
-            at=at,
-        )
-        self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=number, at=at)
+    def _take(self, fact: CustomersTaken) -> None:
+        """Who takes it itself says how long it uses what is implied, no other can."""
+        if fact.owner == self._owner:
+            until = self._implied.said(fact.partition)
+            fact = msgspec.structs.replace(fact, implied_until=until)
+        self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=fact.partition, at=fact.at)
 
     def _send(self, each: Written) -> None:
+        """What it does not hold it does not claim: that would count for nobody."""
         limit, customer, api_key = each.key
         at = self._now()
         partition = self.partition(customer)
+        epoch = self.holdings.epoch(partition)
+        if epoch is None:
+            self._heard_of.append(msgspec.structs.replace(each, counts=False))
+            self._heard()
+            return
+        self._under_way[each.key] = each.claim
         fact = RoomTaken(
             limit=limit,
             customer=customer,
@@ -270,7 +298,7 @@ class Spending:
             algorithm=each.algorithm,
             standing=tuple(str(number) for number in each.claim),
             owner=self._owner,
-            epoch=self._taking[partition],
+            epoch=epoch,
             at=at,
             unanswered=each.unanswered,
         )
@@ -289,13 +317,15 @@ class Spending:
 
     def _apply(self, event: Event[Fact], record: Record) -> None:
         fact, partition = event.data, record.partition.number
-        if not isinstance(fact, RoomTaken | CustomersTaken):
+        if not isinstance(fact, RoomTaken | CustomersTaken | CustomersLeft):
             return
         heard = self._spends.apply(fact, partition)
-        if isinstance(fact, CustomersTaken):
+        if not isinstance(fact, RoomTaken):
             if heard is Heard.COUNTS:
-                held = _Held(fact=fact, before=self._spends.before(partition))
-                self._heard_of.append(held)
+                before = self._spends.before(partition)
+                self._heard_of.append(
+                    fact if isinstance(fact, CustomersLeft) else _Held(fact=fact, before=before)
+                )
             return
         key = (fact.limit, fact.customer, fact.key)
         if heard is Heard.UNREADABLE:
@@ -317,6 +347,10 @@ class Spending:
     def _changed(self) -> None:
         if self._heard_of or self._disputed:
             self._heard()
+
+
+def _same(one: CustomersTaken | None, other: CustomersTaken | None) -> bool:
+    return other is None if one is None else not is_new(other, one)
 
 
 @lru_cache(maxsize=16_384)

@@ -52,6 +52,10 @@ class Deciding(Protocol):
         """By count."""
         ...
 
+    def accounts(self, meeting: Meeting, now_ns: int) -> Sequence[LimitAccount]:
+        """What counts for a meeting now."""
+        ...
+
     def without_log(
         self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check
     ) -> Judged:
@@ -124,11 +128,14 @@ class Waiting:
         return asking.later if waits else self._over(asking)
 
     def _again(self, asking: Asking) -> Lacking:
-        """The same check once more, or, when it has passed, what the log does not have of it."""
-        meeting, accounts, check = asking.meeting, asking.accounts, asking.check
-        taken = asking.taken
+        """The same check once more, or, when it has passed, what the log does not have of it.
+
+        By the accounts of that moment: meanwhile the customer may be counted for here anew.
+        """
+        meeting, check, taken = asking.meeting, asking.check, asking.taken
         if taken is None:
             now_ns = self._monotonic_ns()
+            asking.accounts = accounts = self._deciding.accounts(meeting, now_ns)
             known = self._deciding.known(meeting, check, now_ns)
             answer = self._deciding.decided(meeting, accounts, check, now_ns)
             if not answer.admitted:
@@ -153,6 +160,7 @@ class Waiting:
     def _over(self, asking: Asking) -> Judged:
         if asking.taken is not None:
             self._give_back(asking, asking.taken)
+        asking.accounts = self._deciding.accounts(asking.meeting, self._monotonic_ns())
         return self._deciding.without_log(asking.meeting, asking.accounts, asking.check)
 
     def _give_back(self, asking: Asking, taken: Taken) -> None:

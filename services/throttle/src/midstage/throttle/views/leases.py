@@ -10,7 +10,7 @@ from typing import Final
 
 from midstage.contracts.algorithms import Refill, TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
-from midstage.throttle.decide.lending import TERM_NS, Ask, LentBucket, rate_micros
+from midstage.throttle.decide.lending import TERM_NS, Ask, LentBucket, MakeLent, rate_micros
 from midstage.throttle.decide.metering import ns
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
@@ -27,11 +27,20 @@ SLOWEST_MICROS: Final = 1_000
 class Lender:
     """Lends parts of the meters; belongs to their thread."""
 
-    def __init__(self, *, book: Book, meters: Meters, serial: int, term_ns: int = TERM_NS) -> None:
-        """``serial`` is larger than any before."""
+    def __init__(
+        self,
+        *,
+        book: Book,
+        meters: Meters,
+        serial: int,
+        bucket: MakeLent = LentBucket,
+        term_ns: int = TERM_NS,
+    ) -> None:
+        """``serial`` is larger than any before; ``bucket`` makes those of which parts are lent."""
         self._book = book
         self._meters = meters
         self._serial = serial
+        self._bucket = bucket
         self._term_ns = term_ns
 
     def lend(self, wanted: Wanted, now_ns: int) -> tuple[Lent, list[Room[Meter]]]:
@@ -91,7 +100,8 @@ class Lender:
         (account,) = self._meters.of(meeting, now_ns)
         account.meter.remaining(now_ns)  # what is to be left to those before is no part of it
         ask = Ask(holder=wanted.holder, wants_micros=wants, holding=wanted.holding)
-        grant = lent(account).lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
+        bucket = lent(account, of=self._bucket)
+        grant = bucket.lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
         if isinstance(account.meter, Room):
             account.meter.changed()
             rooms.append(account.meter)

@@ -5,11 +5,14 @@ is, so strangers can't push out what a customer has used.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from midstage.contracts.limits import LimitSet
+from midstage.throttle.decide.kept import Kept
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
+from midstage.throttle.decide.room import Room
+from midstage.throttle.decide.strict import Strict
 from midstage.throttle.model.checks import Meeting
 from midstage.throttle.model.limits import MeterKey
 from midstage.throttle.views.book import Book
@@ -85,6 +88,12 @@ class Meters:
             return held
         limit = book.named(account.limit.limit)
         return account if limit is None else self.account(limit, account.key, now_ns)
+
+    def rooms(self, concerned: Callable[[str], bool]) -> Iterator[tuple[MeterKey, Kept]]:
+        """What these customers' counters have in the log."""
+        for key, account in self._accounts.items():
+            if isinstance(account.meter, Room | Strict) and concerned(key[1]):
+                yield key, account.meter
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """Begin anew with the accounts of these customers, whatever they count."""

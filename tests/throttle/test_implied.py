@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
+
 from midstage.chassis.clock import SystemClock
 from midstage.contracts import topics
 from midstage.contracts.spends import CustomersTaken
@@ -13,7 +15,7 @@ from midstage.eventlog.log import Log
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
 from midstage.throttle.decide.spends import Heard, Spends
-from midstage.throttle.stream.holdings import APART_NS, IMPLIED_NS
+from midstage.throttle.stream.implied import APART_NS, IMPLIED_NS
 from midstage.throttle.stream.spending import Spending
 from tests.throttle.conftest import memory
 
@@ -34,11 +36,15 @@ class Process:
         return self.spending.holding("acme").until_ns
 
     def starts(self) -> None:
-        def is_open() -> bool:
-            self.spending.heard()
-            return self.spending.closed() is None
+        """Follows, and takes all partitions."""
+        within(60, lambda: self.heard() and self.spending.closed() is None)
+        numbers = self.spending.partitions
+        self.spending.assign(dict.fromkeys(numbers, self.spending.holdings.me))
+        within(60, lambda: self.heard() and self.spending.holdings.mine() == set(numbers))
 
-        within(60, is_open)
+    def heard(self) -> bool:
+        self.spending.heard()
+        return True
 
 
 @contextmanager
@@ -49,6 +55,7 @@ def process(log: Log, owner: str, now_ns: int) -> Iterator[Process]:
         topic=topics.SPENDS,
         owner=owner,
         address="",
+        http_address="",
         now=SystemClock().now,
         now_ns=lambda: clock[0],
         monotonic=time.monotonic,
@@ -94,6 +101,31 @@ def test_nothing_piles_up_while_the_log_does_not_answer() -> None:
     claims, gained = first.spending.heard()
     assert not claims
     assert not gained, "it counted for them before"
+
+
+def test_who_has_left_uses_nothing_any_more_and_who_was_named_says_itself_what_it_uses() -> None:
+    log = memory()
+    with (
+        process(log, "first", NOW_NS) as first,
+        process(log, "second", NOW_NS + 2 * SECOND) as second,
+    ):
+        first.starts()
+        within(60, lambda: second.heard() and len(second.spending.holdings.holders()) > 0)
+        second.spending.holdings.me = msgspec.structs.replace(
+            second.spending.holdings.me, implied_until=AT
+        )
+        numbers = first.spending.partitions
+        first.spending.leave(dict.fromkeys(numbers, second.spending.holdings.me))
+        assert first.spending.holding("acme").until_ns == 0
+        within(60, lambda: second.heard() and second.spending.closed() is None)
+        within(60, lambda: second.heard() and second.spending.holdings.mine() == set(numbers))
+        held = second.spending.holding("acme")
+        assert (held.until_ns, held.before_ns) == (0, 0)
+        second.spending.renew()
+        until_ns = NOW_NS + 2 * SECOND + IMPLIED_NS - APART_NS
+        within(60, lambda: second.until_ns() == until_ns)
+        first.heard()
+        assert first.spending.holdings.mine() == frozenset()
 
 
 def test_before_the_log_is_known_nothing_is_implied() -> None:

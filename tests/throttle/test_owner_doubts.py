@@ -1,0 +1,114 @@
+"""Who does not answer a check: a slow owner keeps its customers, one that is gone loses them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from midstage.contracts.spends import CustomersTaken
+from midstage.testkit.clock import NOON
+from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.adapters.owners import Owners
+from midstage.throttle.model.checks import Judged
+from midstage.throttle.model.later import Later
+from tests.ports import free_port
+from tests.throttle.gated import question
+
+WITHIN_S = 60.0
+OTHERWISE = b"by the failure rules"
+
+
+class Held:
+    """All customers are another one's."""
+
+    def __init__(self, holder: CustomersTaken) -> None:
+        self._holder = holder
+
+    def holder(self, customer: str) -> CustomersTaken:
+        del customer
+        return self._holder
+
+
+class Asking:
+    """One that asks an owner, and what it finds out."""
+
+    def __init__(self, port: int, *, gone_s: float) -> None:
+        self.holder = CustomersTaken(
+            partition=0, owner="other", epoch=1, address=f"127.0.0.1:{port}", at=NOON
+        )
+        self.gone: list[CustomersTaken] = []
+        self.forwarded = 0
+        self.owners = Owners(
+            owning=Held(self.holder),
+            within_s=0.05,
+            gone=self.gone.append,
+            forwarded=self._forwards,
+            gone_s=gone_s,
+        )
+
+    def _forwards(self) -> None:
+        self.forwarded += 1
+
+    async def ask(self) -> bytes:
+        told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        later = self.owners.ask("acme", question("acme", "chat").SerializeToString(), _ruled)
+        assert later is not None
+        later.then(told.set_result)
+        return await told
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+
+def test_a_slow_one_keeps_its_customers() -> None:
+    async def story() -> None:
+        async with silent() as port:
+            asking = Asking(port, gone_s=WITHIN_S)
+            assert await asking.ask() == OTHERWISE
+            assert asking.owners.doubts()
+            await asking.until(lambda: not asking.owners.doubts())
+            assert asking.gone == []
+            await asking.owners.close()
+
+    asyncio.run(story())
+
+
+def test_one_that_is_not_there_is_named_once_for_all_that_asked() -> None:
+    async def story() -> None:
+        asking = Asking(free_port(), gone_s=1.0)
+        assert [await asking.ask() for _ in range(3)] == [OTHERWISE] * 3
+        await asking.until(lambda: not asking.owners.doubts())
+        assert asking.gone == [asking.holder]
+        assert asking.forwarded == 3
+        await asking.owners.close()
+
+    asyncio.run(story())
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[int]:
+    """A throttle that has a check for ever, and answers for its health."""
+    server = RateLimitServer(
+        host="127.0.0.1", port=0, answer=_never, foreign=_nothing, closed=lambda: None
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.run(stop))
+        async with asyncio.timeout(WITHIN_S):
+            while server.port is None:
+                await asyncio.sleep(0.01)
+        yield server.port
+        stop.set()
+
+
+def _never(_: object, __: float | None) -> Later[Judged | None]:
+    return Later()
+
+
+def _nothing() -> None:
+    """Nobody asks what is foreign."""
+
+
+def _ruled() -> bytes:
+    return OTHERWISE
