@@ -28,7 +28,8 @@ NOTES: Mapping[str, Sequence[str]] = {
         "checks: closed loops on loopback. h2load asks with a prepared body on one connection, by"
         " so many streams, redis-benchmark over so many connections; libraries are asked in"
         " their own process, one stream as a thread, more as tasks of one event loop. Processor: of"
-        " the server or library and its Redis, never of a load generator.",
+        " the server or library and its Redis, never of a load generator. Waited for the log: of"
+        " all checks of a round, those that did not find room in time.",
         "What each does: midstage decides three native limits, in memory, and tells their headers;"
         " with imported rules the very question and rules of envoyproxy/ratelimit, which decides"
         " three descriptors, each of which meets a limit, in its Redis, with"
