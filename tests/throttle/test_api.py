@@ -43,6 +43,7 @@ def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
         "drain": False,
         "debt": 0,
         "shadow": False,
+        "strict": False,
         "overrides": [],
         "by": "api",
         "why": "trial",
