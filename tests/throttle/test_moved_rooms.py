@@ -1,0 +1,71 @@
+"""Customers that come and go: who waits is answered where they come, and none of it is lost."""
+
+import asyncio
+
+from tests.throttle.gated import TINY, limit
+from tests.throttle.test_rooms import Hand, Told, passed
+
+BURST = 100
+USED = 5
+
+
+def test_a_check_that_came_before_its_customer_is_answered_when_it_comes() -> None:
+    async def story() -> None:
+        hand = Hand()
+        told = Told(hand, limit("acme", "chat", rate_per_s=TINY, burst=BURST, rule="closed"))
+        asked = told.ask()
+        told.rooms.turn()
+        hand.refuse()
+        told.rooms.turn()
+        assert not asked.done()
+        hand.gained = frozenset({len("acme")})
+        told.rooms.turn()
+        hand.accept()
+        told.rooms.turn()
+        assert passed(asked)
+
+    asyncio.run(story())
+
+
+def test_what_was_claimed_and_not_used_goes_to_the_next_one() -> None:
+    async def story() -> None:
+        hand = Hand()
+        fact = limit("acme", "chat", rate_per_s=TINY, burst=BURST, rule="closed")
+        first, second = Told(hand, fact), Told(hand, fact)
+        used = [first.ask() for _ in range(USED)]
+        for _ in range(3):
+            first.rooms.turn()
+            hand.accept()
+        first.rooms.turn()
+        assert all(passed(each) for each in used)
+        assert first.rooms.leave(first.gate.rooms(lambda _: True))
+        [last] = hand.written
+        assert last.units == 0
+        hand.accept()
+        first.rooms.turn()
+        late = first.ask()
+        assert not late.done(), "there is no room any more"
+        rest = [second.ask() for _ in range(BURST)]
+        for _ in range(BURST):
+            second.rooms.turn()
+            hand.accept()
+        second.rooms.turn()
+        assert sum(passed(each) for each in rest) == BURST - USED
+
+    asyncio.run(story())
+
+
+def test_what_stands_in_the_log_as_it_is_is_not_written_again() -> None:
+    async def story() -> None:
+        hand = Hand()
+        told = Told(hand, limit("acme", "chat", rate_per_s=TINY, burst=USED, rule="closed"))
+        used = [told.ask() for _ in range(USED)]
+        for _ in range(3):
+            told.rooms.turn()
+            hand.accept()
+        told.rooms.turn()
+        assert all(passed(each) for each in used)
+        assert told.rooms.leave(told.gate.rooms(lambda _: True))
+        assert hand.written == []
+
+    asyncio.run(story())
