@@ -27,6 +27,7 @@ def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
     assert held == {
         "limit": "one",
         "customer": "acme",
+        "aggregate": False,
         "key": "",
         "plan": "",
         "app": "chat",

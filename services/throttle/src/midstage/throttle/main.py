@@ -35,6 +35,7 @@ from midstage.throttle.adapters.imported.port import Imported
 from midstage.throttle.adapters.imported.protocol import Telling
 from midstage.throttle.adapters.imported.watching import Watching
 from midstage.throttle.adapters.owners import Owners
+from midstage.throttle.adapters.parts import PartsAsked, answering
 from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api import lending
 from midstage.throttle.api.looking import Looking
@@ -45,8 +46,10 @@ from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
+from midstage.throttle.stream.apportioning import Apportioning
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.parts import Parts
 from midstage.throttle.stream.rooms import Rooms, Unkept
 from midstage.throttle.stream.spending import Spending
 
@@ -99,9 +102,15 @@ def compose(
         if settings.edge_keys_file
         else None
     )
+    owners = Owners(
+        owning=spending,
+        within_s=settings.answer_within_ms / 1000,
+        monotonic=clock.monotonic,
+    )
+    parts = Parts(keeping=rooms, owning=spending, ask=PartsAsked(owners), now_ns=steady_ns)
     gate = Gate(
         limits=versions,
-        keeping=rooms if kept else Unkept(),
+        keeping=parts if kept else Unkept(),
         monotonic_ns=steady_ns,
         wall_ns=time.time_ns,
         metrics=metrics,
@@ -109,6 +118,14 @@ def compose(
         late_below_s=settings.late_below_s,
         reserved_for_s=settings.reserved_for_s,
         ended=endings or tuple,
+        ours=lambda customer: spending.holder(customer) is None,
+    )
+    apportioning = Apportioning(
+        owning=spending,
+        keeping=rooms,
+        account=gate.account,
+        now_ns=steady_ns,
+        told=metrics.parts.inc,
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(gate.forget)
@@ -121,11 +138,8 @@ def compose(
             gate.closed() or spending.closed() or (watching.closed() if watching else None)
         ),
         imported=imported.answer if imported else None,
-        owners=Owners(
-            owning=spending,
-            within_s=settings.answer_within_ms / 1000,
-            monotonic=clock.monotonic,
-        ),
+        owners=owners,
+        lend=answering(apportioning.lend),
     )
     readiness = Readiness()
     readiness.add("limits", versions.caught_up)
@@ -156,7 +170,7 @@ def compose(
             *([endings.loop] if endings else []),
             *([watching] if watching else []),
         ],
-        async_loops=[gate, rooms, *([imported] if imported else []), server],
+        async_loops=[gate, rooms, parts, *([imported] if imported else []), server],
         event_loop=uvloop.new_event_loop,
     )
 

@@ -56,6 +56,21 @@ class Owners:
         task.add_done_callback(self._asked.discard)
         return later
 
+    async def call(
+        self, holder: CustomersTaken, method: str, request: bytes, *, within_s: float
+    ) -> bytes | None:
+        """What the owner answers to this method; None where it does not."""
+        if not holder.address:
+            return None
+        try:
+            call = self._channel(holder.address).unary_unary(method, bytes, bytes)
+            answer = await call(request, timeout=within_s)
+        except grpc.aio.AioRpcError as e:
+            self._missed(holder, e.code())
+            return None
+        self._silent_since.pop(holder.owner, None)
+        return bytes(answer)
+
     async def close(self) -> None:
         """Let go of all connections."""
         for channel in self._channels.values():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure
 from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.parts import Part
 from midstage.throttle.decide.room import Lacking, Room
 from midstage.throttle.model.account import OnFailure
 from midstage.throttle.model.checks import Check, Judged, Left, Meeting
@@ -42,12 +43,12 @@ def judged_late(
 
 
 def lacking(accounts: Sequence[LimitAccount], check: Check, now_ns: int) -> Lacking:
-    """The rooms, and the units that they lack: all that a check may wait for."""
+    """The rooms and parts, and the units that they lack: all that a check may wait for."""
     wanted = zip(accounts, asked(accounts, check), strict=True)
     return [
         (account.meter, units)
         for account, units in wanted
-        if isinstance(account.meter, Room) and account.meter.lacks(units, now_ns)
+        if isinstance(account.meter, Room | Part) and account.meter.lacks(units, now_ns)
     ]
 
 

@@ -9,7 +9,7 @@ what was used in ``HORIZON_NS``, again when less than half is left, or half of i
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar, cast
+from typing import Final, Generic, Protocol, TypeVar, cast
 
 from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.meters.meter import Meter
@@ -195,5 +195,17 @@ class Room(Generic[M_co]):
         return min(remaining, max(self.waited_for, min(2 * recent, share)))
 
 
-Lacking = Sequence[tuple[Room[Meter], int]]
-"""Rooms, and the units that they lack."""
+class Awaited(Protocol):
+    """What a check may wait for: room in the log, or a part that another process lends."""
+
+    def wait_for(self, units: int) -> None:
+        """A check waits for so much."""
+        ...
+
+    def asking_for_ns(self, now_ns: int) -> int:
+        """Since when there is no answer."""
+        ...
+
+
+Lacking = Sequence[tuple[Awaited, int]]
+"""What is waited for, and the units that it lacks."""

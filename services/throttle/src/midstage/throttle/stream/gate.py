@@ -98,11 +98,13 @@ class Gate:
         late_below_s: float,
         reserved_for_s: float = 3600.0,
         ended: Callable[[], Iterable[Ended]] = tuple,
+        ours: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """A check with less than ``late_below_s`` of its time left gets the failure rules.
 
         ``ended`` gives the requests that are over since it was asked last; what was reserved for
-        one that never ends comes back after ``reserved_for_s``.
+        one that never ends comes back after ``reserved_for_s``. ``ours``: whether this process
+        counts for a customer; what others' customers have used is not charged here.
         """
         self._limits = limits
         self._keeping = keeping
@@ -117,6 +119,7 @@ class Gate:
         # serial numbers go on after a restart
         self._lender = Lender(book=self._book, meters=self._meters, serial=wall_ns())
         self._ended = ended
+        self._ours = ours
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
         )
@@ -150,6 +153,8 @@ class Gate:
         reserved: Sequence[int]
         opened = self._reservations.opened(ended.request)
         if opened is None:
+            if not self._ours(ended.customer):
+                return
             meeting = self._book.met(ended.customer, ended.key, ended.app)
             if meeting is None or not meeting.settled:
                 return
@@ -163,6 +168,14 @@ class Gate:
         units = [account.limit.unit for account in accounts]
         self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
         self._metrics.settled.inc()
+
+    def account(self, limit: str) -> LimitAccount | None:
+        """That of a limit over all customers, as it counts here; None where there is none."""
+        found = self._book.named(limit)
+        if found is None or not found.aggregate:
+            return None
+        (account,) = self._meters.of(meeting_of([found], limit, ""), self._monotonic_ns())
+        return account
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import Opening, opened
-from midstage.throttle.decide.room import Lacking, Room
+from midstage.throttle.decide.room import Awaited, Lacking, Room
 from midstage.throttle.decide.spends import Key, Stood
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.limits import MeterKey
@@ -69,7 +69,7 @@ class Rooms:
         self._metrics = metrics
         self._asked: list[tuple[Key, Room[Meter]]] = []
         self._under_way: dict[Key, Room[Meter]] = {}
-        self._waiting: dict[Room[Meter], list[_Waiting]] = {}
+        self._waiting: dict[Awaited, list[_Waiting]] = {}
         self._woken = asyncio.Event()
         self._forget: Callable[[Callable[[str], bool]], None] = _forget_nothing
 
@@ -169,7 +169,11 @@ class Rooms:
             room.wait_for(units)
         self._waiting.setdefault(lacking[0][0], []).append(waiting)
 
-    def _go_on(self, room: Room[Meter]) -> None:
+    def go_on(self, awaited: Awaited) -> None:
+        """Let go on who waited for it, as far as there is enough now."""
+        self._go_on(awaited)
+
+    def _go_on(self, room: Awaited) -> None:
         for waiting in self._waiting.pop(room, ()):
             if waiting.is_over:
                 continue

@@ -105,8 +105,15 @@ class Spending:
         missing = [p for p, epoch in self._taking.items() if known.get(p, 0) < epoch]
         return f"partitions {missing} of {self._topic} are being taken" if missing else None
 
+    @property
+    def owner(self) -> str:
+        """The name of this start of the process."""
+        return self._owner
+
     def holder(self, customer: str) -> CustomersTaken | None:
-        """Who else counts for the customer; None where this process does."""
+        """Who else counts for the customer; None where this process does, or nobody is known."""
+        if not self._partitions:
+            return None
         holder = self._holders.get(self.partition(customer))
         return None if holder is None or holder.owner == self._owner else holder
 

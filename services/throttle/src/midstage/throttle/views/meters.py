@@ -74,6 +74,8 @@ class Meters:
         Of a limit that stands no longer it counts for nobody.
         """
         held = self._accounts.get(account.key)
+        if account.limit.aggregate:  # another process may count for it by now
+            return held or account
         if held is None and book.named(account.limit.limit) is not None:
             held = self._accounts[account.key] = account
             if isinstance(account.meter, Room):
