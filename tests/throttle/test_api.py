@@ -54,6 +54,26 @@ def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
     assert "to remove" in problem(throttle.delete("one"), 404)
 
 
+def test_a_limit_over_all_customers_is_told_as_one(throttle: Running) -> None:
+    terms = {"customer": "*", "app": "together", "aggregate": True}
+    assert throttle.put("together", **terms).status_code == 200
+    held = throttle.http.get("/v1/limits/together").json()
+    assert (held["aggregate"], held["says"]) == (
+        True,
+        "5 requests per 1 s, 10 at once, over all customers",
+    )
+    within(60, lambda: left_of_all(throttle, "ann") == left_of_all(throttle, "bob") == 10)
+    passed = sum(throttle.passes("ann", "together") for _ in range(3))
+    assert left_of_all(throttle, "bob") <= 10 - passed + 5
+    because = throttle.http.get("/v1/customers/bob/limits?app=together").json()["limits"]
+    assert because[0]["because"] == "all customers together, application together"
+
+
+def left_of_all(throttle: Running, customer: str) -> int | None:
+    limits = throttle.http.get(f"/v1/customers/{customer}/limits?app=together").json()["limits"]
+    return next((each["remaining"] for each in limits if each["limit"] == "together"), None)
+
+
 def test_limits_are_listed_by_customer_and_application(throttle: Running) -> None:
     throttle.put("list-a", customer="lara", app="chat")
     throttle.put("list-b", customer="lara", app="ocr")

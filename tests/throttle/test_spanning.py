@@ -1,0 +1,243 @@
+"""A limit over all customers, counted by several processes: together no more than one would."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from midstage.contracts.algorithms import (
+    AnyAlgorithm,
+    CalendarQuota,
+    Every,
+    FixedWindow,
+    LifetimeQuota,
+    Refill,
+    SlidingCounter,
+    Starts,
+    TokenBucket,
+)
+from midstage.contracts.limits import FailureRule, LimitSet
+from midstage.testkit.clock import NOON
+from tests.throttle.spanned import NAME, World
+
+_MS = 1_000_000
+_SECOND = 1_000 * _MS
+ALGORITHMS: list[AnyAlgorithm] = [
+    TokenBucket(period_s=1.0, burst=60),
+    TokenBucket(period_s=5.0, refill=Refill.WHOLE),
+    FixedWindow(period_s=5.0),
+    FixedWindow(period_s=5.0, starts=Starts.FIRST_HIT),
+    SlidingCounter(period_s=5.0),
+    CalendarQuota(every=Every.DAY),
+    LifetimeQuota(),
+]
+KINDS = [f"{type(each).__name__}-{number}" for number, each in enumerate(ALGORITHMS)]
+FATES = ["answered", "answered", "question lost", "answer lost", "heard twice"]
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("check"), st.integers(0, 3), st.integers(1, 12)),
+        st.tuples(st.just("check"), st.integers(0, 3), st.integers(1, 12)),
+        st.tuples(st.just("pass time"), st.sampled_from([1, 40, 150, 1_200, 11_000]), st.just(0)),
+        st.tuples(st.just("crash"), st.integers(0, 3), st.integers(0, 3)),
+        st.tuples(st.just("take over"), st.integers(0, 3), st.integers(0, 1)),
+        st.tuples(st.just("repeat"), st.integers(0, 50), st.just(0)),
+        st.tuples(st.just("fate"), st.integers(0, len(FATES) - 1), st.just(0)),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+def over_all(algorithm: AnyAlgorithm, *, amount: int = 60) -> LimitSet:
+    return LimitSet(
+        limit=NAME,
+        aggregate=True,
+        amount=amount,
+        algorithm=algorithm,
+        on_failure=FailureRule.CLOSED,
+        at=NOON,
+    )
+
+
+def run(story: Callable[[World], Awaitable[None]], *limits: LimitSet, processes: int = 3) -> World:
+    async def told() -> World:
+        world = World(*limits, processes=processes)
+        await story(world)
+        return world
+
+    return asyncio.run(told())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+@settings(max_examples=60)
+@given(steps=STEPS)
+def test_whoever_dies_and_whatever_is_lost_all_admit_no_more_than_one_meter(
+    algorithm: AnyAlgorithm, steps: list[tuple[str, int, int]]
+) -> None:
+    async def story(world: World) -> None:
+        for what, one, other in steps:
+            names = sorted(world.processes)
+            match what:
+                case "check":
+                    await world.processes[names[one % len(names)]].check(other)
+                case "pass time":
+                    world.now_ns += one * _MS
+                    await world.turn()
+                case "crash":
+                    world.crash(names[one % len(names)], names[other % len(names)])
+                case "take over":
+                    world.own(names[one % len(names)], unnoticed=bool(other))
+                case "repeat":
+                    await world.repeat(one)
+                case _:
+                    world.fates.append(FATES[one])
+
+    assert run(story, over_all(algorithm)).overshoot() == 0
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_processes_that_know_of_no_other_admit_the_limit_each(algorithm: AnyAlgorithm) -> None:
+    """The negative control: it is the parts that hold the limit, and this judge sees it."""
+
+    async def story(world: World) -> None:
+        for name, process in world.processes.items():
+            world.own(name)
+            world.stand.clear()
+            for _ in range(10):
+                await process.check(6)
+
+    assert run(story, over_all(algorithm)).overshoot() == 2 * 60
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_alone_the_owner_has_all(algorithm: AnyAlgorithm) -> None:
+    async def story(world: World) -> None:
+        for _ in range(70):
+            await world.processes["p0"].check(1)
+
+    assert len(run(story, over_all(algorithm), processes=1).passed) == 60
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_another_process_gets_all_that_is_left_when_only_it_is_asked(
+    algorithm: AnyAlgorithm,
+) -> None:
+    async def story(world: World) -> None:
+        for _ in range(400):
+            await world.processes["p1"].check(1)
+            world.now_ns += _MS
+
+    world = run(story, over_all(algorithm), processes=2)
+    assert world.overshoot() == 0
+    assert len(world.passed) >= 0.9 * 60
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_a_customers_limit_and_one_over_all_take_both_or_neither(algorithm: AnyAlgorithm) -> None:
+    async def story(world: World) -> None:
+        other = world.processes["p1"]
+        answers = [await other.check(1, customer="small") for _ in range(10)]
+        assert [bool(each and each.admitted) for each in answers] == [True] * 3 + [False] * 7
+        refused = answers[-1]
+        assert refused is not None
+        assert refused.violated == ("small",)
+        for _ in range(300):
+            await other.check(1, customer="acme")
+            world.now_ns += _MS
+        assert len(world.passed) >= 0.9 * 60  # what was refused has taken nothing
+        late = await other.check(40, customer="roomy")
+        assert late is not None
+        assert late.violated == (NAME,)
+        left = {limit.limit: left.remaining for limit, left in other.gate.left("roomy", None, "")}
+        assert left["roomy"] == 50
+
+    small = own("small", amount=3)
+    assert run(story, over_all(algorithm), small, own("roomy", amount=50)).overshoot() == 0
+
+
+def test_an_owner_that_does_not_answer_is_waited_for_and_then_the_failure_rule_speaks() -> None:
+    async def story(world: World) -> None:
+        other = world.processes["p1"]
+        world.fates = ["question lost"] * 1_000
+        assert await other.check(1) is None  # it waits as long as its caller has
+        world.now_ns += 2 * _SECOND
+        refused = await other.check(1)
+        assert refused is not None
+        assert not refused.admitted
+        world.fates = []
+        world.now_ns += _SECOND
+        await other.check(1)
+        await world.settle()
+        passed = await other.check(1)
+        assert passed is not None
+        assert passed.admitted
+
+    run(story, over_all(LifetimeQuota()))
+
+
+def test_what_is_not_used_is_given_back() -> None:
+    async def story(world: World) -> None:
+        owner, other = world.processes["p0"], world.processes["p1"]
+        for _ in range(10):
+            await other.check(2)
+        await world.settle()
+        used = sum(units for _, units in world.passed)
+        world.now_ns += 2 * _SECOND
+        await world.settle()
+        ((_, left),) = owner.gate.left("acme", None, "")
+        assert left.remaining == 60 - used
+
+    run(story, over_all(LifetimeQuota()), processes=2)
+
+
+def test_a_dead_processes_part_of_a_bucket_comes_back_after_its_term() -> None:
+    async def story(world: World) -> None:
+        owner, other = world.processes["p0"], world.processes["p1"]
+        await other.check(2)
+        await world.settle()
+        del world.processes["p1"]
+        whole = await owner.check(60)
+        assert whole is not None
+        assert not whole.admitted
+        world.now_ns += 80 * _SECOND
+        whole = await owner.check(60)
+        assert whole is not None
+        assert whole.admitted
+
+    bucket = TokenBucket(period_s=60.0, burst=60)
+    assert run(story, over_all(bucket), processes=2).overshoot() == 0
+
+
+@pytest.mark.parametrize(
+    "algorithm", [TokenBucket(period_s=86_400.0, burst=60), LifetimeQuota()], ids=["rate", "units"]
+)
+def test_who_counts_from_now_on_has_what_it_was_lent(algorithm: AnyAlgorithm) -> None:
+    """Without a term of waiting: what the owner kept, and what it has lent to this very process."""
+
+    async def story(world: World) -> None:
+        heir = world.processes["p1"]
+        for _ in range(4):
+            await heir.check(2)
+        await world.settle()
+        world.crash("p0", "p1")
+        world.now_ns += 600 * _MS  # the claim that stands in the log is for so long ahead
+        await world.settle()
+        for _ in range(60):
+            await heir.check(1)
+        assert len(world.passed) >= 0.75 * 60
+
+    assert run(story, over_all(algorithm), processes=2).overshoot() == 0
+
+
+def own(customer: str, *, amount: int) -> LimitSet:
+    return LimitSet(
+        limit=customer,
+        customer=customer,
+        amount=amount,
+        algorithm=LifetimeQuota(),
+        on_failure=FailureRule.CLOSED,
+        at=NOON,
+    )
