@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +19,9 @@ from midstage.contracts.algorithms import (
     Starts,
     TokenBucket,
 )
-from midstage.contracts.limits import FailureRule, LimitSet
+from midstage.contracts.limits import REQUESTS, FailureRule, LimitSet
 from midstage.testkit.clock import NOON
+from midstage.throttle.model.checks import Ended
 from tests.throttle.spanned import NAME, World
 
 _MS = 1_000_000
@@ -50,11 +52,12 @@ STEPS = st.lists(
 )
 
 
-def over_all(algorithm: AnyAlgorithm, *, amount: int = 60) -> LimitSet:
+def over_all(algorithm: AnyAlgorithm, *, amount: int = 60, unit: str = REQUESTS) -> LimitSet:
     return LimitSet(
         limit=NAME,
         aggregate=True,
         amount=amount,
+        unit=unit,
         algorithm=algorithm,
         on_failure=FailureRule.CLOSED,
         at=NOON,
@@ -156,6 +159,31 @@ def test_a_customers_limit_and_one_over_all_take_both_or_neither(algorithm: AnyA
 
     small = own("small", amount=3)
     assert run(story, over_all(algorithm), small, own("roomy", amount=50)).overshoot() == 0
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_what_requests_use_without_an_estimate_is_charged_where_it_is_counted(
+    algorithm: AnyAlgorithm,
+) -> None:
+    async def story(world: World) -> None:
+        owner, other = world.processes["p0"], world.processes["p1"]
+        passed = 0
+        for number in range(40):
+            answer = await other.check(1)
+            passed += bool(answer and answer.admitted)
+            if answer and answer.admitted:
+                ended = Ended(request="", customer="acme", app="chat", used={"tokens": 10})
+                other.gate.settle(msgspec.structs.replace(ended, request=f"r{number}"))
+            world.now_ns += 2 * _MS
+            await world.turn()
+        world.now_ns += 150 * _MS
+        await world.settle()
+        assert 6 <= passed <= 8  # 60 tokens, and what is learned a moment later
+        ((_, left),) = owner.gate.left("acme", None, "")
+        assert left.remaining <= 15
+
+    world = run(story, over_all(algorithm, unit="tokens"), processes=2)
+    assert world.asked
 
 
 def test_an_owner_that_does_not_answer_is_waited_for_and_then_the_failure_rule_speaks() -> None:

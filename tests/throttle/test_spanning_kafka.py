@@ -33,9 +33,10 @@ from tests.throttle.logged import put, set_by
 
 AMOUNT = 120
 OWN = 5
+STARTS_WITHIN_S = 240
 CUSTOMERS = [f"customer-{number}" for number in range(12)]
 _DAY_S = 86_400.0
-_COUNTED = re.compile(r"^midstage_throttle_checks_total\{verdict=.*\} (\S+)$", re.M)
+_ADMITTED = re.compile(r'^midstage_throttle_checks_total\{verdict="admitted"\} (\S+)$', re.M)
 _LENT = re.compile(r"^midstage_throttle_parts_total (\S+)$", re.M)
 
 
@@ -71,6 +72,7 @@ def test_two_processes_admit_a_limit_over_the_customers_of_both_once(
         set_by(over_all("all-ocr", "ocr", LifetimeQuota()), limits),
         set_by(over_all("all-nlp", "nlp", LifetimeQuota()), limits),
         set_by(own(CUSTOMERS[0]), limits),
+        set_by(probe(), limits),
     )
     with started(kafka, tmp_path, run) as first, started(kafka, tmp_path, run) as second:
         customers = split(first, second)
@@ -115,10 +117,9 @@ def split(first: Throttle, second: Throttle) -> list[str]:
 
 
 def counts(throttle: Throttle, asked: Throttle, customer: str) -> bool:
-    """Whether it is this process that answers for the customer."""
-    before = throttle.metric(_COUNTED)
-    asked.passes(customer, "unlimited")
-    return throttle.metric(_COUNTED) > before
+    """Whether it is this process that counts for the customer: nothing passes without count."""
+    before = throttle.metric(_ADMITTED)
+    return asked.passes(customer, "probe") and throttle.metric(_ADMITTED) > before
 
 
 def over_all(name: str, app: str, algorithm: AnyAlgorithm) -> LimitSet:
@@ -139,6 +140,18 @@ def own(customer: str) -> LimitSet:
         customer=customer,
         app="nlp",
         amount=OWN,
+        algorithm=LifetimeQuota(),
+        on_failure=FailureRule.CLOSED,
+        at=NOON,
+    )
+
+
+def probe() -> LimitSet:
+    """Each customer has enough of it."""
+    return LimitSet(
+        limit="probe",
+        app="probe",
+        amount=10**6,
         algorithm=LifetimeQuota(),
         on_failure=FailureRule.CLOSED,
         at=NOON,
@@ -172,7 +185,7 @@ def started(kafka: str, directory: Path, run: str) -> Iterator[Throttle]:
             patient.client(base_url=f"http://127.0.0.1:{port}") as http,
             grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
         ):
-            within(60, lambda: patient.serves(http))
+            within(STARTS_WITHIN_S, lambda: patient.serves(http))
             yield Throttle(
                 process=process, http=http, envoy=rls_pb2_grpc.RateLimitServiceStub(channel)
             )

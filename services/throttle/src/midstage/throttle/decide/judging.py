@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure
 from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.parts import Part
-from midstage.throttle.decide.room import Lacking, Room
+from midstage.throttle.decide.room import Awaited, Lacking, Room
 from midstage.throttle.model.account import OnFailure
 from midstage.throttle.model.checks import Check, Judged, Left, Meeting
 
@@ -42,14 +43,20 @@ def judged_late(
     )
 
 
-def lacking(accounts: Sequence[LimitAccount], check: Check, now_ns: int) -> Lacking:
+def lacking(
+    meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+) -> Lacking:
     """The rooms and parts, and the units that they lack: all that a check may wait for."""
-    wanted = zip(accounts, asked(accounts, check), strict=True)
-    return [
-        (account.meter, units)
-        for account, units in wanted
-        if isinstance(account.meter, Room | Part) and account.meter.lacks(units, now_ns)
-    ]
+    units = asked(accounts, check)
+    needed = _needed(meeting, units, check)
+    lacks: list[tuple[Awaited, int]] = []
+    for account, wanted, least in zip(accounts, units, needed, strict=True):
+        meter = account.meter
+        if isinstance(meter, Room) and meter.lacks(wanted, now_ns):
+            lacks.append((meter, wanted))
+        elif isinstance(meter, Part) and meter.lacks(least, now_ns):
+            lacks.append((meter, least))
+    return lacks
 
 
 def passed(meeting: Meeting, accounts: Sequence[LimitAccount], now_ns: int) -> Judged:
@@ -111,9 +118,14 @@ def _used_up(
     return any(
         units[at] < needed[at]
         and not accounts[at].shadow
-        and accounts[at].meter.remaining(now_ns) <= 0
+        and _there(accounts[at].meter, now_ns) <= 0
         for at in meeting.settled
     )
+
+
+def _there(meter: Meter, now_ns: int) -> int:
+    """What can be used without asking anybody."""
+    return meter.left(now_ns) if isinstance(meter, Part) else meter.remaining(now_ns)
 
 
 def _against(

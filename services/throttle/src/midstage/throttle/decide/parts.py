@@ -25,7 +25,6 @@ AHEAD_NS: Final = 500_000_000
 """Units of a window are asked for so far ahead."""
 _MEASURED_NS: Final = 200_000_000
 MOST: Final = 10**18
-MOST_OWED: Final = 10**15
 _MICROS: Final = 10**15
 """Units in nanoseconds, as millionths a second."""
 _Share = tuple[int, int, int]
@@ -44,8 +43,10 @@ class Part:
         "_is_asked",
         "_measured_ns",
         "_number",
+        "_owed",
         "_owner",
         "_owner_asked",
+        "_paid",
         "_serial",
         "_shares",
         "_silent_since_ns",
@@ -67,7 +68,7 @@ class Part:
         self._shares: list[_Share] = []
         self._owner = self._owner_asked = self._window = ""
         self._serial = self._number = self._demand_micros = self._units = 0
-        self._waited_for = self._free = 0
+        self._waited_for = self._free = self._owed = self._paid = 0
         self._is_asked = False
         self._silent_since_ns: int | None = None
         self._wait_until_ns: int | None = None
@@ -88,10 +89,7 @@ class Part:
     def take(self, units: int, now_ns: int, request: str = "") -> bool:
         """Of this part, all or none; asks for more in good time."""
         self._come_to(now_ns)
-        if now_ns - self._used_ns >= RENEW_NS:
-            self._units, self._measured_ns = 0, now_ns
-        self._units += units
-        self._used_ns = now_ns
+        self._used(units, now_ns)
         taken = self._bucket.take(units, now_ns, request)
         short = not taken or self._bucket.level * 2 < self._ahead()
         if short and now_ns - self._asked_ns >= ASK_EACH_NS:
@@ -103,9 +101,17 @@ class Part:
         self._bucket.undo(units, request)
 
     def settle(self, done: Settlement) -> None:
-        """What is more is debt of this part; what is less comes back while its window is open."""
+        """What is more than there is here is the owner's to charge, as far as debt may go there.
+
+        What is less comes back while its window is open.
+        """
         self._come_to(done.now_ns)
-        if done.more >= 0 or done.taken_ns >= self._since_ns:
+        if done.more > 0:
+            self._used(done.more, done.now_ns)
+            self._bucket.level -= done.more * TOKEN
+            if self._bucket.level < 0 and done.now_ns - self._asked_ns >= ASK_EACH_NS:
+                self._want()
+        elif done.taken_ns >= self._since_ns:
             self._bucket.settle(done)
 
     def left(self, now_ns: int) -> int:
@@ -151,7 +157,7 @@ class Part:
     def tend(self, now_ns: int) -> None:
         """Ask again in time, also where nobody checks."""
         self._come_to(now_ns)
-        if self._shares and now_ns - self._asked_ns >= RENEW_NS:
+        if (self._shares or self._bucket.level < 0) and now_ns - self._asked_ns >= RENEW_NS:
             self._want()
 
     def ask(self, *, number: int, holder: str, owner: str, now_ns: int) -> PartAsked | None:
@@ -167,7 +173,9 @@ class Part:
         least, self._waited_for = self._waited_for, 0
         ahead = 0 if now_ns - self._used_ns >= RENEW_NS else self._ahead()
         ends = not ahead and not least
-        left = self._bucket.level // TOKEN
+        owes = max(0, -(self._bucket.level // TOKEN))
+        self._owed = max(self._owed, self._paid + owes)
+        left = max(0, self._bucket.level // TOKEN)
         back = max(0, left - (-(-2 * ahead // TOKEN) + least)) if ends or self._window else 0
         self._bucket.level -= back * TOKEN
         if ends:
@@ -182,10 +190,12 @@ class Part:
             number=number,
             holding=self._serial if owner == self._owner else 0,
             wants_micros=0 if ends else min(MOST, max(1, self._demand_micros * 3 // 2)),
-            left=max(-MOST_OWED, left - back),
+            left=left - back,
             least=min(least, self._whole),
             back=back,
             window=self._window,
+            owed=self._owed,
+            paid=self._paid,
         )
 
     def answered(self, number: int, lent: PartLent, now_ns: int) -> bool:
@@ -200,6 +210,8 @@ class Part:
         self._told_ns, self._free = now_ns, lent.free
         self._wait_until_ns = None if lent.wait_ns is None else now_ns + lent.wait_ns
         bucket = self._bucket
+        bucket.level += max(0, lent.paid - self._paid) * TOKEN
+        self._paid = max(self._paid, lent.paid)
         if lent.window != self._window:
             self._shares, self._window, self._since_ns = [], lent.window, self._asked_ns
             bucket.level = min(bucket.level, 0)
@@ -208,13 +220,19 @@ class Part:
         return True
 
     def end(self, now_ns: int) -> tuple[int, int, int, str]:
-        """Rate, burst, units and window, which are used here no more."""
+        """Rate, burst, units (below 0: owed) and window, which are used here no more."""
         self._come_to(now_ns)
-        left = max(0, self._bucket.level // TOKEN)
+        left = self._bucket.level // TOKEN
         rate, burst = self._bucket.rate, self._bucket.full // TOKEN
         self._let_go()
         self._number = 0
         return rate, burst, left, self._window
+
+    def _used(self, units: int, now_ns: int) -> None:
+        if now_ns - self._used_ns >= RENEW_NS:
+            self._units, self._measured_ns = 0, now_ns
+        self._units += units
+        self._used_ns = now_ns
 
     def _lend(self, lent: PartLent) -> None:
         """An owner's newest part is instead of its last, beside what one before it has lent."""

@@ -1,10 +1,10 @@
-"""Units of a window or a quota that its owner lends to other throttles, out of what remains.
+"""What an owner lends to other throttles out of what remains of a window or a quota, as units.
 
 What is lent is taken from the owner's meter as a check would take it, so it counts as used whoever
 dies, and outstanding units never exceed what remains. They are a holder's until the window's end,
 or its term's; what it gives back, or says by its next question never to have got, is there again.
 A holder that dies loses what it had not used. Questions count once, and in the order of their
-numbers: one that comes late or again is not answered.
+numbers: one that comes late or again is not answered. What holders owe is charged here, once.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ class _Holder:
     units: int = 0
     window: str = ""
     until_ns: int = 0
+    paid: int = 0
 
 
 class Portions:
@@ -39,11 +40,8 @@ class Portions:
         """Nobody has asked yet."""
         self._holders: dict[str, _Holder] = {}
 
-    def heard(self, asked: PartAsked, meter: Meter, counted: Meter, now_ns: int) -> bool:
-        """Take note of it, and of what comes back; False for what is late, or one holder too many.
-
-        ``counted`` is the limit's meter, ``meter`` that or the room over it.
-        """
+    def heard(self, asked: PartAsked, now_ns: int) -> bool:
+        """Take note of it; False for what is late, or one holder too many."""
         holder = self._holders.get(asked.holder)
         if holder is None:
             self._forget(now_ns)
@@ -54,6 +52,25 @@ class Portions:
             return False
         holder.number = asked.number
         holder.until_ns = now_ns if asked.ends else now_ns + TERM_NS
+        return True
+
+    def charge(self, asked: PartAsked, meter: Meter, *, debt: int, now_ns: int) -> int:
+        """What its holder owes, once; the sum that is charged of it now."""
+        holder = self._holders[asked.holder]
+        owes = asked.owed - max(asked.paid, holder.paid)
+        if owes > 0:
+            meter.settle(
+                Settlement(reserved=0, actual=owes, taken_ns=now_ns, now_ns=now_ns, debt=debt)
+            )
+        holder.paid = max(holder.paid, asked.owed)
+        return holder.paid
+
+    def take_back(self, asked: PartAsked, meter: Meter, counted: Meter, now_ns: int) -> None:
+        """What it gives back, and what it was lent and never got.
+
+        ``counted`` is the limit's meter, ``meter`` that or the room over it.
+        """
+        holder = self._holders[asked.holder]
         window, _ = window_of(counted, now_ns)
         back = asked.back if asked.window == window else 0
         if asked.holding < holder.serial and holder.window == window:
@@ -61,7 +78,6 @@ class Portions:
         holder.units = 0
         if back:
             meter.settle(Settlement(reserved=back, actual=0, taken_ns=now_ns, now_ns=now_ns))
-        return True
 
     def is_newest(self, asked: PartAsked) -> bool:
         """Whether its holder still waits for the answer."""
@@ -74,10 +90,10 @@ class Portions:
         What it wants for ``AHEAD_NS`` less what it has, up to an equal part of what remains.
         """
         window, _ = window_of(counted, now_ns)
-        left = asked.left if asked.window == window else min(0, asked.left)
+        left = asked.left if asked.window == window else 0
         remaining = max(0, meter.remaining(now_ns))
-        short = max(0, asked.least - left) if asked.least else 0
-        wants = asked.wants_micros * AHEAD_NS // _MICROS - max(0, left)
+        short = max(0, asked.least - left)
+        wants = asked.wants_micros * AHEAD_NS // _MICROS - left
         others = sum(
             each.until_ns > now_ns for name, each in self._holders.items() if name != asked.holder
         )
@@ -96,19 +112,20 @@ class Portions:
     ) -> PartLent:
         """``units`` were taken from the meter, and are its; until when, and what is left."""
         window, ends_ns = window_of(counted, now_ns)
-        holder = self._holders.setdefault(asked.holder, _Holder())
+        holder = self._holders[asked.holder]
         holder.serial, holder.units, holder.window = serial, units, window
-        left = asked.left if asked.window == window else min(0, asked.left)
+        left = asked.left if asked.window == window else 0
         remaining = max(0, meter.remaining(now_ns))
         enough = left + units >= asked.least
         return PartLent(
             serial=serial,
-            burst=max(0, left) + units,
+            burst=left + units,
             add=units,
             window=window,
             term_ns=TERM_NS if ends_ns is None else max(0, min(TERM_NS, ends_ns)),
             free=remaining if enough else 0,
             wait_ns=meter.wait_ns(remaining + 1, now_ns),
+            paid=holder.paid,
         )
 
     def _forget(self, now_ns: int) -> None:

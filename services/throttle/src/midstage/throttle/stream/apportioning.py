@@ -13,6 +13,7 @@ from midstage.contracts.spends import CustomersTaken
 from midstage.throttle.decide.lending import TERM_NS, TOKEN, Ask, LentBucket
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
 from midstage.throttle.decide.parts import Part
 from midstage.throttle.decide.portions import Portions
@@ -79,19 +80,29 @@ class Apportioning:
         account = self._account(asked.limit)
         if account is None or isinstance(account.counted, Part):
             return UNSAID
+        now_ns = self._now_ns()
+        portions = self._portions.setdefault(asked.limit, Portions())
+        if not portions.heard(asked, now_ns):
+            return UNSAID
         self._serial += 1
+        paid = portions.charge(asked, account.meter, debt=account.debt, now_ns=now_ns)
         if isinstance(account.counted, TokenBucket):
-            return self._rate(account, asked)
-        return self._units(account, asked)
+            return self._rate(account, asked, paid)
+        portions.take_back(asked, account.meter, account.counted, now_ns)
+        if asked.ends:
+            return PartLent(serial=self._serial, paid=paid)
+        return self._units(account, asked, portions)
 
-    def _rate(self, account: LimitAccount, asked: PartAsked) -> PartLent | Later[PartLent]:
+    def _rate(
+        self, account: LimitAccount, asked: PartAsked, paid: int
+    ) -> PartLent | Later[PartLent]:
         now_ns, serial = self._now_ns(), self._serial
         if asked.ends:
             if isinstance(account.counted, LentBucket):
                 account.counted.give_back(
                     asked.holder, holding=asked.holding, left=asked.back, now_ns=now_ns
                 )
-            return PartLent(serial=serial)
+            return PartLent(serial=serial, paid=paid)
         ask = Ask(
             holder=asked.holder,
             wants_micros=asked.wants_micros,
@@ -109,6 +120,7 @@ class Apportioning:
             add=grant.add,
             term_ns=TERM_NS,
             free=max(0, bucket.level) // TOKEN if enough else 0,
+            paid=paid,
         )
         self._told()
         room = account.meter
@@ -131,15 +143,13 @@ class Apportioning:
         )
         return later if waits else UNSAID
 
-    def _units(self, account: LimitAccount, asked: PartAsked) -> PartLent | Later[PartLent]:
-        portions = self._portions.setdefault(asked.limit, Portions())
-        if not portions.heard(asked, account.meter, account.counted, self._now_ns()):
-            return UNSAID
-        if asked.ends:
-            return PartLent(serial=self._serial)
+    def _units(
+        self, account: LimitAccount, asked: PartAsked, portions: Portions
+    ) -> PartLent | Later[PartLent]:
         taking = _Taking(
             portions=portions,
-            account=account,
+            meter=account.meter,
+            counted=account.counted,
             asked=asked,
             serial=self._serial,
             now_ns=self._now_ns,
@@ -156,10 +166,14 @@ class Apportioning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taking:
-    """Units that are taken from the owner's meter for a holder, now or when there is room."""
+    """Units that are taken from the owner's meter for a holder, now or when there is room.
+
+    From the meter that was asked: where another process counts by then, it has no more than room.
+    """
 
     portions: Portions
-    account: LimitAccount
+    meter: Meter
+    counted: Meter
     asked: PartAsked
     serial: int
     now_ns: Callable[[], int]
@@ -170,8 +184,8 @@ class _Taking:
         """What was taken, or how many units the log has no room for yet."""
         if not self.portions.is_newest(self.asked):
             return UNSAID
-        now_ns, meter = self.now_ns(), self.account.meter
-        size, short = self.portions.size(self.asked, meter, self.account.counted, now_ns)
+        now_ns, meter = self.now_ns(), self.meter
+        size, short = self.portions.size(self.asked, meter, self.counted, now_ns)
         ready = max(0, min(size, meter.left(now_ns))) if isinstance(meter, Room) else size
         if patiently and ready < max(short, min(1, size)):
             return size
@@ -182,13 +196,13 @@ class _Taking:
             units,
             serial=self.serial,
             meter=meter,
-            counted=self.account.counted,
+            counted=self.counted,
             now_ns=now_ns,
         )
 
     def lacks(self, units: int) -> Lacking:
         """Room for so much."""
-        meter = self.account.meter
+        meter = self.meter
         return [(meter, units)] if isinstance(meter, Room) else ()
 
     def again(self) -> Lacking:

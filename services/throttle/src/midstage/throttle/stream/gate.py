@@ -141,7 +141,7 @@ class Gate:
         before = _would_refuse(accounts) if meeting.shadowed else 0
         answer = self._decided(meeting, accounts, check, now_ns)
         if not answer.admitted and not answer.violated:
-            lacks = lacking(accounts, check, now_ns)
+            lacks = lacking(meeting, accounts, check, now_ns)
             if lacks:
                 return self._waiting(meeting, accounts, check, remaining_s, lacks)
         if meeting.shadowed and _would_refuse(accounts) > before:
@@ -288,7 +288,7 @@ class Gate:
             now_ns = self._monotonic_ns()
             answer = self._decided(meeting, accounts, check, now_ns)
             if not answer.admitted and not answer.violated:
-                still = lacking(accounts, check, now_ns)
+                still = lacking(meeting, accounts, check, now_ns)
                 if still:
                     return still
             later.told(self._counted(answer))

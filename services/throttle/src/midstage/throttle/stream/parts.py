@@ -18,7 +18,7 @@ from midstage.throttle.decide.parts import Part
 from midstage.throttle.decide.portions import window_of
 from midstage.throttle.decide.room import Awaited, Lacking
 from midstage.throttle.model.account import Settlement
-from midstage.throttle.model.limits import MeterKey
+from midstage.throttle.model.limits import MeterKey, meter_key
 from midstage.throttle.model.parts import PartAsked, PartLent
 
 FOLLOW_S: Final = 0.05
@@ -91,7 +91,7 @@ class Parts:
     def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
         """Count by a part what another process counts, and all else by room."""
         limit = account.limit
-        if not limit.aggregate:
+        if not limit.aggregate or key != meter_key(limit, "", ""):
             self._keeping.open(account, key, now_ns)
             return
         self._accounts[limit.limit] = account
@@ -177,6 +177,12 @@ class Parts:
 def _regain(account: LimitAccount, part: Part, now_ns: int) -> None:
     """What another owner has lent to this process is used by it as an owner."""
     rate, burst, left, window = part.end(now_ns)
+    if left < 0:
+        owed = Settlement(
+            reserved=0, actual=-left, taken_ns=now_ns, now_ns=now_ns, debt=account.debt
+        )
+        account.meter.settle(owed)
+        left = 0
     if isinstance(account.counted, LentBucket):
         account.counted.regain(rate=rate, burst=burst, left=left, now_ns=now_ns)
     elif window and left and window == window_of(account.counted, now_ns)[0]:
