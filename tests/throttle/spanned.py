@@ -29,6 +29,8 @@ from tests.throttle.gated import Held
 BEGAN_NS = 1_800_000_000_000_000_000
 NAME = "all"
 TURNS = 12
+FATES = ["answered", "question lost", "answer lost", "heard twice", "cut", "mended"]
+_MS = 1_000_000
 
 
 class Pen:
@@ -38,6 +40,7 @@ class Pen:
         self._stand = stand
         self._counts = counts
         self._heard: list[Written] = []
+        self.has_gained = False
 
     def stood(self, key: Key) -> Stood | None:
         return self._stand.get(key)
@@ -49,7 +52,9 @@ class Pen:
 
     def heard(self) -> tuple[Sequence[Written], frozenset[int]]:
         heard, self._heard = self._heard, []
-        return heard, frozenset()
+        gained = frozenset({self.partition(NAME)} if self.has_gained else ())
+        self.has_gained = False
+        return heard, gained
 
     def partition(self, customer: str) -> int:
         return len(customer)
@@ -84,6 +89,7 @@ class Process:
             now_ns=world.now,
             told=metrics.parts.inc,
         )
+        self.rooms.on_gained(self.gate.forget)
         assert self.gate.closed() is None
 
     def holder(self, customer: str) -> CustomersTaken | None:
@@ -124,6 +130,7 @@ class World:
         self.stale: set[str] = set()
         self.before = ""
         self.fates: list[str] = []
+        self.is_cut = False
         self.passed: list[tuple[int, int]] = []
         self.asked: list[PartAsked] = []
         self.processes = {f"p{number}": Process(self, f"p{number}") for number in range(processes)}
@@ -147,19 +154,47 @@ class World:
         for _ in range(TURNS):
             await self.turn()
 
+    async def step(self, what: str, one: int, other: int) -> None:
+        """Something happens, to one process or to all."""
+        names = sorted(self.processes)
+        name = names[one % len(names)]
+        match what:
+            case "check":
+                await self.processes[name].check(other)
+            case "use up":
+                for _ in range(60 // other):
+                    await self.processes[name].check(other)
+            case "pass time":
+                self.now_ns += one * _MS
+                await self.turn()
+            case "crash":
+                self.crash(name, names[other % len(names)])
+            case "take over":
+                self.own(name, unnoticed=bool(other))
+            case "repeat":
+                self.repeat(one)
+            case _:
+                self._fate(FATES[one])
+
+    def _fate(self, fate: str) -> None:
+        if fate in ("cut", "mended"):
+            self.is_cut = fate == "cut"
+        else:
+            self.fates.append(fate)
+
     async def carry(self, owner: str, asked: PartAsked) -> PartLent:
         """By the network: answered, lost on the way there or back, or heard twice."""
         fate = self.fates.pop() if self.fates else "answered"
         self.asked.append(asked)
         there = self.processes.get(owner)
-        if there is None or fate == "question lost":
+        if there is None or self.is_cut or fate == "question lost":
             return UNSAID
         lent = await self._answer(there, asked)
         if fate == "heard twice":
             await self._answer(there, asked)
         return UNSAID if fate == "answer lost" else lent
 
-    async def repeat(self, at: int) -> None:
+    def repeat(self, at: int) -> None:
         """An old question arrives again, and nobody waits for its answer."""
         if self.asked:
             asked = self.asked[at % len(self.asked)]
@@ -180,6 +215,10 @@ class World:
         if name != self.owner:
             self.before, self.owner = self.owner, name
         self.stale = {self.before} if unnoticed and self.before != name else set()
+        heir = self.processes.get(name)
+        if heir is not None:
+            heir.pen.has_gained = True
+            heir.rooms.turn()
 
     def overshoot(self) -> int:
         """Units that one meter would not have let pass."""

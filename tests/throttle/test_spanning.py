@@ -22,12 +22,12 @@ from midstage.contracts.algorithms import (
 from midstage.contracts.limits import REQUESTS, FailureRule, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.model.checks import Ended
-from tests.throttle.spanned import NAME, World
+from tests.throttle.spanned import FATES, NAME, World
 
 _MS = 1_000_000
 _SECOND = 1_000 * _MS
 ALGORITHMS: list[AnyAlgorithm] = [
-    TokenBucket(period_s=1.0, burst=60),
+    TokenBucket(period_s=30.0),
     TokenBucket(period_s=5.0, refill=Refill.WHOLE),
     FixedWindow(period_s=5.0),
     FixedWindow(period_s=5.0, starts=Starts.FIRST_HIT),
@@ -36,11 +36,10 @@ ALGORITHMS: list[AnyAlgorithm] = [
     LifetimeQuota(),
 ]
 KINDS = [f"{type(each).__name__}-{number}" for number, each in enumerate(ALGORITHMS)]
-FATES = ["answered", "answered", "question lost", "answer lost", "heard twice"]
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("check"), st.integers(0, 3), st.integers(1, 12)),
-        st.tuples(st.just("check"), st.integers(0, 3), st.integers(1, 12)),
+        st.tuples(st.just("use up"), st.integers(0, 3), st.integers(3, 9)),
         st.tuples(st.just("pass time"), st.sampled_from([1, 40, 150, 1_200, 11_000]), st.just(0)),
         st.tuples(st.just("crash"), st.integers(0, 3), st.integers(0, 3)),
         st.tuples(st.just("take over"), st.integers(0, 3), st.integers(0, 1)),
@@ -81,22 +80,8 @@ def test_whoever_dies_and_whatever_is_lost_all_admit_no_more_than_one_meter(
     algorithm: AnyAlgorithm, steps: list[tuple[str, int, int]]
 ) -> None:
     async def story(world: World) -> None:
-        for what, one, other in steps:
-            names = sorted(world.processes)
-            match what:
-                case "check":
-                    await world.processes[names[one % len(names)]].check(other)
-                case "pass time":
-                    world.now_ns += one * _MS
-                    await world.turn()
-                case "crash":
-                    world.crash(names[one % len(names)], names[other % len(names)])
-                case "take over":
-                    world.own(names[one % len(names)], unnoticed=bool(other))
-                case "repeat":
-                    await world.repeat(one)
-                case _:
-                    world.fates.append(FATES[one])
+        for step in steps:
+            await world.step(*step)
 
     assert run(story, over_all(algorithm)).overshoot() == 0
 
@@ -219,6 +204,81 @@ def test_what_is_not_used_is_given_back() -> None:
         assert left.remaining == 60 - used
 
     run(story, over_all(LifetimeQuota()), processes=2)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_a_part_is_over_with_its_term_or_its_window(algorithm: AnyAlgorithm) -> None:
+    """Nobody has heard of its holder since: the owner has it again, but for units that last."""
+
+    async def story(world: World) -> None:
+        owner, other = world.processes["p0"], world.processes["p1"]
+        for _ in range(5):
+            await other.check(2)
+        await world.settle()
+        world.is_cut = True
+        world.now_ns += 60 * _SECOND
+        for _ in range(60):
+            await owner.check(1)
+            await other.check(1)
+        assert [at for at, units in world.passed if units == 1]
+
+    assert run(story, over_all(algorithm), processes=2).overshoot() == 0
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_an_old_question_that_comes_again_changes_nothing(algorithm: AnyAlgorithm) -> None:
+    async def story(world: World) -> None:
+        owner, other = world.processes["p0"], world.processes["p1"]
+        for _ in range(5):
+            await other.check(2)
+        await world.settle()
+        world.now_ns += 2 * _SECOND
+        await world.settle()  # what was not used is given back
+        ((_, before),) = owner.gate.left("acme", None, "")
+        for at in range(len(world.asked)):
+            world.repeat(at)
+        await world.settle()
+        ((_, after),) = owner.gate.left("acme", None, "")
+        assert world.asked[-1].back > 0
+        assert after == before
+
+    run(story, over_all(algorithm), processes=2)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_a_stranger_that_counts_after_a_crash_leaves_others_their_parts(
+    algorithm: AnyAlgorithm,
+) -> None:
+    async def story(world: World) -> None:
+        holder, stranger = world.processes["p1"], world.processes["p2"]
+        await holder.check(2)
+        await world.settle()
+        world.crash("p0", "p2")
+        world.is_cut = True
+        world.now_ns += 700 * _MS
+        for _ in range(60):
+            await stranger.check(1)
+            await holder.check(1)
+
+    assert run(story, over_all(algorithm)).overshoot() == 0
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=KINDS)
+def test_who_stops_gives_back_what_it_was_lent(algorithm: AnyAlgorithm) -> None:
+    async def story(world: World) -> None:
+        owner, other = world.processes["p0"], world.processes["p1"]
+        for _ in range(10):
+            await other.check(2)
+        await world.settle()
+        stop = asyncio.Event()
+        stop.set()
+        await other.parts.run(stop)
+        for _ in range(60 - 2 * len(world.passed)):
+            rest = await owner.check(1)
+            assert rest is not None
+            assert rest.admitted
+
+    assert run(story, over_all(algorithm), processes=2).overshoot() == 0
 
 
 def test_a_dead_processes_part_of_a_bucket_comes_back_after_its_term() -> None:

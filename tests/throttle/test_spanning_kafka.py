@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ _ADMITTED = re.compile(r'^midstage_throttle_checks_total\{verdict="admitted"\} (
 _LENT = re.compile(r"^midstage_throttle_parts_total (\S+)$", re.M)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Throttle:
     """A process that serves."""
 
@@ -105,21 +105,26 @@ def admitted(throttle: Throttle, customers: list[str], app: str) -> int:
 
 def split(first: Throttle, second: Throttle) -> list[str]:
     """Customers of whom each process counts for some."""
-    if all(counts(second, first, each) for each in CUSTOMERS):
+    both = (first, second)
+    within(120, lambda: all(who_counts(both, each) for each in CUSTOMERS))
+    if all(who_counts(both, each) is second for each in CUSTOMERS):
         # the last one started counts for all: the first takes over while it does not answer
         second.process.send_signal(signal.SIGSTOP)
         try:
-            within(120, lambda: counts(first, first, CUSTOMERS[0]))
+            within(120, lambda: who_counts((first,), CUSTOMERS[0]))
         finally:
             second.process.send_signal(signal.SIGCONT)
-    within(60, lambda: {counts(first, first, each) for each in CUSTOMERS} == {True, False})
+    within(120, lambda: {who_counts(both, each) for each in CUSTOMERS} == {first, second})
     return CUSTOMERS
 
 
-def counts(throttle: Throttle, asked: Throttle, customer: str) -> bool:
-    """Whether it is this process that counts for the customer: nothing passes without count."""
-    before = throttle.metric(_ADMITTED)
-    return asked.passes(customer, "probe") and throttle.metric(_ADMITTED) > before
+def who_counts(asked: Sequence[Throttle], customer: str) -> Throttle | None:
+    """Which of them counts for the customer, if it is one: nothing passes without count."""
+    before = [each.metric(_ADMITTED) for each in asked]
+    if not asked[0].passes(customer, "probe"):
+        return None
+    more = [each.metric(_ADMITTED) > was for each, was in zip(asked, before, strict=True)]
+    return next((each for each, counted in zip(asked, more, strict=True) if counted), None)
 
 
 def over_all(name: str, app: str, algorithm: AnyAlgorithm) -> LimitSet:
@@ -173,8 +178,8 @@ def started(kafka: str, directory: Path, run: str) -> Iterator[Throttle]:
         "MIDSTAGE_THROTTLE_GRPC_PORT": str(grpc_port),
         "MIDSTAGE_THROTTLE_TOKEN_FILE": str(token),
         # on a busy machine nothing is late here: what passes, passes by count
-        "MIDSTAGE_THROTTLE_ANSWER_WITHIN_MS": "3000",
-        "MIDSTAGE_THROTTLE_CALLER_TIMEOUT_MS": "60000",
+        "MIDSTAGE_THROTTLE_ANSWER_WITHIN_MS": "5000",
+        "MIDSTAGE_THROTTLE_CALLER_TIMEOUT_MS": "8000",
         "TEST_RUN": run,
     }
     killer = [sys.executable, "-m", "midstage.testkit.kill", "--order", str(directory / "order")]

@@ -36,7 +36,7 @@ class Ask:
     """``holder`` wants ``wants_micros`` (millionths of a unit a second), and goes by ``holding``.
 
     ``holding`` is the serial number of the newest answer that it has taken over; 0: of none.
-    ``least`` units are needed at once, and it has ``left``.
+    ``least`` units are needed at once, and it has ``left``; ``back`` are the owner's again.
     """
 
     holder: str
@@ -44,6 +44,7 @@ class Ask:
     holding: int = 0
     left: int = 0
     least: int = 0
+    back: int = 0
 
 
 class LentBucket(TokenBucket):
@@ -135,6 +136,9 @@ class LentBucket(TokenBucket):
         now_ns = self.at_ns
         self._forget(ask.holder, before=ask.holding)
         self._measure(now_ns)
+        if ask.back:
+            self._divide()
+            self.level = max(self.level, min(self.full, self.level + ask.back * TOKEN))
         rate = self._rate_for(ask)
         burst = self._burst_for(ask, rate)
         rate = rate if burst else 0

@@ -51,6 +51,7 @@ class Part:
         "_shares",
         "_silent_since_ns",
         "_since_ns",
+        "_spare",
         "_told_ns",
         "_units",
         "_used_ns",
@@ -68,7 +69,7 @@ class Part:
         self._shares: list[_Share] = []
         self._owner = self._owner_asked = self._window = ""
         self._serial = self._number = self._demand_micros = self._units = 0
-        self._waited_for = self._free = self._owed = self._paid = 0
+        self._waited_for = self._spare = self._free = self._owed = self._paid = 0
         self._is_asked = False
         self._silent_since_ns: int | None = None
         self._wait_until_ns: int | None = None
@@ -160,6 +161,13 @@ class Part:
         if (self._shares or self._bucket.level < 0) and now_ns - self._asked_ns >= RENEW_NS:
             self._want()
 
+    def rest(self, now_ns: int) -> bool:
+        """Nobody checks here any more: the next question gives back what there is, if any is."""
+        self._come_to(now_ns)
+        self._used_ns = min(self._used_ns, now_ns - RENEW_NS)
+        self._number = self._waited_for = 0
+        return bool(self._shares) or self._bucket.level < 0
+
     def ask(self, *, number: int, holder: str, owner: str, now_ns: int) -> PartAsked | None:
         """The question that is due; None while one is under way.
 
@@ -178,6 +186,7 @@ class Part:
         left = max(0, self._bucket.level // TOKEN)
         back = max(0, left - (-(-2 * ahead // TOKEN) + least)) if ends or self._window else 0
         self._bucket.level -= back * TOKEN
+        back, self._spare = back + self._spare, 0
         if ends:
             self._let_go()
         self._number, self._owner_asked, self._asked_ns = number, owner, now_ns
@@ -190,7 +199,7 @@ class Part:
             number=number,
             holding=self._serial if owner == self._owner else 0,
             wants_micros=0 if ends else min(MOST, max(1, self._demand_micros * 3 // 2)),
-            left=left - back,
+            left=max(0, self._bucket.level // TOKEN),
             least=min(least, self._whole),
             back=back,
             window=self._window,
@@ -214,9 +223,11 @@ class Part:
         self._paid = max(self._paid, lent.paid)
         if lent.window != self._window:
             self._shares, self._window, self._since_ns = [], lent.window, self._asked_ns
-            bucket.level = min(bucket.level, 0)
+            bucket.level, self._spare = min(bucket.level, 0), 0
+        level = bucket.level + lent.add * TOKEN
         self._lend(lent)
-        bucket.level = min(bucket.full, bucket.level + lent.add * TOKEN)
+        bucket.level = min(bucket.full, level)
+        self._spare += (level - bucket.level) // TOKEN
         return True
 
     def end(self, now_ns: int) -> tuple[int, int, int, str]:

@@ -39,6 +39,7 @@ class Portions:
     def __init__(self) -> None:
         """Nobody has asked yet."""
         self._holders: dict[str, _Holder] = {}
+        self._counted: Meter | None = None
 
     def heard(self, asked: PartAsked, now_ns: int) -> bool:
         """Take note of it; False for what is late, or one holder too many."""
@@ -65,19 +66,27 @@ class Portions:
         holder.paid = max(holder.paid, asked.owed)
         return holder.paid
 
-    def take_back(self, asked: PartAsked, meter: Meter, counted: Meter, now_ns: int) -> None:
-        """What it gives back, and what it was lent and never got.
+    def returned(self, asked: PartAsked, counted: Meter, window: str) -> int:
+        """Units of ``window`` that it gives back, and those that it was lent and never got.
 
-        ``counted`` is the limit's meter, ``meter`` that or the room over it.
+        ``counted`` is the limit's meter. What was lent of one before it is not undone: another
+        process may have counted since, and told its holder of other parts.
         """
+        if counted is not self._counted:
+            self._counted = counted
+            for each in self._holders.values():
+                each.units = 0
         holder = self._holders[asked.holder]
-        window, _ = window_of(counted, now_ns)
         back = asked.back if asked.window == window else 0
         if asked.holding < holder.serial and holder.window == window:
             back += holder.units  # it was lent, and never taken over
         holder.units = 0
-        if back:
-            meter.settle(Settlement(reserved=back, actual=0, taken_ns=now_ns, now_ns=now_ns))
+        return back
+
+    def note(self, asked: PartAsked, *, serial: int, units: int, window: str) -> None:
+        """It was lent so much by the answer of this number."""
+        holder = self._holders[asked.holder]
+        holder.serial, holder.units, holder.window = serial, units, window
 
     def is_newest(self, asked: PartAsked) -> bool:
         """Whether its holder still waits for the answer."""
@@ -112,8 +121,7 @@ class Portions:
     ) -> PartLent:
         """``units`` were taken from the meter, and are its; until when, and what is left."""
         window, ends_ns = window_of(counted, now_ns)
-        holder = self._holders[asked.holder]
-        holder.serial, holder.units, holder.window = serial, units, window
+        self.note(asked, serial=serial, units=units, window=window)
         left = asked.left if asked.window == window else 0
         remaining = max(0, meter.remaining(now_ns))
         enough = left + units >= asked.least
@@ -125,7 +133,7 @@ class Portions:
             term_ns=TERM_NS if ends_ns is None else max(0, min(TERM_NS, ends_ns)),
             free=remaining if enough else 0,
             wait_ns=meter.wait_ns(remaining + 1, now_ns),
-            paid=holder.paid,
+            paid=self._holders[asked.holder].paid,
         )
 
     def _forget(self, now_ns: int) -> None:

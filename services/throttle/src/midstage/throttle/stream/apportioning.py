@@ -16,8 +16,9 @@ from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
 from midstage.throttle.decide.parts import Part
-from midstage.throttle.decide.portions import Portions
+from midstage.throttle.decide.portions import Portions, window_of
 from midstage.throttle.decide.room import Lacking, Room
+from midstage.throttle.model.account import Settlement
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.parts import UNSAID, PartAsked, PartLent
 
@@ -87,14 +88,14 @@ class Apportioning:
         self._serial += 1
         paid = portions.charge(asked, account.meter, debt=account.debt, now_ns=now_ns)
         if isinstance(account.counted, TokenBucket):
-            return self._rate(account, asked, paid)
-        portions.take_back(asked, account.meter, account.counted, now_ns)
+            return self._rate(account, asked, portions, paid)
+        _take_back(account, asked, portions, now_ns)
         if asked.ends:
             return PartLent(serial=self._serial, paid=paid)
         return self._units(account, asked, portions)
 
     def _rate(
-        self, account: LimitAccount, asked: PartAsked, paid: int
+        self, account: LimitAccount, asked: PartAsked, portions: Portions, paid: int
     ) -> PartLent | Later[PartLent]:
         now_ns, serial = self._now_ns(), self._serial
         if asked.ends:
@@ -103,15 +104,17 @@ class Apportioning:
                     asked.holder, holding=asked.holding, left=asked.back, now_ns=now_ns
                 )
             return PartLent(serial=serial, paid=paid)
+        bucket = lent(account)
         ask = Ask(
             holder=asked.holder,
             wants_micros=asked.wants_micros,
             holding=asked.holding,
             left=asked.left,
             least=asked.least,
+            back=portions.returned(asked, bucket, ""),
         )
-        bucket = lent(account)
         grant = bucket.lend(ask, serial=serial, now_ns=now_ns, term_ns=TERM_NS)
+        portions.note(asked, serial=serial, units=grant.add, window="")
         enough = min(grant.burst, asked.left + grant.add) >= asked.least
         part = PartLent(
             serial=serial,
@@ -162,6 +165,13 @@ class Apportioning:
             taking.lacks(found), within_s=WRITTEN_WITHIN_S, again=taking.again, over=taking.over
         )
         return taking.later if waits else UNSAID
+
+
+def _take_back(account: LimitAccount, asked: PartAsked, portions: Portions, now_ns: int) -> None:
+    window, _ = window_of(account.counted, now_ns)
+    back = portions.returned(asked, account.counted, window)
+    if back:
+        account.meter.settle(Settlement(reserved=back, actual=0, taken_ns=now_ns, now_ns=now_ns))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 Between the gate and the rooms: an account of an aggregate limit counts by a room where this process
 counts for the limit, else by a part that its owner lends. A check that lacks only its part waits as
 it does for room. Who counts is looked at again each ``FOLLOW_S``; what was lent to a process that
-counts for the limit itself from now on is its own again.
+counts for the limit itself from now on is its own: the gate forgets then what it has counted.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from midstage.contracts.spends import CustomersTaken
 from midstage.throttle.decide.lending import LentBucket
-from midstage.throttle.decide.metering import LimitAccount, meter_of
+from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.parts import Part
 from midstage.throttle.decide.portions import window_of
 from midstage.throttle.decide.room import Awaited, Lacking
@@ -22,6 +22,7 @@ from midstage.throttle.model.limits import MeterKey, meter_key
 from midstage.throttle.model.parts import PartAsked, PartLent
 
 FOLLOW_S: Final = 0.05
+LEAVES_WITHIN_S: Final = 0.5
 
 
 class Keeping(Protocol):
@@ -98,8 +99,6 @@ class Parts:
         if self._owning.holder(limit.limit) is not None:
             account.meter = account.counted = self._part(account, now_ns)
             return
-        if isinstance(account.counted, Part):
-            account.meter = account.counted = meter_of(limit, now_ns, account.wall)
         self._keeping.open(account, key, now_ns)
         part = self._parts.pop(limit.limit, None)
         if part is not None:
@@ -128,21 +127,33 @@ class Parts:
                 self.turn()
         finally:
             stopped.cancel()
-            for task in self._asking:
-                task.cancel()
+            await self._leave()
 
     def turn(self) -> None:
         """Follow who counts, and ask for the parts that are due."""
         now_ns = self._now_ns()
         for name, account in list(self._accounts.items()):
-            is_ours = self._owning.holder(name) is None
-            if is_ours is isinstance(account.counted, Part):
+            is_lost = (
+                not isinstance(account.counted, Part) and self._owning.holder(name) is not None
+            )
+            if is_lost:
                 self.open(account, account.key, now_ns)
         for part in self._parts.values():
             part.tend(now_ns)
         due, self._due = self._due, []
         for part in due:
             self._start(part, now_ns)
+
+    async def _leave(self) -> None:
+        """Give back what is not used any more, as far as its owners answer soon."""
+        now_ns = self._now_ns()
+        for part in self._parts.values():
+            if part.rest(now_ns):
+                self._start(part, now_ns)
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=LEAVES_WITHIN_S)
+        for task in self._asking:
+            task.cancel()
 
     def _start(self, part: Part, now_ns: int) -> None:
         holder = self._owning.holder(part.limit.limit)
