@@ -165,8 +165,7 @@ class World:
                 for _ in range(60 // other):
                     await self.processes[name].check(other)
             case "pass time":
-                self.now_ns += one * _MS
-                await self.turn()
+                await self._pass_time(one * _MS, turns=other)
             case "crash":
                 self.crash(name, names[other % len(names)])
             case "take over":
@@ -175,6 +174,11 @@ class World:
                 self.repeat(one)
             case _:
                 self._fate(FATES[one])
+
+    async def _pass_time(self, ns: int, *, turns: int) -> None:
+        self.now_ns += ns
+        for _ in range(turns):
+            await self.turn()
 
     def _fate(self, fate: str) -> None:
         if fate in ("cut", "mended"):
