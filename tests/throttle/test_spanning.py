@@ -21,7 +21,10 @@ from midstage.contracts.algorithms import (
 )
 from midstage.contracts.limits import REQUESTS, FailureRule, LimitSet
 from midstage.testkit.clock import NOON
+from midstage.throttle.adapters.http2.calls import CallError
+from midstage.throttle.adapters.parts import answering
 from midstage.throttle.model.checks import Ended
+from midstage.throttle.model.parts import UNSAID, PartAsked
 from tests.throttle.spanned import FATES, NAME, World
 
 _MS = 1_000_000
@@ -333,3 +336,40 @@ def own(customer: str, *, amount: int) -> LimitSet:
         on_failure=FailureRule.CLOSED,
         at=NOON,
     )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"{}",
+        b"[" * 100_000,
+        b'{"limit": "all", "owner": "p0", "holder": "x", "number": 0}',
+        b'{"limit": "all", "owner": "p0", "holder": "x", "number": 1, "least": -1}',
+        b'{"limit": "all", "owner": "p0", "holder": "x", "number": 1, "least": 1e400}',
+        b'{"limit": "all", "owner": "p0", "holder": "x", "number": 1, "wants_micros": 1'
+        + b"0" * 40,
+    ],
+)
+def test_what_is_no_question_is_refused(body: bytes) -> None:
+    async def story(world: World) -> None:
+        answered = answering(world.processes["p0"].apportioning.lend)
+        with pytest.raises(CallError):
+            answered(body, None)
+
+    run(story, over_all(LifetimeQuota()))
+
+
+def test_nothing_is_said_to_a_question_for_another_process_or_limit() -> None:
+    async def story(world: World) -> None:
+        asked = PartAsked(limit=NAME, owner="p0", holder="x", number=1, least=5)
+        lend = world.processes["p0"].apportioning.lend
+        assert lend(msgspec.structs.replace(asked, owner="p0-before")) == UNSAID
+        assert lend(msgspec.structs.replace(asked, limit="small")) == UNSAID
+        assert lend(msgspec.structs.replace(asked, limit="nobody-set")) == UNSAID
+        assert world.processes["p1"].apportioning.lend(asked) == UNSAID
+        world.own("p1")
+        assert lend(asked) == UNSAID
+
+    run(story, over_all(LifetimeQuota()), own("small", amount=3))
