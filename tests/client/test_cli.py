@@ -243,6 +243,14 @@ def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services:
     assert (delete.body, delete.token) == (b"", "Bearer t0ken")
 
 
+def test_a_limit_over_all_customers_is_set(midstage: Midstage, services: Services) -> None:
+    numbers = ["--aggregate", "--amount", "1000", "--per", "1s", "--unit", "tokens"]
+    done = midstage("set", "limit", "chat", *numbers, "--dir", str(services.directory))
+    assert (done.returncode, done.stdout) == (0, "limit chat set, version 4\n")
+    body = json.loads(services.calls[-1].body)
+    assert (body["customer"], body["aggregate"], body["unit"]) == ("*", True, "tokens")
+
+
 def test_a_customer_is_put_on_a_plan_and_taken_off_it(
     midstage: Midstage, services: Services
 ) -> None:

@@ -27,6 +27,7 @@ def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
     assert held == {
         "limit": "one",
         "customer": "acme",
+        "aggregate": False,
         "key": "",
         "plan": "",
         "app": "chat",
@@ -52,6 +53,25 @@ def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
     assert throttle.delete("one").json()["version"] == 2
     assert problem(throttle.http.get("/v1/limits/one"), 404) == "there is no limit 'one'"
     assert "to remove" in problem(throttle.delete("one"), 404)
+
+
+def test_a_limit_over_all_customers_is_told_as_one(throttle: Running) -> None:
+    terms = {"customer": "*", "app": "together", "aggregate": True, "on_failure": "closed"}
+    once = {"amount": 9, "algorithm": {"kind": "lifetime"}}
+    assert throttle.put("together", **terms, **once).status_code == 200
+    held = throttle.http.get("/v1/limits/together").json()
+    says = "9 requests for ever, over all customers"
+    assert (held["aggregate"], held["says"]) == (True, says)
+    within(60, lambda: left_of_all(throttle, "ann") == left_of_all(throttle, "bob") == 9)
+    passed = sum(throttle.passes("ann", "together") for _ in range(3))
+    assert left_of_all(throttle, "bob") == 9 - passed
+    because = throttle.http.get("/v1/customers/bob/limits?app=together").json()["limits"]
+    assert because[0]["because"] == "all customers together, application together"
+
+
+def left_of_all(throttle: Running, customer: str) -> int | None:
+    limits = throttle.http.get(f"/v1/customers/{customer}/limits?app=together").json()["limits"]
+    return next((each["remaining"] for each in limits if each["limit"] == "together"), None)
 
 
 def test_limits_are_listed_by_customer_and_application(throttle: Running) -> None:

@@ -9,6 +9,7 @@ from midstage.contracts.algorithms import (
     CalendarQuota,
     Every,
     FixedWindow,
+    Gcra,
     MovingWindow,
     Refill,
     Slots,
@@ -20,6 +21,7 @@ from midstage.contracts.limits import (
     LimitFact,
     LimitRemoved,
     LimitSet,
+    OpenTo,
     Terms,
 )
 from midstage.testkit.clock import NOON
@@ -39,6 +41,7 @@ throttle: Decider[Standing, Command, LimitFact] = Decider(
     initial=Standing(), decide=decide, evolve=evolve
 )
 ASKED = Asked(by="ann", why="trial", at=NOON)
+ALL = {"customer": "*", "aggregate": True}
 TERMS = Terms(customer="acme", app="chat", amount=5, algorithm=TokenBucket(period_s=1.0))
 
 
@@ -111,6 +114,13 @@ def test_customers_and_plans_have_names(name: str) -> None:
         ({"algorithm": Slots()}, "slots are for the unit concurrency"),
         ({"unit": "concurrency"}, "slots are for the unit concurrency"),
         ({"unit": "concurrency", "algorithm": Slots(), "drain": True}, "drain: "),
+        ({"aggregate": True}, "aggregate: such a limit is over all customers"),
+        ({**ALL, "key": "*"}, "aggregate: such a limit is over all customers"),
+        ({**ALL, "drain": True}, "drain: a process can't drain the parts that others have"),
+        ({**ALL, "on_failure": OpenTo(amount=1, period_s=1.0)}, "on_failure: each process"),
+        ({**ALL, "unit": "concurrency", "algorithm": Slots()}, "aggregate: a slot is held as"),
+        ({**ALL, "algorithm": Gcra(period_s=1.0)}, "algorithm: say token_bucket"),
+        ({**ALL, "algorithm": MovingWindow(period_s=1.0)}, "algorithm: say sliding_counter"),
     ],
 )
 def test_terms_that_can_not_be_kept_are_refused(
@@ -125,6 +135,8 @@ def test_every_kind_of_terms_that_can_be_kept_is_taken() -> None:
         FixedWindow(period_s=60.0),
     ):
         throttle.given().when(wanted(algorithm=algorithm)).then(limited(algorithm=algorithm))
+        terms = {**ALL, "algorithm": algorithm}
+        throttle.given().when(wanted(**terms)).then(limited(**terms))
 
 
 def wanted(**changed: object) -> SetLimit:

@@ -114,6 +114,24 @@ def test_after_a_crash_the_holder_and_the_next_owner_have_no_more_than_the_limit
     asyncio.run(story())
 
 
+def test_what_was_lent_is_no_room_any_more_when_a_successor_would_have_it_again() -> None:
+    async def story() -> None:
+        hand = Hand()
+        first = Lender(hand)
+        first.lend()
+        first.written()
+        first.now_ns += 2 * TERM_NS + BURST * _SECOND
+        asked = [first.ask() for _ in range(BURST)]  # and the log takes no other claim
+        passed = sum(
+            bool(each.done() and (told := each.result()) and told.admitted) for each in asked
+        )
+        second = Lender(hand)
+        second.now_ns = first.now_ns
+        assert passed + second.passing() == BURST
+
+    asyncio.run(story())
+
+
 def part(asked: asyncio.Future[Lent | None]) -> Grant:
     lent = asked.result()
     assert lent is not None

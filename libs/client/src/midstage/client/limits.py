@@ -116,6 +116,9 @@ def set_limit(
     customer: Annotated[
         str, typer.Option(help="Whose; '*': each customer has its own count.")
     ] = ANY,
+    aggregate: Annotated[
+        bool, typer.Option("--aggregate", help="One count over all customers together.")
+    ] = False,
     key: Annotated[str, typer.Option(help="Of which API key; '*': each key has its own.")] = "",
     plan: Annotated[str, typer.Option(help="Only for customers on this plan.")] = "",
     app: Annotated[str, typer.Option(help="Of which application; '*': all together.")] = ANY,
@@ -157,6 +160,7 @@ def set_limit(
         "on_failure": wanted_limits.on_failure(on_failure),
         **{"drain": drain, "debt": debt, "shadow": shadow, "strict": strict},
         "overrides": overrides or [],
+        **({"aggregate": True} if aggregate else {}),
         **({"by": by} if by else {}),
         "why": why,
     }

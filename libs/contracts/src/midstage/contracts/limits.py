@@ -43,8 +43,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whom a limit is for, what it counts, and how.
 
     A request meets it where all of ``customer``, ``key``, ``plan`` and ``app`` are its own.
-    ``customer`` ``*``: each has a meter of its own. ``key``: an API key's name; ``*``: each key has
-    a meter of its own; empty: keys don't matter. ``plan``: only for customers on it; empty: for
+    ``customer`` ``*``: each has a meter of its own, or, ``aggregate``, all who meet it have one
+    together. ``key``: an API key's name; ``*``: each key has a meter of its own; empty: keys don't
+    matter. ``plan``: only for customers on it; empty: for
     all. ``app`` ``*``: one meter over all applications.
 
     ``amount`` of ``unit`` is what ``algorithm`` allows. ``drain``: what asks for more than is left
@@ -54,6 +55,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     customer: Name = ANY
+    aggregate: bool = False
     key: Annotated[str, msgspec.Meta(max_length=256)] = ""
     plan: Annotated[str, msgspec.Meta(max_length=256)] = ""
     app: Name = ANY

@@ -37,7 +37,8 @@ class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class RoomTaken(Fact, frozen=True, kw_only=True):
     """Whoever counts ``limit`` for ``customer`` next has to take ``units`` more for used.
 
-    ``key`` is the name of the API key, where each has a counter of its own.
+    ``key`` is the name of the API key, where each has a counter of its own. The one counter of an
+    aggregate limit has the limit's own name for its customer.
     ``standing`` is that counter's state, whole numbers whose meaning ``algorithm`` knows, as text
     since they don't fit 64 bits. It counts if ``owner`` held the partition under ``epoch`` then.
     ``unanswered`` are in it: where one of them never passed, its units come back.

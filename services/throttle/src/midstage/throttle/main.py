@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import uvloop
@@ -39,6 +39,7 @@ from midstage.throttle.adapters.imported.port import Imported
 from midstage.throttle.adapters.imported.protocol import Telling
 from midstage.throttle.adapters.imported.watching import Watching
 from midstage.throttle.adapters.owners import Owners
+from midstage.throttle.adapters.parts import PartsAsked, answering
 from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api import lending
 from midstage.throttle.api.elsewhere import Elsewhere
@@ -50,11 +51,12 @@ from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics, RuleMetrics
-from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Standing
+from midstage.throttle.stream.apportioning import Apportioning
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.parts import Parts
 from midstage.throttle.stream.rooms import Rooms, Unkept
 from midstage.throttle.stream.sharing import Sharing
 from midstage.throttle.stream.spending import Spending
@@ -111,28 +113,6 @@ def compose(
     rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
     endings, earlier = _endings(log, settings, requests)
 
-    def ended() -> Iterable[Ended]:
-        """Of those for whom this process counts: the others' owners read it too."""
-        told = endings() if endings else ()
-        return [each for each in told if spending.holder(each.customer) is None]
-
-    gate = Gate(
-        limits=versions,
-        keeping=rooms if kept else Unkept(),
-        monotonic_ns=steady_ns,
-        wall_ns=time.time_ns,
-        metrics=metrics,
-        caller_timeout_s=settings.caller_timeout_ms / 1000,
-        late_below_s=settings.late_below_s,
-        reserved_for_s=settings.reserved_for_s,
-        ended=ended,
-        lent_bucket=lent_bucket,
-    )
-    watching, imported = _rules(settings.rules, registry)
-    rooms.on_gained(gate.forget)
-    if earlier:
-        rooms.on_unanswered(earlier.look_back)
-
     def gone(holder: CustomersTaken) -> None:
         sharing.gone(holder)
 
@@ -142,6 +122,31 @@ def compose(
         gone=gone,
         forwarded=metrics.forwarded.inc,
     )
+    parts = Parts(keeping=rooms, owning=spending, ask=PartsAsked(owners), now_ns=steady_ns)
+    gate = Gate(
+        limits=versions,
+        keeping=parts if kept else Unkept(),
+        monotonic_ns=steady_ns,
+        wall_ns=time.time_ns,
+        metrics=metrics,
+        caller_timeout_s=settings.caller_timeout_ms / 1000,
+        late_below_s=settings.late_below_s,
+        reserved_for_s=settings.reserved_for_s,
+        ended=endings or tuple,
+        ours=lambda customer: spending.holder(customer) is None,
+        lent_bucket=lent_bucket,
+    )
+    apportioning = Apportioning(
+        owning=spending,
+        keeping=rooms,
+        account=gate.account,
+        now_ns=steady_ns,
+        told=metrics.parts.inc,
+    )
+    watching, imported = _rules(settings.rules, registry)
+    rooms.on_gained(gate.forget)
+    if earlier:
+        rooms.on_unanswered(earlier.look_back)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,
@@ -152,6 +157,7 @@ def compose(
         ),
         imported=imported.answer if imported else None,
         owners=owners,
+        lend=answering(apportioning.lend),
     )
     sharing = Sharing(
         spends=spending,
@@ -195,7 +201,15 @@ def compose(
             *([earlier] if earlier else []),
             *([watching] if watching else []),
         ],
-        async_loops=[gate, rooms, *([imported] if imported else []), forwarding, server, sharing],
+        async_loops=[
+            gate,
+            rooms,
+            parts,
+            *([imported] if imported else []),
+            forwarding,
+            server,
+            sharing,
+        ],
         event_loop=uvloop.new_event_loop,
     )
 

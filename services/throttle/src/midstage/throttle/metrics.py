@@ -104,6 +104,11 @@ class Metrics:
             "Answers to holders of leases: parts of a customer's limits, lent for a term.",
             registry=registry,
         )
+        self.parts = Counter(
+            "midstage_throttle_parts",
+            "Parts of limits over all customers that were lent to other throttles.",
+            registry=registry,
+        )
         self.settled = Counter(
             "midstage_throttle_settled",
             "Requests that were charged what they really used.",

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from midstage.throttle.adapters import health
 from midstage.throttle.adapters import owners as owners_asked
+from midstage.throttle.adapters import parts as parts_asked
 from midstage.throttle.adapters.answers import PASS, encoded
 from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
@@ -54,11 +55,13 @@ class RateLimitServer:
         closed: Callable[[], str | None],
         imported: Callable[[bytes], bytes | None] | None = None,
         owners: Owners | None = None,
+        lend: Callable[[bytes, float | None], bytes | Later[bytes]] | None = None,
     ) -> None:
         """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form.
 
         ``imported`` answers the questions of other domains, and has none for ours. ``owners`` are
-        asked about customers for whom other processes count; None: there are none.
+        asked about customers for whom other processes count; None: there are none. ``lend``
+        answers other throttles that ask for parts of what is counted here.
         """
         self._host, self._port = host, port
         self._answer = answer
@@ -73,6 +76,8 @@ class RateLimitServer:
             owners_asked.METHOD.encode(): self._judged_here,
             **health.calls(SERVICE),
         }
+        if lend is not None:
+            calls[parts_asked.METHOD.encode()] = lend
         self._blocks = Blocks(Calls(answers=calls))
 
     @property

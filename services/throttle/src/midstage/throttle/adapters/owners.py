@@ -87,6 +87,21 @@ class Owners:
         """Owners of whom is being found out whether they are there."""
         return frozenset(self._doubted)
 
+    async def call(
+        self, holder: CustomersTaken, method: str, request: bytes, *, within_s: float
+    ) -> bytes | None:
+        """What the owner answers to this method; None where it does not."""
+        if not holder.address:
+            return None
+        try:
+            call = self._channel(holder.address).unary_unary(method, bytes, bytes)
+            answer = await call(request, timeout=within_s)
+        except grpc.aio.AioRpcError as e:
+            if e.code() in _SILENT:
+                self.missed(holder)
+            return None
+        return bytes(answer)
+
     async def close(self) -> None:
         """Let go of all connections."""
         for channel in self._channels.values():

@@ -24,6 +24,7 @@ class LimitAnswer(TypedDict):
 
     limit: str
     customer: str
+    aggregate: bool
     key: str
     plan: str
     app: str
@@ -131,6 +132,7 @@ def limit(fact: LimitSet, version: int) -> LimitAnswer:
     return {
         "limit": fact.limit,
         "customer": fact.customer,
+        "aggregate": fact.aggregate,
         "key": fact.key,
         "plan": fact.plan,
         "app": fact.app,
@@ -152,7 +154,11 @@ def limit(fact: LimitSet, version: int) -> LimitAnswer:
 
 
 def says(terms: Terms) -> str:
-    """``100 tokens per 60 s, 500 at once``."""
+    """``100 tokens per 60 s, 500 at once``; whether all customers have it together."""
+    return f"{_says(terms)}, over all customers" if terms.aggregate else _says(terms)
+
+
+def _says(terms: Terms) -> str:
     algorithm, much = terms.algorithm, f"{terms.amount} {terms.unit}"
     match algorithm:
         case algorithms.TokenBucket() | algorithms.LeakyBucket() | algorithms.Gcra():

@@ -99,7 +99,8 @@ def _row(fact: LimitSet, left: Left, beside: Sequence[LimitSet]) -> answers.Limi
 
 def _because(terms: Terms) -> str:
     """Whom it is for."""
-    who = "every customer" if terms.customer == ANY else f"customer {terms.customer}"
+    anybody = "all customers together" if terms.aggregate else "every customer"
+    who = anybody if terms.customer == ANY else f"customer {terms.customer}"
     plan = f" on plan {terms.plan}" if terms.plan else ""
     keys = "each key" if terms.key == ANY else f"key {terms.key}"
     key = f" by {keys}" if terms.key else ""

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure
-from midstage.throttle.decide.kept import Lacking
+from midstage.throttle.decide.kept import Lacking, Waited
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.meter import Meter
+from midstage.throttle.decide.parts import Part
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.model.account import OnFailure
@@ -44,14 +45,20 @@ def judged_late(
     )
 
 
-def lacking(accounts: Sequence[LimitAccount], check: Check, now_ns: int) -> Lacking:
-    """The rooms, and the units that they lack: all that a check may wait for."""
-    wanted = zip(accounts, asked(accounts, check), strict=True)
-    return [
-        (account.meter, units)
-        for account, units in wanted
-        if isinstance(account.meter, Room) and account.meter.lacks(units, now_ns)
-    ]
+def lacking(
+    meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+) -> Lacking:
+    """The rooms and parts, and the units that they lack: all that a check may wait for."""
+    units = asked(accounts, check)
+    needed = _needed(meeting, units, check)
+    lacks: list[tuple[Waited, int]] = []
+    for account, wanted, least in zip(accounts, units, needed, strict=True):
+        meter = account.meter
+        if isinstance(meter, Room) and meter.lacks(wanted, now_ns):
+            lacks.append((meter, wanted))
+        elif isinstance(meter, Part) and meter.lacks(least, now_ns):
+            lacks.append((meter, least))
+    return lacks
 
 
 def undurable(accounts: Sequence[LimitAccount]) -> Sequence[tuple[Strict[Meter], int]]:
@@ -125,9 +132,14 @@ def _used_up(
     return any(
         units[at] < needed[at]
         and not accounts[at].shadow
-        and accounts[at].meter.remaining(now_ns) <= 0
+        and _there(accounts[at].meter, now_ns) <= 0
         for at in meeting.settled
     )
+
+
+def _there(meter: Meter, now_ns: int) -> int:
+    """What can be used without asking anybody."""
+    return meter.left(now_ns) if isinstance(meter, Part) else meter.remaining(now_ns)
 
 
 def _against(

@@ -36,11 +36,15 @@ class Ask:
     """``holder`` wants ``wants_micros`` (millionths of a unit a second), and goes by ``holding``.
 
     ``holding`` is the serial number of the newest answer that it has taken over; 0: of none.
+    ``least`` units are needed at once, and it has ``left``; ``back`` are the owner's again.
     """
 
     holder: str
     wants_micros: int
     holding: int = 0
+    left: int = 0
+    least: int = 0
+    back: int = 0
 
 
 class LentBucket(TokenBucket):
@@ -71,6 +75,21 @@ class LentBucket(TokenBucket):
         self._share = how
         self._asked = self._demand_micros = 0
         self._counted_ns = bucket.at_ns
+
+    def regain(self, *, rate: int, burst: int, left: int, now_ns: int) -> None:
+        """A part that was lent before is the owner's, with what is left of it: nobody has it."""
+        self.fill(now_ns)
+        before = self._grants.get(_BEFORE)
+        if not before:
+            return
+        lent = replace(
+            before[0],
+            rate_micros=max(0, before[0].rate_micros - rate),
+            burst=max(0, before[0].burst - burst),
+        )
+        self._grants[_BEFORE], self._wants[_BEFORE] = [lent], lent.rate_micros
+        self._divide()
+        self.level = min(self.full, self.level + left * TOKEN)
 
     def resume(self, *, level: int, since_ns: int, rate: int, full: int) -> None:
         """Go on from the owner's part as it was then: others may have the rest for a term."""
@@ -117,9 +136,13 @@ class LentBucket(TokenBucket):
         now_ns = self.at_ns
         self._forget(ask.holder, before=ask.holding)
         self._measure(now_ns)
+        if ask.back:
+            self._divide()
+            self.level = max(self.level, min(self.full, self.level + ask.back * TOKEN))
         rate = self._rate_for(ask)
         burst = self._burst_for(ask, rate)
         rate = rate if burst else 0
+        burst = max(burst, min(ask.least, self._free_for(ask)))
         before = self.full
         grant = Grant(
             serial=serial, rate_micros=rate, burst=burst, add=0, until_ns=now_ns + term_ns
@@ -129,7 +152,9 @@ class LentBucket(TokenBucket):
         level = self.level
         self._divide()
         lost = max(0, before - self.full)
-        add = level * lost // before // TOKEN if before else 0
+        add = max(0, level) * lost // before // TOKEN if before else 0
+        if ask.least > ask.left + add:
+            add = max(add, min(ask.least - ask.left, max(0, level) // TOKEN, burst))
         self.level = min(level - add * TOKEN, self.full)
         return replace(grant, add=add)
 
@@ -165,11 +190,16 @@ class LentBucket(TokenBucket):
         """An equal part for each holder and the owner, or as much of it as of the rate."""
         if not rate:
             return 0
-        others = [_most(each)[1] for holder, each in self._grants.items() if holder != ask.holder]
-        equal = self.whole_burst // (len(others) + 2)
+        others = len(self._grants.keys() - {ask.holder})
+        equal = self.whole_burst // (others + 2)
         kept = -(-self.whole_burst // KEPT)
-        free = self.whole_burst - kept - sum(others)
+        free = self._free_for(ask) - kept
         return max(0, min(free, max(equal, self.whole_burst * rate // self.whole_rate)))
+
+    def _free_for(self, ask: Ask) -> int:
+        """The burst that no other holder has."""
+        others = (_most(each)[1] for holder, each in self._grants.items() if holder != ask.holder)
+        return max(0, self.whole_burst - sum(others))
 
     def _measure(self, now_ns: int) -> None:
         gap = now_ns - self._counted_ns

@@ -149,7 +149,8 @@ def ns(seconds: float) -> int:
 
 
 def _alike(before: Terms, terms: Terms) -> bool:
-    return before.unit == terms.unit and type(before.algorithm) is type(terms.algorithm)
+    counted = (before.unit, before.aggregate, type(before.algorithm))
+    return counted == (terms.unit, terms.aggregate, type(terms.algorithm))
 
 
 def _followed(meter: Meter, terms: Terms, now_ns: int) -> bool:

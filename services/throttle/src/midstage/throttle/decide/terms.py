@@ -6,7 +6,7 @@ from typing import Final, assert_never
 from midstage.contracts import algorithms
 from midstage.contracts.algorithms import Every, Refill
 from midstage.contracts.errors import RefusedError
-from midstage.contracts.limits import ANY, CONCURRENCY, Terms
+from midstage.contracts.limits import ANY, CONCURRENCY, OpenTo, Terms
 from midstage.throttle.decide.meters import calendar
 
 MOST_LOGGED: Final = 100_000
@@ -21,6 +21,8 @@ def check(limit: str, terms: Terms) -> None:
     """RefusedError with the first thing that is wrong with them."""
     _check_who(limit, terms)
     _check_algorithm(terms)
+    if terms.aggregate:
+        _check_aggregate(terms)
     if terms.debt > MOST_DEBT * terms.amount:
         raise RefusedError(f"debt: {terms.debt} is more than {MOST_DEBT} times the amount")
     if (terms.unit == CONCURRENCY) != isinstance(terms.algorithm, algorithms.Slots):
@@ -67,6 +69,30 @@ def _check_who(limit: str, terms: Terms) -> None:
         raise RefusedError("overrides: a limit in shadow mode refuses nobody, so it overrides none")
     if limit in terms.overrides:
         raise RefusedError("overrides: a limit can't override itself")
+
+
+def _check_aggregate(terms: Terms) -> None:
+    """What can be counted in parts, by several processes."""
+    if terms.customer != ANY or terms.key:
+        raise RefusedError("aggregate: such a limit is over all customers and keys")
+    if terms.strict:
+        raise RefusedError("aggregate: a part of a strict limit can't be used without its owner")
+    if terms.drain:
+        raise RefusedError("drain: a process can't drain the parts that others have")
+    if isinstance(terms.on_failure, OpenTo):
+        raise RefusedError("on_failure: each process would let so many pass; say open or closed")
+    match terms.algorithm:
+        case algorithms.Slots():
+            raise RefusedError(
+                "aggregate: a slot is held as long as its request, which is longer than any part "
+                "is lent; limit the concurrency of each customer"
+            )
+        case algorithms.LeakyBucket() | algorithms.Gcra():
+            raise RefusedError("algorithm: say token_bucket, which lets pass the same, in parts")
+        case algorithms.MovingWindow():
+            raise RefusedError("algorithm: say sliding_counter, which can be counted in parts")
+        case _:
+            return
 
 
 def _check_algorithm(terms: Terms) -> None:

@@ -66,8 +66,11 @@ Command = SetLimit | RemoveLimit | PlanCustomer | UnplanCustomer
 
 
 def meter_key(limit: LimitSet, customer: str, key: str) -> MeterKey:
-    """Whose meter of ``limit`` counts a request of ``customer`` by ``key``."""
-    own = (limit.limit, customer)
+    """Whose meter of ``limit`` counts a request of ``customer`` by ``key``.
+
+    That of an aggregate limit is its own: it stands where a customer of its name would.
+    """
+    own = (limit.limit, limit.limit if limit.aggregate else customer)
     return (*own, key) if limit.key == ANY else own
 
 

@@ -118,11 +118,13 @@ class Gate:
         reserved_for_s: float = 3600.0,
         ended: Callable[[], Iterable[Ended]] = tuple,
         lent_bucket: MakeLent = LentBucket,
+        ours: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """A check with less than ``late_below_s`` of its time left gets the failure rules.
 
         ``ended`` gives the requests that are over since it was asked last; what was reserved for
-        one that never ends comes back after ``reserved_for_s``.
+        one that never ends comes back after ``reserved_for_s``. ``ours``: whether this process
+        counts for a customer; what others' customers have used is not charged here.
         """
         self._limits = limits
         self._keeping = keeping
@@ -139,6 +141,7 @@ class Gate:
             book=self._book, meters=self._meters, serial=wall_ns(), bucket=lent_bucket
         )
         self._ended = ended
+        self._ours = ours
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
         )
@@ -167,7 +170,7 @@ class Gate:
         known = meeting.strict and self.known(meeting, check, now_ns)
         answer = self.decided(meeting, accounts, check, now_ns)
         if not answer.admitted and not answer.violated:
-            lacks = lacking(accounts, check, now_ns)
+            lacks = lacking(meeting, accounts, check, now_ns)
             if lacks:
                 asking = self._asking(meeting, accounts, check, remaining_s)
                 return self._waiting.told(asking, lacks)
@@ -202,6 +205,8 @@ class Gate:
         if opened is not None:
             live = [self._meters.live(each, self._book, now_ns) for each in opened.accounts]
             return list(zip(live, opened.units, strict=True))
+        if not self._ours(ended.customer):
+            return None  # whoever counts for it reads of it too
         meeting = self._book.met(ended.customer, ended.key, ended.app)
         if meeting is None or not meeting.settled:
             return None
@@ -228,6 +233,14 @@ class Gate:
             self._keeping.ended(ended.request)
             self._metrics.unanswered.inc()
         return told
+
+    def account(self, limit: str) -> LimitAccount | None:
+        """That of a limit over all customers, as it counts here; None where there is none."""
+        found = self._book.named(limit)
+        if found is None or not found.aggregate:
+            return None
+        (account,) = self._meters.of(meeting_of([found], limit, ""), self._monotonic_ns())
+        return account
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.kept import Kept, Lacking
+from midstage.throttle.decide.kept import Kept, Lacking, Waited
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.opening import Opening, opened
 from midstage.throttle.decide.spends import Key, Stood
@@ -95,7 +95,7 @@ class Rooms:
         self._metrics = metrics
         self._asked: list[tuple[Key, Kept]] = []
         self._under_way: dict[Key, Kept] = {}
-        self._waiting: dict[Kept, list[_Waiting]] = {}
+        self._waiting: dict[Waited, list[_Waiting]] = {}
         self._awaited = Awaited()
         self._woken = asyncio.Event()
         self._is_due = False
@@ -255,7 +255,11 @@ class Rooms:
             since_ns = min(each.taken_ns for each in added)
             self._look_back({each.request for each in added}, since_ns)
 
-    def _go_on(self, room: Kept) -> None:
+    def go_on(self, waited: Waited) -> None:
+        """Let go on who waited for it, as far as there is enough now."""
+        self._go_on(waited)
+
+    def _go_on(self, room: Waited) -> None:
         for waiting in self._waiting.pop(room, ()):
             if waiting.is_over:
                 continue

@@ -140,6 +140,11 @@ class Spending:
         """All of them; none before the log is folded."""
         return range(self._partitions)
 
+    @property
+    def owner(self) -> str:
+        """The name of this start of the process."""
+        return self._owner
+
     def holder(self, customer: str) -> CustomersTaken | None:
         """Who else counts for the customer; None where this process does, or nobody."""
         holder = self.holdings.holder(self.partition(customer))

@@ -139,7 +139,7 @@ class Waiting:
             known = self._deciding.known(meeting, check, now_ns)
             answer = self._deciding.decided(meeting, accounts, check, now_ns)
             if not answer.admitted:
-                still = () if answer.violated else lacking(accounts, check, now_ns)
+                still = () if answer.violated else lacking(meeting, accounts, check, now_ns)
                 if not still:
                     asking.later.told(self._deciding.counted(answer))
                 return still

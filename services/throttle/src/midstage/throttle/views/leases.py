@@ -122,6 +122,8 @@ def _unlent(limits: list[LimitSet]) -> str:
 
 
 def _reason(limit: LimitSet) -> str:
+    if limit.aggregate:
+        return "what is over all customers is lent to throttles alone"
     match limit.algorithm:
         case TokenBucket(refill=Refill.CONTINUOUS, period_s=period_s, burst=burst):
             if limit.drain or limit.strict:

@@ -80,13 +80,13 @@ class Meters:
     def live(self, account: LimitAccount, book: Book, now_ns: int) -> LimitAccount:
         """The account that counts now for whom ``account`` was: a new one if it was forgotten.
 
-        Another process may have counted since. Of a limit that stands no longer the old one
-        counts, for nobody.
+        Another process may have counted since. Of a limit that stands no longer, or is over all
+        customers, the old one counts, for nobody.
         """
         held = self._accounts.get(account.key)
         if held is not None:
             return held
-        limit = book.named(account.limit.limit)
+        limit = None if account.limit.aggregate else book.named(account.limit.limit)
         return account if limit is None else self.account(limit, account.key, now_ns)
 
     def rooms(self, concerned: Callable[[str], bool]) -> Iterator[tuple[MeterKey, Kept]]:

@@ -10,6 +10,7 @@ top of the level: no successor begins any fuller.
 from typing import Final
 
 from midstage.throttle.decide.claims.claim import Standing, checked, part_of
+from midstage.throttle.decide.lending import TERM_NS as LENT_NS
 from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
@@ -76,8 +77,17 @@ class LentClaims:
         return _BUCKET.of(meter, units, now_ns, until_ns)
 
     def room(self, meter: LentBucket, claim: Standing, now_ns: int) -> int:
-        """The distance of the levels, in whole tokens."""
-        return _BUCKET.room(meter, claim, now_ns)
+        """The distance of the levels, in whole tokens: a successor regains all when a term is over.
+
+        It has no more than the claim until then, and fills as the whole bucket from there on.
+        """
+        meter.fill(now_ns)
+        ends_ns = claim[1] + LENT_NS
+        level = _level(claim, min(meter.at_ns, ends_ns))
+        if meter.at_ns > ends_ns:
+            level += meter.whole_rate * (meter.at_ns - ends_ns)
+            level = min(level, meter.whole_burst * meter.token)
+        return (meter.level - level) // meter.token
 
     def give_back(self, meter: LentBucket, back: Settlement) -> None:
         """As to a token bucket; what comes in for others counts as well."""
