@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from midstage.contracts.limits import BYTES, CONCURRENCY
-from midstage.contracts.requests import Outcome, RequestCompleted
+from midstage.contracts.requests import KEY_LABEL, Outcome, RequestCompleted
 from midstage.throttle.model.checks import Ended
 
 TOKENS = "tokens"
@@ -27,6 +27,7 @@ def ended(request: str, fact: RequestCompleted) -> Ended:
         request=request,
         customer=fact.customer,
         app=fact.app,
+        key=fact.labels.get(KEY_LABEL, ""),
         used=used,
         as_estimated=fact.outcome in _ANSWERED,
     )
