@@ -54,6 +54,7 @@ LIMITS = {
             "key": "",
             "plan": "",
             "app": "chat",
+            "match": {"model": "large"},
             "unit": "requests",
             "amount": 5,
             "says": "5 requests per 2 s, 10 at once",
@@ -240,6 +241,21 @@ def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services:
     }
     assert (delete.method, delete.path) == ("DELETE", "/v1/limits/a%2Fb")
     assert (delete.body, delete.token) == (b"", "Bearer t0ken")
+
+
+def test_a_limit_may_ask_for_labels(midstage: Midstage, services: Services) -> None:
+    limit = ["set", "limit", "large", "--amount", "5", "--per", "2s"]
+    where = ["--dir", str(services.directory)]
+    done = midstage(*limit, "--match", "model=large", "--match", "note=a=b", *where)
+    assert done.returncode == 0, done.stderr
+    [put] = services.calls
+    assert json.loads(put.body)["match"] == {"model": "large", "note": "a=b"}
+
+    for wrong in (["--match", "model"], ["--match", "model=a", "--match", "model=b"]):
+        refused = midstage(*limit, *wrong, *where)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "--match" in refused.stderr
+    assert len(services.calls) == 1
 
 
 def test_a_customer_is_put_on_a_plan_and_taken_off_it(

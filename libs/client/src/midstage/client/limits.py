@@ -18,7 +18,7 @@ from midstage.contracts.algorithms import Every, Refill, Starts
 from midstage.contracts.limits import ANY, REQUESTS
 
 LIMITS = (
-    *("limit", "customer", "key", "plan", "app", "says"),
+    *("limit", "customer", "key", "plan", "app", "match", "says"),
     *("on_failure", "shadow", "version", "at", "by", "why"),
 )
 LEFT = (
@@ -119,6 +119,10 @@ def set_limit(
     key: Annotated[str, typer.Option(help="Of which API key; '*': each key has its own.")] = "",
     plan: Annotated[str, typer.Option(help="Only for customers on this plan.")] = "",
     app: Annotated[str, typer.Option(help="Of which application; '*': all together.")] = ANY,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(help="Only requests with this label, like model=large; again for more."),
+    ] = None,
     on_failure: Annotated[
         str,
         typer.Option(help="When throttle can't count in time: open, closed, or so many: 10/1m."),
@@ -150,6 +154,7 @@ def set_limit(
     )
     body = {
         **{"customer": customer, "key": key, "plan": plan, "app": app},
+        **({"match": wanted_limits.labels("--match", match)} if match else {}),
         **{"unit": unit, "amount": amount, "algorithm": algorithm},
         "on_failure": wanted_limits.on_failure(on_failure),
         **{"drain": drain, "debt": debt, "shadow": shadow, "overrides": overrides or []},

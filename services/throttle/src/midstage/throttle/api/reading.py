@@ -18,6 +18,8 @@ LARGEST_BYTES: Final = 64 * 1024
 _B = TypeVar("_B", bound=msgspec.Struct)
 _By = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Why = Annotated[str, msgspec.Meta(max_length=500)]
+_Label = Annotated[str, msgspec.Meta(max_length=256)]
+_Labels = Annotated[dict[_Label, _Label], msgspec.Meta(max_length=32)]
 _Units = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
@@ -42,6 +44,7 @@ class CheckBody(msgspec.Struct, frozen=True, kw_only=True):
     customer: Name
     app: Name
     key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    labels: _Labels = {}
     units: Annotated[dict[Unit, _Units], msgspec.Meta(max_length=64)] = {}
 
 
@@ -52,6 +55,7 @@ class EndedBody(msgspec.Struct, frozen=True, kw_only=True):
     customer: Name
     app: Name
     key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    labels: _Labels = {}
     units: Annotated[dict[Unit, _Units], msgspec.Meta(max_length=64)] = {}
 
 
@@ -77,7 +81,14 @@ def check_of(body: bytes) -> Check:
     asked = _read(_CHECK, body)
     units = dict(asked.units)
     hits = units.pop(REQUESTS, 1)
-    return Check(customer=asked.customer, app=asked.app, key=asked.key, hits=hits, units=units)
+    return Check(
+        customer=asked.customer,
+        app=asked.app,
+        hits=hits,
+        key=asked.key,
+        units=units,
+        labels=asked.labels,
+    )
 
 
 def leases_of(body: bytes) -> LeasesBody:
@@ -89,7 +100,12 @@ def ended_of(body: bytes) -> Ended:
     """The request's end; RefusedError with the field that is wrong."""
     told = _read(_ENDED, body)
     return Ended(
-        request=told.request, customer=told.customer, app=told.app, key=told.key, used=told.units
+        request=told.request,
+        customer=told.customer,
+        app=told.app,
+        key=told.key,
+        labels=told.labels,
+        used=told.units,
     )
 
 

@@ -28,6 +28,7 @@ def ended(request: str, fact: RequestCompleted) -> Ended:
         customer=fact.customer,
         app=fact.app,
         key=fact.labels.get(KEY_LABEL, ""),
+        labels=fact.labels,
         used=used,
         as_estimated=fact.outcome in _ANSWERED,
     )

@@ -125,7 +125,7 @@ class Gate:
         self, check: Check, remaining_s: float | None
     ) -> Judged | Later[Judged | None] | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
-        meeting = self._book.met(check.customer, check.key, check.app)
+        meeting = self._book.met(check.customer, check.key, check.app, check.labels)
         if remaining_s is not None:
             self._metrics.answer_seconds.observe(max(0.0, self._caller_timeout_s - remaining_s))
         if meeting is None:
@@ -150,7 +150,7 @@ class Gate:
         reserved: Sequence[int]
         opened = self._reservations.opened(ended.request)
         if opened is None:
-            meeting = self._book.met(ended.customer, ended.key, ended.app)
+            meeting = self._book.met(ended.customer, ended.key, ended.app, ended.labels)
             if meeting is None or not meeting.settled:
                 return
             now_ns = self._monotonic_ns()
@@ -170,7 +170,7 @@ class Gate:
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
-        meeting = self._book.met(check.customer, check.key, check.app)
+        meeting = self._book.met(check.customer, check.key, check.app, check.labels)
         if meeting is None:
             return None
         now_ns = self._monotonic_ns()
