@@ -80,6 +80,10 @@ LEFT = {
         }
     ],
 }
+FORESEEN = {
+    **{"admitted": False, "violated": ["acme-chat"], "retry_after_s": 0.4},
+    "limits": LEFT["limits"],
+}
 AVAILABILITY = {
     "availability": [
         {
@@ -132,6 +136,8 @@ class Services:
             return 200, {"usage": [], "next": None}
         if call.method == "GET":
             return 200, ANSWERS[call.path]
+        if call.path == "/v1/checks/foreseen":
+            return 200, FORESEEN
         name = call.path.removeprefix("/v1/limits/")
         return 200, {"name": name, "version": 4, "command_id": "c", "repeated": False}
 
@@ -157,7 +163,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_PUT = do_DELETE = handle_any  # noqa: N815  the server's own names
+        do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815  the server's own names
 
         def log_message(self, *args: object) -> None:
             """Keep the test's output clean."""
@@ -241,6 +247,26 @@ def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services:
     }
     assert (delete.method, delete.path) == ("DELETE", "/v1/limits/a%2Fb")
     assert (delete.body, delete.token) == (b"", "Bearer t0ken")
+
+
+def test_what_a_request_would_be_told(midstage: Midstage, services: Services) -> None:
+    where = ["--dir", str(services.directory)]
+    asked = ["check", "acme", "chat", "--use", "tokens=500", "--label", "model=large"]
+    ended = midstage(*asked, *where)
+    verdict, titles, row = ended.stdout.splitlines()
+    assert verdict == "would be refused by acme-chat; would pass in 0.4 s"
+    assert titles.split()[:2] == ["LIMIT", "SAYS"]
+    assert row.startswith("acme-chat")
+    [call] = services.calls
+    assert (call.method, call.path) == ("POST", "/v1/checks/foreseen")
+    assert json.loads(call.body) == {
+        **{"customer": "acme", "app": "chat", "key": "", "labels": {"model": "large"}},
+        "units": {"tokens": 500},
+    }
+    assert json.loads(midstage(*asked, "-o", "json", *where).stdout) == FORESEEN
+    refused = midstage("check", "acme", "chat", "--use", "tokens=many", *where)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--use tokens='many'" in refused.stderr
 
 
 def test_a_limit_may_ask_for_labels(midstage: Midstage, services: Services) -> None:

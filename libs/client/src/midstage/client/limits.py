@@ -4,6 +4,7 @@ Each change is one command with an id of its own; what is wrong with a limit is 
 """
 
 import uuid
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote
 
@@ -162,8 +163,8 @@ def set_limit(
         "why": why,
     }
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("PUT", _limit(limit), command_id=uuid.uuid4().hex, body=body)
-    typer.echo(f"limit {limit} set, version {_version(answer)}")
+    version = _changed(throttle, "PUT", _limit(limit), body)
+    typer.echo(f"limit {limit} set, version {version}")
 
 
 def delete_limit(
@@ -175,8 +176,8 @@ def delete_limit(
 ) -> None:
     """Delete a limit; what it held back may pass from then on."""
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("DELETE", _limit(limit), command_id=uuid.uuid4().hex)
-    typer.echo(f"limit {limit} deleted, version {_version(answer)}")
+    version = _changed(throttle, "DELETE", _limit(limit))
+    typer.echo(f"limit {limit} deleted, version {version}")
 
 
 def set_plan(
@@ -192,8 +193,8 @@ def set_plan(
     """Put a customer on a plan, and on no other: the plan's limits hold for it."""
     body = {"plan": plan, "why": why, **({"by": by} if by else {})}
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("PUT", _plan(customer), command_id=uuid.uuid4().hex, body=body)
-    typer.echo(f"customer {customer} is on plan {plan}, version {_version(answer)}")
+    version = _changed(throttle, "PUT", _plan(customer), body)
+    typer.echo(f"customer {customer} is on plan {plan}, version {version}")
 
 
 def delete_plan(
@@ -205,8 +206,8 @@ def delete_plan(
 ) -> None:
     """Take a customer off its plan."""
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("DELETE", _plan(customer), command_id=uuid.uuid4().hex)
-    typer.echo(f"customer {customer} is on no plan, version {_version(answer)}")
+    version = _changed(throttle, "DELETE", _plan(customer))
+    typer.echo(f"customer {customer} is on no plan, version {version}")
 
 
 def _limit(limit: str) -> str:
@@ -221,7 +222,11 @@ def _part(name: str) -> str:
     return quote(name, safe="")
 
 
-def _version(answer: bytes) -> int:
+def _changed(
+    throttle: api.Service, method: str, path: str, body: Mapping[str, object] | None = None
+) -> int:
+    """The version under which the change stands."""
+    answer = throttle.change(method, path, command_id=uuid.uuid4().hex, body=body)
     return api.read(answer, _Done, whose="throttle's").version
 
 

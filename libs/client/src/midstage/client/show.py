@@ -82,7 +82,7 @@ def _title(name: str) -> str:
 
 
 def cell(value: object) -> str:
-    """One value as a cell: unknown is ``-``, ranges are ``1-3,7``, fields ``a=1,b=2``, flags words."""
+    """One value as a cell: unknown ``-``, ranges ``1-3,7``, fields ``a=1,b=2``, flags yes, no."""
     match value:
         case None:
             return NOTHING

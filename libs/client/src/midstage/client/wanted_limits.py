@@ -55,11 +55,20 @@ def labels(option: str, said: Sequence[str]) -> Mapping[str, str]:
     for each in said:
         name, equals, value = each.partition("=")
         if not (name and equals):
-            raise RefusedError(f"{option} {each!r} is no label like model=large")
+            raise RefusedError(f"{option} {each!r} is none like name=value")
         if name in found:
             raise RefusedError(f"{option}: {name} is said twice, and can only have one value")
         found[name] = value
     return found
+
+
+def units(option: str, said: Sequence[str]) -> Mapping[str, int]:
+    """Amounts by unit like ``tokens=500``, each unit once."""
+    found = labels(option, said)
+    for unit, amount in found.items():
+        if not (amount.isascii() and amount.isdigit()):
+            raise RefusedError(f"{option} {unit}={amount!r} is no whole number")
+    return {unit: int(amount) for unit, amount in found.items()}
 
 
 def seconds(option: str, said: str) -> float:
