@@ -39,10 +39,14 @@ class PlanBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that might come: of whom, where to, and what it will use, ``requests`` too."""
+    """A request that might come: of whom, where to, and what it will use, ``requests`` too.
+
+    ``request``: its id, where its end will be told, so that what it uses is reserved until then.
+    """
 
     customer: Name
     app: Name
+    request: Annotated[str, msgspec.Meta(max_length=256)] = ""
     key: Annotated[str, msgspec.Meta(max_length=256)] = ""
     labels: _Labels = {}
     units: Annotated[dict[Unit, _Units], msgspec.Meta(max_length=64)] = {}
@@ -86,6 +90,7 @@ def check_of(body: bytes) -> Check:
         app=asked.app,
         hits=hits,
         key=asked.key,
+        request=asked.request,
         units=units,
         labels=asked.labels,
     )

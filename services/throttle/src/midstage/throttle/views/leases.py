@@ -115,6 +115,8 @@ def _reason(limit: LimitSet) -> str:
         case TokenBucket(refill=Refill.CONTINUOUS, period_s=period_s, burst=burst):
             if limit.drain or limit.strict:
                 return "a limit that is drained, or strict, can't be lent"
+            if limit.debt:
+                return "what is owed can't be lent"
             if rate_micros(limit.amount, ns(period_s)) < SLOWEST_MICROS:
                 return "it fills too slowly to be lent"
             return "" if (burst or limit.amount) > 1 else "one unit can't be divided"

@@ -7,7 +7,9 @@ limits ask for, never on how many limits or values there are.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
+_T = TypeVar("_T")
 Match = tuple[tuple[str, str], ...]
 """Labels by name, in the order of their names."""
 
@@ -29,8 +31,9 @@ class Matches:
     def remove(self, match: Match) -> None:
         """One that was added stands no longer."""
         if match:
-            self._shapes = +(self._shapes - Counter((_names(match),)))
-            self._labels = +(self._labels - Counter(match))
+            _drop(self._shapes, _names(match))
+            for label in match:
+                _drop(self._labels, label)
 
     def known(self, labels: Mapping[str, str]) -> Match:
         """Those of ``labels`` that some limit asks for."""
@@ -53,6 +56,12 @@ class Matches:
 def match_of(labels: Mapping[str, str]) -> Match:
     """As a key, whatever the order in which they were said."""
     return tuple(sorted(labels.items()))
+
+
+def _drop(counted: Counter[_T], one: _T) -> None:
+    counted[one] -= 1
+    if not counted[one]:
+        del counted[one]
 
 
 def _names(match: Match) -> tuple[str, ...]:
