@@ -16,6 +16,7 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 )
 
 from midstage.contracts.requests import Outcome
+from midstage.gateway.views.routes import ESTIMATED
 from midstage.testkit.waiting import within
 from tests.ports import free_port
 
@@ -129,6 +130,23 @@ def test_throttle_is_told_the_keys_name_and_what_the_caller_expects(
     assert (data.customer, data.labels) == ("acme", {"key": "ci"})
     seen = replica.asked[-1].headers
     assert (seen["x-midstage-customer"], seen["x-midstage-key"]) == ("acme", "ci")
+
+
+@pytest.mark.parametrize("unit", ESTIMATED)
+@pytest.mark.parametrize("said", ["9" * 20_000, "9" * 16, "-1", "5, 6", "many"])
+def test_an_estimate_that_is_no_number_is_not_asked_for(
+    edge: Edge, throttle: Throttle, unit: str, said: str
+) -> None:
+    throttle.asked.clear()
+    header = f"x_midstage_estimate_{unit}"
+    assert edge.get("/chat/v1/x", **{header: said}).status_code == 200
+    assert edge.get("/chat/v1/x", **{header: "9" * 15}).status_code == 200
+
+    refused, asked = (
+        {entry.key: entry.value for entry in one.descriptors[0].entries} for one in throttle.asked
+    )
+    assert refused.keys() == {"customer", "app", "request_id"}
+    assert asked[f"units.{unit}"] == "9" * 15
 
 
 def test_nobody_can_say_the_name_of_a_key_that_has_none(edge: Edge, throttle: Throttle) -> None:

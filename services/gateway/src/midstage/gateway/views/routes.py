@@ -18,7 +18,7 @@ CUSTOMER_HEADER = "x-midstage-customer"
 KEY_HEADER = "x-midstage-key"
 ESTIMATE_HEADER = "x-midstage-estimate-"
 ESTIMATED = ("tokens", "input_tokens", "output_tokens", "images", "audio_seconds")
-"""Units of which a caller may say in a header what its request will use, at most."""
+"""Units of which a caller may say what its request will use; ``caller.lua`` checks the headers."""
 STAGES = {FailureRule.OPEN: 0, FailureRule.CLOSED: 1}
 """Which rate-limit filter a route's actions name: a failure rule is a filter's, not a route's."""
 
