@@ -139,6 +139,25 @@ def test_an_end_that_throttle_did_not_hear_of_is_told_later(throttle: Running) -
     asyncio.run(told())
 
 
+def test_what_throttle_can_not_take_stands_in_nobodys_way(throttle: Running) -> None:
+    limited(throttle, "odd", unit="tokens", amount=100, algorithm=LIFETIME, on_failure="open")
+
+    async def told() -> None:
+        async with await connected(throttle, "odd") as limits:
+            with pytest.raises(LimitsUnavailableError, match="labels"):
+                await limits.admit("odd", app="chat", labels={"model": "x" * 300})
+            async with limits.acquire("odd", app="chat", units={"tokens": 60}) as held:
+                held.used(**{"no unit": 5})
+            with pytest.raises(ValueError, match="nobody uses -1"):
+                held.used(tokens=-1)
+            async with limits.acquire("odd", app="chat", units={"tokens": 30}) as held:
+                held.used(tokens=10)
+            assert left(throttle, "odd") == 100 - 60 - 10
+            assert not limits._per_check._untold
+
+    asyncio.run(told())
+
+
 def test_limits_of_keys_and_labels_hold_for_requests_that_have_them(throttle: Running) -> None:
     limited(
         throttle, "keyed", amount=1, algorithm=LIFETIME, match={"model": "large"}, on_failure="open"

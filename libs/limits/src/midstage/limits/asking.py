@@ -13,7 +13,12 @@ from uuid import uuid4
 
 import msgspec
 
-from midstage.limits.errors import LimitsUnavailableError, OwnerAwayError, QuotaExceededError
+from midstage.limits.errors import (
+    LimitsUnavailableError,
+    NotTakenError,
+    OwnerAwayError,
+    QuotaExceededError,
+)
 from midstage.limits.owner import Owner
 from midstage.limits.wire import Checked, Ending, Question
 
@@ -53,7 +58,8 @@ class Asking:
         except OwnerAwayError as e:
             if self._open.get(asking, is_open):
                 return ending
-            self._never_was(ending, question.units)
+            if not isinstance(e, NotTakenError):
+                self._never_was(ending, question.units)
             raise LimitsUnavailableError(str(e)) from e
         if len(self._open) >= _MOST_RULES:
             self._open.clear()
@@ -84,6 +90,8 @@ class Asking:
         self._bounded()
         try:
             await self.owner.settle(ending)
+        except NotTakenError:
+            pass  # it would stand in the way of the others
         except OwnerAwayError:
             return False
         self._untold.pop(ending.request, None)

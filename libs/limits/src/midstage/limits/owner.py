@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
-from midstage.limits.errors import OwnerAwayError
+from midstage.limits.errors import NotTakenError, OwnerAwayError
 from midstage.limits.wire import (
     Ask,
     Back,
@@ -19,6 +19,7 @@ from midstage.limits.wire import (
 )
 
 WITHIN_S: Final = 2.0
+_TOLD: Final = 300
 _LEASES: Final = msgspec.json.Decoder(LeasesAnswer)
 _CHECKED: Final = msgspec.json.Decoder(Checked)
 _SETTLED: Final = msgspec.json.Decoder(dict[str, str])
@@ -58,6 +59,9 @@ class Owner:
             answer = await self._http.post(path, content=msgspec.json.encode(body))
             answer.raise_for_status()
             return decoder.decode(answer.content)
+        except httpx.HTTPStatusError as e:
+            kind = NotTakenError if e.response.is_client_error else OwnerAwayError
+            raise kind(f"throttle answered {path}: {e.response.text[:_TOLD]!r}") from e
         except httpx.HTTPError as e:
             raise OwnerAwayError(f"throttle did not answer {path}: {e!r}") from e
         except msgspec.DecodeError as e:
