@@ -50,7 +50,8 @@ def gateway(*, replica: int, throttle: int | None, directory: Path) -> Iterator[
         listen=Endpoint(host=LOOPBACK, port=port),
         admin=Endpoint(host=LOOPBACK, port=admin_port),
         throttle=Endpoint(host=LOOPBACK, port=throttle or replica),
-        usage_reader=_usage_reader(),
+        caller_reader=_program("caller"),
+        usage_reader=_program("usage"),
     )
     directory.mkdir(parents=True)
     for name, content in steps(setup, before=Routing(), after=_routing(replica)):
@@ -113,8 +114,8 @@ def _unlimited(listeners: bytes) -> bytes:
     return msgspec.json.encode(content)
 
 
-def _usage_reader() -> str:
-    return (resources.files("midstage.gateway.adapters") / "usage.lua").read_text()
+def _program(name: str) -> str:
+    return (resources.files("midstage.gateway.adapters") / f"{name}.lua").read_text()
 
 
 def _listener(port: int) -> Object:

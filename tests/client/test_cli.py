@@ -54,6 +54,7 @@ LIMITS = {
             "key": "",
             "plan": "",
             "app": "chat",
+            "match": {"model": "large"},
             "unit": "requests",
             "amount": 5,
             "says": "5 requests per 2 s, 10 at once",
@@ -78,6 +79,10 @@ LEFT = {
             "at": "2026-01-31T12:00:00Z",
         }
     ],
+}
+FORESEEN = {
+    **{"admitted": False, "violated": ["acme-chat"], "retry_after_s": 0.4},
+    "limits": LEFT["limits"],
 }
 AVAILABILITY = {
     "availability": [
@@ -131,6 +136,8 @@ class Services:
             return 200, {"usage": [], "next": None}
         if call.method == "GET":
             return 200, ANSWERS[call.path]
+        if call.path == "/v1/checks/foreseen":
+            return 200, FORESEEN
         name = call.path.removeprefix("/v1/limits/")
         return 200, {"name": name, "version": 4, "command_id": "c", "repeated": False}
 
@@ -156,7 +163,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_PUT = do_DELETE = handle_any  # noqa: N815  the server's own names
+        do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815  the server's own names
 
         def log_message(self, *args: object) -> None:
             """Keep the test's output clean."""
@@ -249,6 +256,41 @@ def test_a_limit_over_all_customers_is_set(midstage: Midstage, services: Service
     assert (done.returncode, done.stdout) == (0, "limit chat set, version 4\n")
     body = json.loads(services.calls[-1].body)
     assert (body["customer"], body["aggregate"], body["unit"]) == ("*", True, "tokens")
+
+
+def test_what_a_request_would_be_told(midstage: Midstage, services: Services) -> None:
+    where = ["--dir", str(services.directory)]
+    asked = ["check", "acme", "chat", "--use", "tokens=500", "--label", "model=large"]
+    ended = midstage(*asked, *where)
+    verdict, titles, row = ended.stdout.splitlines()
+    assert verdict == "would be refused by acme-chat; would pass in 0.4 s"
+    assert titles.split()[:2] == ["LIMIT", "SAYS"]
+    assert row.startswith("acme-chat")
+    [call] = services.calls
+    assert (call.method, call.path) == ("POST", "/v1/checks/foreseen")
+    assert json.loads(call.body) == {
+        **{"customer": "acme", "app": "chat", "key": "", "labels": {"model": "large"}},
+        "units": {"tokens": 500},
+    }
+    assert json.loads(midstage(*asked, "-o", "json", *where).stdout) == FORESEEN
+    refused = midstage("check", "acme", "chat", "--use", "tokens=many", *where)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--use tokens='many'" in refused.stderr
+
+
+def test_a_limit_may_ask_for_labels(midstage: Midstage, services: Services) -> None:
+    limit = ["set", "limit", "large", "--amount", "5", "--per", "2s"]
+    where = ["--dir", str(services.directory)]
+    done = midstage(*limit, "--match", "model=large", "--match", "note=a=b", *where)
+    assert done.returncode == 0, done.stderr
+    [put] = services.calls
+    assert json.loads(put.body)["match"] == {"model": "large", "note": "a=b"}
+
+    for wrong in (["--match", "model"], ["--match", "model=a", "--match", "model=b"]):
+        refused = midstage(*limit, *wrong, *where)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "--match" in refused.stderr
+    assert len(services.calls) == 1
 
 
 def test_a_customer_is_put_on_a_plan_and_taken_off_it(

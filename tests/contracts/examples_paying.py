@@ -200,6 +200,22 @@ DECISIONS = {
             ),
         ),
     ),
+    "limits-appended-set-matching": Decision(
+        topic=LIMITS,
+        key="limit/large-models",
+        engine="throttle/0.1.0",
+        version=4,
+        facts=(
+            LimitSet(
+                limit="large-models",
+                match={"model": "large", "region": "eu"},
+                amount=10,
+                algorithm=TokenBucket(period_s=1.0),
+                by="api",
+                at=NOON,
+            ),
+        ),
+    ),
     "limits-appended-set-each-algorithm": Decision(
         topic=LIMITS,
         key="limit/each",

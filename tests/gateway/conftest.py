@@ -72,7 +72,7 @@ class Edge:
     admin_port: int
     throttle_port: int = NOWHERE
     apps: list[dict[str, object]] = field(default_factory=list)
-    keys: dict[str, str] = field(default_factory=lambda: {"key-of-acme": "acme"})
+    keys: dict[str, str | dict[str, str]] = field(default_factory=lambda: {"key-of-acme": "acme"})
     metrics: Metrics = field(default_factory=lambda: Metrics(CollectorRegistry()))
     configuration: Configuration = field(init=False)
     _process: "subprocess.Popen[bytes] | None" = None
@@ -114,7 +114,7 @@ class Edge:
         return Admin(f"http://127.0.0.1:{self.admin_port}")
 
     def setup(self) -> Setup:
-        lua = resources("midstage.gateway.adapters").joinpath("usage.lua").read_text()
+        programs = resources("midstage.gateway.adapters")
         return Setup(
             edge=EDGE,
             config_dir=str(self.config_dir),
@@ -122,7 +122,8 @@ class Edge:
             listen=Endpoint(host="127.0.0.1", port=self.port),
             admin=Endpoint(host="127.0.0.1", port=self.admin_port),
             throttle=Endpoint(host="127.0.0.1", port=self.throttle_port),
-            usage_reader=lua,
+            caller_reader=programs.joinpath("caller.lua").read_text(),
+            usage_reader=programs.joinpath("usage.lua").read_text(),
             throttle_within_s=THROTTLE_WITHIN_S,
         )
 

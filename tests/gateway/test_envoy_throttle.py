@@ -16,9 +16,11 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 )
 
 from midstage.contracts.requests import Outcome
+from midstage.gateway.views.routes import ESTIMATED
+from midstage.testkit.waiting import within
 from tests.ports import free_port
 
-from .conftest import THROTTLE_WITHIN_S, Edge
+from .conftest import DEADLINE_S, THROTTLE_WITHIN_S, Edge
 from .replica import Replica
 
 pytestmark = pytest.mark.platform
@@ -96,6 +98,64 @@ def test_throttle_is_asked_once_with_customer_application_and_request(
             ("app", app),
             ("request_id", answer.headers["x-request-id"]),
         ]
+
+
+def test_throttle_is_told_the_keys_name_and_what_the_caller_expects(
+    edge: Edge, throttle: Throttle, replica: Replica
+) -> None:
+    edge.keys["key-of-ci"] = {"customer": "acme", "name": "ci"}
+    edge.configure()
+    named = {"authorization": "Bearer key-of-ci", "x_midstage_key": "of-another"}
+    within(DEADLINE_S, lambda: edge.get("/chat/v1/x", **named).status_code == 200)
+    throttle.asked.clear()
+    edge.get(
+        "/chat/v1/x",
+        "named",
+        **named,
+        x_midstage_estimate_tokens="500",
+        x_midstage_estimate_audio_seconds="12",
+    )
+
+    (asked,) = throttle.asked
+    said = {entry.key: entry.value for entry in asked.descriptors[0].entries}
+    assert said.pop("request_id")
+    assert said == {
+        "customer": "acme",
+        "app": "chat",
+        "key": "ci",
+        "units.tokens": "500",
+        "units.audio_seconds": "12",
+    }
+    data = edge.event("named").data
+    assert (data.customer, data.labels) == ("acme", {"key": "ci"})
+    seen = replica.asked[-1].headers
+    assert (seen["x-midstage-customer"], seen["x-midstage-key"]) == ("acme", "ci")
+
+
+@pytest.mark.parametrize("unit", ESTIMATED)
+@pytest.mark.parametrize("said", ["9" * 20_000, "9" * 16, "-1", "5, 6", "many"])
+def test_an_estimate_that_is_no_number_is_not_asked_for(
+    edge: Edge, throttle: Throttle, unit: str, said: str
+) -> None:
+    throttle.asked.clear()
+    header = f"x_midstage_estimate_{unit}"
+    assert edge.get("/chat/v1/x", **{header: said}).status_code == 200
+    assert edge.get("/chat/v1/x", **{header: "9" * 15}).status_code == 200
+
+    refused, asked = (
+        {entry.key: entry.value for entry in one.descriptors[0].entries} for one in throttle.asked
+    )
+    assert refused.keys() == {"customer", "app", "request_id"}
+    assert asked[f"units.{unit}"] == "9" * 15
+
+
+def test_nobody_can_say_the_name_of_a_key_that_has_none(edge: Edge, throttle: Throttle) -> None:
+    throttle.asked.clear()
+    edge.get("/chat/v1/x", "unnamed", x_midstage_key="ci")
+
+    (asked,) = throttle.asked
+    assert "key" not in {entry.key for entry in asked.descriptors[0].entries}
+    assert edge.event("unnamed").data.labels == {}
 
 
 def test_nobody_is_asked_for_a_caller_without_a_key(edge: Edge, throttle: Throttle) -> None:

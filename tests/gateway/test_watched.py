@@ -16,6 +16,7 @@ SETUP = Setup(
     listen=AT,
     admin=AT,
     throttle=AT,
+    caller_reader="",
     usage_reader="",
 )
 POD = Replica(endpoint=AT, pod="p", cluster="local", revision="r1", resource_version=1)

@@ -283,7 +283,9 @@ def made(log: Log, directory: Path) -> Bench:
     secrets = {
         "token": "secret",
         "edge-keys.json": json.dumps({"edge-1": KEY.hex()}),
-        "api-keys.json": json.dumps({"acmes-key": "acme", "globex-key": "globex"}),
+        "api-keys.json": json.dumps(
+            {"acmes-key": "acme", "globex-key": {"customer": "globex", "name": "ci"}}
+        ),
     }
     for name, content in secrets.items():
         (directory / name).write_text(content)

@@ -31,6 +31,7 @@ def test_a_limit_is_set_read_and_removed(throttle: Running) -> None:
         "key": "",
         "plan": "",
         "app": "chat",
+        "match": {},
         "unit": "requests",
         "amount": 5,
         "says": "5 requests per 1 s, 10 at once",

@@ -5,20 +5,22 @@ import threading
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from midstage.contracts.fact import Event
 from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompleted
 from midstage.contracts.topics import REQUESTS
-from midstage.eventlog import codec
+from midstage.eventlog import arrow, codec
 from midstage.eventlog.log import Message
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
 from midstage.throttle.decide.settling import ended
+from midstage.throttle.model.checks import Ended
 from midstage.throttle.stream.earlier import SLACK_NS, Earlier
-from midstage.throttle.stream.endings import Endings
+from midstage.throttle.stream.endings import MOST_AT_ONCE, Endings
 
 KEY = b"k" * 32
 EDGE = "edges/one/file"
@@ -55,6 +57,69 @@ def test_genuine_ends_are_read_each_once_in_their_order(log: MemoryLog, endings:
     within(60, all_read)
     assert read == ["a", "sdk", "b"]
     assert list(endings()) == []
+
+
+def test_batches_are_read_whole_and_only_genuine(log: MemoryLog, endings: Endings) -> None:
+    put(
+        log,
+        batched("a", "b", key=KEY),
+        batched("forged", key=b"x" * 32),
+        batched("nameless"),
+        batched("c", "d", source="sdk/one"),
+        msgspec.structs.replace(batched("broken", key=KEY), value=b"no batch"),
+        signed("last"),
+    )
+    read: list[Ended] = []
+
+    def all_read() -> bool:
+        read.extend(endings())
+        return bool(read) and read[-1].request == "last"
+
+    within(60, all_read)
+    assert [ended.request for ended in read] == ["a", "b", "c", "d", "last"]
+    assert dict(read[0].used) == {"output_tokens": 7, "tokens": 7, "bytes": 3}
+    assert (read[0].labels, read[0].key) == ({"key": "ci"}, "ci")
+
+
+def test_of_many_some_are_told_at_once(log: MemoryLog, endings: Endings) -> None:
+    names = [f"r{number}" for number in range(MOST_AT_ONCE + 1)]
+    put(log, batched(*names, key=KEY))
+    told: list[list[str]] = []
+
+    def all_told() -> bool:
+        told.append([ended.request for ended in endings()])
+        return sum(map(len, told)) == len(names)
+
+    within(60, all_told)
+    assert [name for each in told for name in each] == names
+    assert max(map(len, told)) <= MOST_AT_ONCE
+
+
+def batched(*requests: str, source: str = EDGE, key: bytes | None = None) -> Message:
+    """One record of many events; of an edge's they are numbered."""
+    numbered = source == EDGE
+    events = [
+        Event(
+            id=request,
+            source=source,
+            type=REQUEST_COMPLETED,
+            time=NOON,
+            seq=at if numbered else None,
+            data=RequestCompleted(
+                app="chat",
+                customer="acme",
+                status=200,
+                outcome=Outcome.OK,
+                duration_ms=1,
+                bytes_in=3,
+                usage={"output_tokens": 7},
+                labels={"key": "ci"},
+            ),
+        )
+        for at, request in enumerate(requests, 1)
+    ]
+    message = arrow.batch(events, topic=REQUESTS.name, signing_key=key)
+    return msgspec.structs.replace(message, key=EDGE.encode())  # so that all are in one order
 
 
 def signed(request: str, *, key: bytes = KEY) -> Message:

@@ -63,6 +63,19 @@ class Story:
         self.gate.follow()
 
 
+def test_the_label_of_a_fact_says_by_which_key_a_request_came() -> None:
+    fact = RequestCompleted(
+        app="chat",
+        customer="acme",
+        status=200,
+        outcome=Outcome.OK,
+        duration_ms=1.0,
+        labels={"key": "ci"},
+    )
+
+    assert ended("a", fact).key == "ci"
+
+
 def test_less_comes_back_and_more_is_charged() -> None:
     story = Story(TOKENS)
     assert story.asks("a", 60)

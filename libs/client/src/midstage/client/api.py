@@ -4,6 +4,7 @@ A refusal (4xx) is a RefusedError with the service's own sentence, a service tha
 or can't now (5xx) is an UnavailableError that names its address.
 """
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,10 @@ class Service:
         if self.token_file is not None:
             headers["authorization"] = f"Bearer {platform.token_in(self.token_file)}"
         return self._answer("GET", path, params=tuple(query), headers=headers)
+
+    def posed(self, path: str, body: Mapping[str, object]) -> bytes:
+        """What POST of a question gives to whoever has the token; nothing is changed."""
+        return self.change("POST", path, command_id=uuid.uuid4().hex, body=body)
 
     @contextmanager
     def pieces(

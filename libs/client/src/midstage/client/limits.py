@@ -4,6 +4,7 @@ Each change is one command with an id of its own; what is wrong with a limit is 
 """
 
 import uuid
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote
 
@@ -18,7 +19,7 @@ from midstage.contracts.algorithms import Every, Refill, Starts
 from midstage.contracts.limits import ANY, REQUESTS
 
 LIMITS = (
-    *("limit", "customer", "key", "plan", "app", "says"),
+    *("limit", "customer", "key", "plan", "app", "match", "says"),
     *("on_failure", "shadow", "version", "at", "by", "why"),
 )
 LEFT = (
@@ -122,6 +123,10 @@ def set_limit(
     key: Annotated[str, typer.Option(help="Of which API key; '*': each key has its own.")] = "",
     plan: Annotated[str, typer.Option(help="Only for customers on this plan.")] = "",
     app: Annotated[str, typer.Option(help="Of which application; '*': all together.")] = ANY,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(help="Only requests with this label, like model=large; again for more."),
+    ] = None,
     on_failure: Annotated[
         str,
         typer.Option(help="When throttle can't count in time: open, closed, or so many: 10/1m."),
@@ -156,6 +161,7 @@ def set_limit(
     )
     body = {
         **{"customer": customer, "key": key, "plan": plan, "app": app},
+        **({"match": wanted_limits.labels("--match", match)} if match else {}),
         **{"unit": unit, "amount": amount, "algorithm": algorithm},
         "on_failure": wanted_limits.on_failure(on_failure),
         **{"drain": drain, "debt": debt, "shadow": shadow, "strict": strict},
@@ -165,8 +171,8 @@ def set_limit(
         "why": why,
     }
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("PUT", _limit(limit), command_id=uuid.uuid4().hex, body=body)
-    typer.echo(f"limit {limit} set, version {_version(answer)}")
+    version = _changed(throttle, "PUT", _limit(limit), body)
+    typer.echo(f"limit {limit} set, version {version}")
 
 
 def delete_limit(
@@ -178,8 +184,8 @@ def delete_limit(
 ) -> None:
     """Delete a limit; what it held back may pass from then on."""
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("DELETE", _limit(limit), command_id=uuid.uuid4().hex)
-    typer.echo(f"limit {limit} deleted, version {_version(answer)}")
+    version = _changed(throttle, "DELETE", _limit(limit))
+    typer.echo(f"limit {limit} deleted, version {version}")
 
 
 def set_plan(
@@ -195,8 +201,8 @@ def set_plan(
     """Put a customer on a plan, and on no other: the plan's limits hold for it."""
     body = {"plan": plan, "why": why, **({"by": by} if by else {})}
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("PUT", _plan(customer), command_id=uuid.uuid4().hex, body=body)
-    typer.echo(f"customer {customer} is on plan {plan}, version {_version(answer)}")
+    version = _changed(throttle, "PUT", _plan(customer), body)
+    typer.echo(f"customer {customer} is on plan {plan}, version {version}")
 
 
 def delete_plan(
@@ -208,8 +214,8 @@ def delete_plan(
 ) -> None:
     """Take a customer off its plan."""
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    answer = throttle.change("DELETE", _plan(customer), command_id=uuid.uuid4().hex)
-    typer.echo(f"customer {customer} is on no plan, version {_version(answer)}")
+    version = _changed(throttle, "DELETE", _plan(customer))
+    typer.echo(f"customer {customer} is on no plan, version {version}")
 
 
 def _limit(limit: str) -> str:
@@ -224,7 +230,11 @@ def _part(name: str) -> str:
     return quote(name, safe="")
 
 
-def _version(answer: bytes) -> int:
+def _changed(
+    throttle: api.Service, method: str, path: str, body: Mapping[str, object] | None = None
+) -> int:
+    """The version under which the change stands."""
+    answer = throttle.change(method, path, command_id=uuid.uuid4().hex, body=body)
     return api.read(answer, _Done, whose="throttle's").version
 
 

@@ -16,6 +16,7 @@ import typer
 from midstage.client import (
     VERSION,
     apps,
+    checking,
     cluster,
     get,
     limits,
@@ -54,7 +55,7 @@ def build(others: Iterable[EntryPoint] = ()) -> typer.Typer:
     )
     app.callback()(_options)
     for part in (
-        *(send_events, send, signals, get, limits, apps, cluster),
+        *(send_events, send, signals, get, limits, checking, apps, cluster),
         *(scaling, records, periods, recount),
     ):
         part.register(app)

@@ -82,7 +82,7 @@ def _title(name: str) -> str:
 
 
 def cell(value: object) -> str:
-    """One value as a cell: unknown is ``-``, ranges are ``1-3,7``, flags are yes and no."""
+    """One value as a cell: unknown ``-``, ranges ``1-3,7``, fields ``a=1,b=2``, flags yes, no."""
     match value:
         case None:
             return NOTHING
@@ -90,6 +90,8 @@ def cell(value: object) -> str:
             return "yes" if value else "no"
         case list():
             return ",".join(_range(item) for item in value) or "none"
+        case dict():
+            return ",".join(f"{cell(name)}={cell(each)}" for name, each in value.items()) or "none"
         case float():
             return f"{value:.15g}"
         case _:

@@ -1,7 +1,7 @@
 """What the options of ``midstage set limit`` say, as throttle's API takes it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from midstage.contracts.errors import RefusedError
@@ -47,6 +47,28 @@ def on_failure(said: str) -> object:
     if not (amount.isascii() and amount.isdigit()):
         raise RefusedError(f"--on-failure {said!r} is none of open, closed and, say, 10/1m")
     return {"amount": int(amount), "period_s": seconds("--on-failure", per)}
+
+
+def labels(option: str, said: Sequence[str]) -> Mapping[str, str]:
+    """Labels like ``model=large``, each name once."""
+    found: dict[str, str] = {}
+    for each in said:
+        name, equals, value = each.partition("=")
+        if not (name and equals):
+            raise RefusedError(f"{option} {each!r} is none like name=value")
+        if name in found:
+            raise RefusedError(f"{option}: {name} is said twice, and can only have one value")
+        found[name] = value
+    return found
+
+
+def units(option: str, said: Sequence[str]) -> Mapping[str, int]:
+    """Amounts by unit like ``tokens=500``, each unit once."""
+    found = labels(option, said)
+    for unit, amount in found.items():
+        if not (amount.isascii() and amount.isdigit()):
+            raise RefusedError(f"{option} {unit}={amount!r} is no whole number")
+    return {unit: int(amount) for unit, amount in found.items()}
 
 
 def seconds(option: str, said: str) -> float:

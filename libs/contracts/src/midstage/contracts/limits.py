@@ -22,6 +22,13 @@ CONCURRENCY: Final = "concurrency"
 """A unit that is held and given back, not used up: requests at once."""
 
 Unit = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
+Labels = Annotated[
+    dict[
+        Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")],
+        Annotated[str, msgspec.Meta(min_length=1, max_length=256)],
+    ],
+    msgspec.Meta(max_length=8),
+]
 Amount = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
 
 
@@ -42,11 +49,11 @@ class OpenTo(msgspec.Struct, frozen=True, kw_only=True):
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whom a limit is for, what it counts, and how.
 
-    A request meets it where all of ``customer``, ``key``, ``plan`` and ``app`` are its own.
-    ``customer`` ``*``: each has a meter of its own, or, ``aggregate``, all who meet it have one
-    together. ``key``: an API key's name; ``*``: each key has a meter of its own; empty: keys don't
-    matter. ``plan``: only for customers on it; empty: for
-    all. ``app`` ``*``: one meter over all applications.
+    A request meets it where all of ``customer``, ``key``, ``plan``, ``app`` and ``match`` are its
+    own. ``customer`` ``*``: each has a meter of its own, or, ``aggregate``, all who meet it have
+    one together. ``key``: an API key's name; ``*``: each key has a meter of its own; empty: keys
+    don't matter. ``plan``: only for customers on it; empty: for all. ``app`` ``*``: one meter over
+    all applications. ``match``: labels that a request must have, each with this very value.
 
     ``amount`` of ``unit`` is what ``algorithm`` allows. ``drain``: what asks for more than is left
     gets nothing and takes the rest. ``debt``: how far below nothing settling may go. ``shadow``:
@@ -59,6 +66,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: Annotated[str, msgspec.Meta(max_length=256)] = ""
     plan: Annotated[str, msgspec.Meta(max_length=256)] = ""
     app: Name = ANY
+    match: Labels = {}
     unit: Unit = REQUESTS
     amount: Amount
     algorithm: AnyAlgorithm

@@ -15,6 +15,8 @@ from midstage.contracts.fact import Fact, Name
 REQUEST_COMPLETED = "dev.midstage.request.completed.v1"
 UNKNOWN_CUSTOMER = "unknown"
 """Who calls with a key that nobody knows; bills nothing."""
+KEY_LABEL = "key"
+"""The label that names the API key by which a request came, where keys have names."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0)]

@@ -27,6 +27,8 @@ _POLL_S = 0.2
 _logger = logging.getLogger(__name__)
 
 Apply = Callable[[Event[Fact], Record], object]
+Unpack = Callable[[Record], Sequence[Event[Fact]]]
+"""The events of a record; UnreadableError where it can't be read."""
 
 
 class Since(StrEnum):
@@ -46,6 +48,7 @@ class Current:
         log: Log,
         stream: Topic,
         apply: Apply,
+        unpack: Unpack | None = None,
         compacted: Topic | None = None,
         since: Since = Since.END,
         overlap: int = OVERLAP,
@@ -55,10 +58,11 @@ class Current:
     ) -> None:
         """Connect nothing yet; ``on_change`` is called after each batch, without the lock.
 
-        Several loops may share one ``changed`` where they fold into one view. A writer that writes
-        to the compacted topic after the stream may be between the two just now: so that nothing is
-        missed, where there is a compacted topic ``overlap`` records of each partition before the
-        stream's end are folded once more; ``replays`` tells them from those that came since.
+        ``unpack`` is for a stream whose records may be batches. Several loops may share one
+        ``changed`` where they fold into one view. A writer that writes to the compacted topic after
+        the stream may be between the two just now: so that nothing is missed, where there is a
+        compacted topic ``overlap`` records of each partition before the stream's end are folded
+        once more; ``replays`` tells them from those that came since.
         """
         self.name = name
         self.changed = changed or threading.Condition()
@@ -68,6 +72,7 @@ class Current:
         self._since = since
         self._overlap = overlap
         self._apply = apply
+        self._unpack = unpack
         self._on_change = on_change
         self._readers = {each.name: Decoder(each) for each in (stream, compacted) if each}
         self._progress = Progress(monotonic)
@@ -166,7 +171,7 @@ class Current:
 
     def _fold(self, records: Sequence[Record], stream: Reader | None = None) -> None:
         """Fold a batch; an empty one may have moved past marks that are no records."""
-        events = [(event, record) for record in records if (event := self._read(record))]
+        events = [(event, record) for record in records for event in self._read(record)]
         with self.changed:
             for event, record in events:
                 self._apply(event, record)
@@ -176,16 +181,18 @@ class Current:
         if records and self._on_change is not None:
             self._on_change()
 
-    def _read(self, record: Record) -> Event[Fact] | None:
+    def _read(self, record: Record) -> Sequence[Event[Fact]]:
         if record.value is None:
-            return None  # compaction's mark: the key is gone
+            return ()  # compaction's mark: the key is gone
         try:
-            return self._readers[record.partition.topic](record)
+            if self._unpack is not None and record.partition.topic == self._stream.name:
+                return self._unpack(record)
+            return (self._readers[record.partition.topic](record),)
         except UnreadableError as e:
             place = record.partition
             at = {"topic": place.topic, "partition": place.number, "offset": record.offset}
             _logger.warning("record_not_folded", extra={**at, "reason": str(e)})
-            return None
+            return ()
 
     def _back_off(self, reason: str, backoff: Backoff, stop: threading.Event) -> None:
         self._progress.backs_off(reason)

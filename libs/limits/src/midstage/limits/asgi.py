@@ -1,10 +1,12 @@
 """An ASGI middleware: each HTTP request is admitted by the limits, or answered with a 429.
 
 Pure ASGI, of no framework. Leases are renewed from the first scope on, and go back when the server
-shuts down. What is not known to pass and has no open limit is a 503; a customer that is none, 400.
+shuts down. A slot is held until the application has answered. What is not known to pass and has no
+open limit is a 503; a customer that is none, 400.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +29,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CustomerOf = Callable[[Scope], str | None]
 """Who calls; None: nobody that limits are for, and the request passes."""
+KeyOf = Callable[[Scope], str | None]
+"""The name of the caller's API key; None: it has none."""
 Headers = list[tuple[bytes, bytes]]
 
 _NS_PER_S: Final = 1_000_000_000
@@ -43,16 +47,19 @@ class LimitsMiddleware:
         limits: Limits,
         service: str,
         customer: str | CustomerOf = "x-midstage-customer",
+        key: str | KeyOf | None = None,
         old: bool = False,
     ) -> None:
         """``customer`` is the header that names it, or a function; ``old``: ``x-ratelimit-*`` too.
 
-        A header is believed: let it be one that callers can't set themselves.
+        ``key`` is one of the key's name, where limits ask for it: throttle is asked for each such
+        request. A header is believed: let it be one that callers can't set themselves.
         """
         self._app = app
         self._limits = limits
         self._service = service
         self._customer_of = _header(customer) if isinstance(customer, str) else customer
+        self._key_of = _header(key) if isinstance(key, str) else key
         self._old = old
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,17 +72,20 @@ class LimitsMiddleware:
             await self._app(scope, receive, send)
             return
         await self._limits.start()
-        try:
-            await self._limits.admit(customer, app=self._service)
-        except QuotaExceededError as e:
-            await self._refuse(send, customer, Cause.QUOTA_EXCEEDED, e)
-        except LimitsUnavailableError as e:
-            await self._refuse(send, customer, Cause.REDUCED_CAPACITY, e)
-        except ValueError as e:
-            document = {"type": "about:blank", "title": "Bad Request", "status": 400}
-            await _answer(send, 400, {**document, "detail": str(e)}, [])
-        else:
-            await self._app(scope, receive, self._telling(send, customer))
+        key = self._key_of(scope) if self._key_of else None
+        acquired = self._limits.acquire(customer, app=self._service, key=key or "")
+        async with AsyncExitStack() as until_answered:
+            try:
+                await until_answered.enter_async_context(acquired)
+            except QuotaExceededError as e:
+                await self._refuse(send, customer, Cause.QUOTA_EXCEEDED, e)
+            except LimitsUnavailableError as e:
+                await self._refuse(send, customer, Cause.REDUCED_CAPACITY, e)
+            except ValueError as e:
+                document = {"type": "about:blank", "title": "Bad Request", "status": 400}
+                await _answer(send, 400, {**document, "detail": str(e)}, [])
+            else:
+                await self._app(scope, receive, self._telling(send, customer))
 
     async def _refuse(
         self,

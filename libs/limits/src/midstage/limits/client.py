@@ -2,26 +2,30 @@
 
 Belongs to one event loop and its thread. Leases are asked for well before their end, and at once
 where one ran short; where throttle is away they hold until their term, then each limit's failure
-rule does. A request whose limits can't be lent is asked for at throttle, one by one.
+rule does. A request whose limits can't be lent, or that has a key or labels, is asked for at
+throttle, one by one, and its end told there.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
+from midstage.limits.asking import MOST_UNTOLD, Asking, new_request
 from midstage.limits.customer import NS_PER_S, Customer, charged
 from midstage.limits.errors import (
     LimitsUnavailableError,
     NotLeasedError,
     OwnerAwayError,
-    QuotaExceededError,
 )
 from midstage.limits.headers import Policy, State
+from midstage.limits.held import Held
 from midstage.limits.lease import Plan
 from midstage.limits.owner import WITHIN_S, Owner
+from midstage.limits.telling import refusal, told
+from midstage.limits.wire import Ending, Question
 
 BATCH: Final = 50
 """Customers in one question: with the longest names it stays below what throttle reads."""
@@ -51,6 +55,8 @@ class Limits:
         ``within_s``: throttle is away if it takes longer to answer.
         """
         self._owner = Owner(url, holder=holder, token=token, within_s=within_s)
+        self._per_check = Asking(self._owner)
+        self._ending: set[asyncio.Task[None]] = set()
         self._within_s = within_s
         self._now_ns = monotonic_ns
         self._customers: dict[str, Customer] = {}
@@ -84,10 +90,11 @@ class Limits:
                 await self._renewing
             self._renewing = None
         # an answer that nobody hears is lent until its term: it is waited for, and given back
-        under_way = [*self._asking.values(), *([self._batch] if self._batch else [])]
+        asked = [*self._asking.values(), *([self._batch] if self._batch else [])]
         with suppress(TimeoutError):
             async with asyncio.timeout(self._within_s):
-                await asyncio.gather(*under_way, return_exceptions=True)
+                await asyncio.gather(*asked, *self._ending, return_exceptions=True)
+                await self._per_check.tell_again(MOST_UNTOLD)
         customers = list(self._customers.values())
         self._plans.clear()
         self._customers.clear()
@@ -130,46 +137,93 @@ class Limits:
 
     @asynccontextmanager
     async def acquire(
-        self, customer: str, *, app: str, units: Mapping[str, int] | None = None
-    ) -> AsyncIterator[None]:
-        """The block runs if all limits let the request pass.
+        self,
+        customer: str,
+        *,
+        app: str,
+        units: Mapping[str, int] | None = None,
+        key: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Held]:
+        """The block runs if all limits let the request pass, and its end is the request's.
 
+        ``units`` are estimates: ``held.used(tokens=412)`` in the block says what it was, and slots
+        are held until its end. A block that raises has used nothing but what it said.
         QuotaExceededError where they don't, LimitsUnavailableError where nobody knows, ValueError
         for a name that is none.
         """
-        await self.admit(customer, app=app, units=units)
-        yield
+        question = Question(
+            customer=customer,
+            app=app,
+            key=key,
+            labels=labels or {},
+            units=charged(units),
+            request=new_request(),
+        )
+        ending = await self._admitted(question, units)
+        held, failed = Held(units or {}), False
+        try:
+            yield held
+        except Exception:
+            failed = True
+            raise
+        finally:
+            used = held.ended(failed=failed)
+            if ending is not None:
+                await self._in_background(self._per_check.end(ending, used))
+            elif used and (plan := self._plans.get((customer, app))) is not None:
+                plan.settle(question.units, used, self._now_ns())
 
     async def admit(
-        self, customer: str, *, app: str, units: Mapping[str, int] | None = None
+        self,
+        customer: str,
+        *,
+        app: str,
+        units: Mapping[str, int] | None = None,
+        key: str = "",
+        labels: Mapping[str, str] | None = None,
     ) -> None:
-        """The same without a block: it passes, or raises."""
-        if not await self.lease(customer, app=app):
-            await self._asked(customer, app, units)
-            return
+        """The same without a block: it passes, or raises; what it is charged stays."""
+        await self._admitted(
+            Question(
+                customer=customer, app=app, key=key, labels=labels or {}, units=charged(units)
+            ),
+            units,
+        )
+
+    async def _admitted(self, question: Question, units: Mapping[str, int] | None) -> Ending | None:
+        """By leases, or throttle itself, and then perhaps with an end that is to be told."""
+        customer, app = question.customer, question.app
+        if question.key or question.labels:
+            _checked(customer, app, question.key or app)
+            return await self._per_check.admit(question, is_open=False)
+        if not await self.lease(customer, app=app, units=units):
+            return await self._asked(question)
         if self.try_acquire(customer, app=app, units=units):
-            return
+            return None
         if self._may_ask(customer):
             await self._ask_now(customer)
             if not await self.lease(customer, app=app):
-                await self._asked(customer, app, units)
-                return
+                return await self._asked(question)
             if self.try_acquire(customer, app=app, units=units):
-                return
-        raise self._refused(customer, app, units)
+                return None
+        raise refusal(self._plans.get((customer, app)), charged(units), self._now_ns())
 
-    async def lease(self, customer: str, *, app: str) -> bool:
+    async def lease(
+        self, customer: str, *, app: str, units: Mapping[str, int] | None = None
+    ) -> bool:
         """Know what requests of ``customer`` to ``app`` meet; False where they are asked per check.
 
-        LimitsUnavailableError where throttle is away.
+        ``units``: what such a request uses. LimitsUnavailableError where throttle is away.
         """
         known = self._customers.get(customer)
         if known is None:
-            known = self._added(customer, app)
+            _checked(customer, app)
+            known = self._added(customer)
         for _ in range(2):  # a question that is under way may be without this application
             if known.knows(app):
                 return app in known.plans
-            known.want(app)
+            known.want(app, units or {})
             await self._ask_now(customer)
         if not known.knows(app):
             raise LimitsUnavailableError(f"throttle told nothing of {customer!r} and {app!r}")
@@ -178,27 +232,9 @@ class Limits:
     def told(self, customer: str, *, app: str) -> tuple[Sequence[Policy], Sequence[State]]:
         """The limits that such requests meet, and what is left of them here; empty: not known."""
         plan = self._plans.get((customer, app))
-        if plan is None or plan.book.over(self._now_ns()):
-            return (), ()
-        plan.book.fill(self._now_ns())
-        policies = [
-            Policy(
-                name=lease.terms.limit,
-                quota=lease.terms.quota,
-                window_ns=lease.terms.window_s * NS_PER_S or None,
-                unit=lease.terms.unit,
-            )
-            for lease in plan.leases
-        ]
-        states = [
-            State(name=each.terms.limit, remaining=each.left, reset_ns=each.wait_ns(each.left + 1))
-            for each in plan.leases
-        ]
-        return policies, states
+        return ((), ()) if plan is None else told(plan, self._now_ns())
 
-    def _added(self, customer: str, app: str) -> Customer:
-        if not (0 < len(customer) <= _LONGEST_NAME and 0 < len(app) <= _LONGEST_NAME):
-            raise ValueError(f"a name has 1 to {_LONGEST_NAME} characters")
+    def _added(self, customer: str) -> Customer:
         if len(self._customers) >= MOST_CUSTOMERS:
             raise LimitsUnavailableError(f"{MOST_CUSTOMERS} customers have leases here")
         known = self._customers[customer] = Customer(customer, self._now_ns())
@@ -213,34 +249,21 @@ class Limits:
             self._short.add(customer)
             self._wake.set()
 
-    def _refused(
-        self, customer: str, app: str, units: Mapping[str, int] | None
-    ) -> QuotaExceededError | LimitsUnavailableError:
-        now_ns = self._now_ns()
-        plan = self._plans.get((customer, app))
-        short = plan.short(charged(units), now_ns) if plan else ()
-        names = [each.limit for each in short]
-        if plan is None or plan.book.over(now_ns):
-            return LimitsUnavailableError(
-                f"throttle is away, what it lent is over, and {', '.join(names)} is not open"
-            )
-        waits = [each.wait_ns for each in short if each.wait_ns is not None]
-        never = len(waits) < len(short)
-        longest = plan.book.until_ns - now_ns if never else max(waits, default=0)
-        return QuotaExceededError(names, longest / NS_PER_S)
-
-    async def _asked(self, customer: str, app: str, units: Mapping[str, int] | None) -> None:
+    async def _asked(self, question: Question) -> Ending | None:
         """Ask throttle itself; where it is away, the failure rules that it told last hold."""
-        try:
-            checked = await self._owner.check(customer, app, charged(units))
-        except OwnerAwayError as e:
-            known = self._customers.get(customer)
-            told = known.per_check.get(app) if known else None
-            if told is not None and told["is_open"]:
-                return
-            raise LimitsUnavailableError(str(e)) from e
-        if not checked["admitted"]:
-            raise QuotaExceededError(checked["violated"], checked["retry_after_s"])
+        known = self._customers.get(question.customer)
+        if known is not None:
+            known.count(question.app, question.units)
+        rule = known.per_check.get(question.app) if known else None
+        is_open = rule is not None and rule["is_open"]
+        return await self._per_check.admit(question, is_open=is_open)
+
+    async def _in_background(self, ending: Coroutine[None, None, None]) -> None:
+        """Wait for it, but let it go on where the waiting is cancelled."""
+        task = asyncio.create_task(ending)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        await asyncio.shield(task)
 
     async def _ask_now(self, customer: str) -> None:
         """Wait for an answer; one question at a time for each customer."""
@@ -282,6 +305,7 @@ class Limits:
                 due_ns = self._now_ns() + int(self._each_s * NS_PER_S)
                 names = list(self._customers)
                 await self._let_go_of_idle()
+                await self._per_check.tell_again()
             for first in range(0, len(names), BATCH):
                 self._batch = asyncio.create_task(self._ask(names[first : first + BATCH]))
                 with suppress(OwnerAwayError):
@@ -302,3 +326,8 @@ class Limits:
         for first in range(0, len(lent), BATCH):
             backs = [each.back(now_ns) for each in lent[first : first + BATCH]]
             await self._owner.lease((), backs)
+
+
+def _checked(*names: str) -> None:
+    if not all(0 < len(name) <= _LONGEST_NAME for name in names):
+        raise ValueError(f"a name has 1 to {_LONGEST_NAME} characters")

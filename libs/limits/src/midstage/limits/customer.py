@@ -26,10 +26,18 @@ class Customer:
         self.asked_ns = now_ns - NS_PER_S
         self.idle = 0
         self._wants: dict[str, dict[str, float]] = {}
+        self._one_by_one: dict[str, dict[str, int]] = {}
 
-    def want(self, app: str) -> None:
-        """The next question is for ``app`` too."""
-        self._wants.setdefault(app, {"requests": 1.0})
+    def want(self, app: str, units: Mapping[str, int]) -> None:
+        """The next question is for ``app`` too, for requests that use ``units``."""
+        wants = {unit: float(max(1, wanted)) for unit, wanted in units.items()}
+        self._wants.setdefault(app, {"requests": 1.0, **wants})
+
+    def count(self, app: str, units: Mapping[str, int]) -> None:
+        """A request was asked for at throttle itself: the demand for leases of ``app`` is known."""
+        asked = self._one_by_one.setdefault(app, {})
+        for unit, wanted in {"requests": 1, **units}.items():
+            asked[unit] = asked.get(unit, 0) + wanted
 
     def knows(self, app: str) -> bool:
         """Whether an answer told of it."""
@@ -42,7 +50,8 @@ class Customer:
     def ask(self, now_ns: int) -> Ask:
         """The question for what was used since the last one, and some more."""
         seconds = max(_MEASURED_S, (now_ns - self.asked_ns) / NS_PER_S)
-        demand = {app: plan.demand() for app, plan in self.plans.items()}
+        demand = {**self._one_by_one, **{app: each.demand() for app, each in self.plans.items()}}
+        self._one_by_one = {}
         used = any(any(units.values()) for units in demand.values())
         self.idle = 0 if used else self.idle + 1
         for app, units in demand.items():

@@ -47,3 +47,7 @@ class CircuitOpenError(LimitsError):
 
 class OwnerAwayError(LimitsError):
     """Throttle gave no answer, or none that can be read."""
+
+
+class NotTakenError(OwnerAwayError):
+    """Throttle refuses what it is told, so telling it again is in vain."""

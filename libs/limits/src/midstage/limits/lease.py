@@ -75,6 +75,13 @@ class Lease:
             self.left += terms.add
         self.base = self.left
 
+    def settle(self, back: int, now_ns: int) -> None:
+        """Units that a request had taken and not used are here again; below 0: it used more."""
+        self.fill(now_ns)
+        self.left = self.base = max(0, min(self.terms.burst, self.left + back))
+        if self.left == self.terms.burst:
+            self.part = 0
+
     def wait_ns(self, units: int) -> int | None:
         """From the last filling until ``units`` would pass; None: never by this lease."""
         missing = units * TOKEN - self.left * TOKEN - self.part
@@ -144,21 +151,23 @@ class Plan:
         self._requests = tuple(each for each in self.leases if each.terms.unit == REQUESTS)
 
     def take(self, now_ns: int) -> bool:
-        """One request, and of nothing else: all limits let it pass, or nothing is taken."""
+        """One request: all limits let it pass, or nothing is taken.
+
+        Of units for which it says no estimate one has to be left.
+        """
         self.requests += 1
         book = self.book
         if now_ns >= book.due_ns:
             if now_ns >= book.until_ns:
-                return all(each.terms.is_open for each in self._requests)
+                return all(each.terms.is_open for each in self.leases)
             book.fill(now_ns)
-        leases = self._requests
-        for lease in leases:
+        for lease in self.leases:
             if lease.left < 1:
                 book.fill(now_ns)
-                if any(each.left < 1 for each in leases):
+                if any(each.left < 1 for each in self.leases):
                     return False
                 break
-        for lease in leases:
+        for lease in self._requests:
             lease.left -= 1
         return True
 
@@ -169,7 +178,7 @@ class Plan:
         if self.book.over(now_ns):
             return all(lease.terms.is_open for lease, _ in charges)
         self.book.fill(now_ns)
-        if any(lease.left < wanted for lease, wanted in charges):
+        if any(lease.left < (wanted or 1) for lease, wanted in charges):
             return False
         for lease, wanted in charges:
             lease.left -= wanted
@@ -185,10 +194,22 @@ class Plan:
             )
         self.book.fill(now_ns)
         return tuple(
-            Short(limit=lease.terms.limit, left=lease.left, wait_ns=lease.wait_ns(wanted))
+            Short(limit=lease.terms.limit, left=lease.left, wait_ns=lease.wait_ns(wanted or 1))
             for lease, wanted in self._charges(units)
-            if lease.left < wanted
+            if lease.left < (wanted or 1)
         )
+
+    def settle(self, units: Mapping[str, int], used: Mapping[str, int], now_ns: int) -> None:
+        """A request that took ``units`` is over and has used ``used`` of those named there.
+
+        Less comes back, and of more is taken what is there. A request is one, whatever it used.
+        """
+        if self.book.over(now_ns):
+            return
+        for lease in self.leases:
+            unit = lease.terms.unit
+            if unit in used and unit != REQUESTS:
+                lease.settle(units.get(unit, 0) - used[unit], now_ns)
 
     def inherit(self, before: "Plan") -> None:
         """Go on counting the demand of the plan that this one is instead of."""
@@ -206,8 +227,4 @@ class Plan:
 
     def _charges(self, units: Mapping[str, int]) -> list[tuple[Lease, int]]:
         charged = {REQUESTS: 1, **units}
-        return [
-            (lease, wanted)
-            for lease in self.leases
-            if (wanted := charged.get(lease.terms.unit, 0)) > 0
-        ]
+        return [(lease, charged.get(lease.terms.unit, 0)) for lease in self.leases]

@@ -1,17 +1,28 @@
 """Throttle over HTTP: leases, and checks that it answers itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import httpx
 import msgspec
 
-from midstage.limits.errors import OwnerAwayError
-from midstage.limits.wire import Ask, Back, Checked, LeaseAnswer, LeasesAnswer, LeasesBody
+from midstage.limits.errors import NotTakenError, OwnerAwayError
+from midstage.limits.wire import (
+    Ask,
+    Back,
+    Checked,
+    Ending,
+    LeaseAnswer,
+    LeasesAnswer,
+    LeasesBody,
+    Question,
+)
 
 WITHIN_S: Final = 2.0
+_TOLD: Final = 300
 _LEASES: Final = msgspec.json.Decoder(LeasesAnswer)
 _CHECKED: Final = msgspec.json.Decoder(Checked)
+_SETTLED: Final = msgspec.json.Decoder(dict[str, str])
 _T = TypeVar("_T")
 
 
@@ -31,10 +42,13 @@ class Owner:
         body = LeasesBody(holder=self._holder, asks=tuple(asks), backs=tuple(backs))
         return (await self._post("/v1/leases", body, _LEASES))["answers"]
 
-    async def check(self, customer: str, app: str, units: Mapping[str, int]) -> Checked:
+    async def check(self, question: Question) -> Checked:
         """Charge the request to the owner's own part."""
-        body = {"customer": customer, "app": app, "units": dict(units)}
-        return await self._post("/v1/checks", body, _CHECKED)
+        return await self._post("/v1/checks", question, _CHECKED)
+
+    async def settle(self, ending: Ending) -> None:
+        """Say what the request used; told again, it changes nothing."""
+        await self._post("/v1/settlements", ending, _SETTLED)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -45,6 +59,9 @@ class Owner:
             answer = await self._http.post(path, content=msgspec.json.encode(body))
             answer.raise_for_status()
             return decoder.decode(answer.content)
+        except httpx.HTTPStatusError as e:
+            kind = NotTakenError if e.response.is_client_error else OwnerAwayError
+            raise kind(f"throttle answered {path}: {e.response.text[:_TOLD]!r}") from e
         except httpx.HTTPError as e:
             raise OwnerAwayError(f"throttle did not answer {path}: {e!r}") from e
         except msgspec.DecodeError as e:

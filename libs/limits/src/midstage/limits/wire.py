@@ -4,6 +4,7 @@ A holder asks for all applications of a customer at once, so one serial number s
 goes by. Rates are units a second; ``rate_micros`` is millionths of that.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -90,9 +91,40 @@ class LeasesAnswer(TypedDict):
     answers: list[LeaseAnswer]
 
 
+class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request that the owner itself is asked about; ``request``: what its end will be told by."""
+
+    customer: str
+    app: str
+    key: str = ""
+    labels: Mapping[str, str] = {}
+    units: Mapping[str, int] = {}
+    request: str = ""
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request that is over, and what it used; of a unit that is not named, its estimate."""
+
+    request: str
+    customer: str
+    app: str
+    key: str = ""
+    labels: Mapping[str, str] = {}
+    units: Mapping[str, int] = {}
+
+
+class CheckedLimit(TypedDict):
+    """A limit that the request met."""
+
+    unit: str
+    on_failure: str | dict[str, int | float]
+    shadow: bool
+
+
 class Checked(TypedDict):
     """What a check that was charged is told; the owner tells more."""
 
     admitted: bool
     violated: list[str]
     retry_after_s: float | None
+    limits: list[CheckedLimit]

@@ -226,6 +226,7 @@ def shipping(
 
 
 def _setup(settings: Settings) -> Setup:
+    programs = resources("midstage.gateway.adapters")
     return Setup(
         edge=settings.edge,
         config_dir=str(settings.config_dir),
@@ -233,7 +234,8 @@ def _setup(settings: Settings) -> Setup:
         listen=settings.listen,
         admin=settings.admin,
         throttle=settings.throttle,
-        usage_reader=resources("midstage.gateway.adapters").joinpath("usage.lua").read_text(),
+        caller_reader=programs.joinpath("caller.lua").read_text(),
+        usage_reader=programs.joinpath("usage.lua").read_text(),
     )
 
 

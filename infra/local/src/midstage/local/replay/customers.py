@@ -45,6 +45,12 @@ LEAST_RATE = 0.05
 _SHORT_BURST_S, _AMPLE_BURST_S, _AMPLE_BURST = 2.0, 10.0, 20
 
 
+class _Named(msgspec.Struct):
+    """A key that somebody gave a name too."""
+
+    customer: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerLimit:
     """The token bucket that the replay's platform sets for one customer of one application."""
@@ -83,8 +89,8 @@ def write_keys(file: Path) -> Mapping[str, str]:
 
 def keys_by_customer(file: Path) -> Mapping[str, str]:
     """What the caller needs: customer to key."""
-    by_key = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
-    return {customer: key for key, customer in by_key.items()}
+    by_key = msgspec.json.decode(file.read_bytes(), type=dict[str, str | _Named])
+    return {of if isinstance(of, str) else of.customer: key for key, of in by_key.items()}
 
 
 def _limit(app: str, name: str, asks_per_s: float) -> CustomerLimit:

@@ -18,7 +18,7 @@ _OTHERS = 0o077
 _Hex = Annotated[str, msgspec.Meta(pattern="^([0-9a-fA-F]{2}){16,}$")]
 
 _apps = msgspec.json.Decoder(apps.WrittenApps)
-_api_keys = msgspec.json.Decoder(dict[str, str])
+_api_keys = msgspec.json.Decoder(dict[str, str | apps.WrittenKey])
 _edge_keys = msgspec.json.Decoder(dict[Name, _Hex])
 
 
@@ -39,7 +39,10 @@ class WantedFiles:
         except RefusedError as e:
             raise RefusedError(f"{self._api_keys_file}: {e}") from e
         except msgspec.DecodeError as e:
-            raise RefusedError(f"{self._api_keys_file} is no JSON object key: customer") from e
+            raise RefusedError(
+                f"{self._api_keys_file} is no JSON object key: customer, "
+                'or key: {"customer": …, "name": …}'
+            ) from e
         return Routing(apps=found, keys=keys)
 
 

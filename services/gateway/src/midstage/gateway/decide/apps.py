@@ -41,6 +41,13 @@ class WrittenApp(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 600.0
 
 
+class WrittenKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the keys file says of a key that has a name; one without is the customer alone."""
+
+    customer: str
+    name: str
+
+
 class WrittenApps(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The applications file."""
 
@@ -56,19 +63,9 @@ def apps(written: WrittenApps) -> tuple[App, ...]:
     return found
 
 
-def keys(written: Mapping[str, str]) -> tuple[ApiKey, ...]:
+def keys(written: Mapping[str, str | WrittenKey]) -> tuple[ApiKey, ...]:
     """The callers' keys; RefusedError naming the first customer that can't be one, never a key."""
-    for key, customer in written.items():
-        if not _CUSTOMER.fullmatch(customer) or customer == UNKNOWN_CUSTOMER:
-            raise RefusedError(
-                f"{customer!r} can't be a customer: up to 128 letters, digits and ._@:+-, "
-                f"and not {UNKNOWN_CUSTOMER!r}"
-            )
-        if not _KEY.fullmatch(key):
-            raise RefusedError(
-                f"a key of {customer!r} is not 1 to 1024 printable characters without blanks"
-            )
-    return tuple(ApiKey(key=key, customer=customer) for key, customer in sorted(written.items()))
+    return tuple(_key(key, of) for key, of in sorted(written.items()))
 
 
 def endpoint(text: str) -> Endpoint:
@@ -92,6 +89,24 @@ def checked(name: str, *, prefix: str, hosts: Sequence[str]) -> None:
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise RefusedError(f"{name}: host {host!r} is not a lower-case host name without port")
+
+
+def _key(key: str, of: str | WrittenKey) -> ApiKey:
+    customer, name = (of, "") if isinstance(of, str) else (of.customer, of.name)
+    if not _CUSTOMER.fullmatch(customer) or customer == UNKNOWN_CUSTOMER:
+        raise RefusedError(
+            f"{customer!r} can't be a customer: up to 128 letters, digits and ._@:+-, "
+            f"and not {UNKNOWN_CUSTOMER!r}"
+        )
+    if name and not _CUSTOMER.fullmatch(name):
+        raise RefusedError(
+            f"{name!r} can't be the name of a key: up to 128 letters, digits and ._@:+-"
+        )
+    if not _KEY.fullmatch(key):
+        raise RefusedError(
+            f"a key of {customer!r} is not 1 to 1024 printable characters without blanks"
+        )
+    return ApiKey(key=key, customer=customer, name=name)
 
 
 def _app(written: WrittenApp) -> App:

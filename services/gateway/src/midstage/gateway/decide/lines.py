@@ -12,6 +12,7 @@ from midstage.contracts.edges import LARGEST_SEQ
 from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event
 from midstage.contracts.requests import (
+    KEY_LABEL,
     REQUEST_COMPLETED,
     UNKNOWN_CUSTOMER,
     RequestCompleted,
@@ -45,6 +46,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str | None = None
     path: str | None = None
     customer: str | None = None
+    key: str | None = None
     ref: str | None = None
     traceparent: str | None = None
     status: int | None = None
@@ -129,7 +131,7 @@ def _request(line: Line) -> RequestCompleted:
         bytes_out=bytes_out,
         usage=dict(used.units),
         estimated=used.estimated,
-        labels={UNREADABLE: used.unreadable} if used.unreadable else {},
+        labels=_labels(line, used.unreadable),
         ref=(line.ref or "")[:256],
         cluster=line.cluster or "",
         pod=line.replica or line.pod or "",
@@ -146,6 +148,11 @@ def _said(line: Line) -> Said:
         events=int(events) if 0 <= events <= LARGEST_SEQ else 0,
         unread=line.unread,
     )
+
+
+def _labels(line: Line, unreadable: str | None) -> dict[str, str]:
+    said = {KEY_LABEL: (line.key or "")[:256], UNREADABLE: unreadable or ""}
+    return {name: text for name, text in said.items() if text}
 
 
 def _app(line: Line) -> str:

@@ -104,15 +104,18 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A caller's key and the customer that it stands for."""
+    """A caller's key, the customer that it stands for, and what people call it, where they do."""
 
     key: str
     customer: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What stays the same while Envoy runs; paths are absolute, ``usage_reader`` a program's text.
+    """What stays the same while Envoy runs; paths are absolute.
+
+    ``caller_reader`` and ``usage_reader`` are the texts of programs: who calls, what it used.
 
     Who asks ``throttle`` waits ``throttle_within_s`` and then goes by the route's failure rule.
     """
@@ -123,6 +126,7 @@ class Setup:
     listen: Endpoint
     admin: Endpoint
     throttle: Endpoint
+    caller_reader: str
     usage_reader: str
     throttle_within_s: float = 0.05
 

@@ -1,8 +1,9 @@
 """The one listener that callers reach (LDS), with its chain of filters.
 
-Key → throttle (failing open) → throttle (failing closed) → usage reader → router. What a caller
-says of itself in our own headers is removed before anything looks at it, and the request's id is
-Envoy's. The listener never changes while Envoy runs, so no connection is ever drained for it.
+Key → caller reader → throttle (failing open) → throttle (failing closed) → usage reader → router.
+What a caller says of itself in our own headers is removed before anything looks at it, and the
+request's id is Envoy's. The listener never changes while Envoy runs, so no connection is ever
+drained for it.
 """
 
 from collections.abc import Sequence
@@ -64,18 +65,21 @@ def _http(setup: Setup) -> Object:
 def _chain(setup: Setup) -> Sequence[Json]:
     return (
         extension(API_KEYS_FILTER, f"{_FILTERS}.http.api_key_auth.v3.ApiKeyAuth"),
+        _program("midstage.caller", setup.caller_reader),
         _ratelimit(setup, FailureRule.OPEN),
         _ratelimit(setup, FailureRule.CLOSED),
-        extension(
-            "envoy.filters.http.lua",
-            f"{_FILTERS}.http.lua.v3.Lua",
-            default_source_code={"inline_string": setup.usage_reader},
-        ),
+        _program("midstage.usage", setup.usage_reader),
         extension(
             "envoy.filters.http.router",
             f"{_FILTERS}.http.router.v3.Router",
             suppress_envoy_headers=False,
         ),
+    )
+
+
+def _program(name: str, text: str) -> Object:
+    return extension(
+        name, f"{_FILTERS}.http.lua.v3.Lua", default_source_code={"inline_string": text}
     )
 
 
@@ -102,6 +106,7 @@ _OURS_REMOVED: Object = extension(
     "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
     mutations=[
         {"remove": "x-midstage-customer"},
+        {"remove": "x-midstage-key"},
         {"remove": "x-midstage-usage"},
         {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}},  # retries, timeouts
     ],

@@ -16,6 +16,7 @@ FIELDS: Object = {
     "prefix": "%METADATA(ROUTE:midstage:prefix)%",
     "path": "%PATH(NQ:ORIG_OR_PATH):1024%",
     "customer": "%REQ(X-MIDSTAGE-CUSTOMER):256%",
+    "key": "%REQ(X-MIDSTAGE-KEY):256%",
     "ref": "%REQ(X-MIDSTAGE-REF):256%",
     "traceparent": "%REQ(TRACEPARENT):64%",
     "status": "%RESPONSE_CODE%",

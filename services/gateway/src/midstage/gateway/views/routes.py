@@ -15,6 +15,10 @@ from midstage.gateway.views.shapes import Json, Object, seconds, typed
 ROUTES_NAME = "apps"
 API_KEYS_FILTER = "envoy.filters.http.api_key_auth"
 CUSTOMER_HEADER = "x-midstage-customer"
+KEY_HEADER = "x-midstage-key"
+ESTIMATE_HEADER = "x-midstage-estimate-"
+ESTIMATED = ("tokens", "input_tokens", "output_tokens", "images", "audio_seconds")
+"""Units of which a caller may say what its request will use; ``caller.lua`` checks the headers."""
 STAGES = {FailureRule.OPEN: 0, FailureRule.CLOSED: 1}
 """Which rate-limit filter a route's actions name: a failure rule is a filter's, not a route's."""
 
@@ -39,10 +43,15 @@ def api_keys(keys: Sequence[ApiKey]) -> Object:
     """Who may call; the key itself goes no further than Envoy."""
     return typed(
         "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuthPerRoute",
-        credentials=[{"key": entry.key, "client": entry.customer} for entry in keys],
+        credentials=[{"key": entry.key, "client": _finding(entry)} for entry in keys],
         key_sources=[{"header": "authorization"}],
         forwarding={"header": CUSTOMER_HEADER, "hide_credentials": True},
     )
+
+
+def _finding(entry: ApiKey) -> str:
+    """What the caller reader (``caller.lua``) takes apart again."""
+    return f"{entry.customer} {entry.name}" if entry.name else entry.customer
 
 
 def _by_host(app: App) -> Object:
@@ -78,11 +87,28 @@ def _route(app: App, match: Object, *, rewrite: str | None, prefix: str) -> Obje
 
 
 def _asked(app: App) -> Sequence[Json]:
+    """Estimates stand last, and only where there are some: most questions differ in the id alone.
+
+    They decide what is reserved; what is charged in the end is what the request's fact says.
+    """
     return (
         {"request_headers": {"header_name": CUSTOMER_HEADER, "descriptor_key": "customer"}},
         {"generic_key": {"descriptor_key": "app", "descriptor_value": app.name}},
         {"request_headers": {"header_name": "x-request-id", "descriptor_key": "request_id"}},
+        _where_given(KEY_HEADER, "key"),
+        *(_where_given(f"{ESTIMATE_HEADER}{_dashed(unit)}", f"units.{unit}") for unit in ESTIMATED),
     )
+
+
+def _where_given(header: str, key: str) -> Object:
+    return {
+        "request_headers": {"header_name": header, "descriptor_key": key, "skip_if_absent": True}
+    }
+
+
+def _dashed(unit: str) -> str:
+    """Envoy drops headers with underscores, as a proxy before it might."""
+    return unit.replace("_", "-")
 
 
 _RETRY: Object = {

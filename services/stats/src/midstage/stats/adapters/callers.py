@@ -13,7 +13,14 @@ from midstage.chassis.keys import PrivateFile
 from midstage.contracts.fact import Name
 from midstage.contracts.requests import UNKNOWN_CUSTOMER
 
-_file = msgspec.json.Decoder(dict[str, Name])
+
+class _Named(msgspec.Struct):
+    """A key that has a name too, which is nothing to stats."""
+
+    customer: Name
+
+
+_file = msgspec.json.Decoder(dict[str, Name | _Named])
 
 
 def caller_keys(file: Path | None) -> Callable[[], Mapping[str, str]]:
@@ -31,5 +38,7 @@ def caller_keys(file: Path | None) -> Callable[[], Mapping[str, str]]:
 
 
 def _known(content: bytes) -> Mapping[str, str]:
-    held = _file.decode(content)
+    held = {
+        key: of if isinstance(of, str) else of.customer for key, of in _file.decode(content).items()
+    }
     return {key: customer for key, customer in held.items() if key and customer != UNKNOWN_CUSTOMER}

@@ -11,7 +11,7 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
     rls_pb2,
 )
 
-from midstage.throttle.model.checks import NOTHING, Check
+from midstage.throttle.model.checks import NOTHING, UNLABELLED, Check
 
 DOMAIN: Final = "midstage"
 MOST_KNOWN: Final = 16_384
@@ -26,8 +26,10 @@ _MOST: Final = 10**15
 """Units that one check can ask for; more is taken for so many, which no limit allows either."""
 _DIGITS: Final = 4000  # int() takes no more of them; nobody's number is as long
 _UNITS: Final = "units."
+_OF_WHOM: Final = frozenset({"customer", "app", "request_id", "key"})
+"""The entries that are neither estimates nor labels."""
 _PLAIN: Final = 3
-"""Entries of a descriptor without key and estimates."""
+"""Entries of a descriptor with neither."""
 
 
 class Questions:
@@ -63,6 +65,7 @@ class Questions:
             key=known.key,
             request=name,
             units=known.units,
+            labels=known.labels,
         )
 
     def _met(self, request: bytes, around: tuple[bytes, bytes], name: bytes) -> Check | None:
@@ -100,6 +103,7 @@ def decoded(request: bytes) -> Check | None:
         key=entries.get("key", ""),
         request=entries.get("request_id", ""),
         units=_units(entries) if len(entries) > _PLAIN else NOTHING,
+        labels=_labels(entries) if len(entries) > _PLAIN else UNLABELLED,
     )
 
 
@@ -109,4 +113,13 @@ def _units(entries: Mapping[str, str]) -> Mapping[str, int]:
         key.removeprefix(_UNITS): min(int(value[:_DIGITS]), _MOST)
         for key, value in entries.items()
         if key.startswith(_UNITS) and value.isascii() and value.isdigit()
+    }
+
+
+def _labels(entries: Mapping[str, str]) -> Mapping[str, str]:
+    """All entries that are nothing else: conditions of limits may name them."""
+    return {
+        key: value
+        for key, value in entries.items()
+        if key not in _OF_WHOM and not key.startswith(_UNITS)
     }

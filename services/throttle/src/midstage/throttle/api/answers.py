@@ -28,6 +28,7 @@ class LimitAnswer(TypedDict):
     key: str
     plan: str
     app: str
+    match: dict[str, str]
     unit: str
     amount: int
     says: str
@@ -136,6 +137,7 @@ def limit(fact: LimitSet, version: int) -> LimitAnswer:
         "key": fact.key,
         "plan": fact.plan,
         "app": fact.app,
+        "match": dict(fact.match),
         "unit": fact.unit,
         "amount": fact.amount,
         "says": says(fact),

@@ -105,4 +105,5 @@ def _because(terms: Terms) -> str:
     keys = "each key" if terms.key == ANY else f"key {terms.key}"
     key = f" by {keys}" if terms.key else ""
     where = "all applications together" if terms.app == ANY else f"application {terms.app}"
-    return f"{who}{plan}{key}, {where}"
+    labels = ", ".join(f"{label} {value}" for label, value in sorted(terms.match.items()))
+    return f"{who}{plan}{key}, {where}{', with ' if labels else ''}{labels}"

@@ -18,6 +18,8 @@ LARGEST_BYTES: Final = 64 * 1024
 _B = TypeVar("_B", bound=msgspec.Struct)
 _By = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Why = Annotated[str, msgspec.Meta(max_length=500)]
+_Label = Annotated[str, msgspec.Meta(max_length=256)]
+_Labels = Annotated[dict[_Label, _Label], msgspec.Meta(max_length=32)]
 _Units = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
@@ -37,11 +39,16 @@ class PlanBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that might come: of whom, where to, and what it will use, ``requests`` too."""
+    """A request that might come: of whom, where to, and what it will use, ``requests`` too.
+
+    ``request``: its id, where its end will be told, so that what it uses is reserved until then.
+    """
 
     customer: Name
     app: Name
+    request: Annotated[str, msgspec.Meta(max_length=256)] = ""
     key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    labels: _Labels = {}
     units: Annotated[dict[Unit, _Units], msgspec.Meta(max_length=64)] = {}
 
 
@@ -52,6 +59,7 @@ class EndedBody(msgspec.Struct, frozen=True, kw_only=True):
     customer: Name
     app: Name
     key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    labels: _Labels = {}
     units: Annotated[dict[Unit, _Units], msgspec.Meta(max_length=64)] = {}
 
 
@@ -77,7 +85,15 @@ def check_of(body: bytes) -> Check:
     asked = _read(_CHECK, body)
     units = dict(asked.units)
     hits = units.pop(REQUESTS, 1)
-    return Check(customer=asked.customer, app=asked.app, key=asked.key, hits=hits, units=units)
+    return Check(
+        customer=asked.customer,
+        app=asked.app,
+        hits=hits,
+        key=asked.key,
+        request=asked.request,
+        units=units,
+        labels=asked.labels,
+    )
 
 
 def leases_of(body: bytes) -> LeasesBody:
@@ -89,7 +105,12 @@ def ended_of(body: bytes) -> Ended:
     """The request's end; RefusedError with the field that is wrong."""
     told = _read(_ENDED, body)
     return Ended(
-        request=told.request, customer=told.customer, app=told.app, key=told.key, used=told.units
+        request=told.request,
+        customer=told.customer,
+        app=told.app,
+        key=told.key,
+        labels=told.labels,
+        used=told.units,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from midstage.contracts.limits import BYTES, CONCURRENCY, REQUESTS
-from midstage.contracts.requests import Outcome, RequestCompleted
+from midstage.contracts.requests import KEY_LABEL, Outcome, RequestCompleted
 from midstage.throttle.model.checks import Ended
 
 TOKENS = "tokens"
@@ -31,6 +31,8 @@ def ended(request: str, fact: RequestCompleted, *, names_replicas: bool = False)
         request=request,
         customer=fact.customer,
         app=fact.app,
+        key=fact.labels.get(KEY_LABEL, ""),
+        labels=fact.labels,
         used=used,
         as_estimated=fact.outcome in _ANSWERED,
         passed=not (

@@ -13,6 +13,8 @@ MOST_LOGGED: Final = 100_000
 """A moving window remembers each hit, for each customer."""
 MOST_DEBT: Final = 1_000
 """In amounts: a window may have to pay it for so many windows."""
+OF_REQUESTS: Final = frozenset({"customer", "app", "key", "plan", "request_id"})
+"""What no label can be called: it is said otherwise."""
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}"
 _NAME: Final = re.compile(NAME)
 
@@ -61,6 +63,7 @@ def _check_who(limit: str, terms: Terms) -> None:
             check_name(what, name)
     if terms.plan:
         check_name("plan", terms.plan)
+    _check_match(terms)
     if not terms.overrides:
         return
     if terms.customer == ANY:
@@ -93,6 +96,16 @@ def _check_aggregate(terms: Terms) -> None:
             raise RefusedError("algorithm: say sliding_counter, which can be counted in parts")
         case _:
             return
+
+
+def _check_match(terms: Terms) -> None:
+    for label, value in terms.match.items():
+        if label in OF_REQUESTS:
+            raise RefusedError(f"match: {label} is no label; the limit has a field for it, or none")
+        if label.startswith("units."):
+            raise RefusedError(f"match: {label[:140]} is an estimate; limits have a unit instead")
+        if value == ANY:
+            raise RefusedError(f"match.{label}: a label has to have one value, {ANY} is not served")
 
 
 def _check_algorithm(terms: Terms) -> None:

@@ -12,13 +12,14 @@ from midstage.contracts.limits import CONCURRENCY, REQUESTS, LimitSet
 from midstage.throttle.model.limits import MeterKey
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
+UNLABELLED: Mapping[str, str] = MappingProxyType({})
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One question: may ``customer`` have ``hits`` requests to ``app``?
 
     ``key`` is the name of the API key, ``request`` the request's id. ``units``: what they will use
-    of other units, as far as it is known.
+    of other units, as far as it is known. ``labels``: whatever else limits may ask for.
     """
 
     customer: str
@@ -27,6 +28,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str = ""
     request: str = ""
     units: Mapping[str, int] = NOTHING
+    labels: Mapping[str, str] = UNLABELLED
 
     def of(self, unit: str) -> int:
         """What is asked for of one unit; of concurrency, a request is one whatever it hits."""
@@ -48,6 +50,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     customer: str
     app: str
     key: str = ""
+    labels: Mapping[str, str] = UNLABELLED
     used: Mapping[str, int] = NOTHING
     as_estimated: bool = True
     passed: bool = True

@@ -16,10 +16,9 @@ from midstage.chassis.logs import logger
 from midstage.contracts.errors import UnavailableError, UnreadableError
 from midstage.contracts.topics import REQUESTS, Topic
 from midstage.eventlog.backoff import Backoff
-from midstage.eventlog.codec import Decoder
 from midstage.eventlog.log import Log, Record
 from midstage.throttle.model.checks import Ended
-from midstage.throttle.stream.endings import told_by
+from midstage.throttle.stream.endings import Genuine, told_by
 
 SLACK_NS: Final = 10_000_000_000
 """By which the brokers' clocks may be behind ours."""
@@ -51,11 +50,10 @@ class Earlier:
     ) -> None:
         """``follows`` is None once all ends that are written from then on are followed."""
         self._log = log
-        self._keys = keys
         self._follows = follows
         self._told = told
         self._topic = topic
-        self._decoded = Decoder(topic)
+        self._genuine = Genuine(topic=topic, keys=keys)
         self._asked: SimpleQueue[_Asked] = SimpleQueue()
 
     def look_back(self, requests: Collection[str], since_ns: int) -> None:
@@ -99,11 +97,13 @@ class Earlier:
             reader.close()
 
     def _tell(self, record: Record, requests: frozenset[str]) -> None:
+        if record.value is None:
+            return
         try:
-            event = self._decoded(record)
+            events = self._genuine(record)
         except UnreadableError:
             return  # whoever follows the topic names it
-        if event.id in requests:
-            ended = told_by(event, record, self._keys)
+        for event in events:
+            ended = told_by(event) if event.id in requests else None
             if ended is not None:
                 self._told(ended)

@@ -157,7 +157,7 @@ class Gate:
         self, check: Check, remaining_s: float | None
     ) -> Judged | Later[Judged | None] | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
-        meeting = self._book.met(check.customer, check.key, check.app)
+        meeting = self._book.met(check.customer, check.key, check.app, check.labels)
         is_late = remaining_s is not None and self._is_late(remaining_s)
         if meeting is None:
             self._metrics.unlimited.inc()
@@ -207,7 +207,7 @@ class Gate:
             return list(zip(live, opened.units, strict=True))
         if not self._ours(ended.customer):
             return None  # whoever counts for it reads of it too
-        meeting = self._book.met(ended.customer, ended.key, ended.app)
+        meeting = self._book.met(ended.customer, ended.key, ended.app, ended.labels)
         if meeting is None or not meeting.settled:
             return None
         met = self._meters.of(meeting, now_ns)
@@ -252,7 +252,7 @@ class Gate:
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
-        meeting = self._book.met(check.customer, check.key, check.app)
+        meeting = self._book.met(check.customer, check.key, check.app, check.labels)
         if meeting is None:
             return None
         now_ns = self._monotonic_ns()

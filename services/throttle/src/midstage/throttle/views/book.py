@@ -1,10 +1,10 @@
 """Which limits a request meets, by whom it comes from and where it goes.
 
 All of them hold, but for those that one of them overrides. Limits stand in a table by customer,
-key, plan and application, each by name or for any, so a question costs sixteen look-ups however
-many limits there are. What was found is kept until a limit changes, for the last ``MOST_KEPT``
-customers, keys and applications that asked, or half as many; what is always said of the same limits
-is made once for all who meet them.
+key, plan and application, each by name or for any, and by labels, so a question costs sixteen
+look-ups however many limits there are, and as many for each set of labels that limits ask for and
+find. What was found is kept until a limit changes, for the last ``MOST_KEPT`` that asked, or half
+as many; what is always said of the same limits is made once for all who meet them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,15 +25,16 @@ from midstage.contracts.algorithms import (
 from midstage.contracts.limits import ANY, REQUESTS, CustomerPlanned, LimitSet, Terms
 from midstage.limits import headers
 from midstage.throttle.decide.metering import ns
-from midstage.throttle.model.checks import Meeting
+from midstage.throttle.model.checks import UNLABELLED, Meeting
 from midstage.throttle.model.limits import MeterKey, Standing, meter_key
+from midstage.throttle.views.matches import Match, Matches, match_of
 
 MOST_KEPT: Final = 65_536
 
-_Place = tuple[str, str, str, str]
-"""Customer, key, plan, application."""
-_Asking = tuple[str, str, str]
-"""Customer, key, application."""
+_Place = tuple[str, str, str, str, Match]
+"""Customer, key, plan, application, labels."""
+_Asking = tuple[str, str, str, Match]
+"""Customer, key, application, the labels that matter."""
 _NOBODY_S: Final[Mapping[str, LimitSet]] = MappingProxyType({})
 _DAYS: Final = {Every.DAY: 1, Every.WEEK: 7, Every.MONTH: 31, Every.YEAR: 366}
 _DAY_NS: Final = 86_400_000_000_000
@@ -47,6 +48,7 @@ class Book:
         self._facts: dict[str, LimitSet | CustomerPlanned | None] = {}
         self._by_name: dict[str, LimitSet] = {}
         self._by_place: dict[_Place, dict[str, LimitSet]] = {}
+        self._matches = Matches()
         self._plans: dict[str, CustomerPlanned] = {}
         self._met: dict[_Asking, Meeting | None] = {}
         self._met_before: dict[_Asking, Meeting | None] = {}
@@ -78,9 +80,11 @@ class Book:
         if changed:
             self._met, self._met_before, self._alike = {}, {}, {}
 
-    def met(self, customer: str, key: str, app: str) -> Meeting | None:
+    def met(
+        self, customer: str, key: str, app: str, labels: Mapping[str, str] = UNLABELLED
+    ) -> Meeting | None:
         """The limits that such a request meets; None where it meets none."""
-        who = (customer, key, app)
+        who = (customer, key, app, self._matches.known(labels) if labels else ())
         try:
             return self._met[who]
         except KeyError:
@@ -95,7 +99,10 @@ class Book:
         return self._plans.get(customer)
 
     def concerning(self, customer: str, key: str, app: str | None) -> Sequence[LimitSet]:
-        """All that requests of a customer may meet, to ``app`` or anywhere, overridden or not."""
+        """All that requests of a customer may meet, to ``app`` or anywhere, overridden or not.
+
+        With whatever labels.
+        """
         planned = self._plans.get(customer)
         plans = ("", planned.plan) if planned else ("",)
         return [
@@ -119,13 +126,14 @@ class Book:
         self._met[who] = meeting
         return meeting
 
-    def _found(self, customer: str, key: str, app: str) -> Meeting | None:
+    def _found(self, customer: str, key: str, app: str, labels: Match) -> Meeting | None:
         planned = self._plans.get(customer)
         places = product(
             (customer, ANY),
             ("", ANY, key) if key else ("",),
             ("", planned.plan) if planned else ("",),
             (app, ANY),
+            self._matches.fulfilled(labels),
         )
         found: dict[str, LimitSet] = {}
         for place in places:
@@ -152,6 +160,7 @@ class Book:
                 if not self._by_place[_place(before)]:
                     del self._by_place[_place(before)]
                 del self._by_name[before.limit]
+                self._matches.remove(match_of(before.match))
             case CustomerPlanned():
                 del self._plans[before.customer]
             case None:
@@ -160,6 +169,7 @@ class Book:
             case LimitSet():
                 self._by_place.setdefault(_place(fact), {})[fact.limit] = fact
                 self._by_name[fact.limit] = fact
+                self._matches.add(match_of(fact.match))
             case CustomerPlanned():
                 self._plans[fact.customer] = fact
             case None:
@@ -210,4 +220,4 @@ def _quota(terms: Terms) -> tuple[int, int | None]:
 
 
 def _place(terms: Terms) -> _Place:
-    return terms.customer, terms.key, terms.plan, terms.app
+    return terms.customer, terms.key, terms.plan, terms.app, match_of(terms.match)

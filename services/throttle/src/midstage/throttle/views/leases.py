@@ -122,12 +122,18 @@ def _unlent(limits: list[LimitSet]) -> str:
 
 
 def _reason(limit: LimitSet) -> str:
-    if limit.aggregate:
-        return "what is over all customers is lent to throttles alone"
+    kinds = {
+        "what is over all customers is lent to throttles alone": limit.aggregate,
+        "a limit that is drained, or strict, can't be lent": limit.drain or limit.strict,
+        "what is owed can't be lent": limit.debt,
+    }
+    why = next((why for why, is_one in kinds.items() if is_one), "")
+    return why or _reason_of_algorithm(limit)
+
+
+def _reason_of_algorithm(limit: LimitSet) -> str:
     match limit.algorithm:
         case TokenBucket(refill=Refill.CONTINUOUS, period_s=period_s, burst=burst):
-            if limit.drain or limit.strict:
-                return "a limit that is drained, or strict, can't be lent"
             if rate_micros(limit.amount, ns(period_s)) < SLOWEST_MICROS:
                 return "it fills too slowly to be lent"
             return "" if (burst or limit.amount) > 1 else "one unit can't be divided"
