@@ -7,8 +7,8 @@ from tests.throttle.crashes.run import Plan, crashed
 PATIENT_MS = 2000.0
 """How much passes in time is for a quiet machine to say: here nobody's time is up."""
 SMALL = Plan(
-    kills=4,
-    rolled_each=4,
+    kills=3,
+    rolled_each=6,
     between=100,
     steady=300,
     steady_s=0.0,
@@ -33,6 +33,7 @@ def test_three_owners_that_crash_and_stop_grant_nothing_twice(kafka: str) -> Non
 def test_without_room_taken_in_advance_a_crash_grants_twice(kafka: str) -> None:
     """The negative control: the same run with counters that die with the process."""
     plan = Plan(
+        owners=1,
         kills=2,
         steady=200,
         between=200,
@@ -48,5 +49,7 @@ def test_without_room_taken_in_advance_a_crash_grants_twice(kafka: str) -> None:
 @pytest.mark.slow
 def test_leases_that_nobody_subtracts_let_too_much_pass(kafka: str) -> None:
     """The other one: what is lent is the owner's as well."""
-    plan = Plan(owners=1, kills=0, steady=100, counted=False, answer_within_ms=PATIENT_MS)
+    plan = Plan(
+        owners=1, kills=0, steady=100, steady_s=0.0, counted=False, answer_within_ms=PATIENT_MS
+    )
     assert max(each.over for each in crashed(plan, kafka=kafka).verdicts()) > 0
