@@ -126,7 +126,7 @@ def shard_env(
         "EDGE_KEYS_FILE": str(folder / "keys.json"),
         "COMMIT_INTERVAL_MS": "50",
         "LEDGER_MEMORY_MB": "256",
-        "SEGMENT_ROWS": "20",
+        "SEGMENT_ROWS": str(max(20, plan.events // 2_000)),
         "SEEN_IN_MEMORY": str(max(100, plan.events // 400)),
         "SHARD": str(shard),
         "SHARDS": str(plan.shards),

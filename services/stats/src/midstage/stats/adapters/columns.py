@@ -12,7 +12,6 @@ from midstage.eventlog.log import Partition
 from midstage.stats.adapters.schema import Rollup
 from midstage.stats.model import Doubles, Longs, Outgoing, Rows, Source, SourceHours, Sums, Words
 
-HOUR_US = 3_600_000_000
 LONG_AGO = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 _TIME = pa.timestamp("us")
 _WHOLE = pa.decimal128(38, 0)

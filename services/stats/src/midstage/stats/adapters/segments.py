@@ -20,7 +20,8 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]  # nor has this
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # nor this
 
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.stats.adapters.columns import HOUR_US, utc
+from midstage.stats.adapters.columns import utc
+from midstage.stats.decide.sums import HOUR_US
 from midstage.stats.model import Flags, Rows
 
 LEAST = 20_000
