@@ -34,7 +34,7 @@ class Plan:
 
     seed: int = 1
     events: int = 4_000
-    kills: int = 8
+    kills: int = 9
     shards: int = 3
     edges: int = 2
     clients: int = 2
@@ -126,7 +126,7 @@ def shard_env(
         "EDGE_KEYS_FILE": str(folder / "keys.json"),
         "COMMIT_INTERVAL_MS": "50",
         "LEDGER_MEMORY_MB": "256",
-        "SEGMENT_ROWS": str(max(20, plan.events // 2_000)),
+        "SEGMENT_ROWS": "2",
         "SEEN_IN_MEMORY": str(max(100, plan.events // 400)),
         "SHARD": str(shard),
         "SHARDS": str(plan.shards),
