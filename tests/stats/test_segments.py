@@ -1,7 +1,7 @@
 """Rows of large chunks are files: part of the ledger with their commit, or not at all."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -55,8 +55,10 @@ def in_the_table(ledger: DuckdbLedger) -> int:
     return int(rows)
 
 
-def shown(ledger: DuckdbLedger, **asked: int) -> list[tuple[int, int | None, dict[str, str]]]:
-    page = ledger.queries().rows(RowsQuery(**asked))
+def shown(
+    ledger: DuckdbLedger, *, after: int = 0, limit: int = 100
+) -> list[tuple[int, int | None, Mapping[str, str]]]:
+    page = ledger.queries().rows(RowsQuery(after=after, limit=limit))
     return [(row.row, row.seq, row.labels) for row in page.requests]
 
 
