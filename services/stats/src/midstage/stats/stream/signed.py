@@ -6,9 +6,9 @@ narrow, and has to be right only where it takes something.
 """
 
 import hashlib
-import hmac
+from binascii import hexlify
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,21 +33,27 @@ from midstage.stats.model import (
     Labels,
     Longs,
     Rows,
+    Texts,
     Words,
 )
 from midstage.stats.stream.lines import LARGEST_BYTES, LARGEST_MS, billable
+from midstage.stats.stream.times import instants
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 _STRUCTURED_HEADER = (CONTENT_TYPE, STRUCTURED)
 _SEQ_DIGITS = 20
-_EXACT_S = 4e9
-"""Up to here a float of seconds still tells microseconds apart."""
+_SIGNATURE_BYTES = 64
+GROUP = 1024
+"""Lines that are objects at the same time. A line is some thirty of them, and what the last group
+let go of serves the next: fresh memory for each took as long as the decoding."""
 _EXACT_MICROS = 2**53
 """Up to here a float holds each whole number."""
 _MOST_SOURCES = 4096
 _BLOCK = 64
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -55,7 +61,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: Name
     source: Name
     type: Literal["dev.midstage.request.completed.v1"]
-    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    time: str
     midstageseq: Annotated[str, msgspec.Meta(min_length=_SEQ_DIGITS, max_length=_SEQ_DIGITS)]
     data: RequestCompleted
 
@@ -74,56 +80,77 @@ class Signed:
 
     def __call__(
         self, records: Sequence[Record], *, keys: Mapping[str, bytes], latest: datetime
-    ) -> tuple[Rows, Sequence[Record]]:
+    ) -> tuple[list[Rows], list[Record]]:
         """The rows of the plain ones, and the records that are left for the careful way."""
-        taken, lines, left = self._genuine(records, keys)
+        if self._begun.held is not keys or len(self._begun) > _MOST_SOURCES:
+            self._begun = _Begun(keys)
+        parts: list[Rows] = []
+        left: list[Record] = []
+        for at in range(0, len(records), GROUP):
+            group = records[at : at + GROUP]
+            rows, taken = self._read(group, latest)
+            parts.append(rows)
+            if not bool(taken.all()):
+                left += [group[at] for at in np.flatnonzero(~taken).tolist()]
+        return parts, left
+
+    def _read(self, records: Sequence[Record], latest: datetime) -> tuple[Rows, Flags]:
+        """The rows of a group, and which of its records they are."""
+        taken = np.zeros(len(records), np.bool_)
+        at, lines = self._genuine(records)
         if not lines:
-            return NO_ROWS, left
+            return NO_ROWS, taken
         try:
             rows, sound = _rows(lines, latest=latest, billed=self._billed)
         except OverflowError:  # somewhere is a number of more than 64 bits
-            return NO_ROWS, records
-        if not bool(sound.all()):
-            left.extend(taken[at] for at in np.flatnonzero(~sound).tolist())
-        return rows.taken(sound), left
+            return NO_ROWS, taken
+        taken[at[sound]] = True
+        return rows.taken(sound), taken
 
-    def _genuine(
-        self, records: Sequence[Record], keys: Mapping[str, bytes]
-    ) -> tuple[list[Record], list[_Line], list[Record]]:
-        """The hot loop: few names, few calls."""
-        if self._begun.held is not keys or len(self._begun) > _MOST_SOURCES:
-            self._begun = _Begun(keys)
-        begun, same = self._begun, hmac.compare_digest
-        taken: list[Record] = []
+    def _genuine(self, records: Sequence[Record]) -> tuple[Longs, list[_Line]]:
+        """Which records are signed lines, and the lines. The hot loop: few names, few calls."""
+        begun, topic = self._begun, self._topic
+        at: list[int] = []
         lines: list[_Line] = []
-        left: list[Record] = []
-        for record in records:
+        digests: list[bytes] = []
+        signatures: list[bytes] = []
+        for number, record in enumerate(records):
             headers, value = record.headers, record.value
             if (
                 len(headers) < 2
                 or headers[0] != _STRUCTURED_HEADER
                 or headers[1][0] != signature.HEADER
-                or record.partition.topic != self._topic
+                or len(headers[1][1]) != _SIGNATURE_BYTES
+                or record.partition.topic != topic
                 or value is None
                 or len(value) > EVENT_BYTES
             ):
-                left.append(record)
                 continue
             try:
                 line = _decode(value)
                 first, last = begun[line.source]
             except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, _NoKeyError):
-                left.append(record)
                 continue
             inner, outer = first.copy(), last.copy()
             inner.update(value)
             outer.update(inner.digest())
-            if same(outer.hexdigest().encode(), headers[1][1]):
-                taken.append(record)
-                lines.append(line)
-            else:
-                left.append(record)
-        return taken, lines, left
+            at.append(number)
+            lines.append(line)
+            digests.append(outer.digest())
+            signatures.append(headers[1][1])
+        if not lines:
+            return np.zeros(0, np.int64), lines
+        same = _same(hexlify(b"".join(digests)), b"".join(signatures))
+        if not bool(same.all()):
+            lines = [lines[number] for number in np.flatnonzero(same).tolist()]
+        return np.array(at, np.int64)[same], lines
+
+
+def _same(ours: bytes, theirs: bytes) -> Flags:
+    """Of each signature whether it is ours: every byte is looked at, wherever one differs."""
+    differing = np.frombuffer(ours, np.uint8) ^ np.frombuffer(theirs, np.uint8)
+    same: Flags = np.bitwise_or.reduce(differing.reshape(-1, _SIGNATURE_BYTES), axis=1) == 0
+    return same
 
 
 class _NoKeyError(Exception):
@@ -157,7 +184,7 @@ def _rows(
     """The lines as rows, and which of them are sound."""
     count = len(lines)
     facts = [line.data for line in lines]
-    seconds = np.array([line.time.timestamp() for line in lines])
+    time, timed = instants([line.time for line in lines])
     seq, numbered = _numbers([line.midstageseq for line in lines])
     customer = Words.of([fact.customer for fact in facts])
     outcome = Words.of([fact.outcome for fact in facts])
@@ -167,31 +194,36 @@ def _rows(
         kind=Words.same(REQUEST, count),
         source=Words.of([line.source for line in lines]),
         seq=seq,
-        id=[line.id for line in lines],
-        time=np.rint(seconds * 1e6).astype(np.int64),
+        id=Texts.of([line.id for line in lines]),
+        time=time,
         customer=customer,
         app=Words.of([fact.app for fact in facts]),
         endpoint=Words.of([fact.endpoint for fact in facts]),
         revision=Words.of([fact.revision for fact in facts]),
         status=np.array([fact.status for fact in facts], np.int32),
         outcome=outcome,
-        duration_ms=np.array([fact.duration_ms for fact in facts], np.float64),
-        queue_ms=np.array([fact.queue_ms for fact in facts], np.float64),
-        ttft_ms=np.array([fact.ttft_ms for fact in facts], np.float64),
+        duration_ms=_milliseconds([fact.duration_ms for fact in facts]),
+        queue_ms=_milliseconds([fact.queue_ms for fact in facts]),
+        ttft_ms=_milliseconds([fact.ttft_ms for fact in facts]),
         bytes_in=np.array([fact.bytes_in for fact in facts], np.int64),
         bytes_out=np.array([fact.bytes_out for fact in facts], np.int64),
         usage=usage,
         billed=billable(customer, outcome, billed),
         estimated=np.array([fact.estimated for fact in facts], np.bool_),
         labels=_labels([fact.labels for fact in facts]),
-        ref=[fact.ref for fact in facts],
+        ref=Texts.of([fact.ref for fact in facts]),
         cluster=Words.of([fact.cluster for fact in facts]),
         pod=Words.of([fact.pod for fact in facts]),
-        trace_id=[fact.trace_id for fact in facts],
+        trace_id=Texts.of([fact.trace_id for fact in facts]),
     )
-    sound: Flags = numbered & exact & _believed(rows)
-    sound &= (seconds >= 0) & (seconds < min(_EXACT_S, latest.timestamp()))
-    return rows, sound
+    sound: Flags = numbered & exact & timed & _believed(rows)
+    return rows, sound & (time <= (latest - _EPOCH) // _MICROSECOND)
+
+
+def _milliseconds(values: Sequence[float | None]) -> Doubles:
+    if values[0] is None and values.count(None) == len(values):
+        return np.full(len(values), np.nan)
+    return np.array(values, np.float64)
 
 
 def _believed(rows: Rows) -> Flags:
@@ -219,11 +251,10 @@ _PLACES = 10 ** np.arange(_SEQ_DIGITS - 2, -1, -1, dtype=np.uint64)
 
 def _amounts(parts: Sequence[Mapping[str, float]]) -> tuple[Amounts, Flags]:
     """Units as micro-units as ``units.micros`` makes them, and whose are all exact."""
-    names = list(chain.from_iterable(parts))
+    owners, names = _named(parts)
     values = np.fromiter(
         chain.from_iterable([part.values() for part in parts]), np.float64, len(names)
     )
-    owners = _owners(parts)
     within = (values >= 0) & (values <= LARGEST)
     values = np.where(within, values, 0.0)
     whole = np.floor(values)
@@ -233,7 +264,7 @@ def _amounts(parts: Sequence[Mapping[str, float]]) -> tuple[Amounts, Flags]:
         micros[parted], within[parted] = _parted(values[parted], whole[parted])
     sound = np.ones(len(parts), np.bool_)
     sound[owners[~within]] = False
-    return Amounts(rows=owners, names=Words.of(names), micros=micros), sound
+    return Amounts(rows=owners, names=names, micros=micros), sound
 
 
 def _parted(values: Doubles, whole: Doubles) -> tuple[Longs, Flags]:
@@ -248,13 +279,19 @@ def _parted(values: Doubles, whole: Doubles) -> tuple[Longs, Flags]:
 def _labels(parts: Sequence[Mapping[str, str]]) -> Labels:
     if not any(parts):
         return NO_ROWS.labels
-    return Labels(
-        rows=_owners(parts),
-        names=Words.of(list(chain.from_iterable(parts))),
-        values=Words.of(list(chain.from_iterable([part.values() for part in parts]))),
-    )
+    owners, names = _named(parts)
+    values = list(chain.from_iterable([part.values() for part in parts]))
+    return Labels(rows=owners, names=names, values=Words.of(values))
 
 
-def _owners(parts: Sequence[Mapping[str, object]]) -> Longs:
-    lengths = np.fromiter(map(len, parts), np.int64, len(parts))
-    return np.repeat(np.arange(len(parts), dtype=np.int64), lengths)
+def _named(parts: Sequence[Mapping[str, object]]) -> tuple[Longs, Words]:
+    """Whose each part is, and its name; nearly always all rows have the same names in one order."""
+    names, count = list(map(tuple, parts)), len(parts)
+    if names.count(names[0]) == count:
+        width = len(names[0])
+        owners = np.repeat(np.arange(count, dtype=np.int64), width)
+        codes = np.tile(np.arange(width, dtype=np.int32), count)
+        return owners, Words(words=names[0], codes=codes)
+    lengths = np.fromiter(map(len, names), np.int64, count)
+    owners = np.repeat(np.arange(count, dtype=np.int64), lengths)
+    return owners, Words.of(list(chain.from_iterable(names)))
