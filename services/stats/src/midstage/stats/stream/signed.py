@@ -5,19 +5,16 @@ or merely unusual, is left to the careful way, which says what is wrong with it:
 narrow, and has to be right only where it takes something.
 """
 
-import hashlib
-from binascii import hexlify
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 
 from midstage.contracts import signature
-from midstage.contracts.edges import LARGEST_SEQ, edge_of
-from midstage.contracts.errors import UnreadableError
+from midstage.contracts.edges import LARGEST_SEQ
 from midstage.contracts.fact import Name
 from midstage.contracts.requests import Outcome, RequestCompleted
 from midstage.contracts.topics import EVENT_BYTES
@@ -37,21 +34,16 @@ from midstage.stats.model import (
     Words,
 )
 from midstage.stats.stream.lines import LARGEST_BYTES, LARGEST_MS, billable
+from midstage.stats.stream.signatures import SIGNATURE_BYTES, Signatures
 from midstage.stats.stream.times import instants
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _STRUCTURED_HEADER = (CONTENT_TYPE, STRUCTURED)
 _SEQ_DIGITS = 20
-_SIGNATURE_BYTES = 64
-GROUP = 1024
+GROUP = 512
 """Lines that are objects at the same time. A line is some thirty of them, and what the last group
 let go of serves the next: fresh memory for each took as long as the decoding."""
 _EXACT_MICROS = 2**53
 """Up to here a float holds each whole number."""
-_MOST_SOURCES = 4096
-_BLOCK = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -70,34 +62,34 @@ _decode = msgspec.json.Decoder(_Line).decode
 
 
 class Signed:
-    """Takes what is plain out of a chunk; keeps what an edge's signatures begin with."""
+    """Takes what is plain out of a chunk."""
 
     def __init__(self, *, topic: str, billed: frozenset[Outcome]) -> None:
         """Take from ``topic`` alone; ``billed`` are the outcomes whose units count."""
         self._topic = topic
         self._billed = billed
-        self._begun = _Begun({})
+        self._signatures = Signatures()
 
     def __call__(
         self, records: Sequence[Record], *, keys: Mapping[str, bytes], latest: datetime
     ) -> tuple[list[Rows], list[Record]]:
         """The rows of the plain ones, and the records that are left for the careful way."""
-        if self._begun.held is not keys or len(self._begun) > _MOST_SOURCES:
-            self._begun = _Begun(keys)
         parts: list[Rows] = []
         left: list[Record] = []
-        for at in range(0, len(records), GROUP):
-            group = records[at : at + GROUP]
-            rows, taken = self._read(group, latest)
+        for begin in range(0, len(records), GROUP):
+            group = records[begin : begin + GROUP]
+            rows, taken = self._read(group, keys, latest)
             parts.append(rows)
             if not bool(taken.all()):
                 left += [group[at] for at in np.flatnonzero(~taken).tolist()]
         return parts, left
 
-    def _read(self, records: Sequence[Record], latest: datetime) -> tuple[Rows, Flags]:
+    def _read(
+        self, records: Sequence[Record], keys: Mapping[str, bytes], latest: datetime
+    ) -> tuple[Rows, Flags]:
         """The rows of a group, and which of its records they are."""
         taken = np.zeros(len(records), np.bool_)
-        at, lines = self._genuine(records)
+        at, lines = self._genuine(records, keys)
         if not lines:
             return NO_ROWS, taken
         try:
@@ -107,75 +99,39 @@ class Signed:
         taken[at[sound]] = True
         return rows.taken(sound), taken
 
-    def _genuine(self, records: Sequence[Record]) -> tuple[Longs, list[_Line]]:
-        """Which records are signed lines, and the lines. The hot loop: few names, few calls."""
-        begun, topic = self._begun, self._topic
+    def _genuine(
+        self, records: Sequence[Record], keys: Mapping[str, bytes]
+    ) -> tuple[Longs, list[_Line]]:
+        """Which of the records are signed lines, and the lines."""
         at: list[int] = []
         lines: list[_Line] = []
-        digests: list[bytes] = []
-        signatures: list[bytes] = []
+        topic = self._topic
         for number, record in enumerate(records):
             headers, value = record.headers, record.value
             if (
                 len(headers) < 2
                 or headers[0] != _STRUCTURED_HEADER
                 or headers[1][0] != signature.HEADER
-                or len(headers[1][1]) != _SIGNATURE_BYTES
+                or len(headers[1][1]) != SIGNATURE_BYTES
                 or record.partition.topic != topic
                 or value is None
                 or len(value) > EVENT_BYTES
             ):
                 continue
             try:
-                line = _decode(value)
-                first, last = begun[line.source]
-            except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, _NoKeyError):
+                lines.append(_decode(value))
+            except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError):
                 continue
-            inner, outer = first.copy(), last.copy()
-            inner.update(value)
-            outer.update(inner.digest())
             at.append(number)
-            lines.append(line)
-            digests.append(outer.digest())
-            signatures.append(headers[1][1])
-        if not lines:
-            return np.zeros(0, np.int64), lines
-        same = _same(hexlify(b"".join(digests)), b"".join(signatures))
+        same = self._signatures.genuine(
+            [line.source for line in lines],
+            [records[number].value or b"" for number in at],
+            [records[number].headers[1][1] for number in at],
+            keys=keys,
+        )
         if not bool(same.all()):
             lines = [lines[number] for number in np.flatnonzero(same).tolist()]
         return np.array(at, np.int64)[same], lines
-
-
-def _same(ours: bytes, theirs: bytes) -> Flags:
-    """Of each signature whether it is ours: every byte is looked at, wherever one differs."""
-    differing = np.frombuffer(ours, np.uint8) ^ np.frombuffer(theirs, np.uint8)
-    same: Flags = np.bitwise_or.reduce(differing.reshape(-1, _SIGNATURE_BYTES), axis=1) == 0
-    return same
-
-
-class _NoKeyError(Exception):
-    """Nobody can have signed for this source."""
-
-
-class _Begun(dict[str, tuple["_Hash", "_Hash"]]):
-    """By source the two halves of HMAC-SHA256 as far as they are the same for all its records."""
-
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        super().__init__()
-        self.held = keys
-
-    def __missing__(self, source: str) -> tuple["_Hash", "_Hash"]:
-        try:
-            key = self.held[edge_of(source)]
-        except (KeyError, UnreadableError) as error:
-            raise _NoKeyError from error
-        if len(key) > _BLOCK:
-            key = hashlib.sha256(key).digest()
-        padded = key.ljust(_BLOCK, b"\0")
-        inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded) + source.encode() + b"\0")
-        outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
-        self[source] = inner, outer
-        return inner, outer
 
 
 def _rows(

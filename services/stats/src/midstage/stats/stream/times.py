@@ -48,7 +48,7 @@ def _counted(digits: Longs, sound: Flags) -> tuple[Longs, Flags]:
 
 
 def _number(digits: Longs) -> Longs:
-    number = digits[0]
+    number: Longs = digits[0]
     for digit in digits[1:]:
         number = number * 10 + digit
     return number
