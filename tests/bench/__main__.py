@@ -31,6 +31,7 @@ from tests.bench import (
     kubernetes,
     leased,
     ledger,
+    live,
     logged,
     machine,
     many,
@@ -61,6 +62,7 @@ GROUPS: Mapping[str, Race] = {
     "eventlog": eventlog.race,
     "versions": decisions.race,
     "stats": ledger.race,
+    "stats-live": live.race,
     "seen": seen.race,
     "restart": restarting.race,
     "usage": asking.race,
@@ -101,6 +103,7 @@ def main(arguments: Sequence[str]) -> int:
         month_events=asked.month or size.month_events,
         unnumbered=asked.unnumbered or size.unnumbered,
         evaluations=asked.evaluations or size.evaluations,
+        rate=asked.rate or size.rate,
     )
     with tempfile.TemporaryDirectory(prefix="midstage-bench-") as directory:
         report = _run(groups, size=size, kafka=asked.kafka, directory=Path(directory))
@@ -118,6 +121,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--month", type=int, metavar="EVENTS", help="in the ledger that is asked")
     parser.add_argument("--unnumbered", type=int, metavar="EVENTS", help="before a restart")
     parser.add_argument("--evaluations", type=int, metavar="N", help="in the log that is replayed")
+    parser.add_argument("--rate", type=int, metavar="EVENTS", help="a second, to a live stats")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), metavar="DIRECTORY")
     parser.add_argument("--kafka", default="", metavar="ADDRESS", help="a broker that runs")
     return parser.parse_args(arguments)

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from midstage.chassis.garbage import collected_seldom
-from midstage.stats.adapters.archive import Archive, beside
+from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.periods import Periods
+from midstage.stats.adapters.rows import Bounds, beside, held
 from midstage.stats.api.answered import as_json
 from midstage.stats.decide.periods import Accepted, Period
 from midstage.stats.model import Batch
@@ -41,12 +42,14 @@ DAY: Final = Measure(
 )
 SEALED: Final = Measure(name="a month's part of its statement", unit="s", more_is_better=False)
 MERGED: Final = Measure(name="merge its sums", unit="CPU us/event", more_is_better=False)
-SIZE: Final = Measure(name="ledger file", unit="bytes/event", more_is_better=False)
+SIZE: Final = Measure(name="ledger file and rows", unit="bytes/event", more_is_better=False)
 _ASKS: Final = 20
 _MEMORY_MB: Final = 80
 _GRACE: Final = timedelta(minutes=10)
 _ACCEPTED: Final = Accepted(gaps=True, by="bench", why="no edge says that it has said all")
-_LESS = "SELECT {keys}, count(*) FROM requests WHERE time >= ? AND time < ? GROUP BY ALL ORDER BY 1"
+_LESS = """
+SELECT {keys}, count(*) FROM {rows} AS held WHERE time >= ? AND time < ? GROUP BY ALL ORDER BY 1
+"""
 
 
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
@@ -60,7 +63,7 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
         taken = interleaved(
             [
                 Contestant(name=OURS, run=lambda: {**_asked(ledger, file), **once}),
-                Contestant(name=BARE, run=partial(_bare, ledger)),
+                Contestant(name=BARE, run=partial(_bare, ledger, file)),
             ],
             group=GROUP,
             rounds=size.rounds,
@@ -95,7 +98,7 @@ def _filled(bootstrap: str, count: int, home: Path) -> tuple[Path, Mapping[str, 
     return file, {
         **figures_of,
         MERGED.name: merged_us,
-        SIZE.name: file.stat().st_size / count,
+        SIZE.name: sum(one.stat().st_size for one in (file, *beside(file).iterdir())) / count,
     }
 
 
@@ -139,11 +142,12 @@ def _sealed_s(ledger: DuckdbLedger, file: Path) -> float:
     return took
 
 
-def _bare(ledger: DuckdbLedger) -> Mapping[str, float]:
+def _bare(ledger: DuckdbLedger, file: Path) -> Mapping[str, float]:
     def ask(keys: str, since: datetime) -> None:
         with ledger.writing() as writing:
+            rows = held(writing.db, beside(file), Bounds(since=since, until=NOW))
             bounds = [since.replace(tzinfo=None), NOW.replace(tzinfo=None)]
-            writing.db.execute(_LESS.format(keys=keys), bounds).fetchall()
+            writing.db.execute(_LESS.format(keys=keys, rows=rows), bounds).fetchall()
 
     day = NOW - timedelta(days=1)
     return {

@@ -12,10 +12,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -24,7 +25,7 @@ from midstage.chassis.heap import given_back
 from midstage.chassis.threads import handed_over_soon
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, USAGE
 from midstage.eventlog.kafka import KafkaLog
-from midstage.eventlog.log import Partition
+from midstage.eventlog.log import Log, Partition
 from midstage.stats.adapters.columns import in_one_heap
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.config import Settings
@@ -38,6 +39,7 @@ from tests.stats.swapped import Swapped
 
 RATE, MEMORY = "rate", "memory"
 _PRIVATE = 0o600
+W = TypeVar("W", bound="Watched")
 
 
 def counted(bootstrap: str, topics: Topics, count: int, home: Path) -> Mapping[str, float]:
@@ -45,8 +47,7 @@ def counted(bootstrap: str, topics: Topics, count: int, home: Path) -> Mapping[s
 
     The ledger is left as a kill leaves it.
     """
-    names = [topic.name for topic in (topics.requests, topics.edges, topics.load, topics.usage)]
-    command = module("tests.bench.counting", bootstrap, *names, str(count), str(home))
+    command = module("tests.bench.counting", bootstrap, *names_of(topics), str(count), str(home))
     log = home / "counting.log"
     with running(command, log=log) as child:
         said = [line.split() for line in child.stdout or ()]
@@ -59,18 +60,28 @@ def counted(bootstrap: str, topics: Topics, count: int, home: Path) -> Mapping[s
 def main(arguments: list[str]) -> None:
     """Count once, and say how fast."""
     as_installed()
-    bootstrap, requests, edges, load, usage, count, directory = arguments
-    topics = Topics(
+    bootstrap, *names, count, directory = arguments
+    rate = _run(bootstrap, topics_of(names), int(count), Path(directory))
+    status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
+    sys.stdout.write(f"{RATE} {rate}\n{MEMORY} {int(status.split()[0]) / 1024}\n")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def names_of(topics: Topics) -> list[str]:
+    """The names that ``topics_of`` takes."""
+    return [topic.name for topic in (topics.requests, topics.edges, topics.load, topics.usage)]
+
+
+def topics_of(names: list[str]) -> Topics:
+    """The topics of these names."""
+    requests, edges, load, usage = names
+    return Topics(
         requests=replace(REQUESTS, name=requests),
         edges=replace(EDGES, name=edges),
         load=replace(LOAD, name=load),
         usage=replace(USAGE, name=usage),
     )
-    rate = _run(bootstrap, topics, int(count), Path(directory))
-    status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
-    sys.stdout.write(f"{RATE} {rate}\n{MEMORY} {int(status.split()[0]) / 1024}\n")
-    sys.stdout.flush()
-    os._exit(0)
 
 
 def as_installed() -> None:
@@ -82,11 +93,32 @@ def as_installed() -> None:
 
 def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
     log = Timed(KafkaLog(bootstrap=bootstrap, client_id="bench"))
+    watched = run(
+        bootstrap,
+        topics,
+        directory,
+        log=log,
+        watch=lambda ledger, stop: Watched(ledger, count, stop),
+    )
+    if watched.rows != count:
+        raise RuntimeError(f"stats counted {watched.rows} of {count} events")
+    return count / (watched.ended - log.begin)
+
+
+def run(
+    bootstrap: str,
+    topics: Topics,
+    directory: Path,
+    *,
+    log: Log,
+    watch: Callable[[DuckdbLedger, threading.Event], W],
+) -> W:
+    """All of stats on ``log`` until its ledger, as it is watched, says stop; that ledger."""
     stop = threading.Event()
-    watched: list[Watched] = []
+    watched: list[W] = []
 
     def swapped(ledger: DuckdbLedger) -> Ledger:
-        watched.append(Watched(ledger, count, stop))
+        watched.append(watch(ledger, stop))
         return watched[0]
 
     service = compose(
@@ -105,9 +137,7 @@ def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
         stop.set()
         for thread in loops:
             thread.join()
-    if watched[0].rows != count:
-        raise RuntimeError(f"stats counted {watched[0].rows} of {count} events")
-    return count / (watched[0].ended - log.begin)
+    return watched[0]
 
 
 def settings_in(bootstrap: str, directory: Path) -> Settings:

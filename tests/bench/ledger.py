@@ -43,7 +43,7 @@ _BATCH = 2_000
 def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     """Consume the same events with nothing, with the least, and with everything."""
     count, few = size.ledger_events, size.peer_events
-    plain, batched = _topics(), _topics()
+    plain, batched = own_topics(), own_topics()
     standing = [
         settings
         for topics in (plain, batched)
@@ -53,7 +53,7 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     KafkaLog(bootstrap=bootstrap, client_id="bench").create(standing)
     name = plain.requests.name
     say(f"{GROUP}: writing {count:,} events to count, twice")
-    write(bootstrap, (_message(name, event) for event in spread(count)))
+    write(bootstrap, (message_of(name, event) for event in spread(count)))
     write(bootstrap, _batches(batched.requests.name, count))
     runs: Mapping[str, Callable[[], Mapping[str, float]]] = {
         FOLDED: _only(partial(bare.folded, bootstrap, name, count)),
@@ -84,7 +84,8 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     return figures(group=GROUP, measures=[COUNT, HELD], taken=taken, peers=peers, counts=counts)
 
 
-def _topics() -> Topics:
+def own_topics() -> Topics:
+    """Names for topics of a race alone."""
     return Topics(requests=_own(REQUESTS), edges=_own(EDGES), load=_own(LOAD), usage=_own(USAGE))
 
 
@@ -92,7 +93,8 @@ def _own(topic: Topic) -> Topic:
     return replace(topic, name=f"bench.{topic.name}.{uuid.uuid4().hex[:8]}")
 
 
-def _message(topic: str, event: Event[RequestCompleted]) -> Message:
+def message_of(topic: str, event: Event[RequestCompleted]) -> Message:
+    """The event as its edge signs and writes it."""
     return codec.message(event, topic=topic, key=event.source, signing_key=SIGNING_KEY)
 
 

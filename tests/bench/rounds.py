@@ -34,6 +34,7 @@ class Size:
     unnumbered: int = 1_000_000
     connections: int = 32
     evaluations: int = 100_000
+    rate: int = 60_000
 
 
 FULL = Size(
@@ -50,6 +51,7 @@ QUICK = Size(
     unnumbered=20_000,
     connections=4,
     evaluations=12_000,
+    rate=2_000,
 )
 
 

@@ -34,7 +34,7 @@ class Plan:
 
     seed: int = 1
     events: int = 4_000
-    kills: int = 8
+    kills: int = 9
     shards: int = 3
     edges: int = 2
     clients: int = 2
@@ -117,7 +117,7 @@ def begun(plan: Plan, folder: Path, broker: Broker) -> Cast:
 def shard_env(
     plan: Plan, shard: int, folder: Path, *, kafka: str, ports: Sequence[int]
 ) -> Mapping[str, str]:
-    """The settings of one shard; a small memory for what was seen, so that files are made."""
+    """The settings of one shard; small bounds, so that files are made."""
     said = {
         "KAFKA": kafka,
         "PORT": str(ports[shard]),
@@ -126,6 +126,7 @@ def shard_env(
         "EDGE_KEYS_FILE": str(folder / "keys.json"),
         "COMMIT_INTERVAL_MS": "50",
         "LEDGER_MEMORY_MB": "256",
+        "SEGMENT_ROWS": "2",
         "SEEN_IN_MEMORY": str(max(100, plan.events // 400)),
         "SHARD": str(shard),
         "SHARDS": str(plan.shards),

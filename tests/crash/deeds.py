@@ -41,6 +41,7 @@ FIRST = (
     Deed(who=CLIENT, place="client:sent", after_s=0.3),
     Deed(who=SHARD, place="consume:decoded"),
     Deed(who=SHARD, place="seen:drafted"),
+    Deed(who=SHARD, place="segments:durable"),
 )
 
 

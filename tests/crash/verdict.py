@@ -16,6 +16,7 @@ import duckdb
 from confluent_kafka import Consumer, TopicPartition
 
 from midstage.contracts.topics import REQUESTS
+from midstage.stats.adapters.rows import beside, held
 from tests.crash.asked import Recounted, Stated, Sum
 from tests.crash.feed import Name
 from tests.stats import independent
@@ -23,7 +24,7 @@ from tests.stats.independent import Cell, records
 
 K = TypeVar("K")
 
-_ROWS = "SELECT source, coalesce(CAST(seq AS VARCHAR), id) FROM requests"
+_ROWS = "SELECT source, coalesce(CAST(seq AS VARCHAR), id) FROM {rows} AS held"
 _CELLS = """
 SELECT strftime({time}, '{form}'), customer, app, endpoint, revision, kind, name,
        CAST(sum(amount) AS VARCHAR)
@@ -82,7 +83,7 @@ def judged(
     hours: Counter[Cell] = Counter()
     for file in ledgers:
         with duckdb.connect(str(file), read_only=True) as db:
-            rows.update(db.execute(_ROWS).fetchall())
+            rows.update(db.execute(_ROWS.format(rows=held(db, beside(file)))).fetchall())
             minutes.update(_cells(db, "minutes"))
             hours.update(_cells(db, "hours"))
     count = independent.recount(kafka, REQUESTS.name, keys)

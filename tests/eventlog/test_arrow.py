@@ -19,6 +19,7 @@ from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompl
 from midstage.contracts.topics import REQUESTS
 from midstage.contracts.units import micros
 from midstage.eventlog import arrow
+from midstage.eventlog.arrow.cells import Cells
 from midstage.eventlog.codec import header, message
 from midstage.eventlog.log import Headers, Message, Partition, Record
 from midstage.testkit.clock import NOON
@@ -367,3 +368,15 @@ DAMAGED = [
     stream(columns(customer=pa.array(["a"] * ROWS).dictionary_encode()), chunk=2).value or b"",
     stream(columns(usage=pa.array([[("a", 1.5)]] * ROWS, MAP))).value or b"",
 ]
+
+
+@pytest.mark.parametrize("of", [pa.string(), pa.large_string()])
+def test_texts_from_the_middle_of_a_column_are_read_from_there(of: pa.DataType) -> None:
+    column = pa.array(["before", "a", "", "ä€", "after"], of)[1:4]
+    assert Cells({"ref": column}, 3).texts("ref").texts() == ["a", "", "ä€"]
+
+
+def test_a_text_is_measured_in_characters() -> None:
+    assert Cells({"ref": pa.array(["ääää"])}, 1).texts("ref", most=4).texts() == ["ääää"]
+    with pytest.raises(UnreadableError, match="event 0: ref has not 0 to 3 characters"):
+        Cells({"ref": pa.array(["ääää"])}, 1).texts("ref", most=3)

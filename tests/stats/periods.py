@@ -20,6 +20,8 @@ from midstage.eventlog.versions import Versions
 from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.periods import Periods
+from midstage.stats.adapters.rows import beside
+from midstage.stats.adapters.segments import LEAST
 from midstage.stats.decide.billing import Account, evolve
 from midstage.stats.decide.periods import Accepted, Period
 from midstage.stats.model import Beat, Beaten, Ended
@@ -70,6 +72,7 @@ class Shard:
     shard: int = 0
     at: datetime = NOVEMBER.until + timedelta(minutes=1)
     reached: Failpoint = nothing
+    segment_rows: int = LEAST
     ledger: DuckdbLedger = field(init=False)
     archive: Archive = field(init=False)
     periods: Periods = field(init=False)
@@ -84,11 +87,15 @@ class Shard:
 
     def open(self) -> None:
         self.ledger = DuckdbLedger(
-            self.file, now=lambda: self.at, memory_mb=256, reached=self._reach
+            self.file,
+            now=lambda: self.at,
+            memory_mb=256,
+            segment_rows=self.segment_rows,
+            reached=self._reach,
         )
         self.archive = Archive(
             self.ledger,
-            directory=self.file.with_name(f"{self.file.name}.archive"),
+            directory=beside(self.file),
             reached=self._reach,
         )
         self.periods = Periods(
@@ -117,7 +124,7 @@ class Shard:
         """How many hours left the ledger."""
         upto = self.ledger.row()
         due = self.archive.due(before=before or self.at, upto_row=upto)
-        return sum(self.archive.archive(hour, upto_row=upto) is not None for hour in due)
+        return sum(self.archive.archive(hour, upto_row=upto) > 0 for hour in due)
 
 
 def beaten(source: str, highest: int, at: datetime) -> Beaten:

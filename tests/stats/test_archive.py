@@ -16,7 +16,13 @@ from .periods import Crash, CrashedError, Shard
 
 SOURCE = "edges/edge-1/a"
 HOUR = timedelta(hours=1)
-PLACES = ("archive:written", "archive:renamed", "archive:leaving", "archive:left")
+PLACES = (
+    "archive:naming",
+    "archive:written",
+    "archive:renamed",
+    "archive:leaving",
+    "archive:left",
+)
 
 
 @pytest.fixture

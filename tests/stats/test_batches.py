@@ -15,7 +15,7 @@ from midstage.contracts.topics import EDGES, REQUESTS
 from midstage.eventlog import arrow
 from midstage.eventlog.codec import message
 from midstage.eventlog.log import Message, Partition, Record
-from midstage.stats.model import Amounts, Labels, Rows, Words
+from midstage.stats.model import Amounts, Labels, Rows, Texts, Words
 from midstage.stats.stream.reading import Reading
 
 from .conftest import KEY, NOON, Bench, request
@@ -62,7 +62,7 @@ def told(rows: Rows) -> dict[str, list[object]]:
 
 def plain(column: object) -> list[object]:
     match column:
-        case Words():
+        case Words() | Texts():
             return list(column)
         case Amounts():
             return list(
@@ -72,8 +72,6 @@ def plain(column: object) -> list[object]:
             return list(zip(column.rows.tolist(), column.names, column.values, strict=True))
         case np.ndarray():
             return [None if str(value) == "nan" else value for value in column.tolist()]
-        case list() | tuple():
-            return list(column)
         case _:
             raise TypeError(type(column))
 

@@ -22,6 +22,8 @@ from midstage.contracts.requests import RequestCompleted
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.rows import beside, held
+from midstage.stats.adapters.segments import LEAST
 from midstage.stats.model import Batch, Committed, Outgoing, OutOfStepError
 from midstage.stats.stream.counting import Ledger
 
@@ -89,16 +91,24 @@ class InFile:
     """A ledger file; a process that died is one whose connection was closed without a word."""
 
     file: Path
+    segment_rows: int = LEAST
     ledger: DuckdbLedger | None = None
 
     def opened(self, reached: Failpoint = nothing) -> Ledger:
         self.closed()
-        self.ledger = DuckdbLedger(self.file, now=lambda: NOON, memory_mb=128, reached=reached)
+        self.ledger = DuckdbLedger(
+            self.file,
+            now=lambda: NOON,
+            memory_mb=128,
+            segment_rows=self.segment_rows,
+            reached=reached,
+        )
         return self.ledger
 
     def rows(self) -> Sequence[tuple[int, str, int | None, str]]:
         with self._looking() as db:
-            return db.execute("SELECT row, source, seq, id FROM requests ORDER BY row").fetchall()
+            rows = held(db, beside(self.file))
+            return db.execute(f"SELECT row, source, seq, id FROM {rows} ORDER BY row").fetchall()
 
     def sums(self) -> Mapping[tuple[str, str], int]:
         with self._looking() as db:
@@ -119,14 +129,15 @@ class InFile:
             yield writing.db
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "segments"])
 def keepers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], Keeper]:
     """New ledgers of one implementation, each without anything in it."""
     if request.param == "memory":
         return InMemory
-    return lambda: InFile(tmp_path_factory.mktemp("ledger") / "usage.duckdb")
+    least = LEAST if request.param == "file" else 2
+    return lambda: InFile(tmp_path_factory.mktemp("ledger") / "usage.duckdb", segment_rows=least)
 
 
 @pytest.fixture

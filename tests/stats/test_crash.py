@@ -44,7 +44,8 @@ def test_a_wrong_ledger_is_found_out(tmp_path: Path, wrong: str) -> None:
 def test_a_full_run_has_every_failpoint_of_stats_and_of_the_shipper() -> None:
 
     done = deeds(Random(1), kills=110)
-    assert {"ledger:inserted", "ledger:committed", "seen:merged"} <= set(shard_places())
+    known = {"ledger:inserted", "ledger:committed", "seen:merged", "segments:written"}
+    assert known <= set(shard_places())
     for who, places in ((SHARD, shard_places()), (EDGE, edge_places())):
         assert {deed.place for deed in done if deed.who == who} >= set(places)
     assert {deed.who for deed in done if deed.stops} == {EDGE, CLIENT}

@@ -32,7 +32,6 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.versions import Versions
 from midstage.stats import api
-from midstage.stats.adapters import archive
 from midstage.stats.adapters.callers import caller_keys
 from midstage.stats.adapters.columns import in_one_heap
 from midstage.stats.adapters.duckdb import DuckdbLedger
@@ -40,11 +39,11 @@ from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.recount import Recount
+from midstage.stats.adapters.rows import beside
 from midstage.stats.adapters.seen import HashFiles
 from midstage.stats.adapters.seen.opening import opened
 from midstage.stats.adapters.shards import FarShard, far_shards, in_order
 from midstage.stats.adapters.together import Together, TogetherRecounted
-from midstage.stats.adapters.usage.archived import archived
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
 from midstage.stats.api import completeness, events, periods, recount, shard, usage
@@ -149,6 +148,7 @@ def compose(
             memory_mb=settings.ledger_memory_mb,
             shard=settings.shard.number,
             shards=settings.shard.of,
+            segment_rows=settings.segment_rows,
             reached=reached,
         ),
         settings.ledger_file,
@@ -262,8 +262,7 @@ def compose(
 
 
 def _desk(settings: Settings, *, books: Queries, clock: Clock, audit: Audit) -> usage.Desk:
-    file, token = settings.ledger_file, secret(settings.token_file)
-    own = books.usage.over(archived(archive.beside(file)))
+    own, token = books.usage, secret(settings.token_file)
     return usage.Desk(
         shards=AllShards(own=own, far=_far(settings)),
         own=own,
@@ -304,7 +303,7 @@ def _billing(
     far = _far(settings)
     kept = bookkeeping(
         ledger,
-        directory=archive.beside(file),
+        directory=beside(file),
         far=far,
         log=bills,
         upto_row=seen.mark,

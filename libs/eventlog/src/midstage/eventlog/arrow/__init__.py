@@ -5,7 +5,7 @@ is decompressed before its size is known. Headers: ``content-type``, ``ce_source
 over source and bytes. The columns are those of the event; docs/guides/events.md lists them.
 """
 
-from midstage.eventlog.arrow.columns import Amounts, Coded, Columns, Labels
+from midstage.eventlog.arrow.columns import Amounts, Coded, Columns, Labels, Plain
 from midstage.eventlog.arrow.expanding import events
 from midstage.eventlog.arrow.frames import DECODED_BYTES, MOST_ROWS
 from midstage.eventlog.arrow.reading import CONTENT, decode, is_batch, source_of, weight
@@ -19,6 +19,7 @@ __all__ = [
     "Coded",
     "Columns",
     "Labels",
+    "Plain",
     "batch",
     "decode",
     "events",

@@ -15,7 +15,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its o
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # likewise
 
 from midstage.contracts.errors import UnreadableError
-from midstage.eventlog.arrow.columns import Coded
+from midstage.eventlog.arrow.columns import Coded, Plain
 from midstage.eventlog.arrow.frames import DECODED_BYTES
 
 TEXT = 1024
@@ -91,21 +91,20 @@ class Cells:
         self._expand(name, words, codes, longest=_MOST_BYTES * max(map(len, known), default=0))
         return Coded(words=known, codes=view(as_type(codes, _INT32), "i"))
 
-    def texts(self, name: str, *, least: int = 0, most: int = TEXT) -> list[str]:
+    def texts(self, name: str, *, least: int = 0, most: int = TEXT) -> Plain:
         """A column of texts that rarely repeat."""
         column = self.columns.get(name)
         if column is None:
             self._may_be_absent(name, absent=least == 0)
-            return [""] * self.count
+            return Plain(offsets=zeros("i", self.count + 1), content=memoryview(b""))
         if not textual(column.type) or pa.types.is_dictionary(column.type):
             raise UnreadableError(f"column {name} is no plain text but {column.type}")
         if least == 0:
             column = filled(column, "")
-        lengths = pc.utf8_length(column)
-        if lengths.null_count or not within(lengths, least, most):
+        if column.null_count or not within(pc.binary_length(column), least, most):
+            lengths = pc.utf8_length(column)  # a character has a byte at least, so it may fit
             self.must(between(lengths, least, most), name, f"has not {least} to {most} characters")
-        found: list[str] = column.to_pylist()
-        return found
+        return plain(as_type(column, pa.string()))
 
     def whole(
         self, name: str, least: int, most: int, *, kind: Whole = "q", absent: int | None = 0
@@ -194,6 +193,18 @@ def view(column: pa.Array, kind: Whole) -> memoryview:
 def doubles(column: pa.Array) -> "memoryview[float]":
     """The items of a column of float64 without nulls."""
     return _items(column, 8).cast("d")
+
+
+def plain(column: pa.Array) -> Plain:
+    """The texts of a column of strings without nulls, end to end."""
+    _, held, content = column.buffers()
+    offsets = memoryview(held).cast("i")[column.offset : column.offset + len(column) + 1]
+    first, last = offsets[0], offsets[-1]
+    if first:
+        moved = pa.Array.from_buffers(pa.int32(), len(offsets), [None, pa.py_buffer(offsets)])
+        offsets = view(pc.subtract(moved, pa.scalar(first, pa.int32())), "i")
+    said = memoryview(b"") if content is None else memoryview(content).cast("B")[first:last]
+    return Plain(offsets=offsets, content=said)
 
 
 def _items(column: pa.Array, width: int) -> memoryview:

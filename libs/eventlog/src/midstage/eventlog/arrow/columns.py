@@ -21,6 +21,19 @@ class Coded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """A column of texts as UTF-8: that of row *i* is from ``offsets[i]`` on (int32, from 0)."""
+
+    offsets: memoryview
+    content: memoryview
+
+    def texts(self) -> list[str]:
+        """The text of each row."""
+        content = bytes(self.content)
+        return [content[begin:end].decode() for begin, end in pairwise(self.offsets)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
     """Micro-units by row and name: those of row *i* are from ``offsets[i]`` on (int32)."""
 
@@ -60,7 +73,7 @@ class Columns:
     source: str
     type: str
     count: int
-    ids: list[str]
+    ids: Plain
     time: memoryview
     seq: memoryview
     customer: Coded
@@ -77,10 +90,10 @@ class Columns:
     usage: Amounts
     estimated: memoryview
     labels: Labels
-    refs: list[str]
+    refs: Plain
     cluster: Coded
     pod: Coded
-    trace_ids: list[str]
+    trace_ids: Plain
 
     @property
     def numbered(self) -> bool:

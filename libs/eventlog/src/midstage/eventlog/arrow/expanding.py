@@ -18,9 +18,9 @@ def events(columns: Columns) -> Iterator[Event[RequestCompleted | Metered]]:
     facts: Iterator[RequestCompleted | Metered] = (
         _metered(columns) if columns.type == METERED else _requests(columns)
     )
-    for at, fact in enumerate(facts):
+    for at, (event_id, fact) in enumerate(zip(columns.ids.texts(), facts, strict=True)):
         event: Event[RequestCompleted | Metered] = Event(
-            id=columns.ids[at],
+            id=event_id,
             source=columns.source,
             type=columns.type,
             time=_EPOCH + timedelta(microseconds=columns.time[at]),
@@ -35,8 +35,8 @@ def _requests(of: Columns) -> Iterator[RequestCompleted]:
     texts = zip(
         *(each.texts() for each in (of.app, of.customer, of.outcome, of.endpoint, of.revision)),
         *(each.texts() for each in (of.cluster, of.pod)),
-        of.refs,
-        of.trace_ids,
+        of.refs.texts(),
+        of.trace_ids.texts(),
         strict=True,
     )
     for at, (app, customer, outcome, endpoint, revision, cluster, pod, ref, trace_id) in enumerate(
@@ -66,13 +66,14 @@ def _requests(of: Columns) -> Iterator[RequestCompleted]:
 
 def _metered(of: Columns) -> Iterator[Metered]:
     used, labels = of.usage.each(), of.labels.each()
-    for at, (app, customer) in enumerate(zip(of.app.texts(), of.customer.texts(), strict=True)):
+    texts = zip(of.app.texts(), of.customer.texts(), of.refs.texts(), strict=True)
+    for at, (app, customer, ref) in enumerate(texts):
         yield Metered(
             customer=customer,
             units={name: units(amount) for name, amount in used[at].items()},
             labels=labels[at],
             app=app,
-            ref=of.refs[at],
+            ref=ref,
         )
 
 

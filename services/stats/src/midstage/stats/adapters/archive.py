@@ -2,12 +2,11 @@
 
 A file is written under another name, flushed to the disk, renamed, and only then are its hash put
 down and its rows taken out, in one transaction. So a crash at any line loses and doubles nothing.
-The same rows make the same bytes. Files are never changed and never deleted: statements rest on
-them.
+The same rows make the same bytes. A segment of the hour is such a file already, and only its name
+moves. Files are never changed and never deleted: statements rest on them.
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,33 +17,36 @@ from typing import Protocol
 import duckdb
 import pyarrow.parquet as pq  # type: ignore[import-untyped]  # it has no types of its own
 
-from midstage.contracts.errors import UnavailableError
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.stats.adapters.columns import utc
 from midstage.stats.adapters.duckdb import Writing
+from midstage.stats.adapters.rows import ALL, Bounds, everything, moment
+from midstage.stats.adapters.segments import flushed
 
 HOUR = timedelta(hours=1)
 ROW_GROUP = 61_440
 _Asked = dict[str, datetime | int]
 _DUE = """
-SELECT DISTINCT date_trunc('hour', time) FROM requests WHERE time < ? AND row <= ? ORDER BY 1
+SELECT DISTINCT date_trunc('hour', time)::TIMESTAMP FROM requests WHERE time < $1 AND row <= $2
+UNION SELECT hour FROM segments WHERE hour < $1 AND last_row <= $2 ORDER BY 1
 """
 _ROWS = (
     "SELECT * FROM requests WHERE time >= $since AND time < $until AND row <= $upto ORDER BY row"
 )
 _LEAVE = "DELETE FROM requests WHERE time >= $since AND time < $until AND row <= $upto"
-_FILES = """
-SELECT file FROM archives WHERE last_row > $after AND first_row <= $upto
-    AND hour >= date_trunc('hour', $since::TIMESTAMP) AND hour < $until ORDER BY hour, part
+_SEGMENTS_LEAVE = """
+INSERT INTO archives (hour, part, file, sha256, rows, first_row, last_row)
+SELECT hour, $part + row_number() OVER (ORDER BY first_row) - 1, file, sha256, rows, first_row,
+    last_row
+FROM segments WHERE hour = $hour AND last_row <= $upto
 """
-_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 31, tzinfo=UTC)
-_LAST_ROW = 2**63 - 1
-
-
-def beside(ledger_file: Path) -> Path:
-    """The folder of a ledger's archive."""
-    return ledger_file.with_name(f"{ledger_file.name}.archive")
+_SEGMENTS_LEFT = """
+DELETE FROM segments WHERE hour = $hour AND last_row <= $upto RETURNING rows
+"""
+_OF_ALL = """
+SELECT file, sha256 FROM archives WHERE last_row > $1
+UNION ALL SELECT file, sha256 FROM segments WHERE last_row > $1 ORDER BY 1
+"""
 
 
 class Books(Protocol):
@@ -88,31 +90,9 @@ class Archive:
             )
             return [hour.replace(tzinfo=UTC) for (hour,) in found.fetchall()]
 
-    def archive(self, hour: datetime, *, upto_row: int) -> Archived | None:
-        """Move the rows of ``hour`` up to ``upto_row`` into one more file; None where none are."""
-        asked: _Asked = {"since": utc(hour), "until": utc(hour + HOUR), "upto": upto_row}
-        part = self._next_part(hour)
-        file = self._directory / f"requests-{hour:%Y-%m-%dT%H}-{part:03d}.parquet"
-        written = _Written()
-        with _durable(file) as unfinished:
-            self._write(unfinished, asked, written)
-            self._reached("archive:written")
-        self._reached("archive:renamed")
-        if not written.rows:
-            file.unlink()
-            return None
-        archived = Archived(
-            hour=hour,
-            part=part,
-            file=file.name,
-            sha256=_sha256(file),
-            rows=written.rows,
-            first_row=written.first,
-            last_row=written.last,
-        )
-        self._leave(archived, asked)
-        self._reached("archive:left")
-        return archived
+    def archive(self, hour: datetime, *, upto_row: int) -> int:
+        """Move the rows of ``hour`` up to ``upto_row``; how many there were."""
+        return self._named(hour, upto_row) + self._written(hour, upto_row)
 
     def files(self) -> list[Archived]:
         """All files, by hour and part."""
@@ -135,58 +115,63 @@ class Archive:
         ]
 
     def damaged(self, *, after_row: int = 0) -> list[str]:
-        """The files with rows above ``after_row`` that are gone or not as they were."""
+        """The files with rows above ``after_row`` that are gone or not as they were.
+
+        Those of segments, too.
+        """
+        with self._db.cursor() as db:
+            found = db.execute(_OF_ALL, [after_row]).fetchall()
         return [
-            one.file
-            for one in self.files()
-            if one.last_row > after_row
-            and (
-                not (self._directory / one.file).is_file()
-                or _sha256(self._directory / one.file) != one.sha256
-            )
+            file
+            for file, sha256 in found
+            if not (self._directory / file).is_file() or _sha256(self._directory / file) != sha256
         ]
 
     @contextmanager
-    def rows(
-        self,
-        *,
-        since: datetime = _EARLIEST,
-        until: datetime = _LATEST,
-        after_row: int = 0,
-        upto_row: int = _LAST_ROW,
-    ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    def rows(self, bounds: Bounds = ALL) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         """A connection that sees one moment, and the relation there of all rows, wherever they are.
 
-        The bounds only leave out files that hold none of the rows; the question has to name them
-        again. UnavailableError where a file can't be read.
+        UnavailableError where a file can't be read.
         """
-        with self._db.cursor() as db:
-            db.begin()
-            try:
-                yield (
-                    db,
-                    relation(
-                        db,
-                        self._directory,
-                        since=since,
-                        until=until,
-                        after_row=after_row,
-                        upto_row=upto_row,
-                    ),
-                )
-            except duckdb.IOException as error:
-                raise UnavailableError(
-                    f"an archive of the ledger can't be read, put it back: {error}"
-                ) from error
-            finally:
-                db.rollback()
+        with moment(self._db) as db:
+            yield db, everything(db, self._directory, bounds)
 
-    def _next_part(self, hour: datetime) -> int:
+    def _named(self, hour: datetime, upto_row: int) -> int:
+        """Its segments are files of the archive from now on; how many rows they have."""
+        asked: _Asked = {"hour": utc(hour), "upto": upto_row}
+        with self._books.writing() as writing:
+            part = _next_part(writing.db, hour)
+            writing.db.execute(_SEGMENTS_LEAVE, {**asked, "part": part})
+            left = writing.db.execute(_SEGMENTS_LEFT, asked).fetchall()
+            self._reached("archive:naming")
+        return sum(rows for (rows,) in left)
+
+    def _written(self, hour: datetime, upto_row: int) -> int:
+        """What the table has of it leaves for one more file; how many rows that is."""
+        asked: _Asked = {"since": utc(hour), "until": utc(hour + HOUR), "upto": upto_row}
         with self._db.cursor() as db:
-            ((part,),) = db.execute(
-                "SELECT coalesce(max(part) + 1, 0) FROM archives WHERE hour = ?", [utc(hour)]
-            ).fetchall()
-        return int(part)
+            part = _next_part(db, hour)
+        file = self._directory / f"requests-{hour:%Y-%m-%dT%H}-{part:03d}.parquet"
+        written = _Written()
+        with _durable(file) as unfinished:
+            self._write(unfinished, asked, written)
+            self._reached("archive:written")
+        self._reached("archive:renamed")
+        if not written.rows:
+            file.unlink()
+            return 0
+        archived = Archived(
+            hour=hour,
+            part=part,
+            file=file.name,
+            sha256=_sha256(file),
+            rows=written.rows,
+            first_row=written.first,
+            last_row=written.last,
+        )
+        self._leave(archived, asked)
+        self._reached("archive:left")
+        return written.rows
 
     def _write(self, file: Path, asked: _Asked, written: "_Written") -> None:
         """The rows in groups of one size, whatever the memory and the threads."""
@@ -221,27 +206,11 @@ class Archive:
             self._reached("archive:leaving")
 
 
-def relation(
-    db: duckdb.DuckDBPyConnection,
-    directory: Path,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    after_row: int = 0,
-    upto_row: int = _LAST_ROW,
-) -> str:
-    """The relation of all rows as SQL, as this transaction of ``db`` sees them."""
-    asked: _Asked = {
-        "since": utc(since or _EARLIEST),
-        "until": utc(until or _LATEST),
-        "after": after_row,
-        "upto": upto_row,
-    }
-    files = [str(directory / file) for (file,) in db.execute(_FILES, asked).fetchall()]
-    if not files:
-        return "requests"
-    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    return f"(FROM requests UNION ALL BY NAME FROM read_parquet([{quoted}], union_by_name = true))"
+def _next_part(db: duckdb.DuckDBPyConnection, hour: datetime) -> int:
+    ((part,),) = db.execute(
+        "SELECT coalesce(max(part) + 1, 0) FROM archives WHERE hour = ?", [utc(hour)]
+    ).fetchall()
+    return int(part)
 
 
 class _Written:
@@ -263,17 +232,9 @@ def _durable(file: Path) -> Iterator[Path]:
     """Gives the name to write under; afterwards ``file`` is whole and on the disk."""
     unfinished = file.with_name(f"{file.name}.unfinished")
     yield unfinished
-    _flushed(unfinished)
+    flushed(unfinished)
     unfinished.replace(file)
-    _flushed(file.parent)
-
-
-def _flushed(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    flushed(file.parent)
 
 
 def _sha256(file: Path) -> str:

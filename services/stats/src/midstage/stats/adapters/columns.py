@@ -10,7 +10,17 @@ import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its o
 from midstage.contracts.sketch import GAMMA, SMALLEST
 from midstage.eventlog.log import Partition
 from midstage.stats.adapters.schema import Rollup
-from midstage.stats.model import Doubles, Longs, Outgoing, Rows, Source, SourceHours, Sums, Words
+from midstage.stats.model import (
+    Doubles,
+    Longs,
+    Outgoing,
+    Rows,
+    Source,
+    SourceHours,
+    Sums,
+    Texts,
+    Words,
+)
 
 LONG_AGO = datetime(1, 1, 1)  # noqa: DTZ001  as the tables keep times
 _TIME = pa.timestamp("us")
@@ -31,7 +41,7 @@ def requests(rows: Rows, *, first: int, recorded_at: datetime, version: int) -> 
             "kind": words(rows.kind),
             "source": words(rows.source),
             "seq": pa.array(rows.seq, mask=rows.seq == 0),
-            "id": pa.array(rows.id, pa.string()),
+            "id": texts(rows.id),
             "time": times(rows.time),
             "customer": words(rows.customer),
             "app": words(rows.app),
@@ -48,10 +58,10 @@ def requests(rows: Rows, *, first: int, recorded_at: datetime, version: int) -> 
             "billed": pa.array(rows.billed),
             "estimated": pa.array(rows.estimated),
             "labels": _map(count, rows.labels.rows, rows.labels.names, plain(rows.labels.values)),
-            "ref": pa.array(rows.ref, pa.string()),
+            "ref": texts(rows.ref),
             "cluster": words(rows.cluster),
             "pod": words(rows.pod),
-            "trace_id": pa.array(rows.trace_id, pa.string()),
+            "trace_id": texts(rows.trace_id),
             "recorded_at": times(np.full(count, microseconds(recorded_at))),
             "version": pa.array(np.full(count, version, np.int64)),
         }
@@ -125,6 +135,12 @@ def outbox(outgoing: Sequence[Outgoing], *, first: int) -> pa.Table:
             "sent_at": pa.nulls(len(outgoing), _TIME),
         }
     )
+
+
+def texts(column: Texts) -> pa.Array:
+    """A column of texts, without a copy."""
+    held = [None, pa.py_buffer(column.offsets), pa.py_buffer(column.content)]
+    return pa.Array.from_buffers(pa.string(), len(column), held)
 
 
 def words(column: Words) -> pa.Array:

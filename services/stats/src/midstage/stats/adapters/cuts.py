@@ -11,6 +11,7 @@ import duckdb
 from midstage.contracts.billing import Line
 from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.columns import LONG_AGO, utc
+from midstage.stats.adapters.rows import Bounds
 from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.decide.billing import Late, Tallied, line_of, tallied
 from midstage.stats.decide.periods import Period
@@ -108,7 +109,8 @@ def tallies(
     ]
     for since, until in ((period.since, first), (last, period.until)):
         if since < until:
-            with archive.rows(since=since, until=until, upto_row=row) as (rows_db, rows_held):
+            bounds = Bounds(since=since, until=until, upto_row=row)
+            with archive.rows(bounds) as (rows_db, rows_held):
                 found += tallies_of_rows(rows_db, rows_held, since, until, row)
     return tallied(found)
 

@@ -1,8 +1,9 @@
 """The ledger in one DuckDB file: rows, sums, ranges, what leaves and positions in one transaction.
 
-One process owns the file, and whoever writes holds the one lock. A chunk must begin where the last
-one ended, or nothing of it is written. What was committed survives a kill at any line; what was
-not, never was.
+Rows of a large chunk are files of their own, and the transaction holds their names. One process
+owns all of it, and whoever writes holds the one lock. A chunk must begin where the last one ended,
+or nothing of it is written. What was committed survives a kill at any line; what was not, never
+was.
 """
 
 import threading
@@ -21,7 +22,9 @@ from midstage.eventlog.log import Partition
 from midstage.stats.adapters import columns
 from midstage.stats.adapters.facts import FactBooks
 from midstage.stats.adapters.queries import Queries
+from midstage.stats.adapters.rows import beside
 from midstage.stats.adapters.schema import Rollup, opened, readable
+from midstage.stats.adapters.segments import LEAST, Segments
 from midstage.stats.decide import hashed
 from midstage.stats.decide.sums import by_hour
 from midstage.stats.model import (
@@ -31,6 +34,7 @@ from midstage.stats.model import (
     Hashes,
     Outgoing,
     OutOfStepError,
+    Rows,
     Source,
 )
 
@@ -90,9 +94,13 @@ class DuckdbLedger:
         memory_mb: int = 512,
         shard: int = 0,
         shards: int = 1,
+        segment_rows: int = LEAST,
         reached: Failpoint = nothing,
     ) -> None:
-        """Open or make the file; UnavailableError when another process has it or it is damaged."""
+        """Open or make the file; UnavailableError when another process has it or it is damaged.
+
+        Rows of an hour are a file where a chunk has ``segment_rows`` of them.
+        """
         self._db = opened(file, memory_mb=memory_mb, shard=shard, shards=shards)
         self._now = now
         self._reached = reached
@@ -101,6 +109,9 @@ class DuckdbLedger:
             self._positions = _positions(self._db)
             self._sources = _sources(self._db)
             self._heads = _heads(self._db)
+        self._directory = beside(file)
+        self._segments = Segments(self._directory, least=segment_rows, reached=reached)
+        self._segments.swept(self._db)
 
     def positions(self) -> Mapping[Partition, int]:
         """See ``counting.Ledger.positions``."""
@@ -121,7 +132,7 @@ class DuckdbLedger:
         return int(last)
 
     def unnumbered(self, after_row: int) -> Hashes:
-        """See ``counting.Ledger.unnumbered``; a scan of what is held of ``requests``."""
+        """See ``counting.Ledger.unnumbered``; a scan of ``requests``, for segments have none."""
         with self._db.cursor() as db:
             found = db.execute(_UNNUMBERED, [after_row]).fetchall()
         return hashed(found) if found else NO_HASHES
@@ -174,11 +185,11 @@ class DuckdbLedger:
 
     def queries(self) -> Queries:
         """What the ledger answers, on connections of their own: they see what is committed."""
-        return Queries(self._db)
+        return Queries(self._db, self._directory)
 
     def facts(self) -> FactBooks:
         """What facts are made of, on connections of their own."""
-        return FactBooks(self._db)
+        return FactBooks(self._db, self._directory)
 
     def close(self) -> None:
         """Write everything into the file itself, and let go of it."""
@@ -220,10 +231,16 @@ class DuckdbLedger:
             self._run("INSERT INTO source_hours BY NAME FROM added", hours)
         at = self._now()
         if len(batch.rows):
-            first = heads.row + 1 - len(batch.rows)
-            rows = columns.requests(batch.rows, first=first, recorded_at=at, version=version)
-            self._run(f"INSERT INTO requests BY NAME {_ADDED}", rows)
+            self._insert_rows(batch.rows, at, heads)
         return at
+
+    def _insert_rows(self, rows: Rows, at: datetime, heads: Heads) -> None:
+        first = heads.row + 1 - len(rows)
+        table = columns.requests(rows, first=first, recorded_at=at, version=heads.version)
+        segments, left = self._segments.written(rows, table)
+        self._segments.put(self._db, segments, at)
+        if left.num_rows:
+            self._run(f"INSERT INTO requests BY NAME {_ADDED}", left)
 
     def _run(self, statement: str, added: pa.Table) -> None:
         self._db.register("added", added)

@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
 
 from midstage.stats.adapters.columns import utc
+from midstage.stats.adapters.rows import Bounds, held, moment
 from midstage.stats.model import NO_ROWS, Amounts, Doubles, Longs, Rows, Words
 from midstage.stats.views.usage_facts import Amount, Cell, Mark
 
 _RECENT = """
 SELECT app, outcome, epoch_us(time) AS time, duration_ms, ttft_ms, usage, version
-FROM requests WHERE time BETWEEN ? AND ? AND outcome <> '' ORDER BY row
+FROM {rows} AS held WHERE time BETWEEN ? AND ? AND outcome <> '' ORDER BY row
 """
 _CHANGED = """
 SELECT minute, customer, max(version) FROM minutes
@@ -46,9 +48,10 @@ class Recent:
 class FactBooks:
     """Answers on connections of their own; may be asked from any thread."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Ask the database behind ``db``."""
+    def __init__(self, db: duckdb.DuckDBPyConnection, directory: Path) -> None:
+        """Ask the database behind ``db``, whose files of rows are in ``directory``."""
         self._db = db
+        self._directory = directory
 
     def version(self) -> int:
         """The last commit."""
@@ -58,8 +61,9 @@ class FactBooks:
 
     def recent(self, *, since: datetime, until: datetime) -> Recent:
         """The requests that ended from ``since`` to ``until``, in the order of their rows."""
-        with self._db.cursor() as db:
-            table: pa.Table = db.sql(_RECENT, params=[utc(since), utc(until)]).to_arrow_table()
+        with moment(self._db) as db:
+            asked = _RECENT.format(rows=held(db, self._directory, Bounds(since=since, until=until)))
+            table: pa.Table = db.sql(asked, params=[utc(since), utc(until)]).to_arrow_table()
         return _recent(table)
 
     def changed(self, mark: Mark) -> Mapping[Cell, int]:

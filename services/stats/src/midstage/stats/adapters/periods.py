@@ -17,6 +17,7 @@ from midstage.stats.adapters import cuts
 from midstage.stats.adapters.archive import Archive, Books
 from midstage.stats.adapters.columns import utc
 from midstage.stats.adapters.duckdb import Writing
+from midstage.stats.adapters.rows import Bounds
 from midstage.stats.decide.billing import Late, Open, Part
 from midstage.stats.decide.periods import Accepted, Period, complete, following, gaps
 from midstage.stats.decide.told import Counted, Told, told
@@ -129,7 +130,8 @@ class Periods:
         at = next(number for number, cut in enumerate(held) if cut.period.name == name)
         period, before = held[at].period, held[at - 1] if at else None
         row = kept.seal.row
-        with self._archive.rows(since=period.since, until=period.until, upto_row=row) as (db, rows):
+        bounds = Bounds(since=period.since, until=period.until, upto_row=row)
+        with self._archive.rows(bounds) as (db, rows):
             lines = cuts.lines_of_rows(db, rows, period, row)
             sources = cuts.tallies_of_rows(db, rows, period.since, period.until, row)
         return Part(
@@ -182,7 +184,8 @@ class Periods:
         """Rows after the last seal that belong before the period; none where it is the first."""
         if last is None or upto_row <= last.row:
             return ()
-        with self._archive.rows(until=before, after_row=last.row, upto_row=upto_row) as (db, rows):
+        bounds = Bounds(until=before, after_row=last.row, upto_row=upto_row)
+        with self._archive.rows(bounds) as (db, rows):
             return cuts.late(db, rows, before=before, after_row=last.row, upto_row=upto_row)
 
 

@@ -3,9 +3,10 @@
 A question sees what was committed when it began, as a whole, and nothing that comes in meanwhile.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from midstage.contracts import sketch
 from midstage.contracts.units import units
 from midstage.stats.adapters.columns import bucket, utc
+from midstage.stats.adapters.rows import Bounds, between, held, moment
 from midstage.stats.adapters.usage.reading import UsageBooks
 from midstage.stats.model import Source
 from midstage.stats.views import availability
@@ -25,11 +27,19 @@ SELECT (SELECT shard FROM about) AS shard, row, ref, id, customer, app, status, 
     billed, estimated, source, seq, time, duration_ms, queue_ms, ttft_ms, bytes_in, bytes_out,
     endpoint, revision, labels, cluster, pod, trace_id,
     epoch_us(recorded_at - time) / 1000.0 AS recorded_ms_after
-FROM requests WHERE row > $after AND starts_with(ref, $prefix) ORDER BY row LIMIT $limit
+FROM {rows} AS held
+WHERE row > $after AND row <= $upto AND starts_with(ref, $prefix) ORDER BY row LIMIT $limit
+"""
+AT_ONCE = 100_000
+"""Rows that are looked at first for a page; the more there must be looked at, the more at once."""
+_COUNT = """
+SELECT (SELECT count(*) FROM requests) + (SELECT coalesce(sum(rows), 0) FROM segments)
 """
 _AGES = f"""
 SELECT {bucket("age")}, count(*)
-FROM (SELECT epoch_us(recorded_at - time) / 1000.0 AS age FROM requests WHERE recorded_at >= ?)
+FROM (
+    SELECT epoch_us(recorded_at - time) / 1000.0 AS age FROM {{rows}} AS held WHERE recorded_at >= ?
+)
 GROUP BY ALL
 """
 _TALLIES = """
@@ -47,10 +57,11 @@ _source = msgspec.json.Decoder(Source).decode
 class Queries:
     """Answers from the ledger; may be asked from any thread."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Ask the database behind ``db``."""
+    def __init__(self, db: duckdb.DuckDBPyConnection, directory: Path) -> None:
+        """Ask the database behind ``db``, whose files of rows are in ``directory``."""
         self._db = db
-        self.usage = UsageBooks(db)
+        self._directory = directory
+        self.usage = UsageBooks(db, rows=between(directory))
 
     def tallies(self, query: AvailabilityQuery) -> list[Tally]:
         """Good requests and errors by application and time; one more than ``MOST_TALLIES`` at most.
@@ -69,10 +80,20 @@ class Queries:
 
     def rows(self, query: RowsQuery) -> RowsPage:
         """A page of rows in the order of their commit; pages stay as they are while rows come."""
-        asked = {"after": query.after, "prefix": query.ref_prefix, "limit": query.limit + 1}
-        with self._db.cursor() as db:
-            found = db.execute(_ROWS, asked).fetchall()
-            columns = [column[0] for column in db.description or ()]
+        found, columns = list[tuple[object, ...]](), list[str]()
+        with moment(self._db) as db:
+            for bounds in _windows(db, query.after):
+                asked = {
+                    "after": bounds.after_row,
+                    "upto": bounds.upto_row,
+                    "prefix": query.ref_prefix,
+                    "limit": query.limit + 1 - len(found),
+                }
+                rows = held(db, self._directory, bounds)
+                found += db.execute(_ROWS.format(rows=rows), asked).fetchall()
+                columns = [column[0] for column in db.description or ()]
+                if len(found) > query.limit:
+                    break
         page = tuple(_row(columns, values) for values in found[: query.limit])
         return RowsPage(requests=page, next=page[-1].row if len(found) > query.limit else None)
 
@@ -84,11 +105,21 @@ class Queries:
 
     def recorded(self, *, since: datetime) -> Recorded:
         """How many rows there are, and the freshness of those committed from ``since`` on."""
-        with self._db.cursor() as db:
-            rows = db.execute("SELECT count(*) FROM requests").fetchall()
-            tally = dict(db.execute(_AGES, [utc(since)]).fetchall())
+        with moment(self._db) as db:
+            ((rows,),) = db.execute(_COUNT).fetchall()
+            late = held(db, self._directory, recorded_since=since)
+            tally = dict(db.execute(_AGES.format(rows=late), [utc(since)]).fetchall())
         zeros = tally.pop(None, 0)
-        return Recorded(rows=rows[0][0], ages=sketch.tallied(tally, zeros=zeros))
+        return Recorded(rows=int(rows), ages=sketch.tallied(tally, zeros=zeros))
+
+
+def _windows(db: duckdb.DuckDBPyConnection, after: int) -> Iterator[Bounds]:
+    """The rows behind ``after`` in ever larger pieces, of which each lies in few files."""
+    ((last,),) = db.execute("SELECT row FROM heads").fetchall()
+    at_once = AT_ONCE
+    while after < last:
+        yield Bounds(after_row=after, upto_row=after + at_once)
+        after, at_once = after + at_once, at_once * 4
 
 
 def _tallies(query: AvailabilityQuery) -> tuple[str, list[str | datetime]]:

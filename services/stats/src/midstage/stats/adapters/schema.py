@@ -13,8 +13,9 @@ import duckdb
 
 from midstage.contracts.errors import UnavailableError
 
-SCHEMA = 3
+SCHEMA = 4
 _BEFORE_DAYS = 2
+_BEFORE_SEGMENTS = 3
 CHECKPOINT = "32MB"
 """Of the WAL, before it goes into the file: each time what is not yet a whole row group of a table
 is written anew, and an opening reads the WAL again."""
@@ -81,6 +82,15 @@ CREATE TABLE IF NOT EXISTS requests (
     trace_id VARCHAR NOT NULL,
     recorded_at TIMESTAMP NOT NULL,
     version BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS segments (  -- files with rows that are not in requests
+    hour TIMESTAMP NOT NULL,
+    file VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL,
+    rows BIGINT NOT NULL,
+    first_row BIGINT NOT NULL,
+    last_row BIGINT NOT NULL,
+    recorded_at TIMESTAMP NOT NULL
 );
 CREATE TABLE IF NOT EXISTS merges (
     upto TIMESTAMP,                -- sums of hours before it were merged
@@ -187,7 +197,7 @@ def opened(
         for rollup in Rollup:
             db.execute(_ROLLUP.format(table=rollup.value, time=rollup.time))
         _same_shard(db, file, shard=shard, shards=shards)
-        _with_days(db)
+        _grown(db)
         db.commit()
     return db
 
@@ -214,7 +224,7 @@ def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     if ("about",) not in tables:
         return
     found = db.execute("SELECT schema FROM about").fetchall()  # a result left open blocks the rest
-    if found and found[0][0] not in (_BEFORE_DAYS, SCHEMA):
+    if found and found[0][0] not in (_BEFORE_DAYS, _BEFORE_SEGMENTS, SCHEMA):
         db.close()
         raise UnavailableError(
             f"ledger {file} has schema {found[0][0]}, this midstage knows {SCHEMA}; "
@@ -237,11 +247,11 @@ def _same_shard(db: duckdb.DuckDBPyConnection, file: Path, *, shard: int, shards
         )
 
 
-def _with_days(db: duckdb.DuckDBPyConnection) -> None:
-    """A ledger from before there were days: any of its sums may be a merged one."""
+def _grown(db: duckdb.DuckDBPyConnection) -> None:
+    """Of a ledger from before there were days any of its sums may be a merged one."""
     if db.execute("SELECT schema FROM about").fetchall() == [(_BEFORE_DAYS,)]:
         db.execute("INSERT INTO rolled SELECT NULL, version FROM heads")
-        db.execute("UPDATE about SET schema = ?", [SCHEMA])
+    db.execute("UPDATE about SET schema = $1 WHERE schema <> $1", [SCHEMA])
 
 
 def _meant(file: Path, error: duckdb.Error) -> UnavailableError:

@@ -79,7 +79,7 @@ def hashes(rows: Rows) -> Hashes:
     at = np.flatnonzero(rows.seq == 0)
     if not len(at):
         return NO_HASHES
-    return hashed([(rows.source[row], rows.id[row]) for row in at.tolist()])
+    return hashed(zip(rows.source.taken(at), rows.id.taken(at), strict=True))
 
 
 def hashed(names: Iterable[tuple[str, str]]) -> Hashes:

@@ -15,12 +15,14 @@ from midstage.stats.model.ranges import NO_NUMBERS, Ranges, Span, admitted
 from midstage.stats.model.rows import METERED, REQUEST, Rows
 from midstage.stats.model.words import (
     Amounts,
+    Codes,
     Doubles,
     Flags,
     Hashes,
     Ints,
     Labels,
     Longs,
+    Texts,
     Words,
 )
 
@@ -37,6 +39,7 @@ __all__ = [
     "Beat",
     "Beaten",
     "Closing",
+    "Codes",
     "Committed",
     "Doubles",
     "Ended",
@@ -54,6 +57,7 @@ __all__ = [
     "SourceHours",
     "Span",
     "Sums",
+    "Texts",
     "Words",
     "admitted",
 ]
@@ -124,6 +128,7 @@ class Ended:
 
 
 _NO_WORDS = Words(words=(), codes=np.zeros(0, np.int32))
+_NO_TEXTS = Texts.of(())
 _NO_LONGS = np.zeros(0, np.int64)
 _NO_DOUBLES = np.zeros(0, np.float64)
 _NO_FLAGS = np.zeros(0, np.bool_)
@@ -131,7 +136,7 @@ NO_ROWS = Rows(
     kind=_NO_WORDS,
     source=_NO_WORDS,
     seq=_NO_LONGS,
-    id=(),
+    id=_NO_TEXTS,
     time=_NO_LONGS,
     customer=_NO_WORDS,
     app=_NO_WORDS,
@@ -148,10 +153,10 @@ NO_ROWS = Rows(
     billed=_NO_FLAGS,
     estimated=_NO_FLAGS,
     labels=Labels(rows=_NO_LONGS, names=_NO_WORDS, values=_NO_WORDS),
-    ref=(),
+    ref=_NO_TEXTS,
     cluster=_NO_WORDS,
     pod=_NO_WORDS,
-    trace_id=(),
+    trace_id=_NO_TEXTS,
 )
 NO_HASHES: Hashes = np.zeros((0, 2), np.uint64)
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from midstage.stats.model.words import Amounts, Doubles, Flags, Ints, Labels, Longs, Words
+from midstage.stats.model.words import (
+    Amounts,
+    Doubles,
+    Flags,
+    Ints,
+    Labels,
+    Longs,
+    Texts,
+    Words,
+)
 
 REQUEST = "request"
 METERED = "metered"
@@ -26,7 +35,7 @@ class Rows:
     kind: Words
     source: Words
     seq: Longs
-    id: Sequence[str]
+    id: Texts
     time: Longs
     customer: Words
     app: Words
@@ -43,10 +52,10 @@ class Rows:
     billed: Flags
     estimated: Flags
     labels: Labels
-    ref: Sequence[str]
+    ref: Texts
     cluster: Words
     pod: Words
-    trace_id: Sequence[str]
+    trace_id: Texts
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -61,7 +70,7 @@ class Rows:
             kind=self.kind.taken(at),
             source=self.source.taken(at),
             seq=self.seq[at],
-            id=_at(self.id, at),
+            id=self.id.taken(at),
             time=self.time[at],
             customer=self.customer.taken(at),
             app=self.app.taken(at),
@@ -78,10 +87,10 @@ class Rows:
             billed=self.billed[at],
             estimated=self.estimated[at],
             labels=self.labels.taken(at),
-            ref=_at(self.ref, at),
+            ref=self.ref.taken(at),
             cluster=self.cluster.taken(at),
             pod=self.pod.taken(at),
-            trace_id=_at(self.trace_id, at),
+            trace_id=self.trace_id.taken(at),
         )
 
     @staticmethod
@@ -94,7 +103,7 @@ class Rows:
             kind=Words.joined([part.kind for part in parts]),
             source=Words.joined([part.source for part in parts]),
             seq=np.concatenate([part.seq for part in parts]),
-            id=[text for part in parts for text in part.id],
+            id=Texts.joined([part.id for part in parts]),
             time=np.concatenate([part.time for part in parts]),
             customer=Words.joined([part.customer for part in parts]),
             app=Words.joined([part.app for part in parts]),
@@ -111,12 +120,8 @@ class Rows:
             billed=np.concatenate([part.billed for part in parts]),
             estimated=np.concatenate([part.estimated for part in parts]),
             labels=Labels.joined([part.labels for part in parts], begins),
-            ref=[text for part in parts for text in part.ref],
+            ref=Texts.joined([part.ref for part in parts]),
             cluster=Words.joined([part.cluster for part in parts]),
             pod=Words.joined([part.pod for part in parts]),
-            trace_id=[text for part in parts for text in part.trace_id],
+            trace_id=Texts.joined([part.trace_id for part in parts]),
         )
-
-
-def _at(texts: Sequence[str], rows: Longs) -> Sequence[str]:
-    return [texts[row] for row in rows.tolist()]

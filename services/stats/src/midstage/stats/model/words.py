@@ -1,17 +1,28 @@
 """Columns of texts and of parts of rows: what repeats is kept once and pointed to."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
+from itertools import count, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
+Octets = npt.NDArray[np.uint8]
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Hashes = npt.NDArray[np.uint64]
 """Shape (n, 2): 128 bits for each ``(source, id)``; equal ones are taken for the same event."""
+
+
+class Codes(defaultdict[str, int]):
+    """Numbers words from 0 on, each where it is asked for first: its keys are the words."""
+
+    def __init__(self) -> None:
+        """No word has been asked for."""
+        super().__init__(count().__next__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,7 +53,7 @@ class Words:
         """The column of these texts."""
         if texts and texts.count(texts[0]) == len(texts):
             return Words.same(texts[0], len(texts))
-        code_of = {text: code for code, text in enumerate(dict.fromkeys(texts))}
+        code_of = Codes()
         codes = np.fromiter(map(code_of.__getitem__, texts), np.int32, len(texts))
         return Words(words=tuple(code_of), codes=codes)
 
@@ -61,6 +72,59 @@ class Words:
             for column in columns
         ]
         return Words(words=tuple(words), codes=np.concatenate(codes, dtype=np.int32))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Texts:
+    """A column of texts that rarely repeat, end to end as UTF-8: no object for each of them.
+
+    Row *i* says what lies from ``offsets[i]`` to ``offsets[i + 1]``; the first offset is 0.
+    """
+
+    content: Octets
+    offsets: Ints
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.offsets) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        """The text of each row."""
+        content = self.content.tobytes()
+        return (content[begin:end].decode() for begin, end in pairwise(self.offsets.tolist()))
+
+    def __getitem__(self, row: int) -> str:
+        """The text of a row."""
+        begin, end = self.offsets[row : row + 2].tolist()
+        return self.content[begin:end].tobytes().decode()
+
+    def taken(self, rows: Longs) -> "Texts":
+        """The column with these rows in this order."""
+        begins = self.offsets[:-1][rows]
+        offsets = _ends(np.diff(self.offsets)[rows])
+        moved = np.repeat(begins - offsets[:-1], np.diff(offsets))
+        places = np.arange(len(moved)) + moved
+        return Texts(content=self.content[places], offsets=offsets)
+
+    @staticmethod
+    def of(texts: Sequence[str]) -> "Texts":
+        """The column of these texts."""
+        joined = "".join(texts)
+        content = np.frombuffer(joined.encode(), np.uint8)
+        whole: Sequence[Sized] = texts
+        if len(content) != len(joined):
+            whole = [text.encode() for text in texts]
+        lengths = np.fromiter(map(len, whole), np.int32, len(texts))
+        return Texts(content=content, offsets=_ends(lengths))
+
+    @staticmethod
+    def joined(columns: Sequence["Texts"]) -> "Texts":
+        """One column after another."""
+        lengths = [np.diff(column.offsets) for column in columns]
+        return Texts(
+            content=np.concatenate([column.content for column in columns]),
+            offsets=_ends(np.concatenate(lengths)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,6 +182,13 @@ class Labels:
             names=Words.joined([column.names for column in columns]),
             values=Words.joined([column.values for column in columns]),
         )
+
+
+def _ends(lengths: Ints) -> Ints:
+    """Where parts of these lengths end, one after another, and 0 before them."""
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, dtype=np.int32, out=offsets[1:])
+    return offsets
 
 
 def _kept(owners: Longs, rows: Longs) -> tuple[Longs, Longs]:

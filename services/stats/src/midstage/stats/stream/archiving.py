@@ -22,8 +22,8 @@ class Archive(Protocol):
         """The hours that ended by then and have rows in the ledger."""
         ...
 
-    def archive(self, hour: datetime, *, upto_row: int) -> object | None:
-        """Move an hour's rows; None where there were none."""
+    def archive(self, hour: datetime, *, upto_row: int) -> int:
+        """Move an hour's rows; how many there were."""
         ...
 
 

@@ -24,6 +24,7 @@ from midstage.stats.model import (
     Labels,
     Longs,
     Rows,
+    Texts,
     Words,
 )
 from midstage.stats.stream.lines import billable
@@ -58,7 +59,7 @@ def rows_in(
         kind=Words.same(kind, columns.count),
         source=Words.same(columns.source, columns.count),
         seq=seq,
-        id=columns.ids,
+        id=_texts(columns.ids),
         time=time,
         customer=customer,
         app=_words(columns.app),
@@ -83,15 +84,19 @@ def rows_in(
             names=_words(columns.labels.names),
             values=_words(columns.labels.values),
         ),
-        ref=columns.refs,
+        ref=_texts(columns.refs),
         cluster=_words(columns.cluster),
         pod=_words(columns.pod),
-        trace_id=columns.trace_ids,
+        trace_id=_texts(columns.trace_ids),
     )
 
 
 def _words(coded: arrow.Coded) -> Words:
     return Words(words=coded.words, codes=_ints(coded.codes))
+
+
+def _texts(plain: arrow.Plain) -> Texts:
+    return Texts(content=np.frombuffer(plain.content, np.uint8), offsets=_ints(plain.offsets))
 
 
 def _owners(offsets: memoryview) -> Longs:

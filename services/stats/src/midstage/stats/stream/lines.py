@@ -19,6 +19,7 @@ from midstage.stats.model import (
     Labels,
     Longs,
     Rows,
+    Texts,
     Words,
 )
 
@@ -54,7 +55,7 @@ def rows_of(lines: Sequence[Line], *, billed: frozenset[Outcome]) -> Rows:
         kind=Words.of([METERED if other else REQUEST for other in metered]),
         source=Words.of([line.source for line in lines]),
         seq=np.fromiter((line.seq for line in lines), np.int64, count),
-        id=[line.id for line in lines],
+        id=Texts.of([line.id for line in lines]),
         time=np.fromiter(((line.time - _EPOCH) // _MICROSECOND for line in lines), np.int64, count),
         customer=customer,
         app=Words.of([fact.app for fact in requests]),
@@ -71,10 +72,10 @@ def rows_of(lines: Sequence[Line], *, billed: frozenset[Outcome]) -> Rows:
         billed=billable(customer, outcome, billed),
         estimated=np.fromiter((fact.estimated for fact in requests), np.bool_, count),
         labels=_labels([fact.labels for fact in requests]),
-        ref=[fact.ref for fact in requests],
+        ref=Texts.of([fact.ref for fact in requests]),
         cluster=Words.of([fact.cluster for fact in requests]),
         pod=Words.of([fact.pod for fact in requests]),
-        trace_id=[fact.trace_id for fact in requests],
+        trace_id=Texts.of([fact.trace_id for fact in requests]),
     )
 
 

@@ -51,8 +51,8 @@ class Reading:
 
     def __call__(self, records: Sequence[Record], put: Callable[[Record, str], None]) -> Arrivals:
         """What the records say together: first what is plain, then the rest in its order."""
-        plain, left = self._signed(records, keys=self._keys(), latest=self._now() + AHEAD)
-        parts, lines = [plain], list[Line]()
+        parts, left = self._signed(records, keys=self._keys(), latest=self._now() + AHEAD)
+        lines: list[Line] = []
         said: list[Beaten | Ended] = []
         for record in left:
             try:

@@ -5,19 +5,16 @@ or merely unusual, is left to the careful way, which says what is wrong with it:
 narrow, and has to be right only where it takes something.
 """
 
-import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 
 from midstage.contracts import signature
-from midstage.contracts.edges import LARGEST_SEQ, edge_of
-from midstage.contracts.errors import UnreadableError
+from midstage.contracts.edges import LARGEST_SEQ
 from midstage.contracts.fact import Name
 from midstage.contracts.requests import Outcome, RequestCompleted
 from midstage.contracts.topics import EVENT_BYTES
@@ -33,21 +30,22 @@ from midstage.stats.model import (
     Labels,
     Longs,
     Rows,
+    Texts,
     Words,
 )
 from midstage.stats.stream.lines import LARGEST_BYTES, LARGEST_MS, billable
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
+from midstage.stats.stream.signatures import SIGNATURE_BYTES, Signatures
+from midstage.stats.stream.times import instants
 
 _STRUCTURED_HEADER = (CONTENT_TYPE, STRUCTURED)
 _SEQ_DIGITS = 20
-_EXACT_S = 4e9
-"""Up to here a float of seconds still tells microseconds apart."""
+GROUP = 512
+"""Lines that are objects at the same time. A line is some thirty of them, and what the last group
+let go of serves the next: fresh memory for each took as long as the decoding."""
 _EXACT_MICROS = 2**53
 """Up to here a float holds each whole number."""
-_MOST_SOURCES = 4096
-_BLOCK = 64
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -55,7 +53,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: Name
     source: Name
     type: Literal["dev.midstage.request.completed.v1"]
-    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    time: str
     midstageseq: Annotated[str, msgspec.Meta(min_length=_SEQ_DIGITS, max_length=_SEQ_DIGITS)]
     data: RequestCompleted
 
@@ -64,91 +62,76 @@ _decode = msgspec.json.Decoder(_Line).decode
 
 
 class Signed:
-    """Takes what is plain out of a chunk; keeps what an edge's signatures begin with."""
+    """Takes what is plain out of a chunk."""
 
     def __init__(self, *, topic: str, billed: frozenset[Outcome]) -> None:
         """Take from ``topic`` alone; ``billed`` are the outcomes whose units count."""
         self._topic = topic
         self._billed = billed
-        self._begun = _Begun({})
+        self._signatures = Signatures()
 
     def __call__(
         self, records: Sequence[Record], *, keys: Mapping[str, bytes], latest: datetime
-    ) -> tuple[Rows, Sequence[Record]]:
+    ) -> tuple[list[Rows], list[Record]]:
         """The rows of the plain ones, and the records that are left for the careful way."""
-        taken, lines, left = self._genuine(records, keys)
+        parts: list[Rows] = []
+        left: list[Record] = []
+        for begin in range(0, len(records), GROUP):
+            group = records[begin : begin + GROUP]
+            rows, taken = self._read(group, keys, latest)
+            parts.append(rows)
+            if not bool(taken.all()):
+                left += [group[at] for at in np.flatnonzero(~taken).tolist()]
+        return parts, left
+
+    def _read(
+        self, records: Sequence[Record], keys: Mapping[str, bytes], latest: datetime
+    ) -> tuple[Rows, Flags]:
+        """The rows of a group, and which of its records they are."""
+        taken = np.zeros(len(records), np.bool_)
+        at, lines = self._genuine(records, keys)
         if not lines:
-            return NO_ROWS, left
+            return NO_ROWS, taken
         try:
             rows, sound = _rows(lines, latest=latest, billed=self._billed)
         except OverflowError:  # somewhere is a number of more than 64 bits
-            return NO_ROWS, records
-        if not bool(sound.all()):
-            left.extend(taken[at] for at in np.flatnonzero(~sound).tolist())
-        return rows.taken(sound), left
+            return NO_ROWS, taken
+        taken[at[sound]] = True
+        return rows.taken(sound), taken
 
     def _genuine(
         self, records: Sequence[Record], keys: Mapping[str, bytes]
-    ) -> tuple[list[Record], list[_Line], list[Record]]:
-        """The hot loop: few names, few calls."""
-        if self._begun.held is not keys or len(self._begun) > _MOST_SOURCES:
-            self._begun = _Begun(keys)
-        begun, same = self._begun, hmac.compare_digest
-        taken: list[Record] = []
+    ) -> tuple[Longs, list[_Line]]:
+        """Which of the records are signed lines, and the lines."""
+        at: list[int] = []
         lines: list[_Line] = []
-        left: list[Record] = []
-        for record in records:
+        topic = self._topic
+        for number, record in enumerate(records):
             headers, value = record.headers, record.value
             if (
                 len(headers) < 2
                 or headers[0] != _STRUCTURED_HEADER
                 or headers[1][0] != signature.HEADER
-                or record.partition.topic != self._topic
+                or len(headers[1][1]) != SIGNATURE_BYTES
+                or record.partition.topic != topic
                 or value is None
                 or len(value) > EVENT_BYTES
             ):
-                left.append(record)
                 continue
             try:
-                line = _decode(value)
-                first, last = begun[line.source]
-            except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, _NoKeyError):
-                left.append(record)
+                lines.append(_decode(value))
+            except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError):
                 continue
-            inner, outer = first.copy(), last.copy()
-            inner.update(value)
-            outer.update(inner.digest())
-            if same(outer.hexdigest().encode(), headers[1][1]):
-                taken.append(record)
-                lines.append(line)
-            else:
-                left.append(record)
-        return taken, lines, left
-
-
-class _NoKeyError(Exception):
-    """Nobody can have signed for this source."""
-
-
-class _Begun(dict[str, tuple["_Hash", "_Hash"]]):
-    """By source the two halves of HMAC-SHA256 as far as they are the same for all its records."""
-
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        super().__init__()
-        self.held = keys
-
-    def __missing__(self, source: str) -> tuple["_Hash", "_Hash"]:
-        try:
-            key = self.held[edge_of(source)]
-        except (KeyError, UnreadableError) as error:
-            raise _NoKeyError from error
-        if len(key) > _BLOCK:
-            key = hashlib.sha256(key).digest()
-        padded = key.ljust(_BLOCK, b"\0")
-        inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded) + source.encode() + b"\0")
-        outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
-        self[source] = inner, outer
-        return inner, outer
+            at.append(number)
+        same = self._signatures.genuine(
+            [line.source for line in lines],
+            [records[number].value or b"" for number in at],
+            [records[number].headers[1][1] for number in at],
+            keys=keys,
+        )
+        if not bool(same.all()):
+            lines = [lines[number] for number in np.flatnonzero(same).tolist()]
+        return np.array(at, np.int64)[same], lines
 
 
 def _rows(
@@ -157,7 +140,7 @@ def _rows(
     """The lines as rows, and which of them are sound."""
     count = len(lines)
     facts = [line.data for line in lines]
-    seconds = np.array([line.time.timestamp() for line in lines])
+    time, timed = instants([line.time for line in lines])
     seq, numbered = _numbers([line.midstageseq for line in lines])
     customer = Words.of([fact.customer for fact in facts])
     outcome = Words.of([fact.outcome for fact in facts])
@@ -167,31 +150,36 @@ def _rows(
         kind=Words.same(REQUEST, count),
         source=Words.of([line.source for line in lines]),
         seq=seq,
-        id=[line.id for line in lines],
-        time=np.rint(seconds * 1e6).astype(np.int64),
+        id=Texts.of([line.id for line in lines]),
+        time=time,
         customer=customer,
         app=Words.of([fact.app for fact in facts]),
         endpoint=Words.of([fact.endpoint for fact in facts]),
         revision=Words.of([fact.revision for fact in facts]),
         status=np.array([fact.status for fact in facts], np.int32),
         outcome=outcome,
-        duration_ms=np.array([fact.duration_ms for fact in facts], np.float64),
-        queue_ms=np.array([fact.queue_ms for fact in facts], np.float64),
-        ttft_ms=np.array([fact.ttft_ms for fact in facts], np.float64),
+        duration_ms=_milliseconds([fact.duration_ms for fact in facts]),
+        queue_ms=_milliseconds([fact.queue_ms for fact in facts]),
+        ttft_ms=_milliseconds([fact.ttft_ms for fact in facts]),
         bytes_in=np.array([fact.bytes_in for fact in facts], np.int64),
         bytes_out=np.array([fact.bytes_out for fact in facts], np.int64),
         usage=usage,
         billed=billable(customer, outcome, billed),
         estimated=np.array([fact.estimated for fact in facts], np.bool_),
         labels=_labels([fact.labels for fact in facts]),
-        ref=[fact.ref for fact in facts],
+        ref=Texts.of([fact.ref for fact in facts]),
         cluster=Words.of([fact.cluster for fact in facts]),
         pod=Words.of([fact.pod for fact in facts]),
-        trace_id=[fact.trace_id for fact in facts],
+        trace_id=Texts.of([fact.trace_id for fact in facts]),
     )
-    sound: Flags = numbered & exact & _believed(rows)
-    sound &= (seconds >= 0) & (seconds < min(_EXACT_S, latest.timestamp()))
-    return rows, sound
+    sound: Flags = numbered & exact & timed & _believed(rows)
+    return rows, sound & (time <= (latest - _EPOCH) // _MICROSECOND)
+
+
+def _milliseconds(values: Sequence[float | None]) -> Doubles:
+    if values[0] is None and values.count(None) == len(values):
+        return np.full(len(values), np.nan)
+    return np.array(values, np.float64)
 
 
 def _believed(rows: Rows) -> Flags:
@@ -219,11 +207,10 @@ _PLACES = 10 ** np.arange(_SEQ_DIGITS - 2, -1, -1, dtype=np.uint64)
 
 def _amounts(parts: Sequence[Mapping[str, float]]) -> tuple[Amounts, Flags]:
     """Units as micro-units as ``units.micros`` makes them, and whose are all exact."""
-    names = list(chain.from_iterable(parts))
+    owners, names = _named(parts)
     values = np.fromiter(
         chain.from_iterable([part.values() for part in parts]), np.float64, len(names)
     )
-    owners = _owners(parts)
     within = (values >= 0) & (values <= LARGEST)
     values = np.where(within, values, 0.0)
     whole = np.floor(values)
@@ -233,7 +220,7 @@ def _amounts(parts: Sequence[Mapping[str, float]]) -> tuple[Amounts, Flags]:
         micros[parted], within[parted] = _parted(values[parted], whole[parted])
     sound = np.ones(len(parts), np.bool_)
     sound[owners[~within]] = False
-    return Amounts(rows=owners, names=Words.of(names), micros=micros), sound
+    return Amounts(rows=owners, names=names, micros=micros), sound
 
 
 def _parted(values: Doubles, whole: Doubles) -> tuple[Longs, Flags]:
@@ -248,13 +235,19 @@ def _parted(values: Doubles, whole: Doubles) -> tuple[Longs, Flags]:
 def _labels(parts: Sequence[Mapping[str, str]]) -> Labels:
     if not any(parts):
         return NO_ROWS.labels
-    return Labels(
-        rows=_owners(parts),
-        names=Words.of(list(chain.from_iterable(parts))),
-        values=Words.of(list(chain.from_iterable([part.values() for part in parts]))),
-    )
+    owners, names = _named(parts)
+    values = list(chain.from_iterable([part.values() for part in parts]))
+    return Labels(rows=owners, names=names, values=Words.of(values))
 
 
-def _owners(parts: Sequence[Mapping[str, object]]) -> Longs:
-    lengths = np.fromiter(map(len, parts), np.int64, len(parts))
-    return np.repeat(np.arange(len(parts), dtype=np.int64), lengths)
+def _named(parts: Sequence[Mapping[str, object]]) -> tuple[Longs, Words]:
+    """Whose each part is, and its name; nearly always all rows have the same names in one order."""
+    names, count = list(map(tuple, parts)), len(parts)
+    if names.count(names[0]) == count:
+        width = len(names[0])
+        owners = np.repeat(np.arange(count, dtype=np.int64), width)
+        codes = np.tile(np.arange(width, dtype=np.int32), count)
+        return owners, Words(words=names[0], codes=codes)
+    lengths = np.fromiter(map(len, names), np.int64, count)
+    owners = np.repeat(np.arange(count, dtype=np.int64), lengths)
+    return owners, Words.of(list(chain.from_iterable(names)))

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from midstage.chassis.logs import logger
 from midstage.eventlog.failpoint import Failpoint
-from midstage.stats.adapters.archive import Archive, beside
+from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.columns import utc
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.rows import Bounds, beside
 from midstage.stats.adapters.seen import HashFiles
 from midstage.stats.adapters.seen.hashes import NO_HASHES, Hashes
 from midstage.stats.adapters.seen.layout import KEPT
@@ -64,14 +65,14 @@ def _left(
     archive: Archive, *, after: int, upto: int, since: datetime
 ) -> Iterator[tuple[Hashes, int]]:
     """Hashes of unnumbered events committed from ``since`` on, by rows, and the row they go to."""
-    with archive.rows(after_row=after, upto_row=upto) as (db, rows):
+    with archive.rows(Bounds(after_row=after, upto_row=upto)) as (db, rows):
         asked = {"since": utc(since), "upto": upto}
         ((first,),) = db.execute(_FIRST.format(rows=rows), asked).fetchall()
     begin = max(after, int(first))
     yield NO_HASHES, begin
     for row in range(begin, upto, ROWS_AT_ONCE):
         end = min(row + ROWS_AT_ONCE, upto)
-        with archive.rows(after_row=row, upto_row=end) as (db, rows):
+        with archive.rows(Bounds(after_row=row, upto_row=end)) as (db, rows):
             asked_rows = {"after": row, "upto": end}
             found = db.execute(_EVENTS.format(rows=rows), asked_rows).fetchall()
         yield hashed(found) if found else NO_HASHES, end

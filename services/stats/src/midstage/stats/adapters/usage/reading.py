@@ -1,7 +1,7 @@
 """A question to one shard's ledger, answered from one moment of it, whatever comes in meanwhile."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -10,7 +10,7 @@ import duckdb
 import msgspec
 
 from midstage.contracts import sketch
-from midstage.contracts.errors import UnavailableError
+from midstage.stats.adapters.rows import Relation, moment
 from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.adapters.usage.statements import Statements
 from midstage.stats.model import Source
@@ -19,9 +19,6 @@ from midstage.stats.views.usage.parts import MOST_CELLS, Group, Part, Standing, 
 from midstage.stats.views.usage.plan import Piece, Rolled, Table, plan
 from midstage.stats.views.usage.question import Key, Measure, Question, Timing
 from midstage.stats.views.usage.windows import Stretch, begun, stretches
-
-Rows = Callable[[duckdb.DuckDBPyConnection, datetime | None, datetime | None], str]
-"""The relation of all rows that may lie between two times, as this transaction sees them."""
 
 _Value = int | str | bool | None
 _Sum = tuple[str, str, str, *tuple[_Value, ...]]
@@ -45,14 +42,10 @@ _source = msgspec.json.Decoder(Source).decode
 class UsageBooks:
     """One shard's usage; may be asked from any thread."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, *, rows: Rows | None = None) -> None:
+    def __init__(self, db: duckdb.DuckDBPyConnection, *, rows: Relation) -> None:
         """Ask the database behind ``db``; ``rows`` says where all raw rows are."""
         self._db = db
-        self._rows = rows or _in_the_ledger
-
-    def over(self, rows: Rows) -> "UsageBooks":
-        """The same with more raw rows than those of the ledger itself."""
-        return UsageBooks(self._db, rows=rows)
+        self._rows = rows
 
     def parts(
         self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
@@ -67,7 +60,7 @@ class UsageBooks:
 
         RefusedError where it has too many groups.
         """
-        with _moment(self._db) as db:
+        with _answered(self._db) as db:
             standing = _standing(db, now)
             ((shard, newest),) = standing.versions.items()
             version = newest if versions is None else versions.get(shard, 0)
@@ -173,24 +166,10 @@ def _stretches(question: Question, now: datetime) -> tuple[Stretch, ...]:
 
 
 @contextmanager
-def _moment(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection of its own that sees what is committed now, and nothing that follows."""
-    with db.cursor() as own:
-        own.begin()
-        try:
+def _answered(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """One moment of the ledger; what needs more memory than there is has too many groups."""
+    try:
+        with moment(db) as own:
             yield own
-        except duckdb.OutOfMemoryException as error:
-            raise too_many() from error
-        except duckdb.IOException as error:
-            raise UnavailableError(
-                f"an archive of the ledger can't be read, put it back: {error}"
-            ) from error
-        finally:
-            own.rollback()
-
-
-def _in_the_ledger(
-    db: duckdb.DuckDBPyConnection, since: datetime | None, until: datetime | None
-) -> str:
-    del db, since, until
-    return "requests"
+    except duckdb.OutOfMemoryException as error:
+        raise too_many() from error
