@@ -94,7 +94,7 @@ def test_every_question_has_the_rows_of_segments(tmp_path: Path) -> None:
         asked = [("group_by", "label.n"), ("measures", "requests,units,latency_ms.p50")]
         question = from_parameters(asked, now=NOON).question
         groups = ledger.queries().usage.part(question, versions=None, now=NOON).groups
-        recent = ledger.facts().recent(since=NOON)
+        recent = ledger.facts().recent(since=NOON, until=NOON + timedelta(days=1))
         recorded = ledger.queries().recorded(since=NOON)
         answers.append(
             (
