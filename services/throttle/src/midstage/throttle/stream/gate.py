@@ -8,12 +8,11 @@ while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from midstage.contracts.limits import CustomerPlanned, LimitSet
-from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.judging import (
     asked,
     foreseen,
@@ -30,14 +29,12 @@ from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
-from midstage.throttle.decide.settling import actual, used
-from midstage.throttle.decide.spends import Key
-from midstage.throttle.decide.strict import Strict
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Wanted
-from midstage.throttle.model.limits import MeterKey, Standing, meter_key
+from midstage.throttle.model.limits import MeterKey, Standing
+from midstage.throttle.stream.settling import Settling, Unanswering
 from midstage.throttle.stream.waiting import Asking, Waiting
 from midstage.throttle.views.book import Book, meeting_of
 from midstage.throttle.views.leases import Lender
@@ -69,7 +66,7 @@ class Limits(Protocol):
         ...
 
 
-class Keeping(Protocol):
+class Keeping(Unanswering, Protocol):
     """How counters outlive the process."""
 
     def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
@@ -85,14 +82,6 @@ class Keeping(Protocol):
         over: Callable[[], None],
     ) -> bool:
         """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
-        ...
-
-    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
-        """What a lost owner took for a request that it may not have answered, by counter."""
-        ...
-
-    def ended(self, request: str) -> None:
-        """What was taken for it is settled."""
         ...
 
 
@@ -141,9 +130,16 @@ class Gate:
             book=self._book, meters=self._meters, serial=wall_ns(), bucket=lent_bucket
         )
         self._ended = ended
-        self._ours = ours
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
+        )
+        self._settling = Settling(
+            book=self._book,
+            meters=self._meters,
+            reservations=self._reservations,
+            keeping=keeping,
+            ours=ours,
+            metrics=metrics,
         )
         self._waiting = Waiting(
             waits=keeping,
@@ -185,54 +181,7 @@ class Gate:
 
     def settle(self, ended: Ended) -> None:
         """Charge what the request really used, once; whatever was reserved for it is free."""
-        now_ns = self._monotonic_ns()
-        told = self._settle_unanswered(ended, now_ns)
-        held = self._held(ended, now_ns)
-        if held is None:
-            return
-        left = [(account, units) for account, units in held if account.key not in told]
-        accounts, reserved = [account for account, _ in left], [units for _, units in left]
-        units = [account.limit.unit for account in accounts]
-        opened = self._reservations.opened(ended.request)
-        if opened is not None:
-            opened.accounts, opened.units = accounts, reserved
-        self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
-        self._metrics.settled.inc()
-
-    def _held(self, ended: Ended, now_ns: int) -> Sequence[tuple[LimitAccount, int]] | None:
-        """What is to be settled for the request, with what was reserved of it; None: nothing is."""
-        opened = self._reservations.opened(ended.request)
-        if opened is not None:
-            live = [self._meters.live(each, self._book, now_ns) for each in opened.accounts]
-            return list(zip(live, opened.units, strict=True))
-        if not self._ours(ended.customer):
-            return None  # whoever counts for it reads of it too
-        meeting = self._book.met(ended.customer, ended.key, ended.app, ended.labels)
-        if meeting is None or not meeting.settled:
-            return None
-        met = self._meters.of(meeting, now_ns)
-        return [(met[at], 0) for at in meeting.settled]
-
-    def _settle_unanswered(self, ended: Ended, now_ns: int) -> Collection[MeterKey]:
-        """Of what a lost owner took for it; whose meters were told."""
-        told: list[MeterKey] = []
-        taken = self._keeping.unanswered(ended.request)
-        if not taken:
-            return told
-        for (name, customer, own), named in taken:
-            limit = self._book.named(name)
-            if limit is None or customer != ended.customer:
-                continue
-            account = self._meters.account(limit, meter_key(limit, customer, own), now_ns)
-            was = used(ended, limit.unit, named.units)
-            if isinstance(account.meter, Strict) and account.meter.ended(
-                named, was, now_ns=now_ns, debt=limit.debt
-            ):
-                told.append(account.key)
-        if any(customer == ended.customer for (_, customer, _), _ in taken):
-            self._keeping.ended(ended.request)
-            self._metrics.unanswered.inc()
-        return told
+        self._settling.settle(ended, self._monotonic_ns())
 
     def account(self, limit: str) -> LimitAccount | None:
         """That of a limit over all customers, as it counts here; None where there is none."""

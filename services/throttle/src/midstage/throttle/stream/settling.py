@@ -1,0 +1,100 @@
+"""Requests that are over: what they really used is charged, what was reserved for them is free."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from midstage.contracts.spends import Unanswered
+from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.reserving import Reservations
+from midstage.throttle.decide.settling import actual, used
+from midstage.throttle.decide.spends import Key
+from midstage.throttle.decide.strict import Strict
+from midstage.throttle.metrics import Metrics
+from midstage.throttle.model.checks import Ended
+from midstage.throttle.model.limits import MeterKey, meter_key
+from midstage.throttle.views.book import Book
+from midstage.throttle.views.meters import Meters
+
+
+class Unanswering(Protocol):
+    """What lost owners took for requests that they may not have answered."""
+
+    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
+        """What was taken for the request, by counter."""
+        ...
+
+    def ended(self, request: str) -> None:
+        """What was taken for it is settled."""
+        ...
+
+
+class Settling:
+    """Belongs to the loop of the checks."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        meters: Meters,
+        reservations: Reservations[LimitAccount],
+        keeping: Unanswering,
+        ours: Callable[[str], bool],
+        metrics: Metrics,
+    ) -> None:
+        """``ours`` says for which customers this process counts."""
+        self._book = book
+        self._meters = meters
+        self._reservations = reservations
+        self._keeping = keeping
+        self._ours = ours
+        self._metrics = metrics
+
+    def settle(self, ended: Ended, now_ns: int) -> None:
+        """Charge what the request really used, once; whatever was reserved for it is free."""
+        told = self._settle_unanswered(ended, now_ns)
+        held = self._held(ended, now_ns)
+        if held is None:
+            return
+        left = [(account, units) for account, units in held if account.key not in told]
+        accounts, reserved = [account for account, _ in left], [units for _, units in left]
+        units = [account.limit.unit for account in accounts]
+        opened = self._reservations.opened(ended.request)
+        if opened is not None:
+            opened.accounts, opened.units = accounts, reserved
+        self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
+        self._metrics.settled.inc()
+
+    def _held(self, ended: Ended, now_ns: int) -> Sequence[tuple[LimitAccount, int]] | None:
+        """What is to be settled for the request, with what was reserved of it; None: nothing is."""
+        opened = self._reservations.opened(ended.request)
+        if opened is not None:
+            live = [self._meters.live(each, self._book, now_ns) for each in opened.accounts]
+            return list(zip(live, opened.units, strict=True))
+        if not self._ours(ended.customer):
+            return None  # whoever counts for it reads of it too
+        meeting = self._book.met(ended.customer, ended.key, ended.app, ended.labels)
+        if meeting is None or not meeting.settled:
+            return None
+        met = self._meters.of(meeting, now_ns)
+        return [(met[at], 0) for at in meeting.settled]
+
+    def _settle_unanswered(self, ended: Ended, now_ns: int) -> Collection[MeterKey]:
+        """Of what a lost owner took for it; whose meters were told."""
+        told: list[MeterKey] = []
+        taken = self._keeping.unanswered(ended.request)
+        if not taken:
+            return told
+        for (name, customer, own), named in taken:
+            limit = self._book.named(name)
+            if limit is None or customer != ended.customer:
+                continue
+            account = self._meters.account(limit, meter_key(limit, customer, own), now_ns)
+            was = used(ended, limit.unit, named.units)
+            if isinstance(account.meter, Strict) and account.meter.ended(
+                named, was, now_ns=now_ns, debt=limit.debt
+            ):
+                told.append(account.key)
+        if any(customer == ended.customer for (_, customer, _), _ in taken):
+            self._keeping.ended(ended.request)
+            self._metrics.unanswered.inc()
+        return told
