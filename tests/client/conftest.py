@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.services import services
+
+__all__ = ["midstage", "services", "token"]
+
 
 @pytest.fixture(scope="session")
 def midstage() -> Callable[..., subprocess.CompletedProcess[str]]:
