@@ -114,8 +114,14 @@ class LentClaims:
         return 0
 
     def begin(self, meter: LentBucket, part: int, until_ns: int, now_ns: int) -> None:
-        """As of a token bucket: it may have been one."""
-        _BUCKET.begin(meter, part, until_ns, now_ns)
+        """As of a token bucket, which it was when that part was left out: it fills no higher.
+
+        What it has stays: of that a part was left out already, and what is lent is less of it.
+        """
+        before = meter.level
+        meter.fill(now_ns)
+        most = meter.full - part * meter.token + meter.rate * max(0, now_ns - until_ns)
+        meter.level = min(meter.level, max(before, most))
 
 
 class LeakyClaims:
