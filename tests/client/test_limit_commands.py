@@ -26,7 +26,7 @@ def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services:
         **{"customer": "acme", "key": "", "plan": "", "app": "chat"},
         **{"unit": "requests", "amount": 5},
         "algorithm": {"kind": "token_bucket", "period_s": 2.0, "burst": 10},
-        **{"on_failure": "closed", "drain": False, "debt": 0, "shadow": False},
+        **{"on_failure": "closed", "drain": False, "debt": 0, "shadow": False, "strict": False},
         **{"overrides": ["gold"], "why": "trial"},
     }
     assert (delete.method, delete.path) == ("DELETE", "/v1/limits/a%2Fb")

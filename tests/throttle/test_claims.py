@@ -38,6 +38,7 @@ from midstage.throttle.decide.meters.window import (
 from midstage.throttle.decide.opening import Opening, opened
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
+from midstage.throttle.model.account import Settlement
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 
 MS = 1_000_000
@@ -164,6 +165,21 @@ def test_no_crash_and_no_take_over_grants_anything_twice(name: str) -> None:
     run_state_machine_as_test(
         machine, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
     )
+
+
+@pytest.mark.parametrize("name", ["fixed-window", "sliding-counter"])
+def test_what_is_settled_in_a_window_after_the_claims_is_written_too(name: str) -> None:
+    owner = started(EXACT[name], [], BEGUN)
+    owner.room.wait_for(2)
+    claimed = owner.room.claim(BEGUN)
+    assert claimed is not None
+    assert owner.room.accepted(claimed[1])
+    later = BEGUN + SECOND
+    owner.room.settle(Settlement(reserved=0, actual=5, taken_ns=later, now_ns=later))
+    again = owner.room.claim(later)
+    assert again is not None
+    after = started(EXACT[name], [again[1]], later)
+    assert after.room.remaining(later) <= owner.room.remaining(later)
 
 
 @pytest.mark.parametrize("name", [name for name in EXACT if name != "lifetime"])

@@ -48,10 +48,11 @@ class WindowClaims:
         return (meter.start_ns, meter.end_ns, used, meter.limit)
 
     def room(self, meter: Window, claim: Standing, now_ns: int) -> int:
-        """In the window of the claim alone."""
+        """In the window of the claim alone; of a later one it knows nothing that was used."""
         meter.remaining(now_ns)
         start, end, used, _ = claim
-        return used - meter.used if (start, end) == (meter.start_ns, meter.end_ns) else 0
+        is_open = (start, end) == (meter.start_ns, meter.end_ns)
+        return (used if is_open else 0) - meter.used
 
     def give_back(self, meter: Window, back: Settlement) -> None:
         """In the window that it was taken in."""
@@ -138,9 +139,9 @@ class SlidingClaims:
         return (meter.start_ns, meter.previous, current, meter.period_ns, meter.limit)
 
     def room(self, meter: SlidingCounter, claim: Standing, now_ns: int) -> int:
-        """In the window of the claim alone."""
+        """In the window of the claim alone; of a later one it knows nothing that was used."""
         meter.remaining(now_ns)
-        return claim[2] - meter.current if claim[0] == meter.start_ns else 0
+        return (claim[2] if claim[0] == meter.start_ns else 0) - meter.current
 
     def give_back(self, meter: SlidingCounter, back: Settlement) -> None:
         """In the window that it was taken in, while that one counts."""
@@ -162,9 +163,9 @@ class SlidingClaims:
         return _part(meter.limit, meter.period_ns)
 
     def implied(self, meter: SlidingCounter, part: int, now_ns: int) -> int:
-        """Of the window that is open."""
-        meter.remaining(now_ns)
-        return part - meter.current
+        """Of the window that is open, as far as the one before leaves it."""
+        left = meter.remaining(now_ns)
+        return min(left, part - meter.current)
 
     def begin(self, meter: SlidingCounter, part: int, until_ns: int, now_ns: int) -> None:
         """Of each window that had begun by then."""
