@@ -46,9 +46,9 @@ class Fixed:
         """All of them are known from the beginning."""
         self._states = {limit_key(fact.limit): Standing(fact=fact) for fact in facts}
 
-    def states(self) -> Mapping[str, Standing]:
-        """The same at any time."""
-        return self._states
+    def changes(self, since: int) -> tuple[int, Mapping[str, Standing]]:
+        """All, and nothing since."""
+        return 1, {} if since else self._states
 
     def caught_up(self) -> None:
         """There is nothing to wait for."""

@@ -41,6 +41,7 @@ from midstage.throttle.decide.spends import Stood
 MS = 1_000_000
 SECOND = 1_000_000_000
 BEGUN = 1_767_268_800 * SECOND
+KEY = ("limit", "acme", "")
 Make = Callable[[int], Meter]
 EXACT: dict[str, Make] = {
     "token-bucket": lambda now: TokenBucket(units=7, period_ns=SECOND, burst=12, now_ns=now),
@@ -168,19 +169,19 @@ def test_what_makes_no_sense_says_nothing(name: str, claim: Standing) -> None:
 
 def test_slots_have_no_room() -> None:
     slots = Slots(limit=2, ttl_ns=SECOND, now_ns=BEGUN)
-    opening = Opening(unit="concurrency", stood=None, now_ns=BEGUN, asked=lambda _: None)
+    opening = Opening(key=KEY, unit="concurrency", stood=None, now_ns=BEGUN, asked=lambda _: None)
     assert opened(slots, opening) is None
 
 
 def started(make: Make, log: list[Standing], now: int) -> Owner:
     """Who goes on from the last claim in the log."""
     meter = make(now)
-    opening = Opening(unit="requests", stood=None, now_ns=now, asked=lambda _: None)
+    opening = Opening(key=KEY, unit="requests", stood=None, now_ns=now, asked=lambda _: None)
     room = opened(meter, opening)
     assert room is not None
     if log:
         stood = Stood(algorithm=room.algorithm, claim=log[-1])
-        opening = Opening(unit="requests", stood=stood, now_ns=now, asked=lambda _: None)
+        opening = Opening(key=KEY, unit="requests", stood=stood, now_ns=now, asked=lambda _: None)
         room = opened(meter, opening)
         assert room is not None
     return Owner(room=room)

@@ -17,6 +17,7 @@ from midstage.throttle.decide.room import TERM_NS, Room
 from midstage.throttle.model.account import Settlement
 
 MS = 1_000_000
+KEY = ("limit", "acme", "")
 BUCKET_CLAIMS = BucketClaims()
 SECOND = 1_000_000_000
 TOKEN = 1_000_000 * SECOND
@@ -134,7 +135,12 @@ class Crashes(RuleBasedStateMachine):
             holder[0].asked = True
 
         room = Room(
-            self._restored(), BUCKET_CLAIMS, algorithm="token-bucket", now_ns=self.now, asked=asked
+            self._restored(),
+            BUCKET_CLAIMS,
+            key=KEY,
+            algorithm="bucket",
+            now_ns=self.now,
+            asked=asked,
         )
         holder.append(Owner(room=room))
         return holder[0]
@@ -172,7 +178,7 @@ def steady(*, rate: int, burst: int, per_s: int, trip_ms: int, seconds: int) -> 
     asked: list[Room[TokenBucket]] = []
     kept = TokenBucket(units=rate * 1_000_000, period_ns=TOKEN, burst=burst, now_ns=now)
     free = TokenBucket(units=rate * 1_000_000, period_ns=TOKEN, burst=burst, now_ns=now)
-    room = Room(kept, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
+    room = Room(kept, BUCKET_CLAIMS, key=KEY, algorithm="bucket", now_ns=now, asked=asked.append)
     under_way: list[tuple[int, Standing]] = []
     waiting: list[int] = []
     admitted = allowed = 0
@@ -215,7 +221,7 @@ def test_a_crash_loses_no_more_than_the_room() -> None:
     now = 10**18
     asked: list[Room[TokenBucket]] = []
     meter = TokenBucket(units=1, period_ns=TOKEN, burst=100, now_ns=now)
-    room = Room(meter, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
+    room = Room(meter, BUCKET_CLAIMS, key=KEY, algorithm="bucket", now_ns=now, asked=asked.append)
     assert room.lacks(1, now)
     room.wait_for(1)
     (units, claim) = room.claim(now) or (0, ())
@@ -234,7 +240,7 @@ def test_what_is_settled_beyond_the_room_is_claimed_next() -> None:
     now = 10**18
     asked: list[Room[TokenBucket]] = []
     meter = TokenBucket(units=1, period_ns=TOKEN, burst=100, now_ns=now)
-    room = Room(meter, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
+    room = Room(meter, BUCKET_CLAIMS, key=KEY, algorithm="bucket", now_ns=now, asked=asked.append)
     room.settle(Settlement(reserved=0, actual=40, taken_ns=now, now_ns=now))
     (units, claim) = room.claim(now) or (-1, ())
     assert (units, claim[0]) == (0, 60 * TOKEN)

@@ -9,10 +9,11 @@ from prometheus_client import CollectorRegistry
 
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.room import SHARE
-from midstage.throttle.decide.spends import Key, Stood
+from midstage.throttle.decide.spends import Stood
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.model.later import Later
+from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import PATIENCE_NS, Rooms
 from midstage.throttle.stream.spending import Written

@@ -7,6 +7,7 @@ another unit, or makes no sense, says nothing of this meter: it begins anew.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from sys import intern
 from typing import Final, TypeVar
 
 from midstage.throttle.decide.claims.claim import Claims
@@ -34,6 +35,7 @@ from midstage.throttle.decide.meters.wall import OnWallClock
 from midstage.throttle.decide.meters.window import LifetimeQuota, Window
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
+from midstage.throttle.model.limits import Key
 
 M = TypeVar("M", bound=Meter)
 
@@ -50,8 +52,9 @@ _WINDOW: Final = WindowClaims()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a meter counts, how it stood in the log, and who hears that its room asks for more."""
+    """Which counter it is, what it counts, how it stood in the log, and who hears of its room."""
 
+    key: Key
     unit: str
     stood: Stood | None
     now_ns: int
@@ -110,8 +113,10 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Room[Meter]:
     if stood is not None and stood.algorithm == algorithm:
         with suppress(ValueError):
             claims.restore(meter, stood.claim, now_ns)
-    return Room(meter, claims, algorithm=algorithm, now_ns=now_ns, asked=opening.asked)
+    return Room(
+        meter, claims, key=opening.key, algorithm=algorithm, now_ns=now_ns, asked=opening.asked
+    )
 
 
 def _named(claims: Claims[M], unit: str) -> str:
-    return f"{claims.algorithm} of {unit}"
+    return intern(f"{claims.algorithm} of {unit}")  # one for all rooms

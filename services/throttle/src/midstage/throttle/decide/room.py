@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar, cast
 from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.model.account import Settlement
+from midstage.throttle.model.limits import Key
 
 HORIZON_NS: Final = 100_000_000
 TERM_NS: Final = 500_000_000
@@ -40,6 +41,7 @@ class Room(Generic[M_co]):
         "_used",
         "_wanted",
         "algorithm",
+        "key",
         "meter",
         "waited_for",
     )
@@ -49,16 +51,18 @@ class Room(Generic[M_co]):
         meter: M_co,
         claims: Claims[M_co],
         *,
+        key: Key,
         algorithm: str,
         now_ns: int,
         asked: Callable[["Room[M_co]"], None],
     ) -> None:
         """Without room, whatever the log says so far.
 
-        ``algorithm`` names its claims in the log; ``asked`` hears once that ``claim`` is to be
-        called, soon.
+        ``key`` and ``algorithm`` name its claims in the log; ``asked`` hears once that ``claim`` is
+        to be called, soon.
         """
         self.meter = meter
+        self.key = key
         self.algorithm = algorithm
         self.waited_for = 0
         self._claims = claims

@@ -12,9 +12,7 @@ from typing import assert_never
 
 from midstage.contracts.spends import CustomersTaken, RoomTaken
 from midstage.throttle.decide.claims.claim import Standing
-
-Key = tuple[str, str, str]
-"""The limit's name, the customer, and the API key where each has its own counter."""
+from midstage.throttle.model.limits import Key
 
 
 class Heard(StrEnum):

@@ -31,8 +31,8 @@ from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Wanted
-from midstage.throttle.model.limits import MeterKey, Standing
-from midstage.throttle.views.book import Book, meeting_of
+from midstage.throttle.model.limits import Standing
+from midstage.throttle.views.book import Book
 from midstage.throttle.views.leases import Lender
 from midstage.throttle.views.meters import Meters
 
@@ -49,8 +49,8 @@ SWEPT_EACH = 1000
 class Limits(Protocol):
     """The fold of the limits' log."""
 
-    def states(self) -> Mapping[str, Standing]:
-        """What stands by every key; the same object until one of them changes."""
+    def changes(self, since: int) -> tuple[int, Mapping[str, Standing]]:
+        """The number of the newest change, and what stands by the keys that changed ``since``."""
         ...
 
     def caught_up(self) -> str | None:
@@ -61,7 +61,7 @@ class Limits(Protocol):
 class Keeping(Protocol):
     """How counters outlive the process."""
 
-    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+    def open(self, account: LimitAccount, now_ns: int) -> None:
         """An account is new here, or its meter is."""
         ...
 
@@ -111,7 +111,7 @@ class Gate:
         self._metrics = metrics
         self._caller_timeout_s = caller_timeout_s
         self._late_below_s = late_below_s
-        self._states: Mapping[str, Standing] = {}
+        self._changes = 0
         self._book = Book()
         self._meters = Meters(WallClock(wall_ns() - monotonic_ns()), keeping.open)
         # serial numbers go on after a restart
@@ -132,7 +132,7 @@ class Gate:
             self._metrics.unlimited.inc()
             return None
         now_ns = self._monotonic_ns()
-        accounts = self._meters.of(meeting, now_ns)
+        accounts = self._meters.of(meeting, check.customer, check.key, now_ns)
         if remaining_s is not None and remaining_s < self._late_below_s:
             return self._by_rule(meeting, accounts, check, self._metrics.late)
         before = _would_refuse(accounts) if meeting.shadowed else 0
@@ -154,11 +154,11 @@ class Gate:
             if meeting is None or not meeting.settled:
                 return
             now_ns = self._monotonic_ns()
-            met = self._meters.of(meeting, now_ns)
+            met = self._meters.of(meeting, ended.customer, ended.key, now_ns)
             accounts, reserved = [met[at] for at in meeting.settled], [0] * len(meeting.settled)
         else:
             now_ns = self._monotonic_ns()
-            accounts = [self._meters.live(each, self._book) for each in opened.accounts]
+            accounts = [self._meters.live(each, self._book, now_ns) for each in opened.accounts]
             opened.accounts, reserved = accounts, opened.units
         units = [account.limit.unit for account in accounts]
         self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
@@ -174,13 +174,14 @@ class Gate:
         if meeting is None:
             return None
         now_ns = self._monotonic_ns()
-        return foreseen(meeting, self._meters.seen(meeting, now_ns), check, now_ns)
+        accounts = self._meters.seen(meeting.limits, check.customer, check.key, now_ns)
+        return foreseen(meeting, accounts, check, now_ns)
 
     def left(self, customer: str, app: str | None, key: str) -> Sequence[tuple[LimitSet, Left]]:
         """The limits that requests of a customer may meet, and what is left of each."""
         limits = self._book.concerning(customer, key, app)
         now_ns = self._monotonic_ns()
-        accounts = self._meters.seen(meeting_of(limits, customer, key), now_ns)
+        accounts = self._meters.seen(limits, customer, key, now_ns)
         return [(account.limit, left_of(account, now_ns)) for account in accounts]
 
     def plan(self, customer: str) -> CustomerPlanned | None:
@@ -233,10 +234,10 @@ class Gate:
         """Take over what the log and the wall clock say now, and examine some meters."""
         now_ns = self._monotonic_ns()
         self._meters.wall.ahead_ns = self._wall_ns() - now_ns
-        states = self._limits.states()
-        if states is not self._states:
-            self._states = states
-            self._book.take_over(states)
+        number, changed = self._limits.changes(self._changes)
+        if number != self._changes:
+            self._changes = number
+            self._book.take_over(changed)
             self._metrics.limits.set(len(self._book))
         for ended in self._ended():
             self.settle(ended)

@@ -14,9 +14,9 @@ from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import Opening, opened
 from midstage.throttle.decide.room import Lacking, Room
-from midstage.throttle.decide.spends import Key, Stood
+from midstage.throttle.decide.spends import Stood
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.limits import MeterKey
+from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
@@ -67,7 +67,8 @@ class Rooms:
         self._spends = spends
         self._now_ns = now_ns
         self._metrics = metrics
-        self._asked: list[tuple[Key, Room[Meter]]] = []
+        self._asked: list[Room[Meter]] = []
+        self._want = self._hear  # one object for all rooms
         self._under_way: dict[Key, Room[Meter]] = {}
         self._waiting: dict[Room[Meter], list[_Waiting]] = {}
         self._woken = asyncio.Event()
@@ -116,7 +117,7 @@ class Rooms:
         """Have ``forget`` called when customers are counted for here again, with whose they are."""
         self._forget = forget
 
-    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+    def open(self, account: LimitAccount, now_ns: int) -> None:
         """Have a new meter go on from where the log says that it stood, and count by room.
 
         A limit in shadow mode refuses nobody, and slots are held by requests under way: what they
@@ -127,13 +128,13 @@ class Rooms:
             return
         if account.meter is not account.counted:
             return
-        limit, customer, *own = key
-        whose: Key = (limit, customer, own[0] if own else "")
+        key = account.key
         opening = Opening(
+            key=key,
             unit=account.limit.unit,
-            stood=self._spends.stood(whose),
+            stood=self._spends.stood(key),
             now_ns=now_ns,
-            asked=lambda room: self._want(whose, room),
+            asked=self._want,
         )
         room = opened(account.counted, opening)
         if room is not None:
@@ -185,20 +186,22 @@ class Rooms:
         waiting.is_over = True
         waiting.over()
 
-    def _want(self, key: Key, room: Room[Meter]) -> None:
-        self._asked.append((key, room))
+    def _hear(self, room: Room[Meter]) -> None:
+        self._asked.append(room)
         self._woken.set()
 
     def _write(self) -> None:
         asked, self._asked = self._asked, []
         now_ns = self._now_ns()
         claims: list[Written] = []
-        for key, room in asked:
+        for room in asked:
             claimed = room.claim(now_ns)
             if claimed is not None:
-                self._under_way[key] = room
+                self._under_way[room.key] = room
                 units, claim = claimed
-                claims.append(Written(key=key, algorithm=room.algorithm, units=units, claim=claim))
+                claims.append(
+                    Written(key=room.key, algorithm=room.algorithm, units=units, claim=claim)
+                )
         if claims:
             self._metrics.claims.inc(len(claims))
             self._spends.write(claims)
@@ -207,7 +210,7 @@ class Rooms:
 class Unkept:
     """Counters that are lost with the process: nothing is written, no room is needed."""
 
-    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+    def open(self, account: LimitAccount, now_ns: int) -> None:
         """Nothing was used before."""
 
     def wait(self, lacking: Lacking, **_: object) -> bool:

@@ -23,7 +23,8 @@ from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Log, Record, Writer
 from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.spends import Heard, Key, Spends, Stood
+from midstage.throttle.decide.spends import Heard, Spends, Stood
+from midstage.throttle.model.limits import Key
 
 _log = logger(__name__)
 _TAKEN_KEY: Final = "taken"

@@ -16,7 +16,7 @@ from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
 from midstage.throttle.decide.room import Room
 from midstage.throttle.model.leases import Grant, Lent, Wanted
-from midstage.throttle.model.limits import meter_key
+from midstage.throttle.model.limits import whose
 from midstage.throttle.views.book import Book, meeting_of
 from midstage.throttle.views.meters import Meters
 
@@ -76,7 +76,9 @@ class Lender:
         """End what it was lent up to ``holding``; what is ``left`` is the owner's again."""
         for name, units in left.items():
             limit = self._book.named(name)
-            account = None if limit is None else self._meters.kept(meter_key(limit, customer, ""))
+            if limit is None:
+                continue
+            account = self._meters.kept(limit, whose(limit, customer, ""))
             if account is not None and isinstance(account.counted, LentBucket):
                 account.counted.give_back(holder, holding=holding, left=units, now_ns=now_ns)
 
@@ -87,8 +89,7 @@ class Lender:
     def _part(
         self, wanted: Wanted, limit: LimitSet, wants: int, now_ns: int, rooms: list[Room[Meter]]
     ) -> Grant:
-        meeting = meeting_of([limit], wanted.customer, "")
-        (account,) = self._meters.of(meeting, now_ns)
+        (account,) = self._meters.of(meeting_of([limit]), wanted.customer, "", now_ns)
         ask = Ask(holder=wanted.holder, wants_micros=wants, holding=wanted.holding)
         grant = lent(account).lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
         if isinstance(account.meter, Room):
