@@ -46,6 +46,11 @@ class Hand:
     def partition(self, customer: str) -> int:
         return len(customer)
 
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        for key, stood in list(self.stand.items()):
+            if is_new(key, stood):
+                del self.stand[key]
+
     def on_heard(self, call: Callable[[], None]) -> None:
         self._heard = call
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sys import intern
 from typing import Final, TypeVar
 
+from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.claims.claim import Claims
 from midstage.throttle.decide.claims.levels import (
     BucketClaims,
@@ -25,13 +26,13 @@ from midstage.throttle.decide.claims.windows import (
     WindowClaims,
 )
 from midstage.throttle.decide.lending import LentBucket
-from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.metering import LimitAccount, meter_of
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
-from midstage.throttle.decide.meters.wall import OnWallClock
+from midstage.throttle.decide.meters.wall import OnWallClock, WallClock
 from midstage.throttle.decide.meters.window import LifetimeQuota, Window
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
@@ -48,6 +49,7 @@ _MOVING: Final = MovingClaims()
 _SLIDING: Final = SlidingClaims()
 _WALL: Final = WallClaims()
 _WINDOW: Final = WindowClaims()
+_NOBODY_S: Final = ("", "", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,16 @@ def lent(account: LimitAccount) -> LentBucket:
             return meter
         case other:
             raise TypeError(f"{type(other).__name__} can't be lent")
+
+
+def as_new(limit: LimitSet, stood: Stood, at_ns: int, wall: WallClock) -> bool:
+    """Whether a meter that goes on from there answers at ``at_ns`` like a new one, for ever."""
+    meter = meter_of(limit, at_ns, wall)
+    opening = Opening(
+        key=_NOBODY_S, unit=limit.unit, stood=stood, now_ns=at_ns, asked=lambda _: None
+    )
+    room = opened(meter, opening)
+    return (meter if room is None else room.meter).untouched(at_ns)
 
 
 def _over(meter: M, claims: Claims[M], opening: Opening) -> Room[Meter]:

@@ -14,7 +14,7 @@ from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.requests import RequestCompleted
 from midstage.contracts.topics import REQUESTS, Topic
-from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, header
+from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoders, header
 from midstage.eventlog.current import Current
 from midstage.eventlog.log import Log, Record
 from midstage.eventlog.signed import is_signed
@@ -36,7 +36,9 @@ class Endings:
         topic: Topic = REQUESTS,
     ) -> None:
         """Read nothing yet; ``keys`` gives the edges' keys as they are now."""
-        self.loop = Current(name="endings", log=log, stream=topic, apply=self._apply)
+        self.loop = Current(
+            name="endings", log=log, stream=topic, read=Decoders(topic), apply=self._apply
+        )
         self._keys = keys
         self._waiting: deque[Ended] = deque(maxlen=MOST_WAITING)
 

@@ -27,11 +27,12 @@ from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
 from midstage.throttle.decide.room import Lacking
 from midstage.throttle.decide.settling import actual
+from midstage.throttle.decide.spends import Stood
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Wanted
-from midstage.throttle.model.limits import Standing
+from midstage.throttle.model.limits import Key, Standing
 from midstage.throttle.views.book import Book
 from midstage.throttle.views.leases import Lender
 from midstage.throttle.views.meters import Meters
@@ -74,6 +75,10 @@ class Keeping(Protocol):
         over: Callable[[], None],
     ) -> bool:
         """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
+        ...
+
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Of the next that are kept, keep no longer those that equal new ones."""
         ...
 
 
@@ -243,6 +248,7 @@ class Gate:
             self.settle(ended)
         self._reservations.expire(now_ns)
         self._meters.sweep(self._book, now_ns=now_ns, most=SWEPT_EACH)
+        self._keeping.clear(lambda key, stood: self._meters.is_new(key, stood, self._book, now_ns))
         self._metrics.reservations.set(len(self._reservations))
         self._metrics.meters.set(len(self._meters))
 

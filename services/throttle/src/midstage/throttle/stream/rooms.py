@@ -42,6 +42,10 @@ class Spends(Protocol):
         """Where a customer's counters stand."""
         ...
 
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Let go of those that equal new ones."""
+        ...
+
     def on_heard(self, call: Callable[[], None]) -> None:
         """Have ``call`` called, on another thread, when there is something to take."""
         ...
@@ -164,6 +168,10 @@ class Rooms:
         self._attach(waiting, lacking)
         return True
 
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Have some counters in the log looked at, so that those that equal new ones are gone."""
+        self._spends.clear(is_new)
+
     def _attach(self, waiting: _Waiting, lacking: Lacking) -> None:
         """All that it lacks is asked for now, and the first is waited for."""
         for room, units in lacking:
@@ -212,6 +220,9 @@ class Unkept:
 
     def open(self, account: LimitAccount, now_ns: int) -> None:
         """Nothing was used before."""
+
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """There are none in the log."""
 
     def wait(self, lacking: Lacking, **_: object) -> bool:
         """In vain."""

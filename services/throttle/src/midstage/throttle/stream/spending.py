@@ -14,20 +14,22 @@ from typing import Final
 import msgspec
 
 from midstage.chassis.logs import logger
-from midstage.contracts.fact import Event, Fact
-from midstage.contracts.spends import CUSTOMERS_TAKEN, ROOM_TAKEN, CustomersTaken, RoomTaken
+from midstage.contracts.spends import CustomersTaken, RoomTaken
 from midstage.contracts.topics import Topic
-from midstage.eventlog.codec import message
+from midstage.eventlog.codec import Decoder
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.eventlog.log import Log, Record, Writer
+from midstage.eventlog.log import Log, Message, Record, Writer
 from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.spends import Heard, Spends, Stood
+from midstage.throttle.decide.spends import Claimed, Cleared, Heard, Spends, Stood, numbers
 from midstage.throttle.model.limits import Key
+from midstage.throttle.stream import spent
 
 _log = logger(__name__)
-_TAKEN_KEY: Final = "taken"
+
+IN_TURNS: Final = 10_000
+"""All counters are looked at in so many turns, twenty of which are in a second."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -69,10 +71,11 @@ class Spending:
         self._number = 0
         self._partitions = 0
         self._heard: Callable[[], None] = lambda: None
-        self._current = Current(
+        self._current: Current[Claimed | Cleared | CustomersTaken] = Current(
             name="spends",
             log=log,
             stream=topic,
+            read=spent.Reading(Decoder(topic)),
             apply=self._apply,
             since=Since.OLDEST,
             on_change=self._changed,
@@ -160,6 +163,21 @@ class Spending:
         """Where the customer's counters stand."""
         return partition_of(customer.encode(), self._partitions)
 
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Let go in the log of counters of ours that equal new ones; each is looked at in turn.
+
+        ``is_new`` says which, and of none that is counted here: so no claim of it is under way, and
+        what is claimed after the mark comes after it in the log.
+        """
+        if not self._taking:
+            return
+        with self._current.changed:
+            found = self._spends.in_turn(1 + len(self._spends) // IN_TURNS)
+        for key, stood in found:
+            holder = self._holders.get(self.partition(key[1]))
+            if holder is not None and holder.owner == self._owner and is_new(key, stood):
+                self._mark(key)
+
     def _restate(self) -> None:
         if not self._disputed:
             return
@@ -169,7 +187,9 @@ class Spending:
             self._disputed.difference_update(again)
             stood = [(key, self._spends.stood(key)) for _, key in again]
         for key, each in stood:
-            if each is not None:
+            if each is None:
+                self._mark(key)
+            else:
                 self._send(Written(key=key, algorithm=each.algorithm, claim=each.claim))
 
     def _take(self) -> None:
@@ -187,7 +207,7 @@ class Spending:
         fact = CustomersTaken(
             partition=number, owner=self._owner, epoch=epoch, address=self._address, at=at
         )
-        self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=number, at=at)
+        self._hand_over(spent.taking(fact, id_=self._next_id(), topic=self._topic))
 
     def _send(self, each: Written) -> None:
         limit, customer, api_key = each.key
@@ -204,40 +224,43 @@ class Spending:
             epoch=self._taking[partition],
             at=at,
         )
-        key = msgspec.json.encode(each.key).decode()
-        self._hand_over(ROOM_TAKEN, fact, key=key, partition=partition, at=at)
+        self._hand_over(
+            spent.claim(fact, id_=self._next_id(), topic=self._topic, partition=partition)
+        )
 
-    def _hand_over(self, type_: str, fact: Fact, *, key: str, partition: int, at: datetime) -> None:
+    def _mark(self, key: Key) -> None:
+        partition = self.partition(key[1])
+        cleared = Cleared(key=key, owner=self._owner, epoch=self._taking[partition])
+        self._hand_over(spent.mark(cleared, topic=self._topic, partition=partition))
+
+    def _next_id(self) -> str:
+        self._number += 1
+        return f"{self._owner}/{self._number}"
+
+    def _hand_over(self, written: Message) -> None:
         if self._writer is None:
             self._writer = self._log.writer()
-        self._number += 1
-        event = Event(
-            id=f"{self._owner}/{self._number}", source=self._owner, type=type_, time=at, data=fact
-        )
-        written = message(event, topic=self._topic, key=key)
-        self._writer.send(msgspec.structs.replace(written, partition=partition))
+        self._writer.send(written)
 
-    def _apply(self, event: Event[Fact], record: Record) -> None:
-        fact, partition = event.data, record.partition.number
-        if not isinstance(fact, RoomTaken | CustomersTaken):
-            return
+    def _apply(self, fact: Claimed | Cleared | CustomersTaken, record: Record) -> None:
+        partition = record.partition.number
         heard = self._spends.apply(fact, partition)
         if isinstance(fact, CustomersTaken):
             if heard is Heard.COUNTS:
                 self._heard_of.append(fact)
             return
-        key = (fact.limit, fact.customer, fact.key)
         if heard is Heard.UNREADABLE:
-            _log.warning("room_unreadable", limit=fact.limit, offset=record.offset)
+            _log.warning("room_unreadable", offset=record.offset)
             return
         counts = heard is Heard.COUNTS
-        (self._disputed.discard if counts else self._disputed.add)((partition, key))
-        if fact.owner == self._owner:
+        if self._disputed or not counts:
+            (self._disputed.discard if counts else self._disputed.add)((partition, _key(fact)))
+        if isinstance(fact, Claimed) and fact.owner == self._owner:
             self._heard_of.append(
                 Written(
-                    key=key,
+                    key=_key(fact),
                     algorithm=fact.algorithm,
-                    claim=tuple(int(number) for number in fact.standing),
+                    claim=numbers(fact.standing),
                     units=fact.units,
                     counts=counts,
                 )
@@ -246,3 +269,7 @@ class Spending:
     def _changed(self) -> None:
         if self._heard_of or self._disputed:
             self._heard()
+
+
+def _key(fact: Claimed | Cleared) -> Key:
+    return fact.key if isinstance(fact, Cleared) else (fact.limit, fact.customer, fact.key)

@@ -6,13 +6,19 @@ is, so strangers can't push out what a customer has used.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from midstage.contracts.limits import ANY, LimitSet
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
+from midstage.throttle.decide.opening import as_new
+from midstage.throttle.decide.spends import Stood
 from midstage.throttle.model.checks import Meeting
-from midstage.throttle.model.limits import Whose, customer_of, whose
+from midstage.throttle.model.limits import Key, Whose, customer_of, whose
 from midstage.throttle.views.book import Book
+
+CLOCKS_NS: Final = 10_000_000_000
+"""By so much less do the clocks of two processes differ."""
 
 Opened = Callable[[LimitAccount, int], None]
 
@@ -106,6 +112,18 @@ class Meters:
                 self._let_go(account)
             else:
                 self._ring.append(account)
+
+    def is_new(self, key: Key, stood: Stood, book: Book, now_ns: int) -> bool:
+        """Whether a counter that stands so equals a new one for whoever may count next.
+
+        Not while it is counted here, and not before ``CLOCKS_NS`` ago it would have: the clock of
+        another process may be behind. Of a limit that stands no longer nobody can say it.
+        """
+        name, customer, own = key
+        limit = book.named(name)
+        if limit is None or self.kept(limit, whose(limit, customer, own)) is not None:
+            return False
+        return as_new(limit, stood, now_ns - CLOCKS_NS, self.wall)
 
     def _made(self, limit: LimitSet, owner: Whose, now_ns: int) -> LimitAccount:
         account = LimitAccount(limit, owner, now_ns, self.wall)
