@@ -117,6 +117,14 @@ class Crashes(RuleBasedStateMachine):
             self.zombies.append(self.owner)
         self.owner = started(type(self).make, self.log, self.now)
 
+    @rule()
+    def what_equals_a_new_one_is_cleared(self) -> None:
+        if self.owner.room.untouched(self.now):
+            stood = started(type(self).make, self.log, self.now)
+            if stood.room.untouched(self.now):
+                self.log = []
+                self.owner = started(type(self).make, self.log, self.now)
+
     @invariant()
     def room_is_of_what_the_meter_has(self) -> None:
         if hasattr(self, "owner"):

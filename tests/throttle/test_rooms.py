@@ -17,6 +17,7 @@ from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import PATIENCE_NS, Rooms
 from midstage.throttle.stream.spending import Written
+from midstage.throttle.views.meters import CLOCKS_NS
 from tests.throttle.gated import TINY, Held, limit
 
 WITHIN_S = 60.0
@@ -130,6 +131,32 @@ def test_all_that_a_turn_asks_for_goes_out_once_for_each_counter() -> None:
         hand.accept()
         told.rooms.turn()
         assert [passed(each) for each in asked] == [True] * 3
+
+    asyncio.run(story())
+
+
+def test_a_counter_is_cleared_when_it_equals_a_new_one_and_nobody_counts_it() -> None:
+    async def story() -> None:
+        hand = Hand()
+        told = Told(hand, limit("acme", "chat", rate_per_s=1, burst=5))
+        hand.stand["gone", "acme", ""] = Stood(algorithm="lifetime of requests", claim=(1,))
+        asked = told.ask()
+        told.rooms.turn()
+        hand.accept()
+        told.rooms.turn()
+        assert passed(asked)
+        counted = {key for key in hand.stand if key[0] == "acme-chat"}
+        assert counted
+        told.now_ns += CLOCKS_NS  # full again, but another clock may be behind, and it lives
+        told.gate.follow()
+        assert counted < set(hand.stand)
+        told.now_ns += CLOCKS_NS
+        told.rooms.turn()
+        hand.accept()
+        told.rooms.turn()
+        for _ in range(2):
+            told.gate.follow()
+        assert set(hand.stand) == {("gone", "acme", "")}  # what a limit counts that is gone, stays
 
     asyncio.run(story())
 
