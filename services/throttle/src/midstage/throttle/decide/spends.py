@@ -108,10 +108,10 @@ class Spends:
     def apply(self, fact: Claimed | Cleared | CustomersTaken, partition: int) -> Heard:
         """Fold the record of this partition."""
         match fact:
+            case Claimed():  # nearly all
+                return self._claimed(fact, partition)
             case CustomersTaken():
                 return self._taken(fact, partition)
-            case Claimed():
-                return self._claimed(fact, partition)
             case Cleared():
                 return self._cleared(fact, partition)
             case _:

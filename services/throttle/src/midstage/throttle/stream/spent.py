@@ -6,6 +6,7 @@ mark says in a header who wrote it under which epoch, and counts by the same rul
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -26,7 +27,7 @@ HOLDER: Final = "ms-holder"
 class _OfClaim(msgspec.Struct, frozen=True, gc=False):
     specversion: str
     type: str
-    data: msgspec.Raw
+    data: Claimed
 
 
 class Reading:
@@ -35,31 +36,31 @@ class Reading:
     def __init__(self, whole: Decoder) -> None:
         """``whole`` reads the few records that are no claims."""
         self._whole = whole
-        self._envelope = msgspec.json.Decoder(_OfClaim)
-        self._claim = msgspec.json.Decoder(Claimed)
+        self._claim = msgspec.json.Decoder(_OfClaim)
         self._key = msgspec.json.Decoder(Key)
         self._holder = msgspec.json.Decoder(tuple[str, int])
 
     def __call__(self, record: Record) -> Claimed | Cleared | CustomersTaken | None:
         """UnreadableError for what is neither an event nor a mark."""
-        value = record.value
-        try:
-            if value is None:
-                return self._cleared(record)
-            if len(value) <= EVENT_BYTES and record.headers[:1] == (STRUCTURED_HEADER,):
-                envelope = self._envelope.decode(value)
+        value, headers = record.value, record.headers
+        if value is None:
+            return self._cleared(record)
+        if headers and headers[0] == STRUCTURED_HEADER and len(value) <= EVENT_BYTES:
+            with suppress(msgspec.DecodeError, UnicodeError, OverflowError, RecursionError):
+                envelope = self._claim.decode(value)
                 if envelope.type == ROOM_TAKEN and envelope.specversion == "1.0":
-                    return self._claim.decode(envelope.data)
-        except (msgspec.DecodeError, UnicodeError, OverflowError, RecursionError) as e:
-            raise UnreadableError(f"neither a claim nor a mark: {str(e)[:300]}") from e
-        fact = self._whole(record).data
+                    return envelope.data
+        fact = self._whole(record).data  # says what is wrong where it is no claim either
         return fact if isinstance(fact, CustomersTaken) else None
 
     def _cleared(self, record: Record) -> Cleared:
         """Whose mark names nobody is no holder's."""
-        key = self._key.decode(record.key or b"")
         named = header(record, HOLDER)
-        owner, epoch = ("", 0) if named is None else self._holder.decode(named)
+        try:
+            key = self._key.decode(record.key or b"")
+            owner, epoch = ("", 0) if named is None else self._holder.decode(named)
+        except (msgspec.DecodeError, UnicodeError) as e:
+            raise UnreadableError(f"not compaction's mark of a counter: {str(e)[:300]}") from e
         return Cleared(key=key, owner=owner, epoch=epoch)
 
 
