@@ -20,6 +20,7 @@ from tests.bench import (
     adding,
     again,
     asking,
+    changing,
     checking,
     closing,
     deciding,
@@ -69,6 +70,7 @@ GROUPS: Mapping[str, Race] = {
     "checks-envoy": adding.race,
     "checks-many": keeping.race,
     "checks-back": recounting.race,
+    "limit-changes": changing.race,
     "leased": leased.race,
     "control": watching.race,
     "inventory": paging.race,
@@ -84,7 +86,7 @@ GROUPS: Mapping[str, Race] = {
     "loop": closing.race,
 }
 
-_OWN_BROKER = {edge.GROUP, adding.GROUP, checking.GROUP}
+_OWN_BROKER = {edge.GROUP, adding.GROUP, changing.GROUP, checking.GROUP}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -142,6 +142,11 @@ def _worked(name: str, directory: Path, count: int) -> Mapping[str, float]:
     return measured
 
 
+def native(directory: Path) -> Path:
+    """What a request of the bench asks of native limits, as a prepared body in ``directory``."""
+    return _question(DOMAIN, _NATIVE, directory)
+
+
 def _question(domain: str, descriptors: Descriptors, at: Path) -> Path:
     """A prepared body in ``at``."""
     asked = rls_pb2.RateLimitRequest(domain=domain)
@@ -164,7 +169,7 @@ def _checks(port: int, body: Path) -> Asking:
 def _ours(bootstrap: str, directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
     shutil.rmtree(directory, ignore_errors=True)
     with limiting(bootstrap, directory) as (port, pid):
-        yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [pid]
+        yield _checks(port, native(directory)), [pid]
 
 
 @contextmanager
@@ -182,7 +187,7 @@ def _bare(directory: Path) -> Iterator[tuple[Asking, Iterable[int]]]:
     with running(command, log=directory / "grpc.log") as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        yield _checks(port, _question(DOMAIN, _NATIVE, directory)), [child.pid]
+        yield _checks(port, native(directory)), [child.pid]
 
 
 @contextmanager

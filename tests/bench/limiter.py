@@ -3,6 +3,7 @@
 import contextlib
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ MET: Mapping[str, Mapping[str, str]] = {
 }
 """The limits that a request meets, by name, and whom they are for."""
 _MOST = 1_000_000
-_TOKEN = "bench"
+TOKEN = "bench"
 _WITHIN_S = 10.0
 _PRIVATE = 0o600
 
@@ -38,13 +39,29 @@ def limiting(
     bootstrap: str, directory: Path, rules: Path | None = None
 ) -> Iterator[tuple[int, int]]:
     """The same with its process's number; ``rules`` is a folder of imported ones."""
+    with limited(bootstrap, directory, rules) as served:
+        yield served.grpc_port, served.pid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limiter:
+    """A throttle that is ready: its ports and its process's number."""
+
+    port: int
+    grpc_port: int
+    pid: int
+
+
+@contextlib.contextmanager
+def limited(bootstrap: str, directory: Path, rules: Path | None = None) -> Iterator[Limiter]:
+    """The same with its HTTP port, where who has ``TOKEN`` may ask and set."""
     log = KafkaLog(bootstrap=bootstrap, client_id="bench")
     for topic in (LIMITS, SPENDS):
         log.create(settings_of(topic))
     port, grpc_port = found(2)
     directory.mkdir(parents=True)
     token, output = directory / "token", directory / "throttle.log"
-    token.write_text(_TOKEN)
+    token.write_text(TOKEN)
     token.chmod(_PRIVATE)
     env = {
         "MIDSTAGE_THROTTLE_KAFKA": bootstrap,
@@ -57,7 +74,7 @@ def limiting(
         await_ready(lambda: _unready(port), child=child, log=output)
         for name, who in MET.items():
             _limit(port, name, who)
-        yield grpc_port, child.pid
+        yield Limiter(port=port, grpc_port=grpc_port, pid=child.pid)
 
 
 def _unready(port: int) -> str | None:
@@ -75,7 +92,7 @@ def _limit(port: int, name: str, who: Mapping[str, str]) -> None:
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{port}/v1/limits/{name}",
         data=msgspec.json.encode(body),
-        headers={"authorization": f"Bearer {_TOKEN}", "content-type": "application/json"},
+        headers={"authorization": f"Bearer {TOKEN}", "content-type": "application/json"},
         method="PUT",
     )
     with urllib.request.urlopen(request, timeout=_WITHIN_S):
