@@ -7,7 +7,7 @@ another unit, or makes no sense, says nothing of this meter: it begins anew.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from sys import intern
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from midstage.contracts.limits import LimitSet
@@ -131,4 +131,10 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Room[Meter]:
 
 
 def _named(claims: Claims[M], unit: str) -> str:
-    return intern(f"{claims.algorithm} of {unit}")  # one for all rooms
+    return _name(claims.algorithm, unit)
+
+
+@lru_cache(maxsize=4096)
+def _name(algorithm: str, unit: str) -> str:
+    """One object for all rooms: there may be a million of them."""
+    return f"{algorithm} of {unit}"
