@@ -17,7 +17,7 @@ from midstage.eventlog.log import BEGINNING, Message, Partition, Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
-from midstage.throttle.decide.spends import Heard, Spends, Stood
+from midstage.throttle.decide.spends import Cleared, Heard, Spends, Stood
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream import spent
 from midstage.throttle.stream.spending import Spending, Written
@@ -79,7 +79,7 @@ def taking(owner: str, epoch: int) -> Message:
 
 
 def mark(key: Key = ACME, *, owner: str = "one", epoch: int = 1) -> Message:
-    return spent.mark(spent.Cleared(key=key, owner=owner, epoch=epoch), topic=TOPIC, partition=0)
+    return spent.mark(Cleared(key=key, owner=owner, epoch=epoch), topic=TOPIC, partition=0)
 
 
 @pytest.mark.parametrize("key", [ACME, WEB])
@@ -136,7 +136,7 @@ def test_numbers_that_are_none_say_nothing(told: Told, used: str) -> None:
         msgspec.structs.replace(mark(), headers=((spent.HOLDER, b"[1,2]"),)),
         msgspec.structs.replace(claim(), value=b"{}"),
         msgspec.structs.replace(claim(), value=b"\xff"),
-        msgspec.structs.replace(claim(), value=claim().value and claim().value[:-9]),
+        msgspec.structs.replace(claim(), value=(claim().value or b"")[:-9]),
         msgspec.structs.replace(claim(), value=b" " * 2**20 + (claim().value or b"")),
     ],
 )
