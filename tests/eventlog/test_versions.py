@@ -74,18 +74,6 @@ def test_a_command_is_answered_with_the_version_that_holds_it(log: MemoryLog) ->
         assert dict(view.states()) == {"alice": Account(balance=5, turns=1)}
 
 
-def test_changes_are_told_without_what_did_not_change(log: MemoryLog) -> None:
-    with replicas(log) as [view]:
-        for number, key in enumerate(("alice", "bob", "carol", "alice", "alice")):
-            execute(view, f"c{number}", credit(1), key=key)
-        once, thrice = Account(balance=1, turns=1), Account(balance=3, turns=3)
-        every, all_ = view.changes(0)
-        assert (every, dict(all_)) == (5, {"alice": thrice, "bob": once, "carol": once})
-        assert view.changes(every) == (5, {})
-        execute(view, "c5", credit(1), key="bob")
-        assert view.changes(every) == (6, {"bob": Account(balance=2, turns=2)})
-
-
 def test_states_are_the_same_object_until_something_changes(log: MemoryLog) -> None:
     with replicas(log) as [view]:
         before = view.states()
