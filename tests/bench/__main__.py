@@ -20,6 +20,7 @@ from tests.bench import (
     adding,
     again,
     asking,
+    changing,
     checking,
     closing,
     deciding,
@@ -36,6 +37,7 @@ from tests.bench import (
     machine,
     many,
     paging,
+    recounting,
     replacing,
     restarting,
     scaling,
@@ -71,6 +73,8 @@ GROUPS: Mapping[str, Race] = {
     "checks-envoy": adding.race,
     "checks-many": keeping.race,
     "checks-strict": durable.race,
+    "checks-back": recounting.race,
+    "limit-changes": changing.race,
     "leased": leased.race,
     "control": watching.race,
     "inventory": paging.race,
@@ -86,7 +90,7 @@ GROUPS: Mapping[str, Race] = {
     "loop": closing.race,
 }
 
-_OWN_BROKER = {edge.GROUP, adding.GROUP, checking.GROUP, durable.GROUP}
+_OWN_BROKER = {edge.GROUP, adding.GROUP, changing.GROUP, checking.GROUP, durable.GROUP}
 
 
 def main(arguments: Sequence[str]) -> int:

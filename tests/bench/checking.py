@@ -164,6 +164,11 @@ def _worked(name: str, directory: Path, count: int) -> Mapping[str, float]:
     return measured
 
 
+def native(directory: Path) -> Path:
+    """What a request of the bench asks of native limits, as a prepared body in ``directory``."""
+    return question(DOMAIN, NATIVE, directory)
+
+
 def question(domain: str, descriptors: Descriptors, at: Path) -> Path:
     """The prepared body in ``at``."""
     asked = rls_pb2.RateLimitRequest(domain=domain)
@@ -186,7 +191,7 @@ def _checks(port: int, body: Path) -> Asking:
 def _ours(bootstrap: str, directory: Path) -> Iterator[Asked]:
     shutil.rmtree(directory, ignore_errors=True)
     with limiting(bootstrap, directory) as ours:
-        asking = _checks(ours.port, question(DOMAIN, NATIVE, directory))
+        asking = _checks(ours.port, native(directory))
         yield Asked(asking=asking, pids=[ours.pid], limiter=ours)
 
 
@@ -206,7 +211,7 @@ def _bare(directory: Path) -> Iterator[Asked]:
     with running(command, log=directory / "grpc.log") as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        asking = _checks(port, question(DOMAIN, NATIVE, directory))
+        asking = _checks(port, native(directory))
         yield Asked(asking=asking, pids=[child.pid])
 
 

@@ -20,6 +20,7 @@ from tests.bench.rounds import Contestant, Size, interleaved
 
 GROUP: Final = "checks-many"
 CHECK: Final = Measure(name="a check", unit="CPU us", more_is_better=False)
+CHANGE: Final = Measure(name="a change of a limit", unit="CPU us", more_is_better=False)
 MEMORY: Final = Measure(name="memory of all counters", unit="MiB", more_is_better=False)
 EACH: Final = Measure(name="memory of a counter", unit="bytes", more_is_better=False)
 _WITHIN_S: Final = 540.0
@@ -45,11 +46,12 @@ class Kept:
 _SIZES: Final = (
     Kept(customers=1_000, limits=3, met=3),
     Kept(customers=1_000, limits=1_000, met=3),
+    Kept(customers=1_000, limits=100_000, met=3),
     Kept(customers=333_334, limits=3, met=3),
     Kept(customers=1_000, limits=1, met=1),
     Kept(customers=1_000_000, limits=1, met=1),
 )
-_PEERS: Final = (0, 3)
+_PEERS: Final = (0, 4)
 """The least of those with three limits, and of those with one."""
 
 
@@ -66,7 +68,7 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     )
     counts = {kept.name: f"{checks:,} checks" for kept in sizes}
     peers = [sizes[number].name for number in _PEERS]
-    measures = [CHECK, MEMORY, EACH]
+    measures = [CHECK, CHANGE, MEMORY, EACH]
     return figures(group=GROUP, measures=measures, taken=taken, peers=peers, counts=counts)
 
 
@@ -85,6 +87,7 @@ def _run(kept: Kept, checks: int) -> Mapping[str, float]:
     found = msgspec.json.decode(done.stdout, type=Remembered)
     return {
         CHECK.name: found.cpu_us,
+        CHANGE.name: found.change_us,
         MEMORY.name: found.added_mib,
         EACH.name: found.added_mib * 1024**2 / found.keys,
     }

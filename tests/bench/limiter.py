@@ -23,7 +23,7 @@ MET: Mapping[str, Mapping[str, str]] = {
 }
 """The limits that a request meets, by name, and whom they are for."""
 _MOST = 1_000_000
-_TOKEN = "bench"
+TOKEN = "bench"
 _WITHIN_S = 10.0
 _PRIVATE = 0o600
 
@@ -63,7 +63,7 @@ def limiting(
     port, grpc_port = found(2)
     directory.mkdir(parents=True)
     token, output = directory / "token", directory / "throttle.log"
-    token.write_text(_TOKEN)
+    token.write_text(TOKEN)
     token.chmod(_PRIVATE)
     env = {
         "MIDSTAGE_THROTTLE_KAFKA": bootstrap,
@@ -94,7 +94,7 @@ def _limit(port: int, name: str, who: Mapping[str, str], *, strict: bool) -> Non
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{port}/v1/limits/{name}",
         data=msgspec.json.encode(body),
-        headers={"authorization": f"Bearer {_TOKEN}", "content-type": "application/json"},
+        headers={"authorization": f"Bearer {TOKEN}", "content-type": "application/json"},
         method="PUT",
     )
     with urllib.request.urlopen(request, timeout=_WITHIN_S):

@@ -48,15 +48,19 @@ def checks(port: int, *, body: Path, count: int, streams: int) -> Load:
     """Ask ``count`` times by ``h2load``; RuntimeError where one call failed."""
     log = body.with_suffix(".log")
     log.unlink(missing_ok=True)
-    command = ["h2load", "-n", str(count), "-c", "1", "-m", str(streams), "-d", str(body)]
-    headers = [part for each in _HEADERS for part in ("-H", each)]
-    url = f"http://{LOOPBACK}:{port}/{SERVICE}/{METHOD}"
-    told = _ran([*command, *headers, f"--log-file={log}", url])
+    told = _ran([*command(port, body=body, count=count, streams=streams), f"--log-file={log}"])
     done, rate = (each.search(told) for each in (_DONE, _RATE))
     if done is None or rate is None or int(done[1]) != count:
         raise RuntimeError(f"h2load: not all were answered: {told}")
     took_us = [float(line.rsplit("\t", 1)[1]) for line in log.read_text().splitlines()]
     return Load(rate=float(rate[1]), p50_us=quantile(took_us, 0.5), p99_us=quantile(took_us, 0.99))
+
+
+def command(port: int, *, body: Path, count: int, streams: int) -> list[str]:
+    """What asks so often."""
+    given = ["h2load", "-n", str(count), "-c", "1", "-m", str(streams), "-d", str(body)]
+    headers = [part for each in _HEADERS for part in ("-H", each)]
+    return [*given, *headers, f"http://{LOOPBACK}:{port}/{SERVICE}/{METHOD}"]
 
 
 def increments(port: int, *, count: int, streams: int) -> Load:

@@ -56,6 +56,16 @@ NOTES: Mapping[str, Sequence[str]] = {
         " forgotten. Memory is what the process grew by. --quick has a twentieth of customers and"
         " checks.",
     ),
+    "checks-back": (
+        "checks-back: a claim of each counter stands in midstage.spends.v1, all of the epoch of a"
+        " throttle that is gone; from the first connection until all are folded and every partition"
+        " is taken. The peer only counts the bytes. --quick has a twentieth of the counters.",
+    ),
+    "limit-changes": (
+        "limit-changes: throttle's own process and Kafka; from the answer to PUT /v1/limits/NAME"
+        " until POST /v1/checks/foreseen tells the new amount, asked in a closed loop, so that one"
+        " question is in each figure. --quick makes 20 changes.",
+    ),
     "stats": (
         "stats: all that the service does with a request event: every field decoded, the edge's"
         " signature verified, ranges asked, rows, roll-ups of 1,000 customers on 8 applications and"

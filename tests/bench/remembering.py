@@ -27,28 +27,40 @@ from midstage.throttle.stream.rooms import Unkept
 
 APP: Final = "chat"
 _AMOUNT: Final = 1_000_000
+_CHANGES: Final = 100
 _MONTH_S: Final = 2_592_000.0
 """So slow a bucket that none of them is full again, and may be forgotten, within a run."""
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """``added_mib`` is what the process grew by as every customer asked once."""
+    """``added_mib`` is what the process grew by as every customer asked once.
+
+    ``change_us``: what it takes to follow one change of a limit.
+    """
 
     keys: int
     added_mib: float
     cpu_us: float
+    change_us: float
 
 
 class Fixed:
-    """Limits that never change."""
+    """Limits that change when they are told to."""
 
     def __init__(self, facts: Sequence[LimitSet]) -> None:
         """All of them are known from the beginning."""
         self._states = {limit_key(fact.limit): Standing(fact=fact) for fact in facts}
+        self._changed: Mapping[str, Standing] = {}
+        self._number = 1
 
-    def states(self) -> Mapping[str, Standing]:
-        """The same at any time."""
-        return self._states
+    def changes(self, since: int) -> tuple[int, Mapping[str, Standing]]:
+        """All, and then what was changed."""
+        return self._number, self._changed if since else self._states
+
+    def change(self, fact: LimitSet) -> None:
+        """It holds from now on, and none of the others is another one."""
+        self._number += 1
+        self._changed = {limit_key(fact.limit): Standing(fact=fact)}
 
     def caught_up(self) -> None:
         """There is nothing to wait for."""
@@ -57,7 +69,7 @@ class Fixed:
 def main(arguments: list[str]) -> None:
     """Ask and tell."""
     customers, limits, met, checks = map(int, arguments)
-    gate = _gate(limits, met)
+    log, gate = _gate(limits, met)
     before = _resident()
     for number in range(customers):
         gate.check(_check(number), None)
@@ -69,16 +81,36 @@ def main(arguments: list[str]) -> None:
     for check in order:
         gate.check(check, None)
     asked = time.process_time() - began
-    told = Remembered(keys=customers * met, added_mib=added / 1024**2, cpu_us=asked / checks * 1e6)
+    told = Remembered(
+        keys=customers * met,
+        added_mib=added / 1024**2,
+        cpu_us=asked / checks * 1e6,
+        change_us=_changes(log, gate, limits),
+    )
     sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
 
 
-def _gate(limits: int, met: int) -> Gate:
+def _changes(log: Fixed, gate: Gate, limits: int) -> float:
+    """Of the last limit, some times, less what it takes to follow nothing."""
+    last = limits - 1
+    spent: dict[bool, float] = {}
+    for changing in (False, True):
+        began = time.process_time()
+        for number in range(_CHANGES):
+            if changing:
+                log.change(_limit(f"other-{last}", customer=f"other-{last}", more=number))
+            gate.follow()
+        spent[changing] = time.process_time() - began
+    return (spent[True] - spent[False]) / _CHANGES * 1e6
+
+
+def _gate(limits: int, met: int) -> tuple[Fixed, Gate]:
     """``met`` limits for everybody, the others for customers who never ask."""
     facts = [_limit(f"met-{number}") for number in range(met)]
     facts += [_limit(f"other-{n}", customer=f"other-{n}") for n in range(limits - met)]
+    log = Fixed(facts)
     gate = Gate(
-        limits=Fixed(facts),
+        limits=log,
         keeping=Unkept(),
         monotonic_ns=time.monotonic_ns,
         wall_ns=time.time_ns,
@@ -87,14 +119,14 @@ def _gate(limits: int, met: int) -> Gate:
         late_below_s=0.0,
     )
     gate.follow()
-    return gate
+    return log, gate
 
 
-def _limit(name: str, customer: str = "*") -> LimitSet:
+def _limit(name: str, customer: str = "*", more: int = 0) -> LimitSet:
     return LimitSet(
         limit=name,
         customer=customer,
-        amount=_AMOUNT,
+        amount=_AMOUNT + more,
         algorithm=TokenBucket(period_s=_MONTH_S),
         at=NOON,
     )

@@ -117,3 +117,15 @@ def test_of_two_records_for_one_version_an_unknown_first_one_stops_the_key_for_g
         within(60, lambda: "alice" in (view.caught_up() or ""))
         assert view.state("alice") == (0, Account())
         assert view.answer("late") is None
+
+
+def test_changes_are_told_without_what_did_not_change(log: MemoryLog) -> None:
+    with replicas(log) as [view]:
+        for number, key in enumerate(("alice", "bob", "carol", "alice", "alice")):
+            view.execute(key=key, command_id=f"c{number}", payload=b"", decide=credit(1))
+        once, thrice = Account(balance=1, turns=1), Account(balance=3, turns=3)
+        every, all_ = view.changes(0)
+        assert (every, dict(all_)) == (5, {"alice": thrice, "bob": once, "carol": once})
+        assert view.changes(every) == (5, {})
+        view.execute(key="bob", command_id="c5", payload=b"", decide=credit(1))
+        assert view.changes(every) == (6, {"bob": Account(balance=2, turns=2)})

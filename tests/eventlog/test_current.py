@@ -13,7 +13,7 @@ from midstage.contracts.cluster import POD_OBSERVED, Phase, PodObserved
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.topics import Topic
-from midstage.eventlog.codec import message
+from midstage.eventlog.codec import Decoders, message
 from midstage.eventlog.current import OVERLAP, Current, Since
 from midstage.eventlog.log import Log, Message, Partition, Record
 from midstage.eventlog.memory import MemoryLog
@@ -58,12 +58,13 @@ class Pair:
 
     def loop(
         self, seen: Seen, *, since: Since = Since.END, whole: bool = True, overlap: int = OVERLAP
-    ) -> Current:
+    ) -> Current[Event[Fact]]:
         return Current(
             name="view",
             log=self.log,
             stream=self.stream,
             compacted=self.newest if whole else None,
+            read=Decoders(self.stream, self.newest),
             apply=seen.apply,
             since=since,
             overlap=overlap,
@@ -92,7 +93,7 @@ def said(topic: Topic, name: str) -> Message:
 
 
 @contextmanager
-def current(loop: Current) -> Iterator[Current]:
+def current(loop: Current[Event[Fact]]) -> Iterator[Current[Event[Fact]]]:
     with running(loop):
         within(60, lambda: loop.caught_up() is None)
         yield loop
@@ -208,7 +209,13 @@ def test_it_waits_for_a_broker_that_is_away() -> None:
 
 def test_it_ends_while_it_waits_for_a_topic() -> None:
     log = MemoryLog()
-    loop = Current(name="view", log=log, stream=topics.CLUSTER, apply=Seen().apply)
+    loop = Current(
+        name="view",
+        log=log,
+        stream=topics.CLUSTER,
+        read=Decoders(topics.CLUSTER),
+        apply=Seen().apply,
+    )
     with running(loop) as thread:
         within(60, lambda: "does not exist" in (loop.caught_up() or ""))
         thread.stop()

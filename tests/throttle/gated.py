@@ -37,13 +37,16 @@ class Held:
         self.behind = behind
         self.asked = 0
         self._slots: Mapping[str, Standing] = {}
+        self._number = 0
         self.set(*facts)
 
     def set(self, *facts: LimitSet) -> None:
-        self._slots = {f"limit/{fact.limit}": Standing(fact=fact) for fact in facts}
+        gone = dict.fromkeys(self._slots, Standing())
+        self._slots = gone | {f"limit/{fact.limit}": Standing(fact=fact) for fact in facts}
+        self._number += 1
 
-    def states(self) -> Mapping[str, Standing]:
-        return self._slots
+    def changes(self, since: int) -> tuple[int, Mapping[str, Standing]]:
+        return self._number, self._slots if since != self._number else {}
 
     def caught_up(self) -> str | None:
         self.asked += 1

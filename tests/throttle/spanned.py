@@ -14,11 +14,12 @@ from midstage.contracts.spends import CustomersTaken, Unanswered
 from midstage.testkit.clock import NOON
 from midstage.throttle.decide.metering import meter_of
 from midstage.throttle.decide.meters.wall import WallClock
-from midstage.throttle.decide.spends import Key, Stood
+from midstage.throttle.decide.spends import Stood
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.later import Later
+from midstage.throttle.model.limits import Key
 from midstage.throttle.model.parts import UNSAID, PartAsked, PartLent
 from midstage.throttle.stream.apportioning import Apportioning
 from midstage.throttle.stream.gate import Gate
@@ -74,6 +75,9 @@ class Pen:
 
     def renew(self) -> None:
         """Nothing is implied."""
+
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Nobody comes next to whom it would matter."""
 
     def on_heard(self, call: Callable[[], None]) -> None:
         """It is asked for."""

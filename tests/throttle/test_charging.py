@@ -11,14 +11,14 @@ from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.sliding import MovingWindow
 from midstage.throttle.decide.meters.slots import Slots
 from midstage.throttle.decide.meters.window import FixedWindow, LifetimeQuota
-from midstage.throttle.model.account import CLOSED, Account, FailureTerms, OnFailure
+from midstage.throttle.model.account import CLOSED, Account, FailureTerms, OnFailure, PlainAccount
 
 MINUTE = 60 * 10**9
 OPEN_TO_10 = FailureTerms(rule=OnFailure.OPEN_TO, most=10)
 
 
 def quota(name: str, limit: int, *, shadow: bool = False, drain: bool = False) -> Account:
-    return Account(name, LifetimeQuota(limit=limit), shadow=shadow, drain=drain)
+    return PlainAccount(name, LifetimeQuota(limit=limit), shadow=shadow, drain=drain)
 
 
 def test_the_first_that_refuses_is_named_and_nobody_is_charged() -> None:
@@ -61,8 +61,8 @@ def test_a_limit_that_drains_is_empty_after_too_much_and_the_others_keep_theirs(
 
 
 def test_the_wait_is_that_of_the_slowest_limit() -> None:
-    fast = Account("fast", TokenBucket(units=10**6, period_ns=10**15, burst=1, now_ns=0))
-    slow = Account("slow", FixedWindow(limit=1, period_ns=MINUTE, now_ns=0))
+    fast = PlainAccount("fast", TokenBucket(units=10**6, period_ns=10**15, burst=1, now_ns=0))
+    slow = PlainAccount("slow", FixedWindow(limit=1, period_ns=MINUTE, now_ns=0))
     assert admitted((fast, slow), (1, 1), 0) is None
     assert longest_wait_ns((fast, slow), (1, 1), 0) == MINUTE
     assert longest_wait_ns((fast, quota("never", 0)), (1, 1), 0) is None
@@ -81,7 +81,7 @@ def test_it_is_all_or_nothing_whatever_the_limits_are(
     names: list[str], asked: list[tuple[int, list[int]]]
 ) -> None:
     """What passes is charged to each as if it stood alone; what is refused to none."""
-    together = [Account(name, meter(name)) for name in names]
+    together = [PlainAccount(name, meter(name)) for name in names]
     alone = [meter(name) for name in names]
     now = 1_000
     for number, (gap, units) in enumerate(asked):
@@ -112,7 +112,7 @@ def meter(name: str) -> Meter:
 
 def test_open_passes_and_takes_what_is_there_closed_refuses_and_takes_nothing() -> None:
     free = quota("free", 2)
-    held = Account("held", LifetimeQuota(limit=5), on_failure=CLOSED)
+    held = PlainAccount("held", LifetimeQuota(limit=5), on_failure=CLOSED)
     assert passed_in_failure((free,), (3,), 0, {}) is None
     assert passed_in_failure((quota("other", 5), held), (1, 1), 0, {}) is held
     assert left(free, held) == [0, 5]
@@ -122,7 +122,7 @@ def test_open_to_n_passes_n_over_all_replicas() -> None:
     total = 0
     for replica in range(4):
         own = LifetimeQuota(limit=share(10, replicas=4, replica=replica))
-        account = Account("limit", LifetimeQuota(limit=10), on_failure=OPEN_TO_10)
+        account = PlainAccount("limit", LifetimeQuota(limit=10), on_failure=OPEN_TO_10)
         total += sum(
             passed_in_failure((account,), (1,), 0, {"limit": own}) is None for _ in range(20)
         )
@@ -131,8 +131,8 @@ def test_open_to_n_passes_n_over_all_replicas() -> None:
 
 def test_what_a_share_let_pass_comes_back_where_another_rule_refuses() -> None:
     own = LifetimeQuota(limit=3)
-    shared = Account("shared", LifetimeQuota(limit=10), on_failure=OPEN_TO_10)
-    held = Account("held", LifetimeQuota(limit=5), on_failure=CLOSED)
+    shared = PlainAccount("shared", LifetimeQuota(limit=10), on_failure=OPEN_TO_10)
+    held = PlainAccount("held", LifetimeQuota(limit=5), on_failure=CLOSED)
     assert passed_in_failure((shared, held), (1, 1), 0, {"shared": own}) is held
     assert own.remaining(0) == 3
     assert passed_in_failure((shared,), (1,), 0, {}) is shared
@@ -146,7 +146,7 @@ def test_shares_add_up(most: int, replicas: int) -> None:
 
 
 def slot() -> Account:
-    return Account("slots", Slots(limit=1, ttl_ns=MINUTE, now_ns=0))
+    return PlainAccount("slots", Slots(limit=1, ttl_ns=MINUTE, now_ns=0))
 
 
 def left(*accounts: Account) -> list[int]:

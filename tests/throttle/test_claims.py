@@ -44,6 +44,7 @@ from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 MS = 1_000_000
 SECOND = 1_000_000_000
 BEGUN = 1_767_268_800 * SECOND
+KEY = ("limit", "acme", "")
 Make = Callable[[int], Meter]
 EXACT: dict[str, Make] = {
     "token-bucket": lambda now: TokenBucket(units=7, period_ns=SECOND, burst=24, now_ns=now),
@@ -136,6 +137,14 @@ class Crashes(RuleBasedStateMachine):
             self.it_claims()
             self.the_log_takes_it_and_says_so()
             self._check(self.owner, units)
+
+    @rule()
+    def what_equals_a_new_one_is_cleared(self) -> None:
+        if self.owner.room.untouched(self.now):
+            stood = started(type(self).make, self.log, self.now)
+            if stood.room.untouched(self.now):
+                self.log = []
+                self.owner = started(type(self).make, self.log, self.now, self.owner.holding)
 
     @invariant()
     def room_is_of_what_the_meter_has(self) -> None:
@@ -244,14 +253,14 @@ def test_what_makes_no_sense_says_nothing(name: str, claim: Standing) -> None:
 
 def test_slots_have_no_room() -> None:
     slots = Slots(limit=2, ttl_ns=SECOND, now_ns=BEGUN)
-    opening = Opening(unit="concurrency", stood=None, now_ns=BEGUN, asked=lambda _: None)
+    opening = Opening(key=KEY, unit="concurrency", stood=None, now_ns=BEGUN, asked=lambda _: None)
     assert opened(slots, opening) is None
 
 
 def started(make: Make, log: list[Standing], now: int, holding: Holding = NOTHING_IMPLIED) -> Owner:
     """Who goes on from the last claim in the log."""
     opening = Opening(
-        unit="requests", stood=None, now_ns=now, asked=lambda _: None, holding=holding
+        key=KEY, unit="requests", stood=None, now_ns=now, asked=lambda _: None, holding=holding
     )
     room = opened(make(now), opening)
     assert isinstance(room, Room)

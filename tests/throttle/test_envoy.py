@@ -209,7 +209,7 @@ def test_headers_as_the_draft_writes_them(
     remaining, wait_ns = left
     judged = Judged(
         admitted=not refused,
-        meeting=meeting_of(limits, "acme", ""),
+        meeting=meeting_of(limits),
         left=[Left(remaining=remaining, wait_ns=wait_ns)],
         violated=("acme-chat",) if refused else (),
         wait_ns=wait_ns,

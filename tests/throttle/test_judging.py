@@ -56,10 +56,8 @@ class Story:
 
     def __init__(self, *limits: LimitSet, ahead_ns: int = MIDNIGHT) -> None:
         self.wall = WallClock(ahead_ns)
-        self.meeting = meeting_of(limits, "acme", "")
-        self.accounts = [
-            LimitAccount(limit, (limit.limit, "acme"), 0, self.wall) for limit in limits
-        ]
+        self.meeting = meeting_of(limits)
+        self.accounts = [LimitAccount(limit, "acme", 0, self.wall) for limit in limits]
 
     def ask(self, hits: int = 1, at: int = 0, **units: int) -> Judged:
         return judged(self.meeting, self.accounts, self.check(hits, units), at)
@@ -218,9 +216,9 @@ def test_a_changed_limit_keeps_what_was_counted(algorithm: AnyAlgorithm, amount:
     for number in range(5):
         check = Check(customer="acme", app="chat", request=f"r{number}")
         assert judged(story.meeting, story.accounts, check, 0).admitted
-    story.accounts[0].follow(limit("one", amount, algorithm, unit=unit), 0)
+    story.accounts[0].follow(limit("one", amount, algorithm, unit=unit), 0, story.wall)
     assert story.remaining()[0] <= amount - 5 if amount > 5 else story.remaining()[0] <= 0
-    story.accounts[0].follow(limit("one", 5, algorithm, unit=unit), 0)
+    story.accounts[0].follow(limit("one", 5, algorithm, unit=unit), 0, story.wall)
     assert story.remaining()[0] <= 2
 
 
@@ -233,17 +231,18 @@ def test_no_change_gives_more_than_what_was_left_or_the_new_limit_leaves(
         at += gap
         story.ask(hits, at)
     left = story.remaining(at)[0]
-    story.accounts[0].follow(limit("one", after, kind), at)
+    story.accounts[0].follow(limit("one", after, kind), at, story.wall)
     assert story.remaining(at)[0] <= max(0, after - (before - left), min(left, after))
 
 
 def test_another_algorithm_or_unit_begins_anew() -> None:
     story = Story(limit("one", 5))
     assert story.ask(5).admitted
-    story.accounts[0].follow(limit("one", 5, MovingWindow(period_s=60.0)), 0)
+    story.accounts[0].follow(limit("one", 5, MovingWindow(period_s=60.0)), 0, story.wall)
     assert story.remaining() == [5]
     assert story.ask(5).admitted
-    story.accounts[0].follow(limit("one", 5, MovingWindow(period_s=60.0), unit="tokens"), 0)
+    changed = limit("one", 5, MovingWindow(period_s=60.0), unit="tokens")
+    story.accounts[0].follow(changed, 0, story.wall)
     assert story.remaining() == [5]
 
 

@@ -84,8 +84,9 @@ def test_what_is_found_is_what_a_look_at_each_limit_finds(
     stand: list[dict[str, str]], gone: list[dict[str, str]], request: dict[str, str]
 ) -> None:
     here = [limited(f"here-{at}", match=match) for at, match in enumerate(stand)]
-    book = of(*here, *(limited(f"gone-{at}", match=match) for at, match in enumerate(gone)))
-    book.take_over(states(*here))
+    others = states(*(limited(f"gone-{at}", match=match) for at, match in enumerate(gone)))
+    book = Book({**states(*here), **others})
+    book.take_over(dict.fromkeys(others, Standing()))
 
     assert met(book, request) == sorted(
         limit.limit for limit in here if limit.match.items() <= request.items()

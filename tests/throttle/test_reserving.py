@@ -7,7 +7,7 @@ from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.slots import Slots
 from midstage.throttle.decide.meters.window import LifetimeQuota
 from midstage.throttle.decide.reserving import Reservations
-from midstage.throttle.model.account import Account
+from midstage.throttle.model.account import Account, PlainAccount
 
 SECOND = 10**9
 TTL = 60 * SECOND
@@ -18,11 +18,11 @@ def book(remember_s: int = 3_600) -> Reservations[Account]:
 
 
 def quota(limit: int = 100, debt: int = 100) -> Account:
-    return Account("quota", LifetimeQuota(limit=limit), debt=debt)
+    return PlainAccount("quota", LifetimeQuota(limit=limit), debt=debt)
 
 
 def test_less_comes_back_and_more_is_debt_that_blocks_until_it_is_paid() -> None:
-    bucket = Account(
+    bucket = PlainAccount(
         "bucket", TokenBucket(units=10**7, period_ns=10**15, burst=100, now_ns=0), debt=100
     )
     calls = book()
@@ -84,7 +84,7 @@ def test_who_is_paid_for_afterwards_needs_something_to_be_left() -> None:
 
 def test_a_refused_reservation_takes_nothing_of_any_limit() -> None:
     requests, calls = quota(limit=2), book()
-    slots = Account("slots", Slots(limit=1, ttl_ns=TTL, now_ns=0))
+    slots = PlainAccount("slots", Slots(limit=1, ttl_ns=TTL, now_ns=0))
     assert calls.reserve("a", [requests, slots], [1, 1], 0) is None
     assert calls.reserve("b", [requests, slots], [1, 1], 0) is slots
     calls.settle("a", [requests, slots], [1, 1], 0)
@@ -148,7 +148,7 @@ def test_a_bucket_is_never_above_its_rim_nor_below_its_debt(
     told: list[tuple[str, int, int, int]],
 ) -> None:
     tokens = TokenBucket(units=10**15, period_ns=10**15, burst=40, now_ns=0)
-    account, calls, now = Account("bucket", tokens, debt=15), book(), 100
+    account, calls, now = PlainAccount("bucket", tokens, debt=15), book(), 100
     for kind, request, units, gap in told:
         now += gap
         if kind == "reserve":

@@ -27,6 +27,7 @@ from midstage.throttle.model.account import Settlement
 from midstage.throttle.model.holding import Holding
 
 MS = 1_000_000
+KEY = ("limit", "acme", "")
 BUCKET_CLAIMS = BucketClaims()
 SECOND = 1_000_000_000
 TOKEN = 1_000_000 * SECOND
@@ -176,6 +177,7 @@ class Crashes(RuleBasedStateMachine):
         room = Room(
             self._restored(),
             BUCKET_CLAIMS,
+            key=KEY,
             algorithm="token-bucket",
             now_ns=self.now,
             asked=asked,
@@ -235,7 +237,7 @@ def steady(*, rate: int, burst: int, per_s: int, trip_ms: int, seconds: int) -> 
     asked: list[Room[TokenBucket]] = []
     kept = TokenBucket(units=rate * 1_000_000, period_ns=TOKEN, burst=burst, now_ns=now)
     free = TokenBucket(units=rate * 1_000_000, period_ns=TOKEN, burst=burst, now_ns=now)
-    room = Room(kept, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
+    room = Room(kept, BUCKET_CLAIMS, key=KEY, algorithm="bucket", now_ns=now, asked=asked.append)
     under_way: list[tuple[int, Standing]] = []
     waiting: list[int] = []
     admitted = allowed = 0
@@ -278,7 +280,7 @@ def test_a_crash_loses_no_more_than_the_room() -> None:
     now = 10**18
     asked: list[Room[TokenBucket]] = []
     meter = TokenBucket(units=1, period_ns=TOKEN, burst=100, now_ns=now)
-    room = Room(meter, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
+    room = Room(meter, BUCKET_CLAIMS, key=KEY, algorithm="bucket", now_ns=now, asked=asked.append)
     assert room.lacks(1, now)
     room.wait_for(1)
     (units, claim) = room.claim(now) or (0, ())
@@ -297,7 +299,7 @@ def test_what_is_settled_beyond_the_room_is_claimed_next() -> None:
     now = 10**18
     asked: list[Room[TokenBucket]] = []
     meter = TokenBucket(units=1, period_ns=TOKEN, burst=100, now_ns=now)
-    room = Room(meter, BUCKET_CLAIMS, algorithm="token-bucket", now_ns=now, asked=asked.append)
+    room = Room(meter, BUCKET_CLAIMS, key=KEY, algorithm="bucket", now_ns=now, asked=asked.append)
     room.settle(Settlement(reserved=0, actual=40, taken_ns=now, now_ns=now))
     (units, claim) = room.claim(now) or (-1, ())
     assert (units, claim[0]) == (0, 60 * TOKEN)

@@ -27,7 +27,7 @@ from midstage.throttle.decide.opening import Opening, opened
 from midstage.throttle.decide.spends import Stood
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.model.account import Settlement
-from tests.throttle.test_claims import BEGUN, EXACT, MS, OPENED_BY_A_CALL, Make
+from tests.throttle.test_claims import BEGUN, EXACT, KEY, MS, OPENED_BY_A_CALL, Make
 
 Written = tuple[Standing, tuple[Unanswered, ...]]
 ROUNDED = frozenset({"moving-window", "sliding-counter"})
@@ -273,13 +273,16 @@ def claimed(strict: Strict[Meter], now: int) -> Written:
 
 def started(make: Callable[[int], Meter], log: Sequence[Written], now: int) -> Owner:
     """Who goes on from the last claim in the log."""
-    bare = Opening(unit="requests", stood=None, now_ns=now, asked=lambda _: None, strict=True)
+    bare = Opening(
+        key=KEY, unit="requests", stood=None, now_ns=now, asked=lambda _: None, strict=True
+    )
     strict = opened(make(now), bare)
     assert isinstance(strict, Strict)
     if log:
         claim, names = log[-1]
         stood = Stood(algorithm=strict.algorithm, claim=claim, unanswered=names)
         opening = Opening(
+            key=KEY,
             unit="requests",
             stood=stood,
             now_ns=now,

@@ -1,7 +1,7 @@
 """Which limits a request meets, and which meters are remembered."""
 
 from collections.abc import Mapping
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from midstage.contracts.limits import CustomerPlanned, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.decide.judging import judged
 from midstage.throttle.decide.meters.wall import WallClock
-from midstage.throttle.model.checks import Check
+from midstage.throttle.model.checks import UNLABELLED, Check
 from midstage.throttle.model.limits import Standing, customer_key, limit_key
 from midstage.throttle.stream.rooms import Unkept
 from midstage.throttle.views.book import MOST_KEPT, Book
@@ -24,6 +24,11 @@ EXACT = ("exact", "acme", "chat")
 CUSTOMER = ("customer", "acme", "*")
 APP = ("app", "*", "chat")
 ANY = ("any", "*", "*")
+
+LARGE = {"model": "large"}
+NAMES, WHOM, WHERE = (
+    st.sampled_from(each) for each in (("one", "two"), ("acme", "*"), ("chat", "*"))
+)
 
 
 @pytest.mark.parametrize("order", list(permutations([EXACT, CUSTOMER, APP, ANY])))
@@ -83,31 +88,55 @@ def test_removed_limits_do_not_hold() -> None:
     assert len(book) == 1
 
 
-def test_what_was_found_is_kept_until_a_limit_changes() -> None:
-    book = of(limited(*EXACT))
+@pytest.mark.parametrize("which", [EXACT, CUSTOMER, APP, ANY])
+def test_what_was_found_is_kept_until_a_limit_changes(which: tuple[str, str, str]) -> None:
+    book = of(limited(*which))
     first = book.met("acme", "", "chat")
     assert book.met("acme", "", "chat") is first
-    book.take_over(states(limited(*EXACT, rate=2)))
+    book.take_over(states(limited(*which, rate=2)))
     assert book.met("acme", "", "chat") is not first
 
 
-def test_strangers_fill_no_memory() -> None:
-    book = of(limited(*ANY))
-    friend = book.met("friend", "", "chat")
-    for number in range(MOST_KEPT + 1000):
-        assert book.met(f"stranger-{number}", "", "chat") is not None
-        if number % 1000 == 0:
-            assert book.met("friend", "", "chat") is friend
-    assert MOST_KEPT // 2 < book.kept <= MOST_KEPT
-
-
-def test_customers_who_meet_the_same_limits_are_told_the_same_by_meters_of_their_own() -> None:
+def test_what_all_others_meet_stays_found_when_a_customers_own_limit_changes() -> None:
     book = of(limited(*ANY), limited(*CUSTOMER))
-    one, two, three = (book.met(customer, "", "chat") for customer in ("a", "b", "acme"))
-    assert one is not None and two is not None and three is not None  # noqa: PT018  for the types
-    assert (one.limits, one.policies, one.states) == (two.limits, two.policies, two.states)
-    assert [key[1] for key in two.keys] == ["b"]
-    assert [key[1] for key in three.keys] == ["acme", "acme"]
+    others, own = book.met("bolt", "", "chat"), book.met("acme", "", "chat")
+    book.take_over(states(limited(*CUSTOMER, rate=2)))
+    assert book.met("bolt", "", "chat") is others
+    assert book.met("acme", "", "chat") is not own
+
+
+def test_strangers_meet_what_was_found_once() -> None:
+    book = of(limited(*ANY), limited(*APP), limited("web", "acme", "*", key="web"))
+    found = book.met("stranger", "", "chat")
+    elsewhere = book.met("stranger", "", "elsewhere")
+    assert found is not elsewhere
+    for number in range(1000):
+        assert book.met(f"stranger-{number}", "", "chat") is found
+        assert book.met("stranger", "", f"elsewhere-{number}") is elsewhere
+        assert met(book, "acme", "chat", key=f"strange-{number}") == ["any", "app"]
+
+
+def test_who_is_named_in_very_many_ways_fills_no_memory() -> None:
+    apps = range(MOST_KEPT + 1000)
+    book = of(limited(*ANY), *(limited(f"app-{n}", "acme", f"app-{n}") for n in apps))
+    for n in apps:
+        assert met(book, "acme", f"app-{n}") == ["any", f"app-{n}"]
+        assert met(book, "bolt", f"app-{n}") == ["any"]
+    assert 0 < book.kept <= 2 * (MOST_KEPT + 1)
+
+
+@given(st.data())
+def test_a_book_that_followed_each_change_is_one_that_was_told_all(data: st.DataObject) -> None:
+    followed, facts = Book(), dict[str, Standing]()
+    for _ in range(data.draw(st.integers(1, 12))):
+        key, standing = data.draw(CHANGES)
+        facts[key] = standing
+        followed.take_over({key: standing})
+        told = Book(facts)
+        whom = product(("acme", "bolt"), ("chat", "ocr"), ("", "web"), (UNLABELLED, LARGE))
+        for asking in whom:
+            assert met(followed, *asking) == met(told, *asking)
+        assert len(followed) == len(told)
 
 
 def test_each_customer_of_an_any_limit_has_a_meter_and_all_apps_share_it() -> None:
@@ -195,11 +224,13 @@ def passes(
     meeting = book.met(customer, key, app)
     assert meeting is not None
     check = Check(customer=customer, key=key, app=app, hits=hits)
-    return judged(meeting, meters.of(meeting, at), check, at).admitted
+    return judged(meeting, meters.of(meeting, customer, key, at), check, at).admitted
 
 
-def met(book: Book, customer: str, app: str, key: str = "") -> list[str]:
-    meeting = book.met(customer, key, app)
+def met(
+    book: Book, customer: str, app: str, key: str = "", labels: Mapping[str, str] = UNLABELLED
+) -> list[str]:
+    meeting = book.met(customer, key, app, labels)
     return [limit.limit for limit in meeting.limits] if meeting else []
 
 
@@ -231,6 +262,7 @@ def limited(
     every_s: float = 1.0,
     burst: int = 10,
     overrides: tuple[str, ...] = (),
+    match: Mapping[str, str] = UNLABELLED,
 ) -> LimitSet:
     return LimitSet(
         limit=name,
@@ -241,5 +273,33 @@ def limited(
         amount=rate,
         algorithm=TokenBucket(period_s=every_s, burst=burst),
         overrides=overrides,
+        match=dict(match),
         at=NOON,
     )
+
+
+CHANGES = st.one_of(
+    st.builds(
+        lambda name, whom, where, key, plan, over, match: (
+            limit_key(name),
+            Standing(
+                fact=limited(name, whom, where, key=key, plan=plan, overrides=over, match=match)
+            ),
+        ),
+        NAMES,
+        WHOM,
+        WHERE,
+        st.sampled_from(["", "web", "*"]),
+        st.sampled_from(["", "gold"]),
+        st.sampled_from([(), ("one",)]),
+        st.sampled_from([UNLABELLED, LARGE]),
+    ),
+    st.builds(
+        lambda whom, plan: (customer_key(whom), Standing(fact=planned(whom, plan))),
+        st.sampled_from(["acme", "bolt"]),
+        st.sampled_from(["gold", "iron"]),
+    ),
+    st.sampled_from([limit_key("one"), limit_key("two"), customer_key("acme")]).map(
+        lambda key: (key, Standing())
+    ),
+)

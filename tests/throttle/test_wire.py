@@ -121,7 +121,7 @@ def test_answers_are_what_protobuf_would_write(
     violated = () if admitted else (limits[0].limit,)
     judged = Judged(
         admitted=admitted,
-        meeting=meeting_of(limits, "acme", ""),
+        meeting=meeting_of(limits),
         left=[Left(remaining=remaining, wait_ns=wait) for remaining, wait, _ in found],
         violated=violated,
         wait_ns=0 if admitted else wait_ns,

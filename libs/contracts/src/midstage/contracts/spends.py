@@ -3,6 +3,8 @@
 Written by throttle to ``midstage.spends.v1``, a compacted stream keyed by limit, customer and API
 key: the newest record of a key says what stands of it, so nothing older has to be read. All keys of
 a customer are in the customer's partition (murmur2), beside the records of who took that partition.
+A record without a value says that the counter equals a new one, if the owner and epoch in its
+header ``ms-holder`` held the partition then.
 """
 
 from datetime import datetime

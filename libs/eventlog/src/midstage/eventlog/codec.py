@@ -4,7 +4,7 @@ Unknown fields are ignored. What is not an event of this topic is an UnreadableE
 names what is wrong, never another exception, so that one record can't stop a consumer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Fact)
 CONTENT_TYPE = "content-type"
 STRUCTURED = b"application/cloudevents+json"
 TRACEPARENT = "traceparent"
-_STRUCTURED_HEADER = (CONTENT_TYPE, STRUCTURED)
+STRUCTURED_HEADER = (CONTENT_TYPE, STRUCTURED)
 _BINARY_PREFIX = "ce_"
 _TOLD = 300  # characters of a foreign library's text that a reason repeats
 
@@ -77,7 +77,7 @@ def message(
 ) -> Message:
     """The event as a message; signed with the header ``ms-sig`` when a key is given."""
     value = encode(event)
-    headers: Headers = (_STRUCTURED_HEADER,)
+    headers: Headers = (STRUCTURED_HEADER,)
     if signing_key is not None:
         mac = signature.sign(key=signing_key, source=event.source, value=value)
         headers = (*headers, (signature.HEADER, mac))
@@ -127,6 +127,20 @@ class Decoder:
         )
 
 
+class Decoders:
+    """The same for the records of several topics, as a sequence; nothing of a tombstone."""
+
+    def __init__(self, *topics: Topic) -> None:
+        """Each by the facts of its own topic."""
+        self._by_topic = {topic.name: Decoder(topic) for topic in topics}
+
+    def __call__(self, record: Record) -> Sequence[Event[Fact]]:
+        """The record's event; UnreadableError for what is none."""
+        if record.value is None:
+            return ()
+        return (self._by_topic[record.partition.topic](record),)
+
+
 def header(record: Record, name: str) -> bytes | None:
     """The first header of that name, whatever its case."""
     for key, value in record.headers:
@@ -136,7 +150,7 @@ def header(record: Record, name: str) -> bytes | None:
 
 
 def _opened(headers: Headers, value: bytes) -> tuple[_Attributes, msgspec.Raw | bytes]:
-    if headers and headers[0] == _STRUCTURED_HEADER:  # what we write ourselves: the fast way
+    if headers and headers[0] == STRUCTURED_HEADER:  # what we write ourselves: the fast way
         envelope = _envelope.decode(value)
         return envelope, envelope.data
     names = {name.lower(): text for name, text in reversed(headers)}

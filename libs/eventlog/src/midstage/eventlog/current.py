@@ -11,12 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 from midstage.contracts.errors import UnavailableError, UnreadableError
-from midstage.contracts.fact import Event, Fact
 from midstage.contracts.topics import Topic
 from midstage.eventlog.backoff import Backoff
-from midstage.eventlog.codec import Decoder
 from midstage.eventlog.log import BEGINNING, GapError, Log, Partition, Reader, Record
 from midstage.eventlog.progress import Progress
 
@@ -26,9 +25,7 @@ _MOST = 2000  # records folded while others wait for the view
 _POLL_S = 0.2
 _logger = logging.getLogger(__name__)
 
-Apply = Callable[[Event[Fact], Record], object]
-Unpack = Callable[[Record], Sequence[Event[Fact]]]
-"""The events of a record; UnreadableError where it can't be read."""
+E = TypeVar("E")
 
 
 class Since(StrEnum):
@@ -38,8 +35,8 @@ class Since(StrEnum):
     OLDEST = "oldest"  # all that is still held
 
 
-class Current:
-    """A chassis Loop that calls ``apply`` with each event, holding ``changed``."""
+class Current(Generic[E]):
+    """A chassis Loop that calls ``apply`` with what each record says, holding ``changed``."""
 
     def __init__(
         self,
@@ -47,8 +44,8 @@ class Current:
         name: str,
         log: Log,
         stream: Topic,
-        apply: Apply,
-        unpack: Unpack | None = None,
+        read: Callable[[Record], Sequence[E]],
+        apply: Callable[[E, Record], object],
         compacted: Topic | None = None,
         since: Since = Since.END,
         overlap: int = OVERLAP,
@@ -58,11 +55,12 @@ class Current:
     ) -> None:
         """Connect nothing yet; ``on_change`` is called after each batch, without the lock.
 
-        ``unpack`` is for a stream whose records may be batches. Several loops may share one
-        ``changed`` where they fold into one view. A writer that writes to the compacted topic after
-        the stream may be between the two just now: so that nothing is missed, where there is a
-        compacted topic ``overlap`` records of each partition before the stream's end are folded
-        once more; ``replays`` tells them from those that came since.
+        ``read`` gives what a record says, in order (``codec.Decoders`` its event), nothing where
+        nothing is to be folded, or raises UnreadableError.
+        Several loops may share one ``changed`` where they fold into one view. A writer that writes
+        to the compacted topic after the stream may be between the two just now: so that nothing is
+        missed, where there is a compacted topic ``overlap`` records of each partition before the
+        stream's end are folded once more; ``replays`` tells them from those that came since.
         """
         self.name = name
         self.changed = changed or threading.Condition()
@@ -72,9 +70,8 @@ class Current:
         self._since = since
         self._overlap = overlap
         self._apply = apply
-        self._unpack = unpack
         self._on_change = on_change
-        self._readers = {each.name: Decoder(each) for each in (stream, compacted) if each}
+        self._said = read
         self._progress = Progress(monotonic)
         self._positions: Mapping[Partition, int] = {}
         self._goal: Mapping[Partition, int] | None = None
@@ -171,23 +168,19 @@ class Current:
 
     def _fold(self, records: Sequence[Record], stream: Reader | None = None) -> None:
         """Fold a batch; an empty one may have moved past marks that are no records."""
-        events = [(event, record) for record in records for event in self._read(record)]
+        read = [(said, record) for record in records for said in self._read(record)]
         with self.changed:
-            for event, record in events:
-                self._apply(event, record)
+            for said, record in read:
+                self._apply(said, record)
             if stream is not None:
                 self._positions = stream.positions()
             self.changed.notify_all()
         if records and self._on_change is not None:
             self._on_change()
 
-    def _read(self, record: Record) -> Sequence[Event[Fact]]:
-        if record.value is None:
-            return ()  # compaction's mark: the key is gone
+    def _read(self, record: Record) -> Sequence[E]:
         try:
-            if self._unpack is not None and record.partition.topic == self._stream.name:
-                return self._unpack(record)
-            return (self._readers[record.partition.topic](record),)
+            return self._said(record)
         except UnreadableError as e:
             place = record.partition
             at = {"topic": place.topic, "partition": place.number, "offset": record.offset}

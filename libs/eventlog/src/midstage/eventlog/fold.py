@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from itertools import islice
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -123,8 +124,7 @@ class Fold(Generic[S, F]):
             return Folded(event_id=event_id, verdict=Verdict.UNKNOWN, reason=str(e))
         for fact in facts:
             state = self._evolve(state, fact)
-        self._entries[key] = (version + 1, state)
-        self.changes += 1
+        self._enter(key, version + 1, state)
         answer = Answer(
             key=key,
             version=version + 1,
@@ -134,6 +134,12 @@ class Fold(Generic[S, F]):
         )
         self._remember(Outcome(command_hash=appended.command_hash, answer=answer, at=at))
         return Folded(event_id=event_id, verdict=Verdict.ACCEPTED)
+
+    def _enter(self, key: str, version: int, state: S) -> None:
+        """Behind all others: the newest changes are the last entries."""
+        self._entries.pop(key, None)
+        self._entries[key] = (version, state)
+        self.changes += 1
 
     def taken(self, partition: int) -> PartitionTaken | None:
         """Who holds the partition; None: nobody ever took it."""
@@ -150,6 +156,11 @@ class Fold(Generic[S, F]):
     def states(self) -> dict[str, S]:
         """The state of every key that has a version, as a copy."""
         return {key: state for key, (_, state) in self._entries.items()}
+
+    def changed(self, since: int) -> dict[str, S]:
+        """The states that changed after ``changes`` was ``since``, and perhaps some others."""
+        newest = islice(reversed(self._entries.items()), self.changes - since)
+        return {key: state for key, (_, state) in newest}
 
     def outcome(self, command_id: str, *, now: datetime) -> Outcome[F] | None:
         """What became of a command, None where it is not known or too long ago."""
@@ -183,10 +194,9 @@ class Fold(Generic[S, F]):
 
     def restore(self, saved: Saved[S, F]) -> None:
         """Know of one key what was saved; its records before ``offset`` change nothing."""
-        self._entries[saved.key] = (saved.version, saved.state)
+        self._enter(saved.key, saved.version, saved.state)
         self._restored_to[saved.key] = saved.offset
         self.restore_taken(saved.partition, saved.taken)
-        self.changes += 1
         for outcome in saved.outcomes:
             self._remember(outcome)
 

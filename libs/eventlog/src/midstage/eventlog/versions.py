@@ -100,6 +100,14 @@ class Versions(Generic[S, F]):
                 self._states_at = self._fold.changes
             return self._states
 
+    def changes(self, since: int) -> tuple[int, Mapping[str, S]]:
+        """How many changes there were, and the states that changed after there were ``since``.
+
+        It costs as much as those are, however many others there are; some of them may be older.
+        """
+        with self._changed:
+            return self._fold.changes, self._fold.changed(since)
+
     def state(self, key: str) -> tuple[int, S]:
         """Version and state of one key; version 0 and the initial state where it has none."""
         with self._changed:

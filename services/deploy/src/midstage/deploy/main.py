@@ -36,6 +36,7 @@ from midstage.deploy.stream.reconcile import Cluster, Reconciler
 from midstage.deploy.stream.references import References
 from midstage.deploy.stream.surroundings import Surroundings
 from midstage.eventlog.auditing import Auditing
+from midstage.eventlog.codec import Decoders
 from midstage.eventlog.current import Current
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.kafka import KafkaLog
@@ -96,11 +97,19 @@ def compose(
         log=log,
         stream=read.cluster,
         compacted=read.inventory,
+        read=Decoders(read.cluster, read.inventory),
         apply=around.cluster_fact,
         changed=around.changed,
     )
     heard = [
-        Current(name=name, log=log, stream=topic, apply=around.edge_fact, changed=around.changed)
+        Current(
+            name=name,
+            log=log,
+            stream=topic,
+            read=Decoders(topic),
+            apply=around.edge_fact,
+            changed=around.changed,
+        )
         for name, topic in (("edges", read.edges), ("routes", read.routes))
     ]
     readiness = Readiness()

@@ -15,6 +15,7 @@ from midstage.contracts.cluster import ClusterFact, ObjectGone
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.inventory import Inventory, Living, key_of_fact
 from midstage.contracts.topics import Topic
+from midstage.eventlog.codec import Decoders
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.log import Log, Record
 
@@ -34,6 +35,7 @@ class Known:
             name="inventory",
             log=log,
             stream=topic,
+            read=Decoders(topic),
             since=Since.OLDEST,
             apply=self._apply,
             monotonic=monotonic,

@@ -19,7 +19,7 @@ from midstage.contracts.topics import Topic
 from midstage.control.decide.signals import Wanted, wanted
 from midstage.control.model import Specified
 from midstage.control.views.signals import Newest
-from midstage.eventlog.codec import message
+from midstage.eventlog.codec import Decoders, message
 from midstage.eventlog.current import Current
 from midstage.eventlog.log import Delivered, Delivery, Log, Record, Writer
 
@@ -48,7 +48,12 @@ class Known:
         """Connect nothing yet."""
         self._newest = Newest()
         self.loop = Current(
-            name="signals", log=log, stream=topic, apply=self._apply, monotonic=monotonic
+            name="signals",
+            log=log,
+            stream=topic,
+            read=Decoders(topic),
+            apply=self._apply,
+            monotonic=monotonic,
         )
 
     def all(self, app: str | None = None) -> Sequence[SignalObserved]:

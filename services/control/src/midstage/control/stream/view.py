@@ -7,6 +7,7 @@ from midstage.contracts.cluster import ClusterFact
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.inventory import Inventory
 from midstage.contracts.topics import Topic
+from midstage.eventlog.codec import Decoders
 from midstage.eventlog.current import Current
 from midstage.eventlog.log import Log, Record
 
@@ -34,6 +35,7 @@ class View:
             log=log,
             stream=stream,
             compacted=inventory,
+            read=Decoders(stream, inventory),
             apply=self._apply,
             monotonic=monotonic,
         )

@@ -17,6 +17,7 @@ from midstage.contracts.errors import UnavailableError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.inventory import Folded, Inventory
 from midstage.contracts.topics import Topic
+from midstage.eventlog.codec import Decoders
 from midstage.eventlog.current import Current
 from midstage.eventlog.fold import Fold
 from midstage.eventlog.follow import Follower
@@ -55,6 +56,7 @@ class Deployments:
             log=log,
             stream=cluster,
             compacted=inventory,
+            read=Decoders(cluster, inventory),
             apply=self._apply,
             on_change=self._tell,
             monotonic=clock.monotonic,

@@ -12,7 +12,7 @@ from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
 from midstage.throttle.decide.meters.window import RefilledBucket
-from midstage.throttle.model.account import Account, Settlement
+from midstage.throttle.model.account import Account, PlainAccount, Settlement
 
 _BEGIN_NS: Final = 1_700_000_000_000_000_000
 
@@ -129,7 +129,7 @@ class _Token:
         if not hits:
             told = left <= 0 and self._empty_since == meter.start_ns
             return "OVER_LIMIT" if told else "UNDER_LIMIT", left
-        account = Account("bucket", meter, drain=terms.drains)
+        account = PlainAccount("bucket", meter, drain=terms.drains)
         refused = admitted((account,), (hits,), now_ns)
         if refused is not None and left <= 0:
             self._empty_since = meter.start_ns
@@ -160,7 +160,7 @@ class _Leaky:
         if hits < 0:
             meter.settle(Settlement(reserved=-hits, actual=0, taken_ns=now_ns, now_ns=now_ns))
             return "UNDER_LIMIT", meter.remaining(now_ns)
-        account = Account("bucket", meter, drain=terms.drains)
+        account = PlainAccount("bucket", meter, drain=terms.drains)
         refused = admitted((account,), (hits,), now_ns)
         return _status(refused), meter.remaining(now_ns)
 

@@ -15,7 +15,7 @@ from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure, share
 from midstage.throttle.decide.leasing import Apportioning, Asking, Leases, granted
 from midstage.throttle.decide.meters.window import FixedWindow, LifetimeQuota
-from midstage.throttle.model.account import CLOSED, OPEN, Account, FailureTerms, OnFailure
+from midstage.throttle.model.account import CLOSED, OPEN, FailureTerms, OnFailure, PlainAccount
 
 _CASE: Final = msgspec.json.Decoder(Case)
 
@@ -40,7 +40,7 @@ def judged(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Dif
 def _passes_in_failure(base: Base) -> bool:
     """Whether a call passes that can't be decided, under the rule of the base."""
     closed = base.on_failure in ("closed", "deny") or bool(base.failure_mode_deny)
-    account = Account(UNITS, meter(base), on_failure=CLOSED if closed else OPEN)
+    account = PlainAccount(UNITS, meter(base), on_failure=CLOSED if closed else OPEN)
     return passed_in_failure((account,), (1,), 0, {}) is None
 
 
@@ -51,7 +51,7 @@ def _without_store(base: Base) -> int:
     for replica in range(base.replicas):
         own = share(terms.most, replicas=base.replicas, replica=replica)
         fallback = FixedWindow(limit=own, period_ns=ns(base.window_s), now_ns=0)
-        account = Account(UNITS, meter(base), on_failure=terms)
+        account = PlainAccount(UNITS, meter(base), on_failure=terms)
         passed = [
             passed_in_failure((account,), (1,), 0, {UNITS: fallback}) is None
             for _ in range(2 * limit)

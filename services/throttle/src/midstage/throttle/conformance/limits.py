@@ -10,7 +10,7 @@ from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
 from midstage.throttle.decide.meters.slots import Slots
 from midstage.throttle.decide.meters.window import FirstHitWindow, FixedWindow, LifetimeQuota
-from midstage.throttle.model.account import Account
+from midstage.throttle.model.account import Account, PlainAccount
 
 UNBOUNDED: Final = 10**18
 UNITS: Final = "units"
@@ -69,8 +69,8 @@ def accounts(base: Base) -> Sequence[Account]:
     if base.concurrency is not None:
         ttl_s = _SLOT_S if base.reservation_ttl_s is None else base.reservation_ttl_s
         slots = Slots(limit=base.concurrency, ttl_ns=ns(ttl_s), now_ns=0)
-        made.append(Account(CONCURRENCY, slots))
-    return made or [Account(UNITS, LifetimeQuota(limit=UNBOUNDED))]
+        made.append(PlainAccount(CONCURRENCY, slots))
+    return made or [PlainAccount(UNITS, LifetimeQuota(limit=UNBOUNDED))]
 
 
 def charges(held: Sequence[Account], units: int) -> Sequence[int]:
@@ -98,4 +98,4 @@ def meter(base: Base) -> Meter:
 
 
 def _account(name: str, of: Meter, limit: int, base: Base) -> Account:
-    return Account(name, of, debt=limit if base.max_debt is None else base.max_debt)
+    return PlainAccount(name, of, debt=limit if base.max_debt is None else base.max_debt)

@@ -27,51 +27,80 @@ from midstage.throttle.decide.meters.window import (
     RefilledBucket,
 )
 from midstage.throttle.decide.room import Room
-from midstage.throttle.model.account import CLOSED, OPEN, Account, FailureTerms, OnFailure
-from midstage.throttle.model.limits import MeterKey
+from midstage.throttle.model.account import CLOSED, OPEN, FailureTerms, OnFailure
+from midstage.throttle.model.limits import Key, Whose
 
 _NS_PER_S = 1_000_000_000
 
 
-class LimitAccount(Account):
-    """The account of one meter of a limit, and what its failure rule lets pass meanwhile."""
+class LimitAccount:
+    """The account of one meter of a limit, and what its failure rule lets pass meanwhile.
 
-    __slots__ = ("counted", "fallback", "key", "limit", "wall")
+    There may be a million of them: what the limit says is asked of the limit.
+    """
 
-    meter: Meter
+    __slots__ = ("counted", "fallback", "limit", "meter", "whose", "would_refuse")
 
-    def __init__(self, limit: LimitSet, key: MeterKey, now_ns: int, wall: WallClock) -> None:
-        """Nothing counted yet; ``key`` is whose it is, ``wall`` is for periods of the calendar.
+    def __init__(self, limit: LimitSet, whose: Whose, now_ns: int, wall: WallClock) -> None:
+        """Nothing counted yet; ``wall`` is for periods of the calendar.
 
         ``counted`` is the meter of the limit; ``meter``, which is asked, that or a room over it.
         """
-        self.counted = meter_of(limit, now_ns, wall)
-        super().__init__(limit.limit, self.counted)
-        self.key = key
-        self.wall = wall
+        self.limit = limit
+        self.whose = whose
+        self.meter: Meter
+        self.meter = self.counted = meter_of(limit, now_ns, wall)
         self.fallback = fallback_of(limit, now_ns)
-        self._hold_by(limit)
+        self.would_refuse = 0
 
-    def follow(self, limit: LimitSet, now_ns: int) -> None:
+    @property
+    def key(self) -> Key:
+        """Which counter it is, among all."""
+        whose = self.whose
+        if isinstance(whose, str):
+            return (self.limit.limit, whose, "")
+        return (self.limit.limit, *whose)
+
+    @property
+    def name(self) -> str:
+        """The limit's."""
+        return self.limit.limit
+
+    @property
+    def shadow(self) -> bool:
+        """Whether it refuses nobody."""
+        return self.limit.shadow
+
+    @property
+    def drain(self) -> bool:
+        """Whether asking for too much takes what is left."""
+        return self.limit.drain
+
+    @property
+    def debt(self) -> int:
+        """How many units settling may go below nothing."""
+        return self.limit.debt
+
+    @property
+    def on_failure(self) -> FailureTerms:
+        """What holds for a check that can't be decided by count."""
+        return failure_terms(self.limit)
+
+    def follow(self, limit: LimitSet, now_ns: int, wall: WallClock) -> None:
         """Hold by ``limit`` from now on."""
         before = self.limit
         if not (_alike(before, limit) and _followed(self.counted, limit, now_ns)):
-            self.meter = self.counted = meter_of(limit, now_ns, self.wall)
+            self.meter = self.counted = meter_of(limit, now_ns, wall)
         elif isinstance(self.meter, Room):
             self.meter.changed()  # a strict meter takes nothing ahead
         if before.on_failure != limit.on_failure:
             self.fallback = fallback_of(limit, now_ns)
-        self._hold_by(limit)
+        self.limit = limit
 
     def untouched(self, now_ns: int) -> bool:
         """Whether a new account would answer alike for ever."""
         idle = self.fallback is None or self.fallback.untouched(now_ns)
         return idle and self.meter.untouched(now_ns)
-
-    def _hold_by(self, limit: LimitSet) -> None:
-        self.limit = limit
-        self.shadow, self.drain, self.debt = limit.shadow, limit.drain, limit.debt
-        self.on_failure = failure_terms(limit)
 
 
 def meter_of(  # noqa: C901, PLR0911  one case for each algorithm

@@ -7,8 +7,10 @@ another unit, or makes no sense, says nothing of this meter: it begins anew.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeVar
 
+from midstage.contracts.limits import LimitSet
 from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.claims.claim import Claims
 from midstage.throttle.decide.claims.levels import (
@@ -26,18 +28,19 @@ from midstage.throttle.decide.claims.windows import (
 )
 from midstage.throttle.decide.kept import Kept
 from midstage.throttle.decide.lending import LentBucket, MakeLent
-from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.metering import LimitAccount, meter_of
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
-from midstage.throttle.decide.meters.wall import OnWallClock
+from midstage.throttle.decide.meters.wall import OnWallClock, WallClock
 from midstage.throttle.decide.meters.window import LifetimeQuota, Window
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
+from midstage.throttle.model.limits import Key
 
 M = TypeVar("M", bound=Meter)
 
@@ -50,16 +53,18 @@ _MOVING: Final = MovingClaims()
 _SLIDING: Final = SlidingClaims()
 _WALL: Final = WallClaims()
 _WINDOW: Final = WindowClaims()
+_NOBODY_S: Final = ("", "", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a meter counts, how it stood in the log, and who hears that it has to be written.
+    """Which counter it is, what it counts, how it stood in the log, and who hears of its changes.
 
     ``holding`` says what may be used of it that no claim names. ``strict``: without room;
     ``unanswered`` are then in it, and may yet be told of.
     """
 
+    key: Key
     unit: str
     stood: Stood | None
     now_ns: int
@@ -115,6 +120,16 @@ def lent(account: LimitAccount, *, of: MakeLent = LentBucket) -> LentBucket:
             raise TypeError(f"{type(other).__name__} can't be lent")
 
 
+def as_new(limit: LimitSet, stood: Stood, at_ns: int, wall: WallClock) -> bool:
+    """Whether a meter that goes on from there answers at ``at_ns`` like a new one, for ever."""
+    meter = meter_of(limit, at_ns, wall)
+    opening = Opening(
+        key=_NOBODY_S, unit=limit.unit, stood=stood, now_ns=at_ns, asked=lambda _: None
+    )
+    kept = opened(meter, opening)
+    return (meter if kept is None else kept.meter).untouched(at_ns)
+
+
 def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
     algorithm = _named(claims, opening.unit)
     stood, now_ns = opening.stood, opening.now_ns
@@ -127,6 +142,7 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
         return Strict(
             meter,
             claims,
+            key=opening.key,
             algorithm=algorithm,
             now_ns=now_ns,
             asked=opening.asked,
@@ -135,6 +151,7 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
     return Room(
         meter,
         claims,
+        key=opening.key,
         algorithm=algorithm,
         now_ns=now_ns,
         asked=opening.asked,
@@ -143,4 +160,10 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
 
 
 def _named(claims: Claims[M], unit: str) -> str:
-    return f"{claims.algorithm} of {unit}"
+    return _name(claims.algorithm, unit)
+
+
+@lru_cache(maxsize=4096)
+def _name(algorithm: str, unit: str) -> str:
+    """One object for all rooms: there may be a million of them."""
+    return f"{algorithm} of {unit}"

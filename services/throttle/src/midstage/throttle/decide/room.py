@@ -17,6 +17,7 @@ from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.model.account import Settlement
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
+from midstage.throttle.model.limits import Key
 
 HORIZON_NS: Final = 100_000_000
 TERM_NS: Final = 500_000_000
@@ -47,6 +48,7 @@ class Room(Generic[M_co]):
         "_used",
         "_wanted",
         "algorithm",
+        "key",
         "meter",
         "waited_for",
     )
@@ -56,6 +58,7 @@ class Room(Generic[M_co]):
         meter: M_co,
         claims: Claims[M_co],
         *,
+        key: Key,
         algorithm: str,
         now_ns: int,
         asked: Callable[["Room[M_co]"], None],
@@ -63,10 +66,11 @@ class Room(Generic[M_co]):
     ) -> None:
         """Without room but for what is implied, whatever the log says so far.
 
-        ``algorithm`` names its claims in the log; ``asked`` hears once that ``claim`` is to be
-        called, soon; ``holding`` says how long what is implied may be used.
+        ``key`` and ``algorithm`` name its claims in the log; ``asked`` hears once that ``claim`` is
+        to be called, soon; ``holding`` says how long what is implied may be used.
         """
         self.meter = meter
+        self.key = key
         self.algorithm = algorithm
         self.waited_for = 0
         self._claims = claims

@@ -2,23 +2,65 @@
 
 The newest record of a key counts, as it is absolute; but for one whose writer did not hold the
 partition when the log took it: that one is named to whoever holds it, who writes his own again,
-for compaction would keep the wrong one. Folding a record twice changes nothing.
+for compaction would keep the wrong one. Folding a record twice changes nothing. There may be a
+million counters: a claim stays as it is written until somebody asks for it.
 
 Whoever holds a partition says again and again how long it may use the first units of the counters
 that no record names; the latest of all these times is what its successor has to leave to it.
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Annotated, Final, assert_never
 
-from midstage.contracts.spends import CustomersLeft, CustomersTaken, RoomTaken, Unanswered
+import msgspec
+
+from midstage.contracts.fact import Name
+from midstage.contracts.spends import (
+    MOST_UNANSWERED,
+    CustomersLeft,
+    CustomersTaken,
+    Epoch,
+    Unanswered,
+)
 from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.model.limits import Key, Whose
 
-Key = tuple[str, str, str]
-"""The limit's name, the customer, and the API key where each has its own counter."""
+_IS_STANDING: Final = re.compile(rb'\[(?:"-?\d{1,64}"(?:,"-?\d{1,64}")*)?\]').fullmatch
+_numbers: Final = msgspec.json.Decoder(list[str])
+_BETWEEN: Final = b"\n"
+_GONE: Final = b""
+"""In place of what stood, until its place in the ring is come to."""
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Of a ``RoomTaken`` what decides; ``standing`` as it is written."""
+
+    limit: Name
+    customer: Name
+    key: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    units: int
+    algorithm: Name
+    standing: msgspec.Raw
+    owner: Name
+    epoch: Epoch
+    unanswered: Annotated[tuple[Unanswered, ...], msgspec.Meta(max_length=MOST_UNANSWERED)] = ()
+
+
+class Cleared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Nothing stands under ``key`` any more, if ``owner`` held the partition under ``epoch``."""
+
+    key: Key
+    owner: str
+    epoch: int
+
+
+Said = Claimed | Cleared | CustomersTaken | CustomersLeft
+"""What a record may say."""
 
 
 class Heard(StrEnum):
@@ -39,6 +81,16 @@ class Stood:
     unanswered: tuple[Unanswered, ...] = ()
 
 
+class _Counters:
+    """Those of one limit: how each stands, and a ring of whose they are, looked at in turn."""
+
+    __slots__ = ("ring", "stood")
+
+    def __init__(self) -> None:
+        self.stood: dict[Whose, bytes] = {}
+        self.ring: deque[Whose] = deque()
+
+
 class Spends:
     """Changes in place; belongs to one thread at a time."""
 
@@ -49,12 +101,14 @@ class Spends:
         self._epochs: dict[int, int] = {}
         self._implied: dict[int, datetime] = {}
         self._before: dict[int, datetime | None] = {}
-        self._stood: dict[Key, Stood] = {}
-        self._naming: set[Key] = set()
+        self._naming: dict[Key, tuple[Unanswered, ...]] = {}
+        self._limits: dict[str, _Counters] = {}
+        self._turns: deque[str] = deque()
+        self._count = 0
 
     def __len__(self) -> int:
         """How many counters stand."""
-        return len(self._stood)
+        return self._count
 
     @property
     def holders(self) -> Mapping[int, CustomersTaken]:
@@ -67,8 +121,10 @@ class Spends:
         return left is not None and holder is not None and left.epoch == holder.epoch
 
     def stood(self, key: Key) -> Stood | None:
-        """How the counter stands; None where nobody ever wrote it."""
-        return self._stood.get(key)
+        """How the counter stands; None where nothing does."""
+        counters = self._limits.get(key[0])
+        written = _GONE if counters is None else counters.stood.get(_whose(key), _GONE)
+        return _read(written, self._naming.get(key, ())) if written else None
 
     def before(self, partition: int) -> datetime | None:
         """Until when those before its holder may use what is implied; None: nobody may."""
@@ -77,28 +133,48 @@ class Spends:
     @property
     def naming(self) -> Collection[Key]:
         """The counters in which requests stand that may not have been answered."""
-        return self._naming
+        return self._naming.keys()
 
     def next_epoch(self, partition: int) -> int:
         """In which the partition can be taken."""
         return self._epochs.get(partition, 0) + 1
 
-    def apply(self, fact: RoomTaken | CustomersTaken | CustomersLeft, partition: int) -> Heard:
+    def apply(self, fact: Said, partition: int) -> Heard:
         """Fold the record of this partition."""
         match fact:
+            case Claimed():  # nearly all
+                return self._claimed(fact, partition)
             case CustomersTaken():
                 return self._taken(fact, partition)
             case CustomersLeft():
                 return self._leaves(fact, partition)
-            case RoomTaken():
-                return self._spent(fact, partition)
+            case Cleared():
+                return self._cleared(fact, partition)
             case _:
                 assert_never(fact)
 
-    def forget(self, key: Key) -> None:
-        """Nothing of this counter needs to be known any more."""
-        self._stood.pop(key, None)
-        self._naming.discard(key)
+    def in_turn(self, most: int) -> Sequence[tuple[Key, Stood]]:
+        """Up to ``most`` counters that stand, of a few limits; others the next time."""
+        found: list[tuple[Key, Stood]] = []
+        for _ in range(min(len(self._turns), most)):
+            limit = self._turns.popleft()
+            counters = self._limits[limit]
+            for _ in range(min(len(counters.ring), most - len(found))):
+                whose = counters.ring.popleft()
+                written = counters.stood[whose]
+                if not written:
+                    del counters.stood[whose]
+                    continue
+                counters.ring.append(whose)
+                key = (limit, whose, "") if isinstance(whose, str) else (limit, *whose)
+                found.append((key, _read(written, self._naming.get(key, ()))))
+            if counters.ring:
+                self._turns.append(limit)
+            else:
+                del self._limits[limit]
+            if len(found) >= most:
+                break
+        return found
 
     def _taken(self, fact: CustomersTaken, partition: int) -> Heard:
         """What the holder says again counts too; the first that it said may be compacted away."""
@@ -126,25 +202,58 @@ class Spends:
             self._implied[partition] = before
         return Heard.COUNTS
 
-    def _spent(self, fact: RoomTaken, partition: int) -> Heard:
-        """Of an epoch that is not known its taking was compacted away: it was there before."""
+    def _claimed(self, fact: Claimed, partition: int) -> Heard:
         if self._is_over(fact, partition):
             return Heard.OVER
-        try:
-            claim = tuple(int(number) for number in fact.standing)
-        except ValueError:
+        standing = bytes(fact.standing)
+        if not _IS_STANDING(standing):
             return Heard.UNREADABLE
         self._epochs[partition] = fact.epoch
-        key = (fact.limit, fact.customer, fact.key)
-        self._stood[key] = Stood(algorithm=fact.algorithm, claim=claim, unanswered=fact.unanswered)
+        counters = self._limits.get(fact.limit)
+        if counters is None:
+            counters = self._limits[fact.limit] = _Counters()
+            self._turns.append(fact.limit)
+        whose = (fact.customer, fact.key) if fact.key else fact.customer
+        before = counters.stood.get(whose)
+        if before is None:
+            counters.ring.append(whose)
+        if not before:
+            self._count += 1
+        counters.stood[whose] = fact.algorithm.encode() + _BETWEEN + standing
         if fact.unanswered:
-            self._naming.add(key)
+            self._naming[fact.limit, fact.customer, fact.key] = fact.unanswered
         elif self._naming:
-            self._naming.discard(key)
+            self._naming.pop((fact.limit, fact.customer, fact.key), None)
         return Heard.COUNTS
 
-    def _is_over(self, fact: RoomTaken | CustomersLeft, partition: int) -> bool:
+    def _cleared(self, fact: Cleared, partition: int) -> Heard:
+        """As if nobody had ever written it."""
+        if self._is_over(fact, partition):
+            return Heard.OVER
+        counters, whose = self._limits.get(fact.key[0]), _whose(fact.key)
+        if counters is not None and counters.stood.get(whose):
+            counters.stood[whose] = _GONE
+            self._count -= 1
+            self._naming.pop(fact.key, None)
+        return Heard.COUNTS
+
+    def _is_over(self, fact: Claimed | Cleared | CustomersLeft, partition: int) -> bool:
+        """Of an epoch that is not known its taking was compacted away: it was there before."""
         holder = self._holders.get(partition)
         if holder is not None and holder.epoch == fact.epoch and holder.owner != fact.owner:
             return True
-        return fact.epoch < self._epochs.get(partition, 0)
+        return fact.epoch < max(1, self._epochs.get(partition, 0))
+
+
+def numbers(standing: bytes | msgspec.Raw) -> Standing:
+    """What a claim says that counts, or is refused."""
+    return tuple([int(number) for number in _numbers.decode(standing)])
+
+
+def _read(written: bytes, unanswered: tuple[Unanswered, ...]) -> Stood:
+    algorithm, _, standing = written.partition(_BETWEEN)
+    return Stood(algorithm=algorithm.decode(), claim=numbers(standing), unanswered=unanswered)
+
+
+def _whose(key: Key) -> Whose:
+    return key[1:] if key[2] else key[1]

@@ -14,6 +14,7 @@ from midstage.contracts.spends import LONGEST_REQUEST, MOST_UNANSWERED, Unanswer
 from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.model.account import Settlement
+from midstage.throttle.model.limits import Key
 
 NAMED_NS: Final = 120_000_000_000
 """A request is named for so long: by then it is known what became of it, or it never will be."""
@@ -35,6 +36,7 @@ class Strict(Generic[M_co]):
         "_sent",
         "_wanted",
         "algorithm",
+        "key",
         "meter",
     )
 
@@ -43,6 +45,7 @@ class Strict(Generic[M_co]):
         meter: M_co,
         claims: Claims[M_co],
         *,
+        key: Key,
         algorithm: str,
         now_ns: int,
         asked: Callable[["Strict[M_co]"], None],
@@ -50,10 +53,11 @@ class Strict(Generic[M_co]):
     ) -> None:
         """``unanswered`` are in what ``meter`` counts, and their ends are not known yet.
 
-        ``algorithm`` names its claims in the log; ``asked`` hears once that ``claim`` is to be
-        called, soon.
+        ``key`` and ``algorithm`` name its claims in the log; ``asked`` hears once that ``claim`` is
+        to be called, soon.
         """
         self.meter = meter
+        self.key = key
         self.algorithm = algorithm
         self._claims = claims
         self._asked = asked

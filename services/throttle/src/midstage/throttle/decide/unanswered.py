@@ -7,8 +7,8 @@ used, as nobody knows that it did not pass.
 from collections.abc import Collection, Iterable, Sequence
 
 from midstage.contracts.spends import Unanswered
-from midstage.throttle.decide.spends import Key
 from midstage.throttle.decide.strict import NAMED_NS
+from midstage.throttle.model.limits import Key
 
 
 class Awaited:

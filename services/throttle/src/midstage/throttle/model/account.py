@@ -76,12 +76,48 @@ class Counting(Protocol):
         ...
 
 
-class Account:
+class Account(Protocol):
     """``shadow``: counts and refuses nobody. ``drain``: what asks for too much empties it.
 
     ``debt``: how many units settling may go below nothing. ``would_refuse`` counts what a shadow
     limit would have refused.
     """
+
+    would_refuse: int
+
+    @property
+    def name(self) -> str:
+        """The limit's."""
+        ...
+
+    @property
+    def meter(self) -> Counting:
+        """What counts."""
+        ...
+
+    @property
+    def shadow(self) -> bool:
+        """Whether it refuses nobody."""
+        ...
+
+    @property
+    def drain(self) -> bool:
+        """Whether asking for too much takes what is left."""
+        ...
+
+    @property
+    def debt(self) -> int:
+        """Units."""
+        ...
+
+    @property
+    def on_failure(self) -> FailureTerms:
+        """What holds for a check that can't be decided by count."""
+        ...
+
+
+class PlainAccount:
+    """An Account that says all of itself: one of many would repeat what their limit says."""
 
     __slots__ = ("debt", "drain", "meter", "name", "on_failure", "shadow", "would_refuse")
 

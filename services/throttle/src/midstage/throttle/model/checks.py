@@ -9,7 +9,6 @@ from types import MappingProxyType
 import msgspec
 
 from midstage.contracts.limits import CONCURRENCY, REQUESTS, LimitSet
-from midstage.throttle.model.limits import MeterKey
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
 UNLABELLED: Mapping[str, str] = MappingProxyType({})
@@ -57,34 +56,21 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
-    """All limits that requests of one customer, API key and application meet, in a fixed order.
+    """All limits that requests of a customer, API key and application meet, in a fixed order.
 
-    Made once and kept until a limit changes. ``keys`` are whose meters count. ``policies`` is the
-    header ``RateLimit-Policy``, ``states`` the beginnings of each limit's part of ``RateLimit``,
-    empty for one in shadow mode: callers are not told of it. ``settled``: where in ``limits`` those
-    stand that are charged by an estimate and settled when the request is over. ``strict``: one of
-    them is.
+    Made once for all who meet the same, and kept until a limit changes. ``policies`` is the header
+    ``RateLimit-Policy``, ``states`` the beginnings of each limit's part of ``RateLimit``, empty for
+    one in shadow mode: callers are not told of it. ``settled``: where in ``limits`` those stand
+    that are charged by an estimate and settled when the request is over. ``strict``: one of them
+    is.
     """
 
     limits: Sequence[LimitSet]
-    keys: Sequence[MeterKey]
     policies: str
     states: Sequence[str]
     shadowed: bool
     settled: Sequence[int]
     strict: bool
-
-    def of(self, keys: Sequence[MeterKey]) -> "Meeting":
-        """The same limits as another customer meets them, by these ``keys``."""
-        return Meeting(
-            limits=self.limits,
-            keys=keys,
-            policies=self.policies,
-            states=self.states,
-            shadowed=self.shadowed,
-            settled=self.settled,
-            strict=self.strict,
-        )
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -8,8 +8,10 @@ from midstage.contracts.limits import ANY, CustomerPlanned, LimitSet, Terms
 _LIMIT = "limit/"
 _CUSTOMER = "customer/"
 
-MeterKey = tuple[str, ...]
-"""Whose meter of a limit: its name and the customer, and the API key where each has its own."""
+Whose = str | tuple[str, str]
+"""Whose meter of a limit: the customer, or the customer and the API key where each has its own."""
+Key = tuple[str, str, str]
+"""A counter among all: the limit, the customer, and the API key where each has its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +67,18 @@ class UnplanCustomer:
 Command = SetLimit | RemoveLimit | PlanCustomer | UnplanCustomer
 
 
-def meter_key(limit: LimitSet, customer: str, key: str) -> MeterKey:
+def whose(limit: LimitSet, customer: str, key: str) -> Whose:
     """Whose meter of ``limit`` counts a request of ``customer`` by ``key``.
 
     That of an aggregate limit is its own: it stands where a customer of its name would.
     """
-    own = (limit.limit, limit.limit if limit.aggregate else customer)
-    return (*own, key) if limit.key == ANY else own
+    own = limit.limit if limit.aggregate else customer
+    return (own, key) if limit.key == ANY else own
+
+
+def customer_of(owner: Whose) -> str:
+    """The customer whose meter it is."""
+    return owner if isinstance(owner, str) else owner[0]
 
 
 def key_of(command: Command) -> str:

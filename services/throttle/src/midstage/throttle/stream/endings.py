@@ -42,8 +42,8 @@ class Endings:
             name="endings",
             log=log,
             stream=topic,
+            read=Genuine(topic=topic, keys=keys),
             apply=self._apply,
-            unpack=Genuine(topic=topic, keys=keys),
         )
         self._waiting: deque[Ended] = deque(maxlen=MOST_WAITING)
 
@@ -82,6 +82,8 @@ class Genuine:
 
     def __call__(self, record: Record) -> Sequence[Event[Fact]]:
         """UnreadableError where it can't be read."""
+        if record.value is None:
+            return ()
         is_structured = header(record, CONTENT_TYPE) == STRUCTURED
         if not is_structured:
             from midstage.eventlog import arrow  # noqa: PLC0415  40 MiB that few need

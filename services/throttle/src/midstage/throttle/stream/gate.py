@@ -29,14 +29,15 @@ from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
+from midstage.throttle.decide.spends import Stood
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Wanted
-from midstage.throttle.model.limits import MeterKey, Standing
+from midstage.throttle.model.limits import Key, Standing, whose
 from midstage.throttle.stream.settling import Settling, Unanswering
 from midstage.throttle.stream.waiting import Asking, Waiting
-from midstage.throttle.views.book import Book, meeting_of
+from midstage.throttle.views.book import Book
 from midstage.throttle.views.leases import Lender
 from midstage.throttle.views.meters import Meters
 
@@ -57,8 +58,8 @@ SWEPT_IN = 200
 class Limits(Protocol):
     """The fold of the limits' log."""
 
-    def states(self) -> Mapping[str, Standing]:
-        """What stands by every key; the same object until one of them changes."""
+    def changes(self, since: int) -> tuple[int, Mapping[str, Standing]]:
+        """The number of the newest change, and what stands by the keys that changed ``since``."""
         ...
 
     def caught_up(self) -> str | None:
@@ -69,7 +70,7 @@ class Limits(Protocol):
 class Keeping(Unanswering, Protocol):
     """How counters outlive the process."""
 
-    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+    def open(self, account: LimitAccount, now_ns: int) -> None:
         """An account is new here, or its meter is."""
         ...
 
@@ -82,6 +83,10 @@ class Keeping(Unanswering, Protocol):
         over: Callable[[], None],
     ) -> bool:
         """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
+        ...
+
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Of the next that are kept, keep no longer those that equal new ones."""
         ...
 
 
@@ -122,7 +127,7 @@ class Gate:
         self._metrics = metrics
         self._caller_timeout_s = caller_timeout_s
         self._late_below_s = late_below_s
-        self._states: Mapping[str, Standing] = {}
+        self._changes = 0
         self._book = Book()
         self._meters = Meters(WallClock(wall_ns() - monotonic_ns()), keeping.open)
         # serial numbers go on after a restart
@@ -159,7 +164,7 @@ class Gate:
             self._metrics.unlimited.inc()
             return None
         now_ns = self._monotonic_ns()
-        accounts = self._meters.of(meeting, now_ns)
+        accounts = self.accounts(meeting, check, now_ns)
         if is_late:
             return self._by_rule(meeting, accounts, check, self._metrics.late)
         before = _would_refuse(accounts) if meeting.shadowed else 0
@@ -188,14 +193,13 @@ class Gate:
         found = self._book.named(limit)
         if found is None or not found.aggregate:
             return None
-        (account,) = self._meters.of(meeting_of([found], limit, ""), self._monotonic_ns())
-        return account
+        return self._meters.account(found, whose(found, "", ""), self._monotonic_ns())
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""
         self._meters.forget(concerned)
 
-    def rooms(self, concerned: Callable[[str], bool]) -> Iterable[tuple[MeterKey, Kept]]:
+    def rooms(self, concerned: Callable[[str], bool]) -> Iterable[Kept]:
         """What these customers' counters have in the log."""
         return self._meters.rooms(concerned)
 
@@ -205,13 +209,14 @@ class Gate:
         if meeting is None:
             return None
         now_ns = self._monotonic_ns()
-        return foreseen(meeting, self._meters.seen(meeting, now_ns), check, now_ns)
+        accounts = self._meters.seen(meeting.limits, check.customer, check.key, now_ns)
+        return foreseen(meeting, accounts, check, now_ns)
 
     def left(self, customer: str, app: str | None, key: str) -> Sequence[tuple[LimitSet, Left]]:
         """The limits that requests of a customer may meet, and what is left of each."""
         limits = self._book.concerning(customer, key, app)
         now_ns = self._monotonic_ns()
-        accounts = self._meters.seen(meeting_of(limits, customer, key), now_ns)
+        accounts = self._meters.seen(limits, customer, key, now_ns)
         return [(account.limit, left_of(account, now_ns)) for account in accounts]
 
     def plan(self, customer: str) -> CustomerPlanned | None:
@@ -264,15 +269,16 @@ class Gate:
         """Take over what the log and the wall clock say now, and examine some meters."""
         now_ns = self._monotonic_ns()
         self._meters.wall.ahead_ns = self._wall_ns() - now_ns
-        states = self._limits.states()
-        if states is not self._states:
-            self._states = states
-            self._book.take_over(states)
+        number, changed = self._limits.changes(self._changes)
+        if number != self._changes:
+            self._changes = number
+            self._book.take_over(changed)
             self._metrics.limits.set(len(self._book))
         for ended in self._ended():
             self.settle(ended)
         self._reservations.expire(now_ns)
         self._sweep(now_ns)
+        self._keeping.clear(lambda key, stood: self._meters.is_new(key, stood, self._book, now_ns))
         self._metrics.reservations.set(len(self._reservations))
         self._metrics.meters.set(len(self._meters))
 
@@ -296,9 +302,9 @@ class Gate:
             self._reservations.hold(check.request, held, asked(held, check), now_ns)
         return answer
 
-    def accounts(self, meeting: Meeting, now_ns: int) -> Sequence[LimitAccount]:
-        """What counts for a meeting now: meanwhile it may be counted for here anew."""
-        return self._meters.of(meeting, now_ns)
+    def accounts(self, meeting: Meeting, check: Check, now_ns: int) -> Sequence[LimitAccount]:
+        """What counts for a check now: meanwhile it may be counted for here anew."""
+        return self._meters.of(meeting, check.customer, check.key, now_ns)
 
     def without_log(
         self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check

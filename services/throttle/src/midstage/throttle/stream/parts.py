@@ -17,9 +17,9 @@ from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.parts import Part
 from midstage.throttle.decide.portions import window_of
-from midstage.throttle.decide.spends import Key
+from midstage.throttle.decide.spends import Stood
 from midstage.throttle.model.account import Settlement
-from midstage.throttle.model.limits import MeterKey, meter_key
+from midstage.throttle.model.limits import Key
 from midstage.throttle.model.parts import PartAsked, PartLent
 
 FOLLOW_S: Final = 0.05
@@ -29,7 +29,7 @@ LEAVES_WITHIN_S: Final = 0.5
 class Keeping(Protocol):
     """How counters outlive the process, and who waits for them."""
 
-    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+    def open(self, account: LimitAccount, now_ns: int) -> None:
         """An account is new here, or its meter is."""
         ...
 
@@ -46,6 +46,10 @@ class Keeping(Protocol):
 
     def go_on(self, waited: Waited) -> None:
         """Let go on who waited for it."""
+        ...
+
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Of the next that are kept, keep no longer those that equal new ones."""
         ...
 
     def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
@@ -98,17 +102,17 @@ class Parts:
         self._woken = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
 
-    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+    def open(self, account: LimitAccount, now_ns: int) -> None:
         """Count by a part what another process counts, and all else by room."""
         limit = account.limit
-        if not limit.aggregate or key != meter_key(limit, "", ""):
-            self._keeping.open(account, key, now_ns)
+        if not limit.aggregate or account.whose != limit.limit:
+            self._keeping.open(account, now_ns)
             return
         self._accounts[limit.limit] = account
         if self._owning.holder(limit.limit) is not None:
             account.meter = account.counted = self._part(account, now_ns)
             return
-        self._keeping.open(account, key, now_ns)
+        self._keeping.open(account, now_ns)
         part = self._parts.pop(limit.limit, None)
         if part is not None:
             _regain(account, part, now_ns)
@@ -123,6 +127,10 @@ class Parts:
     ) -> bool:
         """As for room."""
         return self._keeping.wait(lacking, within_s=within_s, again=again, over=over)
+
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """What others lend is in no log."""
+        self._keeping.clear(is_new)
 
     def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
         """Of strict limits, which have no parts."""
@@ -154,7 +162,7 @@ class Parts:
                 not isinstance(account.counted, Part) and self._owning.holder(name) is not None
             )
             if is_lost:
-                self.open(account, account.key, now_ns)
+                self.open(account, now_ns)
         for part in self._parts.values():
             part.tend(now_ns)
         due, self._due = self._due, []

@@ -16,12 +16,12 @@ from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.kept import Kept, Lacking, Waited
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.opening import Opening, opened
-from midstage.throttle.decide.spends import Key, Stood
+from midstage.throttle.decide.spends import Stood
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.decide.unanswered import Awaited
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
-from midstage.throttle.model.limits import MeterKey
+from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.implied import RENEWED_S
 from midstage.throttle.stream.spending import Written
 
@@ -64,6 +64,10 @@ class Spends(Protocol):
         """Have that go on."""
         ...
 
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Let go of those that equal new ones."""
+        ...
+
     def on_heard(self, call: Callable[[], None]) -> None:
         """Have ``call`` called, on another thread, when there is something to take."""
         ...
@@ -93,7 +97,8 @@ class Rooms:
         self._spends = spends
         self._now_ns = now_ns
         self._metrics = metrics
-        self._asked: list[tuple[Key, Kept]] = []
+        self._asked: list[Kept] = []
+        self._want = self._hear  # one object for all rooms
         self._under_way: dict[Key, Kept] = {}
         self._waiting: dict[Waited, list[_Waiting]] = {}
         self._awaited = Awaited()
@@ -155,21 +160,20 @@ class Rooms:
                 accepted.append(room)
         return accepted
 
-    def leave(self, rooms: Iterable[tuple[MeterKey, Kept]]) -> bool:
+    def leave(self, rooms: Iterable[Kept]) -> bool:
         """Write how these counters stand, and use no more of them; False where they are too many.
 
         Then what the others have claimed is lost to their customers, as in a crash.
         """
         now_ns = self._now_ns()
         claims: list[Written] = []
-        for key, room in rooms:
+        for room in rooms:
             if len(claims) >= MOST_LEFT:
                 break
             last = room.last(now_ns)
             if last is not None:
-                whose = _whose(key)
-                self._under_way[whose] = room
-                claims.append(_written(whose, room, last))
+                self._under_way[room.key] = room
+                claims.append(_written(room, last))
         self._spends.write(claims)
         return len(claims) < MOST_LEFT
 
@@ -189,7 +193,7 @@ class Rooms:
         """What was taken for it is settled."""
         self._awaited.ended(request)
 
-    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+    def open(self, account: LimitAccount, now_ns: int) -> None:
         """Have a new meter go on from where the log says that it stood, and count by room.
 
         A limit in shadow mode refuses nobody, and slots are held by requests under way: what they
@@ -202,16 +206,17 @@ class Rooms:
         is_kept = account.meter is not account.counted
         if is_kept and isinstance(account.meter, Strict) == strict:
             return
-        whose = _whose(key)
-        stood = None if is_kept else self._spends.stood(whose)  # what lives goes on as it is
+        key = account.key
+        stood = None if is_kept else self._spends.stood(key)  # what lives goes on as it is
         opening = Opening(
+            key=key,
             unit=account.limit.unit,
             stood=stood,
             now_ns=now_ns,
-            asked=lambda room: self._want(whose, room),
+            asked=self._want,
             holding=NOTHING_IMPLIED if strict else self._spends.holding(key[1]),
             strict=strict,
-            unanswered=self._awaited.among(whose, stood.unanswered) if stood else (),
+            unanswered=self._awaited.among(key, stood.unanswered) if stood else (),
         )
         room = opened(account.counted, opening)
         if room is not None:
@@ -240,6 +245,10 @@ class Rooms:
         self._metrics.waited.inc()
         self._attach(waiting, lacking)
         return True
+
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Have some counters in the log looked at, so that those that equal new ones are gone."""
+        self._spends.clear(is_new)
 
     def _attach(self, waiting: _Waiting, lacking: Lacking) -> None:
         """All that it lacks is asked for now, and the first is waited for."""
@@ -283,20 +292,20 @@ class Rooms:
 
         self._timer = loop.call_later(RENEWED_S, due)
 
-    def _want(self, key: Key, room: Kept) -> None:
-        self._asked.append((key, room))
+    def _hear(self, room: Kept) -> None:
+        self._asked.append(room)
         self._woken.set()
 
     def _write(self) -> None:
         asked, self._asked = self._asked, []
         now_ns = self._now_ns()
         claims: list[Written] = []
-        for key, room in asked:
+        for room in asked:
             claimed = room.claim(now_ns)
             if claimed is not None:
-                self._under_way[key] = room
+                self._under_way[room.key] = room
                 units, claim = claimed
-                claims.append(_written(key, room, claim, units))
+                claims.append(_written(room, claim, units))
         if claims:
             self._metrics.claims.inc(len(claims))
             self._spends.write(claims)
@@ -305,8 +314,11 @@ class Rooms:
 class Unkept:
     """Counters that are lost with the process: nothing is written, no room is needed."""
 
-    def open(self, account: LimitAccount, key: MeterKey, now_ns: int) -> None:
+    def open(self, account: LimitAccount, now_ns: int) -> None:
         """Nothing was used before."""
+
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """There are none in the log."""
 
     def wait(self, lacking: Lacking, **_: object) -> bool:
         """In vain."""
@@ -322,19 +334,14 @@ class Unkept:
         """Nobody was awaited."""
 
 
-def _written(key: Key, room: Kept, claim: Standing, units: int = 0) -> Written:
+def _written(room: Kept, claim: Standing, units: int = 0) -> Written:
     return Written(
-        key=key,
+        key=room.key,
         algorithm=room.algorithm,
         units=units,
         claim=claim,
         unanswered=room.unanswered if isinstance(room, Strict) else (),
     )
-
-
-def _whose(key: MeterKey) -> Key:
-    limit, customer, *own = key
-    return limit, customer, own[0] if own else ""
 
 
 def _nobody() -> None:

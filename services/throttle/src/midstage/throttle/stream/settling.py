@@ -7,11 +7,10 @@ from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.reserving import Reservations
 from midstage.throttle.decide.settling import actual, used
-from midstage.throttle.decide.spends import Key
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Ended
-from midstage.throttle.model.limits import MeterKey, meter_key
+from midstage.throttle.model.limits import Key, whose
 from midstage.throttle.views.book import Book
 from midstage.throttle.views.meters import Meters
 
@@ -75,12 +74,12 @@ class Settling:
         meeting = self._book.met(ended.customer, ended.key, ended.app, ended.labels)
         if meeting is None or not meeting.settled:
             return None
-        met = self._meters.of(meeting, now_ns)
+        met = self._meters.of(meeting, ended.customer, ended.key, now_ns)
         return [(met[at], 0) for at in meeting.settled]
 
-    def _settle_unanswered(self, ended: Ended, now_ns: int) -> Collection[MeterKey]:
+    def _settle_unanswered(self, ended: Ended, now_ns: int) -> Collection[Key]:
         """Of what a lost owner took for it; whose meters were told."""
-        told: list[MeterKey] = []
+        told: list[Key] = []
         taken = self._keeping.unanswered(ended.request)
         if not taken:
             return told
@@ -88,7 +87,7 @@ class Settling:
             limit = self._book.named(name)
             if limit is None or customer != ended.customer:
                 continue
-            account = self._meters.account(limit, meter_key(limit, customer, own), now_ns)
+            account = self._meters.account(limit, whose(limit, customer, own), now_ns)
             was = used(ended, limit.unit, named.units)
             if isinstance(account.meter, Strict) and account.meter.ended(
                 named, was, now_ns=now_ns, debt=limit.debt

@@ -15,7 +15,6 @@ from midstage.contracts.spends import CustomersTaken
 from midstage.throttle.decide.kept import Kept
 from midstage.throttle.decide.sharing import divided, wanted
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.model.limits import MeterKey
 from midstage.throttle.stream.holdings import Holdings, is_new
 
 TURN_S: Final = 0.1
@@ -56,7 +55,7 @@ class Spends(Protocol):
         ...
 
 
-Rooms = Callable[[Callable[[str], bool]], Iterable[tuple[MeterKey, Kept]]]
+Rooms = Callable[[Callable[[str], bool]], Iterable[Kept]]
 """The counters of some customers, which are to stand in the log as they are."""
 
 
@@ -70,7 +69,7 @@ class Sharing:
         *,
         spends: Spends,
         rooms: Rooms,
-        leave: Callable[[Iterable[tuple[MeterKey, Kept]]], bool],
+        leave: Callable[[Iterable[Kept]], bool],
         closed: Callable[[], str | None],
         answers: Callable[[CustomersTaken], Awaitable[bool]],
         monotonic: Callable[[], float],

@@ -15,31 +15,25 @@ from typing import Final
 import msgspec
 
 from midstage.chassis.logs import logger
-from midstage.contracts.fact import Event, Fact
-from midstage.contracts.spends import (
-    CUSTOMERS_LEFT,
-    CUSTOMERS_TAKEN,
-    ROOM_TAKEN,
-    CustomersLeft,
-    CustomersTaken,
-    RoomTaken,
-    Unanswered,
-)
+from midstage.contracts.spends import CustomersLeft, CustomersTaken, RoomTaken, Unanswered
 from midstage.contracts.topics import Topic
-from midstage.eventlog.codec import message
+from midstage.eventlog.codec import Decoder
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.eventlog.log import Log, Record, Writer
+from midstage.eventlog.log import Log, Message, Record, Writer
 from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.spends import Heard, Key, Spends, Stood
+from midstage.throttle.decide.spends import Claimed, Cleared, Heard, Said, Spends, Stood, numbers
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
+from midstage.throttle.model.limits import Key
+from midstage.throttle.stream import spent
 from midstage.throttle.stream.holdings import Holdings, is_new, taken_by
 from midstage.throttle.stream.implied import Implied
 
 _log = logger(__name__)
-_TAKEN_KEY: Final = "taken"
-_LEFT_KEY: Final = "left"
+
+IN_TURNS: Final = 10_000
+"""All counters are looked at in so many turns, twenty of which are in a second."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -103,10 +97,11 @@ class Spending:
         self._number = 0
         self._partitions = 0
         self._heard: Callable[[], None] = lambda: None
-        self._current = Current(
+        self._current: Current[Said] = Current(
             name="spends",
             log=log,
             stream=topic,
+            read=spent.Reading(Decoder(topic)),
             apply=self._apply,
             since=Since.OLDEST,
             on_change=self._changed,
@@ -185,7 +180,7 @@ class Spending:
                 continue
             _log.info("customers_left", partition=number, to=successor and successor.owner)
             self._implied.lost(number)
-            self._hand_over(CUSTOMERS_LEFT, left, key=_LEFT_KEY, partition=number, at=left.at)
+            self._hand_over(spent.leaving(left, id_=self._next_id(), topic=self._topic))
             if successor is not None:
                 self._take(taken_by(successor, number, left.epoch + 1, left.at))
 
@@ -253,6 +248,22 @@ class Spending:
         self._implied.ours(fact, held.before)
         return begins
 
+    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
+        """Let go in the log of counters of ours that equal new ones; each is looked at in turn.
+
+        ``is_new`` says which, and of none that is counted here. Nor is one let go of while a claim
+        of it is under way; what is claimed after the mark comes after it in the log.
+        """
+        mine = self.holdings.mine()
+        if not mine:
+            return
+        with self._current.changed:
+            found = self._spends.in_turn(1 + len(self._spends) // IN_TURNS)
+        for key, stood in found:
+            is_ours = self.partition(key[1]) in mine and key not in self._under_way
+            if is_ours and is_new(key, stood):
+                self._mark(key)
+
     def _restate(self) -> None:
         """But for what is written anew already: the older claim must not come after it."""
         if not self._disputed:
@@ -267,22 +278,24 @@ class Spending:
             self._disputed.difference_update(again)
             stood = [(key, self._spends.stood(key)) for _, key in again]
         for key, each in stood:
-            if each is not None:
-                self._send(
-                    Written(
-                        key=key,
-                        algorithm=each.algorithm,
-                        claim=each.claim,
-                        unanswered=each.unanswered,
-                    )
+            if each is None:
+                self._mark(key)
+                continue
+            self._send(
+                Written(
+                    key=key,
+                    algorithm=each.algorithm,
+                    claim=each.claim,
+                    unanswered=each.unanswered,
                 )
+            )
 
     def _take(self, fact: CustomersTaken) -> None:
         """Who takes it itself says how long it uses what is implied, no other can."""
         if fact.owner == self._owner:
             until = self._implied.said(fact.partition)
             fact = msgspec.structs.replace(fact, implied_until=until)
-        self._hand_over(CUSTOMERS_TAKEN, fact, key=_TAKEN_KEY, partition=fact.partition, at=fact.at)
+        self._hand_over(spent.taking(fact, id_=self._next_id(), topic=self._topic))
 
     def _send(self, each: Written) -> None:
         """What it does not hold it does not claim: that would count for nobody."""
@@ -307,43 +320,49 @@ class Spending:
             at=at,
             unanswered=each.unanswered,
         )
-        key = msgspec.json.encode(each.key).decode()
-        self._hand_over(ROOM_TAKEN, fact, key=key, partition=partition, at=at)
+        self._hand_over(
+            spent.claim(fact, id_=self._next_id(), topic=self._topic, partition=partition)
+        )
 
-    def _hand_over(self, type_: str, fact: Fact, *, key: str, partition: int, at: datetime) -> None:
+    def _mark(self, key: Key) -> None:
+        partition = self.partition(key[1])
+        epoch = self.holdings.epoch(partition)
+        if epoch is None:
+            return
+        cleared = Cleared(key=key, owner=self._owner, epoch=epoch)
+        self._hand_over(spent.mark(cleared, topic=self._topic, partition=partition))
+
+    def _next_id(self) -> str:
+        self._number += 1
+        return f"{self._owner}/{self._number}"
+
+    def _hand_over(self, written: Message) -> None:
         if self._writer is None:
             self._writer = self._log.writer()
-        self._number += 1
-        event = Event(
-            id=f"{self._owner}/{self._number}", source=self._owner, type=type_, time=at, data=fact
-        )
-        written = message(event, topic=self._topic, key=key)
-        self._writer.send(msgspec.structs.replace(written, partition=partition))
+        self._writer.send(written)
 
-    def _apply(self, event: Event[Fact], record: Record) -> None:
-        fact, partition = event.data, record.partition.number
-        if not isinstance(fact, RoomTaken | CustomersTaken | CustomersLeft):
-            return
+    def _apply(self, fact: Said, record: Record) -> None:
+        partition = record.partition.number
         heard = self._spends.apply(fact, partition)
-        if not isinstance(fact, RoomTaken):
+        if isinstance(fact, CustomersTaken | CustomersLeft):
             if heard is Heard.COUNTS:
                 before = self._spends.before(partition)
                 self._heard_of.append(
                     fact if isinstance(fact, CustomersLeft) else _Held(fact=fact, before=before)
                 )
             return
-        key = (fact.limit, fact.customer, fact.key)
         if heard is Heard.UNREADABLE:
-            _log.warning("room_unreadable", limit=fact.limit, offset=record.offset)
+            _log.warning("room_unreadable", offset=record.offset)
             return
         counts = heard is Heard.COUNTS
-        (self._disputed.discard if counts else self._disputed.add)((partition, key))
-        if fact.owner == self._owner:
+        if self._disputed or not counts:
+            (self._disputed.discard if counts else self._disputed.add)((partition, _key(fact)))
+        if isinstance(fact, Claimed) and fact.owner == self._owner:
             self._heard_of.append(
                 Written(
-                    key=key,
+                    key=_key(fact),
                     algorithm=fact.algorithm,
-                    claim=tuple(int(number) for number in fact.standing),
+                    claim=numbers(fact.standing),
                     units=fact.units,
                     counts=counts,
                 )
@@ -362,3 +381,7 @@ def _same(one: CustomersTaken | None, other: CustomersTaken | None) -> bool:
 def _partition_of(customer: str, partitions: int) -> int:
     """Every check asks whose it is, and the hash costs more than all its limits."""
     return partition_of(customer.encode(), partitions)
+
+
+def _key(fact: Claimed | Cleared) -> Key:
+    return fact.key if isinstance(fact, Cleared) else (fact.limit, fact.customer, fact.key)

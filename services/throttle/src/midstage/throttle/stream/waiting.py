@@ -52,8 +52,8 @@ class Deciding(Protocol):
         """By count."""
         ...
 
-    def accounts(self, meeting: Meeting, now_ns: int) -> Sequence[LimitAccount]:
-        """What counts for a meeting now."""
+    def accounts(self, meeting: Meeting, check: Check, now_ns: int) -> Sequence[LimitAccount]:
+        """What counts for a check now."""
         ...
 
     def without_log(
@@ -135,7 +135,7 @@ class Waiting:
         meeting, check, taken = asking.meeting, asking.check, asking.taken
         if taken is None:
             now_ns = self._monotonic_ns()
-            asking.accounts = accounts = self._deciding.accounts(meeting, now_ns)
+            asking.accounts = accounts = self._deciding.accounts(meeting, check, now_ns)
             known = self._deciding.known(meeting, check, now_ns)
             answer = self._deciding.decided(meeting, accounts, check, now_ns)
             if not answer.admitted:
@@ -160,8 +160,9 @@ class Waiting:
     def _over(self, asking: Asking) -> Judged:
         if asking.taken is not None:
             self._give_back(asking, asking.taken)
-        asking.accounts = self._deciding.accounts(asking.meeting, self._monotonic_ns())
-        return self._deciding.without_log(asking.meeting, asking.accounts, asking.check)
+        meeting, check = asking.meeting, asking.check
+        asking.accounts = self._deciding.accounts(meeting, check, self._monotonic_ns())
+        return self._deciding.without_log(meeting, asking.accounts, check)
 
     def _give_back(self, asking: Asking, taken: Taken) -> None:
         """But for what its fact has settled already, and what limits in shadow mode count."""

@@ -16,8 +16,8 @@ from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
 from midstage.throttle.decide.room import Room
 from midstage.throttle.model.leases import Grant, Lent, Wanted
-from midstage.throttle.model.limits import meter_key
-from midstage.throttle.views.book import Book, meeting_of
+from midstage.throttle.model.limits import whose
+from midstage.throttle.views.book import Book
 from midstage.throttle.views.meters import Meters
 
 SLOWEST_MICROS: Final = 1_000
@@ -85,7 +85,9 @@ class Lender:
         """End what it was lent up to ``holding``; what is ``left`` is the owner's again."""
         for name, units in left.items():
             limit = self._book.named(name)
-            account = None if limit is None else self._meters.kept(meter_key(limit, customer, ""))
+            if limit is None:
+                continue
+            account = self._meters.kept(limit, whose(limit, customer, ""))
             if account is not None and isinstance(account.counted, LentBucket):
                 account.counted.give_back(holder, holding=holding, left=units, now_ns=now_ns)
 
@@ -96,8 +98,7 @@ class Lender:
     def _part(
         self, wanted: Wanted, limit: LimitSet, wants: int, now_ns: int, rooms: list[Room[Meter]]
     ) -> Grant:
-        meeting = meeting_of([limit], wanted.customer, "")
-        (account,) = self._meters.of(meeting, now_ns)
+        account = self._meters.account(limit, whose(limit, wanted.customer, ""), now_ns)
         account.meter.remaining(now_ns)  # what is to be left to those before is no part of it
         ask = Ask(holder=wanted.holder, wants_micros=wants, holding=wanted.holding)
         bucket = lent(account, of=self._bucket)

@@ -1,0 +1,111 @@
+"""The records of ``midstage.spends.v1``: written whole, read as far as they decide.
+
+A counter that equals a new one is cleared by compaction's mark: no value under its key, so that the
+topic does not grow with customers who are gone. As any process may be one that was replaced, the
+mark says in a header who wrote it under which epoch, and counts by the same rule as a claim.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from midstage.contracts.errors import UnreadableError
+from midstage.contracts.fact import Event
+from midstage.contracts.spends import (
+    CUSTOMERS_LEFT,
+    CUSTOMERS_TAKEN,
+    ROOM_TAKEN,
+    CustomersLeft,
+    CustomersTaken,
+    RoomTaken,
+)
+from midstage.contracts.topics import EVENT_BYTES
+from midstage.eventlog.codec import STRUCTURED_HEADER, Decoder, header, message
+from midstage.eventlog.log import Message, Record
+from midstage.throttle.decide.spends import Claimed, Cleared, Said
+from midstage.throttle.model.limits import Key
+
+HOLDER: Final = "ms-holder"
+"""Of a record without a value: owner and epoch, a JSON array."""
+
+
+class _OfClaim(msgspec.Struct, frozen=True, gc=False):
+    specversion: str
+    type: str
+    data: Claimed
+
+
+class Reading:
+    """What a record says to the fold; nothing where it is of no kind that is known here."""
+
+    def __init__(self, whole: Decoder) -> None:
+        """``whole`` reads the few records that are no claims."""
+        self._whole = whole
+        self._claim = msgspec.json.Decoder(_OfClaim)
+        self._key = msgspec.json.Decoder(Key)
+        self._holder = msgspec.json.Decoder(tuple[str, int])
+
+    def __call__(self, record: Record) -> Sequence[Said]:
+        """UnreadableError for what is neither an event nor a mark."""
+        value, headers = record.value, record.headers
+        if value is None:
+            return (self._cleared(record),)
+        if headers and headers[0] == STRUCTURED_HEADER and len(value) <= EVENT_BYTES:
+            with suppress(msgspec.DecodeError, UnicodeError, OverflowError, RecursionError):
+                envelope = self._claim.decode(value)
+                if envelope.type == ROOM_TAKEN and envelope.specversion == "1.0":
+                    return (envelope.data,)
+        fact = self._whole(record).data  # says what is wrong where it is no claim either
+        return (fact,) if isinstance(fact, CustomersTaken | CustomersLeft) else ()
+
+    def _cleared(self, record: Record) -> Cleared:
+        """Whose mark names nobody is no holder's."""
+        named = header(record, HOLDER)
+        try:
+            key = self._key.decode(record.key or b"")
+            owner, epoch = ("", 0) if named is None else self._holder.decode(named)
+        except (msgspec.DecodeError, UnicodeError) as e:
+            raise UnreadableError(f"not compaction's mark of a counter: {str(e)[:300]}") from e
+        return Cleared(key=key, owner=owner, epoch=epoch)
+
+
+def claim(fact: RoomTaken, *, id_: str, topic: str, partition: int) -> Message:
+    """The record of what stands from now on."""
+    event = Event(id=id_, source=fact.owner, type=ROOM_TAKEN, time=fact.at, data=fact)
+    key = key_of((fact.limit, fact.customer, fact.key))
+    return _placed(message(event, topic=topic, key=key), partition)
+
+
+def taking(fact: CustomersTaken, *, id_: str, topic: str) -> Message:
+    """The record of who counts from now on."""
+    event = Event(id=id_, source=fact.owner, type=CUSTOMERS_TAKEN, time=fact.at, data=fact)
+    return _placed(message(event, topic=topic, key="taken"), fact.partition)
+
+
+def leaving(fact: CustomersLeft, *, id_: str, topic: str) -> Message:
+    """The record of who counts no more."""
+    event = Event(id=id_, source=fact.owner, type=CUSTOMERS_LEFT, time=fact.at, data=fact)
+    return _placed(message(event, topic=topic, key="left"), fact.partition)
+
+
+def mark(cleared: Cleared, *, topic: str, partition: int) -> Message:
+    """Nothing stands under the key any more."""
+    holder: Sequence[str | int] = (cleared.owner, cleared.epoch)
+    return Message(
+        topic=topic,
+        key=key_of(cleared.key).encode(),
+        value=None,
+        headers=((HOLDER, msgspec.json.encode(holder)),),
+        partition=partition,
+    )
+
+
+def key_of(key: Key) -> str:
+    """A counter's key in the topic."""
+    return msgspec.json.encode(key).decode()
+
+
+def _placed(written: Message, partition: int) -> Message:
+    return msgspec.structs.replace(written, partition=partition)
