@@ -69,3 +69,39 @@ def test_what_stands_in_the_log_as_it_is_is_not_written_again() -> None:
         assert hand.written == []
 
     asyncio.run(story())
+
+
+def test_who_counts_again_writes_nothing_of_what_it_counted_before() -> None:
+    """What another process has admitted meanwhile would be admitted once more after a crash."""
+
+    async def story() -> None:
+        fact = limit("acme", "chat", rate_per_s=TINY, burst=BURST, rule="closed")
+        hands = [Hand(), Hand(), Hand()]
+        for hand in hands:
+            hand.stand = hands[0].stand
+        first, second, third = (Told(hand, fact) for hand in hands)
+        used = [first.ask() for _ in range(USED)]
+        for _ in range(BURST):
+            settle(first, hands[0])
+        rest = [second.ask() for _ in range(BURST)]
+        for _ in range(BURST):
+            settle(second, hands[1])
+        early = [
+            first.ask() for _ in range(2 * USED + 1)
+        ]  # before it has read that it counts again
+        hands[0].gained = frozenset({len("acme")})
+        for _ in range(BURST):
+            settle(first, hands[0])
+        after = [third.ask() for _ in range(BURST)]
+        for _ in range(BURST):
+            settle(third, hands[2])
+        assert sum(each.done() and passed(each) for each in (*used, *rest, *early, *after)) <= BURST
+
+    asyncio.run(story())
+
+
+def settle(told: Told, hand: Hand) -> None:
+    """All that it asks for is accepted, and heard of."""
+    told.rooms.turn()
+    hand.accept()
+    told.rooms.turn()

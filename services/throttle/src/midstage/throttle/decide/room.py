@@ -39,6 +39,7 @@ class Room(Generic[M_co]):
         "_changed",
         "_claims",
         "_holding",
+        "_is_retired",
         "_once",
         "_owes",
         "_part",
@@ -79,7 +80,7 @@ class Room(Generic[M_co]):
         self._pending: Standing | None = None
         self._asked_ns = now_ns
         self._renewed_ns = self._size = self._used = self._once = 0
-        self._wanted = self._owes = self._changed = False
+        self._wanted = self._owes = self._changed = self._is_retired = False
         self._holding = holding
         self._part = claims.part(meter)
         self._before_ns = holding.before_ns
@@ -128,7 +129,7 @@ class Room(Generic[M_co]):
     def claim(self, now_ns: int) -> tuple[int, Standing] | None:
         """Units and the claim that is to be written; None where one is under way, or none helps."""
         self._wanted = False
-        if self._pending is not None:
+        if self._pending is not None or self._is_retired:
             return None
         if self._before_ns:
             self._begin(now_ns)
@@ -140,11 +141,23 @@ class Room(Generic[M_co]):
         self._owes = self._changed = False
         return size, self._pending
 
+    def retire(self) -> None:
+        """Another room is the counter's from now on: this one says nothing to the log, ever.
+
+        It may be known to who asked it before. What it counts is not what the other one does: a
+        claim of it would take that back.
+        """
+        self._is_retired = True
+        self._accepted = None
+        self._holding = NOTHING_IMPLIED
+
     def last(self, now_ns: int) -> Standing | None:
         """The meter as it is, which is to be written; None where the log says so already.
 
         There is no room any more, whatever becomes of it.
         """
+        if self._is_retired:
+            return None
         if self._accepted is None:
             stands = self.meter.untouched(now_ns)  # else it was used, under what is implied
         else:
@@ -160,7 +173,7 @@ class Room(Generic[M_co]):
         """The log has it, and what stood there before stands no more; False: it is none of ours."""
         if claim != self._pending:
             return False
-        self._accepted = None if self._changed else claim
+        self._accepted = None if self._changed or self._is_retired else claim
         self._pending = None
         self._renewed_ns = self._asked_ns + TERM_NS // 2
         self.waited_for = 0

@@ -31,6 +31,7 @@ class Strict(Generic[M_co]):
         "_change",
         "_claims",
         "_durable",
+        "_is_retired",
         "_named",
         "_pending",
         "_sent",
@@ -65,7 +66,7 @@ class Strict(Generic[M_co]):
         self._pending: Standing | None = None
         self._change = self._sent = self._durable = 0
         self._named = {each.request: each for each in unanswered}
-        self._wanted = False
+        self._wanted = self._is_retired = False
 
     @property
     def change(self) -> int:
@@ -93,12 +94,16 @@ class Strict(Generic[M_co]):
     def claim(self, now_ns: int) -> tuple[int, Standing] | None:
         """No units ahead, and the claim that is to be written; None where there is nothing new."""
         self._wanted = False
-        if self._pending is not None or self._change == self._durable:
+        if self._is_retired or self._pending is not None or self._change == self._durable:
             return None
         self._pending = self._claims.of(self.meter, 0, now_ns, now_ns)
         self._sent, self._asked_ns = self._change, now_ns
         self._forget(now_ns)
         return 0, self._pending
+
+    def retire(self) -> None:
+        """Another one is the counter's from now on: this one says nothing to the log, ever."""
+        self._is_retired = True
 
     def last(self, now_ns: int) -> Standing | None:
         """The meter as it is, which is to be written; None where it is, or is on its way."""

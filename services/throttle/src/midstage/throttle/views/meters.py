@@ -116,6 +116,8 @@ class Meters:
         for account in ring:
             if not concerned(customer_of(account.whose)):
                 self._keep(account)
+            elif isinstance(account.meter, Room | Strict):
+                account.meter.retire()
 
     def sweep(self, book: Book, *, now_ns: int, most: int) -> None:
         """Examine the next ``most``: forget those that may be, bring the others up to their limit.
@@ -163,6 +165,8 @@ class Meters:
         del accounts[account.whose]
         if not accounts:
             del self._accounts[account.name]
+        if isinstance(account.meter, Room | Strict):
+            account.meter.retire()
 
     def _follow(self, account: LimitAccount, limit: LimitSet, now_ns: int) -> None:
         account.follow(limit, now_ns, self.wall)
