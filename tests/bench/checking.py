@@ -5,7 +5,6 @@ is charged for its work too. The limits are never reached: nobody is quicker for
 """
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import psutil
 from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
     rls_pb2,
@@ -23,7 +21,7 @@ from midstage.local.errors import PlatformError
 from midstage.local.ports import found
 from midstage.throttle.adapters.questions import DOMAIN
 from tests.bench import loading, reference
-from tests.bench.children import ROOT, module, running
+from tests.bench.children import module, running, told
 from tests.bench.envoys import APP, CUSTOMER
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.libraries import LIMITS, THROTTLED, Worked
@@ -147,19 +145,14 @@ def _worked(name: str, directory: Path, count: int) -> Mapping[str, float]:
     """A library, in a process of its own that measures itself."""
     with redis(directory) as (port, pid):
         given = (name, str(port), str(pid), str(count), *map(str, STREAMS))
-        done = subprocess.run(
+        by_streams = told(
             module("tests.bench.libraries", *given),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_WITHIN_S,
+            dict[int, Worked],
+            name=name,
+            within_s=_WITHIN_S,
         )
-    if done.returncode:
-        raise RuntimeError(f"{name}: {done.stderr.strip()[-800:]}")
-    told = msgspec.json.decode(done.stdout, type=dict[int, Worked])
     measured: dict[str, float] = {}
-    for streams, worked in told.items():
+    for streams, worked in by_streams.items():
         measured |= _values(streams, worked, worked.cpu_us)
     return measured
 

@@ -7,6 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from midstage.local.leash import leashed
 
@@ -14,6 +17,17 @@ ROOT = Path(__file__).resolve().parents[2]
 _STOP_WITHIN_S = 10.0
 _READY_WITHIN_S = 30.0
 _LAST = 800
+T = TypeVar("T")
+
+
+def told(command: Sequence[str], type_: type[T], *, name: str, within_s: float) -> T:
+    """What a child that measures itself printed, in JSON; RuntimeError with its last words."""
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=within_s
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name}: {done.stderr.strip()[-_LAST:]}")
+    return msgspec.json.decode(done.stdout, type=type_)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ race must be answered 200; how many of them throttle really decided is a figure 
 because a throttle that can't keep up is passed by (fail open).
 """
 
-import subprocess
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ import msgspec
 from midstage.local.ports import LOOPBACK, found
 from tests.bench import envoys
 from tests.bench.callers import Heard
-from tests.bench.children import ROOT, module, running
+from tests.bench.children import module, running, told
 from tests.bench.envoys import PATH, Front
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.limiter import throttle
@@ -90,17 +89,9 @@ def _run(front: Front, size: Size, *, asks: bool) -> Mapping[str, float]:
 def called(front: Front, *, callers: int, seconds: float) -> Heard:
     """What so many callers heard in that time; RuntimeError where an answer was no 200."""
     command = module("tests.bench.callers", str(front.port), PATH, str(callers), str(seconds))
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=2 * seconds + _SLACK_S,
+    return told(
+        command, Heard, name="the callers were not answered", within_s=2 * seconds + _SLACK_S
     )
-    if done.returncode:
-        raise RuntimeError(f"the callers were not answered: {done.stderr.strip()[-500:]}")
-    return msgspec.json.decode(done.stdout, type=Heard)
 
 
 def asked_of(front: Front) -> Mapping[str, int]:

@@ -4,16 +4,13 @@ The gate alone, in a process of its own for each size: no port, no log. The leas
 peer of the others: their ratio is what a check costs more, and ought to be about 1.
 """
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from tests.bench.children import ROOT, module
+from tests.bench.children import module, told
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.remembering import Remembered
 from tests.bench.rounds import Contestant, Size, interleaved
@@ -74,17 +71,9 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
 
 def _run(kept: Kept, checks: int) -> Mapping[str, float]:
     given = map(str, (kept.customers, kept.limits, kept.met, checks))
-    done = subprocess.run(
-        module("tests.bench.remembering", *given),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_WITHIN_S,
+    found = told(
+        module("tests.bench.remembering", *given), Remembered, name=kept.name, within_s=_WITHIN_S
     )
-    if done.returncode:
-        raise RuntimeError(f"{kept.name}: {done.stderr.strip()[-800:]}")
-    found = msgspec.json.decode(done.stdout, type=Remembered)
     return {
         CHECK.name: found.cpu_us,
         CHANGE.name: found.change_us,

@@ -6,7 +6,6 @@ taken. The peer reads the same records by the bare client and counts them.
 ``python -m tests.bench.recounting ours|bare BOOTSTRAP TOPIC`` prints one JSON line (``Recounted``).
 """
 
-import subprocess
 import sys
 import threading
 import time
@@ -32,7 +31,7 @@ from midstage.eventlog.topics import settings_of
 from midstage.testkit.clock import NOON
 from midstage.throttle.stream import spent
 from midstage.throttle.stream.spending import Spending
-from tests.bench.children import ROOT, module
+from tests.bench.children import module, told
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.rounds import Contestant, Size, interleaved, say
 from tests.bench.topics import removed
@@ -108,18 +107,13 @@ def _claims(topic: str, count: int) -> Iterator[Message]:
 
 
 def _run(who: str, bootstrap: str, topic: str) -> Mapping[str, float]:
-    done = subprocess.run(
+    found = told(
         module("tests.bench.recounting", who, bootstrap, topic),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_WITHIN_S,
+        Recounted,
+        name=who,
+        within_s=_WITHIN_S,
     )
-    if done.returncode:
-        raise RuntimeError(f"{who}: {done.stderr.strip()[-800:]}")
-    told = msgspec.json.decode(done.stdout, type=Recounted)
-    return {BACK.name: told.seconds, CPU.name: told.cpu_s, MEMORY.name: told.added_mib}
+    return {BACK.name: found.seconds, CPU.name: found.cpu_s, MEMORY.name: found.added_mib}
 
 
 def main(arguments: list[str]) -> None:

@@ -7,9 +7,8 @@ and a process that does not count any more lends nothing that is not its own.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-from midstage.contracts.spends import CustomersTaken
 from midstage.throttle.decide.kept import Lacking
 from midstage.throttle.decide.lending import TERM_NS, TOKEN, Ask, LentBucket
 from midstage.throttle.decide.metering import LimitAccount
@@ -22,36 +21,9 @@ from midstage.throttle.decide.room import Room
 from midstage.throttle.model.account import Settlement
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.parts import UNSAID, PartAsked, PartLent
+from midstage.throttle.stream.keeping import Owning, Waits
 
 WRITTEN_WITHIN_S: Final = 0.5
-
-
-class Keeping(Protocol):
-    """How counters outlive the process."""
-
-    def wait(
-        self,
-        lacking: Lacking,
-        *,
-        within_s: float,
-        again: Callable[[], Lacking],
-        over: Callable[[], None],
-    ) -> bool:
-        """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
-        ...
-
-
-class Owning(Protocol):
-    """Who counts for whom."""
-
-    @property
-    def owner(self) -> str:
-        """The name of this start of this process."""
-        ...
-
-    def holder(self, customer: str) -> CustomersTaken | None:
-        """Who else counts for the customer; None where this process does."""
-        ...
 
 
 class Apportioning:
@@ -61,7 +33,7 @@ class Apportioning:
         self,
         *,
         owning: Owning,
-        keeping: Keeping,
+        keeping: Waits,
         account: Callable[[str], LimitAccount | None],
         now_ns: Callable[[], int],
         told: Callable[[], None],

@@ -29,13 +29,13 @@ from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
-from midstage.throttle.decide.spends import Stood
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Wanted
-from midstage.throttle.model.limits import Key, Standing, whose
-from midstage.throttle.stream.settling import Settling, Unanswering
+from midstage.throttle.model.limits import Standing, whose
+from midstage.throttle.stream.keeping import Keeping
+from midstage.throttle.stream.settling import Settling
 from midstage.throttle.stream.waiting import Asking, Waiting
 from midstage.throttle.views.book import Book
 from midstage.throttle.views.leases import Lender
@@ -64,29 +64,6 @@ class Limits(Protocol):
 
     def caught_up(self) -> str | None:
         """None when the whole log is folded, else why not."""
-        ...
-
-
-class Keeping(Unanswering, Protocol):
-    """How counters outlive the process."""
-
-    def open(self, account: LimitAccount, now_ns: int) -> None:
-        """An account is new here, or its meter is."""
-        ...
-
-    def wait(
-        self,
-        lacking: Lacking,
-        *,
-        within_s: float,
-        again: Callable[[], Lacking],
-        over: Callable[[], None],
-    ) -> bool:
-        """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
-        ...
-
-    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
-        """Of the next that are kept, keep no longer those that equal new ones."""
         ...
 
 

@@ -21,56 +21,17 @@ from midstage.throttle.decide.spends import Stood
 from midstage.throttle.model.account import Settlement
 from midstage.throttle.model.limits import Key
 from midstage.throttle.model.parts import PartAsked, PartLent
+from midstage.throttle.stream.keeping import Keeping, Owning
 
 FOLLOW_S: Final = 0.05
 LEAVES_WITHIN_S: Final = 0.5
 
 
-class Keeping(Protocol):
-    """How counters outlive the process, and who waits for them."""
-
-    def open(self, account: LimitAccount, now_ns: int) -> None:
-        """An account is new here, or its meter is."""
-        ...
-
-    def wait(
-        self,
-        lacking: Lacking,
-        *,
-        within_s: float,
-        again: Callable[[], Lacking],
-        over: Callable[[], None],
-    ) -> bool:
-        """Call ``again`` when there is more, until it lacks none, or ``over``; False: in vain."""
-        ...
+class Rooms(Keeping, Protocol):
+    """What keeps all other counters, and who waits for it."""
 
     def go_on(self, waited: Waited) -> None:
         """Let go on who waited for it."""
-        ...
-
-    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
-        """Of the next that are kept, keep no longer those that equal new ones."""
-        ...
-
-    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
-        """What was taken for a request that a lost owner may not have answered, by counter."""
-        ...
-
-    def ended(self, request: str) -> None:
-        """What was taken for it is settled."""
-        ...
-
-
-class Owning(Protocol):
-    """Who counts for whom."""
-
-    @property
-    def owner(self) -> str:
-        """The name of this start of this process."""
-        ...
-
-    def holder(self, customer: str) -> CustomersTaken | None:
-        """Who else counts for the customer; None where this process does."""
         ...
 
 
@@ -88,7 +49,7 @@ class Parts:
     name = "parts"
 
     def __init__(
-        self, *, keeping: Keeping, owning: Owning, ask: Asks, now_ns: Callable[[], int]
+        self, *, keeping: Rooms, owning: Owning, ask: Asks, now_ns: Callable[[], int]
     ) -> None:
         """Nothing is lent yet."""
         self._keeping = keeping

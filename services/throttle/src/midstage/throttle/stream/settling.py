@@ -1,9 +1,7 @@
 """Requests that are over: what they really used is charged, what was reserved for them is free."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
 
-from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.reserving import Reservations
 from midstage.throttle.decide.settling import actual, used
@@ -11,20 +9,9 @@ from midstage.throttle.decide.strict import Strict
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Key, whose
+from midstage.throttle.stream.keeping import Unanswering
 from midstage.throttle.views.book import Book
 from midstage.throttle.views.meters import Meters
-
-
-class Unanswering(Protocol):
-    """What lost owners took for requests that they may not have answered."""
-
-    def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
-        """What was taken for the request, by counter."""
-        ...
-
-    def ended(self, request: str) -> None:
-        """What was taken for it is settled."""
-        ...
 
 
 class Settling:

@@ -20,23 +20,9 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.account import Counting, Settlement
 from midstage.throttle.model.checks import Check, Judged, Meeting
 from midstage.throttle.model.later import Later
+from midstage.throttle.stream.keeping import Waits
 
 _NS_PER_S = 1_000_000_000
-
-
-class Waits(Protocol):
-    """Who hears of the log."""
-
-    def wait(
-        self,
-        lacking: Lacking,
-        *,
-        within_s: float,
-        again: Callable[[], Lacking],
-        over: Callable[[], None],
-    ) -> bool:
-        """Call ``again`` when there is room, until it lacks none, or ``over``; False: in vain."""
-        ...
 
 
 class Deciding(Protocol):
