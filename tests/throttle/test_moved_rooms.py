@@ -2,6 +2,10 @@
 
 import asyncio
 
+import msgspec
+import pytest
+
+from midstage.throttle.model.account import Settlement
 from tests.throttle.gated import TINY, limit
 from tests.throttle.test_rooms import Hand, Told, passed
 
@@ -71,11 +75,13 @@ def test_what_stands_in_the_log_as_it_is_is_not_written_again() -> None:
     asyncio.run(story())
 
 
-def test_who_counts_again_writes_nothing_of_what_it_counted_before() -> None:
+@pytest.mark.parametrize("strict", [False, True])
+def test_who_counts_again_writes_nothing_of_what_it_counted_before(*, strict: bool) -> None:
     """What another process has admitted meanwhile would be admitted once more after a crash."""
 
     async def story() -> None:
         fact = limit("acme", "chat", rate_per_s=TINY, burst=BURST, rule="closed")
+        fact = msgspec.structs.replace(fact, strict=strict)
         hands = [Hand(), Hand(), Hand()]
         for hand in hands:
             hand.stand = hands[0].stand
@@ -96,6 +102,25 @@ def test_who_counts_again_writes_nothing_of_what_it_counted_before() -> None:
         for _ in range(BURST):
             settle(third, hands[2])
         assert sum(each.done() and passed(each) for each in (*used, *rest, *early, *after)) <= BURST
+
+    asyncio.run(story())
+
+
+def test_what_was_let_go_of_writes_nothing_any_more() -> None:
+    async def story() -> None:
+        hand = Hand()
+        told = Told(hand, limit("acme", "chat", rate_per_s=BURST, burst=BURST, rule="closed"))
+        asked = told.ask()
+        for _ in range(3):
+            settle(told, hand)
+        assert passed(asked)
+        [room] = told.gate.rooms(lambda _: True)
+        told.now_ns += 60 * 1_000_000_000
+        told.gate.follow()
+        assert list(told.gate.rooms(lambda _: True)) == []
+        room.settle(Settlement(reserved=0, actual=9, taken_ns=told.now_ns, now_ns=told.now_ns))
+        told.rooms.turn()
+        assert hand.written == []
 
     asyncio.run(story())
 
