@@ -67,6 +67,7 @@ class _Noting:
         self._inner = inner
         self._stamps = stamps
         self.positions, self.lag, self.close = inner.positions, inner.lag, inner.close
+        self.runs = inner.runs
 
     def poll(self, *, most: int, timeout_s: float) -> Sequence[Record]:
         records = self._inner.poll(most=most, timeout_s=timeout_s)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from midstage.eventlog.log import Log, Partition, Reader, Record
+from midstage.eventlog.log import Log, Partition, Reader, Record, Run
 
 
 class Timed:
@@ -35,7 +35,15 @@ class _First:
 
     def poll(self, *, most: int, timeout_s: float) -> Sequence[Record]:
         records = self._inner.poll(most=most, timeout_s=timeout_s)
-        if records and self._came is not None:
+        self._note(records)
+        return records
+
+    def runs(self, *, most: int, timeout_s: float) -> Sequence[Run]:
+        runs = self._inner.runs(most=most, timeout_s=timeout_s)
+        self._note(runs)
+        return runs
+
+    def _note(self, came: Sequence[object]) -> None:
+        if came and self._came is not None:
             self._came()
             self._came = None
-        return records

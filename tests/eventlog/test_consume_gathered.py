@@ -105,6 +105,7 @@ class _OnceAway:
         self._inner = inner
         self._polls = 0
         self.positions, self.lag, self.close = inner.positions, inner.lag, inner.close
+        self.runs = inner.runs
 
     def poll(self, *, most: int, timeout_s: float) -> Sequence[Record]:
         self._polls += 1

@@ -10,7 +10,7 @@ import pytest
 
 from midstage.contracts import topics
 from midstage.contracts.cluster import POD_OBSERVED, Phase, PodObserved
-from midstage.contracts.errors import UnavailableError
+from midstage.contracts.errors import UnavailableError, UnreadableError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoders, message
@@ -166,6 +166,56 @@ def test_what_cannot_be_read_is_skipped(pair: Pair) -> None:
         pair.put(pair.stream, "b")
         loop.wait_for_all(60)
         assert seen.names == ["a", "b"]
+
+
+class Words:
+    """A batch of values that are no JSON."""
+
+    def __init__(self, seen: list[bytes], partition: Partition) -> None:
+        self.seen = seen
+        self.partition = partition
+        self.added: list[bytes] = []
+
+    def add(self, value: bytes) -> bool:
+        if value.startswith(b"{"):
+            return False
+        self.added.append(value)
+        return True
+
+    def apply(self) -> None:
+        self.seen += self.added
+
+
+@pytest.mark.slow
+def test_what_a_batch_takes_is_folded_in_its_place_among_the_others(pair: Pair) -> None:
+    folded: list[bytes] = []
+    place = pair.log.partitions(pair.stream.name)[0]
+
+    def whole(record: Record) -> list[bytes]:
+        if record.value == b"{unreadable":
+            raise UnreadableError("as it says")
+        return [b"whole " + (record.value or b"none")]
+
+    loop = Current(
+        name="view",
+        log=pair.log,
+        stream=pair.stream,
+        read=whole,
+        apply=lambda said, _: folded.append(said),
+        batches=lambda partition: Words(folded, partition),
+        since=Since.OLDEST,
+    )
+    values = (b"a", b"b", b"{1}", None, b"{unreadable", b"c", b"{2}")
+    with running(loop):
+        within(60, lambda: loop.caught_up() is None)
+        for value in values:
+            pair.writer.send(
+                Message(topic=place.topic, key=b"k", value=value, partition=place.number)
+            )
+        assert pair.writer.flush(60) == 0
+        loop.wait_for_all(60)
+        with loop.changed:
+            assert folded == [b"a", b"b", b"whole {1}", b"whole none", b"c", b"whole {2}"]
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from midstage.eventlog.log import (
     Partition,
     Reader,
     Record,
+    Run,
 )
 from midstage.eventlog.murmur2 import partition_of
 from midstage.testkit.waiting import within
@@ -46,6 +47,15 @@ def read(reader: Reader, count: int) -> list[Record]:
         assert time.monotonic() < deadline, f"only {len(records)} of {count} records came"
         records.extend(reader.poll(most=100, timeout_s=0.2))
     return records
+
+
+def read_in_runs(reader: Reader, count: int) -> list[Run]:
+    deadline = time.monotonic() + WITHIN_S
+    runs: list[Run] = []
+    while sum(len(run.values) for run in runs) < count:
+        assert time.monotonic() < deadline, f"only {runs} of {count} values came"
+        runs.extend(reader.runs(most=100, timeout_s=0.2))
+    return runs
 
 
 def from_the_beginning(log: Log, topic: str) -> Reader:
@@ -259,3 +269,41 @@ def test_a_closed_writer_delivered_what_it_was_given(bench: Bench) -> None:
         writer.send(message)
     writer.close()
     assert len(read(from_the_beginning(bench.log, bench.topic), 50)) == 50
+
+
+def test_runs_say_what_records_say(bench: Bench) -> None:
+    """Values alone, in the order of their partitions, and the whole record of those asked for."""
+    log, topic = bench.log, bench.topic
+    places = log.partitions(topic)
+    marks = [Message(topic=topic, key=b"k", value=None, partition=p.number) for p in places]
+    texts = [
+        each for place in places for each in words(topic, "a", "b", "c", partition=place.number)
+    ]
+    written(log, *texts, *marks)
+    count = len(texts) + len(marks)
+    records = read(from_the_beginning(log, topic), count)
+
+    reader = from_the_beginning(log, topic)
+    runs = read_in_runs(reader, count)
+
+    whole = [run.whole(number) for run in runs for number in range(len(run.values))]
+    assert [value for run in runs for value in run.values] == [each.value for each in whole]
+    for place in places:
+        assert [each for each in whole if each.partition == place] == [
+            each for each in records if each.partition == place
+        ]
+    assert all(each.partition == run.partition for run in runs for each in [run.whole(0)])
+    assert reader.positions() == log.ends(places)
+
+
+def test_runs_go_on_where_records_ended_and_name_a_gap(bench: Bench) -> None:
+    log = bench.log
+    place = log.partitions(bench.topic)[0]
+    written(log, *words(bench.topic, "a", "b", partition=place.number))
+    reader = log.reader({place: 0})
+    assert values(reader.poll(most=1, timeout_s=WITHIN_S)) == ["a"]
+    [run] = read_in_runs(reader, 1)
+    assert run.values == [b"b"]
+    beyond = log.reader({place: 9})
+    with pytest.raises(GapError):
+        read_in_runs(beyond, 1)

@@ -9,14 +9,15 @@ they hold ``changed``, which is notified whenever something was folded.
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from midstage.contracts.errors import UnavailableError, UnreadableError
 from midstage.contracts.topics import Topic
 from midstage.eventlog.backoff import Backoff
-from midstage.eventlog.log import BEGINNING, GapError, Log, Partition, Reader, Record
+from midstage.eventlog.log import BEGINNING, GapError, Log, Partition, Reader, Record, Run
 from midstage.eventlog.progress import Progress
 
 OVERLAP = 1000
@@ -26,6 +27,21 @@ _POLL_S = 0.2
 _logger = logging.getLogger(__name__)
 
 E = TypeVar("E")
+
+
+class Batch(Protocol):
+    """Records of one partition that are told by their values alone, in order, and folded at once.
+
+    No record is made of them, so nothing can be asked of their places, keys and headers.
+    """
+
+    def add(self, value: bytes) -> bool:
+        """Read the next one; False where the whole record is to be read."""
+        ...
+
+    def apply(self) -> None:
+        """Fold them, holding ``changed``."""
+        ...
 
 
 class Since(StrEnum):
@@ -46,6 +62,7 @@ class Current(Generic[E]):
         stream: Topic,
         read: Callable[[Record], Sequence[E]],
         apply: Callable[[E, Record], object],
+        batches: Callable[[Partition], Batch] | None = None,
         compacted: Topic | None = None,
         since: Since = Since.END,
         overlap: int = OVERLAP,
@@ -56,7 +73,8 @@ class Current(Generic[E]):
         """Connect nothing yet; ``on_change`` is called after each batch, without the lock.
 
         ``read`` gives what a record says, in order (``codec.Decoders`` its event), nothing where
-        nothing is to be folded, or raises UnreadableError.
+        nothing is to be folded, or raises UnreadableError. ``batches`` begin a batch
+        of a partition, which is offered each record first.
         Several loops may share one ``changed`` where they fold into one view. A writer that writes
         to the compacted topic after the stream may be between the two just now: so that nothing is
         missed, where there is a compacted topic ``overlap`` records of each partition before the
@@ -70,6 +88,7 @@ class Current(Generic[E]):
         self._since = since
         self._overlap = overlap
         self._apply = apply
+        self._batches = batches
         self._on_change = on_change
         self._said = read
         self._progress = Progress(monotonic)
@@ -151,32 +170,63 @@ class Current(Generic[E]):
             while not _reached(reader.positions(), ends):
                 if stop.is_set():
                     return False
-                self._fold(reader.poll(most=_MOST, timeout_s=_POLL_S))
+                has_records, fold = self._polled(reader)
+                self._changes(fold, has_records=has_records)
         finally:
             reader.close()
         return True
 
     def _turn(self, reader: Reader) -> None:
-        records = reader.poll(most=_MOST, timeout_s=_POLL_S)
-        if records:
+        has_records, fold = self._polled(reader)
+        if has_records:
             self._progress.has_records()
-        self._fold(records, reader)
-        if records:
+        self._changes(fold, reader, has_records=has_records)
+        if has_records:
             self._progress.moved()
         else:
             self._progress.came_round(lag=sum(reader.lag().values()))
 
-    def _fold(self, records: Sequence[Record], stream: Reader | None = None) -> None:
-        """Fold a batch; an empty one may have moved past marks that are no records."""
+    def _polled(self, reader: Reader) -> tuple[bool, Callable[[], None]]:
+        """Whether there was anything, and what is to be done with it."""
+        if self._batches is not None:
+            runs = reader.runs(most=_MOST, timeout_s=_POLL_S)
+            steps = [step for run in runs for step in self._steps(run, self._batches)]
+            return bool(runs), partial(_all, steps)
+        records = reader.poll(most=_MOST, timeout_s=_POLL_S)
         read = [(said, record) for record in records for said in self._read(record)]
+        return bool(records), partial(self._apply_each, read)
+
+    def _changes(
+        self, fold: Callable[[], None], stream: Reader | None = None, *, has_records: bool
+    ) -> None:
+        """An empty batch may have moved past marks that are no records."""
         with self.changed:
-            for said, record in read:
-                self._apply(said, record)
+            fold()
             if stream is not None:
                 self._positions = stream.positions()
             self.changed.notify_all()
-        if records and self._on_change is not None:
+        if has_records and self._on_change is not None:
             self._on_change()
+
+    def _steps(
+        self, run: Run, batches: Callable[[Partition], Batch]
+    ) -> Iterator[Callable[[], object]]:
+        """In order: batches, and between them the records that none took."""
+        batch = batches(run.partition)
+        add = batch.add
+        for number, value in enumerate(run.values):
+            if value is not None and add(value):
+                continue
+            yield batch.apply
+            record = run.whole(number)
+            yield partial(self._apply_each, [(said, record) for said in self._read(record)])
+            batch = batches(run.partition)
+            add = batch.add
+        yield batch.apply
+
+    def _apply_each(self, read: Sequence[tuple[E, Record]]) -> None:
+        for said, record in read:
+            self._apply(said, record)
 
     def _read(self, record: Record) -> Sequence[E]:
         try:
@@ -190,6 +240,11 @@ class Current(Generic[E]):
     def _back_off(self, reason: str, backoff: Backoff, stop: threading.Event) -> None:
         self._progress.backs_off(reason)
         backoff.wait(stop)
+
+
+def _all(steps: Sequence[Callable[[], object]]) -> None:
+    for step in steps:
+        step()
 
 
 def _reached(positions: Mapping[Partition, int], goal: Mapping[Partition, int]) -> bool:

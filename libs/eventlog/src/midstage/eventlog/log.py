@@ -48,6 +48,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timestamp_ms: int = 0
 
 
+class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Records of one partition, in order, as far as nearly all readers look: at their values.
+
+    ``whole`` makes the record of a value's number, which takes longer than to read many a value.
+    """
+
+    partition: Partition
+    values: Sequence[bytes | None]
+    whole: Callable[[int], Record]
+
+
 class Delivered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The broker has it, on all in-sync replicas, at this place."""
 
@@ -106,6 +117,10 @@ class Reader(Protocol):
 
         Raises UnavailableError when the broker can't be asked; the reader stays usable.
         """
+        ...
+
+    def runs(self, *, most: int, timeout_s: float) -> Sequence[Run]:
+        """As ``poll``, of the same positions, without a record for each value."""
         ...
 
     def positions(self) -> Mapping[Partition, int]:

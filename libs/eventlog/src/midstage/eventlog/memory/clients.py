@@ -3,9 +3,18 @@
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
 from midstage.contracts.errors import UnavailableError
-from midstage.eventlog.log import Delivery, GapError, Message, Partition, Record, Undelivered
+from midstage.eventlog.log import (
+    Delivery,
+    GapError,
+    Message,
+    Partition,
+    Record,
+    Run,
+    Undelivered,
+)
 from midstage.eventlog.memory.broker import Broker
 
 Done = Callable[[Delivery], None]
@@ -85,6 +94,11 @@ class MemoryReader:
             self._broker.changed.wait_for(lambda: self._take(taken, most), timeout_s)
             return taken
 
+    def runs(self, *, most: int, timeout_s: float) -> Sequence[Run]:
+        """See ``log.Reader.runs``."""
+        taken = groupby(self.poll(most=most, timeout_s=timeout_s), lambda each: each.partition)
+        return [_run(place, list(records)) for place, records in taken]
+
     def positions(self) -> Mapping[Partition, int]:
         """See ``log.Reader.positions``."""
         return dict(self._positions)
@@ -111,3 +125,8 @@ class MemoryReader:
             taken.extend(records)
             self._positions[place] = at + len(records)
         return bool(taken)
+
+
+def _run(place: Partition, records: Sequence[Record]) -> Run:
+    values = [record.value for record in records]
+    return Run(partition=place, values=values, whole=records.__getitem__)

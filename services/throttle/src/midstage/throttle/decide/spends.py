@@ -9,7 +9,6 @@ Whoever holds a partition says again and again how long it may use the first uni
 that no record names; the latest of all these times is what its successor has to leave to it.
 """
 
-import re
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ from midstage.contracts.spends import (
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.model.limits import Key, Whose
 
-_IS_STANDING: Final = re.compile(rb'\[(?:"-?\d{1,64}"(?:,"-?\d{1,64}")*)?\]').fullmatch
 _numbers: Final = msgspec.json.Decoder(list[str])
 _BETWEEN: Final = b"\n"
 _GONE: Final = b""
@@ -38,7 +36,7 @@ _GONE: Final = b""
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Of a ``RoomTaken`` what decides; ``standing`` as it is written."""
+    """Of a ``RoomTaken`` what decides; ``standing`` as it is written, which is ``numbers``."""
 
     limit: Name
     customer: Name
@@ -59,8 +57,8 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     epoch: int
 
 
-Said = Claimed | Cleared | CustomersTaken | CustomersLeft
-"""What a record may say."""
+Said = Cleared | CustomersTaken | CustomersLeft
+"""What a record may say that is no claim."""
 
 
 class Heard(StrEnum):
@@ -69,7 +67,6 @@ class Heard(StrEnum):
     COUNTS = "counts"
     OVER = "over"
     """Another one held the partition by then."""
-    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +137,8 @@ class Spends:
         return self._epochs.get(partition, 0) + 1
 
     def apply(self, fact: Said, partition: int) -> Heard:
-        """Fold the record of this partition."""
+        """Fold a record of this partition that is no claim."""
         match fact:
-            case Claimed():  # nearly all
-                return self._claimed(fact, partition)
             case CustomersTaken():
                 return self._taken(fact, partition)
             case CustomersLeft():
@@ -152,6 +147,40 @@ class Spends:
                 return self._cleared(fact, partition)
             case _:
                 assert_never(fact)
+
+    def claimed(  # noqa: C901  a call for each of a million would cost a second
+        self, claims: Sequence[Claimed], partition: int
+    ) -> Sequence[Claimed]:
+        """Fold these, in order; those that do not count, as another one held the partition.
+
+        There may be a million at once, so what they have in common is looked up once.
+        """
+        over: list[Claimed] = []
+        name, counters, algorithm, written = "", _Counters(), "", b""
+        owner, epoch = "", 0
+        for fact in claims:
+            if fact.epoch != epoch or fact.owner != owner:
+                if self._is_over(fact, partition):
+                    over.append(fact)
+                    continue
+                owner, epoch = fact.owner, fact.epoch
+                self._epochs[partition] = epoch
+            if fact.limit != name:
+                name, counters = fact.limit, self._of(fact.limit)
+            if fact.algorithm != algorithm:
+                algorithm, written = fact.algorithm, fact.algorithm.encode() + _BETWEEN
+            whose = (fact.customer, fact.key) if fact.key else fact.customer
+            before = counters.stood.get(whose)
+            if before is None:
+                counters.ring.append(whose)
+            if not before:
+                self._count += 1
+            counters.stood[whose] = written + fact.standing
+            if fact.unanswered:
+                self._naming[fact.limit, fact.customer, fact.key] = fact.unanswered
+            elif self._naming:
+                self._naming.pop((fact.limit, fact.customer, fact.key), None)
+        return over
 
     def in_turn(self, most: int) -> Sequence[tuple[Key, Stood]]:
         """Up to ``most`` counters that stand, of a few limits; others the next time."""
@@ -202,29 +231,12 @@ class Spends:
             self._implied[partition] = before
         return Heard.COUNTS
 
-    def _claimed(self, fact: Claimed, partition: int) -> Heard:
-        if self._is_over(fact, partition):
-            return Heard.OVER
-        standing = bytes(fact.standing)
-        if not _IS_STANDING(standing):
-            return Heard.UNREADABLE
-        self._epochs[partition] = fact.epoch
-        counters = self._limits.get(fact.limit)
+    def _of(self, limit: str) -> _Counters:
+        counters = self._limits.get(limit)
         if counters is None:
-            counters = self._limits[fact.limit] = _Counters()
-            self._turns.append(fact.limit)
-        whose = (fact.customer, fact.key) if fact.key else fact.customer
-        before = counters.stood.get(whose)
-        if before is None:
-            counters.ring.append(whose)
-        if not before:
-            self._count += 1
-        counters.stood[whose] = fact.algorithm.encode() + _BETWEEN + standing
-        if fact.unanswered:
-            self._naming[fact.limit, fact.customer, fact.key] = fact.unanswered
-        elif self._naming:
-            self._naming.pop((fact.limit, fact.customer, fact.key), None)
-        return Heard.COUNTS
+            counters = self._limits[limit] = _Counters()
+            self._turns.append(limit)
+        return counters
 
     def _cleared(self, fact: Cleared, partition: int) -> Heard:
         """As if nobody had ever written it."""

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
@@ -103,6 +103,7 @@ class Spending:
             stream=topic,
             read=spent.Reading(Decoder(topic)),
             apply=self._apply,
+            batches=partial(spent.Claims, self._apply_claims),
             since=Since.OLDEST,
             on_change=self._changed,
             monotonic=monotonic,
@@ -344,29 +345,28 @@ class Spending:
     def _apply(self, fact: Said, record: Record) -> None:
         partition = record.partition.number
         heard = self._spends.apply(fact, partition)
-        if isinstance(fact, CustomersTaken | CustomersLeft):
-            if heard is Heard.COUNTS:
-                before = self._spends.before(partition)
-                self._heard_of.append(
-                    fact if isinstance(fact, CustomersLeft) else _Held(fact=fact, before=before)
-                )
-            return
-        if heard is Heard.UNREADABLE:
-            _log.warning("room_unreadable", offset=record.offset)
-            return
-        counts = heard is Heard.COUNTS
-        if self._disputed or not counts:
-            (self._disputed.discard if counts else self._disputed.add)((partition, _key(fact)))
-        if isinstance(fact, Claimed) and fact.owner == self._owner:
+        if isinstance(fact, Cleared):
+            self._dispute((partition, fact.key), counts=heard is Heard.COUNTS)
+        elif heard is Heard.COUNTS:
+            before = self._spends.before(partition)
             self._heard_of.append(
-                Written(
-                    key=_key(fact),
-                    algorithm=fact.algorithm,
-                    claim=numbers(fact.standing),
-                    units=fact.units,
-                    counts=counts,
-                )
+                fact if isinstance(fact, CustomersLeft) else _Held(fact=fact, before=before)
             )
+
+    def _apply_claims(self, claims: Sequence[Claimed], partition: int) -> None:
+        over = self._spends.claimed(claims, partition)
+        if over or self._disputed:
+            late = set(map(id, over))  # two may say the same, and one of them counts
+            for fact in claims:
+                self._dispute((partition, _key(fact)), counts=id(fact) not in late)
+        for fact in claims:
+            if fact.owner == self._owner:
+                counts = not any(fact is each for each in over)
+                self._heard_of.append(_heard(fact, counts=counts))
+
+    def _dispute(self, place: tuple[int, Key], *, counts: bool) -> None:
+        """The newest record of a key has to count, or compaction keeps a wrong one."""
+        (self._disputed.discard if counts else self._disputed.add)(place)
 
     def _changed(self) -> None:
         if self._heard_of or self._disputed:
@@ -383,5 +383,15 @@ def _partition_of(customer: str, partitions: int) -> int:
     return partition_of(customer.encode(), partitions)
 
 
-def _key(fact: Claimed | Cleared) -> Key:
-    return fact.key if isinstance(fact, Cleared) else (fact.limit, fact.customer, fact.key)
+def _key(fact: Claimed) -> Key:
+    return (fact.limit, fact.customer, fact.key)
+
+
+def _heard(fact: Claimed, *, counts: bool) -> Written:
+    return Written(
+        key=_key(fact),
+        algorithm=fact.algorithm,
+        claim=numbers(fact.standing),
+        units=fact.units,
+        counts=counts,
+    )

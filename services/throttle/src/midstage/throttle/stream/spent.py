@@ -5,9 +5,9 @@ topic does not grow with customers who are gone. As any process may be one that 
 mark says in a header who wrote it under which epoch, and counts by the same rule as a claim.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Final
+import re
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
 
 import msgspec
 
@@ -22,8 +22,8 @@ from midstage.contracts.spends import (
     RoomTaken,
 )
 from midstage.contracts.topics import EVENT_BYTES
-from midstage.eventlog.codec import STRUCTURED_HEADER, Decoder, header, message
-from midstage.eventlog.log import Message, Record
+from midstage.eventlog.codec import Decoder, header, message
+from midstage.eventlog.log import Message, Partition, Record
 from midstage.throttle.decide.spends import Claimed, Cleared, Said
 from midstage.throttle.model.limits import Key
 
@@ -31,10 +31,16 @@ HOLDER: Final = "ms-holder"
 """Of a record without a value: owner and epoch, a JSON array."""
 
 
+_IS_STANDING: Final = re.compile(rb'\[(?:"-?\d{1,64}+"(?:,"-?\d{1,64}+")*+)?\]').fullmatch
+
+
 class _OfClaim(msgspec.Struct, frozen=True, gc=False):
-    specversion: str
-    type: str
+    specversion: Literal["1.0"]
+    type: Literal["dev.midstage.room.taken.v1"]
     data: Claimed
+
+
+_claim: Final = msgspec.json.Decoder(_OfClaim)
 
 
 class Reading:
@@ -43,21 +49,16 @@ class Reading:
     def __init__(self, whole: Decoder) -> None:
         """``whole`` reads the few records that are no claims."""
         self._whole = whole
-        self._claim = msgspec.json.Decoder(_OfClaim)
         self._key = msgspec.json.Decoder(Key)
         self._holder = msgspec.json.Decoder(tuple[str, int])
 
     def __call__(self, record: Record) -> Sequence[Said]:
-        """UnreadableError for what is neither an event nor a mark."""
-        value, headers = record.value, record.headers
-        if value is None:
+        """UnreadableError for what is neither an event nor a mark, and for what is no claim."""
+        if record.value is None:
             return (self._cleared(record),)
-        if headers and headers[0] == STRUCTURED_HEADER and len(value) <= EVENT_BYTES:
-            with suppress(msgspec.DecodeError, UnicodeError, OverflowError, RecursionError):
-                envelope = self._claim.decode(value)
-                if envelope.type == ROOM_TAKEN and envelope.specversion == "1.0":
-                    return (envelope.data,)
-        fact = self._whole(record).data  # says what is wrong where it is no claim either
+        fact = self._whole(record).data
+        if isinstance(fact, RoomTaken):  # else ``claimed`` had read it
+            raise UnreadableError("a claim stands as whole numbers, in structured mode")
         return (fact,) if isinstance(fact, CustomersTaken | CustomersLeft) else ()
 
     def _cleared(self, record: Record) -> Cleared:
@@ -69,6 +70,44 @@ class Reading:
         except (msgspec.DecodeError, UnicodeError) as e:
             raise UnreadableError(f"not compaction's mark of a counter: {str(e)[:300]}") from e
         return Cleared(key=key, owner=owner, epoch=epoch)
+
+
+class Claims:
+    """A Batch: nearly all records are claims."""
+
+    __slots__ = ("_apply", "_claims", "_partition")
+
+    def __init__(
+        self, apply: Callable[[Sequence[Claimed], int], None], partition: Partition
+    ) -> None:
+        """``apply`` folds what was added, of the partition's number."""
+        self._apply = apply
+        self._partition = partition.number
+        self._claims: list[Claimed] = []
+
+    def add(self, value: bytes) -> bool:
+        """Whether it is a claim."""
+        fact = claimed(value)
+        if fact is None:
+            return False
+        self._claims.append(fact)
+        return True
+
+    def apply(self) -> None:
+        """In order."""
+        if self._claims:
+            self._apply(self._claims, self._partition)
+
+
+def claimed(value: bytes) -> Claimed | None:
+    """What a record with this value claims; None where it is none: ``Reading`` says what it is."""
+    if len(value) > EVENT_BYTES:
+        return None
+    try:
+        fact = _claim.decode(value).data
+    except (msgspec.DecodeError, UnicodeError, OverflowError, RecursionError):
+        return None
+    return fact if _IS_STANDING(fact.standing) else None
 
 
 def claim(fact: RoomTaken, *, id_: str, topic: str, partition: int) -> Message:
