@@ -72,11 +72,11 @@ def main(arguments: list[str]) -> None:
     log, gate = _gate(limits, met)
     before = _resident()
     for number in range(customers):
-        gate.check(_check(number), None)
+        gate.check(check_of(number), None)
     gc.collect()
     added = _resident() - before
     picked = random.Random(7)
-    order = [_check(picked.randrange(customers)) for _ in range(checks)]
+    order = [check_of(picked.randrange(customers)) for _ in range(checks)]
     began = time.process_time()
     for check in order:
         gate.check(check, None)
@@ -98,7 +98,7 @@ def _changes(log: Fixed, gate: Gate, limits: int) -> float:
         began = time.process_time()
         for number in range(_CHANGES):
             if changing:
-                log.change(_limit(f"other-{last}", customer=f"other-{last}", more=number))
+                log.change(limit_of(f"other-{last}", customer=f"other-{last}", more=number))
             gate.follow()
         spent[changing] = time.process_time() - began
     return (spent[True] - spent[False]) / _CHANGES * 1e6
@@ -106,8 +106,8 @@ def _changes(log: Fixed, gate: Gate, limits: int) -> float:
 
 def _gate(limits: int, met: int) -> tuple[Fixed, Gate]:
     """``met`` limits for everybody, the others for customers who never ask."""
-    facts = [_limit(f"met-{number}") for number in range(met)]
-    facts += [_limit(f"other-{n}", customer=f"other-{n}") for n in range(limits - met)]
+    facts = [limit_of(f"met-{number}") for number in range(met)]
+    facts += [limit_of(f"other-{n}", customer=f"other-{n}") for n in range(limits - met)]
     log = Fixed(facts)
     gate = Gate(
         limits=log,
@@ -122,7 +122,8 @@ def _gate(limits: int, met: int) -> tuple[Fixed, Gate]:
     return log, gate
 
 
-def _limit(name: str, customer: str = "*", more: int = 0) -> LimitSet:
+def limit_of(name: str, customer: str = "*", more: int = 0) -> LimitSet:
+    """Of a million requests a month."""
     return LimitSet(
         limit=name,
         customer=customer,
@@ -132,7 +133,8 @@ def _limit(name: str, customer: str = "*", more: int = 0) -> LimitSet:
     )
 
 
-def _check(number: int) -> Check:
+def check_of(number: int) -> Check:
+    """Of that customer."""
     return Check(customer=f"customer-{number:07}", app=APP)
 
 

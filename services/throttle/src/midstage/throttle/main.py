@@ -110,7 +110,7 @@ def compose(
         monotonic=clock.monotonic,
         reached=reached,
     )
-    rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics)
+    rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics, beside=spending)
     endings, earlier = _endings(log, settings, requests)
 
     def gone(holder: CustomersTaken) -> None:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from midstage.contracts.limits import LimitSet
 from midstage.contracts.spends import Unanswered
-from midstage.throttle.decide.claims.claim import Claims
+from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.claims.levels import (
     BucketClaims,
     GcraClaims,
@@ -61,7 +61,7 @@ class Opening:
     """Which counter it is, what it counts, how it stood in the log, and who hears of its changes.
 
     ``holding`` says what may be used of it that no claim names. ``strict``: without room;
-    ``unanswered`` are then in it, and may yet be told of.
+    ``unanswered`` are then in it, and may yet be told of. ``has_room``: what it rested with holds.
     """
 
     key: Key
@@ -72,6 +72,7 @@ class Opening:
     holding: Holding = NOTHING_IMPLIED
     strict: bool = False
     unanswered: Sequence[Unanswered] = ()
+    has_room: bool = False
 
 
 def opened(  # noqa: C901, PLR0911  one case for each algorithm
@@ -134,10 +135,13 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
     algorithm = _named(claims, opening.unit)
     stood, now_ns = opening.stood, opening.now_ns
     unanswered: Sequence[Unanswered] = ()
+    accepted: Standing | None = None
     if stood is not None and stood.algorithm == algorithm:
         with suppress(ValueError):
-            claims.restore(meter, stood.claim, now_ns)
+            rested = stood.rested
+            claims.restore(meter, stood.claim if rested is None else rested.meter, now_ns)
             unanswered = opening.unanswered
+            accepted = stood.claim if rested is not None and opening.has_room else None
     if opening.strict:
         return Strict(
             meter,
@@ -156,6 +160,7 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
         now_ns=now_ns,
         asked=opening.asked,
         holding=opening.holding,
+        accepted=accepted,
     )
 
 

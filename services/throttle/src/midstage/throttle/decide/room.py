@@ -39,6 +39,7 @@ class Room(Generic[M_co]):
         "_changed",
         "_claims",
         "_holding",
+        "_is_asked",
         "_is_retired",
         "_once",
         "_owes",
@@ -64,8 +65,11 @@ class Room(Generic[M_co]):
         now_ns: int,
         asked: Callable[["Room[M_co]"], None],
         holding: Holding = NOTHING_IMPLIED,
+        accepted: Standing | None = None,
     ) -> None:
         """Without room but for what is implied, whatever the log says so far.
+
+        But ``accepted`` is this process's own claim of the meter as it is now, and stands.
 
         ``key`` and ``algorithm`` name its claims in the log; ``asked`` hears once that ``claim`` is
         to be called, soon; ``holding`` says how long what is implied may be used.
@@ -76,11 +80,12 @@ class Room(Generic[M_co]):
         self.waited_for = 0
         self._claims = claims
         self._asked = asked
-        self._accepted: Standing | None = None
+        self._accepted = accepted
         self._pending: Standing | None = None
         self._asked_ns = now_ns
         self._renewed_ns = self._size = self._used = self._once = 0
         self._wanted = self._owes = self._changed = self._is_retired = False
+        self._is_asked = True
         self._holding = holding
         self._part = claims.part(meter)
         self._before_ns = holding.before_ns
@@ -140,6 +145,24 @@ class Room(Generic[M_co]):
         self._size, self._used, self._asked_ns = size, 0, now_ns
         self._owes = self._changed = False
         return size, self._pending
+
+    def at_rest(self, now_ns: int) -> Standing | None:
+        """The meter as it is, if nobody has used it since this was asked last.
+
+        Beside the claim that stands it says all of the room, which may be forgotten. One without a
+        claim asks for it first, None.
+        """
+        if self._before_ns:
+            self._begin(now_ns)
+        is_idle = not (self._is_asked or self._wanted or self._is_retired or self._before_ns)
+        self._is_asked = False
+        if not is_idle or self._pending is not None:
+            return None
+        if self._accepted is None or self._owes:
+            self._owes = True
+            self._want()
+            return None
+        return self._claims.of(self.meter, 0, now_ns, now_ns)
 
     def retire(self) -> None:
         """Another room is the counter's from now on: this one says nothing to the log, ever.
@@ -206,6 +229,7 @@ class Room(Generic[M_co]):
             return False
         self._used += units
         self._once = units
+        self._is_asked = True
         if runs_short and ((left - units) * 2 < self._size or now_ns > self._renewed_ns):
             self._want()
         return True
@@ -219,6 +243,7 @@ class Room(Generic[M_co]):
         """What has happened counts at once, room or not, and is written down soon."""
         if self._before_ns:
             self._begin(done.now_ns)
+        self._is_asked = True
         self.meter.settle(done)
         is_claimed = self._accepted is not None and self._claimed(done.now_ns) >= 0
         if not is_claimed and self._implied(done.now_ns) < 0:

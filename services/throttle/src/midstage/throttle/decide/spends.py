@@ -11,7 +11,7 @@ that no record names; the latest of all these times is what its successor has to
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, assert_never
@@ -26,7 +26,9 @@ from midstage.contracts.spends import (
     Epoch,
     Unanswered,
 )
+from midstage.throttle.decide import rested
 from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.decide.rested import Rested
 from midstage.throttle.model.limits import Key, Whose
 
 _numbers: Final = msgspec.json.Decoder(list[str])
@@ -47,6 +49,11 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     owner: Name
     epoch: Epoch
     unanswered: Annotated[tuple[Unanswered, ...], msgspec.Meta(max_length=MOST_UNANSWERED)] = ()
+
+    @property
+    def counter(self) -> Key:
+        """Which one it is."""
+        return (self.limit, self.customer, self.key)
 
 
 class Cleared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -71,11 +78,12 @@ class Heard(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stood:
-    """How a counter stands in the log."""
+    """How a counter stands in the log; ``rested``: and what who let go of it here knew beside."""
 
     algorithm: str
     claim: Standing
     unanswered: tuple[Unanswered, ...] = ()
+    rested: Rested | None = None
 
 
 class _Counters:
@@ -123,6 +131,26 @@ class Spends:
         written = _GONE if counters is None else counters.stood.get(_whose(key), _GONE)
         return _read(written, self._naming.get(key, ())) if written else None
 
+    def rest(self, key: Key, known: Rested) -> bool:
+        """Keep that beside what stands, until anything else does; False where nothing stands."""
+        counters, whose = self._limits.get(key[0]), _whose(key)
+        written = _GONE if counters is None else counters.stood.get(whose, _GONE)
+        if counters is None or not written:
+            return False
+        standing, _, algorithm = written.split(_BETWEEN, 2)
+        beside = rested.written(known, numbers(standing))
+        counters.stood[whose] = _BETWEEN.join((standing, beside, algorithm))
+        return True
+
+    def resting(self) -> Sequence[Key]:
+        """Beside which something is kept."""
+        return [
+            _key(limit, whose)
+            for limit, counters in self._limits.items()
+            for whose, written in counters.stood.items()
+            if written and written.split(_BETWEEN, 2)[1]
+        ]
+
     def before(self, partition: int) -> datetime | None:
         """Until when those before its holder may use what is implied; None: nobody may."""
         return self._before.get(partition)
@@ -156,7 +184,7 @@ class Spends:
         There may be a million at once, so what they have in common is looked up once.
         """
         over: list[Claimed] = []
-        name, counters, algorithm, written = "", _Counters(), "", b""
+        name, counters, algorithm, rest = "", _Counters(), "", b""
         owner, epoch = "", 0
         for fact in claims:
             if fact.epoch != epoch or fact.owner != owner:
@@ -168,18 +196,18 @@ class Spends:
             if fact.limit != name:
                 name, counters = fact.limit, self._of(fact.limit)
             if fact.algorithm != algorithm:
-                algorithm, written = fact.algorithm, fact.algorithm.encode() + _BETWEEN
+                algorithm, rest = fact.algorithm, _BETWEEN * 2 + fact.algorithm.encode()
             whose = (fact.customer, fact.key) if fact.key else fact.customer
             before = counters.stood.get(whose)
             if before is None:
                 counters.ring.append(whose)
             if not before:
                 self._count += 1
-            counters.stood[whose] = written + fact.standing
+            counters.stood[whose] = b"".join((fact.standing, rest))
             if fact.unanswered:
-                self._naming[fact.limit, fact.customer, fact.key] = fact.unanswered
+                self._naming[fact.counter] = fact.unanswered
             elif self._naming:
-                self._naming.pop((fact.limit, fact.customer, fact.key), None)
+                self._naming.pop(fact.counter, None)
         return over
 
     def in_turn(self, most: int) -> Sequence[tuple[Key, Stood]]:
@@ -195,8 +223,9 @@ class Spends:
                     del counters.stood[whose]
                     continue
                 counters.ring.append(whose)
-                key = (limit, whose, "") if isinstance(whose, str) else (limit, *whose)
-                found.append((key, _read(written, self._naming.get(key, ()))))
+                key = _key(limit, whose)
+                stood = replace(_read(written, self._naming.get(key, ())), rested=None)
+                found.append((key, stood))
             if counters.ring:
                 self._turns.append(limit)
             else:
@@ -263,8 +292,14 @@ def numbers(standing: bytes | msgspec.Raw) -> Standing:
 
 
 def _read(written: bytes, unanswered: tuple[Unanswered, ...]) -> Stood:
-    algorithm, _, standing = written.partition(_BETWEEN)
-    return Stood(algorithm=algorithm.decode(), claim=numbers(standing), unanswered=unanswered)
+    standing, beside, algorithm = written.split(_BETWEEN, 2)  # which may be any text
+    claim = numbers(standing)
+    known = rested.read(beside, claim) if beside else None
+    return Stood(algorithm=algorithm.decode(), claim=claim, unanswered=unanswered, rested=known)
+
+
+def _key(limit: str, whose: Whose) -> Key:
+    return (limit, whose, "") if isinstance(whose, str) else (limit, *whose)
 
 
 def _whose(key: Key) -> Whose:

@@ -31,6 +31,7 @@ class Strict(Generic[M_co]):
         "_change",
         "_claims",
         "_durable",
+        "_is_asked",
         "_is_retired",
         "_named",
         "_pending",
@@ -67,6 +68,7 @@ class Strict(Generic[M_co]):
         self._change = self._sent = self._durable = 0
         self._named = {each.request: each for each in unanswered}
         self._wanted = self._is_retired = False
+        self._is_asked = True
 
     @property
     def change(self) -> int:
@@ -100,6 +102,14 @@ class Strict(Generic[M_co]):
         self._sent, self._asked_ns = self._change, now_ns
         self._forget(now_ns)
         return 0, self._pending
+
+    def at_rest(self, now_ns: int) -> Standing | None:
+        """The meter as it is, if the log has all of it and nobody has asked since the last time."""
+        is_idle = not (self._is_asked or self._wanted or self._is_retired or self._named)
+        self._is_asked = False
+        if not is_idle or self._pending is not None or self._change != self._durable:
+            return None
+        return self._claims.of(self.meter, 0, now_ns, now_ns)
 
     def retire(self) -> None:
         """Another one is the counter's from now on: this one says nothing to the log, ever."""
@@ -167,6 +177,7 @@ class Strict(Generic[M_co]):
         """As the meter; it is ``change`` that has to be durable before that is told."""
         if not self.meter.take(units, now_ns, request):
             return False
+        self._is_asked = True
         if units > 0:
             self._change += 1
             if 0 < len(request) <= LONGEST_REQUEST:

@@ -8,7 +8,7 @@ while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -29,6 +29,8 @@ from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
+from midstage.throttle.decide.room import Room
+from midstage.throttle.decide.strict import Strict
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
@@ -39,7 +41,7 @@ from midstage.throttle.stream.settling import Settling
 from midstage.throttle.stream.waiting import Asking, Waiting
 from midstage.throttle.views.book import Book
 from midstage.throttle.views.leases import Lender
-from midstage.throttle.views.meters import Meters
+from midstage.throttle.views.meters import MOST_AWAKE, Meters
 
 FOLLOW_S = 0.05
 REMEMBERED_S = 300
@@ -90,12 +92,14 @@ class Gate:
         ended: Callable[[], Iterable[Ended]] = tuple,
         lent_bucket: MakeLent = LentBucket,
         ours: Callable[[str], bool] = lambda _: True,
+        most_awake: int = MOST_AWAKE,
     ) -> None:
         """A check with less than ``late_below_s`` of its time left gets the failure rules.
 
         ``ended`` gives the requests that are over since it was asked last; what was reserved for
         one that never ends comes back after ``reserved_for_s``. ``ours``: whether this process
-        counts for a customer; what others' customers have used is not charged here.
+        counts for a customer; what others' customers have used is not charged here. Of more than
+        ``most_awake`` counters those that nobody asks for rest in the log.
         """
         self._limits = limits
         self._keeping = keeping
@@ -106,7 +110,8 @@ class Gate:
         self._late_below_s = late_below_s
         self._changes = 0
         self._book = Book()
-        self._meters = Meters(WallClock(wall_ns() - monotonic_ns()), keeping.open)
+        wall = WallClock(wall_ns() - monotonic_ns())
+        self._meters = Meters(wall, keeping.open, keeping.rest, awake=most_awake)
         # serial numbers go on after a restart
         self._lender = Lender(
             book=self._book, meters=self._meters, serial=wall_ns(), bucket=lent_bucket
@@ -177,8 +182,15 @@ class Gate:
         self._meters.forget(concerned)
 
     def rooms(self, concerned: Callable[[str], bool]) -> Iterable[Kept]:
-        """What these customers' counters have in the log."""
-        return self._meters.rooms(concerned)
+        """What these customers' counters have in the log; those at rest are opened for it."""
+        yield from self._meters.rooms(concerned)
+        for name, customer, key in self._keeping.resting():
+            limit = self._book.named(name)
+            if limit is not None and concerned(customer):
+                owner = whose(limit, customer, key)
+                meter = self._meters.account(limit, owner, self._monotonic_ns()).meter
+                if isinstance(meter, Room | Strict):
+                    yield meter
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
@@ -346,13 +358,18 @@ class Gate:
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the log until ``stop``; checks come between the parts of a long sweep."""
         while not stop.is_set():
-            self.follow()
-            most = min(SWEPT_EACH, len(self._meters) // SWEPT_IN)
-            for _ in range(most // SWEPT_AT_ONCE):
+            for _ in self.tend():
                 await asyncio.sleep(0)
-                self._sweep(self._monotonic_ns())
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), FOLLOW_S)
+
+    def tend(self) -> Iterator[None]:
+        """What is due each ``FOLLOW_S``, in parts between which checks may come."""
+        self.follow()
+        most = min(SWEPT_EACH, len(self._meters) // SWEPT_IN)
+        for _ in range(most // SWEPT_AT_ONCE):
+            yield
+            self._sweep(self._monotonic_ns())
 
 
 def _would_refuse(accounts: Sequence[LimitAccount]) -> int:

@@ -6,10 +6,12 @@ it has left is asked elsewhere from then on. It counts for more only when it has
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
 from midstage.contracts.spends import CustomersLeft, CustomersTaken
+from midstage.eventlog.murmur2 import partition_of
 
 
 class Holdings:
@@ -100,3 +102,9 @@ def taken_by(owner: CustomersTaken, partition: int, epoch: int, at: datetime) ->
 def is_new(known: CustomersTaken | None, fact: CustomersTaken) -> bool:
     """Whether a partition is held anew; else its owner says again that it holds it."""
     return known is None or (known.owner, known.epoch) != (fact.owner, fact.epoch)
+
+
+@lru_cache(maxsize=16_384)
+def partition_in(customer: str, partitions: int) -> int:
+    """Every check asks whose it is, and the hash costs more than all its limits."""
+    return partition_of(customer.encode(), partitions)

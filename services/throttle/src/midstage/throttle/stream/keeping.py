@@ -44,6 +44,14 @@ class Keeping(Waits, Unanswering, Protocol):
         """An account is new here, or its meter is."""
         ...
 
+    def rest(self, accounts: Sequence[LimitAccount], now_ns: int) -> Sequence[bool]:
+        """Which of them may be forgotten, as ``open`` has them go on as they are."""
+        ...
+
+    def resting(self) -> Sequence[Key]:
+        """Those that were, and were not asked for since."""
+        ...
+
     def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
         """Of the next that are kept, keep no longer those that equal new ones."""
         ...

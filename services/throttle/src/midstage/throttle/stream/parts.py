@@ -89,6 +89,14 @@ class Parts:
         """As for room."""
         return self._keeping.wait(lacking, within_s=within_s, again=again, over=over)
 
+    def rest(self, accounts: Sequence[LimitAccount], now_ns: int) -> Sequence[bool]:
+        """As the others: none of a limit over all customers is asked about."""
+        return self._keeping.rest(accounts, now_ns)
+
+    def resting(self) -> Sequence[Key]:
+        """As the others."""
+        return self._keeping.resting()
+
     def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
         """What others lend is in no log."""
         self._keeping.clear(is_new)

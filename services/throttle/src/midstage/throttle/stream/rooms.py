@@ -23,6 +23,7 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.implied import RENEWED_S
+from midstage.throttle.stream.resting import Beside, Resting
 from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
@@ -92,12 +93,23 @@ class Rooms:
 
     name = "rooms"
 
-    def __init__(self, *, spends: Spends, now_ns: Callable[[], int], metrics: Metrics) -> None:
-        """``now_ns`` is the time since the epoch, and never goes back."""
+    def __init__(
+        self,
+        *,
+        spends: Spends,
+        now_ns: Callable[[], int],
+        metrics: Metrics,
+        beside: Beside | None = None,
+    ) -> None:
+        """``now_ns`` is the time since the epoch, and never goes back.
+
+        ``beside`` keeps counters at rest; None: none rests.
+        """
         self._spends = spends
         self._now_ns = now_ns
         self._metrics = metrics
         self._asked: list[Kept] = []
+        self._resting = Resting(beside, spends.partition)
         self._want = self._hear  # one object for all rooms
         self._under_way: dict[Key, Kept] = {}
         self._waiting: dict[Waited, list[_Waiting]] = {}
@@ -136,6 +148,7 @@ class Rooms:
         """
         claims, gained = self._spends.heard()
         if gained:
+            self._resting.taken(gained)
             self._forget(lambda customer: self._spends.partition(customer) in gained)
             self._await(self._spends.unanswered(gained))
         accepted = self._became(claims)
@@ -208,6 +221,7 @@ class Rooms:
             return
         key = account.key
         stood = None if is_kept else self._spends.stood(key)  # what lives goes on as it is
+        stood, has_room = self._resting.still(stood, account.limit, key)
         opening = Opening(
             key=key,
             unit=account.limit.unit,
@@ -217,6 +231,7 @@ class Rooms:
             holding=NOTHING_IMPLIED if strict else self._spends.holding(key[1]),
             strict=strict,
             unanswered=self._awaited.among(key, stood.unanswered) if stood else (),
+            has_room=has_room,
         )
         room = opened(account.counted, opening)
         if room is not None:
@@ -245,6 +260,14 @@ class Rooms:
         self._metrics.waited.inc()
         self._attach(waiting, lacking)
         return True
+
+    def rest(self, accounts: Sequence[LimitAccount], now_ns: int) -> Sequence[bool]:
+        """Which of them may be forgotten: the log keeps them as they are."""
+        return self._resting.rest(accounts, now_ns)
+
+    def resting(self) -> Sequence[Key]:
+        """Those that were, and were not asked for since."""
+        return self._resting.keys()
 
     def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
         """Have some counters in the log looked at, so that those that equal new ones are gone."""
@@ -316,6 +339,15 @@ class Unkept:
 
     def open(self, account: LimitAccount, now_ns: int) -> None:
         """Nothing was used before."""
+
+    def rest(self, accounts: Sequence[LimitAccount], now_ns: int) -> Sequence[bool]:
+        """None: nothing else has what they count."""
+        del now_ns
+        return [False] * len(accounts)
+
+    def resting(self) -> Sequence[Key]:
+        """None."""
+        return ()
 
     def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
         """There are none in the log."""

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -21,13 +21,13 @@ from midstage.eventlog.codec import Decoder
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Log, Message, Record, Writer
-from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.decide.rested import Rested
 from midstage.throttle.decide.spends import Claimed, Cleared, Heard, Said, Spends, Stood, numbers
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream import spent
-from midstage.throttle.stream.holdings import Holdings, is_new, taken_by
+from midstage.throttle.stream.holdings import Holdings, is_new, partition_in, taken_by
 from midstage.throttle.stream.implied import Implied
 
 _log = logger(__name__)
@@ -190,6 +190,16 @@ class Spending:
         with self._current.changed:
             return self._spends.stood(key)
 
+    def rest(self, counters: Sequence[tuple[Key, Rested]]) -> Sequence[bool]:
+        """Keep it beside what stands of each; False where nothing does."""
+        with self._current.changed:
+            return [self._spends.rest(key, known) for key, known in counters]
+
+    def resting(self) -> Sequence[Key]:
+        """Those beside which something is kept: this process let go of them."""
+        with self._current.changed:
+            return self._spends.resting()
+
     def unanswered(
         self, partitions: Collection[int]
     ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
@@ -236,7 +246,7 @@ class Spending:
 
     def partition(self, customer: str) -> int:
         """Where the customer's counters stand; -1 before the log is folded."""
-        return _partition_of(customer, self._partitions) if self._partitions else -1
+        return partition_in(customer, self._partitions) if self._partitions else -1
 
     def _took_over(self, held: _Held) -> bool:
         """Whether this process counts for the partition from here on, and did not before."""
@@ -358,7 +368,7 @@ class Spending:
         if over or self._disputed:
             late = set(map(id, over))  # two may say the same, and one of them counts
             for fact in claims:
-                self._dispute((partition, _key(fact)), counts=id(fact) not in late)
+                self._dispute((partition, fact.counter), counts=id(fact) not in late)
         for fact in claims:
             if fact.owner == self._owner:
                 counts = not any(fact is each for each in over)
@@ -377,19 +387,9 @@ def _same(one: CustomersTaken | None, other: CustomersTaken | None) -> bool:
     return other is None if one is None else not is_new(other, one)
 
 
-@lru_cache(maxsize=16_384)
-def _partition_of(customer: str, partitions: int) -> int:
-    """Every check asks whose it is, and the hash costs more than all its limits."""
-    return partition_of(customer.encode(), partitions)
-
-
-def _key(fact: Claimed) -> Key:
-    return (fact.limit, fact.customer, fact.key)
-
-
 def _heard(fact: Claimed, *, counts: bool) -> Written:
     return Written(
-        key=_key(fact),
+        key=fact.counter,
         algorithm=fact.algorithm,
         claim=numbers(fact.standing),
         units=fact.units,

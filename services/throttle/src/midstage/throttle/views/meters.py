@@ -1,7 +1,7 @@
 """The meters of all limits, one for each limit and customer, made when they are first asked for.
 
-A meter is forgotten when a new one would answer alike, or when its limit stands no longer; no other
-is, so strangers can't push out what a customer has used.
+A meter is forgotten when a new one would answer alike, when its limit stands no longer, or when the
+log keeps it as it is; no other is, so strangers can't push out what a customer has used.
 """
 
 from collections import deque
@@ -24,19 +24,27 @@ CLOCKS_NS: Final = 10_000_000_000
 """By so much less do the clocks of two processes differ."""
 
 Opened = Callable[[LimitAccount, int], None]
+Rest = Callable[[Sequence[LimitAccount], int], Sequence[bool]]
+MOST_AWAKE: Final = 100_000
+"""Of so many no account is let go of to save memory: to make it again takes longer than a check."""
 
 
 class Meters:
     """Accounts by limit and whose they are, and a ring of them, examined in turn."""
 
-    def __init__(self, wall: WallClock, opened: Opened) -> None:
+    def __init__(
+        self, wall: WallClock, opened: Opened, rest: Rest | None = None, *, awake: int = MOST_AWAKE
+    ) -> None:
         """Nothing is counted yet; ``wall`` is set by whoever knows the time.
 
         ``opened`` is shown each account that is new here or holds by other terms, before it is
-        asked: it may have been counted elsewhere before.
+        asked: it may have been counted elsewhere before. ``rest`` is shown accounts where there are
+        more than ``awake``, and says which ``opened`` would have go on as they are.
         """
         self.wall = wall
         self._opened = opened
+        self._rest = rest
+        self._awake = awake
         self._accounts: dict[str, dict[Whose, LimitAccount]] = {}
         self._ring: deque[LimitAccount] = deque()
 
@@ -124,6 +132,8 @@ class Meters:
 
         So that a changed limit soon counts though nobody asks.
         """
+        may_rest = self._rest is not None and len(self._ring) > self._awake
+        idle: list[LimitAccount] = []
         for _ in range(min(most, len(self._ring))):
             account = self._ring.popleft()
             limit = book.named(account.name)
@@ -131,8 +141,12 @@ class Meters:
                 self._follow(account, limit, now_ns)
             if limit is None or account.untouched(now_ns):
                 self._let_go(account)
+            elif may_rest and not limit.aggregate:
+                idle.append(account)
             else:
                 self._ring.append(account)
+        if self._rest is not None and idle:
+            self._have_rest(idle, self._rest(idle, now_ns))
 
     def is_new(self, key: Key, stood: Stood, book: Book, now_ns: int) -> bool:
         """Whether a counter that stands so equals a new one for whoever may count next.
@@ -158,6 +172,13 @@ class Meters:
     def _keep(self, account: LimitAccount) -> None:
         self._accounts.setdefault(account.name, {})[account.whose] = account
         self._ring.append(account)
+
+    def _have_rest(self, idle: Sequence[LimitAccount], rests: Sequence[bool]) -> None:
+        for account, does in zip(idle, rests, strict=True):
+            if does:
+                self._let_go(account)
+            else:
+                self._ring.append(account)
 
     def _let_go(self, account: LimitAccount) -> None:
         """Out of the table; it is out of the ring."""
