@@ -162,6 +162,7 @@ def compose(
         shard=settings.shard,
         specified=lambda: standing(apps.states()),
         lag=lambda: consumer.lag() if consumer.progress() is None else None,
+        waiting=lambda: consumer.waiting(),  # noqa: PLW0108  it is made below
     )
     heard, loads = telling(
         swapped(ledger),
