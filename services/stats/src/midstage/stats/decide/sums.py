@@ -4,18 +4,18 @@ Whole numbers in any order, exact also where 64 bits are not enough.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
-from midstage.stats.model import NO_HOURS, NO_SUMS, Longs, Rows, SourceHours, Sums, Words
+from midstage.stats.model import NO_HOURS, NO_SUMS, Longs, Rows, SourceHours, Sums, Wholes, Words
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 _ROOM = 2**62
 _LOW_BITS = 32
 _LOW = 2**_LOW_BITS - 1
+_TABLE, _TABLE_EACH = 2**16, 16
+"""Keys that a table has room for: as many as that, and so many for each row."""
 
 OUTCOME, UNIT, BYTES = "outcome", "unit", "bytes"
 
@@ -51,32 +51,7 @@ def sums(rows: Rows) -> Sums:
         revision=rows.revision.taken(at),
         kind=Words.joined([Words.same(kind, len(cell)) for kind, cell, _, _ in parts]),
         name=Words.joined([name for _, _, name, _ in parts]),
-        amount=[amount for _, _, _, amounts in parts for amount in amounts],
-    )
-
-
-def by_hour(sums: Sums) -> Sums:
-    """The same sums by hour: ``minute`` is where the hour begins."""
-    hour = _begins(sums.minute, HOUR_US)
-    if len(np.unique(sums.minute)) == len(np.unique(hour)):  # of each hour a single minute
-        return replace(sums, minute=hour)
-    columns = (sums.customer, sums.app, sums.endpoint, sums.revision, sums.kind, sums.name)
-    keys = _mixed([_ranked(hour), *(column.codes.astype(np.int64) for column in columns)])
-    order = np.argsort(keys, kind="stable")
-    begins = _group_begins(keys[order])
-    at = order[begins]
-    amounts = [sums.amount[row] for row in order.tolist()]
-    return Sums(
-        minute=hour[at],
-        customer=sums.customer.taken(at),
-        app=sums.app.taken(at),
-        endpoint=sums.endpoint.taken(at),
-        revision=sums.revision.taken(at),
-        kind=sums.kind.taken(at),
-        name=sums.name.taken(at),
-        amount=[
-            sum(amounts[begin:end]) for begin, end in pairwise([*begins.tolist(), len(amounts)])
-        ],
+        amount=np.concatenate([amounts for _, _, _, amounts in parts]),
     )
 
 
@@ -102,32 +77,48 @@ def _cells(rows: Rows) -> tuple[Longs, Longs]:
     """Each row's cell as a number from 0 on, and of each cell a row that lies in it."""
     columns = (rows.customer, rows.app, rows.endpoint, rows.revision)
     minutes = _ranked(_begins(rows.time, MINUTE_US))
-    keys = _mixed([minutes, *(column.codes.astype(np.int64) for column in columns)])
-    _, first_of, cells = np.unique(keys, return_index=True, return_inverse=True)
-    return cells, first_of
+    return _grouped(_mixed([minutes, *(column.codes.astype(np.int64) for column in columns)]))
 
 
 def _part(
     kind: str, cells: Longs, names: Words, amounts: Longs
-) -> tuple[str, Longs, Words, Sequence[int]]:
+) -> tuple[str, Longs, Words, Wholes]:
     """The amounts added up by cell and name."""
     if not len(cells):
-        return kind, cells, names, ()
-    keys = _mixed([cells, names.codes.astype(np.int64)])
-    order = np.argsort(keys, kind="stable")
-    begins = _group_begins(keys[order])
-    at = order[begins]
-    return kind, cells[at], names.taken(at), _totals(amounts[order], begins)
+        return kind, cells, names, cells
+    groups, at = _grouped(_mixed([cells, names.codes.astype(np.int64)]))
+    return kind, cells[at], names.taken(at), _totals(groups, amounts, count=len(at))
 
 
-def _totals(amounts: Longs, begins: Longs) -> list[int]:
+def _grouped(keys: Longs) -> tuple[Longs, Longs]:
+    """Each key's place among the distinct ones, and of each of these where one stands.
+
+    By a table of all keys that there could be, a twentieth of sorting, where it has room.
+    """
+    room = int(keys.max()) + 1
+    if room > max(_TABLE, _TABLE_EACH * len(keys)):
+        _, stands, places = np.unique(keys, return_index=True, return_inverse=True)
+        return places, stands
+    one = np.full(room, -1, np.int64)
+    one[keys] = np.arange(len(keys))
+    there = one >= 0
+    return (np.cumsum(there) - 1)[keys], one[there]
+
+
+def _totals(groups: Longs, amounts: Longs, *, count: int) -> Wholes:
     """The sum of each group; where 64 bits may not be enough, of halves that can't overflow."""
     if int(amounts.max()) <= _ROOM // len(amounts):
-        totals: list[int] = np.add.reduceat(amounts, begins).tolist()
-        return totals
-    high = np.add.reduceat(amounts >> _LOW_BITS, begins).tolist()
-    low = np.add.reduceat(amounts & _LOW, begins).tolist()
-    return [(h << _LOW_BITS) + l for h, l in zip(high, low, strict=True)]  # noqa: E741
+        return _added(groups, amounts, count)
+    high = _added(groups, amounts >> _LOW_BITS, count).astype(object)
+    low = _added(groups, amounts & _LOW, count).astype(object)
+    totals: Wholes = (high << _LOW_BITS) + low
+    return totals
+
+
+def _added(groups: Longs, amounts: Longs, count: int) -> Longs:
+    totals = np.zeros(count, np.int64)
+    np.add.at(totals, groups, amounts)
+    return totals
 
 
 def _begins(times: Longs, length: int) -> Longs:
