@@ -15,10 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from midstage.limits.lease import Book, Plan, Terms
 from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.claims.levels import BucketClaims, LentClaims
-from midstage.throttle.decide.lending import OPEN_GRANTS, TERM_NS, TOKEN, Ask, LentBucket
+from midstage.throttle.decide.claims.lent import LentClaims
+from midstage.throttle.decide.claims.levels import BucketClaims
+from midstage.throttle.decide.grants import MOST_WRITTEN, OPEN_GRANTS, OTHERS, Grants
+from midstage.throttle.decide.lending import TOKEN, Ask, LentBucket
 from midstage.throttle.decide.meters.bucket import TokenBucket
-from midstage.throttle.model.leases import Grant
+from midstage.throttle.model.leases import Grant, holder_id
 
 SECOND = 10**9
 TERM = 5 * SECOND
@@ -62,6 +64,8 @@ class Lending(RuleBasedStateMachine):
 
     @rule()
     def another_owner_goes_on(self) -> None:
+        """It has begun long before, so its own numbers are small."""
+        self.serial = 0
         _, rate, burst = self.terms[-1]
         now = self.now - self.back
         self.owner = LentBucket(TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=now))
@@ -99,7 +103,7 @@ class Lending(RuleBasedStateMachine):
         self.delivered(holder, *holder.answers[-1])
 
     def lent(self, name: str, wants: int, holding: int, sent: int) -> None:
-        self.serial += 1
+        self.serial = 1 + max(self.serial, self.owner.grants.newest())
         grant = self.owner.lend(
             Ask(holder=name, wants_micros=wants, holding=holding),
             serial=self.serial,
@@ -260,7 +264,7 @@ def test_the_judge_finds_a_successor_that_knows_of_no_leases(
 ) -> None:
     """Another negative control: it begins with the whole bucket, at the level in the log."""
 
-    def resume(bucket: LentBucket, *, level: int, since_ns: int, **_: int) -> None:
+    def resume(bucket: LentBucket, *, level: int, since_ns: int, **_: object) -> None:
         bucket.level, bucket.at_ns = level, since_ns
 
     monkeypatch.setattr(LentBucket, "resume", resume)
@@ -341,23 +345,101 @@ def test_a_holder_that_asks_without_end_keeps_no_list_without_end() -> None:
     bucket = owner()
     for serial in range(1, 100):
         bucket.lend(Ask(holder="a", wants_micros=serial), serial=serial, now_ns=0, term_ns=TERM)
-    assert sum(map(len, bucket._grants.values())) <= OPEN_GRANTS
+    assert bucket.grants.open(holder_id("a")) <= OPEN_GRANTS
 
 
-def test_a_successor_leaves_others_their_part_for_a_term() -> None:
+def successor_of(bucket: LentBucket, now: int = 0) -> LentBucket:
+    """Who goes on from what the log says at ``now``."""
+    claim = LentClaims().of(bucket, 0, now, now)
+    successor = owner(bucket.whole_rate, bucket.whole_burst)
+    LentClaims().restore(successor, claim, now)
+    return successor
+
+
+def test_a_successor_leaves_a_dead_holder_its_part_until_its_term() -> None:
     bucket = owner()
     grant = asked(bucket, "a", 10**9, serial=1)
-    claim = LentClaims().of(bucket, 0, 0, 0)
-    successor = owner()
-    LentClaims().restore(successor, claim, SECOND)
+    successor = successor_of(bucket, SECOND)
     assert successor.lent() == (grant.rate_micros, grant.burst)
     assert (successor.rate, successor.full) == (bucket.rate, bucket.full)
-    successor.fill(TERM_NS)
+    successor.fill(TERM - 1)
+    assert successor.lent() == (grant.rate_micros, grant.burst)
+    successor.fill(TERM)
     assert successor.lent() == (0, 0)
     assert (successor.rate, successor.full) == (1_000_000, 32 * TOKEN)
 
 
+def test_a_holder_renews_its_part_at_a_successor_as_if_nothing_had_happened() -> None:
+    bucket = owner()
+    for serial in range(1, 7, 2):
+        asked(bucket, "a", 10**9, serial=serial)
+        asked(bucket, "b", 10**9, serial=serial + 1)
+    lived, successor = bucket, successor_of(bucket)
+    for each in (lived, successor):
+        ask = Ask(holder="a", wants_micros=10**9, holding=5)
+        again = each.lend(ask, serial=7, now_ns=SECOND, term_ns=TERM)
+        assert (again.rate_micros, again.burst) == lived.grants.most(holder_id("a"))
+        assert again.rate_micros >= 1_000_000 // 3
+    assert successor.lent() == lived.lent()
+
+
+def test_a_successor_has_at_once_what_a_holder_gives_back_to_it() -> None:
+    bucket = owner()
+    grant = asked(bucket, "a", 10**9, serial=1)
+    successor = successor_of(bucket)
+    assert successor.give_back("a", holding=1, left=grant.add, now_ns=0)
+    assert successor.untouched(0)
+    assert not successor.give_back("a", holding=1, left=grant.add, now_ns=0)
+
+
+def test_an_answer_that_nobody_heard_counts_for_a_successor_until_the_next_one_is_gone_by() -> None:
+    bucket = owner()
+    more = asked(bucket, "a", 10**9, serial=1)
+    asked(bucket, "a", 100_000, serial=2)
+    successor = successor_of(bucket)
+    asked(successor, "a", 100_000, serial=3)
+    assert successor.lent()[0] == more.rate_micros
+    asked(successor, "a", 100_000, serial=4)
+    assert successor.lent()[0] == 100_000
+
+
+def test_of_very_many_holders_those_with_least_are_written_as_one() -> None:
+    grants, many = Grants(), 4 * MOST_WRITTEN
+    for serial in range(1, many):
+        grants.add(
+            holder_id(f"holder-{serial}"),
+            Grant(serial=serial, rate_micros=serial, burst=1, add=0, until_ns=TERM),
+        )
+    bucket = owner(burst=2 * many)
+    bucket.resume(
+        level=0, since_ns=0, whole_rate=10**6, whole_burst=bucket.whole_burst, grants=grants
+    )
+    claim = LentClaims().of(bucket, 0, SECOND, SECOND)
+    assert len(",".join(f'"{number}"' for number in claim)) < 8_192
+    successor = successor_of(successor_of(bucket, SECOND), SECOND)
+    assert len(successor.grants) == MOST_WRITTEN
+    assert successor.lent() == bucket.lent()
+    assert successor.grants.newest() == bucket.grants.newest() == many - 1
+    assert successor.grants.most(OTHERS)[1] == many - MOST_WRITTEN
+    big = holder_id(f"holder-{many - 1}")
+    assert successor.grants.most(big) == bucket.grants.most(big)
+    successor.fill(TERM)
+    assert successor.lent() == (0, 0)
+
+
 def test_a_claim_of_a_bucket_in_other_parts_says_nothing() -> None:
     claim = BucketClaims().of(TokenBucket(units=1, period_ns=SECOND, burst=5, now_ns=0), 0, 0, 0)
-    with pytest.raises(ValueError, match="a part of"):
+    with pytest.raises(ValueError, match="seven numbers"):
         LentClaims().restore(owner(), claim, 0)
+    bucket = owner()
+    asked(bucket, "a", 10**9, serial=1)
+    whole = LentClaims().of(bucket, 0, 0, 0)
+    for wrong in (
+        (*whole[:3], 7, *whole[4:]),  # other parts of a unit
+        whole[:-1],
+        (*whole[:-1], -1),
+    ):
+        successor = owner()
+        with pytest.raises(ValueError, match="part"):
+            LentClaims().restore(successor, wrong, 0)
+        assert successor.untouched(0)
