@@ -233,6 +233,48 @@ def test_when_throttle_is_away_leases_hold_to_their_term_and_then_the_rules_do(
     asyncio.run(told())
 
 
+def test_who_gets_no_answer_asks_again_long_before_it_is_due(throttle: Running) -> None:
+    limited(throttle, "again")
+    now_ns, asked = [10**12], [0]
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked[0] += 1
+        writer.close()
+
+    async def told() -> None:
+        url = str(throttle.http.base_url)
+        limits = Limits(url, holder="again", token=TOKEN, monotonic_ns=lambda: now_ns[0])
+        assert await limits.lease("again", app="chat")
+        await limits._owner.close()
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        limits._owner = Owner(f"http://127.0.0.1:{port}", holder="again", token="")
+        await limits.start()
+        await until(lambda: asked[0] == 1)
+        since_ns = now_ns[0]
+
+        def passes(holds: Callable[[], bool]) -> Callable[[], bool]:
+            """10 ms before each look."""
+
+            def look() -> bool:
+                now_ns[0] += 10_000_000
+                return holds()
+
+            return look
+
+        await until(passes(lambda: asked[0] == 3))
+        assert now_ns[0] - since_ns < 3_000_000_000, "a third of the term has not passed"
+        server.close()
+        await limits._owner.close()
+        limits._owner = Owner(url, holder="again", token=TOKEN)
+        book = limits._customers["again"].book
+        before = book.serial
+        await until(passes(lambda: book.serial > before))
+        await limits.close()
+
+    asyncio.run(told())
+
+
 def test_many_who_come_at_once_ask_once(throttle: Running) -> None:
     limited(throttle, "crowd")
 
