@@ -1,7 +1,7 @@
 """Limits in a Python service: leases of a real throttle, checked in process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -12,6 +12,7 @@ from midstage.limits.errors import (
     QuotaExceededError,
 )
 from midstage.limits.owner import Owner
+from midstage.testkit.waiting import within
 from tests.limits.conftest import TOKEN, Running, limited
 from tests.ports import free_port
 
@@ -40,9 +41,15 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def rows(throttle: Running, customer: str) -> Mapping[str, int]:
+    """What is left of each limit."""
+    told = throttle.http.get(f"/v1/customers/{customer}/limits").json()["limits"]
+    return {row["limit"]: int(row["remaining"]) for row in told}
+
+
 def left(throttle: Running, customer: str) -> int:
-    (row,) = throttle.http.get(f"/v1/customers/{customer}/limits").json()["limits"]
-    return int(row["remaining"])
+    (remaining,) = rows(throttle, customer).values()
+    return remaining
 
 
 def test_no_holder_admits_more_than_there_is(throttle: Running) -> None:
@@ -275,6 +282,30 @@ def test_who_gets_no_answer_asks_again_long_before_it_is_due(throttle: Running) 
     asyncio.run(told())
 
 
+def test_a_limit_in_shadow_mode_is_told_what_passed_by_leases(throttle: Running) -> None:
+    limited(throttle, "told")
+    throttle.put(
+        "tried",
+        customer="told",
+        amount=10,
+        algorithm={"kind": "lifetime"},
+        on_failure="open",
+        shadow=True,
+    ).raise_for_status()
+    within(WITHIN_S, lambda: len(rows(throttle, "told")) == 2)
+
+    async def asked() -> int:
+        async with await connected(throttle, "told") as limits:
+            return await passed(limits, "told", most=7)
+
+    before = counter(throttle, "shadowed")
+    assert asyncio.run(asked()) == 7
+    assert rows(throttle, "told")["tried"] == 3
+    assert asyncio.run(asked()) == 7
+    assert rows(throttle, "told")["tried"] == 0
+    assert counter(throttle, "shadowed") - before == 4
+
+
 def test_many_who_come_at_once_ask_once(throttle: Running) -> None:
     limited(throttle, "crowd")
 
@@ -289,6 +320,11 @@ def test_many_who_come_at_once_ask_once(throttle: Running) -> None:
 
 
 def leases(throttle: Running) -> float:
+    return counter(throttle, "leases")
+
+
+def counter(throttle: Running, name: str) -> float:
+    begins = f"midstage_throttle_{name}_total "
     text = throttle.http.get("/metrics").text
-    (line,) = [each for each in text.splitlines() if each.startswith("midstage_throttle_leases_t")]
+    (line,) = [each for each in text.splitlines() if each.startswith(begins)]
     return float(line.split()[1])

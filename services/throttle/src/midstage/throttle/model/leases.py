@@ -45,6 +45,15 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """What passed by leases of ``customer`` in the last ``during_ns``, by application and unit."""
+
+    customer: str
+    apps: Mapping[str, Mapping[str, int]]
+    during_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lent:
     """``parts`` of limits; ``apps``: which of them requests to each application meet.
 

@@ -2,20 +2,21 @@
 
 Token buckets that fill continuously are lent; where a request meets another limit, or a bucket of
 which nothing is free, its application is asked for check by check. Limits in shadow mode refuse
-nobody and are not lent: what passes by leases does not count in them.
+nobody and are not lent: what passes by leases counts in them when its holder tells of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from midstage.contracts.algorithms import Refill, TokenBucket
+from midstage.contracts.algorithms import Refill, Slots, TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.throttle.decide.lending import TERM_NS, Ask, LentBucket, MakeLent, rate_micros
 from midstage.throttle.decide.metering import LimitAccount, ns
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
+from midstage.throttle.decide.reported import counted
 from midstage.throttle.decide.room import Room
-from midstage.throttle.model.leases import Grant, Lent, Wanted
+from midstage.throttle.model.leases import Grant, Lent, Passed, Wanted
 from midstage.throttle.model.limits import whose
 from midstage.throttle.views.book import Book
 from midstage.throttle.views.meters import Meters
@@ -104,9 +105,28 @@ class Lender:
             if had and isinstance(account.meter, Room):
                 account.meter.gained()
 
+    def report(self, passed: Passed, now_ns: int) -> int:
+        """Count it in limits in shadow mode; how many requests they would have refused.
+
+        But for slots: those are free again.
+        """
+        refused = 0
+        for app, units in passed.apps.items():
+            accounts = [
+                (limit.unit, self._account(limit, passed.customer, now_ns - passed.during_ns))
+                for limit in self._all_met(passed.customer, app)
+                if limit.shadow and not isinstance(limit.algorithm, Slots)
+            ]
+            since_ns = now_ns - passed.during_ns
+            refused += counted(accounts, units, since_ns=since_ns, now_ns=now_ns)
+        return refused
+
     def _met(self, customer: str, app: str) -> list[LimitSet]:
+        return [each for each in self._all_met(customer, app) if not each.shadow]
+
+    def _all_met(self, customer: str, app: str) -> Sequence[LimitSet]:
         meeting = self._book.met(customer, "", app)
-        return [] if meeting is None else [each for each in meeting.limits if not each.shadow]
+        return () if meeting is None else meeting.limits
 
     def _account(self, limit: LimitSet, customer: str, now_ns: int) -> LimitAccount:
         account = self._meters.account(limit, whose(limit, customer, ""), now_ns)
