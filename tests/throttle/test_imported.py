@@ -6,10 +6,11 @@ import pytest
 
 from midstage.contracts.errors import RefusedError
 from midstage.throttle.decide.imported.book import Book
-from midstage.throttle.decide.imported.counting import UNLIMITED, Counters, Options
+from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.imported.matching import fits, matched
 from midstage.throttle.decide.imported.reading import domains_of
 from midstage.throttle.model.imported import (
+    UNLIMITED,
     Answer,
     Descriptor,
     Entry,
@@ -30,6 +31,10 @@ def of(*descriptors: object) -> dict[str, object]:
 
 def limited(**changed: object) -> dict[str, object]:
     return of({"key": "k", "rate_limit": {**MINUTE, **changed}})
+
+
+def deep(levels: int) -> object:
+    return {"k": deep(levels - 1)} if levels else "end"
 
 
 def tree(*descriptors: object) -> Mapping[str, Node]:
@@ -158,6 +163,10 @@ def test_values_under_a_shared_wildcard_have_one_counter_also_deeper() -> None:
         (limited(requests_per_unit=-1), "requests_per_unit -1 is no uint32"),
         (of({"key": "k", "share_threshold": True}), "share_threshold can only be used with wild"),
         (of({"key": "k", "rate_limit": MINUTE, "shadow_mode": "yes"}), "is no boolean"),
+        (of({"key": "k", "metadata": "text"}), "'text' is no map"),
+        (of({"key": "k", "metadata": {"a": {"b": object()}}}), "metadata: invalid type: object"),
+        (of({"key": "k", "metadata": {"a": "b" * 4096}}), "metadata: it is larger than 4096"),
+        (of({"key": "k", "metadata": deep(17)}), "metadata: deeper than 16 levels"),
     ],
 )
 def test_what_is_no_file_of_rules_is_refused(content: object, why: str) -> None:
