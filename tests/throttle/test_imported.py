@@ -123,6 +123,10 @@ def test_a_limit_that_the_request_carries_holds_in_a_known_domain_alone() -> Non
         ({"value": "x*", "share_threshold": True}, "x1", "d.k_x*"),
         ({"value": "x*", "share_threshold": True, "value_to_metric": True}, "x1", "d.k_x*"),
         ({"value": "x*", "share_threshold": True, "detailed_metric": True}, "x1", "d.k_x*"),
+        ({"key": "k*"}, "x", "d.k_k*"),
+        ({"key": "k*", "share_threshold": True}, "x", "d.k_k*"),
+        ({"detailed_metric": True}, "", "d.k_"),
+        ({"value": "*", "share_threshold": True, "detailed_metric": True}, "", "d.k_*"),
     ],
 )
 def test_the_name_of_the_statistics(extra: dict[str, object], value: str, metric: str) -> None:
@@ -144,6 +148,20 @@ def test_values_under_a_shared_wildcard_have_one_counter_also_deeper() -> None:
     assert other is not None
     assert first.key == same.key
     assert first.key != other.key
+
+
+def test_an_empty_value_beside_a_shared_one_leaves_no_line_in_the_name() -> None:
+    below = {"key": "user", "detailed_metric": True, "rate_limit": MINUTE}
+    shared = {"key": "f", "value": "a*", "share_threshold": True, "descriptors": [below]}
+    match = found(tree(shared, {"key": "g", "descriptors": [below]}), ("f", "a1"), ("user", ""))
+    assert match is not None
+    assert match.metric == "d.f_a*.user"
+
+
+def test_a_rule_without_a_number_is_a_ban_as_there() -> None:
+    assert limit(tree({"key": "k", "rate_limit": {"unit": "day"}}), ("k", "")) == 0
+    empty = {"unit": "day", "requests_per_unit": None}
+    assert limit(tree({"key": "k", "rate_limit": empty}), ("k", "")) == 0
 
 
 @pytest.mark.parametrize(

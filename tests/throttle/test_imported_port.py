@@ -180,6 +180,9 @@ def test_headers_tell_the_limit_that_is_nearest_where_they_are_wanted() -> None:
     }
     assert not Port().ask(of("k")).response_headers_to_add
     assert not port.ask(of("free")).response_headers_to_add
+    boundless = Port(Telling(headers="x-ratelimit"), rules=rules(ruled("k", 2**32 - 1)))
+    assert not boundless.ask(of("k", hitsAddend=0)).response_headers_to_add
+    assert boundless.ask(of("k")).response_headers_to_add
 
 
 def test_metadata_tells_the_question_and_what_is_over_its_quota() -> None:
@@ -211,6 +214,10 @@ def model(backend: str, name: str, **more: str) -> dict[str, Any]:
     return {"entries": [{"key": key, "value": value} for key, value in said.items()]}
 
 
+def rules(*descriptors: object) -> object:
+    return {"domain": "d", "descriptors": list(descriptors)}
+
+
 def told_open(*descriptors: dict[str, Any], rules: Sequence[object], hits: int = 1) -> Any:
     port = Port(Telling(metadata=True), rules={"domain": "d", "descriptors": rules})
     port.ask(*descriptors, hits=hits)
@@ -221,6 +228,12 @@ def told_open(*descriptors: dict[str, Any], rules: Sequence[object], hits: int =
 def ruled(key: str, requests: int, metadata: object = None, **more: object) -> dict[str, object]:
     limit = {"unit": "day", "requests_per_unit": requests}
     return {"key": key, "rate_limit": limit, "metadata": metadata, **more}
+
+
+def test_a_carried_limit_of_none_is_told_as_there() -> None:
+    asked = of("k", limit={"requestsPerUnit": 0, "unit": "DAY"})
+    described = told(Port(Telling(metadata=True)).ask(asked).dynamic_metadata)["descriptors"]
+    assert described == [{"entries": ["k=v"], "limit": "unit:DAY"}]
 
 
 def test_what_files_say_of_a_descriptor_is_told_while_it_is_not_over() -> None:

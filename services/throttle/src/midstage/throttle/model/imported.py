@@ -72,7 +72,7 @@ class Node:
     children: dict[str, "Node"]
     wildcards: list[str]
     value_to_metric: bool = False
-    shared: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

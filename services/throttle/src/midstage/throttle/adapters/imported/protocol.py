@@ -189,8 +189,9 @@ def _described(message: Any) -> dict[str, object]:
     told: dict[str, object] = {"entries": [f"{each.key}={each.value}" for each in message.entries]}
     if message.HasField("limit"):
         unit = _UNITS.get(message.limit.unit)
-        name = "" if unit is None else unit.name
-        told["limit"] = f"requests_per_unit:{message.limit.requests_per_unit} unit:{name}"
+        requests = message.limit.requests_per_unit
+        said = [f"requests_per_unit:{requests}"] if requests else []
+        told["limit"] = " ".join([*said, f"unit:{unit.name}" if unit else ""])
     if message.HasField("hits_addend"):
         told["hitsAddend"] = message.hits_addend.value
     return told

@@ -19,6 +19,7 @@ from midstage.throttle.decide.imported.windows import MOST, Count, Windows
 from midstage.throttle.model.imported import (
     FREE,
     SECONDS,
+    UNLIMITED,
     Answer,
     Descriptor,
     Match,
@@ -160,18 +161,19 @@ class Counters:
 
     def _together(self, descriptors: Sequence[Descriptor], statuses: Sequence[Status]) -> Answer:
         least: Status | None = None
+        nearest = UNLIMITED
         groups: dict[str, bool] = {}
         refused = False
         for descriptor, status in zip(descriptors, statuses, strict=True):
-            if status.limit is not None and (least is None or status.remaining < least.remaining):
-                least = status
+            if status.limit is not None and status.remaining < nearest:
+                least, nearest = status, status.remaining
             if status is FREE:
                 continue
             if self.options.global_quota or (status.limit is not None and status.limit.quota):
                 group = group_of(descriptor)
                 groups[group] = groups.get(group, False) or status.over
             elif status.over:
-                refused, least = True, status
+                refused, least, nearest = True, status, 0
         over = refused or (bool(groups) and all(groups.values()))
         if over and self.options.global_shadow:
             self.global_shadow_mode += 1

@@ -99,7 +99,7 @@ def _load(above: _Place, parent: Node, path: str, holder: Mapping[str, object]) 
         if name in parent.children:
             raise place.refused(f"duplicate descriptor composite key '{path}{name}'")
         rule, shared = _rule(place, said, path + name), _flag(place, said, "share_threshold")
-        if shared and _WILDCARD not in value:
+        if shared and _WILDCARD not in name:
             raise place.refused(
                 "share_threshold can only be used with wildcard values (ending with '*'), "
                 f"but found key '{name}'",
@@ -109,7 +109,7 @@ def _load(above: _Place, parent: Node, path: str, holder: Mapping[str, object]) 
             children={},
             wildcards=[],
             value_to_metric=_flag(place, said, "value_to_metric"),
-            shared=value if shared else "",
+            shared=shared,
         )
         _load(place, node, f"{path}{name}.", said)
         parent.children[name] = node
@@ -194,7 +194,8 @@ def _size(value: Value) -> int:
 
 
 def _requests(place: _Place, terms: Mapping[str, object]) -> int:
-    found = terms.get("requests_per_unit", 0)
+    found = terms.get("requests_per_unit")
+    found = 0 if found is None else found
     whole = isinstance(found, int) and not isinstance(found, bool)
     if not whole or not isinstance(found, int) or not 0 <= found <= _MOST_REQUESTS:
         raise place.refused(f"error loading config file: requests_per_unit {found!r} is no uint32")
