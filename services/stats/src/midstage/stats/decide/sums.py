@@ -3,19 +3,13 @@
 Whole numbers in any order, exact also where 64 bits are not enough.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from midstage.stats.model import NO_HOURS, NO_SUMS, Longs, Rows, SourceHours, Sums, Wholes, Words
+from midstage.stats.model.groups import grouped, mixed, ranked, totals
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
-_ROOM = 2**62
-_LOW_BITS = 32
-_LOW = 2**_LOW_BITS - 1
-_TABLE, _TABLE_EACH = 2**16, 16
-"""Keys that a table has room for: as many as that, and so many for each row."""
 
 OUTCOME, UNIT, BYTES = "outcome", "unit", "bytes"
 
@@ -60,7 +54,7 @@ def hours(rows: Rows) -> SourceHours:
     if not len(rows):
         return NO_HOURS
     hour = _begins(rows.time, HOUR_US)
-    keys = _mixed([rows.source.codes.astype(np.int64), _ranked(hour)])
+    keys = mixed([rows.source.codes.astype(np.int64), ranked(rows.time // HOUR_US)])
     order = np.argsort(keys, kind="stable")
     begins = _group_begins(keys[order])
     seq = rows.seq[order]
@@ -76,8 +70,8 @@ def hours(rows: Rows) -> SourceHours:
 def _cells(rows: Rows) -> tuple[Longs, Longs]:
     """Each row's cell as a number from 0 on, and of each cell a row that lies in it."""
     columns = (rows.customer, rows.app, rows.endpoint, rows.revision)
-    minutes = _ranked(_begins(rows.time, MINUTE_US))
-    return _grouped(_mixed([minutes, *(column.codes.astype(np.int64) for column in columns)]))
+    minutes = ranked(rows.time // MINUTE_US)
+    return grouped(mixed([minutes, *(column.codes.astype(np.int64) for column in columns)]))
 
 
 def _part(
@@ -86,64 +80,13 @@ def _part(
     """The amounts added up by cell and name."""
     if not len(cells):
         return kind, cells, names, cells
-    groups, at = _grouped(_mixed([cells, names.codes.astype(np.int64)]))
-    return kind, cells[at], names.taken(at), _totals(groups, amounts, count=len(at))
-
-
-def _grouped(keys: Longs) -> tuple[Longs, Longs]:
-    """Each key's place among the distinct ones, and of each of these where one stands.
-
-    By a table of all keys that there could be, a twentieth of sorting, where it has room.
-    """
-    room = int(keys.max()) + 1
-    if room > max(_TABLE, _TABLE_EACH * len(keys)):
-        _, stands, places = np.unique(keys, return_index=True, return_inverse=True)
-        return places, stands
-    one = np.full(room, -1, np.int64)
-    one[keys] = np.arange(len(keys))
-    there = one >= 0
-    return (np.cumsum(there) - 1)[keys], one[there]
-
-
-def _totals(groups: Longs, amounts: Longs, *, count: int) -> Wholes:
-    """The sum of each group; where 64 bits may not be enough, of halves that can't overflow."""
-    if int(amounts.max()) <= _ROOM // len(amounts):
-        return _added(groups, amounts, count)
-    high = _added(groups, amounts >> _LOW_BITS, count).astype(object)
-    low = _added(groups, amounts & _LOW, count).astype(object)
-    totals: Wholes = (high << _LOW_BITS) + low
-    return totals
-
-
-def _added(groups: Longs, amounts: Longs, count: int) -> Longs:
-    totals = np.zeros(count, np.int64)
-    np.add.at(totals, groups, amounts)
-    return totals
+    groups, at = grouped(mixed([cells, names.codes.astype(np.int64)]))
+    return kind, cells[at], names.taken(at), totals(groups, amounts, count=len(at))
 
 
 def _begins(times: Longs, length: int) -> Longs:
     begins: Longs = times - times % length
     return begins
-
-
-def _ranked(values: Longs) -> Longs:
-    """Each value's place among the distinct ones: small numbers that tell them apart."""
-    ranks: Longs = np.unique(values, return_inverse=True)[1]
-    return ranks
-
-
-def _mixed(columns: Sequence[Longs]) -> Longs:
-    """One number for each row that tells the columns' combinations apart."""
-    keys = columns[0]
-    room = int(keys.max()) + 1
-    for column in columns[1:]:
-        size = int(column.max()) + 1
-        if room * size > _ROOM:
-            keys = _ranked(keys)
-            room = int(keys.max()) + 1
-        keys = keys * size + column
-        room *= size
-    return keys
 
 
 def _group_begins(ordered: Longs) -> Longs:
