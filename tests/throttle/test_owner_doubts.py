@@ -13,21 +13,11 @@ from midstage.throttle.model.checks import Judged
 from midstage.throttle.model.later import Later
 from tests.ports import free_port
 from tests.throttle.gated import question
+from tests.throttle.owned import Held
 
 WITHIN_S = 60.0
 QUESTION = question("acme", "chat").SerializeToString()
 OTHERWISE = b"by the failure rules"
-
-
-class Held:
-    """All customers are another one's."""
-
-    def __init__(self, holder: CustomersTaken) -> None:
-        self._holder = holder
-
-    def holder(self, customer: str) -> CustomersTaken:
-        del customer
-        return self._holder
 
 
 class Asking:

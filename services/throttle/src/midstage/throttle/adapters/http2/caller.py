@@ -61,6 +61,15 @@ class _Open:
     said: list[bytes] = field(default_factory=list)
 
 
+@dataclass(slots=True, kw_only=True)
+class _Block:
+    """Headers of which more is to come."""
+
+    stream: int
+    flags: int
+    said: bytearray
+
+
 class Caller:
     """``received`` is given what came and gives what is to be sent.
 
@@ -78,7 +87,7 @@ class Caller:
         self._rest = b""
         self._has_settings = False
         self._is_left = False
-        self._block: tuple[int, int, bytearray] | None = None
+        self._block: _Block | None = None
         self._taken = 0
         self._patience = PATIENCE
 
@@ -172,7 +181,7 @@ class Caller:
         if flags & (PADDED | WITH_PRIORITY):
             payload = frames.bare(stream, flags, payload)
         if not flags & END_HEADERS:
-            self._block = stream, flags, bytearray(payload)
+            self._block = _Block(stream=stream, flags=flags, said=bytearray(payload))
             return b""
         return self._told(stream, flags, payload)
 
@@ -186,17 +195,21 @@ class Caller:
             head = self._reader.read(block)
         except MalformedError as e:
             return self._broken(stream, str(e))
-        if head.status is None:
-            if held.has_begun or flags & END_STREAM:
-                return self._broken(stream, "an answer that begins twice, or has no end")
-            held.has_begun = True
-            return b""
+        if head.status is not None:
+            return self._ended(stream, flags, held, head)
+        if held.has_begun or flags & END_STREAM:
+            return self._broken(stream, "an answer that begins twice, or has no end")
+        held.has_begun = True
+        return b""
+
+    def _ended(self, stream: int, flags: int, held: _Open, head: Head) -> bytes:
         if not flags & END_STREAM:
             return self._broken(stream, "more after the status")
         if head.status:
             return self._ends(stream, Failed(words=f"status {head.status}: {head.words}"))
         message = held.said[0] if len(held.said) == 1 else b"".join(held.said)
-        if len(message) < _PREFIX or int.from_bytes(message[:_PREFIX], "big") != len(message) - 5:
+        size = len(message) - _PREFIX
+        if size < 0 or int.from_bytes(message[:_PREFIX], "big") != size:
             return self._ends(stream, Failed(words="an answer is one message, not compressed"))
         return self._ends(stream, message[_PREFIX:])
 
@@ -242,7 +255,7 @@ class Caller:
         if not self._has_settings and (kind != frames.SETTINGS or flags & ACK):
             raise BrokenError(Code.PROTOCOL_ERROR, "settings come first")
         if self._block is not None:
-            return self._continued(*self._block, kind, flags, stream, payload)
+            return self._continued(self._block, kind, flags, stream, payload)
         self._borne()
         match kind:
             case frames.SETTINGS:
@@ -260,25 +273,18 @@ class Caller:
         return b""
 
     def _continued(
-        self,
-        begun: int,
-        begun_with: int,
-        said: bytearray,
-        kind: int,
-        flags: int,
-        stream: int,
-        payload: bytes,
+        self, block: _Block, kind: int, flags: int, stream: int, payload: bytes
     ) -> bytes:
-        if kind != CONTINUATION or stream != begun:
+        if kind != CONTINUATION or stream != block.stream:
             raise BrokenError(Code.PROTOCOL_ERROR, "nothing comes between the parts of a block")
-        said += payload
+        block.said += payload
         self._borne()
-        if len(said) > MOST_FRAME:
+        if len(block.said) > MOST_FRAME:
             raise BrokenError(Code.ENHANCE_YOUR_CALM, f"more headers than {MOST_FRAME} bytes")
         if not flags & END_HEADERS:
             return b""
         self._block = None
-        return self._told(stream, begun_with, bytes(said))
+        return self._told(stream, block.flags, bytes(block.said))
 
     def _settings(self, flags: int, stream: int, payload: bytes) -> bytes:
         if stream:

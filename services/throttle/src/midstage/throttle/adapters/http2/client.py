@@ -116,6 +116,7 @@ class Client:
         """Hang up; whoever waits is told so."""
         if self._connecting is not None:
             self._connecting.cancel()
+            self._connecting = None
         if self._again is not None:
             self._again.cancel()
         for call in self._queued():
@@ -230,7 +231,7 @@ class Client:
     def _block(self, path: bytes, within_us: int) -> bytes:
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        block = blocks.asking(path, self._address.encode(), within_us=within_us)
+        block = blocks.asking(path, self._address.encode(errors="replace"), within_us=within_us)
         self._known[path, within_us] = block
         return block
 
@@ -254,7 +255,6 @@ class _Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # what TCP gives, in uvloop as well
         self._transport.write(self._caller.begin())
-        self.heard_at = self._loop.time()
         self._client.linked(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
