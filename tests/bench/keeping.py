@@ -13,6 +13,7 @@ from typing import Final
 from tests.bench.children import module, told
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.remembering import Remembered
+from tests.bench.resting import Rested
 from tests.bench.rounds import Contestant, Size, interleaved
 
 GROUP: Final = "checks-many"
@@ -48,6 +49,9 @@ _SIZES: Final = (
     Kept(customers=1_000, limits=1, met=1),
     Kept(customers=1_000_000, limits=1, met=1),
 )
+_RESTING: Final = "with room, and at rest"
+_CUSTOMERS: Final = 1_000_000
+_EACH_S: Final = 5_000
 _PEERS: Final = (0, 4)
 """The least of those with three limits, and of those with one."""
 
@@ -59,11 +63,15 @@ def race(*, bootstrap: str, directory: Path, size: Size) -> list[Figure]:
     sizes = [replace(kept, customers=kept.customers // less) for kept in _SIZES]
     checks = _CHECKS // less
     taken = interleaved(
-        [Contestant(name=kept.name, run=partial(_run, kept, checks)) for kept in sizes],
+        [
+            *[Contestant(name=kept.name, run=partial(_run, kept, checks)) for kept in sizes],
+            Contestant(name=_RESTING, run=partial(_rest, _CUSTOMERS // less)),
+        ],
         group=GROUP,
         rounds=min(2, size.rounds),
     )
     counts = {kept.name: f"{checks:,} checks" for kept in sizes}
+    counts[_RESTING] = f"{_CUSTOMERS // less:,} customers, {_EACH_S:,} a second"
     peers = [sizes[number].name for number in _PEERS]
     measures = [CHECK, CHANGE, MEMORY, EACH]
     return figures(group=GROUP, measures=measures, taken=taken, peers=peers, counts=counts)
@@ -79,4 +87,14 @@ def _run(kept: Kept, checks: int) -> Mapping[str, float]:
         CHANGE.name: found.change_us,
         MEMORY.name: found.added_mib,
         EACH.name: found.added_mib * 1024**2 / found.keys,
+    }
+
+
+def _rest(customers: int) -> Mapping[str, float]:
+    given = map(str, (customers, _EACH_S))
+    found = told(module("tests.bench.resting", *given), Rested, name=_RESTING, within_s=_WITHIN_S)
+    return {
+        CHECK.name: found.again_us,
+        MEMORY.name: found.most_mib,
+        EACH.name: found.most_mib * 1024**2 / found.keys,
     }

@@ -53,8 +53,10 @@ NOTES: Mapping[str, Sequence[str]] = {
         " nobody meets are for customers who never ask. The gate alone in a process for each size,"
         " without port and log. Customers ask in a random order, after each of them has asked once."
         " Counters are token buckets that are not full again within the run, so none may be"
-        " forgotten. Memory is what the process grew by. --quick has a twentieth of customers and"
-        " checks.",
+        " forgotten. Memory is what the process grew by. With room, and at rest: rooms and the fold"
+        " of the log as well; customers ask twice, in turn, by a clock of the bench's own; a check"
+        " is all that the process does meanwhile, its claims, their folding and the sweeps."
+        " --quick has a twentieth of customers and checks.",
     ),
     "checks-back": (
         "checks-back: a claim of each counter stands in midstage.spends.v1, all of the epoch of a"
