@@ -155,19 +155,19 @@ class Room(Generic[M_co]):
         """The meter as it is, if nobody has used it since this was asked last.
 
         Beside the claim that stands it says all of the room, which may be forgotten. One without a
-        claim asks for it first, None.
+        claim asks for it.
         """
         if self._before_ns:
             self._begin(now_ns)
-        is_idle = not (self._is_asked or self._wanted or self._is_retired or self._before_ns)
+        is_idle = not (self._is_asked or self._is_retired or self._before_ns)
         self._is_asked = False
-        if not is_idle or self._pending is not None:
+        if self._wanted or self._pending is not None:
             return None
         if self._accepted is None or self._owes:
             self._owes = True
             self._want()
             return None
-        return self._claims.of(self.meter, 0, now_ns, now_ns)
+        return self._claims.of(self.meter, 0, now_ns, now_ns) if is_idle else None
 
     def retire(self) -> None:
         """Another room is the counter's from now on: this one says nothing to the log, ever.

@@ -110,6 +110,7 @@ class Spends:
         self._limits: dict[str, _Counters] = {}
         self._turns: deque[str] = deque()
         self._count = 0
+        self._algorithms: list[str] = []
 
     def __len__(self) -> int:
         """How many counters stand."""
@@ -129,7 +130,7 @@ class Spends:
         """How the counter stands; None where nothing does."""
         counters = self._limits.get(key[0])
         written = _GONE if counters is None else counters.stood.get(_whose(key), _GONE)
-        return _read(written, self._naming.get(key, ())) if written else None
+        return self._read(written, key) if written else None
 
     def rest(self, key: Key, known: Rested) -> bool:
         """Keep that beside what stands, until anything else does; False where nothing stands."""
@@ -137,7 +138,7 @@ class Spends:
         written = _GONE if counters is None else counters.stood.get(whose, _GONE)
         if counters is None or not written:
             return False
-        standing, _, algorithm = written.split(_BETWEEN, 2)
+        standing, _, algorithm = written.split(_BETWEEN)
         beside = rested.written(known, numbers(standing))
         counters.stood[whose] = _BETWEEN.join((standing, beside, algorithm))
         return True
@@ -148,7 +149,7 @@ class Spends:
             _key(limit, whose)
             for limit, counters in self._limits.items()
             for whose, written in counters.stood.items()
-            if written and written.split(_BETWEEN, 2)[1]
+            if written and written.split(_BETWEEN)[1]
         ]
 
     def before(self, partition: int) -> datetime | None:
@@ -196,7 +197,7 @@ class Spends:
             if fact.limit != name:
                 name, counters = fact.limit, self._of(fact.limit)
             if fact.algorithm != algorithm:
-                algorithm, rest = fact.algorithm, _BETWEEN * 2 + fact.algorithm.encode()
+                algorithm, rest = fact.algorithm, _BETWEEN * 2 + self._numbered(fact.algorithm)
             whose = (fact.customer, fact.key) if fact.key else fact.customer
             before = counters.stood.get(whose)
             if before is None:
@@ -224,7 +225,7 @@ class Spends:
                     continue
                 counters.ring.append(whose)
                 key = _key(limit, whose)
-                stood = replace(_read(written, self._naming.get(key, ())), rested=None)
+                stood = replace(self._read(written, key), rested=None)
                 found.append((key, stood))
             if counters.ring:
                 self._turns.append(limit)
@@ -260,6 +261,22 @@ class Spends:
             self._implied[partition] = before
         return Heard.COUNTS
 
+    def _numbered(self, algorithm: str) -> bytes:
+        """There are few of them, and a million counters by each."""
+        if algorithm not in self._algorithms:
+            self._algorithms.append(algorithm)
+        return b"%d" % self._algorithms.index(algorithm)
+
+    def _read(self, written: bytes, key: Key) -> Stood:
+        standing, beside, algorithm = written.split(_BETWEEN)
+        claim = numbers(standing)
+        return Stood(
+            algorithm=self._algorithms[int(algorithm)],
+            claim=claim,
+            unanswered=self._naming.get(key, ()),
+            rested=rested.read(beside, claim) if beside else None,
+        )
+
     def _of(self, limit: str) -> _Counters:
         counters = self._limits.get(limit)
         if counters is None:
@@ -289,13 +306,6 @@ class Spends:
 def numbers(standing: bytes | msgspec.Raw) -> Standing:
     """What a claim says that counts, or is refused."""
     return tuple([int(number) for number in _numbers.decode(standing)])
-
-
-def _read(written: bytes, unanswered: tuple[Unanswered, ...]) -> Stood:
-    standing, beside, algorithm = written.split(_BETWEEN, 2)  # which may be any text
-    claim = numbers(standing)
-    known = rested.read(beside, claim) if beside else None
-    return Stood(algorithm=algorithm.decode(), claim=claim, unanswered=unanswered, rested=known)
 
 
 def _key(limit: str, whose: Whose) -> Key:

@@ -25,7 +25,7 @@ CLOCKS_NS: Final = 10_000_000_000
 
 Opened = Callable[[LimitAccount, int], None]
 Rest = Callable[[Sequence[LimitAccount], int], Sequence[bool]]
-MOST_AWAKE: Final = 100_000
+MOST_AWAKE: Final = 50_000
 """Of so many no account is let go of to save memory: to make it again takes longer than a check."""
 
 
