@@ -23,7 +23,7 @@ class Held:
     def __init__(self, holder: CustomersTaken) -> None:
         self._holder = holder
 
-    def holder(self, customer: str) -> CustomersTaken:
+    def answering(self, customer: str) -> CustomersTaken:
         del customer
         return self._holder
 
@@ -50,7 +50,9 @@ class Asking:
 
     async def ask(self) -> bytes:
         told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        later = self.owners.ask("acme", question("acme", "chat").SerializeToString(), _ruled)
+        later = self.owners.ask(
+            "acme", question("acme", "chat").SerializeToString(), here=_ruled, otherwise=_ruled
+        )
         assert later is not None
         later.then(told.set_result)
         return await told

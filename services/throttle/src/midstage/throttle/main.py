@@ -56,6 +56,7 @@ from midstage.throttle.stream.apportioning import Apportioning
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.handing import Handing
 from midstage.throttle.stream.parts import Parts
 from midstage.throttle.stream.rooms import Rooms, Unkept
 from midstage.throttle.stream.sharing import Sharing
@@ -161,8 +162,7 @@ def compose(
     )
     sharing = Sharing(
         spends=spending,
-        rooms=gate.rooms,
-        leave=rooms.leave,
+        handing=Handing(spends=spending, rooms=gate.rooms, keeping=rooms),
         closed=server.serving,
         answers=owners.answers,
         monotonic=clock.monotonic,

@@ -129,18 +129,27 @@ class RateLimitServer:
             self._foreign()
             return PASS
         if self._owners is not None and (remaining_s is None or remaining_s > 0):
-            asked = self._owners.ask(check.customer, request, lambda: self._too_late(check))
+            asked = self._owners.ask(
+                check.customer,
+                request,
+                here=lambda: self._said(check, remaining_s),
+                otherwise=lambda: self._too_late(check),
+            )
             if asked is not None:
                 return asked
         return self._said(check, remaining_s)
 
     def _judged_here(self, request: bytes, remaining_s: float | None) -> bytes | Later[bytes]:
-        """Another process has forwarded it: it is answered here, whoever counts."""
+        """Another process has forwarded it; CallError where it is not for us to answer."""
         try:
             check = decoded(request)
         except DecodeError as e:
             raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
-        return PASS if check is None else self._said(check, remaining_s)
+        if check is None:
+            return PASS
+        if self._owners is not None and not self._owners.counts_here(check.customer):
+            raise CallError(Status.FAILED_PRECONDITION, "another process counts")
+        return self._said(check, remaining_s)
 
     def _said(self, check: Check, remaining_s: float | None) -> bytes | Later[bytes]:
         judged = self._answer(check, remaining_s)

@@ -1,12 +1,15 @@
 """Other throttles' side: a check of a customer for whom another process counts is asked there.
 
-It is asked as it came, once, on the owner's port, by a method that forwards nothing. An owner that
-can't be reached, or is late, is asked whether it is there at all; one that has not answered that
-for ``GONE_S`` is gone. So a slow one is not taken for a dead one.
+It is asked as it came, on the owner's port, by a method that forwards nothing. Who does not count
+for the customer, no more or not yet, says so: then whoever is known by then is asked, until the
+time is over. An owner that can't be reached, or is late, is asked whether it is there at all; one
+that has not answered that for ``GONE_S``, or where nobody listens, is gone. So a slow one is not
+taken for a dead one.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import grpc
@@ -19,15 +22,28 @@ GONE_S: Final = 1.0
 MOST_ASKED: Final = 4096
 """Checks under way to other processes; what is more is answered here, by the failure rules."""
 _HEALTH: Final = "/grpc.health.v1.Health/Check"
+_ASK_AGAIN_S: Final = 0.002
+_REFUSED_AGAIN_S: Final = 0.1
 _SILENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Owning(Protocol):
     """Who counts for whom."""
 
-    def holder(self, customer: str) -> CustomersTaken | None:
-        """Who else counts for the customer; None where this process does."""
+    def answering(self, customer: str) -> CustomersTaken | None:
+        """Who else is to be asked, as it counts or comes next; None: this process."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """A check that another process is asked."""
+
+    customer: str
+    request: bytes
+    here: Callable[[], bytes | Later[bytes]]
+    otherwise: Callable[[], bytes]
+    later: Later[bytes] = field(default_factory=Later)
 
 
 class Owners:
@@ -54,17 +70,25 @@ class Owners:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(
-        self, customer: str, request: bytes, otherwise: Callable[[], bytes]
+        self,
+        customer: str,
+        request: bytes,
+        *,
+        here: Callable[[], bytes | Later[bytes]],
+        otherwise: Callable[[], bytes],
     ) -> Later[bytes] | None:
-        """The owner's answer, else ``otherwise``; None where it is for us to answer."""
-        holder = self._owning.holder(customer)
+        """The owner's answer, else ``otherwise``; None where it is for us to answer.
+
+        ``here`` answers where it has become for us in the meantime.
+        """
+        holder = self._owning.answering(customer)
         if holder is None or not holder.address or self._asked >= MOST_ASKED:
             return None
         self._forwarded()
         self._asked += 1
-        later: Later[bytes] = Later()
-        self._start(self._told(holder, request, otherwise, later))
-        return later
+        asking = _Asking(customer=customer, request=request, here=here, otherwise=otherwise)
+        self._start(self._told(asking, holder))
+        return asking.later
 
     async def answers(self, holder: CustomersTaken, *, patiently: bool = False) -> bool:
         """Whether it is there: it answers within ``GONE_S``, at once or as soon as it listens."""
@@ -76,6 +100,10 @@ class Owners:
         except grpc.aio.AioRpcError as e:
             return e.code() not in _SILENT
         return True
+
+    def counts_here(self, customer: str) -> bool:
+        """Whether nobody else is to be asked, as far as is known here."""
+        return self._owning.answering(customer) is None
 
     def missed(self, holder: CustomersTaken) -> None:
         """It has not answered something in time: find out whether it is there."""
@@ -108,27 +136,43 @@ class Owners:
             await channel.close(None)
         self._channels.clear()
 
-    async def _told(
-        self,
-        holder: CustomersTaken,
-        request: bytes,
-        otherwise: Callable[[], bytes],
-        later: Later[bytes],
-    ) -> None:
+    async def _told(self, asking: _Asking, holder: CustomersTaken | None) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._within_s
+        answer: bytes | Later[bytes] | None = None
         try:
-            call = self._channel(holder.address).unary_unary(METHOD, bytes, bytes)
-            answer = await call(request, timeout=self._within_s)
-        except grpc.aio.AioRpcError as e:
-            if e.code() in _SILENT:
-                self.missed(holder)
-            answer = otherwise()
+            while holder is not None and answer is None:
+                answer = await self._answer(asking, holder, until - loop.time())
+                if answer is None:
+                    await asyncio.sleep(_ASK_AGAIN_S)
+                    holder = self._owning.answering(asking.customer)
         finally:
             self._asked -= 1
-        later.told(answer)
+        answer = asking.here() if answer is None else answer
+        if isinstance(answer, Later):
+            answer.then(asking.later.told)
+        else:
+            asking.later.told(answer)
+
+    async def _answer(self, asking: _Asking, holder: CustomersTaken, left_s: float) -> bytes | None:
+        """Its own, else ``otherwise``; None where it is to be asked who counts by now."""
+        if left_s <= 0 or not holder.address:
+            return asking.otherwise()
+        try:
+            call = self._channel(holder.address).unary_unary(METHOD, bytes, bytes)
+            return bytes(await call(asking.request, timeout=left_s))
+        except grpc.aio.AioRpcError as e:
+            if e.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                return None
+            if e.code() in _SILENT:
+                self.missed(holder)
+            return asking.otherwise()
 
     async def _doubt(self, holder: CustomersTaken) -> None:
         try:
-            is_there = await self.answers(holder, patiently=True)
+            is_there = await _listens(holder, self._gone_s) and await self.answers(
+                holder, patiently=True
+            )
         finally:
             self._doubted.discard(holder.owner)
         if not is_there:
@@ -151,3 +195,22 @@ class Owners:
                 ],
             )
         return channel
+
+
+async def _listens(holder: CustomersTaken, within_s: float) -> bool:
+    """False where its machine says, twice, that nobody does: then its process is no more."""
+    host, _, port = holder.address.rpartition(":")
+    for _ in range(2):
+        try:
+            async with asyncio.timeout(within_s):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except ConnectionRefusedError:
+            await asyncio.sleep(_REFUSED_AGAIN_S)
+        except TimeoutError:
+            return False
+        except (OSError, ValueError):
+            return True  # it can't be told like that
+        else:
+            writer.close()
+            return True
+    return False
