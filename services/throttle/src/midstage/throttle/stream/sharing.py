@@ -80,7 +80,7 @@ class Sharing:
         self._patience_s = PATIENCE_S
         self._lost_at: float | None = None
         self._taken_at = -MOST_PATIENCE_S
-        self._handed: frozenset[int] = frozenset()
+        self._left: set[tuple[int, int | None]] = set()
         self._asked: dict[int, tuple[int, float]] = {}
         self._has_share = self._is_leaving = False
 
@@ -213,15 +213,16 @@ class Sharing:
         until = self._monotonic() + LEAVES_WITHIN_S
         while self._spends.closed() is None:
             mine = holdings.mine()
-            if mine - self._handed:
-                await self._leave(mine - self._handed)
+            todo = {n for n in mine if (n, holdings.epoch(n)) not in self._left}
+            if todo:
+                await self._leave(todo)
             elif (not mine and holdings.is_settled()) or self._monotonic() >= until:
                 return
             await asyncio.sleep(_READ_AGAIN_S)
 
-    async def _leave(self, mine: frozenset[int]) -> None:
-        self._handed |= mine
+    async def _leave(self, mine: Collection[int]) -> None:
         holdings = self._spends.holdings
+        self._left.update((number, holdings.epoch(number)) for number in mine)
         names = {number: each.owner for number, each in holdings.holders().items()}
         gone = holdings.leavers() | {holdings.me.owner}
         known = {e.owner: e for e in holdings.holders().values() if e.owner not in gone}
