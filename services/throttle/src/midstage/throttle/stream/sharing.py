@@ -23,6 +23,7 @@ LEAVES_WITHIN_S: Final = 2.0
 """What is left is read back in milliseconds; a log that is away is not waited for longer."""
 HANDED_WITHIN_S: Final = 10.0
 """What is asked for is left by then, or taken: its holder may be a version that knows no asking."""
+ASKED_TIMES: Final = 3
 PATIENCE_S: Final = 10.0
 """Who was taken from takes nothing for so long, and twice as long each time."""
 MOST_PATIENCE_S: Final = 640.0
@@ -130,7 +131,7 @@ class Sharing:
         if not wanting or not holdings.is_settled():
             return
         named = {each.owner: taker(each) for some in wanting.values() for each in some}
-        for name in [name for name, each in named.items() if not await self._answers(each)]:
+        for name in [name for name, each in named.items() if not await self._is_there(each)]:
             holdings.unwanted(name)
         names = {number: each.owner for number, each in holdings.holders().items()}
         wanted_by = {n: [each.owner for each in some] for n, some in holdings.wanted().items()}
@@ -157,10 +158,17 @@ class Sharing:
         others.pop(holdings.me.owner, None)
         gone = {name for name, each in others.items() if each.address == holdings.me.address}
         asked = [each for name, each in others.items() if name not in gone]
-        answers = await asyncio.gather(*[self._answers(each) for each in asked])
+        answers = await asyncio.gather(*[self._is_there(each) for each in asked])
         gone |= {each.owner for each, there in zip(asked, answers, strict=True) if not there}
         free = [n for n, each in holdings.holders().items() if each.owner in gone]
         self._divide(free, gone=gone | holdings.leavers())
+
+    async def _is_there(self, other: CustomersTaken) -> bool:
+        """One that is slow once is no reason to move anything."""
+        for _ in range(ASKED_TIMES):
+            if await self._answers(other):
+                return True
+        return False
 
     def _divide(self, free: Collection[int], *, gone: Collection[str]) -> None:
         holdings = self._spends.holdings
