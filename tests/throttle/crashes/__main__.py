@@ -1,8 +1,9 @@
 """``python -m tests.throttle.crashes``: throttles under load are killed again and again.
 
 Prints a line for each limit and one for all; ends with 1 where more was admitted than any window
-allows, less than 90 % of what the limits allowed, less than 98 % while nobody was killed (with
-``--kills 0 --orderly 5``: while all come and go in order), or anything by a failure rule. ``--unkept`` and ``--leases-uncounted`` are to be found out.
+allows, less than 90 % of what the limits allowed, less than 98 % while nobody was killed (``--kills
+0 --orderly 5``: but all came and went in order), or anything by a failure rule. ``--unkept`` and
+``--leases-uncounted`` are to be found out.
 """
 
 import argparse
@@ -73,8 +74,8 @@ def said(told: Told) -> int:
     in_peace = sum(e.admitted_in_peace for e in found) / sum(e.allowed_in_peace for e in found)
     sys.stdout.write(
         f"{sum(each.checks for each in found)} checks, {told.kills} kills, {told.stops} orderly "
-        f"stops, {told.takings} takings, at the least {told.handed} left and {told.forwarded} forwarded: overshoot "
-        f"{over:.1f}, admitted {share:.1%} of what is allowed, {in_peace:.1%} in peace, "
+        f"stops, {told.takings} takings, at the least {told.handed} left and {told.forwarded} "
+        f"forwarded: overshoot {over:.1f}, admitted {share:.1%} of what is allowed, {in_peace:.1%} in peace, "
         f"failure_mode_allowed {told.failure_mode_allowed}\n"
     )
     enough = share >= (ENOUGH if told.kills else ENOUGH_IN_PEACE) and in_peace >= ENOUGH_IN_PEACE

@@ -41,8 +41,9 @@ class Plan:
 
     They begin a term of leases after the last kill, unless they may take no time. Of
     ``rolled_each`` kills one is followed by a rolling restart, and half as many later one by
-    a while with one process fewer. Both come ``orderly`` times before anybody is killed. ``within_s``: nobody is killed later,
-    and checks that are missing then come within three minutes, or not at all.
+    a while with one process fewer; both come ``orderly`` times before anybody is killed.
+    ``within_s``: nobody is killed later, and checks that are missing then come within three
+    minutes, or not at all.
     """
 
     owners: int = 3
@@ -130,12 +131,7 @@ class Crashing:
         """When the steady end began."""
         plan = self._plan
         until = time.monotonic() + plan.within_s
-        for _ in range(plan.orderly):
-            if time.monotonic() > until:
-                break
-            await self._stopped(self._random.choice(self._owners), away_for=plan.between)
-            for owner in self._owners:
-                await self._stopped(owner, away_for=0)
+        await self._come_and_go(until)
         for number in range(plan.kills):
             if time.monotonic() > until:
                 break
@@ -150,6 +146,15 @@ class Crashing:
         steady_ns = time.time_ns()
         await self._in_peace(until)
         return steady_ns
+
+    async def _come_and_go(self, until: float) -> None:
+        for _ in range(self._plan.orderly):
+            if time.monotonic() > until:
+                return
+            one = self._random.choice(self._owners)
+            await self._stopped(one, away_for=self._plan.between)
+            for owner in self._owners:
+                await self._stopped(owner, away_for=0)
 
     async def _in_peace(self, until: float) -> None:
         plan, begun = self._plan, time.monotonic()
