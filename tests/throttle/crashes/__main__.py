@@ -75,8 +75,8 @@ def said(told: Told) -> int:
     sys.stdout.write(
         f"{sum(each.checks for each in found)} checks, {told.kills} kills, {told.stops} orderly "
         f"stops, {told.takings} takings, at the least {told.handed} left and {told.forwarded} "
-        f"forwarded: overshoot {over:.1f}, admitted {share:.1%} of what is allowed, {in_peace:.1%} in peace, "
-        f"failure_mode_allowed {told.failure_mode_allowed}\n"
+        f"forwarded: overshoot {over:.1f}, admitted {share:.1%} of what is allowed, {in_peace:.1%} "
+        f"in peace, failure_mode_allowed {told.failure_mode_allowed}\n"
     )
     enough = share >= (ENOUGH if told.kills else ENOUGH_IN_PEACE) and in_peace >= ENOUGH_IN_PEACE
     return 0 if not over and enough and not told.failure_mode_allowed else 1
