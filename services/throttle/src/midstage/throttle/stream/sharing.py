@@ -134,8 +134,8 @@ class Sharing:
         for name in [name for name, each in named.items() if not await self._is_there(each)]:
             holdings.unwanted(name)
         names = {number: each.owner for number, each in holdings.holders().items()}
-        wanted_by = {n: [each.owner for each in some] for n, some in holdings.wanted().items()}
-        given = handed(wanted_by, names)
+        wanted_by = {n: {e.owner for e in some} & {*named} for n, some in holdings.wanted().items()}
+        given = handed({n: some for n, some in wanted_by.items() if some}, names)
         if given:
             await self._handing.over({number: named[name] for number, name in given.items()})
             self._held = holdings.mine()
