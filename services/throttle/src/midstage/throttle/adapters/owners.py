@@ -90,13 +90,15 @@ class Owners:
         self._start(self._told(asking, holder))
         return asking.later
 
-    async def answers(self, holder: CustomersTaken, *, patiently: bool = False) -> bool:
-        """Whether it is there: it answers within ``GONE_S``, at once or as soon as it listens."""
+    async def answers(self, holder: CustomersTaken) -> bool:
+        """Whether it is there: it listens, and answers within ``GONE_S``."""
         if not holder.address:
             return True
+        if not await _listens(holder, self._gone_s):
+            return False
         call = self._channel(holder.address).unary_unary(_HEALTH, bytes, bytes)
         try:
-            await call(b"", timeout=self._gone_s, wait_for_ready=patiently)
+            await call(b"", timeout=self._gone_s, wait_for_ready=True)
         except grpc.aio.AioRpcError as e:
             return e.code() not in _SILENT
         return True
@@ -170,9 +172,7 @@ class Owners:
 
     async def _doubt(self, holder: CustomersTaken) -> None:
         try:
-            is_there = await _listens(holder, self._gone_s) and await self.answers(
-                holder, patiently=True
-            )
+            is_there = await self.answers(holder)
         finally:
             self._doubted.discard(holder.owner)
         if not is_there:

@@ -19,7 +19,7 @@ from midstage.throttle.stream.handing import Handing
 from midstage.throttle.stream.holdings import Holdings, is_new, taker
 
 TURN_S: Final = 0.1
-LEAVES_WITHIN_S: Final = 2.0
+LEAVES_WITHIN_S: Final = 4.0
 """What is left is read back in milliseconds; a log that is away is not waited for longer."""
 HANDED_WITHIN_S: Final = 10.0
 """What is asked for is left by then, or taken: its holder may be a version that knows no asking."""
@@ -219,14 +219,16 @@ class Sharing:
         """All is left, and what others name this process for meanwhile too, for a while."""
         holdings = self._spends.holdings
         until = self._monotonic() + LEAVES_WITHIN_S
-        while self._spends.closed() is None:
+        while self._monotonic() < until:
+            await asyncio.sleep(_READ_AGAIN_S)
+            if self._spends.closed() is not None:
+                continue  # there is something to hear, or the log is away
             mine = holdings.mine()
             todo = {n for n in mine if (n, holdings.epoch(n)) not in self._left}
             if todo:
                 await self._leave(todo)
-            elif (not mine and holdings.is_settled()) or self._monotonic() >= until:
+            elif not mine and holdings.is_settled():
                 return
-            await asyncio.sleep(_READ_AGAIN_S)
 
     async def _leave(self, mine: Collection[int]) -> None:
         holdings = self._spends.holdings
