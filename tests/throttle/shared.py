@@ -115,7 +115,12 @@ class Process:
         self.kept = Counters()
         self.sharing = Sharing(
             spends=self.hand,
-            handing=Handing(spends=self.hand, rooms=self.kept.rooms, keeping=self.kept),
+            handing=Handing(
+                spends=self.hand,
+                rooms=self.kept.rooms,
+                keeping=self.kept,
+                answer_within_s=60.0,
+            ),
             closed=lambda: None,
             answers=self.answers,
             monotonic=lambda: self.now_s,

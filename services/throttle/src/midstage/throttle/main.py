@@ -163,7 +163,12 @@ def compose(
     )
     sharing = Sharing(
         spends=spending,
-        handing=Handing(spends=spending, rooms=gate.rooms, keeping=rooms),
+        handing=Handing(
+            spends=spending,
+            rooms=gate.rooms,
+            keeping=rooms,
+            answer_within_s=settings.answer_within_ms / 1000,
+        ),
         closed=server.serving,
         answers=owners.answers,
         monotonic=clock.monotonic,

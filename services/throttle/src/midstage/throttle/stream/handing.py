@@ -16,8 +16,6 @@ MOST_HANDED: Final = 20_000
 """Counters that a process looks through in one go while others ask it, in 20 ms."""
 AT_ONCE: Final = 100
 """Counters are written ahead so many at once, in 2 ms, with checks in between."""
-ANSWERED_WITHIN_S: Final = 0.05
-"""Who waits has its answer by then, by count or by the failure rules."""
 _AGAIN_S: Final = 0.001
 
 
@@ -58,8 +56,11 @@ Rooms = Callable[[Callable[[str], bool]], Iterable[Kept]]
 class Handing:
     """Belongs to the loop of the checks."""
 
-    def __init__(self, *, spends: Spends, rooms: Rooms, keeping: Keeping) -> None:
-        """Nothing is left yet."""
+    def __init__(
+        self, *, spends: Spends, rooms: Rooms, keeping: Keeping, answer_within_s: float
+    ) -> None:
+        """Nothing is left yet; who waits has its answer within that time, by count or by rule."""
+        self._answer_within_s = answer_within_s
         self._spends = spends
         self._rooms = rooms
         self._keeping = keeping
@@ -80,7 +81,7 @@ class Handing:
         """With what nobody is named for: whoever comes next takes it at once, and whole."""
         named = {number: each for number, each in to.items() if each is not None}
         self._spends.holdings.give(named)
-        until = asyncio.get_running_loop().time() + ANSWERED_WITHIN_S
+        until = asyncio.get_running_loop().time() + self._answer_within_s
         while self._keeping.is_waited_for(self._concerned(to)):
             if asyncio.get_running_loop().time() >= until:
                 break
