@@ -136,9 +136,7 @@ def as_new(limit: LimitSet, stood: Stood, at_ns: int, wall: WallClock) -> bool:
     return (meter if kept is None else kept.meter).untouched(at_ns)
 
 
-def _over(
-    meter: M, claims: Claims[M], opening: Opening, *, room: type[Room[M]] = Room
-) -> Kept:
+def _over(meter: M, claims: Claims[M], opening: Opening, *, room: type[Room[M]] = Room) -> Kept:
     algorithm = _named(claims, opening.unit)
     stood, now_ns = opening.stood, opening.now_ns
     unanswered: Sequence[Unanswered] = ()
