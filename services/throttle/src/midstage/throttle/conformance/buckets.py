@@ -112,13 +112,13 @@ class _Token:
 
     def __init__(self, terms: _Bucket, now_ns: int) -> None:
         self.meter = RefilledBucket(
-            limit=terms.limit, period_ns=ms_ns(terms.duration_ms), now_ns=now_ns
+            limit=terms.limit, period_ns=max(1, ms_ns(terms.duration_ms)), now_ns=now_ns
         )
         self._empty_since: int | None = None
 
     def asked(self, hits: int, terms: _Bucket, now_ns: int) -> tuple[str, int]:
         meter = self.meter
-        meter.follow(limit=terms.limit, period_ns=ms_ns(terms.duration_ms), now_ns=now_ns)
+        meter.follow(limit=terms.limit, period_ns=max(1, ms_ns(terms.duration_ms)), now_ns=now_ns)
         if terms.resets:
             meter.credit(meter.limit - meter.remaining(now_ns), now_ns)
             return "UNDER_LIMIT", meter.remaining(now_ns)

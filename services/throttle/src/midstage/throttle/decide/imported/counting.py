@@ -13,10 +13,13 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from midstage.throttle.decide.imported.asking import Asked, asked
+from midstage.throttle.decide.imported.routing import group_of
 from midstage.throttle.decide.imported.tally import Stats, Tally
 from midstage.throttle.decide.imported.windows import MOST, Count, Windows
 from midstage.throttle.model.imported import (
+    FREE,
     SECONDS,
+    UNLIMITED,
     Answer,
     Descriptor,
     Match,
@@ -25,9 +28,6 @@ from midstage.throttle.model.imported import (
     Rule,
     Status,
 )
-
-UNLIMITED: Final = 2**32 - 1
-_GROUPED_BY: Final = ("backend_name", "model_name_override")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Counters:
             for each, own, charge in zip(counting, question.hits, charged, strict=True)
         ]
         for number in question.free:
-            statuses[number] = _FREE
+            statuses[number] = FREE
         return self._together(question.request.descriptors, statuses)
 
     def sweep(self, now_s: int, *, most: int = MOST) -> None:
@@ -161,18 +161,19 @@ class Counters:
 
     def _together(self, descriptors: Sequence[Descriptor], statuses: Sequence[Status]) -> Answer:
         least: Status | None = None
+        nearest = UNLIMITED
         groups: dict[str, bool] = {}
         refused = False
         for descriptor, status in zip(descriptors, statuses, strict=True):
-            if status.limit is not None and (least is None or status.remaining < least.remaining):
-                least = status
-            if status is _FREE:
+            if status.limit is not None and status.remaining < nearest:
+                least, nearest = status, status.remaining
+            if status is FREE:
                 continue
             if self.options.global_quota or (status.limit is not None and status.limit.quota):
-                group = _group(descriptor)
+                group = group_of(descriptor)
                 groups[group] = groups.get(group, False) or status.over
             elif status.over:
-                refused, least = True, status
+                refused, least, nearest = True, status, 0
         over = refused or (bool(groups) and all(groups.values()))
         if over and self.options.global_shadow:
             self.global_shadow_mode += 1
@@ -190,13 +191,6 @@ class _Counting(NamedTuple):
 
 
 _UNCOUNTED: Final = Status(over=False, remaining=0)
-_FREE: Final = Status(over=False, remaining=UNLIMITED)
-
-
-def _group(descriptor: Descriptor) -> str:
-    values = dict(descriptor.entries)
-    named = [values.get(key, "") for key in _GROUPED_BY]
-    return "|".join(named) if any(named) else repr(descriptor.entries)
 
 
 def _seconds(match: Match) -> int:
