@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_slots_move_with_their_requests_whose_ends_free_them(
         assert first.put("at-once", **SLOTS).status_code == 200
         within(60, lambda: left(first) == 4)
         for request in ("a", "b", "c"):
-            within(60, lambda request=request: asks(first, request))
+            within(60, partial(asks, first, request))
     put(log, ended("a", Outcome.OK), ended("stranger", Outcome.OK))
     with life(log, tmp_path) as second:
         within(60, lambda: left(second) == 2)
