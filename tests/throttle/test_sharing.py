@@ -90,6 +90,19 @@ def test_who_does_not_leave_what_it_is_asked_for_is_taken_from() -> None:
     assert sorted(process.hand.wants) == [(2, "a"), (5, "b")]
 
 
+def test_what_is_wanted_no_more_and_then_again_is_asked_for_again() -> None:
+    process = Process(*"aabbb", deaf="b")
+    process.hand.holdings.heard(taken(5, "me", epoch=1))
+    process.turn()
+    process.hand.holdings.heard(taken(1, "me", epoch=2))
+    process.turn()
+    process.now_s += 10 * HANDED_WITHIN_S
+    process.hand.holdings.heard(taken(1, "b", epoch=3))
+    process.turn()
+    assert process.hand.held()["me"] == [5]
+    assert process.hand.wants == [(4, "b"), (4, "b")]
+
+
 def test_who_is_asked_by_an_epoch_that_is_over_is_asked_again() -> None:
     process = Process(*"aaaaaa", deaf="a")
     process.turn()

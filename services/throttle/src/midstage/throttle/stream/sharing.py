@@ -120,6 +120,7 @@ class Sharing:
             return
         names = {number: each.owner for number, each in holdings.holders().items()}
         mine_next = wanted(names, holdings.me.owner)
+        self._asked = {each: self._asked[each] for each in mine_next if each in self._asked}
         if mine_next and self._may_take():
             self._ask_for(mine_next)
         self._has_share = self._has_share or not mine_next
