@@ -96,8 +96,9 @@ def test_what_is_wanted_no_more_and_then_again_is_asked_for_again() -> None:
     process.turn()
     process.hand.holdings.heard(taken(1, "me", epoch=2))
     process.turn()
-    process.now_s += 10 * HANDED_WITHIN_S
     process.hand.holdings.heard(taken(1, "b", epoch=3))
+    process.turn()
+    process.now_s += HANDED_WITHIN_S + PATIENCE_S
     process.turn()
     assert process.hand.held()["me"] == [5]
     assert process.hand.wants == [(4, "b"), (4, "b")]
