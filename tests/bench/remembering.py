@@ -23,7 +23,7 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check
 from midstage.throttle.model.limits import Standing, limit_key
 from midstage.throttle.stream.gate import Gate
-from midstage.throttle.stream.rooms import Unkept
+from midstage.throttle.stream.unkept import Unkept
 
 APP: Final = "chat"
 _AMOUNT: Final = 1_000_000

@@ -21,7 +21,7 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.gate import Gate
-from midstage.throttle.stream.rooms import Unkept
+from midstage.throttle.stream.unkept import Unkept
 
 OK = rls_pb2.RateLimitResponse.OK
 OVER_LIMIT = rls_pb2.RateLimitResponse.OVER_LIMIT

@@ -11,7 +11,7 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check
 from midstage.throttle.model.leases import Passed
 from midstage.throttle.stream.gate import Gate
-from midstage.throttle.stream.rooms import Unkept
+from midstage.throttle.stream.unkept import Unkept
 from tests.throttle.gated import Held
 
 SECOND = 1_000_000_000

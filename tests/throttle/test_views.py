@@ -14,7 +14,7 @@ from midstage.throttle.decide.judging import judged
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.model.checks import UNLABELLED, Check
 from midstage.throttle.model.limits import Standing, customer_key, limit_key
-from midstage.throttle.stream.rooms import Unkept
+from midstage.throttle.stream.unkept import Unkept
 from midstage.throttle.views.book import MOST_KEPT, Book
 from midstage.throttle.views.meters import Meters
 

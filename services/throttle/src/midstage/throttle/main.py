@@ -55,11 +55,14 @@ from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.apportioning import Apportioning
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
+from midstage.throttle.stream.freeing import Freeing
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.handing import Handing
 from midstage.throttle.stream.parts import Parts
-from midstage.throttle.stream.rooms import Rooms, Unkept
+from midstage.throttle.stream.rooms import Rooms
 from midstage.throttle.stream.sharing import Sharing
 from midstage.throttle.stream.spending import Spending
+from midstage.throttle.stream.unkept import Unkept
 
 SERVICE = "throttle"
 VERSION = "0.1.0"
@@ -110,7 +113,7 @@ def compose(
         monotonic=clock.monotonic,
         reached=reached,
     )
-    rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics, beside=spending)
+    rooms = Rooms(spends=spending, now_ns=steady_ns, metrics=metrics, beside=spending.beside)
     endings, earlier = _endings(log, settings, requests)
 
     def gone(holder: CustomersTaken) -> None:
@@ -147,6 +150,12 @@ def compose(
     rooms.on_gained(gate.forget)
     if earlier:
         rooms.on_unanswered(earlier.look_back)
+        freeing = Freeing(
+            of_slots=spending.of_slots,
+            counted=spending.holdings,
+            look_back_for=earlier.look_back_for,
+        )
+        rooms.on_taken_over(freeing)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,
@@ -162,8 +171,12 @@ def compose(
     )
     sharing = Sharing(
         spends=spending,
-        rooms=gate.rooms,
-        leave=rooms.leave,
+        handing=Handing(
+            spends=spending,
+            rooms=gate.rooms,
+            keeping=rooms,
+            answer_within_s=settings.answer_within_ms / 1000,
+        ),
         closed=server.serving,
         answers=owners.answers,
         monotonic=clock.monotonic,

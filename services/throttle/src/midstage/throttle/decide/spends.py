@@ -19,20 +19,24 @@ from typing import Annotated, Final, assert_never
 import msgspec
 
 from midstage.contracts.fact import Name
+from midstage.contracts.limits import CONCURRENCY
 from midstage.contracts.spends import (
     MOST_UNANSWERED,
     CustomersLeft,
     CustomersTaken,
+    CustomersWanted,
     Epoch,
     Unanswered,
 )
 from midstage.throttle.decide import rested
 from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.decide.claims.slots import SlotClaims
 from midstage.throttle.decide.rested import Rested
 from midstage.throttle.model.limits import Key, Whose
 
 _numbers: Final = msgspec.json.Decoder(list[str])
 _BETWEEN: Final = b"\n"
+_SLOTS: Final = f"{SlotClaims.algorithm} of {CONCURRENCY}"
 _GONE: Final = b""
 """In place of what stood, until its place in the ring is come to."""
 
@@ -64,7 +68,7 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     epoch: int
 
 
-Said = Cleared | CustomersTaken | CustomersLeft
+Said = Cleared | CustomersTaken | CustomersLeft | CustomersWanted
 """What a record may say that is no claim."""
 
 
@@ -107,6 +111,7 @@ class Spends:
         self._implied: dict[int, datetime] = {}
         self._before: dict[int, datetime | None] = {}
         self._naming: dict[Key, tuple[Unanswered, ...]] = {}
+        self._of_slots: set[Key] = set()
         self._limits: dict[str, _Counters] = {}
         self._turns: deque[str] = deque()
         self._count = 0
@@ -161,6 +166,11 @@ class Spends:
         """The counters in which requests stand that may not have been answered."""
         return self._naming.keys()
 
+    @property
+    def of_slots(self) -> Collection[Key]:
+        """The counters of slots, which requests may hold."""
+        return self._of_slots
+
     def next_epoch(self, partition: int) -> int:
         """In which the partition can be taken."""
         return self._epochs.get(partition, 0) + 1
@@ -174,6 +184,10 @@ class Spends:
                 return self._leaves(fact, partition)
             case Cleared():
                 return self._cleared(fact, partition)
+            case CustomersWanted():
+                holder = self._holders.get(partition)
+                counts = holder is not None and holder.epoch == fact.epoch
+                return Heard.COUNTS if counts else Heard.OVER
             case _:
                 assert_never(fact)
 
@@ -205,10 +219,8 @@ class Spends:
             if not before:
                 self._count += 1
             counters.stood[whose] = b"".join((fact.standing, rest))
-            if fact.unanswered:
-                self._naming[fact.counter] = fact.unanswered
-            elif self._naming:
-                self._naming.pop(fact.counter, None)
+            if fact.unanswered or fact.algorithm == _SLOTS or self._naming or self._of_slots:
+                self._note(fact)
         return over
 
     def in_turn(self, most: int) -> Sequence[tuple[Key, Stood]]:
@@ -284,6 +296,18 @@ class Spends:
             self._turns.append(limit)
         return counters
 
+    def _note(self, fact: Claimed) -> None:
+        """Whether it names requests, and whether it is of slots."""
+        key = fact.counter
+        if fact.unanswered:
+            self._naming[key] = fact.unanswered
+        else:
+            self._naming.pop(key, None)
+        if fact.algorithm == _SLOTS:
+            self._of_slots.add(key)
+        else:
+            self._of_slots.discard(key)
+
     def _cleared(self, fact: Cleared, partition: int) -> Heard:
         """As if nobody had ever written it."""
         if self._is_over(fact, partition):
@@ -293,6 +317,7 @@ class Spends:
             counters.stood[whose] = _GONE
             self._count -= 1
             self._naming.pop(fact.key, None)
+            self._of_slots.discard(fact.key)
         return Heard.COUNTS
 
     def _is_over(self, fact: Claimed | Cleared | CustomersLeft, partition: int) -> bool:

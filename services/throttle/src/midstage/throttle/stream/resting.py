@@ -7,14 +7,16 @@ let go of; a process that dies loses what it knew, as with any room.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from threading import Condition
 from typing import Protocol
 
 from midstage.contracts.limits import LimitSet
 from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.metering import LimitAccount
+from midstage.throttle.decide.meters.slots import Slots
 from midstage.throttle.decide.rested import Rested
 from midstage.throttle.decide.room import Room
-from midstage.throttle.decide.spends import Stood
+from midstage.throttle.decide.spends import Spends, Stood
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.model.limits import Key
 
@@ -29,6 +31,25 @@ class Beside(Protocol):
     def resting(self) -> Sequence[Key]:
         """Beside which something is kept."""
         ...
+
+
+class BesideClaims:
+    """A Beside, in a fold that another thread changes while it holds ``changed``."""
+
+    def __init__(self, spends: Spends, changed: Condition) -> None:
+        """Nothing rests."""
+        self._spends = spends
+        self._changed = changed
+
+    def rest(self, counters: Sequence[tuple[Key, Rested]]) -> Sequence[bool]:
+        """Until a newer claim stands."""
+        with self._changed:
+            return [self._spends.rest(key, known) for key, known in counters]
+
+    def resting(self) -> Sequence[Key]:
+        """It looks at all that stands."""
+        with self._changed:
+            return self._spends.resting()
 
 
 class Resting:
@@ -72,7 +93,7 @@ class Resting:
     def _known(self, account: LimitAccount, now_ns: int) -> tuple[Key, Rested] | None:
         """None where a claim does not say enough of it, or not yet."""
         meter, fallback = account.meter, account.fallback
-        if not isinstance(meter, Room | Strict) or isinstance(account.counted, LentBucket):
+        if not isinstance(meter, Room | Strict) or isinstance(account.counted, LentBucket | Slots):
             return None
         if fallback is not None and not fallback.untouched(now_ns):
             return None

@@ -15,20 +15,26 @@ from typing import Final
 import msgspec
 
 from midstage.chassis.logs import logger
-from midstage.contracts.spends import CustomersLeft, CustomersTaken, RoomTaken, Unanswered
+from midstage.contracts.spends import (
+    CustomersLeft,
+    CustomersTaken,
+    CustomersWanted,
+    RoomTaken,
+    Unanswered,
+)
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Log, Message, Record, Writer
 from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.rested import Rested
 from midstage.throttle.decide.spends import Claimed, Cleared, Heard, Said, Spends, Stood, numbers
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream import spent
-from midstage.throttle.stream.holdings import Holdings, is_new, partition_in, taken_by
+from midstage.throttle.stream.holdings import Held, Holdings, is_new, taken_by, wanted_by
 from midstage.throttle.stream.implied import Implied
+from midstage.throttle.stream.resting import BesideClaims
 
 _log = logger(__name__)
 
@@ -45,13 +51,6 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     units: int = 0
     counts: bool = True
     unanswered: tuple[Unanswered, ...] = ()
-
-
-class _Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Who holds a partition, and until when those before it may use what is implied."""
-
-    fact: CustomersTaken
-    before: datetime | None
 
 
 class Spending:
@@ -82,7 +81,7 @@ class Spending:
         self._spends = Spends()
         self._disputed: set[tuple[int, Key]] = set()
         self._under_way: dict[Key, Standing] = {}
-        self._heard_of: deque[Written | _Held | CustomersLeft] = deque()
+        self._heard_of: deque[Written | Held | CustomersLeft | CustomersWanted] = deque()
         me = CustomersTaken(
             partition=0,
             owner=owner,
@@ -109,6 +108,7 @@ class Spending:
             monotonic=monotonic,
         )
         self.name = self._current.name
+        self.beside = BesideClaims(self._spends, self._current.changed)
 
     def run(self, stop: threading.Event) -> None:
         """Follow until ``stop``; raises what is neither unreadable nor unavailable."""
@@ -145,6 +145,18 @@ class Spending:
         """Who else counts for the customer; None where this process does, or nobody."""
         holder = self.holdings.holder(self.partition(customer))
         return None if holder is None or holder.owner == self._owner else holder
+
+    def answering(self, customer: str) -> CustomersTaken | None:
+        """Who else is to be asked about new checks: also who comes next, before it counts."""
+        next_one = self.holdings.answering(self.partition(customer))
+        return None if next_one is None or next_one.owner == self._owner else next_one
+
+    def want(self, partition: int) -> None:
+        """Ask who holds it to leave it to this process."""
+        held = self.holdings.holders()[partition]
+        _log.info("customers_wanted", partition=partition, of=held.owner)
+        fact = wanted_by(self.holdings.me, held, self._now())
+        self._hand_over(spent.wanting(fact, id_=self._next_id(), topic=self._topic))
 
     def assign(self, to: Mapping[int, CustomersTaken]) -> None:
         """Have these count for the partitions from now on, as far as no other one came first."""
@@ -190,16 +202,6 @@ class Spending:
         with self._current.changed:
             return self._spends.stood(key)
 
-    def rest(self, counters: Sequence[tuple[Key, Rested]]) -> Sequence[bool]:
-        """Keep it beside what stands of each; False where nothing does."""
-        with self._current.changed:
-            return [self._spends.rest(key, known) for key, known in counters]
-
-    def resting(self) -> Sequence[Key]:
-        """Those beside which something is kept: this process let go of them."""
-        with self._current.changed:
-            return self._spends.resting()
-
     def unanswered(
         self, partitions: Collection[int]
     ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
@@ -208,6 +210,12 @@ class Spending:
             naming = [key for key in self._spends.naming if self.partition(key[1]) in partitions]
             stood = [(key, self._spends.stood(key)) for key in naming]
         return [(key, each.unanswered) for key, each in stood if each is not None]
+
+    def of_slots(self, partitions: Collection[int]) -> frozenset[str]:
+        """The customers there whose requests may hold slots."""
+        with self._current.changed:
+            customers = {key[1] for key in self._spends.of_slots}
+        return frozenset(each for each in customers if self.partition(each) in partitions)
 
     def write(self, claims: Sequence[Written]) -> None:
         """Hand them to the log, in order."""
@@ -235,7 +243,7 @@ class Spending:
                     del self._under_way[each.key]
                 claims.append(each)
                 continue
-            if isinstance(each, CustomersLeft):
+            if isinstance(each, CustomersLeft | CustomersWanted):
                 self.holdings.heard(each)
             elif self._took_over(each):
                 gained.add(each.fact.partition)
@@ -246,9 +254,9 @@ class Spending:
 
     def partition(self, customer: str) -> int:
         """Where the customer's counters stand; -1 before the log is folded."""
-        return partition_in(customer, self._partitions) if self._partitions else -1
+        return spent.placed_in(customer, self._partitions) if self._partitions else -1
 
-    def _took_over(self, held: _Held) -> bool:
+    def _took_over(self, held: Held) -> bool:
         """Whether this process counts for the partition from here on, and did not before."""
         fact = held.fact
         begins = is_new(self.holdings.holders().get(fact.partition), fact)
@@ -360,22 +368,19 @@ class Spending:
         elif heard is Heard.COUNTS:
             before = self._spends.before(partition)
             self._heard_of.append(
-                fact if isinstance(fact, CustomersLeft) else _Held(fact=fact, before=before)
+                Held(fact=fact, before=before) if isinstance(fact, CustomersTaken) else fact
             )
 
     def _apply_claims(self, claims: Sequence[Claimed], partition: int) -> None:
-        over = self._spends.claimed(claims, partition)
-        if over or self._disputed:
-            late = set(map(id, over))  # two may say the same, and one of them counts
-            for fact in claims:
-                self._dispute((partition, fact.counter), counts=id(fact) not in late)
+        over = set(map(id, self._spends.claimed(claims, partition)))
         for fact in claims:
+            counts = id(fact) not in over  # two may say the same, and one of them counts
+            if self._disputed or not counts:
+                self._dispute((partition, fact.counter), counts=counts)
             if fact.owner == self._owner:
-                counts = not any(fact is each for each in over)
                 self._heard_of.append(_heard(fact, counts=counts))
 
     def _dispute(self, place: tuple[int, Key], *, counts: bool) -> None:
-        """The newest record of a key has to count, or compaction keeps a wrong one."""
         (self._disputed.discard if counts else self._disputed.add)(place)
 
     def _changed(self) -> None:
