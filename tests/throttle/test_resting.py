@@ -18,16 +18,27 @@ from midstage.contracts.spends import CustomersTaken
 from midstage.testkit.clock import NOON
 from midstage.throttle.decide import rested
 from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import Opening, opened
 from midstage.throttle.decide.rested import Rested
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Claimed, Spends, Stood
 from midstage.throttle.metrics import Metrics
+from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.rooms import Rooms
 from tests.throttle.gated import TINY, Held, limit
-from tests.throttle.test_claims import EXACT, KEY, OPENED_BY_A_CALL, Crashes
+from tests.throttle.test_claims import (
+    BEGUN,
+    EXACT,
+    KEY,
+    MS,
+    OPENED_BY_A_CALL,
+    Crashes,
+    Make,
+    started,
+)
 from tests.throttle.test_moved_rooms import settle
 from tests.throttle.test_rooms import WITHIN_S, Hand, Told, passed
 
@@ -200,20 +211,7 @@ class Rests(Crashes):
         standing = room.at_rest(self.now)
         if standing is None:
             return
-        claim = self.log[-1]
-        kept = rested.read(rested.written(Rested(meter=standing, terms=1, taking=0), claim), claim)
-        assert kept.meter == standing
-        opening = Opening(
-            key=KEY,
-            unit="requests",
-            stood=Stood(algorithm=room.algorithm, claim=claim, rested=kept),
-            now_ns=self.now,
-            asked=lambda _: None,
-            holding=self.owner.holding,
-            has_room=True,
-        )
-        again = opened(type(self).make(self.now), opening)
-        assert isinstance(again, Room)
+        again = woken(type(self).make, room, self.log[-1], standing, self.now, self.owner.holding)
         assert again.remaining(self.now) == room.remaining(self.now)
         assert again.left(self.now) == room.left(self.now)
         room.retire()
@@ -222,15 +220,74 @@ class Rests(Crashes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXACT | OPENED_BY_A_CALL)
+@pytest.mark.parametrize("name", EXACT)
 def test_no_rest_grants_anything_twice_nor_takes_anything(name: str) -> None:
-    make = (EXACT | OPENED_BY_A_CALL)[name]
-    machine = type(f"Rests of {name}", (Rests,), {"make": staticmethod(make)})
+    machine = type(f"Rests of {name}", (Rests,), {"make": staticmethod(EXACT[name])})
     Rests.kept.clear()
     run_state_machine_as_test(
         machine, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
     )
     assert Rests.kept
+
+
+@pytest.mark.parametrize("name", EXACT | OPENED_BY_A_CALL)
+@given(
+    units=st.integers(1, 8),
+    times=st.integers(1, 4),
+    before_ms=st.integers(0, 2500),
+    after_ms=st.integers(0, 2500),
+)
+def test_what_rested_counts_on_as_what_did_not(
+    name: str, units: int, times: int, before_ms: int, after_ms: int
+) -> None:
+    make = (EXACT | OPENED_BY_A_CALL)[name]
+    room = started(make, [], BEGUN).room
+    log: list[Standing] = []
+    now = BEGUN
+    room.wait_for(times * units)
+    accepted(room, log, now)
+    assert all(room.take(units, now) for _ in range(times - 1))
+    now += before_ms * MS
+    for _ in range(2):
+        room.at_rest(now)
+        accepted(room, log, now)
+    standing = room.at_rest(now)
+    assert standing is not None
+    again = woken(make, room, log[-1], standing, now, NOTHING_IMPLIED)
+    later = now + after_ms * MS
+    for at in (now, later):
+        assert again.left(at) == room.left(at)
+        assert again.take(units, at) == room.take(units, at)
+        assert again.remaining(at) == room.remaining(at)
+        assert again.wait_ns(units, at) == room.wait_ns(units, at)
+
+
+def accepted(room: Room[Meter], log: list[Standing], now: int) -> None:
+    """What it asks for stands in the log."""
+    claimed = room.claim(now)
+    if claimed is not None:
+        log.append(claimed[1])
+        assert room.accepted(claimed[1])
+
+
+def woken(  # noqa: PLR0917  all that a room is opened by
+    make: Make, room: Room[Meter], claim: Standing, standing: Standing, now: int, holding: Holding
+) -> Room[Meter]:
+    """The room, as it is opened from what was kept of it."""
+    kept = rested.read(rested.written(Rested(meter=standing, terms=1, taking=0), claim), claim)
+    assert kept.meter == standing
+    opening = Opening(
+        key=KEY,
+        unit="requests",
+        stood=Stood(algorithm=room.algorithm, claim=claim, rested=kept),
+        now_ns=now,
+        asked=lambda _: None,
+        holding=holding,
+        has_room=True,
+    )
+    again = opened(make(now), opening)
+    assert isinstance(again, Room)
+    return again
 
 
 @given(

@@ -364,7 +364,7 @@ class Spending:
         partition = record.partition.number
         heard = self._spends.apply(fact, partition)
         if isinstance(fact, Cleared):
-            self._dispute((partition, fact.key), counts=heard is Heard.COUNTS)
+            self._dispute(partition, fact.key, counts=heard is Heard.COUNTS)
         elif heard is Heard.COUNTS:
             before = self._spends.before(partition)
             self._heard_of.append(
@@ -376,12 +376,12 @@ class Spending:
         for fact in claims:
             counts = id(fact) not in over  # two may say the same, and one of them counts
             if self._disputed or not counts:
-                self._dispute((partition, fact.counter), counts=counts)
+                self._dispute(partition, fact.counter, counts=counts)
             if fact.owner == self._owner:
                 self._heard_of.append(_heard(fact, counts=counts))
 
-    def _dispute(self, place: tuple[int, Key], *, counts: bool) -> None:
-        (self._disputed.discard if counts else self._disputed.add)(place)
+    def _dispute(self, partition: int, key: Key, *, counts: bool) -> None:
+        (self._disputed.discard if counts else self._disputed.add)((partition, key))
 
     def _changed(self) -> None:
         if self._heard_of or self._disputed:
@@ -393,10 +393,5 @@ def _same(one: CustomersTaken | None, other: CustomersTaken | None) -> bool:
 
 
 def _heard(fact: Claimed, *, counts: bool) -> Written:
-    return Written(
-        key=fact.counter,
-        algorithm=fact.algorithm,
-        claim=numbers(fact.standing),
-        units=fact.units,
-        counts=counts,
-    )
+    key, name, claim = fact.counter, fact.algorithm, numbers(fact.standing)
+    return Written(key=key, algorithm=name, claim=claim, units=fact.units, counts=counts)
