@@ -38,7 +38,7 @@ from midstage.throttle.adapters.imported.folder import Folder
 from midstage.throttle.adapters.imported.port import Imported
 from midstage.throttle.adapters.imported.protocol import Telling
 from midstage.throttle.adapters.imported.watching import Watching
-from midstage.throttle.adapters.owners import Owners
+from midstage.throttle.adapters.owners import GONE_S, Owners
 from midstage.throttle.adapters.parts import PartsAsked, answering
 from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api import lending
@@ -76,12 +76,14 @@ def compose(
     requests: topics.Topic = topics.REQUESTS,
     kept: bool = True,
     lent_bucket: MakeLent = LentBucket,
+    gone_s: float = GONE_S,
     reached: Failpoint = nothing,
 ) -> Process:
     """The process; what has a default is swapped by tests alone.
 
     Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
-    ``lent_bucket`` makes the buckets of which parts are lent.
+    ``lent_bucket`` makes the buckets of which parts are lent; another process that says nothing for
+    ``gone_s`` is gone.
     """
     clock = SystemClock()
     kafka = partial(KafkaLog, bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
@@ -123,6 +125,7 @@ def compose(
         within_s=settings.answer_within_ms / 1000,
         gone=gone,
         forwarded=metrics.forwarded.inc,
+        gone_s=gone_s,
     )
     parts = Parts(keeping=rooms, owning=spending, ask=PartsAsked(owners), now_ns=steady_ns)
     gate = Gate(
