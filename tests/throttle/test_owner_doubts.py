@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from math import inf
 
 from midstage.contracts.spends import CustomersTaken
 from midstage.testkit.clock import NOON
@@ -12,20 +13,11 @@ from midstage.throttle.model.checks import Judged
 from midstage.throttle.model.later import Later
 from tests.ports import free_port
 from tests.throttle.gated import question
+from tests.throttle.owned import Held
 
 WITHIN_S = 60.0
+QUESTION = question("acme", "chat").SerializeToString()
 OTHERWISE = b"by the failure rules"
-
-
-class Held:
-    """All customers are another one's."""
-
-    def __init__(self, holder: CustomersTaken) -> None:
-        self._holder = holder
-
-    def holder(self, customer: str) -> CustomersTaken:
-        del customer
-        return self._holder
 
 
 class Asking:
@@ -50,8 +42,8 @@ class Asking:
 
     async def ask(self) -> bytes:
         told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        later = self.owners.ask("acme", question("acme", "chat").SerializeToString(), _ruled)
-        assert later is not None
+        later = self.owners.ask("acme", QUESTION, inf, _ruled)
+        assert isinstance(later, Later)
         later.then(told.set_result)
         return await told
 
@@ -69,7 +61,7 @@ def test_a_slow_one_keeps_its_customers() -> None:
             assert asking.owners.doubts()
             await asking.until(lambda: not asking.owners.doubts())
             assert asking.gone == []
-            await asking.owners.close()
+            asking.owners.close()
 
     asyncio.run(story())
 
@@ -81,7 +73,7 @@ def test_one_that_is_not_there_is_named_once_for_all_that_asked() -> None:
         await asking.until(lambda: not asking.owners.doubts())
         assert asking.gone == [asking.holder]
         assert asking.forwarded == 3
-        await asking.owners.close()
+        asking.owners.close()
 
     asyncio.run(story())
 

@@ -157,6 +157,7 @@ def compose(
         ),
         imported=imported.answer if imported else None,
         owners=owners,
+        late_below_s=settings.late_below_s,
         lend=answering(apportioning.lend),
     )
     sharing = Sharing(

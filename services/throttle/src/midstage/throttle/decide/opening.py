@@ -13,11 +13,11 @@ from typing import Final, TypeVar
 from midstage.contracts.limits import LimitSet
 from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.claims.claim import Claims
+from midstage.throttle.decide.claims.lent import LentClaims
 from midstage.throttle.decide.claims.levels import (
     BucketClaims,
     GcraClaims,
     LeakyClaims,
-    LentClaims,
 )
 from midstage.throttle.decide.claims.wall import WallClaims
 from midstage.throttle.decide.claims.windows import (

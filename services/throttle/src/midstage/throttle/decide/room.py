@@ -106,6 +106,11 @@ class Room(Generic[M_co]):
         self._changed = True
         self._part = self._claims.part(self.meter)
 
+    def gained(self) -> None:
+        """The meter allows more than the log says: whoever comes next is to know of it soon."""
+        self._owes = True
+        self._want()
+
     def replaced(self, meter: N, claims: Claims[N], *, algorithm: str) -> None:
         """It is the room over ``meter`` from now on, in which the old one's count goes on."""
         self.meter, self._claims = cast(M_co, meter), cast(Claims[M_co], claims)

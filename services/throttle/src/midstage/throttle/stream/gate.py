@@ -33,7 +33,7 @@ from midstage.throttle.decide.reserving import Reservations
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
-from midstage.throttle.model.leases import Lent, Wanted
+from midstage.throttle.model.leases import Lent, Passed, Wanted
 from midstage.throttle.model.limits import Standing, whose
 from midstage.throttle.stream.keeping import Keeping
 from midstage.throttle.stream.settling import Settling
@@ -235,6 +235,11 @@ class Gate:
         self._lender.give_back(
             holder, customer, holding=holding, left=left, now_ns=self._monotonic_ns()
         )
+
+    def report(self, passed: Passed) -> None:
+        """What passed by leases counts in limits in shadow mode."""
+        refused = self._lender.report(passed, self._monotonic_ns())
+        self._metrics.shadowed.inc(refused)
 
     def closed(self) -> str | None:
         """Why no check can be answered yet; None when the limits of the whole log hold here."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from midstage.throttle.adapters.http2.blocks import Blocks
+from midstage.throttle.adapters.http2.calls import Call
 from midstage.throttle.adapters.http2.connection import Connection
 from midstage.throttle.adapters.http2.frames import BrokenError, Code
 
@@ -24,7 +25,7 @@ class Server:
 
     def __init__(
         self,
-        blocks: Blocks,
+        blocks: Blocks[Call],
         *,
         monotonic: Callable[[], float],
         most_connections: int = MOST_CONNECTIONS,
@@ -123,7 +124,7 @@ class Server:
 class _Caller(asyncio.Protocol):
     """A socket and its connection."""
 
-    def __init__(self, server: Server, blocks: Blocks) -> None:
+    def __init__(self, server: Server, blocks: Blocks[Call]) -> None:
         self._server = server
         self._connection = Connection(blocks, waited_s=server.waited_s, send=self._told)
         self._transport: asyncio.Transport | None = None
