@@ -55,6 +55,7 @@ from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.apportioning import Apportioning
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
+from midstage.throttle.stream.freeing import Freeing
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.parts import Parts
 from midstage.throttle.stream.rooms import Rooms, Unkept
@@ -147,6 +148,12 @@ def compose(
     rooms.on_gained(gate.forget)
     if earlier:
         rooms.on_unanswered(earlier.look_back)
+        freeing = Freeing(
+            of_slots=spending.of_slots,
+            counted=spending.holdings,
+            look_back_for=earlier.look_back_for,
+        )
+        rooms.on_taken_over(freeing)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,

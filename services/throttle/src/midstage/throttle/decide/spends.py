@@ -20,6 +20,7 @@ from typing import Annotated, Final, assert_never
 import msgspec
 
 from midstage.contracts.fact import Name
+from midstage.contracts.limits import CONCURRENCY
 from midstage.contracts.spends import (
     MOST_UNANSWERED,
     CustomersLeft,
@@ -28,11 +29,13 @@ from midstage.contracts.spends import (
     Unanswered,
 )
 from midstage.throttle.decide.claims.claim import Standing
+from midstage.throttle.decide.claims.slots import SlotClaims
 from midstage.throttle.model.limits import Key, Whose
 
 _IS_STANDING: Final = re.compile(rb'\[(?:"-?\d{1,64}"(?:,"-?\d{1,64}")*)?\]').fullmatch
 _numbers: Final = msgspec.json.Decoder(list[str])
 _BETWEEN: Final = b"\n"
+_SLOTS: Final = f"{SlotClaims.algorithm} of {CONCURRENCY}"
 _GONE: Final = b""
 """In place of what stood, until its place in the ring is come to."""
 
@@ -102,6 +105,7 @@ class Spends:
         self._implied: dict[int, datetime] = {}
         self._before: dict[int, datetime | None] = {}
         self._naming: dict[Key, tuple[Unanswered, ...]] = {}
+        self._of_slots: set[Key] = set()
         self._limits: dict[str, _Counters] = {}
         self._turns: deque[str] = deque()
         self._count = 0
@@ -134,6 +138,11 @@ class Spends:
     def naming(self) -> Collection[Key]:
         """The counters in which requests stand that may not have been answered."""
         return self._naming.keys()
+
+    @property
+    def of_slots(self) -> Collection[Key]:
+        """The counters of slots, which requests may hold."""
+        return self._of_slots
 
     def next_epoch(self, partition: int) -> int:
         """In which the partition can be taken."""
@@ -220,11 +229,21 @@ class Spends:
         if not before:
             self._count += 1
         counters.stood[whose] = fact.algorithm.encode() + _BETWEEN + standing
-        if fact.unanswered:
-            self._naming[fact.limit, fact.customer, fact.key] = fact.unanswered
-        elif self._naming:
-            self._naming.pop((fact.limit, fact.customer, fact.key), None)
+        if fact.unanswered or fact.algorithm == _SLOTS or self._naming or self._of_slots:
+            self._note(fact)
         return Heard.COUNTS
+
+    def _note(self, fact: Claimed) -> None:
+        """Whether it names requests, and whether it is of slots."""
+        key = (fact.limit, fact.customer, fact.key)
+        if fact.unanswered:
+            self._naming[key] = fact.unanswered
+        else:
+            self._naming.pop(key, None)
+        if fact.algorithm == _SLOTS:
+            self._of_slots.add(key)
+        else:
+            self._of_slots.discard(key)
 
     def _cleared(self, fact: Cleared, partition: int) -> Heard:
         """As if nobody had ever written it."""
@@ -235,6 +254,7 @@ class Spends:
             counters.stood[whose] = _GONE
             self._count -= 1
             self._naming.pop(fact.key, None)
+            self._of_slots.discard(fact.key)
         return Heard.COUNTS
 
     def _is_over(self, fact: Claimed | Cleared | CustomersLeft, partition: int) -> bool:

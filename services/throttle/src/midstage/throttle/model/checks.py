@@ -45,6 +45,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``as_estimated``: of a unit that is not named it has used what was estimated, and else nothing.
     ``passed``: it may have reached a replica; False where it is known that it did not.
+    ``earlier``: another process counted for its customer then; its slots alone are yet to be freed.
     """
 
     request: str
@@ -55,6 +56,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     used: Mapping[str, int] = NOTHING
     as_estimated: bool = True
     passed: bool = True
+    earlier: bool = False
 
 
 class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):

@@ -4,7 +4,7 @@ What this process has written itself holds for it at once where that makes it co
 it has left is asked elsewhere from then on. It counts for more only when it has read so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -22,6 +22,7 @@ class Holdings:
         self._left: dict[int, CustomersLeft] = {}
         self._given: dict[int, CustomersTaken] = {}
         self._asked: dict[int, int] = {}
+        self._until: dict[int, datetime] = {}
 
     def holder(self, partition: int) -> CustomersTaken | None:
         """Who is to be asked; None where nobody ever took it."""
@@ -65,9 +66,17 @@ class Holdings:
             if fact.owner == self.me.owner and self._given.get(fact.partition) == self.me:
                 del self._given[fact.partition]
             return
-        if is_new(self._holders.get(fact.partition), fact):
+        before = self._holders.get(fact.partition)
+        if is_new(before, fact):
             self._given.pop(fact.partition, None)
+            if before is not None:
+                self._until[fact.partition] = before.at
         self._holders[fact.partition] = fact
+
+    def counted_until(self, partitions: Collection[int]) -> datetime | None:
+        """When it was last heard of those before who hold them, of the first one; None: of none."""
+        heard = [self._until[each] for each in partitions if each in self._until]
+        return min(heard, default=None)
 
     def taken(
         self, to: Mapping[int, CustomersTaken], epochs: Mapping[int, int], at: datetime

@@ -106,6 +106,7 @@ class Rooms:
         self._is_due = False
         self._forget: Callable[[Callable[[str], bool]], None] = _forget_nothing
         self._look_back: LookBack = _nowhere
+        self._taken_over: Callable[[frozenset[int]], None] = _nothing_follows
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is asked for, and take what is accepted, until ``stop``."""
@@ -138,6 +139,7 @@ class Rooms:
         if gained:
             self._forget(lambda customer: self._spends.partition(customer) in gained)
             self._await(self._spends.unanswered(gained))
+            self._taken_over(gained)
         accepted = self._became(claims)
         for room in list(self._waiting) if gained else accepted:
             self._go_on(room)
@@ -185,6 +187,10 @@ class Rooms:
         """Have ``look_back`` called with requests that a lost owner may not have answered."""
         self._look_back = look_back
 
+    def on_taken_over(self, call: Callable[[frozenset[int]], None]) -> None:
+        """Have ``call`` called with partitions that count here again, when the old is forgotten."""
+        self._taken_over = call
+
     def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
         """What was taken for a request that a lost owner may not have answered, by counter."""
         return self._awaited.of(request)
@@ -196,8 +202,7 @@ class Rooms:
     def open(self, account: LimitAccount, now_ns: int) -> None:
         """Have a new meter go on from where the log says that it stood, and count by room.
 
-        A limit in shadow mode refuses nobody, and slots are held by requests under way: what they
-        count is not kept.
+        A limit in shadow mode refuses nobody: what it counts is not kept.
         """
         if account.shadow:
             account.meter = account.counted
@@ -351,6 +356,10 @@ def _nobody() -> None:
 def _nowhere(_: Collection[str], since_ns: int) -> None:
     """Nobody tells how requests ended."""
     del since_ns
+
+
+def _nothing_follows(_: frozenset[int]) -> None:
+    """Nobody asks what became of requests."""
 
 
 def _forget_nothing(_: Callable[[str], bool]) -> None:

@@ -198,6 +198,12 @@ class Spending:
             stood = [(key, self._spends.stood(key)) for key in naming]
         return [(key, each.unanswered) for key, each in stood if each is not None]
 
+    def of_slots(self, partitions: Collection[int]) -> frozenset[str]:
+        """The customers there whose requests may hold slots."""
+        with self._current.changed:
+            customers = {key[1] for key in self._spends.of_slots}
+        return frozenset(each for each in customers if self.partition(each) in partitions)
+
     def write(self, claims: Sequence[Written]) -> None:
         """Hand them to the log, in order."""
         self._reached("room_claimed")
