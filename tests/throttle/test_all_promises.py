@@ -286,6 +286,9 @@ class Limited(RuleBasedStateMachine):
     def lent(self, holder: Holder, lent: Lent | None, sent_ns: int) -> None:
         if lent is None:
             return
+        if lent.per_check:
+            holder.book = Book()  # nothing was free: the holder asks check by check
+            return
         terms = [
             Terms(
                 limit=said.limit,
