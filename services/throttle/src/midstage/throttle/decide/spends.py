@@ -25,6 +25,7 @@ from midstage.contracts.spends import (
     MOST_UNANSWERED,
     CustomersLeft,
     CustomersTaken,
+    CustomersWanted,
     Epoch,
     Unanswered,
 )
@@ -62,7 +63,7 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     epoch: int
 
 
-Said = Claimed | Cleared | CustomersTaken | CustomersLeft
+Said = Claimed | Cleared | CustomersTaken | CustomersLeft | CustomersWanted
 """What a record may say."""
 
 
@@ -159,6 +160,10 @@ class Spends:
                 return self._leaves(fact, partition)
             case Cleared():
                 return self._cleared(fact, partition)
+            case CustomersWanted():
+                holder = self._holders.get(partition)
+                counts = holder is not None and holder.epoch == fact.epoch
+                return Heard.COUNTS if counts else Heard.OVER
             case _:
                 assert_never(fact)
 
