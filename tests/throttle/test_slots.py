@@ -286,12 +286,10 @@ def test_ends_are_looked_for_since_it_was_last_heard_of_who_counted() -> None:
     looked: list[tuple[Collection[str], datetime]] = []
     me = CustomersTaken(partition=0, owner="me", epoch=1, at=NOON)
     holdings = Holdings(me)
-    freeing = Freeing(
-        of_slots=lambda partitions: {"acme"} if 1 in partitions else (),
-        counted=holdings,
-        look_back_for=lambda customers, since: looked.append((customers, since)),
+    arriving = Arriving(
+        counting=Counted(holdings), resume=lambda facts: [each.owner for each in facts], ends=looked
     )
-    freeing({1})
+    arriving({1})
     assert looked == [], "nobody counted before"
     said = NOON + timedelta(seconds=7)
     other = CustomersTaken(partition=1, owner="other", epoch=1, at=NOON)
