@@ -134,7 +134,5 @@ class ReservationsLeft(Fact, frozen=True, kw_only=True):
     reservations: Annotated[
         tuple[OpenReservation, ...], msgspec.Meta(max_length=MOST_RESERVATIONS)
     ] = ()
-    settled: Annotated[
-        tuple[SettledRequest, ...], msgspec.Meta(max_length=MOST_RESERVATIONS)
-    ] = ()
+    settled: Annotated[tuple[SettledRequest, ...], msgspec.Meta(max_length=MOST_RESERVATIONS)] = ()
     at: datetime

@@ -53,7 +53,7 @@ class Arriving:
         resume: Callable[[Iterable[ReservationsLeft]], Collection[str]],
         ends: Ends | None,
     ) -> None:
-        """``resume`` goes on with reservations, and says whose they are; ``ends``: None, if unread."""
+        """``resume`` goes on with reservations, and says of which requests; ``ends``: if read."""
         self._counting = counting
         self._resume = resume
         self._ends = ends

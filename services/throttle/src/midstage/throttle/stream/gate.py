@@ -125,9 +125,7 @@ class Gate:
             ours=ours,
             metrics=metrics,
         )
-        self._moving = Moving(
-            book=self._book, meters=self._meters, reservations=self._reservations
-        )
+        self._moving = Moving(book=self._book, meters=self._meters, reservations=self._reservations)
         self._waiting = Waiting(
             waits=keeping,
             deciding=self,

@@ -61,9 +61,7 @@ class Moving:
             for request, (until_ns, customer) in self._reservations.newest_settled()
             if concerned(customer) and len(request) <= LONGEST_REQUEST
         )
-        for part, begins in enumerate(
-            range(0, max(len(opened), len(settled)), MOST_RESERVATIONS)
-        ):
+        for part, begins in enumerate(range(0, max(len(opened), len(settled)), MOST_RESERVATIONS)):
             ends = begins + MOST_RESERVATIONS
             yield ReservationsLeft(
                 partition=left.partition,
@@ -94,9 +92,7 @@ class Moving:
                 owner = whose(limit, left.customer, each.key)
                 accounts.append(self._meters.account(limit, owner, now_ns))
                 units.append(each.units)
-        return Reservation(
-            accounts, units, left.taken_ns, left.until_ns, customer=left.customer
-        )
+        return Reservation(accounts, units, left.taken_ns, left.until_ns, customer=left.customer)
 
 
 def _reserved(held: Reservation[LimitAccount]) -> tuple[Reserved, ...]:
