@@ -130,12 +130,14 @@ class Reservations(Generic[A]):
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """Others have counted for these customers: what is known of their requests is old."""
-        for request, held in list(self._open.items()):
-            if concerned(held.customer):
-                del self._open[request]
-        for request, (_, customer) in list(self._settled.items()):
-            if concerned(customer):
-                del self._settled[request]
+        whose = {held.customer for held in self._open.values()}
+        whose.update(customer for _, customer in self._settled.values())
+        gone = {customer for customer in whose if concerned(customer)}
+        if not gone:
+            return
+        opened = [each for each in self._open.items() if each[1].customer not in gone]
+        settled = [each for each in self._settled.items() if each[1][1] not in gone]
+        self._open, self._settled = OrderedDict(opened), OrderedDict(settled)
 
     def resume(
         self,
@@ -144,7 +146,9 @@ class Reservations(Generic[A]):
         now_ns: int,
     ) -> None:
         """Go on with what somebody else has reserved and settled."""
-        known = {**settled, **self._settled}
+        if not opened and not settled:
+            return
+        known = {**settled, **self._settled}  # what was settled is reserved no more
         self._settled = OrderedDict(sorted(known.items(), key=lambda each: each[1]))
         held = {request: each for request, each in opened.items() if request not in known}
         held.update(self._open)

@@ -6,6 +6,7 @@ was reserved for the others stays used, and they are charged in full on top.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -45,6 +46,7 @@ class Moving:
         self, concerned: Callable[[str], bool], left: CustomersLeft
     ) -> Iterator[ReservationsLeft]:
         """What the successor of who leaves so has to know of these customers."""
+        concerned = cache(concerned)
         opened = _youngest(
             OpenReservation(
                 request=request,
