@@ -9,7 +9,7 @@ import pytest
 from midstage.chassis.clock import SystemClock
 from midstage.contracts import topics
 from midstage.contracts.algorithms import LifetimeQuota
-from midstage.contracts.fact import Event
+from midstage.contracts.fact import LONGEST_NAME, Event
 from midstage.contracts.limits import LimitSet
 from midstage.contracts.requests import REQUEST_COMPLETED, Outcome, RequestCompleted
 from midstage.contracts.spends import (
@@ -25,6 +25,7 @@ from midstage.eventlog.topics import settings_of
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
 from midstage.throttle.decide.spends import Heard, Said, Spends
+from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.stream.gate import REMEMBERED_S
 from midstage.throttle.stream.moving import MOST_MOVED
 from tests.throttle.conftest import Running, memory, running
@@ -123,6 +124,18 @@ def test_a_limit_that_is_gone_settles_nothing() -> None:
     second.gate.resume(left_by(first))
     second.ends("a", tokens=10)
     assert second.left == {"slots": 2}
+
+
+@pytest.mark.parametrize("customer", ["", "x" * (LONGEST_NAME + 1)])
+def test_who_has_no_name_that_can_be_written_spoils_nobody_elses_record(customer: str) -> None:
+    first = Story(TOKENS)
+    assert first.asks("a", 30)
+    check = Check(customer=customer, app="chat", request="b", units={"tokens": 5})
+    judged = first.gate.check(check, None)
+    assert isinstance(judged, Judged)
+    assert judged.admitted
+    said = first.gate.reserved(lambda _: True, LEFT)
+    assert [each.request for fact in said for each in fact.reservations] == ["a"]
 
 
 def test_of_very_many_the_youngest_move_in_records_of_a_bounded_size() -> None:

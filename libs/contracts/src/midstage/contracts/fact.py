@@ -10,7 +10,8 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+LONGEST_NAME: Final = 256
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 """A name on the wire: never empty, at most 256 characters."""
 
 

@@ -10,6 +10,7 @@ from functools import cache
 from itertools import islice
 from typing import Final, TypeVar
 
+from midstage.contracts.fact import LONGEST_NAME
 from midstage.contracts.spends import (
     LONGEST_REQUEST,
     MOST_RESERVATIONS,
@@ -46,7 +47,7 @@ class Moving:
         self, concerned: Callable[[str], bool], left: CustomersLeft
     ) -> Iterator[ReservationsLeft]:
         """What the successor of who leaves so has to know of these customers."""
-        concerned = cache(concerned)
+        moves = cache(lambda each: 0 < len(each) <= LONGEST_NAME and concerned(each))
         opened = _youngest(
             OpenReservation(
                 request=request,
@@ -56,12 +57,12 @@ class Moving:
                 of=_reserved(held),
             )
             for request, held in self._reservations.newest_open()
-            if concerned(held.customer) and len(request) <= LONGEST_REQUEST
+            if moves(held.customer) and len(request) <= LONGEST_REQUEST
         )
         settled = _youngest(
             SettledRequest(request=request, customer=customer, until_ns=until_ns)
             for request, (until_ns, customer) in self._reservations.newest_settled()
-            if concerned(customer) and len(request) <= LONGEST_REQUEST
+            if moves(customer) and len(request) <= LONGEST_REQUEST
         )
         for part, begins in enumerate(range(0, max(len(opened), len(settled)), MOST_RESERVATIONS)):
             ends = begins + MOST_RESERVATIONS
