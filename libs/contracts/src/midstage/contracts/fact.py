@@ -6,7 +6,7 @@ a new field has a default, a break is a new type with an upcast.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
