@@ -49,9 +49,11 @@ from midstage.contracts.signals import SIGNAL_OBSERVED, SignalObserved
 from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
+    ReservationsLeft,
     RoomTaken,
 )
 from midstage.contracts.usage import (
@@ -341,6 +343,7 @@ SPENDS = Topic(
         (ROOM_TAKEN, RoomTaken),
         (CUSTOMERS_TAKEN, CustomersTaken),
         (CUSTOMERS_LEFT, CustomersLeft),
+        (RESERVATIONS_LEFT, ReservationsLeft),
     ),
     compacted=True,
 )

@@ -5,20 +5,22 @@ topic does not grow with customers who are gone. As any process may be one that 
 mark says in a header who wrote it under which epoch, and counts by the same rule as a claim.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from midstage.contracts.errors import UnreadableError
-from midstage.contracts.fact import Event
+from midstage.contracts.fact import Event, Fact
 from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
+    ReservationsLeft,
     RoomTaken,
 )
 from midstage.contracts.topics import EVENT_BYTES
@@ -29,6 +31,10 @@ from midstage.throttle.model.limits import Key
 
 HOLDER: Final = "ms-holder"
 """Of a record without a value: owner and epoch, a JSON array."""
+
+
+Reserving = Callable[[CustomersLeft], Iterable[ReservationsLeft]]
+"""What a successor has to know of the requests of those who are left so."""
 
 
 class _OfClaim(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +64,8 @@ class Reading:
                 if envelope.type == ROOM_TAKEN and envelope.specversion == "1.0":
                     return (envelope.data,)
         fact = self._whole(record).data  # says what is wrong where it is no claim either
-        return (fact,) if isinstance(fact, CustomersTaken | CustomersLeft) else ()
+        is_known = isinstance(fact, CustomersTaken | CustomersLeft | ReservationsLeft)
+        return (fact,) if is_known else ()
 
     def _cleared(self, record: Record) -> Cleared:
         """Whose mark names nobody is no holder's."""
@@ -84,10 +91,25 @@ def taking(fact: CustomersTaken, *, id_: str, topic: str) -> Message:
     return _placed(message(event, topic=topic, key="taken"), fact.partition)
 
 
-def leaving(fact: CustomersLeft, *, id_: str, topic: str) -> Message:
-    """The record of who counts no more."""
-    event = Event(id=id_, source=fact.owner, type=CUSTOMERS_LEFT, time=fact.at, data=fact)
-    return _placed(message(event, topic=topic, key="left"), fact.partition)
+def leaving(
+    fact: CustomersLeft,
+    reserved: Iterable[ReservationsLeft],
+    *,
+    next_id: Callable[[], str],
+    topic: str,
+) -> Iterator[Message]:
+    """The records of what is reserved, and the one of who counts no more.
+
+    The next ones of the partition take their places.
+    """
+    for part in reserved:
+        event: Event[Fact] = Event(
+            id=next_id(), source=part.owner, type=RESERVATIONS_LEFT, time=part.at, data=part
+        )
+        key = f"reserved/{part.part}"
+        yield _placed(message(event, topic=topic, key=key), part.partition)
+    event = Event(id=next_id(), source=fact.owner, type=CUSTOMERS_LEFT, time=fact.at, data=fact)
+    yield _placed(message(event, topic=topic, key="left"), fact.partition)
 
 
 def mark(cleared: Cleared, *, topic: str, partition: int) -> Message:
