@@ -183,9 +183,9 @@ class Spending:
                 continue
             _log.info("customers_left", partition=number, to=successor and successor.owner)
             self._implied.lost(number)
-            reserved = self.reserved(left)
-            for each in spent.leaving(left, reserved, next_id=self._next_id, topic=self._topic):
-                self._hand_over(each)
+            for fact in self.reserved(left):
+                self._hand_over(spent.reserved(fact, id_=self._next_id(), topic=self._topic))
+            self._hand_over(spent.leaving(left, id_=self._next_id(), topic=self._topic))
             if successor is not None:
                 self._take(taken_by(successor, number, left.epoch + 1, left.at))
 

@@ -5,14 +5,14 @@ topic does not grow with customers who are gone. As any process may be one that 
 mark says in a header who wrote it under which epoch, and counts by the same rule as a claim.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from midstage.contracts.errors import UnreadableError
-from midstage.contracts.fact import Event, Fact
+from midstage.contracts.fact import Event
 from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
@@ -64,8 +64,9 @@ class Reading:
                 if envelope.type == ROOM_TAKEN and envelope.specversion == "1.0":
                     return (envelope.data,)
         fact = self._whole(record).data  # says what is wrong where it is no claim either
-        is_known = isinstance(fact, CustomersTaken | CustomersLeft | ReservationsLeft)
-        return (fact,) if is_known else ()
+        if isinstance(fact, CustomersTaken | CustomersLeft | ReservationsLeft):
+            return (fact,)
+        return ()
 
     def _cleared(self, record: Record) -> Cleared:
         """Whose mark names nobody is no holder's."""
@@ -91,25 +92,16 @@ def taking(fact: CustomersTaken, *, id_: str, topic: str) -> Message:
     return _placed(message(event, topic=topic, key="taken"), fact.partition)
 
 
-def leaving(
-    fact: CustomersLeft,
-    reserved: Iterable[ReservationsLeft],
-    *,
-    next_id: Callable[[], str],
-    topic: str,
-) -> Iterator[Message]:
-    """The records of what is reserved, and the one of who counts no more.
+def leaving(fact: CustomersLeft, *, id_: str, topic: str) -> Message:
+    """The record of who counts no more."""
+    event = Event(id=id_, source=fact.owner, type=CUSTOMERS_LEFT, time=fact.at, data=fact)
+    return _placed(message(event, topic=topic, key="left"), fact.partition)
 
-    The next ones of the partition take their places.
-    """
-    for part in reserved:
-        event: Event[Fact] = Event(
-            id=next_id(), source=part.owner, type=RESERVATIONS_LEFT, time=part.at, data=part
-        )
-        key = f"reserved/{part.part}"
-        yield _placed(message(event, topic=topic, key=key), part.partition)
-    event = Event(id=next_id(), source=fact.owner, type=CUSTOMERS_LEFT, time=fact.at, data=fact)
-    yield _placed(message(event, topic=topic, key="left"), fact.partition)
+
+def reserved(fact: ReservationsLeft, *, id_: str, topic: str) -> Message:
+    """The record of what is reserved as customers are left; the next one's takes its place."""
+    event = Event(id=id_, source=fact.owner, type=RESERVATIONS_LEFT, time=fact.at, data=fact)
+    return _placed(message(event, topic=topic, key=f"reserved/{fact.part}"), fact.partition)
 
 
 def mark(cleared: Cleared, *, topic: str, partition: int) -> Message:
