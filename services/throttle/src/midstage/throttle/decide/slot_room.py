@@ -73,7 +73,7 @@ class SlotRoom(Room[Slots]):
             self._said, self._ahead = self.meter.changes, 0
         return claim
 
-    def at_rest(self, now_ns: int) -> Standing | None:
+    def at_rest(self, now_ns: int) -> None:
         """Never: requests hold it, or it is let go of; a claim's room is of what was given here."""
         del now_ns
 
