@@ -6,10 +6,12 @@ from midstage.contracts.fact import Event
 from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
+    CUSTOMERS_WANTED,
     RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
+    CustomersWanted,
     OpenReservation,
     ReservationsLeft,
     Reserved,
@@ -91,6 +93,23 @@ EVENTS: Events = {
             type=CUSTOMERS_LEFT,
             time=NOON,
             data=CustomersLeft(partition=3, owner=OWNER, epoch=7, at=NOON),
+        ),
+    ),
+    "customers-wanted": (
+        SPENDS,
+        Event(
+            id="throttle/81c2/1",
+            source="throttle/81c2",
+            type=CUSTOMERS_WANTED,
+            time=NOON,
+            data=CustomersWanted(
+                partition=3,
+                owner="throttle/81c2",
+                epoch=7,
+                address="10.0.0.8:8081",
+                http_address="10.0.0.8:8082",
+                at=NOON,
+            ),
         ),
     ),
     "room-taken": (

@@ -76,6 +76,7 @@ class Told:
     kills: int = 0
     stops: int = 0
     takings: int = 0
+    handed: int = 0
     forwarded: int = 0
     failure_mode_allowed: int = 0
     steady_ns: int = 0

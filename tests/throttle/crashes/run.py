@@ -2,6 +2,7 @@
 
 Kills at random and at places in the code, while they work and while they stop; all restarted one
 after the other; three, then two, then three again. In the end a while in which nothing happens.
+Or nobody is killed, and they come and go in order again and again.
 """
 
 import asyncio
@@ -43,12 +44,14 @@ class Plan:
 
     They begin a term of leases after the last kill, unless they may take no time. Of
     ``rolled_each`` kills one is followed by a rolling restart, and half as many later one by
-    a while with one process fewer. ``within_s``: nobody is killed later,
-    and checks that are missing then come within three minutes, or not at all.
+    a while with one process fewer; both come ``orderly`` times before anybody is killed.
+    ``within_s``: nobody is killed later, and checks that are missing then come within three
+    minutes, or not at all.
     """
 
     owners: int = 3
     kills: int = 20
+    orderly: int = 0
     checks: int = 0
     steady: int = 3000
     steady_s: float = 20.0
@@ -124,6 +127,7 @@ class Crashing:
             kills=self._kills,
             stops=self._stops,
             takings=await asyncio.to_thread(_takings, self._kafka_log, self._spends),
+            handed=sum(owner.total("handed_over") for owner in self._owners),
             forwarded=sum(owner.total("forwarded") for owner in self._owners),
             failure_mode_allowed=sum(each.total("failure_mode_allowed") for each in self._owners),
             steady_ns=steady_ns,
@@ -148,6 +152,7 @@ class Crashing:
         """When the steady end began."""
         plan = self._plan
         until = time.monotonic() + plan.within_s
+        await self._come_and_go(until)
         for number in range(plan.kills):
             if time.monotonic() > until:
                 break
@@ -162,6 +167,15 @@ class Crashing:
         steady_ns = time.time_ns()
         await self._in_peace(until)
         return steady_ns
+
+    async def _come_and_go(self, until: float) -> None:
+        for _ in range(self._plan.orderly):
+            if time.monotonic() > until:
+                return
+            one = self._random.choice(self._owners)
+            await self._stopped(one, away_for=self._plan.between)
+            for owner in self._owners:
+                await self._stopped(owner, away_for=0)
 
     async def _in_peace(self, until: float) -> None:
         plan, begun = self._plan, time.monotonic()

@@ -18,6 +18,7 @@ ROOM_TAKEN = "dev.midstage.room.taken.v1"
 CUSTOMERS_TAKEN = "dev.midstage.customers.taken.v1"
 CUSTOMERS_LEFT = "dev.midstage.customers.left.v1"
 RESERVATIONS_LEFT = "dev.midstage.reservations.left.v1"
+CUSTOMERS_WANTED = "dev.midstage.customers.wanted.v1"
 
 Epoch = Annotated[int, msgspec.Meta(ge=1)]
 LONGEST_REQUEST: Final = 128
@@ -89,6 +90,21 @@ class CustomersLeft(Fact, frozen=True, kw_only=True):
     partition: Annotated[int, msgspec.Meta(ge=0)]
     owner: Name
     epoch: Epoch
+    at: datetime
+
+
+class CustomersWanted(Fact, frozen=True, kw_only=True):
+    """``owner`` would count for the customers of this partition, as others hold more of them.
+
+    Who holds it by ``epoch`` leaves it to that one, in order; of another epoch it says nothing, and
+    whoever does not know this fact is taken from when some seconds are over.
+    """
+
+    partition: Annotated[int, msgspec.Meta(ge=0)]
+    owner: Name
+    epoch: Epoch
+    address: str = ""
+    http_address: str = ""
     at: datetime
 
 

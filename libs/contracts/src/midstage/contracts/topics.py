@@ -49,10 +49,12 @@ from midstage.contracts.signals import SIGNAL_OBSERVED, SignalObserved
 from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
+    CUSTOMERS_WANTED,
     RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
+    CustomersWanted,
     ReservationsLeft,
     RoomTaken,
 )
@@ -344,6 +346,7 @@ SPENDS = Topic(
         (CUSTOMERS_TAKEN, CustomersTaken),
         (CUSTOMERS_LEFT, CustomersLeft),
         (RESERVATIONS_LEFT, ReservationsLeft),
+        (CUSTOMERS_WANTED, CustomersWanted),
     ),
     compacted=True,
 )

@@ -57,6 +57,7 @@ from midstage.throttle.stream.arriving import Arriving
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.handing import Handing
 from midstage.throttle.stream.parts import Parts
 from midstage.throttle.stream.rooms import Rooms, Unkept
 from midstage.throttle.stream.sharing import Sharing
@@ -167,8 +168,12 @@ def compose(
     )
     sharing = Sharing(
         spends=spending,
-        rooms=gate.rooms,
-        leave=rooms.leave,
+        handing=Handing(
+            spends=spending,
+            rooms=gate.rooms,
+            keeping=rooms,
+            answer_within_s=settings.answer_within_ms / 1000,
+        ),
         closed=server.serving,
         answers=owners.answers,
         monotonic=clock.monotonic,

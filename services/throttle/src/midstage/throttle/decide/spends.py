@@ -25,6 +25,7 @@ from midstage.contracts.spends import (
     MOST_UNANSWERED,
     CustomersLeft,
     CustomersTaken,
+    CustomersWanted,
     Epoch,
     ReservationsLeft,
     Unanswered,
@@ -64,7 +65,7 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     epoch: int
 
 
-Said = Claimed | Cleared | CustomersTaken | CustomersLeft | ReservationsLeft
+Said = Claimed | Cleared | CustomersTaken | CustomersLeft | ReservationsLeft | CustomersWanted
 """What a record may say."""
 
 
@@ -168,6 +169,10 @@ class Spends:
                 return self._cleared(fact, partition)
             case ReservationsLeft():
                 return self._reserved(fact, partition)
+            case CustomersWanted():
+                holder = self._holders.get(partition)
+                counts = holder is not None and holder.epoch == fact.epoch
+                return Heard.COUNTS if counts else Heard.OVER
             case _:
                 assert_never(fact)
 
