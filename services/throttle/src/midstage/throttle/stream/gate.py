@@ -17,6 +17,7 @@ from midstage.contracts.spends import CustomersLeft, ReservationsLeft
 from midstage.throttle.decide.judging import (
     asked,
     foreseen,
+    freed,
     judged,
     judged_late,
     lacking,
@@ -145,8 +146,8 @@ class Gate:
             return None
         now_ns = self._monotonic_ns()
         accounts = self.accounts(meeting, check, now_ns)
-        if is_late:
-            return self._by_rule(meeting, accounts, check, self._metrics.late)
+        if check.over or is_late:
+            return self._uncounted(meeting, accounts, check, now_ns)
         before = _would_refuse(accounts) if meeting.shadowed else 0
         known = meeting.strict and self.known(meeting, check, now_ns)
         answer = self.decided(meeting, accounts, check, now_ns)
@@ -308,6 +309,14 @@ class Gate:
     ) -> Judged:
         """What the failure rules say of one that the log kept waiting for too long."""
         return self._by_rule(meeting, accounts, check, self._metrics.without_room)
+
+    def _uncounted(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+    ) -> Judged:
+        """For the end of a request, or a question that comes too late for an answer by count."""
+        if check.over:
+            return freed(meeting, accounts, check, now_ns)
+        return self._by_rule(meeting, accounts, check, self._metrics.late)
 
     def _asking(
         self,
