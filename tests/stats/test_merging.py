@@ -191,11 +191,25 @@ def test_days_are_rolled_up_once_whatever_was_committed_between(kept: Kept) -> N
             assert set(writing.db.execute(parts).fetchall()) == {(1,)}
 
 
-def test_many_commits_move_in_lots(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(derived, "COMMITS", 2)
+@pytest.mark.parametrize(
+    ("most", "lots"), [(("COMMITS", 2), 3), (("SUMS", 7), 3), (("SUMS", 1), 5)]
+)
+def test_many_commits_move_in_lots(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, most: tuple[str, int], lots: int
+) -> None:
+    monkeypatch.setattr(derived, *most)
+    moved = list[tuple[int, int]]()
+    late = derived._late
+
+    def noted(db: duckdb.DuckDBPyConnection, commits: tuple[int, int]) -> None:
+        moved.append(commits)
+        late(db, commits)
+
+    monkeypatch.setattr(derived, "_late", noted)
     for n in range(5):
         kept.add(NOON + n * timedelta(hours=1))
     kept.merge(before=NOON + DAY)
+    assert len(moved) == lots
     with kept.ledger.writing() as writing:
         assert rolled(writing.db).version == 5
     assert kept.counts()["days"] == 3

@@ -16,11 +16,15 @@ from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.views.usage.plan import Rolled
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-COMMITS = 100
-"""How many commits' late sums move at once: counting waits meanwhile."""
+COMMITS, SUMS = 100, 500_000
+"""How many commits' late sums move at once, and about how many: counting waits meanwhile."""
 _NEW = """
 SELECT DISTINCT date_trunc('{step}', {time})::TIMESTAMP FROM {table}
 WHERE {time} >= $since AND {time} < $until AND version <= $version ORDER BY 1
+"""
+_SIZES = """
+SELECT version, count(*) FROM minutes
+WHERE version > $after AND version <= $upto AND minute < $until GROUP BY version ORDER BY version
 """
 _LOT = """
 CREATE OR REPLACE TEMP TABLE lot AS
@@ -55,8 +59,8 @@ def roll(books: Books, *, before: datetime, upto: int) -> int:
     _derive_days(books, held, hour.replace(hour=0))
     at = held.version
     while at < upto:
-        following = min(at + COMMITS, upto)
         with books.writing() as writing:
+            following = _following(writing.db, at, min(at + COMMITS, upto))
             _late(writing.db, (at, following))
             writing.db.execute("UPDATE rolled SET version = ?", [following])
         at = following
@@ -94,6 +98,18 @@ def _derive_days(books: Books, held: Rolled, until: datetime) -> None:
             writing.db.execute("UPDATE rolled SET until = ?", [day + DAY])
     with books.writing() as writing:
         writing.db.execute("UPDATE rolled SET until = ?", [utc(until)])
+
+
+def _following(db: duckdb.DuckDBPyConnection, after: int, upto: int) -> int:
+    """The last of the commits that move next: at least one of them, however many sums it has."""
+    ((until,),) = db.execute("SELECT hours FROM rolled").fetchall()
+    taken = 0
+    asked = {"after": after, "upto": upto, "until": until}
+    for version, sums in db.execute(_SIZES, asked).fetchall():
+        if taken and taken + sums > SUMS:
+            return int(version) - 1
+        taken += sums
+    return upto
 
 
 def _late(db: duckdb.DuckDBPyConnection, commits: tuple[int, int]) -> None:

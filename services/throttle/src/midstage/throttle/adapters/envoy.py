@@ -130,13 +130,19 @@ class RateLimitServer:
             return PASS
         if self._owners is not None:
             left_s = inf if remaining_s is None else remaining_s - self._late_below_s
-            asked = self._owners.ask(check.customer, request, left_s, lambda: self._too_late(check))
+            asked = self._owners.ask(
+                check.customer,
+                request,
+                left_s,
+                here=lambda: self._said(check, remaining_s),
+                otherwise=lambda: self._too_late(check),
+            )
             if asked is not None:
                 return asked
         return self._said(check, remaining_s)
 
     def _judged_here(self, request: bytes, remaining_s: float | None) -> bytes | Later[bytes]:
-        """Another process has forwarded it: it is answered here, whoever counts.
+        """Another process has forwarded it; CallError where it is not for us to answer.
 
         Its deadline says how long that may take, and no more: the other one has set aside what it
         needs itself, whatever its caller's deadline is.
@@ -144,6 +150,8 @@ class RateLimitServer:
         check = self._asked(request)
         if check is None:
             return PASS
+        if self._owners is not None and not self._owners.counts_here(check.customer):
+            raise CallError(Status.FAILED_PRECONDITION, "another process counts")
         has_s = None if remaining_s is None else remaining_s + self._late_below_s
         return self._said(check, has_s)
 
