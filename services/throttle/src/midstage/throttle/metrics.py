@@ -74,6 +74,11 @@ class Metrics:
             "Partitions for which this process named a new owner: itself, or another one.",
             registry=registry,
         )
+        self.handed_over = Counter(
+            "midstage_throttle_handed_over",
+            "Partitions that this process left: to another one that asked, or at its end.",
+            registry=registry,
+        )
         self.shadowed = Counter(
             "midstage_throttle_shadowed",
             "Checks that a limit in shadow mode would have refused.",

@@ -25,7 +25,7 @@ from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
 from midstage.throttle.adapters.owners import Owners
-from midstage.throttle.adapters.questions import DOMAIN, Questions, decoded
+from midstage.throttle.adapters.questions import DOMAIN, Questions
 from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.model.later import Later
 
@@ -124,34 +124,42 @@ class RateLimitServer:
             theirs = self._imported(request)
             if theirs is not None:
                 return theirs
-        try:
-            check = self._questions.check(request)
-        except DecodeError as e:
-            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+        check = self._asked(request)
         if check is None:
             self._foreign()
             return PASS
         if self._owners is not None:
             left_s = inf if remaining_s is None else remaining_s - self._late_below_s
-            asked = self._owners.ask(check.customer, request, left_s, lambda: self._too_late(check))
+            asked = self._owners.ask(
+                check.customer,
+                request,
+                left_s,
+                here=lambda: self._said(check, remaining_s),
+                otherwise=lambda: self._too_late(check),
+            )
             if asked is not None:
                 return asked
         return self._said(check, remaining_s)
 
     def _judged_here(self, request: bytes, remaining_s: float | None) -> bytes | Later[bytes]:
-        """Another process has forwarded it: it is answered here, whoever counts.
+        """Another process has forwarded it; CallError where it is not for us to answer.
 
         Its deadline says how long that may take, and no more: the other one has set aside what it
         needs itself, whatever its caller's deadline is.
         """
-        try:
-            check = decoded(request)
-        except DecodeError as e:
-            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+        check = self._asked(request)
         if check is None:
             return PASS
+        if self._owners is not None and not self._owners.counts_here(check.customer):
+            raise CallError(Status.FAILED_PRECONDITION, "another process counts")
         has_s = None if remaining_s is None else remaining_s + self._late_below_s
         return self._said(check, has_s)
+
+    def _asked(self, request: bytes) -> Check | None:
+        try:
+            return self._questions.check(request)
+        except DecodeError as e:
+            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
 
     def _said(self, check: Check, remaining_s: float | None) -> bytes | Later[bytes]:
         judged = self._answer(check, remaining_s)

@@ -1,16 +1,20 @@
 """Other throttles' side: a check of a customer for whom another process counts is asked there.
 
-It is asked as it came, once, on the owner's port, by a method that forwards nothing. What it says
-of time is how long the owner has: a quarter of the time that is left is for the way. An owner that
-can't be reached, or is late, is asked whether it is there at all; one that has not answered that
-for ``GONE_S`` is gone. So a slow one is not taken for a dead one.
+It is asked as it came, on the owner's port, by a method that forwards nothing. What it says of time
+is how long the owner has: a quarter of the time that is left is for the way. Who does not count for
+the customer, no more or not yet, says so: then whoever is known a moment later is asked, while
+there is time. An owner that can't be reached, or is late, is asked whether it is there at all; one
+that has not answered that for ``GONE_S``, or where nobody listens, is gone. So a slow one is not
+taken for a dead one.
 """
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from midstage.contracts.spends import CustomersTaken
+from midstage.throttle.adapters.http2.calls import Status
 from midstage.throttle.adapters.http2.client import Client
 from midstage.throttle.adapters.http2.replies import Failed, Reply
 from midstage.throttle.model.later import Later
@@ -24,14 +28,28 @@ _HEALTH: Final = b"/grpc.health.v1.Health/Check"
 _STEPS: Final = 32
 """Times that are left are told in so many steps: each has headers that are written once."""
 _FOR_OWNER: Final = 0.75
+_ASK_AGAIN_S: Final = 0.002
+_REFUSED_AGAIN_S: Final = 0.1
 
 
 class Owning(Protocol):
     """Who counts for whom."""
 
-    def holder(self, customer: str) -> CustomersTaken | None:
-        """Who else counts for the customer; None where this process does."""
+    def answering(self, customer: str) -> CustomersTaken | None:
+        """Who else is to be asked, as it counts or comes next; None: this process."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Asking:
+    """A check that other processes are asked until a time of the loop."""
+
+    customer: str
+    request: bytes
+    until: float
+    here: Callable[[], bytes | Later[bytes]]
+    otherwise: Callable[[], bytes]
+    later: Later[bytes] = field(default_factory=Later)
 
 
 class Owners:
@@ -59,42 +77,49 @@ class Owners:
         self._is_closed = False
 
     def ask(
-        self, customer: str, request: bytes, left_s: float, otherwise: Callable[[], bytes]
+        self,
+        customer: str,
+        request: bytes,
+        left_s: float,
+        *,
+        here: Callable[[], bytes | Later[bytes]],
+        otherwise: Callable[[], bytes],
     ) -> Later[bytes] | bytes | None:
         """The owner's answer, else ``otherwise``; None where it is for us to answer.
 
-        ``left_s``: how long the answer may take; more than ``within_s`` is as much.
+        ``left_s``: how long the answer may take; more than ``within_s`` is as much. ``here``
+        answers where it has become for us to answer meanwhile.
         """
-        holder = self._owning.holder(customer)
+        holder = self._owning.answering(customer)
         if holder is None or not holder.address:
             return None
-        steps = int(min(left_s / self._within_s, 1.0) * _STEPS)
+        steps = self._steps(left_s)
         if steps < 1 or self._asked >= MOST_ASKED or self._is_closed:
             return otherwise()
         self._forwarded()
         self._asked += 1
-        later: Later[bytes] = Later()
-        within_s = self._within_s * steps / _STEPS
-
-        def told(reply: Reply) -> None:
-            self._asked -= 1
-            if isinstance(reply, Failed):
-                if reply.is_silent:
-                    self.missed(holder)
-                reply = otherwise()
-            later.told(reply)
-
-        self._client(holder.address).ask(
-            _METHOD, request, told, within_s=within_s, answer_within_s=within_s * _FOR_OWNER
+        asking = _Asking(
+            customer=customer,
+            request=request,
+            until=asyncio.get_running_loop().time() + min(left_s, self._within_s),
+            here=here,
+            otherwise=otherwise,
         )
-        return later
+        self._ask(asking, holder, steps)
+        return asking.later
 
-    async def answers(self, holder: CustomersTaken, *, patiently: bool = False) -> bool:
-        """Whether it is there: it answers within ``GONE_S``, at once or as soon as it listens."""
+    def counts_here(self, customer: str) -> bool:
+        """Whether nobody else is to be asked, as far as is known here."""
+        return self._owning.answering(customer) is None
+
+    async def answers(self, holder: CustomersTaken) -> bool:
+        """Whether it is there: it listens, and answers within ``GONE_S``."""
         if not holder.address or self._is_closed:
             return True
+        if not await _listens(holder, self._gone_s):
+            return False
         reply = await self._reply(
-            holder.address, _HEALTH, b"", within_s=self._gone_s, patiently=patiently
+            holder.address, _HEALTH, b"", within_s=self._gone_s, patiently=True
         )
         return not isinstance(reply, Failed) or not reply.is_silent
 
@@ -131,6 +156,44 @@ class Owners:
             client.close()
         self._clients.clear()
 
+    def _steps(self, left_s: float) -> int:
+        return int(min(left_s / self._within_s, 1.0) * _STEPS)
+
+    def _ask(self, asking: _Asking, holder: CustomersTaken, steps: int) -> None:
+        within_s = self._within_s * steps / _STEPS
+
+        def told(reply: Reply) -> None:
+            if isinstance(reply, Failed):
+                if reply.status == Status.FAILED_PRECONDITION:
+                    asyncio.get_running_loop().call_later(_ASK_AGAIN_S, self._ask_again, asking)
+                    return
+                if reply.is_silent:
+                    self.missed(holder)
+                reply = asking.otherwise()
+            self._over(asking, reply)
+
+        self._client(holder.address).ask(
+            _METHOD, asking.request, told, within_s=within_s, answer_within_s=within_s * _FOR_OWNER
+        )
+
+    def _ask_again(self, asking: _Asking) -> None:
+        """Whoever counts by now; who comes next has read that it does a moment after us."""
+        holder = self._owning.answering(asking.customer)
+        steps = self._steps(asking.until - asyncio.get_running_loop().time())
+        if holder is None:
+            self._over(asking, asking.here())
+        elif steps < 1 or self._is_closed or not holder.address:
+            self._over(asking, asking.otherwise())
+        else:
+            self._ask(asking, holder, steps)
+
+    def _over(self, asking: _Asking, answer: bytes | Later[bytes]) -> None:
+        self._asked -= 1
+        if isinstance(answer, Later):
+            answer.then(asking.later.told)
+        else:
+            asking.later.told(answer)
+
     async def _reply(
         self,
         address: str,
@@ -151,7 +214,7 @@ class Owners:
 
     async def _doubt(self, holder: CustomersTaken) -> None:
         try:
-            is_there = await self.answers(holder, patiently=True)
+            is_there = await self.answers(holder)
         finally:
             self._doubted.discard(holder.owner)
         if not is_there and not self._is_closed:
@@ -165,3 +228,22 @@ class Owners:
                 del self._clients[each]
             client = self._clients[address] = Client(address)
         return client
+
+
+async def _listens(holder: CustomersTaken, within_s: float) -> bool:
+    """False where its machine says, twice, that nobody does: then its process is no more."""
+    host, _, port = holder.address.rpartition(":")
+    for _ in range(2):
+        try:
+            async with asyncio.timeout(within_s):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except ConnectionRefusedError:
+            await asyncio.sleep(_REFUSED_AGAIN_S)
+        except TimeoutError:
+            return False
+        except (OSError, ValueError, OverflowError):
+            return True  # it can't be told like that
+        else:
+            writer.close()
+            return True
+    return False

@@ -16,6 +16,7 @@ from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.kept import Kept, Lacking, Waited
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.opening import Opening, opened
+from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.decide.unanswered import Awaited
@@ -178,6 +179,14 @@ class Rooms:
                 claims.append(_written(room, last))
         self._spends.write(claims)
         return len(claims) < MOST_LEFT
+
+    def is_waited_for(self, concerned: Callable[[str], bool]) -> bool:
+        """Whether a check waits for a counter of these customers."""
+        return any(
+            isinstance(waited, Room | Strict) and concerned(waited.key[1])
+            for waited, waiting in self._waiting.items()
+            if not all(each.is_over for each in waiting)
+        )
 
     def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
         """Have ``forget`` called when customers are counted for here again, with whose they are."""

@@ -206,7 +206,8 @@ class Caller:
         if not flags & END_STREAM:
             return self._broken(stream, "more after the status")
         if head.status:
-            return self._ends(stream, Failed(words=f"status {head.status}: {head.words}"))
+            words = f"status {head.status}: {head.words}"
+            return self._ends(stream, Failed(words=words, status=head.status))
         message = held.said[0] if len(held.said) == 1 else b"".join(held.said)
         size = len(message) - _PREFIX
         if size < 0 or int.from_bytes(message[:_PREFIX], "big") != size:

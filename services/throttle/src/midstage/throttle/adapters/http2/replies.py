@@ -15,6 +15,8 @@ class Failed:
 
     words: str
     is_silent: bool = False
+    status: int | None = None
+    """What it said itself."""
 
 
 Reply = bytes | Failed
