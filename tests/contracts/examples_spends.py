@@ -6,10 +6,17 @@ from midstage.contracts.fact import Event
 from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
+    CUSTOMERS_WANTED,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
+    CustomersWanted,
+    OpenReservation,
+    ReservationsLeft,
+    Reserved,
     RoomTaken,
+    SettledRequest,
     Unanswered,
 )
 from midstage.contracts.topics import SPENDS
@@ -48,6 +55,36 @@ EVENTS: Events = {
             ),
         ),
     ),
+    "reservations-left": (
+        SPENDS,
+        Event(
+            id=f"{OWNER}/5",
+            source=OWNER,
+            type=RESERVATIONS_LEFT,
+            time=NOON,
+            data=ReservationsLeft(
+                partition=3,
+                owner=OWNER,
+                epoch=7,
+                part=0,
+                reservations=(
+                    OpenReservation(
+                        request="7f3a-41",
+                        customer="acme",
+                        taken_ns=1_767_268_800_000_000_000,
+                        until_ns=1_767_272_400_000_000_000,
+                        of=(Reserved(limit="acme-tokens", key="ci", units=500),),
+                    ),
+                ),
+                settled=(
+                    SettledRequest(
+                        request="7f3a-40", customer="acme", until_ns=1_767_269_100_000_000_000
+                    ),
+                ),
+                at=NOON,
+            ),
+        ),
+    ),
     "customers-left": (
         SPENDS,
         Event(
@@ -56,6 +93,23 @@ EVENTS: Events = {
             type=CUSTOMERS_LEFT,
             time=NOON,
             data=CustomersLeft(partition=3, owner=OWNER, epoch=7, at=NOON),
+        ),
+    ),
+    "customers-wanted": (
+        SPENDS,
+        Event(
+            id="throttle/81c2/1",
+            source="throttle/81c2",
+            type=CUSTOMERS_WANTED,
+            time=NOON,
+            data=CustomersWanted(
+                partition=3,
+                owner="throttle/81c2",
+                epoch=7,
+                address="10.0.0.8:8081",
+                http_address="10.0.0.8:8082",
+                at=NOON,
+            ),
         ),
     ),
     "room-taken": (

@@ -87,6 +87,20 @@ def test_what_weighs_enough_is_a_chunk(log: MemoryLog, positions: MemoryPosition
     assert {len(chunk.content) for chunk in chunks} == {2}
 
 
+def test_what_waits_is_told_by_its_weight_too(log: MemoryLog, positions: MemoryPositions) -> None:
+    say(log, *(str(number) for number in range(20)))
+    waited = list[tuple[int, int]]()
+
+    class Asking(list[Whole[list[str]]]):
+        def append(self, chunk: Whole[list[str]]) -> None:
+            waited.append((loop.lag(), loop.waiting()))
+
+    loop = consumer(log, positions, Asking(), read=[], weigh=lambda record: 3)
+    with running(loop):
+        within(60, lambda: len(waited) == 10)
+    assert waited == [(left, 3 * left) for left in range(18, -1, -2)]
+
+
 class OnceAway:
     """A log whose second poll finds no broker."""
 

@@ -1,7 +1,7 @@
 """Limits in a Python service: leases of a real throttle, checked in process."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -12,6 +12,7 @@ from midstage.limits.errors import (
     QuotaExceededError,
 )
 from midstage.limits.owner import Owner
+from midstage.testkit.waiting import within
 from tests.limits.conftest import TOKEN, Running, limited
 from tests.ports import free_port
 
@@ -40,9 +41,15 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def rows(throttle: Running, customer: str) -> Mapping[str, int]:
+    """What is left of each limit."""
+    told = throttle.http.get(f"/v1/customers/{customer}/limits").json()["limits"]
+    return {row["limit"]: int(row["remaining"]) for row in told}
+
+
 def left(throttle: Running, customer: str) -> int:
-    (row,) = throttle.http.get(f"/v1/customers/{customer}/limits").json()["limits"]
-    return int(row["remaining"])
+    (remaining,) = rows(throttle, customer).values()
+    return remaining
 
 
 def test_no_holder_admits_more_than_there_is(throttle: Running) -> None:
@@ -233,6 +240,72 @@ def test_when_throttle_is_away_leases_hold_to_their_term_and_then_the_rules_do(
     asyncio.run(told())
 
 
+def test_who_gets_no_answer_asks_again_long_before_it_is_due(throttle: Running) -> None:
+    limited(throttle, "again")
+    now_ns, asked = [10**12], [0]
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked[0] += 1
+        writer.close()
+
+    async def told() -> None:
+        url = str(throttle.http.base_url)
+        limits = Limits(url, holder="again", token=TOKEN, monotonic_ns=lambda: now_ns[0])
+        assert await limits.lease("again", app="chat")
+        await limits._owner.close()
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        limits._owner = Owner(f"http://127.0.0.1:{port}", holder="again", token="")
+        await limits.start()
+        await until(lambda: asked[0] == 1)
+        since_ns = now_ns[0]
+
+        def passes(holds: Callable[[], bool]) -> Callable[[], bool]:
+            """10 ms before each look."""
+
+            def look() -> bool:
+                now_ns[0] += 10_000_000
+                return holds()
+
+            return look
+
+        await until(passes(lambda: asked[0] == 3))
+        assert now_ns[0] - since_ns < 3_000_000_000, "a third of the term has not passed"
+        server.close()
+        await limits._owner.close()
+        limits._owner = Owner(url, holder="again", token=TOKEN)
+        book = limits._customers["again"].book
+        before = book.serial
+        await until(passes(lambda: book.serial > before))
+        await limits.close()
+
+    asyncio.run(told())
+
+
+def test_a_limit_in_shadow_mode_is_told_what_passed_by_leases(throttle: Running) -> None:
+    limited(throttle, "told")
+    throttle.put(
+        "tried",
+        customer="told",
+        amount=10,
+        algorithm={"kind": "lifetime"},
+        on_failure="open",
+        shadow=True,
+    ).raise_for_status()
+    within(WITHIN_S, lambda: len(rows(throttle, "told")) == 2)
+
+    async def asked() -> int:
+        async with await connected(throttle, "told") as limits:
+            return await passed(limits, "told", most=7)
+
+    before = counter(throttle, "shadowed")
+    assert asyncio.run(asked()) == 7
+    assert rows(throttle, "told")["tried"] == 3
+    assert asyncio.run(asked()) == 7
+    assert rows(throttle, "told")["tried"] == 0
+    assert counter(throttle, "shadowed") - before == 4
+
+
 def test_many_who_come_at_once_ask_once(throttle: Running) -> None:
     limited(throttle, "crowd")
 
@@ -247,6 +320,11 @@ def test_many_who_come_at_once_ask_once(throttle: Running) -> None:
 
 
 def leases(throttle: Running) -> float:
+    return counter(throttle, "leases")
+
+
+def counter(throttle: Running, name: str) -> float:
+    begins = f"midstage_throttle_{name}_total "
     text = throttle.http.get("/metrics").text
-    (line,) = [each for each in text.splitlines() if each.startswith("midstage_throttle_leases_t")]
+    (line,) = [each for each in text.splitlines() if each.startswith(begins)]
     return float(line.split()[1])

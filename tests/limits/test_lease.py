@@ -36,8 +36,8 @@ def test_units_are_charged_where_they_are_counted() -> None:
     assert not plan.take(0), "without an estimate one token has to be left"
     assert [lease.left for lease in plan.leases] == [4, 0]
     assert plan.short({"tokens": 6}, 0)[0].wait_ns is None
-    assert plan.demand() == {"requests": 3, "tokens": 6}
-    assert plan.demand() == {"requests": 0}
+    assert plan.demand()[0] == {"requests": 3, "tokens": 6}
+    assert plan.demand() == ({"requests": 0}, {})
 
 
 @pytest.mark.parametrize("is_open", [True, False])

@@ -91,7 +91,7 @@ class MemoryLedger:
         """All partial sums added up by kind and name."""
         total: Counter[tuple[str, str]] = Counter()
         for _, sums in self.sums:
-            for kind, name, amount in zip(sums.kind, sums.name, sums.amount, strict=True):
+            for kind, name, amount in zip(sums.kind, sums.name, sums.amount.tolist(), strict=True):
                 total[kind, name] += amount
         return total
 

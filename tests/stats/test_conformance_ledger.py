@@ -35,7 +35,7 @@ SOURCE = "edges/edge-1/a"
 PLACE = Partition(topic="t", number=0)
 OTHER = Partition(topic="t", number=1)
 PLACES = ("ledger:inserted", "ledger:committed")
-_SUMS = "SELECT kind, name, sum(amount) FROM {table} GROUP BY ALL"
+_SUMS = "SELECT kind, name, sum(amount) FROM minutes GROUP BY ALL"
 
 
 class DiedError(Exception):
@@ -112,10 +112,8 @@ class InFile:
 
     def sums(self) -> Mapping[tuple[str, str], int]:
         with self._looking() as db:
-            by_minute = db.execute(_SUMS.format(table="minutes")).fetchall()
-            by_hour = db.execute(_SUMS.format(table="hours")).fetchall()
-        assert sorted(by_minute) == sorted(by_hour)
-        return {(kind, name): int(amount) for kind, name, amount in by_minute}
+            found = db.execute(_SUMS).fetchall()
+        return {(kind, name): int(amount) for kind, name, amount in found}
 
     def closed(self) -> None:
         if self.ledger is not None:

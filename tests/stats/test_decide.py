@@ -55,7 +55,7 @@ def amounts(sums: Sums, kind: str) -> dict[str, int]:
     """Of one cell by name."""
     return {
         name: amount
-        for of, name, amount in zip(sums.kind, sums.name, sums.amount, strict=True)
+        for of, name, amount in zip(sums.kind, sums.name, sums.amount.tolist(), strict=True)
         if of == kind
     }
 

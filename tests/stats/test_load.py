@@ -178,9 +178,10 @@ def test_what_a_lagging_shard_finds_late_waits_for_its_end_or_some_seconds_and_i
     loads = Loads(
         topic=LOAD,
         shard=ALONE,
-        edges=Edges((), lag=lambda: lags[0]),
+        edges=Edges((), lag=lambda: None),
         window=Window(),
         version=0,
+        waiting=lambda: lags[0],
     )
 
     def counted(version: int) -> None:

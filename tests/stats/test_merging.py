@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from midstage.eventlog.log import Partition
-from midstage.stats.adapters import days
+from midstage.stats.adapters import derived
+from midstage.stats.adapters.columns import utc
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.usage.rolled import rolled
@@ -24,6 +25,11 @@ PLACE = Partition(topic="t", number=0)
 DAY = timedelta(days=1)
 TABLES = ("minutes", "hours", "days", "customer_days", "source_hours")
 KEPT = timedelta(minutes=15)
+HOURS_WRITTEN = """
+CREATE OR REPLACE TABLE hours AS
+SELECT date_trunc('hour', minute)::TIMESTAMP AS hour, * EXCLUDE (minute) FROM minutes
+"""
+"""As each commit did up to schema 4."""
 
 
 @dataclass(kw_only=True)
@@ -91,19 +97,21 @@ def minute(n: int) -> datetime:
     return NOON + timedelta(minutes=n)
 
 
-def test_sums_of_hours_that_are_over_are_one_for_each_cell(kept: Kept) -> None:
+def test_hours_that_are_over_have_one_sum_for_each_cell_and_so_have_their_minutes(
+    kept: Kept,
+) -> None:
     for n in (5, 5, 59, 60, 60):
         kept.add(minute(n))
     cell = 3  # the outcome and two units
     assert kept.counts() == {
         "minutes": 5 * cell,
-        "hours": 5 * cell,
+        "hours": 0,
         "days": 0,
         "customer_days": 0,
         "source_hours": 5,
     }
-    assert kept.merge(before=minute(75)) == (1 + 2) * cell + 2
-    once = {**dict.fromkeys(TABLES, 0), "minutes": 4 * cell, "hours": 3 * cell, "source_hours": 3}
+    assert kept.merge(before=minute(75)) == cell + 2
+    once = {**dict.fromkeys(TABLES, 0), "minutes": 4 * cell, "hours": cell, "source_hours": 3}
     assert kept.counts() == once
     assert kept.merge(before=minute(75)) == 0
     kept.add(minute(5))  # late, into an hour that was merged
@@ -131,11 +139,40 @@ def test_a_day_that_is_over_is_read_as_one_and_what_comes_late_is_added(kept: Ke
     late = NOON + timedelta(hours=1)
     kept.add(late, customer="globex")
     assert kept.said() == {"acme": 3, "globex": 1}
-    kept.tamper(f"DELETE FROM hours WHERE hour < TIMESTAMP '{NOON.date()} 13:00'")
-    assert kept.said() == {"acme": 3, "globex": 1}  # the first came from the day alone
+    kept.tamper("DELETE FROM minutes WHERE version = 1 AND minute < TIMESTAMP '2026-01-02'")
+    kept.tamper("DELETE FROM hours WHERE hour < TIMESTAMP '2026-01-02'")
+    assert kept.said() == {"acme": 3, "globex": 1}  # of then, what was first is in the day alone
     kept.merge(before=NOON + DAY)
-    kept.tamper(f"DELETE FROM hours WHERE hour < TIMESTAMP '{(NOON + DAY).date()}'")
+    kept.tamper("DELETE FROM minutes WHERE minute < TIMESTAMP '2026-01-02'")
+    kept.tamper("DELETE FROM hours WHERE hour < TIMESTAMP '2026-01-02'")
     assert kept.said() == {"acme": 3, "globex": 1}
+
+
+def test_an_hour_that_is_over_is_read_as_one_and_what_comes_late_is_added(kept: Kept) -> None:
+    kept.add(minute(5), minute(55), minute(65))
+    kept.merge(before=minute(60))
+    kept.tamper("DELETE FROM requests")
+    kept.tamper(f"DELETE FROM minutes WHERE minute < TIMESTAMP '{utc(minute(60))}'")
+    kept.add(minute(5), customer="globex")
+    assert kept.said() == {"acme": 3, "globex": 1}
+    kept.merge(before=minute(60))
+    kept.tamper(f"DELETE FROM minutes WHERE minute < TIMESTAMP '{utc(minute(60))}'")
+    assert kept.said() == {"acme": 3, "globex": 1}
+
+
+def test_hours_are_derived_once_whatever_was_committed_between(kept: Kept) -> None:
+    for n in (0, 1, 2, 1, 3):  # a clock that is turned back derives nothing anew
+        kept.add(minute(60 * n))
+        kept.merge(before=minute(60 * n))
+        kept.add(minute(0), minute(60 * n))
+        kept.merge(before=minute(60 * n))
+        kept.ledger.close()
+        kept.open()
+    assert kept.said() == {"acme": 15}
+    assert kept.said(("to", f"{minute(60):%FT%TZ}")) == {"acme": 7}
+    with kept.ledger.writing() as writing:
+        parts = "SELECT count(*) FROM hours GROUP BY hour, name"
+        assert set(writing.db.execute(parts).fetchall()) == {(1,)}
 
 
 def test_days_are_rolled_up_once_whatever_was_committed_between(kept: Kept) -> None:
@@ -154,11 +191,25 @@ def test_days_are_rolled_up_once_whatever_was_committed_between(kept: Kept) -> N
             assert set(writing.db.execute(parts).fetchall()) == {(1,)}
 
 
-def test_many_commits_move_in_lots(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(days, "COMMITS", 2)
+@pytest.mark.parametrize(
+    ("most", "lots"), [(("COMMITS", 2), 3), (("SUMS", 7), 3), (("SUMS", 1), 5)]
+)
+def test_many_commits_move_in_lots(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, most: tuple[str, int], lots: int
+) -> None:
+    monkeypatch.setattr(derived, *most)
+    moved = list[tuple[int, int]]()
+    late = derived._late
+
+    def noted(db: duckdb.DuckDBPyConnection, commits: tuple[int, int]) -> None:
+        moved.append(commits)
+        late(db, commits)
+
+    monkeypatch.setattr(derived, "_late", noted)
     for n in range(5):
         kept.add(NOON + n * timedelta(hours=1))
     kept.merge(before=NOON + DAY)
+    assert len(moved) == lots
     with kept.ledger.writing() as writing:
         assert rolled(writing.db).version == 5
     assert kept.counts()["days"] == 3
@@ -199,6 +250,7 @@ def test_a_ledger_from_before_there_were_days_is_opened_and_has_them(kept: Kept)
         db.execute("DROP TABLE days")
         db.execute("DROP TABLE customer_days")
         db.execute("DROP TABLE rolled")
+        db.execute(HOURS_WRITTEN)
         db.execute("UPDATE about SET schema = 2")
         db.execute("UPDATE merges SET version = 1")
     kept.open()
@@ -210,6 +262,30 @@ def test_a_ledger_from_before_there_were_days_is_opened_and_has_them(kept: Kept)
     kept.ledger.close()
     kept.open()
     assert kept.said() == {"acme": 4}
+
+
+def test_a_ledger_whose_commits_wrote_hours_is_opened_and_derives_them_from_then_on(
+    kept: Kept,
+) -> None:
+    kept.add(NOON)
+    kept.add(NOON, NOON + DAY)
+    kept.merge(before=NOON + DAY)
+    kept.add(NOON, minute(60), NOON + DAY)
+    kept.ledger.close()
+    with duckdb.connect(str(kept.file)) as db:
+        db.execute("ALTER TABLE rolled DROP COLUMN hours")
+        db.execute(HOURS_WRITTEN)
+        db.execute("UPDATE about SET schema = 4")
+    kept.open()
+    assert kept.said() == {"acme": 6}
+    assert kept.said(("to", f"{minute(60):%FT%TZ}")) == {"acme": 3}
+    kept.add(minute(60))
+    for hours in (0, 24, 48):
+        kept.merge(before=NOON + timedelta(hours=hours))
+        assert kept.said() == {"acme": 7}
+        assert kept.said(("from", f"{minute(60):%FT%TZ}")) == {"acme": 4}
+    kept.tamper("DELETE FROM minutes")
+    assert kept.said() == {"acme": 7}  # all is in hours and days
 
 
 def test_what_was_sent_leaves_the_outbox_after_an_hour_and_numbers_go_on(kept: Kept) -> None:
@@ -235,7 +311,7 @@ def test_what_is_nearly_one_sum_for_each_cell_is_not_written_anew(kept: Kept) ->
     before = kept.counts()
     kept.merge(before=minute(60))
     after = kept.counts()
-    assert (after["minutes"], after["hours"]) == (before["minutes"], before["hours"])
+    assert after["minutes"] == before["minutes"]
     assert after["source_hours"] < before["source_hours"]
     for number in range(9):
         kept.add(minute(0), customer=f"customer-{number}")

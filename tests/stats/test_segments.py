@@ -18,6 +18,7 @@ from midstage.eventlog.log import Partition
 from midstage.stats.adapters import queries
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.rows import beside
+from midstage.stats.adapters.schema import SCHEMA
 from midstage.stats.views.rows import RowsQuery
 from midstage.stats.views.usage.asking import from_parameters
 
@@ -237,7 +238,7 @@ def test_a_ledger_of_before_is_opened_and_has_segments_from_then_on(tmp_path: Pa
     count(ledger, numbered(4, 5, 6))
     assert [row for row, _, _ in shown(ledger)] == [1, 2, 3, 4, 5, 6]
     with ledger.writing() as writing:
-        assert writing.db.execute("SELECT schema FROM about").fetchall() == [(4,)]
+        assert writing.db.execute("SELECT schema FROM about").fetchall() == [(SCHEMA,)]
     ledger.close()
 
 

@@ -42,7 +42,7 @@ def sums(*cells: Cell, amount: int = 1, kind: str = "outcome") -> Sums:
         revision=same,
         kind=Words.same(kind, count),
         name=same,
-        amount=[amount] * count,
+        amount=np.full(count, amount),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midstage.stats.views.usage.plan import NO_DAYS, Piece, Rolled, Table, plan
+from midstage.stats.views.usage.plan import NOTHING, Piece, Rolled, Table, plan
 from midstage.stats.views.usage.question import Question, Timing, Wanted, Window
 from midstage.stats.views.usage.windows import (
     begun,
@@ -110,22 +110,43 @@ def asked(
     )
 
 
+END = datetime(2026, 1, 20, tzinfo=UTC)
+HOURS = Rolled(hours=END, until=None, version=7)
+DAYS = Rolled(hours=END + timedelta(hours=5), until=END, version=7)
+
+
 def planned(
-    question: Question, zone: str = "UTC", days: Rolled = NO_DAYS
+    question: Question, zone: str = "UTC", derived: Rolled = HOURS
 ) -> list[tuple[Table, str, str]]:
+    """What is read; of what is derived the minutes that came since are left out."""
     assert question.since is not None
     assert question.until is not None
-    pieces = plan(question, stretches(zone, since=question.since, until=question.until), days)
-    return [(table, *(f"{one:%d %H:%M}" for one in (a, b) if one)) for table, a, b, _ in pieces]  # type: ignore[misc]  # both are there
+    pieces = plan(question, stretches(zone, since=question.since, until=question.until), derived)
+    return [
+        (table, *(f"{one:%d %H:%M}" for one in (a, b) if one))  # type: ignore[misc]  # both are there
+        for table, a, b, above in pieces
+        if not above
+    ]
 
 
-def test_whole_hours_are_read_from_hours_and_the_rims_from_minutes() -> None:
+def test_whole_hours_are_read_from_hours_and_from_minutes_the_rims_and_what_came_since() -> None:
     question = asked(since="2026-01-01T10:30:00Z", until="2026-01-03T09:15:00Z")
+    assert [piece[0] for piece in plan(question, (), HOURS) if piece.above == 7] == ["minutes"]
     assert planned(question) == [
         ("hours", "01 11:00", "03 09:00"),
         ("minutes", "01 10:30", "01 11:00"),
         ("minutes", "03 09:00", "03 09:15"),
     ]
+
+
+def test_hours_that_are_not_derived_yet_are_read_from_minutes() -> None:
+    question = asked(since="2026-01-19T22:00:00Z", until="2026-01-20T02:00:00Z")
+    assert plan(question, (), HOURS) == (
+        Piece(Table.HOURS, question.since, END),
+        Piece(Table.MINUTES, question.since, END, 7),
+        Piece(Table.MINUTES, END, question.until),
+    )
+    assert planned(question, derived=NOTHING) == [("minutes", "19 22:00", "20 02:00")]
 
 
 def test_a_time_within_one_hour_is_read_from_minutes() -> None:
@@ -139,20 +160,17 @@ def test_half_an_hour_of_a_zone_needs_minutes() -> None:
     assert planned(question, BERLIN) == [("hours", "01 00:00", "03 00:00")]
 
 
-END = datetime(2026, 1, 20, tzinfo=UTC)
-DAYS = Rolled(until=END, version=7)
-
-
-def test_whole_days_are_read_from_days_and_from_their_hours_what_came_since() -> None:
+def test_whole_days_are_read_from_days_and_from_minutes_what_came_since() -> None:
     question = asked(since="2026-01-01T10:00:00Z", until="2026-01-03T09:15:00Z")
-    assert planned(question, days=DAYS) == [
+    assert planned(question, derived=DAYS) == [
         ("hours", "01 10:00", "02 00:00"),
         ("days", "02 00:00", "03 00:00"),
-        ("hours", "02 00:00", "03 00:00"),
         ("hours", "03 00:00", "03 09:00"),
         ("minutes", "03 09:00", "03 09:15"),
     ]
-    assert [piece.above for piece in plan(question, (), DAYS)] == [0, 0, 7, 0, 0]
+    pieces = plan(question, (), DAYS)
+    assert [piece.above for piece in pieces] == [0, 7, 0, 7, 0, 7, 0]
+    assert {piece.table for piece in pieces if piece.above} == {Table.MINUTES}
 
 
 def test_days_by_customer_alone_are_read_where_nothing_else_is_asked_for() -> None:
@@ -170,17 +188,22 @@ def test_days_by_customer_alone_are_read_where_nothing_else_is_asked_for() -> No
             group_by=group_by,
             among=among,
         )
-        assert [piece.table for piece in plan(question, (), DAYS)] == [table, Table.HOURS]
+        assert [piece.table for piece in plan(question, (), DAYS)] == [table, Table.MINUTES]
 
 
 def test_days_that_are_not_rolled_up_yet_are_read_from_hours() -> None:
     question = asked(since="2026-01-19T00:00:00Z", until="2026-01-22T00:00:00Z")
-    assert planned(question, days=DAYS)[-1] == ("hours", "20 00:00", "22 00:00")
+    assert planned(question, derived=DAYS)[-2:] == [
+        ("hours", "20 00:00", "20 05:00"),
+        ("minutes", "20 05:00", "22 00:00"),
+    ]
     all_time = Question(wanted=Wanted(), group_by=("app",))
     assert plan(all_time, (), DAYS) == (
         Piece(Table.DAYS, None, DAYS.until),
-        Piece(Table.HOURS, None, DAYS.until, 7),
-        Piece(Table.HOURS, DAYS.until, None),
+        Piece(Table.MINUTES, None, DAYS.until, 7),
+        Piece(Table.HOURS, DAYS.until, DAYS.hours),
+        Piece(Table.MINUTES, DAYS.until, DAYS.hours, 7),
+        Piece(Table.MINUTES, DAYS.hours, None),
     )
 
 
@@ -192,7 +215,7 @@ def tables(zone: str, window: Window | None) -> list[str]:
 
 
 def test_a_window_of_another_zone_has_the_days_that_lie_in_it_whole() -> None:
-    whole = ["days", "hours"]
+    whole = ["days"]
     assert tables(BERLIN, None) == tables("Asia/Kolkata", None) == whole
     assert tables("UTC", Window.DAY) == tables("Europe/London", Window.DAY) == whole
     assert tables("UTC", Window.HOUR) == tables(BERLIN, Window.DAY) == ["hours"]
@@ -251,11 +274,12 @@ def test_the_pieces_are_all_of_the_time_and_nothing_twice(
 ) -> None:
     since = since.replace(second=0, minute=since.minute % 2 * 30)
     until = since + hours * timedelta(minutes=30)
-    days = Rolled(until=rolled.replace(hour=0, minute=0, second=0), version=3)
+    ended = rolled.replace(minute=0, second=0)
+    derived = Rolled(hours=ended, until=ended.replace(hour=0), version=3)
     question = Question(
         wanted=Wanted(), since=since, until=until, window=window, zone=zone, group_by=("app",)
     )
-    pieces = plan(question, stretches(zone, since=since, until=until), days)
+    pieces = plan(question, stretches(zone, since=since, until=until), derived)
     at = since
     for piece in sorted((one for one in pieces if not one.above), key=lambda one: one[1] or since):
         assert piece.since == at
@@ -263,4 +287,7 @@ def test_the_pieces_are_all_of_the_time_and_nothing_twice(
         at = piece.until
     assert at == until
     later = [piece[1:] for piece in pieces if piece.above]
-    assert later == [(*piece[1:3], 3) for piece in pieces if piece.table is Table.DAYS]
+    ends = [piece.until for piece in pieces if piece.table is Table.HOURS]
+    assert all(end is not None and end <= ended for end in ends)
+    whole = (Table.DAYS, Table.HOURS)
+    assert later == [(*piece[1:3], 3) for piece in pieces if piece.table in whole]

@@ -7,7 +7,7 @@ import hpack
 
 from midstage.throttle.adapters.http2 import frames
 from midstage.throttle.adapters.http2.blocks import Blocks
-from midstage.throttle.adapters.http2.calls import Answer, CallError, Calls, Status
+from midstage.throttle.adapters.http2.calls import Answer, Call, CallError, Calls, Status
 from midstage.throttle.adapters.http2.connection import Connection
 from midstage.throttle.adapters.http2.frames import (
     ACK,
@@ -32,9 +32,9 @@ def answered(message: bytes, left_s: float | None) -> bytes:
     return message if left_s is None else message + f" {left_s:.1f}".encode()
 
 
-def blocks(answer: Answer = answered) -> Blocks:
+def blocks(answer: Answer = answered) -> Blocks[Call]:
     answers = {ECHO.encode(): answer, LOUD.encode(): lambda message, _: message.upper()}
-    return Blocks(Calls(answers=answers))
+    return Blocks(Calls(answers=answers).asked)
 
 
 def said(path: str = ECHO, *more: tuple[str, str]) -> Headers:
@@ -133,7 +133,7 @@ class Caller:
 def caller(
     answer: Answer = answered,
     *,
-    known: Blocks | None = None,
+    known: Blocks[Call] | None = None,
     waited_s: Callable[[], float] = lambda: 0.0,
 ) -> Caller:
     later: list[bytes] = []

@@ -26,7 +26,6 @@ from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
-from midstage.throttle.decide.meters.slots import Slots
 from midstage.throttle.decide.meters.wall import OnWallClock, WallClock
 from midstage.throttle.decide.meters.window import (
     CalendarQuota,
@@ -249,12 +248,6 @@ def test_what_makes_no_sense_says_nothing(name: str, claim: Standing) -> None:
         claim = (5, 0, 0, 0, 0)
     meter = started(make, [claim], BEGUN).room
     assert meter.remaining(BEGUN) <= make(BEGUN).remaining(BEGUN)
-
-
-def test_slots_have_no_room() -> None:
-    slots = Slots(limit=2, ttl_ns=SECOND, now_ns=BEGUN)
-    opening = Opening(key=KEY, unit="concurrency", stood=None, now_ns=BEGUN, asked=lambda _: None)
-    assert opened(slots, opening) is None
 
 
 def started(make: Make, log: list[Standing], now: int, holding: Holding = NOTHING_IMPLIED) -> Owner:

@@ -76,6 +76,12 @@ CASES: list[dict[str, object]] = [
      "base": {"type": "COUNT", "window": 2, "min_calls": 2, "failure_rate": 50},
      "steps": [{"outcomes": "S", "state": "CLOSED"}, {"outcomes": "F", "state": "OPEN"},
                {"at": 60, "state": "HALF_OPEN"}]},
+    {"id": "nothing", "group": "gcra", "base": {"emission_interval_ms": 1000, "limit": 2},
+     "steps": [{"at_ms": 0, "quantity": 2, "limited": False},
+               {"at_ms": 0, "quantity": 0, "limited": False, "retry_after_ms": None}]},
+    {"id": "at once", "group": "bucket",
+     "base": {"algorithm": "TOKEN", "limit": 10, "duration_ms": 0},
+     "steps": [{"hits": 1, "status": "UNDER_LIMIT", "remaining": 9}]},
 ]  # fmt: skip
 
 

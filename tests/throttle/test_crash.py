@@ -1,5 +1,7 @@
 """Killed under load on a real Kafka: what a customer has used stays used, whoever counts."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.throttle.crashes.run import Plan, crashed
@@ -26,6 +28,18 @@ def test_three_owners_that_crash_and_stop_grant_nothing_twice(kafka: str) -> Non
     assert [each.name for each in found if each.admitted == 0] == []
     assert told.failure_mode_allowed == 0
     assert told.forwarded > 0
+
+
+@pytest.mark.platform
+@pytest.mark.slow
+def test_owners_that_come_and_go_in_order_leave_what_they_have_to_each_other(kafka: str) -> None:
+    told = crashed(replace(SMALL, kills=0, orderly=1), kafka=kafka)
+    found = told.verdicts()
+    assert [each.name for each in found if each.over > 0] == []
+    assert [each.name for each in found if each.admitted == 0] == []
+    assert told.failure_mode_allowed == 0
+    assert told.stops == 1 + SMALL.owners
+    assert told.handed > 0
 
 
 @pytest.mark.platform

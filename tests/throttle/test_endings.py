@@ -181,6 +181,26 @@ def test_ends_from_before_are_told_of_those_that_are_asked_for_alone(log: Memory
     thread.join(60)
 
 
+def test_ends_from_before_are_told_of_customers_of_whom_it_is_asked(log: MemoryLog) -> None:
+    put(log, signed("a"), signed("forged", key=b"x" * 32), plain("b"))
+    told: list[Ended] = []
+    earlier = Earlier(log=log, keys=lambda: {"one": KEY}, follows=lambda: None, told=told.append)
+    stop = threading.Event()
+    thread = threading.Thread(target=earlier.run, args=(stop,))
+    thread.start()
+    earlier.look_back_for({"umbrella"}, NOON)
+    earlier.look_back_for({"acme"}, NOON)
+    earlier.look_back({"b"}, 0)
+    within(60, lambda: len(told) == 3)
+    assert [(each.request, each.earlier) for each in told] == [
+        ("a", True),
+        ("b", True),
+        ("b", False),
+    ]
+    stop.set()
+    thread.join(60)
+
+
 def test_what_ended_before_they_began_is_not_read(log: MemoryLog) -> None:
     put(log, signed("a"))
     told: list[str] = []

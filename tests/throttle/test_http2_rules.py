@@ -226,3 +226,11 @@ def test_end_stream_flags_are_looked_at_on_data_only_where_they_are() -> None:
     peer.send(peer.opening())
     assert peer.send(peer.data(message(b"x"), end=False)) == []
     assert peer.told(peer.send(frame(DATA, END_STREAM, 1)))[0] == b"x"
+
+
+def test_who_asks_for_no_table_reads_first_that_there_is_none() -> None:
+    """As HPACK wants it (RFC 7541, 4.2); nghttp2 and Envoy refuse an answer that does not."""
+    peer = begun()
+    peer.decoder.max_allowed_table_size = 0
+    for _ in range(2):
+        assert peer.told(peer.send(peer.request(b"hi"))) == (b"hi", "0", "")

@@ -6,10 +6,11 @@ import pytest
 
 from midstage.contracts.errors import RefusedError
 from midstage.throttle.decide.imported.book import Book
-from midstage.throttle.decide.imported.counting import UNLIMITED, Counters, Options
+from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.imported.matching import fits, matched
 from midstage.throttle.decide.imported.reading import domains_of
 from midstage.throttle.model.imported import (
+    UNLIMITED,
     Answer,
     Descriptor,
     Entry,
@@ -30,6 +31,10 @@ def of(*descriptors: object) -> dict[str, object]:
 
 def limited(**changed: object) -> dict[str, object]:
     return of({"key": "k", "rate_limit": {**MINUTE, **changed}})
+
+
+def deep(levels: int) -> object:
+    return {"k": deep(levels - 1)} if levels else "end"
 
 
 def tree(*descriptors: object) -> Mapping[str, Node]:
@@ -118,6 +123,10 @@ def test_a_limit_that_the_request_carries_holds_in_a_known_domain_alone() -> Non
         ({"value": "x*", "share_threshold": True}, "x1", "d.k_x*"),
         ({"value": "x*", "share_threshold": True, "value_to_metric": True}, "x1", "d.k_x*"),
         ({"value": "x*", "share_threshold": True, "detailed_metric": True}, "x1", "d.k_x*"),
+        ({"key": "k*"}, "x", "d.k_k*"),
+        ({"key": "k*", "share_threshold": True}, "x", "d.k_k*"),
+        ({"detailed_metric": True}, "", "d.k_"),
+        ({"value": "*", "share_threshold": True, "detailed_metric": True}, "", "d.k_*"),
     ],
 )
 def test_the_name_of_the_statistics(extra: dict[str, object], value: str, metric: str) -> None:
@@ -141,6 +150,20 @@ def test_values_under_a_shared_wildcard_have_one_counter_also_deeper() -> None:
     assert first.key != other.key
 
 
+def test_an_empty_value_beside_a_shared_one_leaves_no_line_in_the_name() -> None:
+    below = {"key": "user", "detailed_metric": True, "rate_limit": MINUTE}
+    shared = {"key": "f", "value": "a*", "share_threshold": True, "descriptors": [below]}
+    match = found(tree(shared, {"key": "g", "descriptors": [below]}), ("f", "a1"), ("user", ""))
+    assert match is not None
+    assert match.metric == "d.f_a*.user"
+
+
+def test_a_rule_without_a_number_is_a_ban_as_there() -> None:
+    assert limit(tree({"key": "k", "rate_limit": {"unit": "day"}}), ("k", "")) == 0
+    empty = {"unit": "day", "requests_per_unit": None}
+    assert limit(tree({"key": "k", "rate_limit": empty}), ("k", "")) == 0
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -158,6 +181,10 @@ def test_values_under_a_shared_wildcard_have_one_counter_also_deeper() -> None:
         (limited(requests_per_unit=-1), "requests_per_unit -1 is no uint32"),
         (of({"key": "k", "share_threshold": True}), "share_threshold can only be used with wild"),
         (of({"key": "k", "rate_limit": MINUTE, "shadow_mode": "yes"}), "is no boolean"),
+        (of({"key": "k", "metadata": "text"}), "'text' is no map"),
+        (of({"key": "k", "metadata": {"a": {"b": object()}}}), "metadata: invalid type: object"),
+        (of({"key": "k", "metadata": {"a": "b" * 4096}}), "metadata: it is larger than 4096"),
+        (of({"key": "k", "metadata": deep(17)}), "metadata: deeper than 16 levels"),
     ],
 )
 def test_what_is_no_file_of_rules_is_refused(content: object, why: str) -> None:
@@ -244,6 +271,13 @@ def test_a_local_cache_answers_without_counting() -> None:
     stats = service.counters.stats["d.k"]
     assert (stats.over_limit, stats.over_limit_with_local_cache) == (3, 2)
     assert not service.ask(("k", "v"), at=3600).over
+
+
+def test_a_local_cache_is_looked_at_before_anything_of_a_request_is_counted() -> None:
+    service = Service({"key": "k", "rate_limit": HOUR}, options=Options(local_cache=True))
+    assert service.ask(("k", "v"), ("k", "v"), hits=4).over
+    stats = service.counters.stats["d.k"]
+    assert (stats.over_limit, stats.over_limit_with_local_cache) == (5, 0)
 
 
 def test_unlimited_and_replaced_rules_count_nothing() -> None:

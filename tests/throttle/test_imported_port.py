@@ -1,6 +1,6 @@
 """Questions of ``RateLimitRequest`` by imported rules, and their answers byte by byte."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -180,6 +180,9 @@ def test_headers_tell_the_limit_that_is_nearest_where_they_are_wanted() -> None:
     }
     assert not Port().ask(of("k")).response_headers_to_add
     assert not port.ask(of("free")).response_headers_to_add
+    boundless = Port(Telling(headers="x-ratelimit"), rules=rules(ruled("k", 2**32 - 1)))
+    assert not boundless.ask(of("k", hitsAddend=0)).response_headers_to_add
+    assert boundless.ask(of("k")).response_headers_to_add
 
 
 def test_metadata_tells_the_question_and_what_is_over_its_quota() -> None:
@@ -204,6 +207,85 @@ def test_metadata_tells_the_question_and_what_is_over_its_quota() -> None:
         "quotaModeViolations": [1.0],
     }
     assert not Port().ask(of("k")).HasField("dynamic_metadata")
+
+
+def model(backend: str, name: str, **more: str) -> dict[str, Any]:
+    said = {"backend_name": backend, "model_name_override": name, **more}
+    return {"entries": [{"key": key, "value": value} for key, value in said.items()]}
+
+
+def rules(*descriptors: object) -> object:
+    return {"domain": "d", "descriptors": list(descriptors)}
+
+
+def told_open(*descriptors: dict[str, Any], rules: Sequence[object], hits: int = 1) -> Any:
+    port = Port(Telling(metadata=True), rules={"domain": "d", "descriptors": rules})
+    port.ask(*descriptors, hits=hits)
+    metadata = told(port.ask(*descriptors, hits=hits).dynamic_metadata)
+    return {key: metadata[key] for key in ("metadata", "passedBackends") if key in metadata}
+
+
+def ruled(key: str, requests: int, metadata: object = None, **more: object) -> dict[str, object]:
+    limit = {"unit": "day", "requests_per_unit": requests}
+    return {"key": key, "rate_limit": limit, "metadata": metadata, **more}
+
+
+def test_a_carried_limit_of_none_is_told_as_there() -> None:
+    asked = of("k", limit={"requestsPerUnit": 0, "unit": "DAY"})
+    described = told(Port(Telling(metadata=True)).ask(asked).dynamic_metadata)["descriptors"]
+    assert described == [{"entries": ["k=v"], "limit": "unit:DAY"}]
+
+
+def test_what_files_say_of_a_descriptor_is_told_while_it_is_not_over() -> None:
+    rules = [
+        ruled("a", 9, {"service": {"name": "one", "weights": [1, 2.5, None, True]}, "zone": "x"}),
+        ruled("b", 9, {"service": {"name": "two", "port": 80}, "zone": {"y": 1}}),
+        ruled("c", 1, {"over": True}),
+        ruled("d", 1, {"shadow": True}, shadow_mode=True),
+        ruled("e", 9, {"detailed": True}, detailed_metric=True),
+    ]
+    assert told_open(of("a"), of("b"), of("c"), of("d"), of("e"), of("none"), rules=rules) == {
+        "metadata": {
+            "service": {"name": "one", "weights": [1.0, 2.5, None, True], "port": 80.0},
+            "zone": "x",
+            "shadow": True,
+            "detailed": True,
+        }
+    }
+    assert told_open(of("c"), rules=rules) == {}
+    assert told_open(of("c"), rules=[ruled("c", 9)]) == {}
+
+
+def test_models_that_have_quota_left_are_named_once_and_those_whose_group_is_over_are_not() -> None:
+    below = ruled("user", 1, {"of": "ann"}, quota_mode=True)
+    rules = [
+        {"key": "backend_name", "descriptors": [
+            ruled("model_name_override", 9, {"of": "all"}, quota_mode=True, descriptors=[below]),
+        ]},
+    ]  # fmt: skip
+    open_ones = told_open(
+        model("east", "llama", user="ann"), model("east", "llama"), model("west", "llama"),
+        model("west", "llama"), rules=rules,
+    )  # fmt: skip
+    assert open_ones == {
+        "metadata": {"of": "all"},
+        "passedBackends": [{"backend_name": "west", "model_name_override": "llama"}],
+    }
+    assert told_open(model("east", "llama"), rules=rules, hits=10) == {}
+
+
+def test_a_rule_without_quota_mode_names_no_models() -> None:
+    rules = [
+        {"key": "backend_name", "descriptors": [ruled("model_name_override", 9, {"of": "all"})]}
+    ]
+    assert told_open(model("east", "llama"), rules=rules) == {"metadata": {"of": "all"}}
+
+
+def test_metadata_can_nest_as_deep_as_is_taken() -> None:
+    nested: object = "end"
+    for level in range(15):
+        nested = {"k": nested} if level % 2 else [nested]
+    assert told_open(of("a"), rules=[ruled("a", 9, {"k": nested})])["metadata"]["k"]
 
 
 def test_in_quota_mode_of_all_rules_every_one_that_is_over_is_named() -> None:

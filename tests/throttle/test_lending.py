@@ -1,8 +1,8 @@
 """Leases of a bucket: whoever admits, together never more than the bucket would alone.
 
 Answers are lost, late, doubled and out of order, holders die, the limit changes, and the owner's
-clock goes back; it dies, and another one goes on from the log. What passed anywhere is put through
-one bucket that nothing is lent of.
+clock goes back; it dies, and another one goes on from the log, while the one that was replaced uses
+up what room it had. What passed anywhere is put through one bucket that nothing is lent of.
 """
 
 import random
@@ -15,11 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from midstage.limits.lease import Book, Plan, Terms
 from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.claims.levels import BucketClaims, LentClaims
-from midstage.throttle.decide.lending import OPEN_GRANTS, TERM_NS, TOKEN, Ask, LentBucket
+from midstage.throttle.decide.claims.lent import LentClaims
+from midstage.throttle.decide.lending import TOKEN, Ask, LentBucket
 from midstage.throttle.decide.meters.bucket import TokenBucket
+from midstage.throttle.decide.room import Room
 from midstage.throttle.model.leases import Grant
 
+KEY = ("limit", "acme", "")
 SECOND = 10**9
 TERM = 5 * SECOND
 HOLDERS = st.sampled_from(["a", "b", "c"])
@@ -47,25 +49,58 @@ class Lending(RuleBasedStateMachine):
     @initialize(rate=RATES, burst=BURSTS)
     def begin(self, rate: int, burst: int) -> None:
         self.now, self.back, self.serial = 1000 * SECOND, 0, 0
-        self.owner = LentBucket(
-            TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=self.now)
-        )
+        self.log: Standing | None = None
+        self.zombies: list[Room[LentBucket]] = []
+        self.room = self.begun(rate, burst)
+        self.room.wait_for(1)
+        self.written()  # a counter that nobody ever used begins full whatever the limit is by then
         self.holders = {name: Holder() for name in "abc"}
         self.terms = [(self.now, rate, burst)]
         self.level, self.at, self.overdrawn = burst * TOKEN, self.now, 0
-        self.written()
+
+    def begun(self, rate: int, burst: int) -> Room[LentBucket]:
+        """Who counts from here on, by what the log says."""
+        now = self.now - self.back
+        bucket = LentBucket(TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=now))
+        if self.log is not None:
+            LentClaims().restore(bucket, self.log, now)
+        return Room(
+            bucket, LentClaims(), key=KEY, algorithm="lent-bucket", now_ns=now, asked=lambda _: None
+        )
+
+    @property
+    def owner(self) -> LentBucket:
+        return self.room.meter
 
     def written(self) -> None:
-        """What the log says before anybody goes by it."""
-        now = self.now - self.back
-        self.claim: Standing = LentClaims().of(self.owner, 0, now, now)
+        """The log takes what is asked for."""
+        claimed = self.room.claim(self.now - self.back)
+        if claimed is not None:
+            self.log = claimed[1]
+            self.room.accepted(claimed[1])
 
     @rule()
     def another_owner_goes_on(self) -> None:
+        """It has begun long before, so its own numbers are small."""
+        self.serial = 0
         _, rate, burst = self.terms[-1]
-        now = self.now - self.back
-        self.owner = LentBucket(TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=now))
-        LentClaims().restore(self.owner, self.claim, now)
+        self.zombies = [*self.zombies[-2:], self.room]
+        self.room = self.begun(rate, burst)
+
+    @rule(name=HOLDERS, wants=WANTS, is_written=st.booleans())
+    def the_owner_dies_before_it_tells(self, name: str, wants: int, is_written: bool) -> None:
+        self.granted(name, wants, 0)
+        if is_written:
+            self.written()
+        self.another_owner_goes_on()
+
+    @rule(number=st.integers(0, 2), units=UNITS)
+    def a_replaced_owner_is_asked(self, number: int, units: int) -> None:
+        """The log takes nothing from it any more."""
+        if self.zombies:
+            zombie = self.zombies[number % len(self.zombies)]
+            while zombie.take(units, self.now - self.back):
+                self.passed(units)
 
     @rule(gap=GAPS)
     def wait(self, gap: int) -> None:
@@ -99,15 +134,22 @@ class Lending(RuleBasedStateMachine):
         self.delivered(holder, *holder.answers[-1])
 
     def lent(self, name: str, wants: int, holding: int, sent: int) -> None:
-        self.serial += 1
+        grant = self.granted(name, wants, holding)
+        while not self.room.is_written:
+            self.written()
+        self.holders[name].answers.append((sent + TERM, grant))
+
+    def granted(self, name: str, wants: int, holding: int) -> Grant:
+        self.serial = 1 + max(self.serial, self.owner.grants.newest())
         grant = self.owner.lend(
             Ask(holder=name, wants_micros=wants, holding=holding),
             serial=self.serial,
             now_ns=self.now - self.back,
             term_ns=TERM,
         )
-        self.written()
-        self.holders[name].answers.append((sent + TERM, grant))
+        self.room.changed()
+        self.room.wait_for(1)
+        return grant
 
     @rule(name=HOLDERS, number=st.integers(0, 5))
     def an_old_answer_comes(self, name: str, number: int) -> None:
@@ -134,10 +176,17 @@ class Lending(RuleBasedStateMachine):
         self.holders[name].book = Book()
         self.now += late
         self.owner.give_back(name, holding=book.serial, left=left, now_ns=self.now - self.back)
+        self.room.gained()
 
     @rule(rate=RATES, burst=BURSTS)
     def the_limit_changes(self, rate: int, burst: int) -> None:
         self.owner.follow(units=rate, period_ns=TOKEN, burst=burst, now_ns=self.now - self.back)
+        self.room.changed()
+        for zombie in self.zombies:
+            zombie.meter.follow(
+                units=rate, period_ns=TOKEN, burst=burst, now_ns=self.now - self.back
+            )
+            zombie.changed()
         self.terms.append((self.now, rate, burst))
 
     @rule(gap=GAPS, units=UNITS, order=st.permutations(["a", "b", "c", "owner"]))
@@ -154,9 +203,12 @@ class Lending(RuleBasedStateMachine):
 
     def asked(self, name: str, units: int) -> bool:
         if name == "owner":
-            took = self.owner.take(units, self.now - self.back)
+            now = self.now - self.back
+            if self.room.take(units, now):
+                return True
+            self.room.wait_for(units)
             self.written()
-            return took
+            return self.room.take(units, now)
         book = self.holders[name].book
         if book.over(self.now):
             return False  # the failure rule is another story
@@ -201,7 +253,7 @@ def story(seed: int) -> None:  # noqa: C901  one arm for each thing that may hap
     told.begin(rate=chance.choice(LIMITED[0]), burst=chance.choice(LIMITED[1]))
     for _ in range(60):
         name, wants = chance.choice("abc"), chance.choice([5_000_000, 400_000, 0])
-        match chance.randrange(13):
+        match chance.randrange(15):
             case 0 | 1:
                 told.all_ask(wants)
             case 2 | 3:
@@ -220,6 +272,10 @@ def story(seed: int) -> None:  # noqa: C901  one arm for each thing that may hap
                 told.the_owners_clock_goes_back(SECOND // 2)
             case 9 if chance.random() < 0.5:
                 told.another_owner_goes_on()
+            case 10 if chance.random() < 0.5:
+                told.a_replaced_owner_is_asked(chance.randrange(3), chance.choice([1, 5]))
+            case 11 if chance.random() < 0.2:
+                told.the_owner_dies_before_it_tells(name, wants, chance.random() < 0.5)
             case _:
                 order = chance.sample(["a", "b", "c", "owner"], 4)
                 told.all_are_asked_until_they_refuse(
@@ -260,7 +316,7 @@ def test_the_judge_finds_a_successor_that_knows_of_no_leases(
 ) -> None:
     """Another negative control: it begins with the whole bucket, at the level in the log."""
 
-    def resume(bucket: LentBucket, *, level: int, since_ns: int, **_: int) -> None:
+    def resume(bucket: LentBucket, *, level: int, since_ns: int, **_: object) -> None:
         bucket.level, bucket.at_ns = level, since_ns
 
     monkeypatch.setattr(LentBucket, "resume", resume)
@@ -271,93 +327,3 @@ def test_the_judge_finds_a_successor_that_knows_of_no_leases(
         except AssertionError:
             found += 1
     assert found > 3
-
-
-def owner(rate: int = 1_000_000, burst: int = 32) -> LentBucket:
-    return LentBucket(TokenBucket(units=rate, period_ns=TOKEN, burst=burst, now_ns=0))
-
-
-def asked(bucket: LentBucket, holder: str, wants: int, *, serial: int, now: int = 0) -> Grant:
-    ask = Ask(holder=holder, wants_micros=wants, holding=serial - 1)
-    return bucket.lend(ask, serial=serial, now_ns=now, term_ns=TERM)
-
-
-def test_a_dead_holders_part_comes_back_after_its_term() -> None:
-    bucket = owner()
-    grant = asked(bucket, "a", 10**9, serial=1)
-    assert bucket.rate == 1_000_000 - grant.rate_micros
-    assert bucket.full == (32 - grant.burst) * TOKEN
-    bucket.fill(TERM - 1)
-    assert bucket.rate < 1_000_000
-    bucket.fill(TERM)
-    assert (bucket.rate, bucket.full) == (1_000_000, 32 * TOKEN)
-    assert bucket.untouched(TERM + 60 * SECOND)
-
-
-def test_what_a_holder_no_longer_wants_others_get_when_it_says_that_it_knows() -> None:
-    bucket = owner()
-    first = asked(bucket, "a", 10**9, serial=1)
-    less = asked(bucket, "a", 100_000, serial=2)
-    assert less.rate_micros == 100_000
-    assert bucket.lent()[0] == first.rate_micros
-    asked(bucket, "a", 100_000, serial=3)
-    assert bucket.lent()[0] == 100_000
-
-
-def test_demand_decides_who_gets_how_much() -> None:
-    bucket = owner()
-    for serial in range(1, 8, 2):
-        busy = asked(bucket, "busy", 900_000, serial=serial)
-        calm = asked(bucket, "calm", 10_000, serial=serial + 1)
-    assert calm.rate_micros == 10_000
-    assert busy.rate_micros == 900_000
-
-
-def test_what_is_given_back_is_the_owners_at_once() -> None:
-    bucket = owner()
-    grant = asked(bucket, "a", 10**9, serial=1)
-    bucket.give_back("a", holding=1, left=grant.add, now_ns=0)
-    assert bucket.untouched(0)
-    bucket.give_back("a", holding=1, left=grant.add, now_ns=0)
-    assert bucket.untouched(0)
-
-
-def test_the_owners_own_demand_is_one_of_the_shares() -> None:
-    bucket = owner()
-    asked(bucket, "a", 10**9, serial=1)
-    for _ in range(5):
-        bucket.take(1, SECOND)
-    for serial in range(2, 6):
-        grant = asked(bucket, "a", 10**9, serial=serial, now=SECOND)
-    assert grant.rate_micros <= 500_000 + 1_000_000 // 16
-
-
-def test_a_bucket_of_one_is_not_divided() -> None:
-    grant = asked(owner(burst=1), "a", 10**9, serial=1)
-    assert (grant.rate_micros, grant.burst, grant.add) == (0, 0, 0)
-
-
-def test_a_holder_that_asks_without_end_keeps_no_list_without_end() -> None:
-    bucket = owner()
-    for serial in range(1, 100):
-        bucket.lend(Ask(holder="a", wants_micros=serial), serial=serial, now_ns=0, term_ns=TERM)
-    assert sum(map(len, bucket._grants.values())) <= OPEN_GRANTS
-
-
-def test_a_successor_leaves_others_their_part_for_a_term() -> None:
-    bucket = owner()
-    grant = asked(bucket, "a", 10**9, serial=1)
-    claim = LentClaims().of(bucket, 0, 0, 0)
-    successor = owner()
-    LentClaims().restore(successor, claim, SECOND)
-    assert successor.lent() == (grant.rate_micros, grant.burst)
-    assert (successor.rate, successor.full) == (bucket.rate, bucket.full)
-    successor.fill(TERM_NS)
-    assert successor.lent() == (0, 0)
-    assert (successor.rate, successor.full) == (1_000_000, 32 * TOKEN)
-
-
-def test_a_claim_of_a_bucket_in_other_parts_says_nothing() -> None:
-    claim = BucketClaims().of(TokenBucket(units=1, period_ns=SECOND, burst=5, now_ns=0), 0, 0, 0)
-    with pytest.raises(ValueError, match="a part of"):
-        LentClaims().restore(owner(), claim, 0)

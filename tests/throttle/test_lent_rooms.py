@@ -1,6 +1,7 @@
 """Leases and the log of counters: nobody goes by what the log does not say, and successors know."""
 
 import asyncio
+from dataclasses import replace
 
 from midstage.throttle.decide.lending import TERM_NS
 from midstage.throttle.model.later import Later
@@ -20,9 +21,9 @@ class Lender(Told):
     def __init__(self, hand: Hand) -> None:
         super().__init__(hand, limit("acme", "chat", rate_per_s=1.0, burst=BURST, rule="closed"))
 
-    def lend(self) -> asyncio.Future[Lent | None]:
+    def lend(self, holding: int = 0) -> asyncio.Future[Lent | None]:
         told: asyncio.Future[Lent | None] = asyncio.get_running_loop().create_future()
-        answer = self.gate.lend(WANTED)
+        answer = self.gate.lend(replace(WANTED, holding=holding))
         if isinstance(answer, Later):
             answer.then(told.set_result)
         else:
@@ -128,6 +129,80 @@ def test_what_was_lent_is_no_room_any_more_when_a_successor_would_have_it_again(
         second = Lender(hand)
         second.now_ns = first.now_ns
         assert passed + second.passing() == BURST
+
+    asyncio.run(story())
+
+
+def test_a_holder_renews_its_lease_at_a_successor_that_began_before_it_was_lent() -> None:
+    async def story() -> None:
+        hand = Hand()
+        second = Lender(hand)
+        first = Lender(hand)
+        asked = first.lend()
+        first.written()
+        lent = part(asked)
+        second.now_ns = first.now_ns + _SECOND
+        again = second.lend(holding=lent.serial)
+        second.written()
+        renewed = part(again)
+        assert (renewed.rate_micros, renewed.burst) == (lent.rate_micros, lent.burst)
+        assert renewed.serial > lent.serial
+        assert lent.add + renewed.add + second.passing() >= BURST - BURST // 4
+
+    asyncio.run(story())
+
+
+def test_what_is_given_back_is_in_the_log_though_nobody_asks_for_room() -> None:
+    async def story() -> None:
+        hand = Hand()
+        first = Lender(hand)
+        asked = first.lend()
+        first.written()
+        lent = part(asked)
+        left = {"acme-chat": lent.add}
+        first.gate.give_back("edge", "acme", holding=lent.serial, left=left)
+        first.written()
+        second = Lender(hand)
+        second.now_ns = first.now_ns
+        assert second.passing() == BURST
+
+    asyncio.run(story())
+
+
+def test_a_successor_takes_back_a_lease_that_it_was_never_asked_for() -> None:
+    async def story() -> None:
+        hand = Hand()
+        first = Lender(hand)
+        asked = first.lend()
+        first.written()
+        lent = part(asked)
+        second = Lender(hand)
+        second.now_ns = first.now_ns
+        second.gate.give_back("edge", "acme", holding=lent.serial, left={"acme-chat": lent.add})
+        assert second.passing() >= BURST - 1
+
+    asyncio.run(story())
+
+
+def test_what_is_lent_after_a_take_over_nobody_is_told_of() -> None:
+    """A zombie: the log takes nothing from it any more."""
+
+    async def story() -> None:
+        hand = Hand()
+        first = Lender(hand)
+        asked = first.lend()
+        first.written()
+        lent = part(asked)
+        second = Lender(hand)
+        second.now_ns = first.now_ns
+        late = first.lend(holding=lent.serial)
+        first.rooms.turn()
+        hand.refuse()
+        first.rooms.turn()
+        assert not late.done()
+        again = second.lend(holding=lent.serial)
+        second.written()
+        assert part(again).rate_micros == lent.rate_micros
 
     asyncio.run(story())
 

@@ -1,7 +1,9 @@
 """Several throttles over one log: whoever is asked, one counts; and all have their share."""
 
 import re
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from tests.throttle.logged import put
 CUSTOMERS = tuple(f"customer-{number}" for number in range(12))
 EACH = 3
 PATIENT_MS = 30_000
+MANY = 100_000
 """Nobody's time is up on a machine that stands still: what passes is to be counted exactly."""
 TERMS = {"customer": "*", "app": "chat", "amount": EACH, "on_failure": "closed"}
 
@@ -48,8 +51,9 @@ def test_each_of_three_counts_for_a_third_and_of_two_for_a_half(
                 within(60, lambda: held(first, second, third) == [2, 2, 2])
             within(60, lambda: held(first, second) == [3, 3])
         within(60, lambda: held(first) == [6])
-    # six by the first, three by the second, two by the third; two, then three are given back
-    assert [len(epochs(log, kind)) for kind in (CustomersTaken, CustomersLeft)] == [16, 11]
+    # six by the first, three to the second, two to the third; two, then three are given back: all
+    # that was taken of who lives was left by it, and in the end all is left
+    assert [len(epochs(log, kind)) for kind in (CustomersTaken, CustomersLeft)] == [16, 16]
 
 
 @pytest.mark.slow
@@ -77,6 +81,41 @@ def test_who_stops_in_order_loses_nothing(log: MemoryLog, tmp_path: Path) -> Non
         within(60, lambda: held(first) == [6])
         for customer in CUSTOMERS:
             assert sum(first.passes(customer, "chat") for _ in range(40)) == 35
+
+
+@pytest.mark.slow
+def test_who_comes_and_goes_under_load_costs_nobody_anything(
+    log: MemoryLog, tmp_path: Path
+) -> None:
+    """No check is told by a failure rule, and what has not passed is left in the end."""
+    passed = dict.fromkeys(CUSTOMERS, 0)
+    is_over = threading.Event()
+
+    def asks(throttle: Running, customers: Sequence[str]) -> None:
+        while not is_over.is_set():
+            for each in customers:
+                passed[each] += throttle.passes(each, "chat")
+
+    with ExitStack() as stack:
+        both = [started(stack, log, tmp_path) for _ in range(2)]
+        limited(both, amount=MANY)
+        within(60, lambda: held(*both) == [3, 3])
+        with ThreadPoolExecutor() as pool:
+            callers = [pool.submit(asks, each, CUSTOMERS[at::2]) for at, each in enumerate(both)]
+            stack.callback(is_over.set)
+            with running(log, topics.LIMITS, tmp_path, answer_within_ms=PATIENT_MS) as third:
+                within(60, lambda: held(*both, third) == [2, 2, 2])
+                before = dict(passed)
+                within(60, lambda: all(passed[each] > before[each] for each in CUSTOMERS))
+                assert total(third, 'without_room_total{rule="closed"}') == 0
+            within(60, lambda: held(*both) == [3, 3])
+            is_over.set()
+        assert [each.exception() for each in callers] == [None, None]
+        assert {each: left(both[0], each) for each in CUSTOMERS} == {
+            each: [MANY - passed[each]] for each in CUSTOMERS
+        }
+        assert [total(each, 'without_room_total{rule="closed"}') for each in both] == [0, 0]
+        assert sum(total(each, "handed_over_total") for each in both) == 3 + 2
 
 
 @pytest.mark.slow
@@ -159,7 +198,7 @@ def held(*throttles: Running) -> list[float]:
 
 def total(throttle: Running, name: str) -> float:
     told = throttle.http.get("/metrics").text
-    found = re.search(rf"^midstage_throttle_{name} (\S+)$", told, re.M)
+    found = re.search(rf"^midstage_throttle_{re.escape(name)} (\S+)$", told, re.M)
     return float(found[1]) if found else 0.0
 
 

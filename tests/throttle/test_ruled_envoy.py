@@ -3,6 +3,7 @@
 Its examples count by the minute; here a window is a year, so that none ends within a test.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,9 @@ descriptors:
     rate_limit: {unit: year, requests_per_unit: 2}
   - key: given_back
     rate_limit: {unit: year, requests_per_unit: 1}
+  - key: routed
+    rate_limit: {unit: year, requests_per_unit: 2}
+    metadata: {service: {name: service_1, weight: 7}}
 """
 TWO = (("foo", "bar"), ("foo", "baz"))
 FOUR = (("foo", "bar"), ("source_cluster", "destination_cluster"))
@@ -84,6 +88,7 @@ ROUTES = [
 ]
 NOTHING = {"hits_addend": {"number": 0}}
 AT_THE_END = {"apply_on_stream_done": True, "hits_addend": {"number": 1}}
+SAID = "%DYNAMIC_METADATA(envoy.filters.http.ratelimit:metadata:service)%"
 ASKED = [{"actions": [service(name)], **NOTHING} for name in ("service_1", "service_2")]
 SERVED = {
     "actions": [{"request_headers": {"header_name": "x-service", "descriptor_key": "service"}}]
@@ -109,6 +114,10 @@ QUOTA_ROUTES = [
             {},
         )
     ),
+    {
+        **route("/routed", ("routed",)),
+        "response_headers_to_add": [{"header": {"key": "x-to", "value": SAID}}],
+    },
     {
         **route("/given-back"),
         **charged(
@@ -211,6 +220,11 @@ def test_token_quota_of_many_services_goes_to_the_first_that_has_some(quota: Rul
         within(60, lambda: hits(quota, "service_1") + hits(quota, "service_2") == len(served))
     assert served == ["service_1"] * 2 + ["service_2"] * 3
     assert quota.get("/multiservice-tokenquota").status_code == 429
+
+
+def test_what_a_file_says_of_a_descriptor_reaches_the_next_filters(quota: Ruled) -> None:
+    said = quota.get("/routed", routed="once").headers["x-to"]
+    assert json.loads(said) == {"name": "service_1", "weight": 7}
 
 
 def test_hits_are_given_back_when_the_answer_ends(quota: Ruled) -> None:

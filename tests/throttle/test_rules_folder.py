@@ -220,6 +220,27 @@ def test_values_stay_the_text_that_they_are(watched: Watched) -> None:
     assert [watched.limit(value=text) for text in texts] == list(range(1, len(texts) + 1))
 
 
+def test_beneath_metadata_values_are_what_yaml_makes_of_them(watched: Watched) -> None:
+    watched.write(
+        "a.yaml",
+        """
+domain: d
+descriptors:
+  - key: k
+    value: 007
+    metadata: {name: 7, value: no, nested: [{key: 1.5, unit: ~}], day: 2026-11-26}
+    rate_limit: {unit: day, requests_per_unit: 1}
+""",
+    )
+    watched.settle()
+    match = matched(watched.book.domains, "d", Descriptor(entries=(("k", "007"),)))
+    assert match is not None
+    nested = [{"key": 1.5, "unit": None}]
+    assert match.rule.metadata == {
+        "name": 7, "value": False, "nested": nested, "day": "2026-11-26",
+    }  # fmt: skip
+
+
 def test_a_pipe_is_not_waited_for_and_links_to_folders_are_not_entered(watched: Watched) -> None:
     os.mkfifo(watched.path / "pipe")
     (watched.path / "self").symlink_to(watched.path)

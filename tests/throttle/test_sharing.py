@@ -1,24 +1,19 @@
 """Who counts for which customers: even, with few moves, and alike for whoever reckons it."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from midstage.contracts.spends import CustomersLeft, CustomersTaken
+from midstage.contracts.spends import CustomersLeft
 from midstage.testkit.clock import NOON
-from midstage.throttle.decide.sharing import divided, wanted
-from midstage.throttle.metrics import Metrics
+from midstage.throttle.decide.sharing import divided, handed, wanted
 from midstage.throttle.stream.holdings import Holdings
-from midstage.throttle.stream.sharing import PATIENCE_S, Sharing
+from midstage.throttle.stream.sharing import HANDED_WITHIN_S, PATIENCE_S
+from tests.throttle.shared import COUNT, Process, taken
 
 NAMES = ("a", "b", "c", "d")
 HELD = st.dictionaries(st.integers(0, 11), st.sampled_from(NAMES), min_size=1)
-COUNT = 6
 
 
 @given(HELD, st.sampled_from(NAMES))
@@ -62,94 +57,6 @@ def test_the_customers_of_who_is_gone_go_to_all_others(
     assert all(after[name] <= least + 1 for name in given_.values())
 
 
-@dataclass
-class Hand:
-    """The log of counters in the test's hand: what is asked for is true when the test says so."""
-
-    holdings: Holdings
-    partitions: range = range(COUNT)
-    asked: list[CustomersTaken | CustomersLeft] = field(default_factory=list)
-    is_away: bool = False
-
-    def closed(self) -> str | None:
-        return "away" if self.is_away else None
-
-    def partition(self, customer: str) -> int:
-        return len(customer)
-
-    def assign(self, to: Mapping[int, CustomersTaken]) -> None:
-        epochs = {number: self.epoch(number) + 1 for number in to}
-        self.asked += self.holdings.taken(to, epochs, NOON)
-
-    def leave(self, to: Mapping[int, CustomersTaken | None]) -> None:
-        for number, successor in to.items():
-            left = self.holdings.left(number, successor, NOON)
-            if left is not None:
-                self.asked.append(left)
-            if left is not None and successor is not None:
-                self.asked.append(taken(number, successor.owner, epoch=left.epoch + 1))
-
-    def accept(self) -> None:
-        asked, self.asked = self.asked, []
-        for each in asked:
-            self.holdings.heard(each)
-
-    def epoch(self, number: int) -> int:
-        holder = self.holdings.holders().get(number)
-        return holder.epoch if holder else 0
-
-    def held(self) -> dict[str, list[int]]:
-        held: dict[str, list[int]] = {}
-        for number, each in self.holdings.holders().items():
-            held.setdefault(each.owner, []).append(number)
-        return held
-
-
-class Process:
-    """One process's share, over a hand."""
-
-    def __init__(self, *held: str, silent: Iterable[str] = ()) -> None:
-        self.hand = Hand(Holdings(taken(0, "me", epoch=1)))
-        for number, name in enumerate(held):
-            self.hand.holdings.heard(taken(number, name, epoch=1))
-        self.silent = set(silent)
-        self.now_s = 1000.0
-        self.left: list[str] = []
-        self.sharing = Sharing(
-            spends=self.hand,
-            rooms=lambda _: (),
-            leave=lambda _: True,
-            closed=lambda: None,
-            answers=self.answers,
-            monotonic=lambda: self.now_s,
-            metrics=Metrics(CollectorRegistry()),
-        )
-
-    async def answers(self, holder: CustomersTaken) -> bool:
-        return holder.owner not in self.silent
-
-    def turn(self) -> dict[str, list[int]]:
-        self.sharing.turn()
-        self.hand.accept()
-        self.sharing.turn()
-        return self.hand.held()
-
-    def started(self) -> dict[str, list[int]]:
-        """After the first steps, as ``run`` makes them."""
-
-        async def story() -> None:
-            stop = asyncio.Event()
-            running = asyncio.create_task(self.sharing.run(stop))
-            async with asyncio.timeout(60):
-                while self.sharing.counting() is not None:
-                    self.hand.accept()
-                    await asyncio.sleep(0)
-            running.cancel()
-
-        asyncio.run(story())
-        return self.hand.held()
-
-
 def test_the_first_takes_all() -> None:
     assert Process().started() == {"me": [0, 1, 2, 3, 4, 5]}
 
@@ -170,6 +77,57 @@ def test_who_was_at_this_address_before_is_not_even_asked() -> None:
         process.hand.holdings.heard(taken(number, "before", epoch=2, address="me:1"))
     held = process.started()
     assert sorted(held) == ["b", "me"]
+
+
+def test_who_does_not_leave_what_it_is_asked_for_is_taken_from() -> None:
+    """It may be of the version before, which does not know what it is asked."""
+    process = Process(*"aaabbb", deaf="a")
+    for _ in range(3):
+        assert process.turn()["me"] == [5]
+    assert sorted(process.hand.wants) == [(2, "a"), (5, "b")]
+    process.now_s += HANDED_WITHIN_S
+    assert process.turn() == {"a": [0, 1], "b": [3, 4], "me": [2, 5]}
+    assert sorted(process.hand.wants) == [(2, "a"), (5, "b")]
+
+
+def test_what_is_wanted_no_more_and_then_again_is_asked_for_again() -> None:
+    process = Process(*"aabbb", deaf="b")
+    process.hand.holdings.heard(taken(5, "me", epoch=1))
+    process.turn()
+    process.hand.holdings.heard(taken(1, "me", epoch=2))
+    process.turn()
+    process.hand.holdings.heard(taken(1, "b", epoch=3))
+    process.turn()
+    process.now_s += HANDED_WITHIN_S + PATIENCE_S
+    process.turn()
+    assert process.hand.held()["me"] == [5]
+    assert process.hand.wants == [(4, "b"), (4, "b")]
+
+
+def test_who_is_asked_by_an_epoch_that_is_over_is_asked_again() -> None:
+    process = Process(*"aaaaaa", deaf="a")
+    process.turn()
+    asked = len(process.hand.wants)
+    process.hand.holdings.heard(taken(5, "a", epoch=3))
+    process.now_s += HANDED_WITHIN_S / 2
+    process.turn()
+    assert process.hand.wants[asked:] == [(5, "a")]
+
+
+@given(st.dictionaries(st.integers(0, 11), st.sets(st.sampled_from(NAMES[1:]), min_size=1)), HELD)
+def test_who_leaves_what_others_want_never_has_less_than_they(
+    wanted_by: dict[int, set[str]], held: dict[int, str]
+) -> None:
+    wanted_by = {number: names for number, names in wanted_by.items() if held.get(number) == "a"}
+    given_ = handed(wanted_by, held)
+    assert all(name in wanted_by[number] for number, name in given_.items())
+    after = Counter({**held, **given_}.values())
+    assert all(after["a"] >= after[name] - 1 for name in given_.values())
+    assert not any(
+        after["a"] - after[name] >= 2
+        for number in wanted_by.keys() - given_.keys()
+        for name in wanted_by[number]
+    )
 
 
 def test_what_was_taken_by_mistake_is_taken_again_but_later_each_time() -> None:
@@ -228,13 +186,3 @@ def test_what_is_left_is_asked_elsewhere_before_it_is_read_back() -> None:
     holdings.heard(taken(0, "b", epoch=5))
     assert holdings.is_settled()
     assert not holdings.is_free(0)
-
-
-def taken(number: int, owner: str, *, epoch: int, address: str = "") -> CustomersTaken:
-    return CustomersTaken(
-        partition=number,
-        owner=owner,
-        epoch=epoch,
-        address=address or f"{owner}:1",
-        at=NOON,
-    )

@@ -13,6 +13,7 @@ from midstage.contracts.limits import LimitSet
 from midstage.limits.headers import retry_after, seconds_up
 from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.answers import PASS, encoded
+from midstage.throttle.adapters.imported.protocol import RateLimitRequest
 from midstage.throttle.adapters.questions import MOST_KNOWN, Questions, decoded
 from midstage.throttle.model.checks import Judged, Left
 from midstage.throttle.views.book import meeting_of
@@ -22,13 +23,15 @@ SECOND = 1_000_000_000
 TEXT = st.text(max_size=40)
 NAMES = st.sampled_from(["customer", "app", "request_id", "key", "units.tokens", "request_id\x12"])
 IDS = st.sampled_from(["7f0c", "93ab", "", "é", "\n\nrequest_id\x12\x04", "x" * 200])
+WHOSE = st.sampled_from(["acme", "blue", "", "é", "customer", "\n\x08customer\x12\x04", "y" * 200])
 AMOUNTS = st.integers(min_value=-5, max_value=10**12)
 WAITS = st.none() | st.integers(min_value=0, max_value=10**15)
 
 
 def asked(entries: list[tuple[str, str]], hits: int = 0) -> bytes:
-    message = rls_pb2.RateLimitRequest(domain="midstage", hits_addend=hits)
-    descriptor = message.descriptors.add()
+    """Of 3 hits: that the request is over."""
+    message = RateLimitRequest(domain="midstage", hits_addend=hits)
+    descriptor = message.descriptors.add(is_negative_hits=hits == 3)
     for key, value in entries:
         descriptor.entries.add(key=key, value=value)
     return bytes(message.SerializeToString())
@@ -47,18 +50,17 @@ def plain(request: str, customer: str = "acme") -> bytes:
         min_size=1,
         max_size=8,
     ),
-    st.lists(IDS, min_size=2, max_size=4),
+    st.lists(st.tuples(WHOSE, IDS), min_size=2, max_size=4),
 )
 def test_whatever_was_asked_before_a_question_is_read_as_protobuf_reads_it(
-    forms: list[tuple[list[tuple[str, str]], int]], ids: list[str]
+    forms: list[tuple[list[tuple[str, str]], int]], asking: list[tuple[str, str]]
 ) -> None:
     questions = Questions()
     for entries, hits in forms:
-        whole = [("customer", "acme"), ("app", "chat"), *entries]
-        for name in ids:
-            request = asked(
-                [(key, name if key == "request_id" else value) for key, value in whole], hits
-            )
+        whole = [("customer", ""), ("app", "chat"), *entries]
+        for customer, name in asking:
+            said = {"customer": customer, "request_id": name}
+            request = asked([(key, said.get(key, value)) for key, value in whole], hits)
             assert questions.check(request) == decoded(request)
 
 
@@ -87,13 +89,23 @@ def test_an_id_that_is_no_text_is_refused() -> None:
         questions.check(known.replace(b"abcd", b"ab\xff\xff"))
 
 
-def test_requests_of_one_customer_are_known_by_one_and_strangers_fill_no_memory() -> None:
+def test_a_customer_that_is_no_text_is_refused() -> None:
+    questions = Questions()
+    known = plain("abcd")
+    assert questions.check(known) == decoded(known)
+    with pytest.raises(DecodeError):
+        questions.check(known.replace(b"acme", b"ac\xff\xff"))
+
+
+def test_requests_are_known_by_one_of_their_form_and_no_form_fills_the_memory() -> None:
     questions = Questions()
     for number in range(100):
-        questions.check(plain(f"{number:04}"))
+        questions.check(plain(f"{number:04}", customer=f"customer-{number:06}"))
     assert len(questions) == 1
     for number in range(MOST_KNOWN + 10):
-        questions.check(plain("7f0c", customer=f"stranger-{number:06}"))
+        questions.check(
+            asked([("customer", "acme"), ("app", f"app-{number}"), ("request_id", "7f0c")])
+        )
     assert len(questions) <= MOST_KNOWN
     questions.check(plain("7f0c", customer="x" * 2_000))
     questions.check(asked([("customer", "acme"), ("app", "chat")]))

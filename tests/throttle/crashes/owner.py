@@ -99,7 +99,7 @@ class Owner:
         """What it has counted in this life; what comes after is not heard."""
         async with httpx.AsyncClient(timeout=READY_WITHIN_S) as http:
             told = (await http.get(f"{self.url}/metrics")).text
-        for name in ("forwarded", "takings", "failure_mode_allowed"):
+        for name in ("forwarded", "takings", "handed_over", "failure_mode_allowed"):
             found = re.search(rf"^midstage_throttle_{name}_total (\S+)$", told, re.M)
             self._heard[name] = float(found[1]) if found else 0.0
 

@@ -2,6 +2,7 @@
 
 Kills at random and at places in the code, while they work and while they stop; all restarted one
 after the other; three, then two, then three again. In the end a while in which nothing happens.
+Or nobody is killed, and they come and go in order again and again.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 from midstage.contracts.spends import CustomersTaken
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
@@ -20,9 +23,10 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import BEGINNING, Log
 from midstage.eventlog.topics import settings_of
 from midstage.throttle.decide.lending import TERM_NS
+from tests.throttle.crashes import slots
 from tests.throttle.crashes.callers import Pace, calling, connected, holding
 from tests.throttle.crashes.judging import Seen, Told
-from tests.throttle.crashes.limited import LEASED, limits
+from tests.throttle.crashes.limited import AT_ONCE, LEASED, limits
 from tests.throttle.crashes.owner import TOKEN, Owner
 from tests.throttle.dying import named
 from tests.throttle.logged import put, set_by
@@ -40,12 +44,14 @@ class Plan:
 
     They begin a term of leases after the last kill, unless they may take no time. Of
     ``rolled_each`` kills one is followed by a rolling restart, and half as many later one by
-    a while with one process fewer. ``within_s``: nobody is killed later,
-    and checks that are missing then come within three minutes, or not at all.
+    a while with one process fewer; both come ``orderly`` times before anybody is killed.
+    ``within_s``: nobody is killed later, and checks that are missing then come within three
+    minutes, or not at all.
     """
 
     owners: int = 3
     kills: int = 20
+    orderly: int = 0
     checks: int = 0
     steady: int = 3000
     steady_s: float = 20.0
@@ -99,7 +105,10 @@ class Crashing:
                 for owner in self._owners:
                     channel = await stack.enter_async_context(connected(owner.port))
                     for seen in self._seen:
-                        tasks.create_task(calling(channel, seen, pace))
+                        if seen.limit.limit == AT_ONCE:
+                            self._hold(owner, channel, seen, pace, tasks)
+                        else:
+                            tasks.create_task(calling(channel, seen, pace))
                 for number in range(self._plan.holders):
                     url = self._owners[number % len(self._owners)].url
                     leased = next(each for each in self._seen if each.limit.limit == LEASED)
@@ -118,15 +127,32 @@ class Crashing:
             kills=self._kills,
             stops=self._stops,
             takings=await asyncio.to_thread(_takings, self._kafka_log, self._spends),
+            handed=sum(owner.total("handed_over") for owner in self._owners),
             forwarded=sum(owner.total("forwarded") for owner in self._owners),
             failure_mode_allowed=sum(each.total("failure_mode_allowed") for each in self._owners),
             steady_ns=steady_ns,
         )
 
+    def _hold(
+        self,
+        owner: Owner,
+        channel: grpc.aio.Channel,
+        seen: Seen,
+        pace: Pace,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """Requests that run for a while, and end wherever they are heard."""
+        urls = [each.url for each in self._owners]
+        for number in range(slots.AT_ONCE):
+            name = f"{owner.number}-{number}"
+            runs = slots.running(channel, seen, pace, urls=urls, token=TOKEN, name=name)
+            tasks.create_task(runs)
+
     async def _lived(self) -> int:
         """When the steady end began."""
         plan = self._plan
         until = time.monotonic() + plan.within_s
+        await self._come_and_go(until)
         for number in range(plan.kills):
             if time.monotonic() > until:
                 break
@@ -141,6 +167,15 @@ class Crashing:
         steady_ns = time.time_ns()
         await self._in_peace(until)
         return steady_ns
+
+    async def _come_and_go(self, until: float) -> None:
+        for _ in range(self._plan.orderly):
+            if time.monotonic() > until:
+                return
+            one = self._random.choice(self._owners)
+            await self._stopped(one, away_for=self._plan.between)
+            for owner in self._owners:
+                await self._stopped(owner, away_for=0)
 
     async def _in_peace(self, until: float) -> None:
         plan, begun = self._plan, time.monotonic()

@@ -7,6 +7,7 @@ means the same and is read for ever. All functions here take either.
 
 import math
 from collections.abc import Iterable, Mapping
+from operator import add
 from typing import Annotated
 
 import msgspec
@@ -104,14 +105,24 @@ def unpacked(of: Sketch) -> Sketch:
 
 def merged(*parts: Sketch) -> Sketch:
     """One sketch of everything that the parts saw, its counts spelt out."""
-    tally: dict[int, int] = {}
-    zeros = 0
-    for part in map(unpacked, parts):
-        zeros += part.zeros
-        for i, here in enumerate(part.counts, part.lowest):
-            if here:
-                tally[i] = tally.get(i, 0) + here
-    return tallied(tally, zeros=zeros)
+    plain = [unpacked(part) for part in parts]
+    zeros = sum(part.zeros for part in plain)
+    held = [part for part in plain if any(part.counts)]
+    if not held:
+        return Sketch(zeros=zeros)
+    lowest = min(part.lowest for part in held)
+    counts = [0] * (max(part.lowest + len(part.counts) for part in held) - lowest)
+    for part in held:
+        here = slice(part.lowest - lowest, part.lowest - lowest + len(part.counts))
+        counts[here] = map(add, counts[here], part.counts)
+    return _spelt(lowest, counts, zeros=zeros)
+
+
+def _spelt(lowest: int, counts: list[int], *, zeros: int) -> Sketch:
+    """From the first bucket that holds a value to the last one; at least one does."""
+    first = next(i for i, here in enumerate(counts) if here)
+    last = next(i for i in range(len(counts) - 1, -1, -1) if counts[i])
+    return Sketch(lowest=lowest + first, counts=tuple(counts[first : last + 1]), zeros=zeros)
 
 
 def count(of: Sketch) -> int:

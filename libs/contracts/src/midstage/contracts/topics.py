@@ -49,9 +49,13 @@ from midstage.contracts.signals import SIGNAL_OBSERVED, SignalObserved
 from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
+    CUSTOMERS_WANTED,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
+    CustomersWanted,
+    ReservationsLeft,
     RoomTaken,
 )
 from midstage.contracts.usage import (
@@ -341,6 +345,8 @@ SPENDS = Topic(
         (ROOM_TAKEN, RoomTaken),
         (CUSTOMERS_TAKEN, CustomersTaken),
         (CUSTOMERS_LEFT, CustomersLeft),
+        (RESERVATIONS_LEFT, ReservationsLeft),
+        (CUSTOMERS_WANTED, CustomersWanted),
     ),
     compacted=True,
 )

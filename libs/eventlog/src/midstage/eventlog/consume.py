@@ -142,6 +142,7 @@ class WholeConsumer(Generic[T]):
         self._waiting: Sequence[Record] = ()
         self._weights: Sequence[int] = ()
         self._size = 0
+        self._each = 1.0
         self._reached = reached
         self._progress = Progress(clock_monotonic)
         self._lag = 0
@@ -172,6 +173,10 @@ class WholeConsumer(Generic[T]):
     def lag(self) -> int:
         """Records that wait at the broker, as last heard."""
         return self._lag
+
+    def waiting(self) -> int:
+        """The same by weight: about as if each were what those read last are on average."""
+        return int(self._lag * self._each)
 
     def _opened(self) -> Reader:
         return self._log.reader(self._positions.starts())
@@ -276,6 +281,8 @@ class WholeConsumer(Generic[T]):
             taken += more
             weights += (fresh := list(map(self._weigh, more)))
             weight += sum(fresh)
+        if taken:
+            self._each = max(1.0, weight / len(taken))
         return taken, weights
 
     def _light(self, weight: int) -> bool:

@@ -1,15 +1,16 @@
 """Limits in process: a check is a look at what was lent; leases are renewed behind it.
 
 Belongs to one event loop and its thread. Leases are asked for well before their end, and at once
-where one ran short; where throttle is away they hold until their term, then each limit's failure
-rule does. A request whose limits can't be lent, or that has a key or labels, is asked for at
-throttle, one by one, and its end told there.
+where one ran short; where throttle is away they hold until their term, and are asked for again
+soon, then each limit's failure rule does. A request whose limits can't be lent, or that has a key
+or labels, is asked for at throttle, one by one, and its end told there.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from random import random
 from types import TracebackType
 from typing import Final, Self
 
@@ -36,6 +37,8 @@ _RENEWED_AFTER: Final = 3
 _FIRST_EACH_S: Final = 1.0
 _AGAIN_NS: Final = 100_000_000
 """A lease that ran short is not asked for again sooner."""
+_RETRY_S: Final = 0.25
+"""So soon after throttle did not answer; twice as long each time, up to what is usual."""
 
 
 class Limits:
@@ -293,7 +296,7 @@ class Limits:
             self._plans.pop((customer.name, app), None)
 
     async def _renew_for_ever(self) -> None:
-        due_ns = self._now_ns()
+        due_ns, retry_s = self._now_ns(), _RETRY_S
         while True:
             wait_s = max(0.0, (due_ns - self._now_ns()) / NS_PER_S)
             with suppress(TimeoutError):
@@ -306,10 +309,24 @@ class Limits:
                 names = list(self._customers)
                 await self._let_go_of_idle()
                 await self._per_check.tell_again()
-            for first in range(0, len(names), BATCH):
-                self._batch = asyncio.create_task(self._ask(names[first : first + BATCH]))
-                with suppress(OwnerAwayError):
-                    await asyncio.shield(self._batch)
+            if not names:
+                continue
+            if await self._all_heard(names):
+                retry_s = _RETRY_S
+                continue
+            due_ns = min(due_ns, self._now_ns() + int(retry_s * (1 + random()) * NS_PER_S))
+            retry_s = min(2 * retry_s, self._each_s)
+
+    async def _all_heard(self, names: Sequence[str]) -> bool:
+        """Ask for all of them; False where some were not answered: an owner may be gone."""
+        heard = True
+        for first in range(0, len(names), BATCH):
+            self._batch = asyncio.create_task(self._ask(names[first : first + BATCH]))
+            try:
+                await asyncio.shield(self._batch)
+            except OwnerAwayError:
+                heard = False
+        return heard
 
     async def _let_go_of_idle(self) -> None:
         idle = [each for each in self._customers.values() if each.is_idle()]

@@ -1,6 +1,8 @@
 """What a holder knows of one customer: its leases, what its applications meet, and their demand."""
 
+import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from midstage.limits.errors import OwnerAwayError
@@ -12,6 +14,11 @@ HEADROOM: Final = 1.5
 """More is asked for than was used, so that a rising demand finds something."""
 _MEASURED_S: Final = 0.2
 _IDLE_ASKS: Final = 5
+_MOST_MS: Final = 3_600_000
+_MOST_UNITS: Final = 10**12
+_MOST_NAMES: Final = 64
+_is_unit: Final = re.compile(r"[a-z][a-z0-9_]{0,63}").fullmatch
+_Counts = dict[str, dict[str, int]]
 
 
 class Customer:
@@ -50,8 +57,7 @@ class Customer:
     def ask(self, now_ns: int) -> Ask:
         """The question for what was used since the last one, and some more."""
         seconds = max(_MEASURED_S, (now_ns - self.asked_ns) / NS_PER_S)
-        demand = {**self._one_by_one, **{app: each.demand() for app, each in self.plans.items()}}
-        self._one_by_one = {}
+        demand, passed = self._demand()
         used = any(any(units.values()) for units in demand.values())
         self.idle = 0 if used else self.idle + 1
         for app, units in demand.items():
@@ -60,9 +66,15 @@ class Customer:
                 unit: _rounded(units.get(unit, 0) / seconds, before.get(unit, 0.0))
                 for unit in before.keys() | units.keys()
             }
-        self.asked_ns = now_ns
+        passed_ms, self.asked_ns = _ms(now_ns - self.asked_ns), now_ns
         holding = 0 if self.book.over(now_ns) else self.book.serial
-        return Ask(customer=self.name, apps=self._wants, holding=holding)
+        return Ask(
+            customer=self.name,
+            apps=self._wants,
+            holding=holding,
+            passed=passed,
+            passed_ms=passed_ms,
+        )
 
     def answered(self, answer: LeaseAnswer, *, sent_ns: int, now_ns: int) -> bool:
         """Go by an answer; False for one that is older than what it goes by.
@@ -88,9 +100,31 @@ class Customer:
         """Give everything back."""
         self.book.fill(now_ns)
         left = {name: max(0, lease.left) for name, lease in self.book.leases.items()}
-        back = Back(customer=self.name, holding=self.book.serial, left=left)
+        _, passed = self._demand()
+        back = Back(
+            customer=self.name,
+            holding=self.book.serial,
+            left=left,
+            passed=passed,
+            passed_ms=_ms(now_ns - self.asked_ns),
+        )
         self.book.until_ns = self.book.due_ns = now_ns
         return back
+
+    def _demand(self) -> tuple[_Counts, _Counts]:
+        """What was asked for since the last time, by application, and what passed by leases."""
+        asked, self._one_by_one = self._one_by_one, {}
+        passed: _Counts = {}
+        for app, plan in self.plans.items():
+            asked[app], used = plan.demand()
+            told = {unit: min(each, _MOST_UNITS) for unit, each in used.items() if _is_unit(unit)}
+            if told:
+                passed[app] = dict(islice(told.items(), _MOST_NAMES))
+        return asked, passed
+
+
+def _ms(ns: int) -> int:
+    return max(0, min(ns // 1_000_000, _MOST_MS))
 
 
 def _terms(told: LeaseTerms) -> Terms:

@@ -140,13 +140,14 @@ class Plan:
     Made anew with each renewal, since the limits that it meets may be others then.
     """
 
-    __slots__ = ("_requests", "asked", "book", "leases", "requests")
+    __slots__ = ("_requests", "asked", "book", "leases", "refused", "requests", "unused")
 
     def __init__(self, book: Book, limits: Sequence[str]) -> None:
         """``limits`` are names of ``book``'s leases."""
         self.book = book
-        self.requests = 0
+        self.requests = self.refused = 0
         self.asked: dict[str, int] = {}
+        self.unused: dict[str, int] = {}
         self.leases = tuple(book.leases[limit] for limit in limits)
         self._requests = tuple(each for each in self.leases if each.terms.unit == REQUESTS)
 
@@ -159,12 +160,15 @@ class Plan:
         book = self.book
         if now_ns >= book.due_ns:
             if now_ns >= book.until_ns:
-                return all(each.terms.is_open for each in self.leases)
+                is_open = all(each.terms.is_open for each in self.leases)
+                self.refused += not is_open
+                return is_open
             book.fill(now_ns)
         for lease in self.leases:
             if lease.left < 1:
                 book.fill(now_ns)
                 if any(each.left < 1 for each in self.leases):
+                    self.refused += 1
                     return False
                 break
         for lease in self._requests:
@@ -173,16 +177,11 @@ class Plan:
 
     def take_units(self, units: Mapping[str, int], now_ns: int) -> bool:
         """The same for ``units``; one request where they don't say how many."""
-        self._count(units)
-        charges = self._charges(units)
-        if self.book.over(now_ns):
-            return all(lease.terms.is_open for lease, _ in charges)
-        self.book.fill(now_ns)
-        if any(lease.left < (wanted or 1) for lease, wanted in charges):
-            return False
-        for lease, wanted in charges:
-            lease.left -= wanted
-        return True
+        _add(self.asked, {REQUESTS: 1, **units})
+        passes = self._take_units(self._charges(units), now_ns)
+        if not passes:
+            _add(self.unused, {REQUESTS: 1, **units})
+        return passes
 
     def short(self, units: Mapping[str, int], now_ns: int) -> tuple[Short, ...]:
         """The limits that don't let ``units`` pass, all of them."""
@@ -204,6 +203,8 @@ class Plan:
 
         Less comes back, and of more is taken what is there. A request is one, whatever it used.
         """
+        more = {unit: units.get(unit, 0) - each for unit, each in used.items()}
+        _add(self.unused, {**more, REQUESTS: 0})
         if self.book.over(now_ns):
             return
         for lease in self.leases:
@@ -213,18 +214,38 @@ class Plan:
 
     def inherit(self, before: "Plan") -> None:
         """Go on counting the demand of the plan that this one is instead of."""
-        self.requests, self.asked = before.requests, before.asked
+        self.requests, self.refused = before.requests, before.refused
+        self.asked, self.unused = before.asked, before.unused
 
-    def demand(self) -> Mapping[str, int]:
-        """Units that were asked for since the last time, passed or not."""
-        asked = {**self.asked, REQUESTS: self.asked.get(REQUESTS, 0) + self.requests}
-        self.requests, self.asked = 0, {}
-        return asked
+    def demand(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Units that were asked for since the last time, and those that were used.
 
-    def _count(self, units: Mapping[str, int]) -> None:
-        for unit, wanted in {REQUESTS: 1, **units}.items():
-            self.asked[unit] = self.asked.get(unit, 0) + wanted
+        What is settled to less than was used since is less the next time.
+        """
+        asked, used = self.asked, dict(self.asked)
+        _add(asked, {REQUESTS: self.requests})
+        _add(used, {REQUESTS: self.requests - self.refused})
+        _add(used, {unit: -each for unit, each in self.unused.items()})
+        self.requests = self.refused = 0
+        self.asked = {}
+        self.unused = {unit: -each for unit, each in used.items() if each < 0}
+        return asked, {unit: each for unit, each in used.items() if each > 0}
+
+    def _take_units(self, charges: Sequence[tuple[Lease, int]], now_ns: int) -> bool:
+        if self.book.over(now_ns):
+            return all(lease.terms.is_open for lease, _ in charges)
+        self.book.fill(now_ns)
+        if any(lease.left < (wanted or 1) for lease, wanted in charges):
+            return False
+        for lease, wanted in charges:
+            lease.left -= wanted
+        return True
 
     def _charges(self, units: Mapping[str, int]) -> list[tuple[Lease, int]]:
         charged = {REQUESTS: 1, **units}
         return [(lease, charged.get(lease.terms.unit, 0)) for lease in self.leases]
+
+
+def _add(counts: dict[str, int], more: Mapping[str, int]) -> None:
+    for unit, each in more.items():
+        counts[unit] = counts.get(unit, 0) + each

@@ -18,10 +18,19 @@ _Serial = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 MOST_ASKS = 200
 
 
+_Passed = Annotated[
+    dict[_Word, Annotated[dict[_Unit, _Units], msgspec.Meta(max_length=64)]],
+    msgspec.Meta(max_length=256),
+]
+_PassedMs = Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a customer's requests will use a second, by application and unit.
 
-    ``holding``: the serial number of the answer that the holder goes by; 0: by none.
+    ``holding``: the serial number of the answer that the holder goes by; 0: by none. ``passed``:
+    what passed by leases since the last question, in the last ``passed_ms``, for limits in shadow
+    mode; of a question that is lost it is lost too.
     """
 
     customer: _Word
@@ -30,14 +39,21 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.Meta(max_length=256),
     ]
     holding: _Serial = 0
+    passed: _Passed = {}
+    passed_ms: _PassedMs = 0
 
 
 class Back(msgspec.Struct, frozen=True, kw_only=True):
-    """The holder goes by no answer up to ``holding`` any more; ``left`` of limits is not used."""
+    """The holder goes by no answer up to ``holding`` any more; ``left`` of limits is not used.
+
+    ``passed``: as with a question.
+    """
 
     customer: _Word
     holding: _Serial
     left: Annotated[dict[_Word, _Units], msgspec.Meta(max_length=1024)] = {}
+    passed: _Passed = {}
+    passed_ms: _PassedMs = 0
 
 
 class LeasesBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,13 +37,16 @@ class Document:
     lines: Mapping[str, int]
 
 
-def of_yaml(text: str, *, texts: Collection[str] = ()) -> Iterator[Document]:
+def of_yaml(
+    text: str, *, texts: Collection[str] = (), plain: Collection[str] = ()
+) -> Iterator[Document]:
     """The documents that are not empty; RefusedError with the line and column of what is wrong.
 
-    What stands under the keys ``texts`` is text as it is written: ``no`` and ``007`` stay so.
+    What stands under the keys ``texts`` is text as it is written: ``no`` and ``007`` stay so;
+    but not beneath the keys ``plain``, whose names are anybody's.
     """
     events = yaml.parse(text, Loader=_PARSER)
-    reading = _Reading(events, texts=frozenset(texts))
+    reading = _Reading(events, texts=frozenset(texts), plain=frozenset(plain))
     try:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -80,6 +83,7 @@ class _Reading:
 
     events: Iterator[yaml.Event]
     texts: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
     left: int = MOST_VALUES
     depth: int = 0
 
@@ -130,7 +134,10 @@ class _Reading:
         return found
 
     def _under(self, key: str, event: yaml.Event, where: str, lines: dict[str, int]) -> object:
+        texts = self.texts
+        self.texts = frozenset() if key in self.plain else texts
         made = self.value(event, where, lines)
+        self.texts = texts
         if key in self.texts and isinstance(event, yaml.ScalarEvent) and isinstance(made, int):
             return _whole(event.value, event)
         return made

@@ -72,7 +72,7 @@ AT_ONCE = 8_192
 """Events that are objects at the same time; as columns they take a fifth of the room."""
 HEAVIEST = 20_000
 """Events of Arrow batches that are read at once."""
-GATHERED = 40_000
+GATHERED = 80_000
 """Of one transaction while many wait: more has fewer sums an event, and takes more room."""
 
 
@@ -162,6 +162,7 @@ def compose(
         shard=settings.shard,
         specified=lambda: standing(apps.states()),
         lag=lambda: consumer.lag() if consumer.progress() is None else None,
+        waiting=lambda: consumer.waiting(),  # noqa: PLW0108  it is made below
     )
     heard, loads = telling(
         swapped(ledger),

@@ -53,9 +53,11 @@ from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.apportioning import Apportioning
+from midstage.throttle.stream.arriving import Arriving
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.handing import Handing
 from midstage.throttle.stream.parts import Parts
 from midstage.throttle.stream.rooms import Rooms, Unkept
 from midstage.throttle.stream.sharing import Sharing
@@ -145,6 +147,10 @@ def compose(
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(gate.forget)
+    rooms.on_taken_over(Arriving(counting=spending, resume=gate.resume, ends=earlier))
+    spending.reserved = lambda left: gate.reserved(
+        lambda customer: spending.partition(customer) == left.partition, left
+    )
     if earlier:
         rooms.on_unanswered(earlier.look_back)
     server = RateLimitServer(
@@ -157,12 +163,17 @@ def compose(
         ),
         imported=imported.answer if imported else None,
         owners=owners,
+        late_below_s=settings.late_below_s,
         lend=answering(apportioning.lend),
     )
     sharing = Sharing(
         spends=spending,
-        rooms=gate.rooms,
-        leave=rooms.leave,
+        handing=Handing(
+            spends=spending,
+            rooms=gate.rooms,
+            keeping=rooms,
+            answer_within_s=settings.answer_within_ms / 1000,
+        ),
         closed=server.serving,
         answers=owners.answers,
         monotonic=clock.monotonic,

@@ -1,9 +1,11 @@
 """Every metric of throttle, in a registry of its own."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from midstage.throttle.decide.imported.counting import Counters
 from midstage.throttle.decide.imported.tally import Stats
@@ -72,15 +74,20 @@ class Metrics:
             "Partitions for which this process named a new owner: itself, or another one.",
             registry=registry,
         )
+        self.handed_over = Counter(
+            "midstage_throttle_handed_over",
+            "Partitions that this process left: to another one that asked, or at its end.",
+            registry=registry,
+        )
         self.shadowed = Counter(
             "midstage_throttle_shadowed",
             "Checks that a limit in shadow mode would have refused.",
             registry=registry,
         )
-        self.answer_seconds = Histogram(
+        self.answer_seconds = Durations(
             "midstage_throttle_answer_seconds",
-            "From the arrival of a check (its deadline less the caller's timeout) to its verdict.",
-            buckets=_SECONDS,
+            "From the arrival of a check (its deadline less the caller's timeout) to its verdict; "
+            "of one that another process asks for, a quarter of its time more.",
             registry=registry,
         )
         self.strict_seconds = Histogram(
@@ -120,6 +127,28 @@ class Metrics:
             registry=registry,
         )
         self.limits = Gauge("midstage_throttle_limits", "Limits that stand.", registry=registry)
+
+
+class Durations:
+    """A histogram of one thread, for each check: the library's takes locks, four times as long."""
+
+    def __init__(self, name: str, help_: str, *, registry: CollectorRegistry) -> None:
+        """Nothing is observed yet."""
+        self._name, self._help = name, help_
+        self._counts = [0] * (len(_SECONDS) + 1)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, seconds: float) -> None:
+        """One more."""
+        self._counts[bisect_left(_SECONDS, seconds)] += 1
+        self._sum += seconds
+
+    def collect(self) -> Iterable[Metric]:
+        """For whoever asks for metrics."""
+        bounds = (*map(str, _SECONDS), "+Inf")
+        buckets = list(zip(bounds, accumulate(self._counts), strict=True))
+        yield HistogramMetricFamily(self._name, self._help, buckets=buckets, sum_value=self._sum)
 
 
 class RuleMetrics:

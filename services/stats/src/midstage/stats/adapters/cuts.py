@@ -67,7 +67,7 @@ def lines_of_sums(db: duckdb.DuckDBPyConnection, period: Period) -> tuple[Line, 
     whole = Question(
         wanted=Wanted(), since=period.since, until=period.until, group_by=("customer", "app")
     )
-    sums = " UNION ALL ".join(_summed(piece) for piece in plan(whole, days=rolled(db)))
+    sums = " UNION ALL ".join(_summed(piece) for piece in plan(whole, derived=rolled(db)))
     found = db.execute(_LINES_OF_SUMS.format(sums=sums)).fetchall()
     return tuple(line_of((customer, app, kind, name), n) for customer, app, kind, name, n in found)
 

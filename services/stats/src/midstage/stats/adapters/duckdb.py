@@ -23,10 +23,9 @@ from midstage.stats.adapters import columns
 from midstage.stats.adapters.facts import FactBooks
 from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.rows import beside
-from midstage.stats.adapters.schema import Rollup, opened, readable
+from midstage.stats.adapters.schema import opened, readable
 from midstage.stats.adapters.segments import LEAST, Segments
 from midstage.stats.decide import hashed
-from midstage.stats.decide.sums import by_hour
 from midstage.stats.model import (
     NO_HASHES,
     Batch,
@@ -220,12 +219,8 @@ class DuckdbLedger:
             leaving = columns.outbox(batch.outgoing, first=heads.n + 1 - len(batch.outgoing))
             self._run("INSERT INTO outbox BY NAME FROM added", leaving)
         if len(batch.sums):
-            for rollup, sums in (
-                (Rollup.MINUTES, batch.sums),
-                (Rollup.HOURS, by_hour(batch.sums)),
-            ):
-                added = columns.rolled_up(sums, rollup, version=version)
-                self._run(f"INSERT INTO {rollup} BY NAME {_ADDED}", added)
+            minutes = columns.minutes(batch.sums, version=version)
+            self._run(f"INSERT INTO minutes BY NAME {_ADDED}", minutes)
         if len(batch.hours):
             hours = columns.source_hours(batch.hours, version=version)
             self._run("INSERT INTO source_hours BY NAME FROM added", hours)

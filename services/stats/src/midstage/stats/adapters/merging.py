@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from midstage.stats.adapters.columns import LONG_AGO, utc
-from midstage.stats.adapters.days import roll
+from midstage.stats.adapters.derived import roll
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.schema import Rollup
 

@@ -51,10 +51,10 @@ WITH taken AS (
 SELECT begins, customer, app, endpoint, revision, kind, name, folded.amount, said.amount
 FROM folded FULL JOIN said USING (begins, customer, app, endpoint, revision, kind, name)
 """
-_DAYS = """
-(SELECT * FROM days UNION ALL BY NAME
-SELECT date_trunc('day', hour)::TIMESTAMP AS day, * EXCLUDE (hour) FROM hours
-WHERE version > {version})
+_DERIVED = """
+(SELECT * FROM {table} UNION ALL BY NAME
+SELECT date_trunc('{step}', minute)::TIMESTAMP AS {step}, * EXCLUDE (minute) FROM minutes
+WHERE version > {version} OR minute >= TIMESTAMP '{until}')
 """
 _BY_CUSTOMER = """
 WITH folded AS (
@@ -158,10 +158,14 @@ def _next(db: duckdb.DuckDBPyConnection, rows: str, after: date) -> date | None:
 
 def _tables(db: duckdb.DuckDBPyConnection, day: datetime) -> list[tuple[Rollup, str]]:
     """The roll-ups that have this day, and what is to be added up of each."""
-    days = rolled(db)
-    found = [(one, one.value) for one in (Rollup.MINUTES, Rollup.HOURS)]
-    if days.until is not None and day < days.until:
-        found.append((Rollup.DAYS, _DAYS.format(version=days.version)))
+    derived = rolled(db)
+    found = [(Rollup.MINUTES, Rollup.MINUTES.value)]
+    for one, until in ((Rollup.HOURS, derived.hours), (Rollup.DAYS, derived.until)):
+        if until is not None and day < until:
+            said = _DERIVED.format(
+                table=one, step=one.time, version=derived.version, until=utc(until)
+            )
+            found.append((one, said))
     return found
 
 

@@ -13,9 +13,11 @@ import duckdb
 
 from midstage.contracts.errors import UnavailableError
 
-SCHEMA = 4
+SCHEMA = 5
 _BEFORE_DAYS = 2
 _BEFORE_SEGMENTS = 3
+_BEFORE_DERIVED_HOURS = 4
+_KNOWN = (_BEFORE_DAYS, _BEFORE_SEGMENTS, _BEFORE_DERIVED_HOURS, SCHEMA)
 CHECKPOINT = "32MB"
 """Of the WAL, before it goes into the file: each time what is not yet a whole row group of a table
 is written anew, and an opening reads the WAL again."""
@@ -97,8 +99,9 @@ CREATE TABLE IF NOT EXISTS merges (
     version BIGINT NOT NULL        -- of what was committed up to this one
 );
 CREATE TABLE IF NOT EXISTS rolled (
+    hours TIMESTAMP,               -- the hours before it are in hours (NULL: none is)
     until TIMESTAMP,               -- the days before it are in days (NULL: none is)
-    version BIGINT NOT NULL        -- with the commits up to this one; no later sum was merged
+    version BIGINT NOT NULL        -- both with the commits up to this one; no later sum was merged
 );
 CREATE TABLE IF NOT EXISTS customer_days (   -- what days hold, of all applications together
     day TIMESTAMP NOT NULL,
@@ -145,7 +148,7 @@ CREATE TABLE IF NOT EXISTS archives (
     last_row BIGINT NOT NULL
 );
 """
-# partial sums, to be added up by whoever reads
+# partial sums, to be added up by whoever reads: a commit writes minutes, the others are derived
 _ROLLUP = """
 CREATE TABLE IF NOT EXISTS {table} (
     {time} TIMESTAMP NOT NULL,
@@ -159,6 +162,12 @@ CREATE TABLE IF NOT EXISTS {table} (
     version BIGINT NOT NULL
 );
 """
+
+_GAINED = "ALTER TABLE rolled ADD COLUMN IF NOT EXISTS hours TIMESTAMP"
+_HOURS_WRITTEN = """
+UPDATE rolled SET hours = greatest(until, (SELECT max(hour) + INTERVAL 1 HOUR FROM hours))
+"""
+"""All hours that there are, and every day's: a ledger of before wrote them with each commit."""
 
 
 class HeldError(UnavailableError):
@@ -194,6 +203,7 @@ def opened(
         _same_schema(db, file)
         db.begin()  # a file is a whole ledger or none
         db.execute(TABLES)
+        db.execute(_GAINED)
         for rollup in Rollup:
             db.execute(_ROLLUP.format(table=rollup.value, time=rollup.time))
         _same_shard(db, file, shard=shard, shards=shards)
@@ -224,7 +234,7 @@ def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     if ("about",) not in tables:
         return
     found = db.execute("SELECT schema FROM about").fetchall()  # a result left open blocks the rest
-    if found and found[0][0] not in (_BEFORE_DAYS, _BEFORE_SEGMENTS, SCHEMA):
+    if found and found[0][0] not in _KNOWN:
         db.close()
         raise UnavailableError(
             f"ledger {file} has schema {found[0][0]}, this midstage knows {SCHEMA}; "
@@ -238,7 +248,7 @@ def _same_shard(db: duckdb.DuckDBPyConnection, file: Path, *, shard: int, shards
         db.execute("INSERT INTO about VALUES (?, ?, ?)", [SCHEMA, shard, shards])
         db.execute("INSERT INTO heads VALUES (0, 0, 0)")
         db.execute("INSERT INTO merges VALUES (NULL, 0)")
-        db.execute("INSERT INTO rolled VALUES (NULL, 0)")
+        db.execute("INSERT INTO rolled BY NAME SELECT 0 AS version")
     elif found != [(shard, shards)]:
         db.close()
         raise UnavailableError(
@@ -248,10 +258,18 @@ def _same_shard(db: duckdb.DuckDBPyConnection, file: Path, *, shard: int, shards
 
 
 def _grown(db: duckdb.DuckDBPyConnection) -> None:
-    """Of a ledger from before there were days any of its sums may be a merged one."""
-    if db.execute("SELECT schema FROM about").fetchall() == [(_BEFORE_DAYS,)]:
-        db.execute("INSERT INTO rolled SELECT NULL, version FROM heads")
-    db.execute("UPDATE about SET schema = $1 WHERE schema <> $1", [SCHEMA])
+    """Of a ledger from before there were days any of its sums may be a merged one.
+
+    Up to schema 4 each commit wrote hours; those above ``rolled.version`` come from minutes now.
+    """
+    ((schema,),) = db.execute("SELECT schema FROM about").fetchall()
+    if schema == SCHEMA:
+        return
+    if schema == _BEFORE_DAYS:
+        db.execute("INSERT INTO rolled BY NAME SELECT version FROM heads")
+    db.execute("DELETE FROM hours WHERE version > (SELECT version FROM rolled)")
+    db.execute(_HOURS_WRITTEN)
+    db.execute("UPDATE about SET schema = ?", [SCHEMA])
 
 
 def _meant(file: Path, error: duckdb.Error) -> UnavailableError:

@@ -3,19 +3,13 @@
 Whole numbers in any order, exact also where 64 bits are not enough.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
-
 import numpy as np
 
-from midstage.stats.model import NO_HOURS, NO_SUMS, Longs, Rows, SourceHours, Sums, Words
+from midstage.stats.model import NO_HOURS, NO_SUMS, Longs, Rows, SourceHours, Sums, Wholes, Words
+from midstage.stats.model.groups import grouped, mixed, ranked, totals
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
-_ROOM = 2**62
-_LOW_BITS = 32
-_LOW = 2**_LOW_BITS - 1
 
 OUTCOME, UNIT, BYTES = "outcome", "unit", "bytes"
 
@@ -51,32 +45,7 @@ def sums(rows: Rows) -> Sums:
         revision=rows.revision.taken(at),
         kind=Words.joined([Words.same(kind, len(cell)) for kind, cell, _, _ in parts]),
         name=Words.joined([name for _, _, name, _ in parts]),
-        amount=[amount for _, _, _, amounts in parts for amount in amounts],
-    )
-
-
-def by_hour(sums: Sums) -> Sums:
-    """The same sums by hour: ``minute`` is where the hour begins."""
-    hour = _begins(sums.minute, HOUR_US)
-    if len(np.unique(sums.minute)) == len(np.unique(hour)):  # of each hour a single minute
-        return replace(sums, minute=hour)
-    columns = (sums.customer, sums.app, sums.endpoint, sums.revision, sums.kind, sums.name)
-    keys = _mixed([_ranked(hour), *(column.codes.astype(np.int64) for column in columns)])
-    order = np.argsort(keys, kind="stable")
-    begins = _group_begins(keys[order])
-    at = order[begins]
-    amounts = [sums.amount[row] for row in order.tolist()]
-    return Sums(
-        minute=hour[at],
-        customer=sums.customer.taken(at),
-        app=sums.app.taken(at),
-        endpoint=sums.endpoint.taken(at),
-        revision=sums.revision.taken(at),
-        kind=sums.kind.taken(at),
-        name=sums.name.taken(at),
-        amount=[
-            sum(amounts[begin:end]) for begin, end in pairwise([*begins.tolist(), len(amounts)])
-        ],
+        amount=np.concatenate([amounts for _, _, _, amounts in parts]),
     )
 
 
@@ -85,7 +54,7 @@ def hours(rows: Rows) -> SourceHours:
     if not len(rows):
         return NO_HOURS
     hour = _begins(rows.time, HOUR_US)
-    keys = _mixed([rows.source.codes.astype(np.int64), _ranked(hour)])
+    keys = mixed([rows.source.codes.astype(np.int64), ranked(rows.time // HOUR_US)])
     order = np.argsort(keys, kind="stable")
     begins = _group_begins(keys[order])
     seq = rows.seq[order]
@@ -101,58 +70,23 @@ def hours(rows: Rows) -> SourceHours:
 def _cells(rows: Rows) -> tuple[Longs, Longs]:
     """Each row's cell as a number from 0 on, and of each cell a row that lies in it."""
     columns = (rows.customer, rows.app, rows.endpoint, rows.revision)
-    minutes = _ranked(_begins(rows.time, MINUTE_US))
-    keys = _mixed([minutes, *(column.codes.astype(np.int64) for column in columns)])
-    _, first_of, cells = np.unique(keys, return_index=True, return_inverse=True)
-    return cells, first_of
+    minutes = ranked(rows.time // MINUTE_US)
+    return grouped(mixed([minutes, *(column.codes.astype(np.int64) for column in columns)]))
 
 
 def _part(
     kind: str, cells: Longs, names: Words, amounts: Longs
-) -> tuple[str, Longs, Words, Sequence[int]]:
+) -> tuple[str, Longs, Words, Wholes]:
     """The amounts added up by cell and name."""
     if not len(cells):
-        return kind, cells, names, ()
-    keys = _mixed([cells, names.codes.astype(np.int64)])
-    order = np.argsort(keys, kind="stable")
-    begins = _group_begins(keys[order])
-    at = order[begins]
-    return kind, cells[at], names.taken(at), _totals(amounts[order], begins)
-
-
-def _totals(amounts: Longs, begins: Longs) -> list[int]:
-    """The sum of each group; where 64 bits may not be enough, of halves that can't overflow."""
-    if int(amounts.max()) <= _ROOM // len(amounts):
-        totals: list[int] = np.add.reduceat(amounts, begins).tolist()
-        return totals
-    high = np.add.reduceat(amounts >> _LOW_BITS, begins).tolist()
-    low = np.add.reduceat(amounts & _LOW, begins).tolist()
-    return [(h << _LOW_BITS) + l for h, l in zip(high, low, strict=True)]  # noqa: E741
+        return kind, cells, names, cells
+    groups, at = grouped(mixed([cells, names.codes.astype(np.int64)]))
+    return kind, cells[at], names.taken(at), totals(groups, amounts, count=len(at))
 
 
 def _begins(times: Longs, length: int) -> Longs:
     begins: Longs = times - times % length
     return begins
-
-
-def _ranked(values: Longs) -> Longs:
-    """Each value's place among the distinct ones: small numbers that tell them apart."""
-    ranks: Longs = np.unique(values, return_inverse=True)[1]
-    return ranks
-
-
-def _mixed(columns: Sequence[Longs]) -> Longs:
-    """One number for each row that tells the columns' combinations apart."""
-    keys = columns[0]
-    room = int(keys.max()) + 1
-    for column in columns[1:]:
-        size = int(column.max()) + 1
-        if room * size > _ROOM:
-            keys = _ranked(keys)
-            room = int(keys.max()) + 1
-        keys = keys * size + column
-        room *= size
-    return keys
 
 
 def _group_begins(ordered: Longs) -> Longs:

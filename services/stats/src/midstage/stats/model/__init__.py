@@ -23,6 +23,7 @@ from midstage.stats.model.words import (
     Labels,
     Longs,
     Texts,
+    Wholes,
     Words,
 )
 
@@ -58,6 +59,7 @@ __all__ = [
     "Span",
     "Sums",
     "Texts",
+    "Wholes",
     "Words",
     "admitted",
 ]
@@ -200,7 +202,7 @@ class Sums:
     revision: Words
     kind: Words
     name: Words
-    amount: Sequence[int]
+    amount: Wholes
 
     def __len__(self) -> int:
         """How many partial sums there are."""
@@ -230,7 +232,7 @@ NO_SUMS = Sums(
     revision=_NO_WORDS,
     kind=_NO_WORDS,
     name=_NO_WORDS,
-    amount=(),
+    amount=_NO_LONGS,
 )
 NO_HOURS = SourceHours(
     source=_NO_WORDS, hour=_NO_LONGS, rows=_NO_LONGS, first_seq=_NO_LONGS, last_seq=_NO_LONGS

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Longs = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int32]
+Wholes = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+"""Whole numbers, as Python's own where 64 bits are not enough for one of them."""
 Octets = npt.NDArray[np.uint8]
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

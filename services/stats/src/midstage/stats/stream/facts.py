@@ -57,6 +57,7 @@ class Told:
     shard: Shard
     specified: Callable[[], Collection[str]] = frozenset
     lag: Callable[[], int | None] = lambda: None
+    waiting: Callable[[], int] = lambda: 0
 
 
 def telling(
@@ -98,4 +99,5 @@ def _loads(ledger: Ledger, *, books: Books, edges: Edges, told: Told, now: datet
         window=absorbed(window, seconds(held.rows, inside & ~known), now=now),
         version=books.version(),
         specified=told.specified,
+        waiting=told.waiting,
     )

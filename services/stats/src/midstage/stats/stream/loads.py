@@ -22,7 +22,7 @@ from midstage.stats.views.seconds import Key, Second, near, seconds
 from midstage.stats.views.shards import Shard
 
 LAGGING = 10_000
-"""Records that wait, from which on a shard lags."""
+"""Events that wait, from which on a shard lags; a record may be a batch of some thousand."""
 CAUGHT_UP_EVERY = timedelta(seconds=3)
 """While it lags; less than an edge may be silent."""
 REMEMBERED = timedelta(seconds=10)
@@ -73,10 +73,12 @@ class Loads:
         window: Window,
         version: int,
         specified: Callable[[], Collection[str]] = frozenset,
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         """Begin with the requests of the last minute, of all commits up to ``version``.
 
-        ``specified`` tells which applications shall run now.
+        ``specified`` tells which applications shall run now, ``waiting`` about how many events
+        wait for this shard.
         """
         self._topic = topic.name
         self._shard = shard
@@ -86,6 +88,7 @@ class Loads:
         self._behind: list[tuple[Iterable[Source], dict[Key, Second], Committed]] = []
         self._caught_up: datetime | None = None
         self._specified = specified
+        self._waiting = waiting
         self._lock = threading.Lock()
         self._recent: dict[str, dict[datetime, LoadObserved]] = {}
 
@@ -126,7 +129,7 @@ class Loads:
 
     def _catch_up(self, now: datetime) -> None:
         """Rows, what the edges said of them and the mark go on together."""
-        lagging = (self._edges.lag(now) or 0) >= LAGGING
+        lagging = self._waiting() >= LAGGING
         if lagging and self._caught_up is not None and now - self._caught_up < CAUGHT_UP_EVERY:
             return
         self._caught_up = now

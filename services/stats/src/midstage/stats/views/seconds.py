@@ -10,13 +10,12 @@ from midstage.contracts import sketch
 from midstage.contracts.sketch import Sketch
 from midstage.contracts.units import total
 from midstage.stats.model import Flags, Ints, Longs, Rows
+from midstage.stats.model.groups import grouped, totals
 from midstage.stats.views.sketches import sketches
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 _SECOND_US = 1_000_000
-_LOW_BITS = 32
-_LOW = 2**_LOW_BITS - 1
 
 Key = tuple[str, datetime]
 """An application and the second's begin."""
@@ -62,22 +61,22 @@ def seconds(rows: Rows, which: Flags) -> dict[Key, Second]:
     begins = rows.time[at] // _SECOND_US
     spread = int(begins.max() - begins.min()) + 1
     keys = rows.app.codes[at].astype(np.int64) * spread + (begins - begins.min())
-    _, firsts, groups = np.unique(keys, return_index=True, return_inverse=True)
-    count = len(firsts)
+    groups, stands = grouped(keys)
+    count = len(stands)
     latency = sketches(groups, rows.duration_ms[at], count=count)
     ttft = sketches(groups, rows.ttft_ms[at], count=count)
     outcomes = _tallies(groups, rows.outcome.codes[at], rows.outcome.words, count=count)
     units = _units(rows, at, groups, count=count)
     requests = np.bincount(groups, minlength=count).tolist()
     return {
-        (rows.app[int(at[first])], EPOCH + int(begins[first]) * timedelta(seconds=1)): Second(
+        (rows.app[int(at[one])], EPOCH + int(begins[one]) * timedelta(seconds=1)): Second(
             requests=requests[group],
             outcomes=outcomes[group],
             units=units[group],
             latency_ms=_some(latency[group]),
             ttft_ms=_some(ttft[group]),
         )
-        for group, first in enumerate(firsts.tolist())
+        for group, one in enumerate(stands.tolist())
     }
 
 
@@ -92,7 +91,7 @@ def _tallies(
 
 
 def _units(rows: Rows, at: Longs, groups: Longs, *, count: int) -> list[dict[str, int]]:
-    """Exact also beyond 64 bits: halves are added that can't overflow."""
+    """Exact also beyond 64 bits."""
     found: list[dict[str, int]] = [{} for _ in range(count)]
     group_of = np.full(len(rows), -1, np.int64)
     group_of[at] = groups
@@ -102,14 +101,11 @@ def _units(rows: Rows, at: Longs, groups: Longs, *, count: int) -> list[dict[str
         return found
     names = rows.usage.names
     keys = owners[inside] * len(names.words) + names.codes[inside]
-    order = np.argsort(keys, kind="stable")
-    begins = np.concatenate(([0], np.flatnonzero(np.diff(keys[order])) + 1))
-    micros = rows.usage.micros[inside][order]
-    high = np.add.reduceat(micros >> _LOW_BITS, begins).tolist()
-    low = np.add.reduceat(micros & _LOW, begins).tolist()
-    for key, upper, lower in zip(keys[order][begins].tolist(), high, low, strict=True):
+    parts, stands = grouped(keys)
+    amounts = totals(parts, rows.usage.micros[inside], count=len(stands))
+    for key, amount in zip(keys[stands].tolist(), amounts.tolist(), strict=True):
         group, name = divmod(key, len(names.words))
-        found[group][names.words[name]] = (upper << _LOW_BITS) + lower
+        found[group][names.words[name]] = amount
     return found
 
 

@@ -86,8 +86,7 @@ class Changed:
     def absorb(self, sums: Sums, *, version: int) -> None:
         """These cells were added to by this commit."""
         self._version = version
-        told = np.array([amount > 0 for amount in sums.amount], np.bool_)
-        at = np.flatnonzero(told & _said(sums))
+        at = np.flatnonzero((sums.amount > 0).astype(np.bool_) & _said(sums))
         spread = len(sums.customer.words) or 1
         keys = np.unique(sums.minute[at] // _MINUTE_US * spread + sums.customer.codes[at])
         for minute, customer in (divmod(key, spread) for key in keys.tolist()):

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -24,7 +25,7 @@ from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
 from midstage.throttle.adapters.owners import Owners
-from midstage.throttle.adapters.questions import DOMAIN, Questions, decoded
+from midstage.throttle.adapters.questions import DOMAIN, Questions
 from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.model.later import Later
 
@@ -55,6 +56,7 @@ class RateLimitServer:
         closed: Callable[[], str | None],
         imported: Callable[[bytes], bytes | None] | None = None,
         owners: Owners | None = None,
+        late_below_s: float = 0.0,
         lend: Callable[[bytes, float | None], bytes | Later[bytes]] | None = None,
     ) -> None:
         """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form.
@@ -69,6 +71,7 @@ class RateLimitServer:
         self._closed = closed
         self._imported = imported
         self._owners = owners
+        self._late_below_s = late_below_s
         self._bound: int | None = None
         self._questions = Questions()
         calls = {
@@ -78,7 +81,7 @@ class RateLimitServer:
         }
         if lend is not None:
             calls[parts_asked.METHOD.encode()] = lend
-        self._blocks = Blocks(Calls(answers=calls))
+        self._blocks = Blocks(Calls(answers=calls).asked)
 
     @property
     def port(self) -> int | None:
@@ -107,7 +110,7 @@ class RateLimitServer:
             self._bound = None
             await server.close(GRACE_S)
             if self._owners is not None:
-                await self._owners.close()
+                self._owners.close()
 
     async def _opened(self, stop: asyncio.Event) -> bool:
         while self._closed() is not None and not stop.is_set():
@@ -121,26 +124,42 @@ class RateLimitServer:
             theirs = self._imported(request)
             if theirs is not None:
                 return theirs
-        try:
-            check = self._questions.check(request)
-        except DecodeError as e:
-            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+        check = self._asked(request)
         if check is None:
             self._foreign()
             return PASS
-        if self._owners is not None and (remaining_s is None or remaining_s > 0):
-            asked = self._owners.ask(check.customer, request, lambda: self._too_late(check))
+        if self._owners is not None:
+            left_s = inf if remaining_s is None else remaining_s - self._late_below_s
+            asked = self._owners.ask(
+                check.customer,
+                request,
+                left_s,
+                here=lambda: self._said(check, remaining_s),
+                otherwise=lambda: self._too_late(check),
+            )
             if asked is not None:
                 return asked
         return self._said(check, remaining_s)
 
     def _judged_here(self, request: bytes, remaining_s: float | None) -> bytes | Later[bytes]:
-        """Another process has forwarded it: it is answered here, whoever counts."""
+        """Another process has forwarded it; CallError where it is not for us to answer.
+
+        Its deadline says how long that may take, and no more: the other one has set aside what it
+        needs itself, whatever its caller's deadline is.
+        """
+        check = self._asked(request)
+        if check is None:
+            return PASS
+        if self._owners is not None and not self._owners.counts_here(check.customer):
+            raise CallError(Status.FAILED_PRECONDITION, "another process counts")
+        has_s = None if remaining_s is None else remaining_s + self._late_below_s
+        return self._said(check, has_s)
+
+    def _asked(self, request: bytes) -> Check | None:
         try:
-            check = decoded(request)
+            return self._questions.check(request)
         except DecodeError as e:
             raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
-        return PASS if check is None else self._said(check, remaining_s)
 
     def _said(self, check: Check, remaining_s: float | None) -> bytes | Later[bytes]:
         judged = self._answer(check, remaining_s)

@@ -1,25 +1,24 @@
-"""Checks in ``RateLimitRequest``s: what differs in the request's id alone is parsed once.
+"""Checks in ``RateLimitRequest``s: what differs in customer and request id alone is parsed once.
 
-A gateway asks the same of each customer's requests again and again. The bytes before and after the
-id say all the rest, so they are remembered, where the id surely is what stands between them.
+A gateway asks the same of all its customers' requests again and again. The bytes around these two
+say all the rest, so they are remembered, where the two surely are what stands between them.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
-    rls_pb2,
-)
-
+from midstage.throttle.adapters.imported.protocol import RateLimitRequest
 from midstage.throttle.model.checks import NOTHING, UNLABELLED, Check
 
 DOMAIN: Final = "midstage"
 MOST_KNOWN: Final = 16_384
 LONGEST_KNOWN: Final = 1_024
 """Bytes of a question; so at most 16 MiB are remembered."""
-_REQUEST_ID: Final = b"request_id"
-_ENTRY: Final = b"\x0a\x0a" + _REQUEST_ID + b"\x12"
+_CUSTOMER, _REQUEST_ID = b"customer", b"request_id"
+_WHOSE: Final = b"\x0a\x08" + _CUSTOMER + b"\x12"
+_WHICH: Final = b"\x0a\x0a" + _REQUEST_ID + b"\x12"
 """An entry's key with this name, and the beginning of its value: a byte with its length follows."""
+_NAMES: Final = (_CUSTOMER, _REQUEST_ID)
 _SHORT: Final = 0x80
 """Lengths below are one byte."""
 _MOST: Final = 10**15
@@ -32,12 +31,16 @@ _PLAIN: Final = 3
 """Entries of a descriptor with neither."""
 
 
+_Around = tuple[bytes, bytes, bytes]
+"""A question but for the values of two entries: their lengths are the last bytes before them."""
+
+
 class Questions:
     """Reads questions; remembers at most ``MOST_KNOWN``."""
 
     def __init__(self) -> None:
         """None is known."""
-        self._known: dict[tuple[bytes, bytes], Check] = {}
+        self._known: dict[_Around, Check] = {}
 
     def __len__(self) -> int:
         """How many are remembered."""
@@ -45,35 +48,40 @@ class Questions:
 
     def check(self, request: bytes) -> Check | None:
         """As ``decoded``."""
-        at = request.find(_ENTRY)
-        begin = at + len(_ENTRY) + 1
-        if at < 0 or len(request) < begin or len(request) < begin + request[begin - 1]:
-            return decoded(request)
-        end = begin + request[begin - 1]
-        around = (request[:begin], request[end:])
-        known = self._known.get(around)
-        if known is None:
-            return self._met(request, around, request[begin:end])
-        try:
-            name = str(request[begin:end], "utf-8")
-        except UnicodeDecodeError:
-            return decoded(request)  # which says that it can't be read
-        return Check(
-            customer=known.customer,
-            app=known.app,
-            hits=known.hits,
-            key=known.key,
-            request=name,
-            units=known.units,
-            labels=known.labels,
-        )
+        at = request.find(_WHOSE)
+        first = at + len(_WHOSE) + 1
+        then = request.find(_WHICH, first)
+        begin = then + len(_WHICH) + 1
+        if at >= 0 and then >= 0 and begin <= len(request):
+            middle, end = first + request[first - 1], begin + request[begin - 1]
+            if middle <= then and end <= len(request):
+                around = (request[:first], request[middle:begin], request[end:])
+                whose, which = request[first:middle], request[begin:end]
+                known = self._known.get(around)
+                if known is None:
+                    return self._met(request, around, whose, which)
+                try:
+                    return Check(
+                        customer=str(whose, "utf-8"),
+                        app=known.app,
+                        hits=known.hits,
+                        key=known.key,
+                        request=str(which, "utf-8"),
+                        units=known.units,
+                        labels=known.labels,
+                        over=known.over,
+                    )
+                except UnicodeDecodeError:
+                    pass  # protobuf says so
+        return decoded(request)
 
-    def _met(self, request: bytes, around: tuple[bytes, bytes], name: bytes) -> Check | None:
-        """Parsed; and remembered where the id can only be what was cut out."""
+    def _met(self, request: bytes, around: _Around, whose: bytes, which: bytes) -> Check | None:
+        """Parsed; and remembered where the two can only be what was cut out."""
         check = decoded(request)
-        if check is None or len(request) > LONGEST_KNOWN or len(name) >= _SHORT:
+        if check is None or len(request) > LONGEST_KNOWN or max(len(whose), len(which)) >= _SHORT:
             return check
-        if request.count(_REQUEST_ID) == 1 and check.request.encode() == name:
+        are_alone = all(sum(part.count(name) for part in around) == 1 for name in _NAMES)
+        if are_alone and check.customer.encode() == whose and check.request.encode() == which:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()  # who says something new each time gains nothing
             self._known[around] = check
@@ -83,10 +91,11 @@ class Questions:
 def decoded(request: bytes) -> Check | None:
     """The check in a ``RateLimitRequest``; None where it is not of our form.
 
-    A descriptor's own ``hits_addend`` goes before the request's; 0 there asks without taking.
+    A descriptor's own ``hits_addend`` goes before the request's; 0 there asks without taking, and
+    negative ones say that the request is over, as Envoy does when a stream is done.
     DecodeError where it is no message.
     """
-    message = rls_pb2.RateLimitRequest.FromString(request)
+    message = RateLimitRequest.FromString(request)
     if message.domain != DOMAIN or len(message.descriptors) != 1:
         return None
     descriptor = message.descriptors[0]
@@ -104,6 +113,7 @@ def decoded(request: bytes) -> Check | None:
         request=entries.get("request_id", ""),
         units=_units(entries) if len(entries) > _PLAIN else NOTHING,
         labels=_labels(entries) if len(entries) > _PLAIN else UNLABELLED,
+        over=descriptor.is_negative_hits,
     )
 
 

@@ -12,7 +12,7 @@ from midstage.chassis.commands import Raw
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.contracts.spends import CustomersTaken
-from midstage.limits.wire import Ask, LeaseAnswer, LeasesAnswer, LeasesBody, LeaseTerms
+from midstage.limits.wire import Ask, Back, LeaseAnswer, LeasesAnswer, LeasesBody, LeaseTerms
 from midstage.throttle.adapters.awaiting import awaited
 from midstage.throttle.api.answers import ForeseenAnswer
 from midstage.throttle.api.elsewhere import Elsewhere, asked_by
@@ -21,10 +21,11 @@ from midstage.throttle.api.reading import CheckBody, check_of, described, leases
 from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.model.forwarded import Asked
 from midstage.throttle.model.later import Later
-from midstage.throttle.model.leases import Grant, Lent, Wanted
+from midstage.throttle.model.leases import Grant, Lent, Passed, Wanted
 from midstage.throttle.views.book import policy_of
 
 _MICROS: Final = 1_000_000
+_NS_PER_MS: Final = 1_000_000
 _NS_PER_S: Final = 1_000_000_000
 _ANSWER: Final = msgspec.json.Decoder(LeasesAnswer)
 
@@ -46,6 +47,10 @@ class Gate(Protocol):
         self, holder: str, customer: str, *, holding: int, left: Mapping[str, int]
     ) -> None:
         """The end of what was lent."""
+        ...
+
+    def report(self, passed: Passed) -> None:
+        """What passed by leases."""
         ...
 
 
@@ -71,7 +76,10 @@ class Lending:
         )
         answers = {each["customer"]: each for part in told for each in part}
         ours = _part(body, owners, "")
+        for ask in ours.asks:
+            self._report(ask)
         for back in ours.backs:
+            self._report(back)
             self.gate.give_back(body.holder, back.customer, holding=back.holding, left=back.left)
         answers |= {ask.customer: await self._lent(body.holder, ask) for ask in ours.asks}
         return {"answers": [answers[ask.customer] for ask in body.asks]}
@@ -91,6 +99,12 @@ class Lending:
         if [each["customer"] for each in answers] != [ask.customer for ask in part.asks]:
             raise UnavailableError(f"{holder.owner} answered for others; ask again")
         return answers
+
+    def _report(self, told_of: Ask | Back) -> None:
+        if told_of.passed:
+            during_ns = told_of.passed_ms * _NS_PER_MS
+            passed = Passed(customer=told_of.customer, apps=told_of.passed, during_ns=during_ns)
+            self.gate.report(passed)
 
     async def _lent(self, holder: str, ask: Ask) -> LeaseAnswer:
         apps = {

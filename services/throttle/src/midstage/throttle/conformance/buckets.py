@@ -112,13 +112,13 @@ class _Token:
 
     def __init__(self, terms: _Bucket, now_ns: int) -> None:
         self.meter = RefilledBucket(
-            limit=terms.limit, period_ns=ms_ns(terms.duration_ms), now_ns=now_ns
+            limit=terms.limit, period_ns=max(1, ms_ns(terms.duration_ms)), now_ns=now_ns
         )
         self._empty_since: int | None = None
 
     def asked(self, hits: int, terms: _Bucket, now_ns: int) -> tuple[str, int]:
         meter = self.meter
-        meter.follow(limit=terms.limit, period_ns=ms_ns(terms.duration_ms), now_ns=now_ns)
+        meter.follow(limit=terms.limit, period_ns=max(1, ms_ns(terms.duration_ms)), now_ns=now_ns)
         if terms.resets:
             meter.credit(meter.limit - meter.remaining(now_ns), now_ns)
             return "UNDER_LIMIT", meter.remaining(now_ns)
@@ -179,7 +179,7 @@ def _status(refused: Account | None) -> str:
 
 
 def gcra(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Differing]:
-    """An emission interval and a burst; quantity 0 asks when one would pass."""
+    """An emission interval and a burst; what passes, also 0, has no time to wait for."""
     del configs
     case = _GCRA.decode(raw)
     emission = Fraction(str(case.base.emission_interval_ms)) * 1_000_000
@@ -196,8 +196,8 @@ def gcra(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Diffe
 def _gcra_step(meter: Gcra, step: _GcraStep, where: str) -> Iterator[Differing]:
     now_ns = ms_ns(step.at_ms)
     passed = meter.take(step.quantity, now_ns)
-    wait_ns = meter.wait_ns(step.quantity or 1, now_ns)
-    retry = None if (passed and step.quantity) or not wait_ns else wait_ns / 1_000_000
+    wait_ns = meter.wait_ns(step.quantity, now_ns)
+    retry = None if passed or not wait_ns else wait_ns / 1_000_000
     found = {
         "limited": not passed,
         "remaining": max(0, meter.remaining(now_ns)),

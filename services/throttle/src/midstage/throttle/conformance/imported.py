@@ -10,10 +10,11 @@ from midstage.chassis.cases import Differing, Shape
 from midstage.contracts.errors import RefusedError
 from midstage.limits.headers import Policy, State, old_headers
 from midstage.throttle.conformance.shapes import CaseError, Number, compared
-from midstage.throttle.decide.imported.counting import UNLIMITED, Counters, Options
+from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.imported.matching import matched
 from midstage.throttle.decide.imported.reading import domains_of
 from midstage.throttle.model.imported import (
+    UNLIMITED,
     Answer,
     Descriptor,
     Entry,

@@ -50,7 +50,9 @@ def _take_what_is_there(account: Account, units: int, now_ns: int, request: str)
     """It has passed, whether or not there is room for it in the log."""
     there = max(0, min(units, account.meter.remaining(now_ns)))
     if there and not account.meter.take(there, now_ns, request):
-        passed = Settlement(reserved=0, actual=there, taken_ns=now_ns, now_ns=now_ns)
+        passed = Settlement(
+            reserved=0, actual=there, taken_ns=now_ns, now_ns=now_ns, request=request
+        )
         account.meter.settle(passed)
 
 

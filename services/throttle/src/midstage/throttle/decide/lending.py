@@ -7,26 +7,23 @@ an answer that is lost, late or doubled, and a holder that died, can only make i
 counts the term from when it asked, so its own ends first. The clock may go back, never leap ahead.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
+from midstage.throttle.decide.grants import Grants
 from midstage.throttle.decide.leasing import Apportioning, Asking, Lease, Leases
 from midstage.throttle.decide.meters.bucket import TokenBucket
-from midstage.throttle.model.leases import Grant
+from midstage.throttle.model.leases import Grant, HolderId, holder_id
 
 TERM_NS: Final = 10_000_000_000
 """How long a part is lent: the longest that a holder may go by what nobody remembers."""
 TOKEN: Final = 10**15
 """One unit as a level: with it a rate is millionths of a unit a second."""
-OPEN_GRANTS: Final = 8
-"""Of one holder; the newest two of more count as one, of their larger parts."""
 KEPT: Final = 16
 """One part in so many is never lent: whoever asks the owner itself finds something."""
 _OWNER: Final = ""
-_BEFORE: Final = "\0"
-"""Whoever a process before this one has lent to; no holder has such a name."""
 _MEASURED_NS: Final = 1_000_000_000
 _NEVER: Final = 1 << 63
 
@@ -54,73 +51,57 @@ class LentBucket(TokenBucket):
         "_asked",
         "_counted_ns",
         "_demand_micros",
-        "_ends_ns",
-        "_grants",
         "_share",
         "_wants",
+        "grants",
         "whole_burst",
         "whole_rate",
     )
 
     def __init__(self, bucket: TokenBucket, *, how: Apportioning = Apportioning.FAIR_SHARE) -> None:
-        """What ``bucket`` was, with nothing lent."""
+        """What ``bucket`` was, with nothing lent; ``grants`` says who has what."""
         self.token = TOKEN
         self.rate = self.whole_rate = rate_micros(bucket.rate, bucket.token)
         self.whole_burst = bucket.full // bucket.token
         self.full, self.at_ns = self.whole_burst * TOKEN, bucket.at_ns
         self.level = bucket.level * TOKEN // bucket.token
-        self._grants: dict[str, list[Grant]] = {}
-        self._wants: dict[str, int] = {}
-        self._ends_ns = _NEVER
+        self.grants = Grants()
+        self._wants: dict[HolderId, int] = {}
         self._share = how
         self._asked = self._demand_micros = 0
         self._counted_ns = bucket.at_ns
 
-    def regain(self, *, rate: int, burst: int, left: int, now_ns: int) -> None:
-        """A part that was lent before is the owner's, with what is left of it: nobody has it."""
-        self.fill(now_ns)
-        before = self._grants.get(_BEFORE)
-        if not before:
-            return
-        lent = replace(
-            before[0],
-            rate_micros=max(0, before[0].rate_micros - rate),
-            burst=max(0, before[0].burst - burst),
-        )
-        self._grants[_BEFORE], self._wants[_BEFORE] = [lent], lent.rate_micros
-        self._divide()
-        self.level = min(self.full, self.level + left * TOKEN)
-
-    def resume(self, *, level: int, since_ns: int, rate: int, full: int) -> None:
-        """Go on from the owner's part as it was then: others may have the rest for a term."""
+    def resume(
+        self, *, level: int, since_ns: int, whole_rate: int, whole_burst: int, grants: Grants
+    ) -> None:
+        """Be as a bucket was then, of which others had these parts."""
         self.level, self.at_ns = level, since_ns
-        lent = max(0, self.whole_rate - rate), max(0, self.whole_burst - full // TOKEN)
-        until_ns = since_ns + TERM_NS
-        grant = Grant(serial=0, rate_micros=lent[0], burst=lent[1], add=0, until_ns=until_ns)
-        self._grants, self._wants = {}, {}
-        if any(lent):
-            self._grants[_BEFORE], self._wants[_BEFORE] = [grant], lent[0]
+        self.whole_rate, self.whole_burst = whole_rate, whole_burst
+        self.grants, self._wants = grants, {}
         self._divide()
 
     def take(self, units: int, now_ns: int, request: str = "") -> bool:
         """Take from the owner's part, all or none."""
-        if now_ns >= self._ends_ns:
+        if now_ns >= self.grants.ends_ns:
             self.fill(now_ns)
         self._asked += units
         return super().take(units, now_ns, request)
 
     def fill(self, now_ns: int) -> None:
         """Bring the level up to ``now_ns``: a part that comes back fills from its end on."""
-        while now_ns >= self._ends_ns:
-            super().fill(self._ends_ns)
-            self._end(self._ends_ns)
+        while now_ns >= self.grants.ends_ns:
+            ends_ns = self.grants.ends_ns
+            super().fill(ends_ns)
+            self.grants.end(ends_ns)
+            self._divide()
         super().fill(now_ns)
 
     def follow(self, *, units: int, period_ns: int, burst: int, now_ns: int) -> None:
         """Hold by these terms from ``now_ns`` on; what is lent follows when it is renewed."""
         rate = rate_micros(units, period_ns)
         if (rate, burst) != (self.whole_rate, self.whole_burst):
-            self.rate = min(self.rate, rate)
+            self.whole_rate = min(self.whole_rate, rate)
+            self._divide()
             self.fill(now_ns)
             self.whole_rate, self.whole_burst = rate, burst
             self._divide()
@@ -128,27 +109,30 @@ class LentBucket(TokenBucket):
     def untouched(self, now_ns: int) -> bool:
         """Full, with nothing lent."""
         self.fill(now_ns)
-        return not self._grants and self.level == self.full
+        return not self.grants and self.level == self.full
 
     def lend(self, ask: Ask, *, serial: int, now_ns: int, term_ns: int) -> Grant:
-        """Grant what is apportioned to it, for a term; it may be nothing."""
+        """Grant what is apportioned to it, for a term; it may be nothing.
+
+        ``serial`` is larger than any that was granted before.
+        """
         self.fill(now_ns)
-        now_ns = self.at_ns
-        self._forget(ask.holder, before=ask.holding)
+        now_ns, holder = self.at_ns, holder_id(ask.holder)
+        self.grants.forget(holder, before=ask.holding)
         self._measure(now_ns)
         if ask.back:
             self._divide()
             self.level = max(self.level, min(self.full, self.level + ask.back * TOKEN))
-        rate = self._rate_for(ask)
-        burst = self._burst_for(ask, rate)
+        rate = self._rate_for(holder, ask.wants_micros)
+        burst = self._burst_for(holder, rate)
         rate = rate if burst else 0
-        burst = max(burst, min(ask.least, self._free_for(ask)))
+        burst = max(burst, min(ask.least, self._free_for(holder)))
         before = self.full
         grant = Grant(
             serial=serial, rate_micros=rate, burst=burst, add=0, until_ns=now_ns + term_ns
         )
-        self._keep(ask.holder, _with(self._grants.get(ask.holder, []), grant))
-        self._wants[ask.holder] = ask.wants_micros
+        self.grants.add(holder, grant)
+        self._wants[holder] = ask.wants_micros
         level = self.level
         self._divide()
         lost = max(0, before - self.full)
@@ -158,48 +142,50 @@ class LentBucket(TokenBucket):
         self.level = min(level - add * TOKEN, self.full)
         return replace(grant, add=add)
 
-    def give_back(self, holder: str, *, holding: int, left: int, now_ns: int) -> None:
-        """It goes by none any more up to ``holding``, and ``left`` of that were not used."""
+    def give_back(self, name: str, *, holding: int, left: int, now_ns: int) -> bool:
+        """It goes by none any more up to ``holding``, and ``left`` of that were not used.
+
+        False where it had none.
+        """
         self.fill(now_ns)
-        held = [grant for grant in self._grants.get(holder, ()) if grant.serial <= holding]
-        if not held:
-            return
-        left = max(0, min(left, max(grant.burst for grant in held)))
-        self._forget(holder, before=holding + 1)
+        had = self.grants.forget(holder_id(name), before=holding + 1)
         self._divide()
-        self.level = min(self.full, self.level + left * TOKEN)
+        self.level = max(self.level, min(self.full, self.level + min(left, had[1]) * TOKEN))
+        return any(had)
 
     def lent(self) -> tuple[int, int]:
         """The rate and the burst that others have; a holder has the larger of what may be its."""
-        rate = sum(_most(grants)[0] for grants in self._grants.values())
-        return rate, sum(_most(grants)[1] for grants in self._grants.values())
+        return self.grants.all()
 
-    def _rate_for(self, ask: Ask) -> int:
-        """By the share of each in what may be lent; the owner's own demand is one of them."""
+    def _rate_for(self, holder: HolderId, wants_micros: int) -> int:
+        """By the share of each in what may be lent; the owner's own demand is one of them.
+
+        Who has not asked since another owner lent to it wants what it has.
+        """
         kept = -(-self.whole_rate // KEPT)
         capacity = Fraction(self.whole_rate - kept)
         leases = Leases(capacity=capacity, apportioning=self._share, term_ns=_MEASURED_NS)
-        for holder, grants in self._grants.items():
-            leases.put(holder, _lease(_most(grants)[0], self._wants[holder]))
+        for each in self.grants:
+            rate, _ = self.grants.most(each)
+            leases.put(str(each), _lease(rate, self._wants.get(each, rate)))
         wanted = max(0, self._demand_micros - kept)
         leases.put(_OWNER, _lease(0, wanted))
         leases.ask(_asking(_OWNER, wanted), self.at_ns)
-        return int(leases.ask(_asking(ask.holder, ask.wants_micros), self.at_ns).has)
+        return int(leases.ask(_asking(str(holder), wants_micros), self.at_ns).has)
 
-    def _burst_for(self, ask: Ask, rate: int) -> int:
+    def _burst_for(self, holder: HolderId, rate: int) -> int:
         """An equal part for each holder and the owner, or as much of it as of the rate."""
         if not rate:
             return 0
-        others = len(self._grants.keys() - {ask.holder})
+        others = sum(each != holder for each in self.grants)
         equal = self.whole_burst // (others + 2)
         kept = -(-self.whole_burst // KEPT)
-        free = self._free_for(ask) - kept
+        free = self._free_for(holder) - kept
         return max(0, min(free, max(equal, self.whole_burst * rate // self.whole_rate)))
 
-    def _free_for(self, ask: Ask) -> int:
+    def _free_for(self, holder: HolderId) -> int:
         """The burst that no other holder has."""
-        others = (_most(each)[1] for holder, each in self._grants.items() if holder != ask.holder)
-        return max(0, self.whole_burst - sum(others))
+        return max(0, self.whole_burst - self.grants.all()[1] + self.grants.most(holder)[1])
 
     def _measure(self, now_ns: int) -> None:
         gap = now_ns - self._counted_ns
@@ -213,24 +199,8 @@ class LentBucket(TokenBucket):
         self.rate = max(0, self.whole_rate - rate)
         self.full = max(0, self.whole_burst - burst) * TOKEN
         self.level = min(self.level, self.full)
-        every = (grant.until_ns for grants in self._grants.values() for grant in grants)
-        self._ends_ns = min(every, default=_NEVER)
-
-    def _forget(self, holder: str, *, before: int) -> None:
-        self._keep(holder, (g for g in self._grants.get(holder, ()) if g.serial >= before))
-
-    def _end(self, now_ns: int) -> None:
-        for holder, grants in list(self._grants.items()):
-            self._keep(holder, (grant for grant in grants if grant.until_ns > now_ns))
-        self._divide()
-
-    def _keep(self, holder: str, grants: Iterable[Grant]) -> None:
-        kept = list(grants)
-        if kept:
-            self._grants[holder] = kept
-        else:
-            self._grants.pop(holder, None)
-            self._wants.pop(holder, None)
+        if len(self._wants) > len(self.grants):
+            self._wants = {each: self._wants[each] for each in self.grants if each in self._wants}
 
 
 MakeLent = Callable[[TokenBucket], LentBucket]
@@ -240,18 +210,6 @@ MakeLent = Callable[[TokenBucket], LentBucket]
 def rate_micros(units: int, period_ns: int) -> int:
     """Millionths of a unit a second, rounded down, of ``units`` in each ``period_ns``."""
     return units * TOKEN // period_ns
-
-
-def _most(grants: Iterable[Grant]) -> tuple[int, int]:
-    grants = tuple(grants)
-    return max(each.rate_micros for each in grants), max(each.burst for each in grants)
-
-
-def _with(grants: Sequence[Grant], newest: Grant) -> list[Grant]:
-    if len(grants) < OPEN_GRANTS:
-        return [*grants, newest]
-    rate, burst = _most((grants[-1], newest))
-    return [*grants[:-1], replace(newest, rate_micros=rate, burst=burst)]
 
 
 def _lease(has: int, wants: int) -> Lease:

@@ -1,7 +1,7 @@
 """What keeps a meter, whatever its algorithm, from where the log says that it stood.
 
-Nothing keeps slots: they are held by requests under way. What stands there of another algorithm or
-another unit, or makes no sense, says nothing of this meter: it begins anew.
+What stands there of another algorithm or another unit, or makes no sense, says nothing of this
+meter: it begins anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +13,13 @@ from typing import Final, TypeVar
 from midstage.contracts.limits import LimitSet
 from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.claims.claim import Claims
+from midstage.throttle.decide.claims.lent import LentClaims
 from midstage.throttle.decide.claims.levels import (
     BucketClaims,
     GcraClaims,
     LeakyClaims,
-    LentClaims,
 )
+from midstage.throttle.decide.claims.slots import SlotClaims
 from midstage.throttle.decide.claims.wall import WallClaims
 from midstage.throttle.decide.claims.windows import (
     LifetimeClaims,
@@ -34,9 +35,11 @@ from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.meters.sliding import MovingWindow, SlidingCounter
+from midstage.throttle.decide.meters.slots import Slots
 from midstage.throttle.decide.meters.wall import OnWallClock, WallClock
 from midstage.throttle.decide.meters.window import LifetimeQuota, Window
 from midstage.throttle.decide.room import Room
+from midstage.throttle.decide.slot_room import SlotRoom
 from midstage.throttle.decide.spends import Stood
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
@@ -51,6 +54,7 @@ _LENT: Final = LentClaims()
 _LIFETIME: Final = LifetimeClaims()
 _MOVING: Final = MovingClaims()
 _SLIDING: Final = SlidingClaims()
+_SLOTS: Final = SlotClaims()
 _WALL: Final = WallClaims()
 _WINDOW: Final = WindowClaims()
 _NOBODY_S: Final = ("", "", "")
@@ -99,6 +103,8 @@ def opened(  # noqa: C901, PLR0911  one case for each algorithm
             return _over(meter, _WALL, opening)
         case Window():
             return _over(meter, _WINDOW, opening)
+        case Slots():
+            return _over(meter, _SLOTS, opening, room=SlotRoom)
         case _:
             return None
 
@@ -130,7 +136,7 @@ def as_new(limit: LimitSet, stood: Stood, at_ns: int, wall: WallClock) -> bool:
     return (meter if kept is None else kept.meter).untouched(at_ns)
 
 
-def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
+def _over(meter: M, claims: Claims[M], opening: Opening, *, room: type[Room[M]] = Room) -> Kept:
     algorithm = _named(claims, opening.unit)
     stood, now_ns = opening.stood, opening.now_ns
     unanswered: Sequence[Unanswered] = ()
@@ -148,7 +154,7 @@ def _over(meter: M, claims: Claims[M], opening: Opening) -> Kept:
             asked=opening.asked,
             unanswered=unanswered,
         )
-    return Room(
+    return room(
         meter,
         claims,
         key=opening.key,

@@ -29,6 +29,7 @@ _MICROS: Final = 10**15
 """Units in nanoseconds, as millionths a second."""
 _Share = tuple[int, int, int]
 """Rate, burst, and until when they are lent."""
+_NOTHING: Final[_Share] = (0, 0, 0)
 
 
 class Part:
@@ -48,7 +49,7 @@ class Part:
         "_owner_asked",
         "_paid",
         "_serial",
-        "_shares",
+        "_share",
         "_silent_since_ns",
         "_since_ns",
         "_spare",
@@ -66,7 +67,7 @@ class Part:
         """Nothing is lent."""
         self._bucket = TokenBucket(units=0, period_ns=TOKEN, burst=0, now_ns=now_ns)
         self._asked = asked
-        self._shares: list[_Share] = []
+        self._share = _NOTHING
         self._owner = self._owner_asked = self._window = ""
         self._serial = self._number = self._demand_micros = self._units = 0
         self._waited_for = self._spare = self._free = self._owed = self._paid = 0
@@ -140,7 +141,7 @@ class Part:
     def untouched(self, now_ns: int) -> bool:
         """Nothing is lent, and nothing owed."""
         self._come_to(now_ns)
-        return not self._shares and not self._is_asked and not self._bucket.level
+        return not self._share[2] and not self._is_asked and not self._bucket.level
 
     def lacks(self, units: int, now_ns: int) -> bool:
         """Whether it is this part alone that is missing for ``units``, as far as is known."""
@@ -158,7 +159,7 @@ class Part:
     def tend(self, now_ns: int) -> None:
         """Ask again in time, also where nobody checks."""
         self._come_to(now_ns)
-        if (self._shares or self._bucket.level < 0) and now_ns - self._asked_ns >= RENEW_NS:
+        if (self._share[2] or self._bucket.level < 0) and now_ns - self._asked_ns >= RENEW_NS:
             self._want()
 
     def rest(self, now_ns: int) -> bool:
@@ -166,7 +167,7 @@ class Part:
         self._come_to(now_ns)
         self._used_ns = min(self._used_ns, now_ns - RENEW_NS)
         self._number = self._waited_for = 0
-        return bool(self._shares) or self._bucket.level < 0
+        return bool(self._share[2]) or self._bucket.level < 0
 
     def ask(self, *, number: int, holder: str, owner: str, now_ns: int) -> PartAsked | None:
         """The question that is due; None while one is under way.
@@ -197,7 +198,8 @@ class Part:
             owner=owner,
             holder=holder,
             number=number,
-            holding=self._serial if owner == self._owner else 0,
+            # who comes after an owner of a bucket knows what that one has lent
+            holding=self._serial if owner == self._owner or not self._window else 0,
             wants_micros=0 if ends else min(MOST, max(1, self._demand_micros * 3 // 2)),
             left=max(0, self._bucket.level // TOKEN),
             least=min(least, self._whole),
@@ -222,7 +224,8 @@ class Part:
         bucket.level += max(0, lent.paid - self._paid) * TOKEN
         self._paid = max(self._paid, lent.paid)
         if lent.window != self._window:
-            self._shares, self._window, self._since_ns = [], lent.window, self._asked_ns
+            self._share, self._window = _NOTHING, lent.window
+            self._since_ns = self._asked_ns
             bucket.level, self._spare = min(bucket.level, 0), 0
         level = bucket.level + lent.add * TOKEN
         self._lend(lent)
@@ -230,14 +233,13 @@ class Part:
         self._spare += (level - bucket.level) // TOKEN
         return True
 
-    def end(self, now_ns: int) -> tuple[int, int, int, str]:
-        """Rate, burst, units (below 0: owed) and window, which are used here no more."""
+    def end(self, now_ns: int) -> tuple[int, str]:
+        """Units (below 0: owed) and their window, which are used here no more."""
         self._come_to(now_ns)
         left = self._bucket.level // TOKEN
-        rate, burst = self._bucket.rate, self._bucket.full // TOKEN
         self._let_go()
         self._number = 0
-        return rate, burst, left, self._window
+        return left, self._window
 
     def _used(self, units: int, now_ns: int) -> None:
         if now_ns - self._used_ns >= RENEW_NS:
@@ -246,33 +248,26 @@ class Part:
         self._used_ns = now_ns
 
     def _lend(self, lent: PartLent) -> None:
-        """An owner's newest part is instead of its last, beside what one before it has lent."""
-        if self._owner == self._owner_asked or lent.window:
-            self._shares = self._shares[:-1]
+        """The newest part is instead of the last, whoever has lent that."""
         self._owner, self._serial = self._owner_asked, lent.serial
-        until_ns = self._asked_ns + lent.term_ns
-        self._shares = [*self._shares[-1:], (lent.rate_micros, lent.burst, until_ns)]
+        self._share = (lent.rate_micros, lent.burst, self._asked_ns + lent.term_ns)
         self._divide()
 
     def _let_go(self) -> None:
-        self._shares = []
+        self._share = _NOTHING
         self._divide()
 
     def _divide(self) -> None:
         bucket = self._bucket
-        bucket.rate = sum(rate for rate, _, _ in self._shares)
-        bucket.full = sum(burst for _, burst, _ in self._shares) * TOKEN
+        bucket.rate, bucket.full = self._share[0], self._share[1] * TOKEN
         bucket.level = min(bucket.level, bucket.full)
 
     def _come_to(self, now_ns: int) -> None:
         """What is over does not fill after its end."""
-        while self._shares:
-            ends_ns = min(until for _, _, until in self._shares)
-            if ends_ns > now_ns:
-                break
+        ends_ns = self._share[2]
+        if ends_ns and ends_ns <= now_ns:
             self._bucket.fill(ends_ns)
-            self._shares = [share for share in self._shares if share[2] > ends_ns]
-            self._divide()
+            self._let_go()
         self._bucket.fill(now_ns)
 
     def _ahead(self) -> int:

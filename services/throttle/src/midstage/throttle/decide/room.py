@@ -106,6 +106,11 @@ class Room(Generic[M_co]):
         self._changed = True
         self._part = self._claims.part(self.meter)
 
+    def gained(self) -> None:
+        """The meter allows more than the log says: whoever comes next is to know of it soon."""
+        self._owes = True
+        self._want()
+
     def replaced(self, meter: N, claims: Claims[N], *, algorithm: str) -> None:
         """It is the room over ``meter`` from now on, in which the old one's count goes on."""
         self.meter, self._claims = cast(M_co, meter), cast(Claims[M_co], claims)
@@ -158,11 +163,7 @@ class Room(Generic[M_co]):
         """
         if self._is_retired:
             return None
-        if self._accepted is None:
-            stands = self.meter.untouched(now_ns)  # else it was used, under what is implied
-        else:
-            stands = self._claimed(now_ns) == 0
-        if stands and not (self.is_asking or self._owes or self._changed):
+        if self._stands(now_ns) and not (self.is_asking or self._owes or self._changed):
             return None
         self._pending = self._claims.of(self.meter, 0, now_ns, now_ns)
         self._size, self._used, self._asked_ns = 0, 0, now_ns
@@ -249,6 +250,12 @@ class Room(Generic[M_co]):
     def untouched(self, now_ns: int) -> bool:
         """Whether nothing of it needs to be remembered, here or in the log."""
         return self._pending is None and not self._wanted and self.meter.untouched(now_ns)
+
+    def _stands(self, now_ns: int) -> bool:
+        """Whether the log says exactly how the meter is, but for claims under way."""
+        if self._accepted is None:
+            return self.meter.untouched(now_ns)  # else it was used, under what is implied
+        return self._claimed(now_ns) == 0
 
     def _implied(self, now_ns: int) -> int:
         """Units that need no claim; below 0 what was used is more than those."""

@@ -24,6 +24,23 @@ def wanted(holders: Mapping[int, str], me: str) -> Sequence[int]:
         taken.append(number)
 
 
+def handed(wanted: Mapping[int, Collection[str]], holders: Mapping[int, str]) -> Mapping[int, str]:
+    """Who gets which of those that it wants: always who holds least, as long as that is evener.
+
+    So what was asked for before others came or left makes nothing uneven.
+    """
+    counts = Counter(holders.values())
+    given: dict[int, str] = {}
+    for number in sorted(wanted, reverse=True):
+        least, name = min((counts[name], name) for name in wanted[number])
+        holder = holders[number]
+        if counts[holder] - least >= 2:
+            given[number] = name
+            counts[holder] -= 1
+            counts[name] += 1
+    return given
+
+
 def divided(
     free: Collection[int], holders: Mapping[int, str], among: Collection[str]
 ) -> Mapping[int, str]:

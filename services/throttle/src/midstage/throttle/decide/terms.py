@@ -48,7 +48,7 @@ def _check_strict(terms: Terms) -> None:
     """Of what is not kept, nothing can be durable."""
     if terms.unit == CONCURRENCY:
         raise RefusedError(
-            "strict: slots are held by requests under way and not kept in the log; leave it out"
+            "strict: slots are held by requests under way, which the log names soon; leave it out"
         )
     if terms.shadow:
         raise RefusedError(

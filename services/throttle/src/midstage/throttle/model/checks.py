@@ -18,7 +18,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One question: may ``customer`` have ``hits`` requests to ``app``?
 
     ``key`` is the name of the API key, ``request`` the request's id. ``units``: what they will use
-    of other units, as far as it is known. ``labels``: whatever else limits may ask for.
+    of other units, as far as it is known. ``labels``: whatever else limits may ask for. ``over``:
+    it is no question; the request has ended, and needs its slots no more.
     """
 
     customer: str
@@ -28,6 +29,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request: str = ""
     units: Mapping[str, int] = NOTHING
     labels: Mapping[str, str] = UNLABELLED
+    over: bool = False
 
     def of(self, unit: str) -> int:
         """What is asked for of one unit; of concurrency, a request is one whatever it hits."""
@@ -43,6 +45,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``as_estimated``: of a unit that is not named it has used what was estimated, and else nothing.
     ``passed``: it may have reached a replica; False where it is known that it did not.
+    ``earlier``: another process counted for its customer then; its slots alone are yet to be freed.
     """
 
     request: str
@@ -53,6 +56,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     used: Mapping[str, int] = NOTHING
     as_estimated: bool = True
     passed: bool = True
+    earlier: bool = False
 
 
 class Meeting(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):

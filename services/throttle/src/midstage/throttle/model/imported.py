@@ -4,13 +4,22 @@ A rule's own counting is that product's: a fixed window aligned to the epoch, wh
 count too.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 Entry = tuple[str, str]
 """A key and its value."""
+
+Value: TypeAlias = "bool | float | str | Sequence[Value] | Mapping[str, Value] | None"
+"""What JSON can say."""
+
+Metadata = Mapping[str, Value]
+"""What a file says to Envoy's next filters of a descriptor that is not over."""
+
+UNLIMITED: Final = 2**32 - 1
 
 
 class Unit(StrEnum):
@@ -49,6 +58,7 @@ class Rule:
     shadow: bool = False
     quota: bool = False
     detailed: bool = False
+    metadata: Metadata = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +72,7 @@ class Node:
     children: dict[str, "Node"]
     wildcards: list[str]
     value_to_metric: bool = False
-    shared: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +118,10 @@ class Status:
     remaining: int
     reset_s: int | None = None
     limit: Rule | None = None
+
+
+FREE: Final = Status(over=False, remaining=UNLIMITED)
+"""The answer for a descriptor whose rule is unlimited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

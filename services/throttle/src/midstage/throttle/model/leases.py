@@ -2,8 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NewType
 
 from midstage.contracts.limits import LimitSet
+
+HolderId = NewType("HolderId", int)
+"""A holder's name as 64 bits: as long for any name, and a number, as all of a claim is."""
+
+
+def holder_id(name: str) -> HolderId:
+    """Above 0; two names have the same one by no chance that matters."""
+    digest = blake2b(name.encode(), digest_size=8).digest()
+    return HolderId(int.from_bytes(digest) or 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +42,15 @@ class Wanted:
     customer: str
     apps: Mapping[str, Mapping[str, int]]
     holding: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """What passed by leases of ``customer`` in the last ``during_ns``, by application and unit."""
+
+    customer: str
+    apps: Mapping[str, Mapping[str, int]]
+    during_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,14 +70,17 @@ class Apportioning:
     def _rate(
         self, account: LimitAccount, asked: PartAsked, portions: Portions, paid: int
     ) -> PartLent | Later[PartLent]:
-        now_ns, serial = self._now_ns(), self._serial
+        now_ns = self._now_ns()
         if asked.ends:
             if isinstance(account.counted, LentBucket):
-                account.counted.give_back(
+                had = account.counted.give_back(
                     asked.holder, holding=asked.holding, left=asked.back, now_ns=now_ns
                 )
-            return PartLent(serial=serial, paid=paid)
+                if had and isinstance(account.meter, Room):
+                    account.meter.gained()
+            return PartLent(serial=self._serial, paid=paid)
         bucket = lent(account)
+        serial = self._serial = 1 + max(self._serial, bucket.grants.newest())
         ask = Ask(
             holder=asked.holder,
             wants_micros=asked.wants_micros,

@@ -2,15 +2,18 @@
 
 A lost owner's requests have mostly ended before anybody counts in its place. What stands in the log
 since they began is read once more, up to where ``follows`` says that the ends are followed from;
-of all that is read there, only the requests that were asked for are told of.
+of all that is read there, only the requests that were asked for are told of, and those of customers
+for whom somebody else counted then.
 """
 
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Final
+
+import msgspec
 
 from midstage.chassis.logs import logger
 from midstage.contracts.errors import UnavailableError, UnreadableError
@@ -30,7 +33,8 @@ _log = logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    requests: frozenset[str]
+    requests: frozenset[str] = frozenset()
+    customers: frozenset[str] = frozenset()
     since: datetime
 
 
@@ -60,6 +64,21 @@ class Earlier:
         """Tell of these, which began at ``since_ns`` or later; from any thread."""
         since = datetime.fromtimestamp(max(0, since_ns - SLACK_NS) // _NS_PER_S, tz=UTC)
         self._asked.put(_Asked(requests=frozenset(requests), since=since))
+
+    def look_back_for(
+        self, customers: Collection[str], since: datetime, requests: Collection[str] = ()
+    ) -> None:
+        """Tell of these customers' requests that ended since then; from any thread.
+
+        Of ``requests`` as of those that end now.
+        """
+        self._asked.put(
+            _Asked(
+                requests=frozenset(requests),
+                customers=frozenset(customers),
+                since=since - timedelta(microseconds=SLACK_NS // 1000),
+            )
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Read for who asks until ``stop``; raises what is neither unreadable nor unavailable."""
@@ -92,11 +111,11 @@ class Earlier:
                 if stop.is_set():
                     return
                 for record in reader.poll(most=_MOST, timeout_s=_POLL_S):
-                    self._tell(record, asked.requests)
+                    self._tell(record, asked)
         finally:
             reader.close()
 
-    def _tell(self, record: Record, requests: frozenset[str]) -> None:
+    def _tell(self, record: Record, asked: _Asked) -> None:
         if record.value is None:
             return
         try:
@@ -104,6 +123,10 @@ class Earlier:
         except UnreadableError:
             return  # whoever follows the topic names it
         for event in events:
-            ended = told_by(event) if event.id in requests else None
-            if ended is not None:
+            ended = told_by(event)
+            if ended is None:
+                continue
+            if event.id in asked.requests:
                 self._told(ended)
+            elif ended.customer in asked.customers:
+                self._told(msgspec.structs.replace(ended, earlier=True))

@@ -8,14 +8,16 @@ while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from midstage.contracts.limits import CustomerPlanned, LimitSet
+from midstage.contracts.spends import CustomersLeft, ReservationsLeft
 from midstage.throttle.decide.judging import (
     asked,
     foreseen,
+    freed,
     judged,
     judged_late,
     lacking,
@@ -32,9 +34,10 @@ from midstage.throttle.decide.reserving import Reservations
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
-from midstage.throttle.model.leases import Lent, Wanted
+from midstage.throttle.model.leases import Lent, Passed, Wanted
 from midstage.throttle.model.limits import Standing, whose
 from midstage.throttle.stream.keeping import Keeping
+from midstage.throttle.stream.moving import Moving
 from midstage.throttle.stream.settling import Settling
 from midstage.throttle.stream.waiting import Asking, Waiting
 from midstage.throttle.views.book import Book
@@ -123,6 +126,7 @@ class Gate:
             ours=ours,
             metrics=metrics,
         )
+        self._moving = Moving(book=self._book, meters=self._meters, reservations=self._reservations)
         self._waiting = Waiting(
             waits=keeping,
             deciding=self,
@@ -142,8 +146,8 @@ class Gate:
             return None
         now_ns = self._monotonic_ns()
         accounts = self.accounts(meeting, check, now_ns)
-        if is_late:
-            return self._by_rule(meeting, accounts, check, self._metrics.late)
+        if check.over or is_late:
+            return self._uncounted(meeting, accounts, check, now_ns)
         before = _would_refuse(accounts) if meeting.shadowed else 0
         known = meeting.strict and self.known(meeting, check, now_ns)
         answer = self.decided(meeting, accounts, check, now_ns)
@@ -175,6 +179,17 @@ class Gate:
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""
         self._meters.forget(concerned)
+        self._reservations.forget(concerned)
+
+    def reserved(
+        self, concerned: Callable[[str], bool], left: CustomersLeft
+    ) -> Iterable[ReservationsLeft]:
+        """What whoever comes next for these customers has to know of their requests."""
+        return self._moving.left(concerned, left)
+
+    def resume(self, facts: Iterable[ReservationsLeft]) -> Collection[str]:
+        """Go on with what was left; the requests that are open."""
+        return self._moving.resume(facts, self._monotonic_ns())
 
     def rooms(self, concerned: Callable[[str], bool]) -> Iterable[Kept]:
         """What these customers' counters have in the log."""
@@ -235,6 +250,11 @@ class Gate:
             holder, customer, holding=holding, left=left, now_ns=self._monotonic_ns()
         )
 
+    def report(self, passed: Passed) -> None:
+        """What passed by leases counts in limits in shadow mode."""
+        refused = self._lender.report(passed, self._monotonic_ns())
+        self._metrics.shadowed.inc(refused)
+
     def closed(self) -> str | None:
         """Why no check can be answered yet; None when the limits of the whole log hold here."""
         reason = self._limits.caught_up()
@@ -276,7 +296,8 @@ class Gate:
         answer = judged(meeting, accounts, check, now_ns)
         if meeting.settled and check.hits and answer.admitted:
             held = [accounts[at] for at in meeting.settled]
-            self._reservations.hold(check.request, held, asked(held, check), now_ns)
+            taken = asked(held, check)
+            self._reservations.hold(check.request, held, taken, now_ns, check.customer)
         return answer
 
     def accounts(self, meeting: Meeting, check: Check, now_ns: int) -> Sequence[LimitAccount]:
@@ -288,6 +309,14 @@ class Gate:
     ) -> Judged:
         """What the failure rules say of one that the log kept waiting for too long."""
         return self._by_rule(meeting, accounts, check, self._metrics.without_room)
+
+    def _uncounted(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+    ) -> Judged:
+        """For the end of a request, or a question that comes too late for an answer by count."""
+        if check.over:
+            return freed(meeting, accounts, check, now_ns)
+        return self._by_rule(meeting, accounts, check, self._metrics.late)
 
     def _asking(
         self,
@@ -337,7 +366,7 @@ class Gate:
         if meeting.settled and check.hits and answer.admitted:
             after = [account.meter.remaining(now_ns) for account in held]
             taken = [was - left for was, left in zip(before, after, strict=True)]
-            self._reservations.hold(check.request, held, taken, now_ns)
+            self._reservations.hold(check.request, held, taken, now_ns, check.customer)
         return answer
 
     def _sweep(self, now_ns: int) -> None:

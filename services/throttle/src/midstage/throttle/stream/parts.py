@@ -25,6 +25,8 @@ from midstage.throttle.stream.keeping import Keeping, Owning
 
 FOLLOW_S: Final = 0.05
 LEAVES_WITHIN_S: Final = 0.5
+NEWEST: Final = 1 << 64
+"""Of an answer that is still to come nobody takes notice."""
 
 
 class Rooms(Keeping, Protocol):
@@ -76,7 +78,7 @@ class Parts:
         self._keeping.open(account, now_ns)
         part = self._parts.pop(limit.limit, None)
         if part is not None:
-            _regain(account, part, now_ns)
+            _regain(account, part, self._owning.owner, now_ns)
 
     def wait(
         self,
@@ -171,9 +173,9 @@ class Parts:
         self._woken.set()
 
 
-def _regain(account: LimitAccount, part: Part, now_ns: int) -> None:
-    """What another owner has lent to this process is used by it as an owner."""
-    rate, burst, left, window = part.end(now_ns)
+def _regain(account: LimitAccount, part: Part, ours: str, now_ns: int) -> None:
+    """What another owner has lent to this process, ``ours``, is used by it as an owner."""
+    left, window = part.end(now_ns)
     if left < 0:
         owed = Settlement(
             reserved=0, actual=-left, taken_ns=now_ns, now_ns=now_ns, debt=account.debt
@@ -181,7 +183,7 @@ def _regain(account: LimitAccount, part: Part, now_ns: int) -> None:
         account.meter.settle(owed)
         left = 0
     if isinstance(account.counted, LentBucket):
-        account.counted.regain(rate=rate, burst=burst, left=left, now_ns=now_ns)
+        account.counted.give_back(ours, holding=NEWEST, left=left, now_ns=now_ns)
     elif window and left and window == window_of(account.counted, now_ns)[0]:
         back = Settlement(reserved=left, actual=0, taken_ns=now_ns, now_ns=now_ns)
         account.meter.settle(back)

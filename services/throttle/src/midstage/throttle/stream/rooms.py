@@ -16,6 +16,7 @@ from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.kept import Kept, Lacking, Waited
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.opening import Opening, opened
+from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.decide.unanswered import Awaited
@@ -106,6 +107,7 @@ class Rooms:
         self._is_due = False
         self._forget: Callable[[Callable[[str], bool]], None] = _forget_nothing
         self._look_back: LookBack = _nowhere
+        self._taken_over: Callable[[frozenset[int]], None] = _nothing_follows
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is asked for, and take what is accepted, until ``stop``."""
@@ -138,6 +140,7 @@ class Rooms:
         if gained:
             self._forget(lambda customer: self._spends.partition(customer) in gained)
             self._await(self._spends.unanswered(gained))
+            self._taken_over(gained)
         accepted = self._became(claims)
         for room in list(self._waiting) if gained else accepted:
             self._go_on(room)
@@ -177,6 +180,14 @@ class Rooms:
         self._spends.write(claims)
         return len(claims) < MOST_LEFT
 
+    def is_waited_for(self, concerned: Callable[[str], bool]) -> bool:
+        """Whether a check waits for a counter of these customers."""
+        return any(
+            isinstance(waited, Room | Strict) and concerned(waited.key[1])
+            for waited, waiting in self._waiting.items()
+            if not all(each.is_over for each in waiting)
+        )
+
     def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
         """Have ``forget`` called when customers are counted for here again, with whose they are."""
         self._forget = forget
@@ -184,6 +195,10 @@ class Rooms:
     def on_unanswered(self, look_back: LookBack) -> None:
         """Have ``look_back`` called with requests that a lost owner may not have answered."""
         self._look_back = look_back
+
+    def on_taken_over(self, call: Callable[[frozenset[int]], None]) -> None:
+        """Have ``call`` called with partitions that count here again, when the old is forgotten."""
+        self._taken_over = call
 
     def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
         """What was taken for a request that a lost owner may not have answered, by counter."""
@@ -196,8 +211,7 @@ class Rooms:
     def open(self, account: LimitAccount, now_ns: int) -> None:
         """Have a new meter go on from where the log says that it stood, and count by room.
 
-        A limit in shadow mode refuses nobody, and slots are held by requests under way: what they
-        count is not kept.
+        A limit in shadow mode refuses nobody: what it counts is not kept.
         """
         if account.shadow:
             account.meter = account.counted
@@ -351,6 +365,10 @@ def _nobody() -> None:
 def _nowhere(_: Collection[str], since_ns: int) -> None:
     """Nobody tells how requests ended."""
     del since_ns
+
+
+def _nothing_follows(_: frozenset[int]) -> None:
+    """Nobody asks what became of requests."""
 
 
 def _forget_nothing(_: Callable[[str], bool]) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Collection, Sequence
 
+from midstage.contracts.limits import CONCURRENCY
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.reserving import Reservations
 from midstage.throttle.decide.settling import actual, used
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.metrics import Metrics
+from midstage.throttle.model.account import Settlement
 from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Key, whose
 from midstage.throttle.stream.keeping import Unanswering
@@ -37,6 +39,9 @@ class Settling:
 
     def settle(self, ended: Ended, now_ns: int) -> None:
         """Charge what the request really used, once; whatever was reserved for it is free."""
+        if ended.earlier:
+            self._free(ended, now_ns)
+            return
         told = self._settle_unanswered(ended, now_ns)
         held = self._held(ended, now_ns)
         if held is None:
@@ -47,8 +52,20 @@ class Settling:
         opened = self._reservations.opened(ended.request)
         if opened is not None:
             opened.accounts, opened.units = accounts, reserved
-        self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
+        self._reservations.settle(
+            ended.request, accounts, actual(ended, units, reserved), now_ns, ended.customer
+        )
         self._metrics.settled.inc()
+
+    def _free(self, ended: Ended, now_ns: int) -> None:
+        """Its slots, and nothing else: nobody knows what was charged for it before."""
+        held = () if self._reservations.opened(ended.request) else self._held(ended, now_ns)
+        for account, _ in held or ():
+            if account.limit.unit == CONCURRENCY:
+                over = Settlement(
+                    reserved=0, actual=0, taken_ns=now_ns, now_ns=now_ns, request=ended.request
+                )
+                account.meter.settle(over)
 
     def _held(self, ended: Ended, now_ns: int) -> Sequence[tuple[LimitAccount, int]] | None:
         """What is to be settled for the request, with what was reserved of it; None: nothing is."""

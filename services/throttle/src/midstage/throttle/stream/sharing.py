@@ -1,25 +1,29 @@
-"""The customers that this process counts for: taken at its start, kept even, and left at its end.
+"""The customers that this process counts for: asked for at its start, kept even, left at its end.
 
 There is no coordinator. Each process follows ``decide.sharing`` by what the log says of holders,
-and the log's epochs settle what two of them want at once. Who is taken for gone and is not takes
-its share again, but each time later: so a slow process and an impatient one come to rest.
+and the log's epochs settle what two of them want at once. Who lives leaves to others what they ask
+for, in order; who does not in time is taken from. Who is taken for gone and is not takes its share
+again, but each time later: so a slow process and an impatient one come to rest.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
 from midstage.chassis.logs import logger
 from midstage.contracts.spends import CustomersTaken
-from midstage.throttle.decide.kept import Kept
-from midstage.throttle.decide.sharing import divided, wanted
+from midstage.throttle.decide.sharing import divided, handed, wanted
 from midstage.throttle.metrics import Metrics
-from midstage.throttle.stream.holdings import Holdings, is_new
+from midstage.throttle.stream.handing import Handing
+from midstage.throttle.stream.holdings import Holdings, is_new, taker
 
 TURN_S: Final = 0.1
-LEAVES_WITHIN_S: Final = 2.0
+LEAVES_WITHIN_S: Final = 4.0
 """What is left is read back in milliseconds; a log that is away is not waited for longer."""
+HANDED_WITHIN_S: Final = 10.0
+"""What is asked for is left by then, or taken: its holder may be a version that knows no asking."""
+ASKED_TIMES: Final = 3
 PATIENCE_S: Final = 10.0
 """Who was taken from takes nothing for so long, and twice as long each time."""
 MOST_PATIENCE_S: Final = 640.0
@@ -42,21 +46,13 @@ class Spends(Protocol):
         """Why it is not known who counts for whom."""
         ...
 
-    def partition(self, customer: str) -> int:
-        """Where a customer's counters stand."""
-        ...
-
     def assign(self, to: Mapping[int, CustomersTaken]) -> None:
         """Have these count from now on."""
         ...
 
-    def leave(self, to: Mapping[int, CustomersTaken | None]) -> None:
-        """Count no more for these."""
+    def want(self, partition: int) -> None:
+        """Ask who holds it to leave it to this process."""
         ...
-
-
-Rooms = Callable[[Callable[[str], bool]], Iterable[Kept]]
-"""The counters of some customers, which are to stand in the log as they are."""
 
 
 class Sharing:
@@ -68,8 +64,7 @@ class Sharing:
         self,
         *,
         spends: Spends,
-        rooms: Rooms,
-        leave: Callable[[Iterable[Kept]], bool],
+        handing: Handing,
         closed: Callable[[], str | None],
         answers: Callable[[CustomersTaken], Awaitable[bool]],
         monotonic: Callable[[], float],
@@ -77,8 +72,7 @@ class Sharing:
     ) -> None:
         """Takes nothing while this process is ``closed``; ``answers`` asks whether one is there."""
         self._spends = spends
-        self._rooms = rooms
-        self._leave = leave
+        self._handing = handing
         self._closed = closed
         self._answers = answers
         self._monotonic = monotonic
@@ -87,7 +81,8 @@ class Sharing:
         self._patience_s = PATIENCE_S
         self._lost_at: float | None = None
         self._taken_at = -MOST_PATIENCE_S
-        self._handed: frozenset[int] = frozenset()
+        self._left: set[tuple[int, int | None]] = set()
+        self._asked: dict[int, tuple[int, float]] = {}
         self._has_share = self._is_leaving = False
 
     def counting(self) -> str | None:
@@ -103,6 +98,7 @@ class Sharing:
                     joined = True
                     await self._join()
                 self.turn()
+                await self.hand_over()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), TURN_S)
         self._is_leaving = True
@@ -124,9 +120,27 @@ class Sharing:
             return
         names = {number: each.owner for number, each in holdings.holders().items()}
         mine_next = wanted(names, holdings.me.owner)
+        self._asked = {each: self._asked[each] for each in mine_next if each in self._asked}
         if mine_next and self._may_take():
-            self._assign(dict.fromkeys(mine_next, holdings.me))
+            self._ask_for(mine_next)
         self._has_share = self._has_share or not mine_next
+
+    async def hand_over(self) -> None:
+        """Leave in order what others ask for, as far as that is evener and they are there."""
+        holdings = self._spends.holdings
+        wanting = holdings.wanted()
+        if not wanting or not holdings.is_settled():
+            return
+        named = {each.owner: taker(each) for some in wanting.values() for each in some}
+        for name in [name for name, each in named.items() if not await self._is_there(each)]:
+            holdings.unwanted(name)
+        names = {number: each.owner for number, each in holdings.holders().items()}
+        wanted_by = {n: {e.owner for e in some} & {*named} for n, some in holdings.wanted().items()}
+        given = handed({n: some for n, some in wanted_by.items() if some}, names)
+        if given:
+            await self._handing.over({number: named[name] for number, name in given.items()})
+            self._held = holdings.mine()
+            self._metrics.handed_over.inc(len(given))
 
     def gone(self, holder: CustomersTaken) -> None:
         """It does not answer: what it held is divided among all others that are known."""
@@ -145,10 +159,17 @@ class Sharing:
         others.pop(holdings.me.owner, None)
         gone = {name for name, each in others.items() if each.address == holdings.me.address}
         asked = [each for name, each in others.items() if name not in gone]
-        answers = await asyncio.gather(*[self._answers(each) for each in asked])
+        answers = await asyncio.gather(*[self._is_there(each) for each in asked])
         gone |= {each.owner for each, there in zip(asked, answers, strict=True) if not there}
         free = [n for n, each in holdings.holders().items() if each.owner in gone]
         self._divide(free, gone=gone | holdings.leavers())
+
+    async def _is_there(self, other: CustomersTaken) -> bool:
+        """One that is slow once is no reason to move anything."""
+        for _ in range(ASKED_TIMES):
+            if await self._answers(other):
+                return True
+        return False
 
     def _divide(self, free: Collection[int], *, gone: Collection[str]) -> None:
         holdings = self._spends.holdings
@@ -160,6 +181,21 @@ class Sharing:
         names = {number: each.owner for number, each in holders.items()}
         given = divided(free, names, sorted(known))
         self._assign({number: known[name] for number, name in given.items()})
+
+    def _ask_for(self, numbers: Sequence[int]) -> None:
+        """Of who holds them; what is not left in time is taken."""
+        now_s = self._monotonic()
+        holdings = self._spends.holdings
+        late: list[int] = []
+        for number in numbers:
+            epoch = holdings.holders()[number].epoch
+            asked, since_s = self._asked.get(number, (0, now_s))
+            if asked != epoch:
+                self._asked[number] = (epoch, now_s)
+                self._spends.want(number)
+            elif now_s - since_s >= HANDED_WITHIN_S:
+                late.append(number)
+        self._assign(dict.fromkeys(late, holdings.me))
 
     def _assign(self, to: Mapping[int, CustomersTaken]) -> None:
         if to:
@@ -184,24 +220,24 @@ class Sharing:
         """All is left, and what others name this process for meanwhile too, for a while."""
         holdings = self._spends.holdings
         until = self._monotonic() + LEAVES_WITHIN_S
-        while self._spends.closed() is None:
-            mine = holdings.mine()
-            if mine - self._handed:
-                self._hand_over(mine - self._handed)
-            elif (not mine and holdings.is_settled()) or self._monotonic() >= until:
-                return
+        while self._monotonic() < until:
             await asyncio.sleep(_READ_AGAIN_S)
+            if self._spends.closed() is not None:
+                continue  # there is something to hear, or the log is away
+            mine = holdings.mine()
+            todo = {n for n in mine if (n, holdings.epoch(n)) not in self._left}
+            if todo:
+                await self._leave(todo)
+            elif not mine and holdings.is_settled():
+                return
 
-    def _hand_over(self, mine: frozenset[int]) -> None:
-        self._handed |= mine
+    async def _leave(self, mine: Collection[int]) -> None:
         holdings = self._spends.holdings
+        self._left.update((number, holdings.epoch(number)) for number in mine)
         names = {number: each.owner for number, each in holdings.holders().items()}
         gone = holdings.leavers() | {holdings.me.owner}
         known = {e.owner: e for e in holdings.holders().values() if e.owner not in gone}
         given = divided(mine, names, sorted(known))
         to = {number: known[given[number]] if number in given else None for number in mine}
-        rooms = self._rooms(lambda customer: self._spends.partition(customer) in mine)
-        if self._leave(rooms):
-            self._spends.leave(to)
-        else:
-            self._assign({number: each for number, each in to.items() if each is not None})
+        await self._handing.left(to)
+        self._metrics.handed_over.inc(len(to))

@@ -9,28 +9,33 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from midstage.chassis.logs import logger
-from midstage.contracts.spends import CustomersLeft, CustomersTaken, RoomTaken, Unanswered
+from midstage.contracts.spends import (
+    CustomersLeft,
+    CustomersTaken,
+    CustomersWanted,
+    RoomTaken,
+    Unanswered,
+)
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Log, Message, Record, Writer
-from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.spends import Claimed, Cleared, Heard, Said, Spends, Stood, numbers
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream import spent
-from midstage.throttle.stream.holdings import Holdings, is_new, taken_by
+from midstage.throttle.stream.holdings import Held, Holdings, is_new, taken_by, wanted_by
 from midstage.throttle.stream.implied import Implied
 
 _log = logger(__name__)
+T = TypeVar("T")
 
 IN_TURNS: Final = 10_000
 """All counters are looked at in so many turns, twenty of which are in a second."""
@@ -45,13 +50,6 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     units: int = 0
     counts: bool = True
     unanswered: tuple[Unanswered, ...] = ()
-
-
-class _Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Who holds a partition, and until when those before it may use what is implied."""
-
-    fact: CustomersTaken
-    before: datetime | None
 
 
 class Spending:
@@ -72,7 +70,8 @@ class Spending:
     ) -> None:
         """Connect nothing yet; ``owner`` is the name of this start of the process.
 
-        ``now_ns`` is the clock of the counters: since the epoch, and never back.
+        ``now_ns`` is the clock of the counters: since the epoch, and never back. ``reserved`` says
+        what a successor has to know of requests when their customers are left.
         """
         self._log = log
         self._topic = topic.name
@@ -82,7 +81,7 @@ class Spending:
         self._spends = Spends()
         self._disputed: set[tuple[int, Key]] = set()
         self._under_way: dict[Key, Standing] = {}
-        self._heard_of: deque[Written | _Held | CustomersLeft] = deque()
+        self._heard_of: deque[Written | Held | CustomersLeft | CustomersWanted] = deque()
         me = CustomersTaken(
             partition=0,
             owner=owner,
@@ -97,6 +96,7 @@ class Spending:
         self._number = 0
         self._partitions = 0
         self._heard: Callable[[], None] = lambda: None
+        self.reserved: spent.Reserving = lambda _: ()
         self._current: Current[Said] = Current(
             name="spends",
             log=log,
@@ -145,6 +145,18 @@ class Spending:
         holder = self.holdings.holder(self.partition(customer))
         return None if holder is None or holder.owner == self._owner else holder
 
+    def answering(self, customer: str) -> CustomersTaken | None:
+        """Who else is to be asked about new checks: also who comes next, before it counts."""
+        next_one = self.holdings.answering(self.partition(customer))
+        return None if next_one is None or next_one.owner == self._owner else next_one
+
+    def want(self, partition: int) -> None:
+        """Ask who holds it to leave it to this process."""
+        held = self.holdings.holders()[partition]
+        _log.info("customers_wanted", partition=partition, of=held.owner)
+        fact = wanted_by(self.holdings.me, held, self._now())
+        self._hand_over(spent.wanting(fact, id_=self._next_id(), topic=self._topic))
+
     def assign(self, to: Mapping[int, CustomersTaken]) -> None:
         """Have these count for the partitions from now on, as far as no other one came first."""
         with self._current.changed:
@@ -180,23 +192,26 @@ class Spending:
                 continue
             _log.info("customers_left", partition=number, to=successor and successor.owner)
             self._implied.lost(number)
+            for fact in self.reserved(left):
+                self._hand_over(spent.reserved(fact, id_=self._next_id(), topic=self._topic))
             self._hand_over(spent.leaving(left, id_=self._next_id(), topic=self._topic))
             if successor is not None:
                 self._take(taken_by(successor, number, left.epoch + 1, left.at))
 
     def stood(self, key: Key) -> Stood | None:
         """How the counter stood in the log when it was last read."""
-        with self._current.changed:
-            return self._spends.stood(key)
+        return self.folded(lambda log: log.stood(key))
 
     def unanswered(
         self, partitions: Collection[int]
     ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
         """Of the counters there, the requests that may not have been answered."""
+        return self.folded(lambda log: log.unanswered(lambda c: self.partition(c) in partitions))
+
+    def folded(self, read: Callable[[Spends], T]) -> T:
+        """What ``read`` says of the log as it was last read; it is not to keep what it is shown."""
         with self._current.changed:
-            naming = [key for key in self._spends.naming if self.partition(key[1]) in partitions]
-            stood = [(key, self._spends.stood(key)) for key in naming]
-        return [(key, each.unanswered) for key, each in stood if each is not None]
+            return read(self._spends)
 
     def write(self, claims: Sequence[Written]) -> None:
         """Hand them to the log, in order."""
@@ -224,7 +239,7 @@ class Spending:
                     del self._under_way[each.key]
                 claims.append(each)
                 continue
-            if isinstance(each, CustomersLeft):
+            if isinstance(each, CustomersLeft | CustomersWanted):
                 self.holdings.heard(each)
             elif self._took_over(each):
                 gained.add(each.fact.partition)
@@ -235,9 +250,9 @@ class Spending:
 
     def partition(self, customer: str) -> int:
         """Where the customer's counters stand; -1 before the log is folded."""
-        return _partition_of(customer, self._partitions) if self._partitions else -1
+        return spent.placed_in(customer, self._partitions) if self._partitions else -1
 
-    def _took_over(self, held: _Held) -> bool:
+    def _took_over(self, held: Held) -> bool:
         """Whether this process counts for the partition from here on, and did not before."""
         fact = held.fact
         begins = is_new(self.holdings.holders().get(fact.partition), fact)
@@ -344,11 +359,13 @@ class Spending:
     def _apply(self, fact: Said, record: Record) -> None:
         partition = record.partition.number
         heard = self._spends.apply(fact, partition)
-        if isinstance(fact, CustomersTaken | CustomersLeft):
-            if heard is Heard.COUNTS:
+        if not isinstance(fact, Claimed | Cleared):
+            if heard is Heard.COUNTS and isinstance(
+                fact, CustomersTaken | CustomersLeft | CustomersWanted
+            ):
                 before = self._spends.before(partition)
                 self._heard_of.append(
-                    fact if isinstance(fact, CustomersLeft) else _Held(fact=fact, before=before)
+                    Held(fact=fact, before=before) if isinstance(fact, CustomersTaken) else fact
                 )
             return
         if heard is Heard.UNREADABLE:
@@ -375,12 +392,6 @@ class Spending:
 
 def _same(one: CustomersTaken | None, other: CustomersTaken | None) -> bool:
     return other is None if one is None else not is_new(other, one)
-
-
-@lru_cache(maxsize=16_384)
-def _partition_of(customer: str, partitions: int) -> int:
-    """Every check asks whose it is, and the hash costs more than all its limits."""
-    return partition_of(customer.encode(), partitions)
 
 
 def _key(fact: Claimed | Cleared) -> Key:

@@ -5,8 +5,9 @@ topic does not grow with customers who are gone. As any process may be one that 
 mark says in a header who wrote it under which epoch, and counts by the same rule as a claim.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -16,19 +17,28 @@ from midstage.contracts.fact import Event
 from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
+    CUSTOMERS_WANTED,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
+    CustomersWanted,
+    ReservationsLeft,
     RoomTaken,
 )
 from midstage.contracts.topics import EVENT_BYTES
 from midstage.eventlog.codec import STRUCTURED_HEADER, Decoder, header, message
 from midstage.eventlog.log import Message, Record
+from midstage.eventlog.murmur2 import partition_of
 from midstage.throttle.decide.spends import Claimed, Cleared, Said
 from midstage.throttle.model.limits import Key
 
 HOLDER: Final = "ms-holder"
 """Of a record without a value: owner and epoch, a JSON array."""
+
+
+Reserving = Callable[[CustomersLeft], Iterable[ReservationsLeft]]
+"""What a successor has to know of the requests of those who are left so."""
 
 
 class _OfClaim(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +68,8 @@ class Reading:
                 if envelope.type == ROOM_TAKEN and envelope.specversion == "1.0":
                     return (envelope.data,)
         fact = self._whole(record).data  # says what is wrong where it is no claim either
-        return (fact,) if isinstance(fact, CustomersTaken | CustomersLeft) else ()
+        told = CustomersTaken | CustomersLeft | CustomersWanted | ReservationsLeft
+        return (fact,) if isinstance(fact, told) else ()
 
     def _cleared(self, record: Record) -> Cleared:
         """Whose mark names nobody is no holder's."""
@@ -90,6 +101,18 @@ def leaving(fact: CustomersLeft, *, id_: str, topic: str) -> Message:
     return _placed(message(event, topic=topic, key="left"), fact.partition)
 
 
+def reserved(fact: ReservationsLeft, *, id_: str, topic: str) -> Message:
+    """The record of what is reserved as customers are left; the next one's takes its place."""
+    event = Event(id=id_, source=fact.owner, type=RESERVATIONS_LEFT, time=fact.at, data=fact)
+    return _placed(message(event, topic=topic, key=f"reserved/{fact.part}"), fact.partition)
+
+
+def wanting(fact: CustomersWanted, *, id_: str, topic: str) -> Message:
+    """The record of who would count."""
+    event = Event(id=id_, source=fact.owner, type=CUSTOMERS_WANTED, time=fact.at, data=fact)
+    return _placed(message(event, topic=topic, key="wanted"), fact.partition)
+
+
 def mark(cleared: Cleared, *, topic: str, partition: int) -> Message:
     """Nothing stands under the key any more."""
     holder: Sequence[str | int] = (cleared.owner, cleared.epoch)
@@ -105,6 +128,12 @@ def mark(cleared: Cleared, *, topic: str, partition: int) -> Message:
 def key_of(key: Key) -> str:
     """A counter's key in the topic."""
     return msgspec.json.encode(key).decode()
+
+
+@lru_cache(maxsize=16_384)
+def placed_in(customer: str, partitions: int) -> int:
+    """Where a customer's records stand: every check asks, and the hash is dear."""
+    return partition_of(customer.encode(), partitions)
 
 
 def _placed(written: Message, partition: int) -> Message:

@@ -2,20 +2,21 @@
 
 Token buckets that fill continuously are lent; where a request meets another limit, or a bucket of
 which nothing is free, its application is asked for check by check. Limits in shadow mode refuse
-nobody and are not lent: what passes by leases does not count in them.
+nobody and are not lent: what passes by leases counts in them when its holder tells of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from midstage.contracts.algorithms import Refill, TokenBucket
+from midstage.contracts.algorithms import Refill, Slots, TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.throttle.decide.lending import TERM_NS, Ask, LentBucket, MakeLent, rate_micros
-from midstage.throttle.decide.metering import ns
+from midstage.throttle.decide.metering import LimitAccount, ns
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.opening import lent
+from midstage.throttle.decide.reported import counted
 from midstage.throttle.decide.room import Room
-from midstage.throttle.model.leases import Grant, Lent, Wanted
+from midstage.throttle.model.leases import Grant, Lent, Passed, Wanted
 from midstage.throttle.model.limits import whose
 from midstage.throttle.views.book import Book
 from midstage.throttle.views.meters import Meters
@@ -36,7 +37,10 @@ class Lender:
         bucket: MakeLent = LentBucket,
         term_ns: int = TERM_NS,
     ) -> None:
-        """``serial`` is larger than any before; ``bucket`` makes those of which parts are lent."""
+        """``serial`` is larger than any of this process before; numbers of others are in the log.
+
+        ``bucket`` makes those of which parts are lent.
+        """
         self._book = book
         self._meters = meters
         self._serial = serial
@@ -48,7 +52,6 @@ class Lender:
 
         And the rooms whose next claims say so: until they stand in the log, nobody may go by it.
         """
-        self._serial += 1
         met = {app: self._met(wanted.customer, app) for app in wanted.apps}
         per_check = {
             app: (why, _is_open(limits)) for app, limits in met.items() if (why := _unlent(limits))
@@ -60,11 +63,19 @@ class Lender:
                 limits[limit.limit] = limit
                 more = wanted.apps[app].get(limit.unit, 0)
                 wants[limit.limit] = wants.get(limit.limit, 0) + more
-        rooms: list[Room[Meter]] = []
+        accounts = {
+            name: self._account(limit, wanted.customer, now_ns) for name, limit in limits.items()
+        }
+        buckets = {name: lent(each, of=self._bucket) for name, each in accounts.items()}
+        newest = max((each.grants.newest() for each in buckets.values()), default=0)
+        self._serial = 1 + max(self._serial, newest)
         parts = {
-            name: (limit, self._part(wanted, limit, wants[name], now_ns, rooms))
+            name: (limit, self._part(wanted, buckets[name], wants[name], now_ns))
             for name, limit in limits.items()
         }
+        rooms = [each.meter for each in accounts.values() if isinstance(each.meter, Room)]
+        for room in rooms:
+            room.changed()
         for app, found in met.items():
             nothing = [each.limit for each in found if not _is_lent(parts.get(each.limit))]
             if app not in per_check and nothing:
@@ -87,26 +98,44 @@ class Lender:
             limit = self._book.named(name)
             if limit is None:
                 continue
-            account = self._meters.kept(limit, whose(limit, customer, ""))
-            if account is not None and isinstance(account.counted, LentBucket):
-                account.counted.give_back(holder, holding=holding, left=units, now_ns=now_ns)
+            account = self._account(limit, customer, now_ns)
+            if not isinstance(account.counted, LentBucket):
+                continue
+            had = account.counted.give_back(holder, holding=holding, left=units, now_ns=now_ns)
+            if had and isinstance(account.meter, Room):
+                account.meter.gained()
+
+    def report(self, passed: Passed, now_ns: int) -> int:
+        """Count it in limits in shadow mode; how many requests they would have refused.
+
+        But for slots: those are free again.
+        """
+        refused = 0
+        for app, units in passed.apps.items():
+            accounts = [
+                (limit.unit, self._account(limit, passed.customer, now_ns - passed.during_ns))
+                for limit in self._all_met(passed.customer, app)
+                if limit.shadow and not isinstance(limit.algorithm, Slots)
+            ]
+            since_ns = now_ns - passed.during_ns
+            refused += counted(accounts, units, since_ns=since_ns, now_ns=now_ns)
+        return refused
 
     def _met(self, customer: str, app: str) -> list[LimitSet]:
-        meeting = self._book.met(customer, "", app)
-        return [] if meeting is None else [each for each in meeting.limits if not each.shadow]
+        return [each for each in self._all_met(customer, app) if not each.shadow]
 
-    def _part(
-        self, wanted: Wanted, limit: LimitSet, wants: int, now_ns: int, rooms: list[Room[Meter]]
-    ) -> Grant:
-        account = self._meters.account(limit, whose(limit, wanted.customer, ""), now_ns)
+    def _all_met(self, customer: str, app: str) -> Sequence[LimitSet]:
+        meeting = self._book.met(customer, "", app)
+        return () if meeting is None else meeting.limits
+
+    def _account(self, limit: LimitSet, customer: str, now_ns: int) -> LimitAccount:
+        account = self._meters.account(limit, whose(limit, customer, ""), now_ns)
         account.meter.remaining(now_ns)  # what is to be left to those before is no part of it
+        return account
+
+    def _part(self, wanted: Wanted, bucket: LentBucket, wants: int, now_ns: int) -> Grant:
         ask = Ask(holder=wanted.holder, wants_micros=wants, holding=wanted.holding)
-        bucket = lent(account, of=self._bucket)
-        grant = bucket.lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
-        if isinstance(account.meter, Room):
-            account.meter.changed()
-            rooms.append(account.meter)
-        return grant
+        return bucket.lend(ask, serial=self._serial, now_ns=now_ns, term_ns=self._term_ns)
 
 
 def _is_lent(part: tuple[LimitSet, Grant] | None) -> bool:

@@ -106,7 +106,7 @@ class Meters:
 
     def rooms(self, concerned: Callable[[str], bool]) -> Iterator[Kept]:
         """What these customers' counters have in the log."""
-        for account in self._ring:
+        for account in tuple(self._ring):  # meanwhile others may come
             if isinstance(account.meter, Room | Strict) and concerned(customer_of(account.whose)):
                 yield account.meter
 

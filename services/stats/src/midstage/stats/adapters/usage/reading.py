@@ -64,7 +64,7 @@ class UsageBooks:
             standing = _standing(db, now)
             ((shard, newest),) = standing.versions.items()
             version = newest if versions is None else versions.get(shard, 0)
-            asking = _statements(question, version=version, days=rolled(db), now=now)
+            asking = _statements(question, version=version, derived=rolled(db), now=now)
             asking.rows = self._rows(db, question.since, question.until)
             return Part(standing=standing, groups=_groups(db, asking))
 
@@ -112,14 +112,14 @@ def _standing(db: duckdb.DuckDBPyConnection, now: datetime) -> Standing:
     )
 
 
-def _statements(question: Question, *, version: int, days: Rolled, now: datetime) -> Statements:
+def _statements(question: Question, *, version: int, derived: Rolled, now: datetime) -> Statements:
     """Of a past before the newest of merged sums only rows tell."""
     stretched = _stretches(question, now)
     rows = (Piece(Table.ROWS, question.since, question.until),)
     return Statements(
         question=question,
         stretches=stretched,
-        pieces=rows if version < days.version else plan(question, stretched, days),
+        pieces=rows if version < derived.version else plan(question, stretched, derived),
         version=version,
     )
 

@@ -42,13 +42,17 @@ class Piece(NamedTuple):
 
 
 class Rolled(NamedTuple):
-    """What is in the days: of those before ``until`` (None: of none) the commits to ``version``."""
+    """What is derived: the hours before ``hours`` and the days before ``until`` (None: none is).
 
+    Of each of them the commits to ``version``, and nothing else; no day is without its hours.
+    """
+
+    hours: datetime | None
     until: datetime | None
     version: int
 
 
-NO_DAYS = Rolled(until=None, version=0)
+NOTHING = Rolled(hours=None, until=None, version=0)
 MOST_SPANS = 64
 _DAY = timedelta(days=1)
 _TIME = {
@@ -70,7 +74,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def plan(
-    question: Question, stretched: Sequence[Stretch] = (), days: Rolled = NO_DAYS
+    question: Question, stretched: Sequence[Stretch] = (), derived: Rolled = NOTHING
 ) -> tuple[Piece, ...]:
     """The pieces whose sum answers the question; ``stretched`` is how its zone's clock stands."""
     bounds = (question.since, question.until)
@@ -79,7 +83,8 @@ def plan(
     fit = [table for table in _STEP if _fits(table, question, stretched)]
     if not fit or not all(_whole(bound, _STEP[fit[-1]]) for bound in bounds):
         return (Piece(Table.ROWS, *bounds),)
-    return tuple(_tiled((_days(question), *fit), bounds, _spans(question, days), days.version))
+    pieces = _tiled((_days(question), *fit), bounds, _spans(question, derived), derived.version)
+    return tuple(found for piece in pieces for found in _known(piece, derived))
 
 
 def _rolled_up(question: Question) -> bool:
@@ -114,17 +119,33 @@ def _tiled(
         if begin is not None and begin != at:
             yield from _pieces(finer, at, begin)
         yield Piece(coarse, begin, end)
-        yield Piece(Table.HOURS, begin, end, version)
+        yield Piece(Table.MINUTES, begin, end, version)
         at = end
     yield from _pieces(finer, at, until)
 
 
-def _spans(question: Question, days: Rolled) -> list[tuple[datetime | None, datetime]]:
+def _known(piece: Piece, derived: Rolled) -> Iterator[Piece]:
+    """The piece as it can be read: hours where they are derived, and minutes for the rest."""
+    table, since, until, _ = piece
+    if table is not Table.HOURS:
+        yield piece
+        return
+    if derived.hours is None or (since is not None and since >= derived.hours):
+        yield Piece(Table.MINUTES, since, until)
+        return
+    end = derived.hours if until is None else min(until, derived.hours)
+    yield Piece(Table.HOURS, since, end)
+    yield Piece(Table.MINUTES, since, end, derived.version)
+    if end != until:
+        yield Piece(Table.MINUTES, end, until)
+
+
+def _spans(question: Question, derived: Rolled) -> list[tuple[datetime | None, datetime]]:
     """Whole days of UTC, each within one window of whatever zone; none where it were too many."""
     since, window = question.since, question.window
-    if days.until is None or not (window is None or is_local(window)):
+    if derived.until is None or not (window is None or is_local(window)):
         return []
-    until = days.until if question.until is None else min(question.until, days.until)
+    until = derived.until if question.until is None else min(question.until, derived.until)
     until -= (until - _EPOCH) % _DAY
     if since is None:
         return [(None, until)] if window is None else []

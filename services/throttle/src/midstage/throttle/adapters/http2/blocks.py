@@ -1,70 +1,80 @@
-"""Header blocks (HPACK, RFC 7541): those of callers, each decoded once, and our few own.
+"""Header blocks (HPACK, RFC 7541): those of the other side, each decoded once, and our few own.
 
-We ask callers for a dynamic table of no size. As soon as a caller has said that it does so, a block
-means the same on every connection, and is known by its bytes.
+We ask callers for a dynamic table of no size. As soon as the other side has said that it has none,
+a block means the same on every connection, and is known by its bytes. Ours begin with saying so.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
 
 import hpack
 
-from midstage.throttle.adapters.http2.calls import Call, Calls, Status, message
+from midstage.throttle.adapters.http2.calls import Status, message
 from midstage.throttle.adapters.http2.frames import BrokenError, Code
 
 MOST_HEADERS: Final = 8_192
 """Bytes of a list of headers, as HTTP/2 counts them."""
 _MOST_KNOWN: Final = 1_024
 _LONGEST_KNOWN: Final = 1_024
+_NO_TABLE: Final = b"\x20"
+"""Whoever has asked for a smaller table wants to read this first; others may."""
 _STATUS_200: Final = b"\x88"
-_CONTENT_TYPE: Final = 31
-"""Its place in the static table."""
+_POST, _HTTP = b"\x83", b"\x86"
+_AUTHORITY, _PATH, _CONTENT_TYPE = 1, 4, 31
+"""Their places in the static table."""
+_GRPC: Final = b"application/grpc"
+_MOST_US: Final = 99_999_999
+"""The largest number of a ``grpc-timeout``."""
+
+T = TypeVar("T")
+Headers = list[tuple[bytes, bytes]]
 
 
-class Blocks:
-    """What blocks ask for; shared by all connections of a server."""
+class Blocks(Generic[T]):
+    """What blocks say; shared by all connections of a server, or to one."""
 
-    def __init__(self, calls: Calls) -> None:
-        """Calls are looked up in ``calls``."""
-        self._calls = calls
-        self._known: dict[bytes, Call] = {}
+    def __init__(self, read: Callable[[Headers], T]) -> None:
+        """``read`` has the headers of each block that is new; it may raise MalformedError."""
+        self._read = read
+        self._known: dict[bytes, T] = {}
 
-    def reader(self) -> "Reader":
+    def reader(self) -> "Reader[T]":
         """For one connection."""
-        return Reader(self._calls, self._known)
+        return Reader(self._read, self._known)
 
 
-class Reader:
+class Reader(Generic[T]):
     """One connection's blocks, in the order in which they come."""
 
-    def __init__(self, calls: Calls, known: dict[bytes, Call]) -> None:
+    def __init__(self, read: Callable[[Headers], T], known: dict[bytes, T]) -> None:
         """See ``Blocks``."""
-        self._calls = calls
+        self._read = read
         self._known = known
         self._decoder = hpack.Decoder(max_header_list_size=MOST_HEADERS)
         self._has_table = True
 
     def acknowledged(self) -> None:
-        """The caller knows our settings: from now on it has no table."""
+        """The other side knows our settings: from now on it has no table."""
         self._decoder.max_allowed_table_size = 0
 
-    def asked(self, block: bytes) -> Call:
-        """What a request asks; MalformedError, or BrokenError where the block can't be read."""
+    def read(self, block: bytes) -> T:
+        """What it says; MalformedError, or BrokenError where the block can't be read."""
         if not self._has_table:
             found = self._known.get(block)
             if found is not None:
                 return found
-        call = self._calls.asked(self._decoded(block))
+        said = self._read(self._decoded(block))
         if not self._has_table and len(block) <= _LONGEST_KNOWN:
             if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()  # a caller that says something new each time gains nothing
-            self._known[block] = call
-        return call
+                self._known.clear()  # who says something new each time gains nothing
+            self._known[block] = said
+        return said
 
     def skipped(self, block: bytes) -> None:
         """Trailers: only the table has to know of them."""
         self._decoded(block)
 
-    def _decoded(self, block: bytes) -> list[tuple[bytes, bytes]]:
+    def _decoded(self, block: bytes) -> Headers:
         try:
             found = [
                 (bytes(one[0]), bytes(one[1])) for one in self._decoder.decode(block, raw=True)
@@ -79,7 +89,21 @@ class Reader:
 
 def begun() -> bytes:
     """Before an answer: 200 and the content type."""
-    return _STATUS_200 + _literal(_CONTENT_TYPE, b"application/grpc")
+    return _NO_TABLE + _STATUS_200 + _literal(_CONTENT_TYPE, _GRPC)
+
+
+def asking(path: bytes, authority: bytes, *, within_us: int) -> bytes:
+    """Before a question; ``within_us`` is how long the other side has to answer."""
+    return (
+        _NO_TABLE
+        + _POST
+        + _HTTP
+        + _literal(_PATH, path)
+        + _literal(_AUTHORITY, authority)
+        + _literal(_CONTENT_TYPE, _GRPC)
+        + _named(b"te", b"trailers")
+        + _named(b"grpc-timeout", b"%du" % min(within_us, _MOST_US))
+    )
 
 
 def ended(status: Status, words: str = "") -> bytes:

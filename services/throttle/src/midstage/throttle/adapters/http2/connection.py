@@ -41,8 +41,6 @@ MOST_HELD: Final = 1_048_576
 """Bytes of questions that are not whole yet."""
 _MADE_UP: Final = 8
 _PREFIX: Final = 5
-_PRIORITY: Final = 5
-_PING: Final = 8
 _HALF: Final = WINDOW // 2
 _SETTINGS: Final = frames.settings(
     {
@@ -78,7 +76,7 @@ class Connection:
 
     def __init__(
         self,
-        blocks: Blocks,
+        blocks: Blocks[Call],
         *,
         waited_s: Callable[[], float],
         send: Callable[[bytes], None],
@@ -169,7 +167,7 @@ class Connection:
         if not stream & 1:
             raise BrokenError(Code.PROTOCOL_ERROR, "a caller's streams are odd")
         if flags & (PADDED | WITH_PRIORITY):
-            payload = _bare(stream, flags, payload)
+            payload = frames.bare(stream, flags, payload)
         if not flags & END_HEADERS:
             self._block = _Block(stream=stream, flags=flags, said=bytearray(payload))
             return b""
@@ -181,7 +179,7 @@ class Connection:
             return self._trailed(stream, flags, block)
         self._last = stream
         try:
-            call = self._reader.asked(block)
+            call = self._reader.read(block)
         except MalformedError:
             return self._reset(stream, Code.PROTOCOL_ERROR)
         if len(self._open) + len(self._later) + len(self._sending.waiting) >= MOST_STREAMS:
@@ -264,7 +262,7 @@ class Connection:
             case frames.SETTINGS:
                 return self._settings(flags, stream, payload)
             case frames.PING:
-                return _pong(flags, stream, payload)
+                return frames.pong(flags, stream, payload)
             case frames.WINDOW_UPDATE:
                 return self._window(stream, payload)
             case frames.RST_STREAM:
@@ -272,7 +270,7 @@ class Connection:
                 self._must_have_begun(stream)
                 self._dropped(stream)
             case _:
-                _ignored(kind, stream, payload)
+                frames.ignored(kind, stream, payload)
         return b""
 
     def _continued(
@@ -301,10 +299,6 @@ class Connection:
         for name, value in frames.settings_of(payload):
             if name == Setting.INITIAL_WINDOW_SIZE:
                 out += self._sending.begins_with(value)
-            elif name == Setting.ENABLE_PUSH and value > 1:
-                raise BrokenError(Code.PROTOCOL_ERROR, "push is on or off")
-            elif name == Setting.MAX_FRAME_SIZE and not MOST_FRAME <= value < 1 << 24:
-                raise BrokenError(Code.PROTOCOL_ERROR, "frames of 2^14 to 2^24-1 bytes")
         self._has_settings = True
         return frames.frame(frames.SETTINGS, ACK, 0) + out
 
@@ -355,37 +349,6 @@ def _message(said: bytes) -> bytes:
     if said[0]:
         raise CallError(Status.UNIMPLEMENTED, "compressed messages are not read")
     return said[_PREFIX:]
-
-
-def _ignored(kind: int, stream: int, payload: bytes) -> None:
-    """What is of no use here, or of a kind to come, does nothing as long as it may be there."""
-    match kind:
-        case frames.PRIORITY if not stream or len(payload) != _PRIORITY:
-            raise BrokenError(Code.FRAME_SIZE_ERROR, "a priority is of a stream")
-        case frames.PUSH_PROMISE | frames.CONTINUATION:
-            raise BrokenError(Code.PROTOCOL_ERROR, "a frame that has no place here")
-        case frames.GOAWAY if stream:
-            raise BrokenError(Code.PROTOCOL_ERROR, "a goodbye is of the connection")
-
-
-def _pong(flags: int, stream: int, payload: bytes) -> bytes:
-    if stream:
-        raise BrokenError(Code.PROTOCOL_ERROR, "a ping is of the connection")
-    if len(payload) != _PING:
-        raise BrokenError(Code.FRAME_SIZE_ERROR, f"a ping of {_PING} bytes")
-    return b"" if flags & ACK else frames.frame(frames.PING, ACK, 0, payload)
-
-
-def _bare(stream: int, flags: int, payload: bytes) -> bytes:
-    """The block of a HEADERS frame without padding and priority."""
-    said = frames.unpadded(payload, flags)
-    if not flags & WITH_PRIORITY:
-        return said
-    if len(said) < _PRIORITY:
-        raise BrokenError(Code.FRAME_SIZE_ERROR, "a priority of five bytes")
-    if int.from_bytes(said[:4], "big") & STREAM == stream:
-        raise BrokenError(Code.PROTOCOL_ERROR, "a stream that waits for itself")
-    return said[_PRIORITY:]
 
 
 def _announced(said: bytearray) -> int:

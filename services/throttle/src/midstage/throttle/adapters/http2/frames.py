@@ -33,6 +33,8 @@ GOAWAY: Final = 7
 WINDOW_UPDATE: Final = 8
 CONTINUATION: Final = 9
 
+_PRIORITY: Final = 5
+_PING: Final = 8
 _SETTING: Final = Struct(">HI")
 _WHOLE: Final = Struct(">I")
 
@@ -89,7 +91,13 @@ def settings_of(payload: bytes) -> list[tuple[int, int]]:
     """Names and values; BrokenError where they are no settings. Unknown names are kept."""
     if len(payload) % _SETTING.size:
         raise BrokenError(Code.FRAME_SIZE_ERROR, "settings of six bytes each")
-    return list(_SETTING.iter_unpack(payload))
+    found = list(_SETTING.iter_unpack(payload))
+    for name, value in found:
+        if name == Setting.ENABLE_PUSH and value > 1:
+            raise BrokenError(Code.PROTOCOL_ERROR, "push is on or off")
+        if name == Setting.MAX_FRAME_SIZE and not MOST_FRAME <= value < 1 << 24:
+            raise BrokenError(Code.PROTOCOL_ERROR, "frames of 2^14 to 2^24-1 bytes")
+    return found
 
 
 def reset(stream: int, code: Code) -> bytes:
@@ -127,3 +135,34 @@ def unpadded(payload: bytes, flags: int) -> bytes:
 
 def _too_padded() -> bytes:
     raise BrokenError(Code.PROTOCOL_ERROR, "more padding than frame")
+
+
+def bare(stream: int, flags: int, payload: bytes) -> bytes:
+    """The block of a HEADERS frame without padding and priority."""
+    said = unpadded(payload, flags)
+    if not flags & WITH_PRIORITY:
+        return said
+    if len(said) < _PRIORITY:
+        raise BrokenError(Code.FRAME_SIZE_ERROR, "a priority of five bytes")
+    if int.from_bytes(said[:4], "big") & STREAM == stream:
+        raise BrokenError(Code.PROTOCOL_ERROR, "a stream that waits for itself")
+    return said[_PRIORITY:]
+
+
+def pong(flags: int, stream: int, payload: bytes) -> bytes:
+    """The answer to a ping; nothing to the answer to one."""
+    if stream:
+        raise BrokenError(Code.PROTOCOL_ERROR, "a ping is of the connection")
+    if len(payload) != _PING:
+        raise BrokenError(Code.FRAME_SIZE_ERROR, f"a ping of {_PING} bytes")
+    return b"" if flags & ACK else frame(PING, ACK, 0, payload)
+
+
+def ignored(kind: int, stream: int, payload: bytes) -> None:
+    """What is of no use, or of a kind to come, does nothing as long as it may be there."""
+    if kind == PRIORITY and (not stream or len(payload) != _PRIORITY):
+        raise BrokenError(Code.FRAME_SIZE_ERROR, "a priority is of a stream")
+    if kind in (PUSH_PROMISE, CONTINUATION):
+        raise BrokenError(Code.PROTOCOL_ERROR, "a frame that has no place here")
+    if kind == GOAWAY and stream:
+        raise BrokenError(Code.PROTOCOL_ERROR, "a goodbye is of the connection")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from midstage.throttle.adapters.http2.blocks import Blocks
+from midstage.throttle.adapters.http2.calls import Call
 from midstage.throttle.adapters.http2.connection import Connection
 from midstage.throttle.adapters.http2.frames import BrokenError, Code
 
@@ -24,7 +25,7 @@ class Server:
 
     def __init__(
         self,
-        blocks: Blocks,
+        blocks: Blocks[Call],
         *,
         monotonic: Callable[[], float],
         most_connections: int = MOST_CONNECTIONS,
@@ -37,13 +38,14 @@ class Server:
         self._swept_each_s = swept_each_s
         self._callers: set[_Caller] = set()
         self._listening: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._looked_at = self._looking_at = monotonic()
         self._broken: asyncio.Future[object] | None = None
         self._timers: list[asyncio.Handle] = []
 
     async def open(self, host: str, port: int) -> int:
         """Listen; the port that was bound. OSError where the address can't be had."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._broken = loop.create_future()
         self._listening = await loop.create_server(self._caller, host, port, backlog=1024)
         self._looked_at = self._looking_at = self._monotonic()
@@ -108,11 +110,12 @@ class Server:
         """The loop looks for what has come between two turns of it, so one turn back counts."""
         now = self._monotonic()
         self._looked_at, self._looking_at = self._looking_at, now
-        loop = asyncio.get_running_loop()
-        is_late = now - self._looked_at > 2 * _LOOKED_EACH_S
-        # after a late one at once again: what comes from now on has not waited for it
-        again = loop.call_soon if is_late else _later(loop)
-        self._timers[0] = again(self._look)
+        assert self._loop is not None
+        if now - self._looked_at > 2 * _LOOKED_EACH_S:
+            # at once again: what comes from now on has not waited for what was late
+            self._timers[0] = self._loop.call_soon(self._look)
+        else:
+            self._timers[0] = self._loop.call_later(_LOOKED_EACH_S, self._look)
 
     def _sweep(self) -> None:
         for caller in list(self._callers):
@@ -123,7 +126,7 @@ class Server:
 class _Caller(asyncio.Protocol):
     """A socket and its connection."""
 
-    def __init__(self, server: Server, blocks: Blocks) -> None:
+    def __init__(self, server: Server, blocks: Blocks[Call]) -> None:
         self._server = server
         self._connection = Connection(blocks, waited_s=server.waited_s, send=self._told)
         self._transport: asyncio.Transport | None = None
@@ -191,7 +194,3 @@ class _Caller(asyncio.Protocol):
     def hung_up(self) -> None:
         if self._transport is not None:
             self._transport.close()
-
-
-def _later(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], None]], asyncio.Handle]:
-    return lambda call: loop.call_later(_LOOKED_EACH_S, call)

@@ -21,6 +21,7 @@ MOST_BYTES: Final = 1024 * 1024
 MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
 DEEPEST: Final = 8
 _TEXTS: Final = ("domain", "key", "value", "name", "unit")
+_PLAIN: Final = ("metadata",)
 
 Files = Mapping[str, bytes]
 """What stands in each file, by its path in the folder, in order."""
@@ -100,7 +101,7 @@ class Folder:
         if before is not None and before[0] == content:
             return before
         try:
-            documents = list(of_yaml(content.decode(), texts=_TEXTS))
+            documents = list(of_yaml(content.decode(), texts=_TEXTS, plain=_PLAIN))
         except UnicodeDecodeError as e:
             raise RuleError("error loading config file: it is not UTF-8", file=name) from e
         except RefusedError as e:

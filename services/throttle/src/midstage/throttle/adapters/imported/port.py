@@ -77,7 +77,7 @@ class Imported:
         except UnavailableError as e:
             raise self._failed(Code.RESOURCE_EXHAUSTED, str(e)) from e
         self._metrics.answered(over=answer.over, known=asking.request.domain in domains)
-        return bytes(response(answer, message, self._telling).SerializeToString())
+        return bytes(response(answer, message, asking.request, self._telling).SerializeToString())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Forget the counters of windows that are over, until ``stop``."""

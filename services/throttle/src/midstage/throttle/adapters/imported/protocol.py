@@ -17,6 +17,7 @@ from google.protobuf import descriptor, descriptor_pb2, descriptor_pool, message
 
 from midstage.contracts.errors import RefusedError
 from midstage.limits.headers import Policy, State, old_headers
+from midstage.throttle.decide.imported.routing import backends_of, open_ones, together
 from midstage.throttle.model.imported import (
     Answer,
     Descriptor,
@@ -40,7 +41,7 @@ class Telling:
     """What answers tell beside the verdict; nothing by default, as there.
 
     ``headers`` is what the three headers' names begin with; ``metadata`` describes the question to
-    Envoy's next filters; with ``all_quota`` every rule is in quota mode.
+    Envoy's next filters, and where it may still go; with ``all_quota`` every rule is in quota mode.
     """
 
     headers: str = ""
@@ -95,8 +96,8 @@ def request_of(message: Any) -> Request:
     )
 
 
-def response(answer: Answer, asked: Any, telling: Telling) -> Any:
-    """The ``RateLimitResponse`` of an answer to the message ``asked``."""
+def response(answer: Answer, asked: Any, request: Request, telling: Telling) -> Any:
+    """The ``RateLimitResponse`` of an answer to the message ``asked``, read as ``request``."""
     told = _RLS(overall_code=_code(answer.over))
     for status in answer.statuses:
         _tell(told.statuses.add(code=_code(status.over)), status)
@@ -105,6 +106,7 @@ def response(answer: Answer, asked: Any, telling: Telling) -> Any:
             told.response_headers_to_add.add(key=name, value=value)
     if telling.metadata:
         told.dynamic_metadata.update(_metadata(asked, answer.statuses, telling))
+        told.dynamic_metadata.update(_open(request.descriptors, answer.statuses, telling))
     return told
 
 
@@ -167,12 +169,29 @@ def _metadata(asked: Any, statuses: Sequence[Status], telling: Telling) -> dict[
     return told
 
 
+def _open(
+    descriptors: Sequence[Descriptor], statuses: Sequence[Status], telling: Telling
+) -> dict[str, object]:
+    """What the files say of descriptors that are open, and the models among them."""
+    numbers, in_quota = open_ones(descriptors, statuses, all_quota=telling.all_quota)
+    told: dict[str, object] = {}
+    limits = [statuses[number].limit for number in numbers]
+    metadata = together([limit.metadata for limit in limits if limit is not None])
+    if metadata:
+        told["metadata"] = metadata
+    backends = backends_of([descriptors[number] for number in numbers]) if in_quota else []
+    if backends:
+        told["passedBackends"] = backends
+    return told
+
+
 def _described(message: Any) -> dict[str, object]:
     told: dict[str, object] = {"entries": [f"{each.key}={each.value}" for each in message.entries]}
     if message.HasField("limit"):
         unit = _UNITS.get(message.limit.unit)
-        name = "" if unit is None else unit.name
-        told["limit"] = f"requests_per_unit:{message.limit.requests_per_unit} unit:{name}"
+        requests = message.limit.requests_per_unit
+        said = [f"requests_per_unit:{requests}"] if requests else []
+        told["limit"] = " ".join([*said, f"unit:{unit.name}" if unit else ""])
     if message.HasField("hits_addend"):
         told["hitsAddend"] = message.hits_addend.value
     return told

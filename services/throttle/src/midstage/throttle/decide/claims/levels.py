@@ -10,8 +10,6 @@ top of the level: no successor begins any fuller.
 from typing import Final
 
 from midstage.throttle.decide.claims.claim import Standing, checked, part_of
-from midstage.throttle.decide.lending import TERM_NS as LENT_NS
-from midstage.throttle.decide.lending import LentBucket
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
 from midstage.throttle.decide.meters.leaky import LeakyBucket
@@ -39,7 +37,7 @@ class BucketClaims:
     def give_back(self, meter: TokenBucket, back: Settlement) -> None:
         """Less what came in since it was taken."""
         meter.fill(back.now_ns)
-        more = _unfilled(back, part=meter.token, rate=meter.rate, at_ns=meter.at_ns)
+        more = unfilled(back, part=meter.token, rate=meter.rate, at_ns=meter.at_ns)
         meter.level = min(meter.full, meter.level + more)
 
     def restore(self, meter: TokenBucket, claim: Standing, now_ns: int) -> None:
@@ -64,66 +62,6 @@ class BucketClaims:
         meter.level = min(meter.level, most)
 
 
-_BUCKET: Final = BucketClaims()
-
-
-class LentClaims:
-    """For token buckets of which parts are lent: what the claim has not, others may have."""
-
-    algorithm: Final = "lent-bucket"
-
-    def of(self, meter: LentBucket, units: int, now_ns: int, until_ns: int) -> Standing:
-        """As of a token bucket, of the owner's part alone."""
-        return _BUCKET.of(meter, units, now_ns, until_ns)
-
-    def room(self, meter: LentBucket, claim: Standing, now_ns: int) -> int:
-        """The distance of the levels, in whole tokens: a successor regains all when a term is over.
-
-        It has no more than the claim until then, and fills as the whole bucket from there on.
-        """
-        meter.fill(now_ns)
-        ends_ns = claim[1] + LENT_NS
-        level = _level(claim, min(meter.at_ns, ends_ns))
-        if meter.at_ns > ends_ns:
-            level += meter.whole_rate * (meter.at_ns - ends_ns)
-            level = min(level, meter.whole_burst * meter.token)
-        return (meter.level - level) // meter.token
-
-    def give_back(self, meter: LentBucket, back: Settlement) -> None:
-        """As to a token bucket; what comes in for others counts as well."""
-        meter.fill(back.now_ns)
-        rate = max(meter.rate, meter.whole_rate)
-        more = _unfilled(back, part=meter.token, rate=rate, at_ns=meter.at_ns)
-        meter.level = min(meter.full, meter.level + more)
-
-    def restore(self, meter: LentBucket, claim: Standing, now_ns: int) -> None:
-        """What was lent before the claim is lent for a term after it, whoever has it."""
-        level, since_ns, rate, token, full = _sound(claim)
-        if token != meter.token:
-            raise ValueError(f"a part of {token}, where a lent bucket has {meter.token}")
-        meter.resume(level=level, since_ns=since_ns, rate=rate, full=full)
-        meter.fill(now_ns)
-
-    def part(self, meter: LentBucket) -> int:
-        """Of all that the bucket was before parts of it were lent."""
-        return part_of(meter.whole_burst)
-
-    def implied(self, meter: LentBucket, part: int, now_ns: int) -> int:
-        """None: what is lent has to be in the log anyhow."""
-        del meter, part, now_ns
-        return 0
-
-    def begin(self, meter: LentBucket, part: int, until_ns: int, now_ns: int) -> None:
-        """As of a token bucket, which it was when that part was left out: it fills no higher.
-
-        What it has stays: of that a part was left out already, and what is lent is less of it.
-        """
-        before = meter.level
-        meter.fill(now_ns)
-        most = meter.full - part * meter.token + meter.rate * max(0, now_ns - until_ns)
-        meter.level = min(meter.level, max(before, most))
-
-
 class LeakyClaims:
     """For leaky buckets: the level is the room in it."""
 
@@ -144,7 +82,7 @@ class LeakyClaims:
     def give_back(self, meter: LeakyBucket, back: Settlement) -> None:
         """Less what has leaked since it was taken."""
         meter.remaining(back.now_ns)
-        more = _unfilled(back, part=meter.period_ns, rate=meter.limit, at_ns=meter.at_ns)
+        more = unfilled(back, part=meter.period_ns, rate=meter.limit, at_ns=meter.at_ns)
         meter.room = min(meter.burst * meter.period_ns, meter.room + more)
 
     def restore(self, meter: LeakyBucket, claim: Standing, now_ns: int) -> None:
@@ -190,7 +128,7 @@ class GcraClaims:
     def give_back(self, meter: Gcra, back: Settlement) -> None:
         """Less the time that has passed since it was taken."""
         meter.remaining(back.now_ns)
-        more = _unfilled(back, part=meter.period_ns, rate=meter.units, at_ns=meter.at_ns)
+        more = unfilled(back, part=meter.period_ns, rate=meter.units, at_ns=meter.at_ns)
         meter.tat = max(meter.at_ns * meter.units, meter.tat - more)
 
     def restore(self, meter: Gcra, claim: Standing, now_ns: int) -> None:
@@ -217,13 +155,13 @@ class GcraClaims:
         meter.tat += max(0, _tolerated(meter) - most)
 
 
-def _lowered(level: int, by: int) -> int:
-    return max(min(0, level), level - by)
-
-
-def _unfilled(back: Settlement, *, part: int, rate: int, at_ns: int) -> int:
+def unfilled(back: Settlement, *, part: int, rate: int, at_ns: int) -> int:
     """Parts of what was reserved that nothing has come in for."""
     return max(0, -back.more * part - rate * max(0, at_ns - back.taken_ns))
+
+
+def _lowered(level: int, by: int) -> int:
+    return max(min(0, level), level - by)
 
 
 def _level(claim: Standing, at_ns: int) -> int:

@@ -13,10 +13,13 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from midstage.throttle.decide.imported.asking import Asked, asked
+from midstage.throttle.decide.imported.routing import group_of
 from midstage.throttle.decide.imported.tally import Stats, Tally
 from midstage.throttle.decide.imported.windows import MOST, Count, Windows
 from midstage.throttle.model.imported import (
+    FREE,
     SECONDS,
+    UNLIMITED,
     Answer,
     Descriptor,
     Match,
@@ -25,9 +28,6 @@ from midstage.throttle.model.imported import (
     Rule,
     Status,
 )
-
-UNLIMITED: Final = 2**32 - 1
-_GROUPED_BY: Final = ("backend_name", "model_name_override")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +70,14 @@ class Counters:
     def judged(self, question: Asked, now_s: int) -> Answer:
         """Judge and count; UnavailableError without room for the counters."""
         counting = self._counting(question.counting, now_s)
-        charged = self._charged(counting, question.hits)
+        known = self._known(counting, question.hits)
+        charged = self._charged(counting, question.hits, known)
         statuses = [
-            _UNCOUNTED if each is None else self._judged(each, own, charge, now_s)
-            for each, own, charge in zip(counting, question.hits, charged, strict=True)
+            _UNCOUNTED if each is None else self._judged(each, own, charge, now_s, known=over)
+            for each, own, charge, over in zip(counting, question.hits, charged, known, strict=True)
         ]
         for number in question.free:
-            statuses[number] = _FREE
+            statuses[number] = FREE
         return self._together(question.request.descriptors, statuses)
 
     def sweep(self, now_s: int, *, most: int = MOST) -> None:
@@ -99,15 +100,20 @@ class Counters:
             for match in matches
         ]
 
+    def _known(self, counting: Sequence["_Counting | None"], hits: Sequence[int]) -> Sequence[bool]:
+        """Which descriptors are known to be over before the question is counted."""
+        if not self.options.local_cache:
+            return [False] * len(hits)
+        return [
+            each is not None and own >= 0 and each.counter.cached
+            for each, own in zip(counting, hits, strict=True)
+        ]
+
     def _charged(
-        self, counting: Sequence["_Counting | None"], hits: Sequence[int]
+        self, counting: Sequence["_Counting | None"], hits: Sequence[int], cached: Sequence[bool]
     ) -> Sequence[int]:
         """What each descriptor adds to its counter."""
         options = self.options
-        cached = [
-            each is not None and own >= 0 and options.local_cache and each.counter.cached
-            for each, own in zip(counting, hits, strict=True)
-        ]
         going = [
             each is not None and own >= 0 and each.counter.hits + own > each.rule.requests
             for each, own in zip(counting, hits, strict=True)
@@ -118,7 +124,9 @@ class Counters:
         charging = [False] * len(hits) if any(cached) else going
         return [own if own < 0 or charge else 0 for own, charge in zip(hits, charging, strict=True)]
 
-    def _judged(self, each: "_Counting", hits: int, charge: int, now_s: int) -> Status:
+    def _judged(
+        self, each: "_Counting", hits: int, charge: int, now_s: int, *, known: bool
+    ) -> Status:
         rule, count, stats, seconds = each
         most = rule.requests
         reset_s = seconds - now_s % seconds
@@ -129,7 +137,6 @@ class Counters:
                 over=False, remaining=max(0, most - count.hits), reset_s=reset_s, limit=rule
             )
         stats.total_hits += hits
-        known = self.options.local_cache and count.cached
         count.hits += charge
         before = max(0, count.hits - hits)
         over = known or count.hits > most
@@ -161,18 +168,19 @@ class Counters:
 
     def _together(self, descriptors: Sequence[Descriptor], statuses: Sequence[Status]) -> Answer:
         least: Status | None = None
+        nearest = UNLIMITED
         groups: dict[str, bool] = {}
         refused = False
         for descriptor, status in zip(descriptors, statuses, strict=True):
-            if status.limit is not None and (least is None or status.remaining < least.remaining):
-                least = status
-            if status is _FREE:
+            if status.limit is not None and status.remaining < nearest:
+                least, nearest = status, status.remaining
+            if status is FREE:
                 continue
             if self.options.global_quota or (status.limit is not None and status.limit.quota):
-                group = _group(descriptor)
+                group = group_of(descriptor)
                 groups[group] = groups.get(group, False) or status.over
             elif status.over:
-                refused, least = True, status
+                refused, least, nearest = True, status, 0
         over = refused or (bool(groups) and all(groups.values()))
         if over and self.options.global_shadow:
             self.global_shadow_mode += 1
@@ -190,13 +198,6 @@ class _Counting(NamedTuple):
 
 
 _UNCOUNTED: Final = Status(over=False, remaining=0)
-_FREE: Final = Status(over=False, remaining=UNLIMITED)
-
-
-def _group(descriptor: Descriptor) -> str:
-    values = dict(descriptor.entries)
-    named = [values.get(key, "") for key in _GROUPED_BY]
-    return "|".join(named) if any(named) else repr(descriptor.entries)
 
 
 def _seconds(match: Match) -> int:

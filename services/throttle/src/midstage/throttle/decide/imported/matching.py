@@ -27,8 +27,8 @@ def matched(domains: Mapping[str, Node], domain: str, descriptor: Descriptor) ->
     if rule is None:
         return None
     values = [
-        node.shared if node.shared and wildcard else value
-        for (node, wildcard, _), (_, value) in zip(path, descriptor.entries, strict=True)
+        _of_pattern(wildcard, key) if node.shared and wildcard else value
+        for (node, wildcard, _), (key, value) in zip(path, descriptor.entries, strict=True)
     ]
     counted = [
         part
@@ -36,7 +36,7 @@ def matched(domains: Mapping[str, Node], domain: str, descriptor: Descriptor) ->
         for part in (key, value)
     ]
     metric = (
-        _detailed(domain, descriptor.entries, values)
+        _detailed(domain, descriptor.entries, path, values)
         if rule.detailed
         else ".".join([domain, *_named(path, descriptor.entries, values)])
     )
@@ -91,21 +91,28 @@ def _child(parent: Node, key: str, name: str) -> Step | None:
 def _named(path: list[Step], entries: tuple[Entry, ...], values: list[str]) -> list[str]:
     """The name of each level in the statistics: as in the file, unless its value is asked for."""
     named = []
-    for (node, wildcard, exact), (key, value), counted in zip(path, entries, values, strict=True):
-        if node.shared and wildcard:
-            name = f"{key}_{counted}"
-        elif node.value_to_metric or (exact and not wildcard):
-            name = f"{key}_{value}" if value else key
+    for (node, wildcard, exact), (key, _), counted in zip(path, entries, values, strict=True):
+        if wildcard and not node.shared and not node.value_to_metric:
+            told = _of_pattern(wildcard, key)
         else:
-            name = wildcard or key
-        named.append(name)
+            told = counted if wildcard or exact or node.value_to_metric else ""
+        named.append(f"{key}_{told}" if told else key)
     return named
 
 
-def _detailed(domain: str, entries: tuple[Entry, ...], values: list[str]) -> str:
-    return ".".join(
-        [domain, *(f"{key}_{value}" for (key, _), value in zip(entries, values, strict=True))]
-    )
+def _of_pattern(wildcard: str, key: str) -> str:
+    """What stands for the value in a pattern of key and value."""
+    return wildcard.removeprefix(f"{key}_")
+
+
+def _detailed(domain: str, entries: tuple[Entry, ...], path: list[Step], values: list[str]) -> str:
+    """All keys and values; an empty one beside a shared one has no ``_``, as there."""
+    shared = any(node.shared and wildcard for node, wildcard, _ in path)
+    named = [
+        key if shared and not value else f"{key}_{value}"
+        for (key, _), value in zip(entries, values, strict=True)
+    ]
+    return ".".join([domain, *named])
 
 
 def _carried(domain: str, entries: tuple[Entry, ...], override: Override) -> Match:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from midstage.contracts.errors import RefusedError
-from midstage.throttle.model.imported import Node, Rule, Unit
+from midstage.throttle.model.imported import Metadata, Node, Rule, Unit, Value
 
 _KEYS: Final = frozenset(
     {
@@ -27,8 +27,14 @@ _KEYS: Final = frozenset(
         "detailed_metric",
         "value_to_metric",
         "share_threshold",
+        "metadata",
     }
 )
+_FREE_OF_FORM: Final = "metadata"
+MOST_METADATA: Final = 4096
+"""Signs and values of one descriptor: an answer has the metadata of all its descriptors in it."""
+DEEPEST_METADATA: Final = 16
+"""Levels: a decoder of protobuf stops at 100 messages, and a map in a map is three."""
 _UNITS: Final = {unit.value: unit for unit in Unit}
 _WILDCARD: Final = "*"
 _MOST_REQUESTS: Final = 2**32 - 1
@@ -93,7 +99,7 @@ def _load(above: _Place, parent: Node, path: str, holder: Mapping[str, object]) 
         if name in parent.children:
             raise place.refused(f"duplicate descriptor composite key '{path}{name}'")
         rule, shared = _rule(place, said, path + name), _flag(place, said, "share_threshold")
-        if shared and _WILDCARD not in value:
+        if shared and _WILDCARD not in name:
             raise place.refused(
                 "share_threshold can only be used with wildcard values (ending with '*'), "
                 f"but found key '{name}'",
@@ -103,7 +109,7 @@ def _load(above: _Place, parent: Node, path: str, holder: Mapping[str, object]) 
             children={},
             wildcards=[],
             value_to_metric=_flag(place, said, "value_to_metric"),
-            shared=value if shared else "",
+            shared=shared,
         )
         _load(place, node, f"{path}{name}.", said)
         parent.children[name] = node
@@ -112,6 +118,7 @@ def _load(above: _Place, parent: Node, path: str, holder: Mapping[str, object]) 
 
 
 def _rule(above: _Place, said: Mapping[str, object], metric: str) -> Rule | None:
+    metadata = _metadata(above, said)
     if said.get("rate_limit") is None:
         return None
     place = above.of("rate_limit")
@@ -132,6 +139,7 @@ def _rule(above: _Place, said: Mapping[str, object], metric: str) -> Rule | None
         shadow=_flag(above, said, "shadow_mode"),
         quota=_flag(above, said, "quota_mode"),
         detailed=_flag(above, said, "detailed_metric"),
+        metadata=metadata,
     )
 
 
@@ -146,8 +154,48 @@ def _replaced(above: _Place, terms: Mapping[str, object], own: str) -> Iterable[
         yield name
 
 
+def _metadata(above: _Place, said: Mapping[str, object]) -> Metadata:
+    """Any JSON whose top is a map; RuleError for what no ``google.protobuf.Struct`` can hold."""
+    if said.get(_FREE_OF_FORM) is None:
+        return {}
+    place = above.of(_FREE_OF_FORM)
+    found = _mapping(place, said[_FREE_OF_FORM])
+    metadata = {str(key): _value(place, each, DEEPEST_METADATA) for key, each in found.items()}
+    if _size(metadata) > MOST_METADATA:
+        raise place.refused(f"error parsing metadata: it is larger than {MOST_METADATA} signs")
+    return metadata
+
+
+def _value(place: _Place, said: object, levels: int) -> Value:
+    if levels == 0:
+        raise place.refused(f"error parsing metadata: deeper than {DEEPEST_METADATA} levels")
+    match said:
+        case None | bool() | int() | float() | str():
+            return said
+        case list():
+            return [_value(place, each, levels - 1) for each in said]
+        case Mapping():
+            return {str(key): _value(place, each, levels - 1) for key, each in said.items()}
+        case _:
+            raise place.refused(f"error parsing metadata: invalid type: {type(said).__name__}")
+
+
+def _size(value: Value) -> int:
+    """About what it takes: one for each sign and each value."""
+    match value:
+        case str():
+            return 1 + len(value)
+        case Mapping():
+            return 1 + sum(len(key) + _size(each) for key, each in value.items())
+        case list():
+            return 1 + sum(_size(each) for each in value)
+        case _:
+            return 1
+
+
 def _requests(place: _Place, terms: Mapping[str, object]) -> int:
-    found = terms.get("requests_per_unit", 0)
+    found = terms.get("requests_per_unit")
+    found = 0 if found is None else found
     whole = isinstance(found, int) and not isinstance(found, bool)
     if not whole or not isinstance(found, int) or not 0 <= found <= _MOST_REQUESTS:
         raise place.refused(f"error loading config file: requests_per_unit {found!r} is no uint32")
@@ -160,6 +208,8 @@ def _check_keys(place: _Place, said: Mapping[str, object]) -> None:
             raise place.refused(f"config error, key is not of type string: {key}")
         if key not in _KEYS:
             raise place.of(key).refused(f"config error, unknown key '{key}'")
+        if key == _FREE_OF_FORM:
+            continue
         if isinstance(value, list):
             _check_list(place, key, value)
         elif isinstance(value, Mapping):

@@ -6,6 +6,7 @@ passes ``floor(previous x what is left of its window / period) + current <= limi
 """
 
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 
 from midstage.throttle.model.account import Settlement
@@ -41,9 +42,11 @@ class MovingWindow:
     def undo(self, units: int, request: str = "") -> None:  # noqa: ARG002  Meter
         """Unlog what was logged last."""
         if units:
+            ahead = self._ahead()
             at, logged = self.hits.pop()
             if logged > units:
                 self.hits.append((at, logged - units))
+            self.hits.extend(ahead)
             self.used -= units
 
     def settle(self, done: Settlement) -> None:
@@ -88,9 +91,21 @@ class MovingWindow:
         if not units:
             return
         self.used += units
+        ahead = self._ahead()
         if self.hits and self.hits[-1][0] == self.at_ns:
             units += self.hits.pop()[1]
         self.hits.append((self.at_ns, units))
+        self.hits.extend(ahead)
+
+    def _ahead(self) -> Sequence[tuple[int, int]]:
+        """Taken off: what someone before claimed for times to come, which stays behind all hits.
+
+        In front of them it would hold them until it counts no more itself.
+        """
+        ahead: list[tuple[int, int]] = []
+        while self.hits and self.hits[-1][0] > self.at_ns:
+            ahead.append(self.hits.pop())
+        return ahead[::-1]
 
     def _come_to(self, now_ns: int) -> None:
         if now_ns > self.at_ns:
