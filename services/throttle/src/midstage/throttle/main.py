@@ -53,9 +53,9 @@ from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.apportioning import Apportioning
+from midstage.throttle.stream.arriving import Arriving
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
-from midstage.throttle.stream.freeing import Freeing
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.handing import Handing
 from midstage.throttle.stream.parts import Parts
@@ -150,14 +150,12 @@ def compose(
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(gate.forget)
+    rooms.on_taken_over(Arriving(counting=spending, resume=gate.resume, ends=earlier))
+    spending.reserved = lambda left: gate.reserved(
+        lambda customer: spending.partition(customer) == left.partition, left
+    )
     if earlier:
         rooms.on_unanswered(earlier.look_back)
-        freeing = Freeing(
-            of_slots=spending.of_slots,
-            counted=spending.holdings,
-            look_back_for=earlier.look_back_for,
-        )
-        rooms.on_taken_over(freeing)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,

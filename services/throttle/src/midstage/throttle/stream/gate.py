@@ -8,11 +8,12 @@ while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from midstage.contracts.limits import CustomerPlanned, LimitSet
+from midstage.contracts.spends import CustomersLeft, ReservationsLeft
 from midstage.throttle.decide.judging import (
     asked,
     foreseen,
@@ -36,6 +37,7 @@ from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Passed, Wanted
 from midstage.throttle.model.limits import Standing, whose
 from midstage.throttle.stream.keeping import Keeping
+from midstage.throttle.stream.moving import Moving
 from midstage.throttle.stream.settling import Settling
 from midstage.throttle.stream.waiting import Asking, Waiting
 from midstage.throttle.views.book import Book
@@ -124,6 +126,7 @@ class Gate:
             ours=ours,
             metrics=metrics,
         )
+        self._moving = Moving(book=self._book, meters=self._meters, reservations=self._reservations)
         self._waiting = Waiting(
             waits=keeping,
             deciding=self,
@@ -176,6 +179,17 @@ class Gate:
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""
         self._meters.forget(concerned)
+        self._reservations.forget(concerned)
+
+    def reserved(
+        self, concerned: Callable[[str], bool], left: CustomersLeft
+    ) -> Iterable[ReservationsLeft]:
+        """What whoever comes next for these customers has to know of their requests."""
+        return self._moving.left(concerned, left)
+
+    def resume(self, facts: Iterable[ReservationsLeft]) -> Collection[str]:
+        """Go on with what was left; the requests that are open."""
+        return self._moving.resume(facts, self._monotonic_ns())
 
     def rooms(self, concerned: Callable[[str], bool]) -> Iterable[Kept]:
         """What these customers' counters have in the log."""
@@ -282,7 +296,8 @@ class Gate:
         answer = judged(meeting, accounts, check, now_ns)
         if meeting.settled and check.hits and answer.admitted:
             held = [accounts[at] for at in meeting.settled]
-            self._reservations.hold(check.request, held, asked(held, check), now_ns)
+            taken = asked(held, check)
+            self._reservations.hold(check.request, held, taken, now_ns, check.customer)
         return answer
 
     def accounts(self, meeting: Meeting, check: Check, now_ns: int) -> Sequence[LimitAccount]:
@@ -351,7 +366,7 @@ class Gate:
         if meeting.settled and check.hits and answer.admitted:
             after = [account.meter.remaining(now_ns) for account in held]
             taken = [was - left for was, left in zip(before, after, strict=True)]
-            self._reservations.hold(check.request, held, taken, now_ns)
+            self._reservations.hold(check.request, held, taken, now_ns, check.customer)
         return answer
 
     def _sweep(self, now_ns: int) -> None:

@@ -5,7 +5,7 @@ topic does not grow with customers who are gone. As any process may be one that 
 mark says in a header who wrote it under which epoch, and counts by the same rule as a claim.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Final
@@ -18,10 +18,12 @@ from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
     CUSTOMERS_WANTED,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
     CustomersWanted,
+    ReservationsLeft,
     RoomTaken,
 )
 from midstage.contracts.topics import EVENT_BYTES
@@ -33,6 +35,10 @@ from midstage.throttle.model.limits import Key
 
 HOLDER: Final = "ms-holder"
 """Of a record without a value: owner and epoch, a JSON array."""
+
+
+Reserving = Callable[[CustomersLeft], Iterable[ReservationsLeft]]
+"""What a successor has to know of the requests of those who are left so."""
 
 
 class _OfClaim(msgspec.Struct, frozen=True, gc=False):
@@ -62,7 +68,7 @@ class Reading:
                 if envelope.type == ROOM_TAKEN and envelope.specversion == "1.0":
                     return (envelope.data,)
         fact = self._whole(record).data  # says what is wrong where it is no claim either
-        told = CustomersTaken | CustomersLeft | CustomersWanted
+        told = CustomersTaken | CustomersLeft | CustomersWanted | ReservationsLeft
         return (fact,) if isinstance(fact, told) else ()
 
     def _cleared(self, record: Record) -> Cleared:
@@ -93,6 +99,12 @@ def leaving(fact: CustomersLeft, *, id_: str, topic: str) -> Message:
     """The record of who counts no more."""
     event = Event(id=id_, source=fact.owner, type=CUSTOMERS_LEFT, time=fact.at, data=fact)
     return _placed(message(event, topic=topic, key="left"), fact.partition)
+
+
+def reserved(fact: ReservationsLeft, *, id_: str, topic: str) -> Message:
+    """The record of what is reserved as customers are left; the next one's takes its place."""
+    event = Event(id=id_, source=fact.owner, type=RESERVATIONS_LEFT, time=fact.at, data=fact)
+    return _placed(message(event, topic=topic, key=f"reserved/{fact.part}"), fact.partition)
 
 
 def wanting(fact: CustomersWanted, *, id_: str, topic: str) -> Message:
