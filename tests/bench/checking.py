@@ -19,6 +19,7 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 
 from midstage.local.errors import PlatformError
 from midstage.local.ports import found
+from midstage.testkit.waiting import within
 from midstage.throttle.adapters.questions import DOMAIN
 from tests.bench import loading, reference
 from tests.bench.children import module, running, told
@@ -32,6 +33,7 @@ from tests.bench.rounds import Contestant, Size, interleaved, say
 
 GROUP: Final = "checks"
 OURS, IMPORTED = "midstage throttle", "midstage, imported rules"
+FORWARDED: Final = "midstage, asked of another one"
 BARE, INCR = "bare grpc.aio", "Redis INCR"
 STREAMS: Final = (1, 8, 64)
 _PER_COMMAND: Final = 40
@@ -90,6 +92,7 @@ def _contestants(bootstrap: str, directory: Path, count: int) -> Iterator[Contes
         say(f"{GROUP}: {absent}: nothing is measured")
         return
     yield _asked(OURS, partial(_ours, bootstrap, directory / "ours"), count)
+    yield _asked(FORWARDED, partial(_forwarded, bootstrap, directory / "forwarded"), count)
     yield _asked(IMPORTED, partial(_imported, bootstrap, directory / "imported"), count)
     yield _asked(BARE, partial(_bare, directory / "bare"), count)
     if absent := loading.missing("redis-server", "redis-benchmark"):
@@ -186,6 +189,27 @@ def _ours(bootstrap: str, directory: Path) -> Iterator[Asked]:
     with limiting(bootstrap, directory) as ours:
         asking = _checks(ours.port, native(directory))
         yield Asked(asking=asking, pids=[ours.pid], limiter=ours)
+
+
+@contextmanager
+def _forwarded(bootstrap: str, directory: Path) -> Iterator[Asked]:
+    """Two processes; the one that is asked does not count for the customer."""
+    shutil.rmtree(directory, ignore_errors=True)
+    body = native(directory)
+    with (
+        limiting(bootstrap, directory / "one") as one,
+        limiting(bootstrap, directory / "two") as two,
+    ):
+        within(_WITHIN_S, lambda: _forwards(one, body) is not _forwards(two, body))
+        asked = one if _forwards(one, body) else two
+        yield Asked(asking=_checks(asked.port, body), pids=[one.pid, two.pid])
+
+
+def _forwards(limiter: Limiter, body: Path) -> bool:
+    """Whether another one counts for the customer."""
+    before = limiter.counted("forwarded")
+    _checks(limiter.port, body)(1, 1)
+    return limiter.counted("forwarded") > before
 
 
 @contextmanager

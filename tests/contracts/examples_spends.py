@@ -7,11 +7,16 @@ from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
     CUSTOMERS_WANTED,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
     CustomersWanted,
+    OpenReservation,
+    ReservationsLeft,
+    Reserved,
     RoomTaken,
+    SettledRequest,
     Unanswered,
 )
 from midstage.contracts.topics import SPENDS
@@ -46,6 +51,36 @@ EVENTS: Events = {
                 address="10.0.0.8:8081",
                 http_address="10.0.0.8:8082",
                 implied_until=NOON + timedelta(seconds=6),
+                at=NOON,
+            ),
+        ),
+    ),
+    "reservations-left": (
+        SPENDS,
+        Event(
+            id=f"{OWNER}/5",
+            source=OWNER,
+            type=RESERVATIONS_LEFT,
+            time=NOON,
+            data=ReservationsLeft(
+                partition=3,
+                owner=OWNER,
+                epoch=7,
+                part=0,
+                reservations=(
+                    OpenReservation(
+                        request="7f3a-41",
+                        customer="acme",
+                        taken_ns=1_767_268_800_000_000_000,
+                        until_ns=1_767_272_400_000_000_000,
+                        of=(Reserved(limit="acme-tokens", key="ci", units=500),),
+                    ),
+                ),
+                settled=(
+                    SettledRequest(
+                        request="7f3a-40", customer="acme", until_ns=1_767_269_100_000_000_000
+                    ),
+                ),
                 at=NOON,
             ),
         ),

@@ -82,7 +82,7 @@ def running(
         answer_within_ms=answer_within_ms,
         caller_timeout_ms=answer_within_ms + 20,
     )
-    process = compose(settings, log=log, topic=topic, spends=spends)
+    process = compose(settings, log=log, topic=topic, spends=spends, gone_s=60.0)
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(process.run()))
     thread.start()

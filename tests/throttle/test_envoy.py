@@ -11,8 +11,10 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
     rls_pb2_grpc,
 )
 
+from midstage.contracts.algorithms import Slots
 from midstage.throttle.adapters.answers import encoded
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.adapters.imported.protocol import RateLimitRequest
 from midstage.throttle.adapters.questions import decoded
 from midstage.throttle.model.checks import Check, Judged, Left
 from midstage.throttle.views.book import meeting_of
@@ -303,6 +305,36 @@ def test_hits_beyond_measure_are_bounded() -> None:
     asked = question("acme", "chat")
     asked.descriptors[0].hits_addend.value = 2**64 - 1
     assert decoded(asked.SerializeToString()) == check(hits=10**15)
+
+
+def test_negative_hits_end_a_request_and_free_its_slot_alone() -> None:
+    async def story(platform: Platform) -> None:
+        async def ask(request: str, *, over: bool = False) -> int:
+            return int((await platform.stub.ShouldRateLimit(of(request, over=over))).overall_code)
+
+        assert [await ask("a"), await ask("b")] == [OK, OVER_LIMIT]
+        assert [await ask("a", over=True), await ask("a", over=True)] == [OK, OK]
+        assert [await ask("b"), await ask("c")] == [OK, OVER_LIMIT]
+        assert await ask("", over=True) == OK
+        assert await ask("b", over=True) == OK
+        left = sent(await platform.stub.ShouldRateLimit(of("b", over=True)))["RateLimit"]
+        assert left.startswith('"acme-at-once";r=1, "acme-chat";r=98;')  # two have passed
+
+    at_once = msgspec.structs.replace(
+        limit("acme", "chat", rate_per_s=1, burst=1),
+        limit="acme-at-once",
+        unit="concurrency",
+        algorithm=Slots(ttl_s=60),
+    )
+    run(story, at_once, limit("acme", "chat", rate_per_s=TINY, burst=100))
+
+
+def of(request: str, *, over: bool) -> rls_pb2.RateLimitRequest:
+    """A question, or that the request is over: a field that the library's message has not."""
+    asked = RateLimitRequest.FromString(question("acme", "chat").SerializeToString())
+    asked.descriptors[0].entries[2].value = request
+    asked.descriptors[0].is_negative_hits = over
+    return rls_pb2.RateLimitRequest.FromString(asked.SerializeToString())
 
 
 def test_what_meets_no_limit_passes() -> None:

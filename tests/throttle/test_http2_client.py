@@ -153,9 +153,8 @@ def test_who_is_late_is_told_and_the_other_side_too(loops: Loops) -> None:
 
     async def story() -> None:
         async with peer(heard) as (_, client):
-            assert is_silent(await ask(client, within_s=SOON_S))
             while not any(each.kind == RST_STREAM for each in frames_heard):
-                await asyncio.sleep(0.01)
+                assert is_silent(await ask(client, within_s=SOON_S))
 
     run(loops, story)
 
@@ -189,9 +188,10 @@ def test_an_address_that_is_none_is_nobody(loops: Loops, address: str) -> None:
 def test_a_connection_that_says_nothing_is_left_for_a_new_one(loops: Loops) -> None:
     async def story() -> None:
         async with peer(serving(lambda number, _: number == 1)) as (made, client):
-            assert is_silent(await ask(client, within_s=SOON_S))
-            assert await ask(client) == b"hello"
-            assert made.connections == 2
+            while isinstance(reply := await ask(client, within_s=SOON_S), Failed):
+                assert reply.is_silent
+            assert reply == b"hello"
+            assert made.connections >= 2
             while not made.ended:
                 await asyncio.sleep(0.01)
 

@@ -273,6 +273,13 @@ def test_a_local_cache_answers_without_counting() -> None:
     assert not service.ask(("k", "v"), at=3600).over
 
 
+def test_a_local_cache_is_looked_at_before_anything_of_a_request_is_counted() -> None:
+    service = Service({"key": "k", "rate_limit": HOUR}, options=Options(local_cache=True))
+    assert service.ask(("k", "v"), ("k", "v"), hits=4).over
+    stats = service.counters.stats["d.k"]
+    assert (stats.over_limit, stats.over_limit_with_local_cache) == (5, 0)
+
+
 def test_unlimited_and_replaced_rules_count_nothing() -> None:
     service = Service(
         {"key": "free", "rate_limit": {"unlimited": True}},

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -14,12 +15,14 @@ from midstage.contracts.topics import EVENT_BYTES
 from midstage.testkit.clock import NOON
 from midstage.throttle.decide.claims.slots import MOST_NAMED, SlotClaims
 from midstage.throttle.decide.meters.slots import Slots as Meter
+from midstage.throttle.decide.spends import Claimed, Spends
 from midstage.throttle.model.checks import Check, Ended, Judged
 from midstage.throttle.model.later import Later
-from midstage.throttle.stream.freeing import UNSAID, Freeing
+from midstage.throttle.stream.arriving import UNSAID, Arriving
 from midstage.throttle.stream.holdings import Holdings
 from tests.throttle.test_rooms import Hand, Told
 
+T = TypeVar("T")
 SECOND = 1_000_000_000
 TTL_S = 600.0
 SLOTS = LimitSet(
@@ -282,22 +285,49 @@ def test_ghosts_of_many_crashes_are_of_a_few_kinds_and_none_is_forgotten() -> No
     assert meter.remaining(3 * SECOND) == 100
 
 
+class Counted:
+    """What the log says, without one."""
+
+    def __init__(self) -> None:
+        self.me = CustomersTaken(partition=0, owner="me", epoch=1, at=NOON)
+        self.holdings = Holdings(self.me)
+        self.spends = Spends()
+        self.looked: list[tuple[Collection[str], datetime, Collection[str]]] = []
+
+    def folded(self, read: Callable[[Spends], T]) -> T:
+        return read(self.spends)
+
+    def partition(self, customer: str) -> int:
+        return len(customer)
+
+    def look_back_for(
+        self, customers: Collection[str], since: datetime, requests: Collection[str] = ()
+    ) -> None:
+        self.looked.append((customers, since, requests))
+
+
 def test_ends_are_looked_for_since_it_was_last_heard_of_who_counted() -> None:
-    looked: list[tuple[Collection[str], datetime]] = []
-    me = CustomersTaken(partition=0, owner="me", epoch=1, at=NOON)
-    holdings = Holdings(me)
-    freeing = Freeing(
-        of_slots=lambda partitions: {"acme"} if 1 in partitions else (),
-        counted=holdings,
-        look_back_for=lambda customers, since: looked.append((customers, since)),
+    log = Counted()
+    arriving = Arriving(counting=log, resume=lambda facts: [str(len([*facts]))], ends=log)
+    claim = Claimed(
+        limit="slots",
+        customer="acme",
+        units=1,
+        algorithm="slots of concurrency",
+        standing=msgspec.Raw(b'["1","1","0","0","1","0"]'),
+        owner="other",
+        epoch=1,
     )
-    freeing({1})
-    assert looked == [], "nobody counted before"
+    other = CustomersTaken(partition=4, owner="other", epoch=1, at=NOON)
+    log.spends.apply(other, 4)
+    assert log.spends.claimed([claim], 4) == []
+    arriving({4})
+    assert log.looked == [], "nobody counted before"
     said = NOON + timedelta(seconds=7)
-    other = CustomersTaken(partition=1, owner="other", epoch=1, at=NOON)
-    holdings.heard(other)
-    holdings.heard(msgspec.structs.replace(other, at=said))
-    holdings.heard(msgspec.structs.replace(me, partition=1, epoch=2, at=NOON + timedelta(hours=1)))
-    freeing({0})
-    freeing({0, 1})
-    assert looked == [({"acme"}, said - UNSAID)]
+    log.holdings.heard(other)
+    log.holdings.heard(msgspec.structs.replace(other, at=said))
+    mine = msgspec.structs.replace(log.me, partition=4, epoch=2, at=NOON + timedelta(hours=1))
+    log.holdings.heard(mine)
+    arriving({0})
+    arriving({0, 4})
+    assert log.looked == [({"acme"}, said - UNSAID, ["0"])]

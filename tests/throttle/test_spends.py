@@ -119,23 +119,24 @@ def test_requests_are_named_until_a_claim_or_a_mark_names_none(told: Told, after
     named = (Unanswered(request="r", units=1, taken_ns=2),)
     for each in (claim(unanswered=named), claim(WEB, unanswered=named)):
         assert told(each) is Heard.COUNTS
-    assert set(told.spends.naming) == {ACME, WEB}
+    assert {key for key, _ in told.spends.unanswered(lambda _: True)} == {ACME, WEB}
     assert told.spends.stood(ACME) == replace(STOOD, unanswered=named)
     assert dict(told.spends.in_turn(9))[WEB] == replace(STOOD, unanswered=named)
     assert told(after) is Heard.COUNTS
-    assert set(told.spends.naming) == {WEB}
+    assert [key for key, _ in told.spends.unanswered(lambda _: True)] == [WEB]
 
 
 def test_whose_requests_may_hold_slots_is_known_until_nothing_stands(told: Told) -> None:
     of_slots = claim(algorithm="slots of concurrency")
     told(claim(WEB))
     told(of_slots)
-    assert set(told.spends.of_slots) == {ACME}
+    assert told.spends.of_slots(lambda _: True) == {"acme"}
+    assert not told.spends.of_slots(lambda _: False)
     told(claim())
-    assert not told.spends.of_slots
+    assert not told.spends.of_slots(lambda _: True)
     told(of_slots)
     told(mark())
-    assert not told.spends.of_slots
+    assert not told.spends.of_slots(lambda _: True)
 
 
 def test_who_has_left_is_known_as_long_as_nobody_came_next(told: Told) -> None:

@@ -13,6 +13,7 @@ from midstage.contracts.limits import LimitSet
 from midstage.limits.headers import retry_after, seconds_up
 from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.answers import PASS, encoded
+from midstage.throttle.adapters.imported.protocol import RateLimitRequest
 from midstage.throttle.adapters.questions import MOST_KNOWN, Questions, decoded
 from midstage.throttle.model.checks import Judged, Left
 from midstage.throttle.views.book import meeting_of
@@ -28,8 +29,9 @@ WAITS = st.none() | st.integers(min_value=0, max_value=10**15)
 
 
 def asked(entries: list[tuple[str, str]], hits: int = 0) -> bytes:
-    message = rls_pb2.RateLimitRequest(domain="midstage", hits_addend=hits)
-    descriptor = message.descriptors.add()
+    """Of 3 hits: that the request is over."""
+    message = RateLimitRequest(domain="midstage", hits_addend=hits)
+    descriptor = message.descriptors.add(is_negative_hits=hits == 3)
     for key, value in entries:
         descriptor.entries.add(key=key, value=value)
     return bytes(message.SerializeToString())

@@ -8,6 +8,7 @@ too much is too much.
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from midstage.contracts import algorithms
 from midstage.contracts.limits import LimitSet
@@ -17,10 +18,14 @@ from midstage.throttle.decide.meters.wall import WallClock
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """When callers asked, when they knew, and whether it passed; ``failed``: no answer came."""
+    """When callers asked, when they knew, and whether it passed; ``failed``: no answer came.
+
+    ``held``: from when to when a request surely had a slot.
+    """
 
     limit: LimitSet
     asked: list[tuple[int, int, bool]] = field(default_factory=list)
+    held: list[tuple[int, int]] = field(default_factory=list)
     failed: int = 0
 
     def admitted(self, since_ns: int = 0) -> int:
@@ -28,7 +33,12 @@ class Seen:
         return sum(ok for _, known, ok in self.asked if known >= since_ns)
 
     def allowed(self, since_ns: int = 0) -> tuple[int, int]:
-        """What one meter that never dies lets pass of all, and of those answered since."""
+        """What one meter that never dies lets pass of all, and of those answered since.
+
+        Of slots what passed: nobody knows how long a request would have run that was refused.
+        """
+        if isinstance(self.limit.algorithm, algorithms.Slots):
+            return self.admitted(), self.admitted(since_ns)
         meter = meter_of(self.limit, min(since for since, _, _ in self.asked), WallClock())
         known = sorted(known for _, known, _ in self.asked)
         passes = [each for each in known if meter.take(1, each)]
@@ -50,6 +60,8 @@ class Seen:
                 starts = {each - each % period for each in since}
             case algorithms.MovingWindow(period_s=period_s):
                 period, starts = ns(period_s), set(since)
+            case algorithms.Slots():
+                return _at_once(self.held) - amount
             case other:
                 raise TypeError(f"no window of {other} is known")
         inside = (_between(since, known, start, start + period - 1) for start in starts)
@@ -106,6 +118,12 @@ class Verdict:
 def _between(since: Sequence[int], known: Sequence[int], first: int, last: int) -> int:
     """Passes that lie in it from their question to their answer, at the least."""
     return bisect_right(known, last) - bisect_left(since, first)
+
+
+def _at_once(held: Sequence[tuple[int, int]]) -> int:
+    """The most that surely had a slot at one moment; who ends then had one no more."""
+    changes = [(since, 1) for since, _ in held] + [(until, -1) for _, until in held]
+    return max(accumulate(change for _, change in sorted(changes)), default=0)
 
 
 def _above_bucket(since: Sequence[int], known: Sequence[int], rate: float) -> float:

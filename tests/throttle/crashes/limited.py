@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from midstage.contracts import algorithms, topics
 from midstage.contracts.algorithms import AnyAlgorithm
-from midstage.contracts.limits import FailureRule, LimitSet
+from midstage.contracts.limits import CONCURRENCY, REQUESTS, FailureRule, LimitSet
 from midstage.eventlog.murmur2 import partition_of
 from midstage.testkit.clock import NOON
 
 APP = "chat"
-LEASED, STRICT = "leased", "strict"
+LEASED, STRICT, AT_ONCE = "leased", "strict", "at-once"
 LIMITS: Sequence[tuple[str, int, AnyAlgorithm]] = (
     ("bucket", 20, algorithms.TokenBucket(period_s=1, burst=40)),
     ("slow", 1, algorithms.TokenBucket(period_s=20, burst=40)),
@@ -18,6 +18,7 @@ LIMITS: Sequence[tuple[str, int, AnyAlgorithm]] = (
     ("moving", 60, algorithms.MovingWindow(period_s=5)),
     (LEASED, 5, algorithms.TokenBucket(period_s=1, burst=20)),
     (STRICT, 20, algorithms.TokenBucket(period_s=1, burst=40)),
+    (AT_ONCE, 3, algorithms.Slots(ttl_s=8)),
 )
 
 
@@ -27,6 +28,7 @@ def limits() -> Sequence[LimitSet]:
         LimitSet(
             limit=name,
             customer=_customer_in(number, name),
+            unit=CONCURRENCY if name == AT_ONCE else REQUESTS,
             amount=amount,
             algorithm=algorithm,
             on_failure=FailureRule.CLOSED,

@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 from midstage.contracts.spends import CustomersTaken
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
@@ -21,9 +23,10 @@ from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import BEGINNING, Log
 from midstage.eventlog.topics import settings_of
 from midstage.throttle.decide.lending import TERM_NS
+from tests.throttle.crashes import slots
 from tests.throttle.crashes.callers import Pace, calling, connected, holding
 from tests.throttle.crashes.judging import Seen, Told
-from tests.throttle.crashes.limited import LEASED, limits
+from tests.throttle.crashes.limited import AT_ONCE, LEASED, limits
 from tests.throttle.crashes.owner import TOKEN, Owner
 from tests.throttle.dying import named
 from tests.throttle.logged import put, set_by
@@ -102,7 +105,10 @@ class Crashing:
                 for owner in self._owners:
                     channel = await stack.enter_async_context(connected(owner.port))
                     for seen in self._seen:
-                        tasks.create_task(calling(channel, seen, pace))
+                        if seen.limit.limit == AT_ONCE:
+                            self._hold(owner, channel, seen, pace, tasks)
+                        else:
+                            tasks.create_task(calling(channel, seen, pace))
                 for number in range(self._plan.holders):
                     url = self._owners[number % len(self._owners)].url
                     leased = next(each for each in self._seen if each.limit.limit == LEASED)
@@ -126,6 +132,21 @@ class Crashing:
             failure_mode_allowed=sum(each.total("failure_mode_allowed") for each in self._owners),
             steady_ns=steady_ns,
         )
+
+    def _hold(
+        self,
+        owner: Owner,
+        channel: grpc.aio.Channel,
+        seen: Seen,
+        pace: Pace,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """Requests that run for a while, and end wherever they are heard."""
+        urls = [each.url for each in self._owners]
+        for number in range(slots.AT_ONCE):
+            name = f"{owner.number}-{number}"
+            runs = slots.running(channel, seen, pace, urls=urls, token=TOKEN, name=name)
+            tasks.create_task(runs)
 
     async def _lived(self) -> int:
         """When the steady end began."""

@@ -6,11 +6,12 @@ a new field has a default, a break is a new type with an upcast.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+LONGEST_NAME: Final = 256
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 """A name on the wire: never empty, at most 256 characters."""
 
 

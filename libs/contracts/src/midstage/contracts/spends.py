@@ -17,6 +17,7 @@ from midstage.contracts.fact import Fact, Name
 ROOM_TAKEN = "dev.midstage.room.taken.v1"
 CUSTOMERS_TAKEN = "dev.midstage.customers.taken.v1"
 CUSTOMERS_LEFT = "dev.midstage.customers.left.v1"
+RESERVATIONS_LEFT = "dev.midstage.reservations.left.v1"
 CUSTOMERS_WANTED = "dev.midstage.customers.wanted.v1"
 
 Epoch = Annotated[int, msgspec.Meta(ge=1)]
@@ -24,6 +25,8 @@ LONGEST_REQUEST: Final = 128
 """Characters of a request's id that a record names."""
 MOST_UNANSWERED: Final = 128
 """Requests that one record names."""
+MOST_RESERVATIONS: Final = 500
+"""Open ones that one record names, and as many settled ones."""
 
 
 class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -102,4 +105,50 @@ class CustomersWanted(Fact, frozen=True, kw_only=True):
     epoch: Epoch
     address: str = ""
     http_address: str = ""
+    at: datetime
+
+
+class Reserved(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """``units`` of ``limit`` that a request took; ``key``: where each API key has a counter."""
+
+    limit: Name
+    key: str = ""
+    units: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class OpenReservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a request took at ``taken_ns``; it comes back at ``until_ns`` if it is never settled.
+
+    Nanoseconds since the epoch.
+    """
+
+    request: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_REQUEST)]
+    customer: Name
+    taken_ns: Annotated[int, msgspec.Meta(ge=0)]
+    until_ns: Annotated[int, msgspec.Meta(ge=0)]
+    of: Annotated[tuple[Reserved, ...], msgspec.Meta(max_length=256)] = ()
+
+
+class SettledRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A request that was settled: what is told of it until ``until_ns`` changes nothing."""
+
+    request: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_REQUEST)]
+    customer: Name
+    until_ns: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ReservationsLeft(Fact, frozen=True, kw_only=True):
+    """What requests have reserved and settled of the customers whom ``owner`` is about to leave.
+
+    Of ``CustomersLeft`` with the same epoch, before it in the log; in parts, as there may be many.
+    """
+
+    partition: Annotated[int, msgspec.Meta(ge=0)]
+    owner: Name
+    epoch: Epoch
+    part: Annotated[int, msgspec.Meta(ge=0)]
+    reservations: Annotated[
+        tuple[OpenReservation, ...], msgspec.Meta(max_length=MOST_RESERVATIONS)
+    ] = ()
+    settled: Annotated[tuple[SettledRequest, ...], msgspec.Meta(max_length=MOST_RESERVATIONS)] = ()
     at: datetime

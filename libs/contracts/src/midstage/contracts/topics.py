@@ -50,10 +50,12 @@ from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
     CUSTOMERS_WANTED,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
     CustomersWanted,
+    ReservationsLeft,
     RoomTaken,
 )
 from midstage.contracts.usage import (
@@ -343,6 +345,7 @@ SPENDS = Topic(
         (ROOM_TAKEN, RoomTaken),
         (CUSTOMERS_TAKEN, CustomersTaken),
         (CUSTOMERS_LEFT, CustomersLeft),
+        (RESERVATIONS_LEFT, ReservationsLeft),
         (CUSTOMERS_WANTED, CustomersWanted),
     ),
     compacted=True,

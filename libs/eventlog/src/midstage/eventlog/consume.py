@@ -258,7 +258,9 @@ class WholeConsumer(Generic[T]):
         records, weights = self._waiting, self._weights
         if not records:
             records, weights = self._polled(reader)
-        fitting = max(1, sum(1 for _ in takewhile(self._light, accumulate(weights))))
+        fitting = len(weights)
+        if not self._light(sum(weights)):
+            fitting = max(1, sum(1 for _ in takewhile(self._light, accumulate(weights))))
         self._waiting, self._weights = records[fitting:], weights[fitting:]
         self._size = max(len(records[:fitting]), sum(weights[:fitting]))
         return records[:fitting]

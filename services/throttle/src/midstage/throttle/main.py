@@ -38,7 +38,7 @@ from midstage.throttle.adapters.imported.folder import Folder
 from midstage.throttle.adapters.imported.port import Imported
 from midstage.throttle.adapters.imported.protocol import Telling
 from midstage.throttle.adapters.imported.watching import Watching
-from midstage.throttle.adapters.owners import Owners
+from midstage.throttle.adapters.owners import GONE_S, Owners
 from midstage.throttle.adapters.parts import PartsAsked, answering
 from midstage.throttle.adapters.questions import DOMAIN
 from midstage.throttle.api import lending
@@ -53,9 +53,9 @@ from midstage.throttle.decide.limits import evolve
 from midstage.throttle.metrics import Metrics, RuleMetrics
 from midstage.throttle.model.limits import Standing
 from midstage.throttle.stream.apportioning import Apportioning
+from midstage.throttle.stream.arriving import Arriving
 from midstage.throttle.stream.earlier import Earlier
 from midstage.throttle.stream.endings import Endings
-from midstage.throttle.stream.freeing import Freeing
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.handing import Handing
 from midstage.throttle.stream.parts import Parts
@@ -77,12 +77,14 @@ def compose(
     requests: topics.Topic = topics.REQUESTS,
     kept: bool = True,
     lent_bucket: MakeLent = LentBucket,
+    gone_s: float = GONE_S,
     reached: Failpoint = nothing,
 ) -> Process:
     """The process; what has a default is swapped by tests alone.
 
     Not ``kept``, counters are lost with the process: what a crash then grants twice is to be seen.
-    ``lent_bucket`` makes the buckets of which parts are lent.
+    ``lent_bucket`` makes the buckets of which parts are lent; another process that says nothing for
+    ``gone_s`` is gone.
     """
     clock = SystemClock()
     kafka = partial(KafkaLog, bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
@@ -124,6 +126,7 @@ def compose(
         within_s=settings.answer_within_ms / 1000,
         gone=gone,
         forwarded=metrics.forwarded.inc,
+        gone_s=gone_s,
     )
     parts = Parts(keeping=rooms, owning=spending, ask=PartsAsked(owners), now_ns=steady_ns)
     gate = Gate(
@@ -148,14 +151,12 @@ def compose(
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(gate.forget)
+    rooms.on_taken_over(Arriving(counting=spending, resume=gate.resume, ends=earlier))
+    spending.reserved = lambda left: gate.reserved(
+        lambda customer: spending.partition(customer) == left.partition, left
+    )
     if earlier:
         rooms.on_unanswered(earlier.look_back)
-        freeing = Freeing(
-            of_slots=spending.of_slots,
-            counted=spending.holdings,
-            look_back_for=earlier.look_back_for,
-        )
-        rooms.on_taken_over(freeing)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,

@@ -139,7 +139,7 @@ _QUOTA_EXCEEDED: Object = {
         "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
         "title": "Request cannot be satisfied as assigned quota has been exceeded",
         "status": "%RESPONSE_CODE%",
-        "detail": "A limit is reached; try again after the seconds that Retry-After gives.",
+        "detail": "A limit is reached. Retry-After says when to try again; without it, never.",
         "violated-policies": "%DYNAMIC_METADATA(envoy.filters.http.ratelimit:violated)%",
         "request_id": "%REQ(X-REQUEST-ID)%",
     },

@@ -25,7 +25,7 @@ from midstage.throttle.adapters.http2.blocks import Blocks
 from midstage.throttle.adapters.http2.calls import CallError, Calls, Status
 from midstage.throttle.adapters.http2.server import Server
 from midstage.throttle.adapters.owners import Owners
-from midstage.throttle.adapters.questions import DOMAIN, Questions, decoded
+from midstage.throttle.adapters.questions import DOMAIN, Questions
 from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.model.later import Later
 
@@ -124,10 +124,7 @@ class RateLimitServer:
             theirs = self._imported(request)
             if theirs is not None:
                 return theirs
-        try:
-            check = self._questions.check(request)
-        except DecodeError as e:
-            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+        check = self._asked(request)
         if check is None:
             self._foreign()
             return PASS
@@ -150,16 +147,19 @@ class RateLimitServer:
         Its deadline says how long that may take, and no more: the other one has set aside what it
         needs itself, whatever its caller's deadline is.
         """
-        try:
-            check = decoded(request)
-        except DecodeError as e:
-            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+        check = self._asked(request)
         if check is None:
             return PASS
         if self._owners is not None and not self._owners.counts_here(check.customer):
             raise CallError(Status.FAILED_PRECONDITION, "another process counts")
         has_s = None if remaining_s is None else remaining_s + self._late_below_s
         return self._said(check, has_s)
+
+    def _asked(self, request: bytes) -> Check | None:
+        try:
+            return self._questions.check(request)
+        except DecodeError as e:
+            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
 
     def _said(self, check: Check, remaining_s: float | None) -> bytes | Later[bytes]:
         judged = self._answer(check, remaining_s)

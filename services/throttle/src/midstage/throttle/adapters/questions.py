@@ -7,10 +7,7 @@ say all the rest, so they are remembered, where the two surely are what stands b
 from collections.abc import Mapping
 from typing import Final
 
-from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
-    rls_pb2,
-)
-
+from midstage.throttle.adapters.imported.protocol import RateLimitRequest
 from midstage.throttle.model.checks import NOTHING, UNLABELLED, Check
 
 DOMAIN: Final = "midstage"
@@ -72,6 +69,7 @@ class Questions:
                         request=str(which, "utf-8"),
                         units=known.units,
                         labels=known.labels,
+                        over=known.over,
                     )
                 except UnicodeDecodeError:
                     pass  # protobuf says so
@@ -93,10 +91,11 @@ class Questions:
 def decoded(request: bytes) -> Check | None:
     """The check in a ``RateLimitRequest``; None where it is not of our form.
 
-    A descriptor's own ``hits_addend`` goes before the request's; 0 there asks without taking.
+    A descriptor's own ``hits_addend`` goes before the request's; 0 there asks without taking, and
+    negative ones say that the request is over, as Envoy does when a stream is done.
     DecodeError where it is no message.
     """
-    message = rls_pb2.RateLimitRequest.FromString(request)
+    message = RateLimitRequest.FromString(request)
     if message.domain != DOMAIN or len(message.descriptors) != 1:
         return None
     descriptor = message.descriptors[0]
@@ -114,6 +113,7 @@ def decoded(request: bytes) -> Check | None:
         request=entries.get("request_id", ""),
         units=_units(entries) if len(entries) > _PLAIN else NOTHING,
         labels=_labels(entries) if len(entries) > _PLAIN else UNLABELLED,
+        over=descriptor.is_negative_hits,
     )
 
 

@@ -179,7 +179,7 @@ def _status(refused: Account | None) -> str:
 
 
 def gcra(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Differing]:
-    """An emission interval and a burst; quantity 0 asks when one would pass."""
+    """An emission interval and a burst; what passes, also 0, has no time to wait for."""
     del configs
     case = _GCRA.decode(raw)
     emission = Fraction(str(case.base.emission_interval_ms)) * 1_000_000
@@ -196,8 +196,8 @@ def gcra(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Diffe
 def _gcra_step(meter: Gcra, step: _GcraStep, where: str) -> Iterator[Differing]:
     now_ns = ms_ns(step.at_ms)
     passed = meter.take(step.quantity, now_ns)
-    wait_ns = meter.wait_ns(step.quantity or 1, now_ns)
-    retry = None if (passed and step.quantity) or not wait_ns else wait_ns / 1_000_000
+    wait_ns = meter.wait_ns(step.quantity, now_ns)
+    retry = None if passed or not wait_ns else wait_ns / 1_000_000
     found = {
         "limited": not passed,
         "remaining": max(0, meter.remaining(now_ns)),

@@ -5,6 +5,7 @@ In time it is decided by count, all or nothing; late by each limit's own failure
 
 from collections.abc import Sequence
 
+from midstage.contracts.limits import CONCURRENCY
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure
 from midstage.throttle.decide.kept import Lacking, Waited
@@ -13,7 +14,7 @@ from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.decide.parts import Part
 from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.strict import Strict
-from midstage.throttle.model.account import OnFailure
+from midstage.throttle.model.account import OnFailure, Settlement
 from midstage.throttle.model.checks import Check, Judged, Left, Meeting
 
 
@@ -43,6 +44,20 @@ def judged_late(
     return Judged(
         admitted=False, meeting=meeting, left=left, violated=(refusing.name,), wait_ns=wait_ns
     )
+
+
+def freed(meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int) -> Judged:
+    """The slots of a request that is over are free; what else it was charged stays.
+
+    Told again, or of a request that has none, it changes nothing.
+    """
+    for account in accounts:
+        if account.limit.unit == CONCURRENCY and check.request:
+            over = Settlement(
+                reserved=1, actual=0, taken_ns=now_ns, now_ns=now_ns, request=check.request
+            )
+            account.meter.settle(over)
+    return passed(meeting, accounts, now_ns)
 
 
 def lacking(

@@ -3,11 +3,12 @@
 More becomes debt, bounded by the account's own bound; less comes back; never settled, the whole
 estimate comes back when its time is up. Idempotent by request id: whatever is told twice, in
 whatever order, charges once. A settlement whose reservation is not known (it expired, or was made
-elsewhere) is charged in full. Ids are remembered for ``remember_ns`` after they were settled.
+elsewhere) is charged in full. Ids are remembered for ``remember_ns`` after they were settled. Both
+move with the customer, so what a request reserved is settled by whoever counts when it ends.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from midstage.throttle.decide.charging import admitted
@@ -19,16 +20,22 @@ A = TypeVar("A", bound=Account)
 class Reservation(Generic[A]):
     """``units`` of ``accounts``, taken at ``taken_ns``, open until ``until_ns`` or settled."""
 
-    __slots__ = ("accounts", "taken_ns", "units", "until_ns")
+    __slots__ = ("accounts", "customer", "taken_ns", "units", "until_ns")
 
     def __init__(
-        self, accounts: Sequence[A], units: Sequence[int], taken_ns: int, until_ns: int
+        self,
+        accounts: Sequence[A],
+        units: Sequence[int],
+        taken_ns: int,
+        until_ns: int,
+        customer: str = "",
     ) -> None:
-        """An open one."""
+        """An open one of a customer's request."""
         self.accounts = accounts
         self.units = units
         self.taken_ns = taken_ns
         self.until_ns = until_ns
+        self.customer = customer
 
 
 class Reservations(Generic[A]):
@@ -39,7 +46,7 @@ class Reservations(Generic[A]):
         self._ttl_ns = ttl_ns
         self._remember_ns = remember_ns
         self._open: OrderedDict[str, Reservation[A]] = OrderedDict()
-        self._settled: OrderedDict[str, int] = OrderedDict()
+        self._settled: OrderedDict[str, tuple[int, str]] = OrderedDict()
         self._now_ns = 0
 
     def __len__(self) -> int:
@@ -69,11 +76,19 @@ class Reservations(Generic[A]):
         self._come_to(now_ns)
         return bool(request) and (request in self._open or request in self._settled)
 
-    def hold(self, request: str, accounts: Sequence[A], units: Sequence[int], now_ns: int) -> None:
+    def hold(
+        self,
+        request: str,
+        accounts: Sequence[A],
+        units: Sequence[int],
+        now_ns: int,
+        customer: str = "",
+    ) -> None:
         """Keep what was just taken for ``request``, if it has an id."""
         now_ns = self._come_to(now_ns)
         if request:
-            self._open[request] = Reservation(accounts, units, now_ns, now_ns + self._ttl_ns)
+            until_ns = now_ns + self._ttl_ns
+            self._open[request] = Reservation(accounts, units, now_ns, until_ns, customer)
 
     def opened(self, request: str) -> Reservation[A] | None:
         """The reservation of ``request`` that is open."""
@@ -84,13 +99,18 @@ class Reservations(Generic[A]):
         self._open.pop(request, None)
 
     def settle(
-        self, request: str, accounts: Sequence[A], actual: Sequence[int], now_ns: int
+        self,
+        request: str,
+        accounts: Sequence[A],
+        actual: Sequence[int],
+        now_ns: int,
+        customer: str = "",
     ) -> None:
         """Charge ``actual``; ``accounts`` matter where the reservation is not known."""
         now_ns = self._come_to(now_ns)
         if request in self._settled:
             return
-        self._settled[request] = now_ns + self._remember_ns
+        self._settled[request] = now_ns + self._remember_ns, customer
         held = self._open.pop(request, None)
         if held is None:  # nothing was reserved for it, so all of it is charged
             held = Reservation(accounts, [0] * len(accounts), now_ns, now_ns)
@@ -98,6 +118,41 @@ class Reservations(Generic[A]):
 
     def expire(self, now_ns: int) -> None:
         """Give back what was reserved for requests whose time is up."""
+        self._come_to(now_ns)
+
+    def newest_open(self) -> Iterator[tuple[str, Reservation[A]]]:
+        """The open ones by request, the youngest first."""
+        return reversed(self._open.items())
+
+    def newest_settled(self) -> Iterator[tuple[str, tuple[int, str]]]:
+        """Until when which request is known to be settled, and whose it is; the last one first."""
+        return reversed(self._settled.items())
+
+    def forget(self, concerned: Callable[[str], bool]) -> None:
+        """Others have counted for these customers: what is known of their requests is old."""
+        whose = {held.customer for held in self._open.values()}
+        whose.update(customer for _, customer in self._settled.values())
+        gone = {customer for customer in whose if concerned(customer)}
+        if not gone:
+            return
+        opened = [each for each in self._open.items() if each[1].customer not in gone]
+        settled = [each for each in self._settled.items() if each[1][1] not in gone]
+        self._open, self._settled = OrderedDict(opened), OrderedDict(settled)
+
+    def resume(
+        self,
+        opened: Mapping[str, Reservation[A]],
+        settled: Mapping[str, tuple[int, str]],
+        now_ns: int,
+    ) -> None:
+        """Go on with what somebody else has reserved and settled."""
+        if not opened and not settled:
+            return
+        known = {**settled, **self._settled}  # what was settled is reserved no more
+        self._settled = OrderedDict(sorted(known.items(), key=lambda each: each[1]))
+        held = {request: each for request, each in opened.items() if request not in known}
+        held.update(self._open)
+        self._open = OrderedDict(sorted(held.items(), key=lambda each: each[1].until_ns))
         self._come_to(now_ns)
 
     def _come_to(self, now_ns: int) -> int:
@@ -108,7 +163,7 @@ class Reservations(Generic[A]):
                 break
             del self._open[request]
             _close(request, held, [0] * len(held.units), now_ns)
-        while self._settled and next(iter(self._settled.values())) <= now_ns:
+        while self._settled and next(iter(self._settled.values()))[0] <= now_ns:
             self._settled.popitem(last=False)
         return now_ns
 

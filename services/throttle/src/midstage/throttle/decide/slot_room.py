@@ -36,9 +36,10 @@ class SlotRoom(Room[Slots]):
         now_ns: int,
         asked: Callable[[Room[Slots]], None],
         holding: Holding = NOTHING_IMPLIED,
+        accepted: Standing | None = None,
     ) -> None:
-        """``meter`` is as the log says; nothing of it is implied."""
-        del holding
+        """``meter`` is as the log says; nothing of it is implied, and no older claim is room."""
+        del holding, accepted
         super().__init__(meter, claims, key=key, algorithm=algorithm, now_ns=now_ns, asked=asked)
         self._said = meter.changes
         self._counted_ns = now_ns
@@ -71,6 +72,10 @@ class SlotRoom(Room[Slots]):
         if claim is not None:
             self._said, self._ahead = self.meter.changes, 0
         return claim
+
+    def at_rest(self, now_ns: int) -> None:
+        """Never: requests hold it, or it is let go of; a claim's room is of what was given here."""
+        del now_ns
 
     def refused(self, claim: Standing) -> bool:
         """The log does not say what it should."""

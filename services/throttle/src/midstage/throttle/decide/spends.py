@@ -10,7 +10,7 @@ that no record names; the latest of all these times is what its successor has to
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -26,11 +26,13 @@ from midstage.contracts.spends import (
     CustomersTaken,
     CustomersWanted,
     Epoch,
+    ReservationsLeft,
     Unanswered,
 )
 from midstage.throttle.decide import rested
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.claims.slots import SlotClaims
+from midstage.throttle.decide.inherited import Inherited
 from midstage.throttle.decide.rested import Rested
 from midstage.throttle.model.limits import Key, Whose
 
@@ -68,7 +70,7 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     epoch: int
 
 
-Said = Cleared | CustomersTaken | CustomersLeft | CustomersWanted
+Said = Cleared | CustomersTaken | CustomersLeft | ReservationsLeft | CustomersWanted
 """What a record may say that is no claim."""
 
 
@@ -112,6 +114,7 @@ class Spends:
         self._before: dict[int, datetime | None] = {}
         self._naming: dict[Key, tuple[Unanswered, ...]] = {}
         self._of_slots: set[Key] = set()
+        self._inherited = Inherited()
         self._limits: dict[str, _Counters] = {}
         self._turns: deque[str] = deque()
         self._count = 0
@@ -161,15 +164,19 @@ class Spends:
         """Until when those before its holder may use what is implied; None: nobody may."""
         return self._before.get(partition)
 
-    @property
-    def naming(self) -> Collection[Key]:
-        """The counters in which requests stand that may not have been answered."""
-        return self._naming.keys()
+    def unanswered(
+        self, concerned: Callable[[str], bool]
+    ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
+        """Of these customers' counters, the requests that may not have been answered."""
+        return [(key, named) for key, named in self._naming.items() if concerned(key[1])]
 
-    @property
-    def of_slots(self) -> Collection[Key]:
-        """The counters of slots, which requests may hold."""
-        return self._of_slots
+    def of_slots(self, concerned: Callable[[str], bool]) -> frozenset[str]:
+        """Those of these customers whose requests may hold slots."""
+        return frozenset(key[1] for key in self._of_slots if concerned(key[1]))
+
+    def inherited(self, partition: int) -> Sequence[ReservationsLeft]:
+        """What was left to whoever holds the partition now."""
+        return self._inherited.of(partition)
 
     def next_epoch(self, partition: int) -> int:
         """In which the partition can be taken."""
@@ -184,6 +191,8 @@ class Spends:
                 return self._leaves(fact, partition)
             case Cleared():
                 return self._cleared(fact, partition)
+            case ReservationsLeft():
+                return self._reserved(fact, partition)
             case CustomersWanted():
                 holder = self._holders.get(partition)
                 counts = holder is not None and holder.epoch == fact.epoch
@@ -256,6 +265,8 @@ class Spends:
         implied = self._implied.get(partition)
         if not is_known:
             self._before[partition] = implied
+            left = self._left[partition].epoch if self.is_left(partition) else None
+            self._inherited.taken(partition, left)
         if fact.implied_until is not None:
             self._implied[partition] = max(implied or fact.implied_until, fact.implied_until)
         self._epochs[partition] = fact.epoch
@@ -271,6 +282,13 @@ class Spends:
         before = self._before.get(partition)
         if before is not None:
             self._implied[partition] = before
+        return Heard.COUNTS
+
+    def _reserved(self, fact: ReservationsLeft, partition: int) -> Heard:
+        if self._is_over(fact, partition):
+            return Heard.OVER
+        self._epochs[partition] = fact.epoch
+        self._inherited.said(fact, partition)
         return Heard.COUNTS
 
     def _numbered(self, algorithm: str) -> bytes:
@@ -320,7 +338,9 @@ class Spends:
             self._of_slots.discard(fact.key)
         return Heard.COUNTS
 
-    def _is_over(self, fact: Claimed | Cleared | CustomersLeft, partition: int) -> bool:
+    def _is_over(
+        self, fact: Claimed | Cleared | CustomersLeft | ReservationsLeft, partition: int
+    ) -> bool:
         """Of an epoch that is not known its taking was compacted away: it was there before."""
         holder = self._holders.get(partition)
         if holder is not None and holder.epoch == fact.epoch and holder.owner != fact.owner:

@@ -18,7 +18,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One question: may ``customer`` have ``hits`` requests to ``app``?
 
     ``key`` is the name of the API key, ``request`` the request's id. ``units``: what they will use
-    of other units, as far as it is known. ``labels``: whatever else limits may ask for.
+    of other units, as far as it is known. ``labels``: whatever else limits may ask for. ``over``:
+    it is no question; the request has ended, and needs its slots no more.
     """
 
     customer: str
@@ -28,6 +29,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request: str = ""
     units: Mapping[str, int] = NOTHING
     labels: Mapping[str, str] = UNLABELLED
+    over: bool = False
 
     def of(self, unit: str) -> int:
         """What is asked for of one unit; of concurrency, a request is one whatever it hits."""

@@ -65,10 +65,20 @@ class Earlier:
         since = datetime.fromtimestamp(max(0, since_ns - SLACK_NS) // _NS_PER_S, tz=UTC)
         self._asked.put(_Asked(requests=frozenset(requests), since=since))
 
-    def look_back_for(self, customers: Collection[str], since: datetime) -> None:
-        """Tell of these customers' requests that ended since then; from any thread."""
-        since -= timedelta(microseconds=SLACK_NS // 1000)
-        self._asked.put(_Asked(customers=frozenset(customers), since=since))
+    def look_back_for(
+        self, customers: Collection[str], since: datetime, requests: Collection[str] = ()
+    ) -> None:
+        """Tell of these customers' requests that ended since then; from any thread.
+
+        Of ``requests`` as of those that end now.
+        """
+        self._asked.put(
+            _Asked(
+                requests=frozenset(requests),
+                customers=frozenset(customers),
+                since=since - timedelta(microseconds=SLACK_NS // 1000),
+            )
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Read for who asks until ``stop``; raises what is neither unreadable nor unavailable."""

@@ -8,14 +8,16 @@ while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from midstage.contracts.limits import CustomerPlanned, LimitSet
+from midstage.contracts.spends import CustomersLeft, ReservationsLeft
 from midstage.throttle.decide.judging import (
     asked,
     foreseen,
+    freed,
     judged,
     judged_late,
     lacking,
@@ -29,14 +31,13 @@ from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
-from midstage.throttle.decide.room import Room
-from midstage.throttle.decide.strict import Strict
 from midstage.throttle.metrics import ByRule, Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Passed, Wanted
 from midstage.throttle.model.limits import Standing, whose
 from midstage.throttle.stream.keeping import Keeping
+from midstage.throttle.stream.moving import Moving
 from midstage.throttle.stream.settling import Settling
 from midstage.throttle.stream.waiting import Asking, Waiting
 from midstage.throttle.views.book import Book
@@ -128,6 +129,7 @@ class Gate:
             ours=ours,
             metrics=metrics,
         )
+        self._moving = Moving(book=self._book, meters=self._meters, reservations=self._reservations)
         self._waiting = Waiting(
             waits=keeping,
             deciding=self,
@@ -147,8 +149,8 @@ class Gate:
             return None
         now_ns = self._monotonic_ns()
         accounts = self.accounts(meeting, check, now_ns)
-        if is_late:
-            return self._by_rule(meeting, accounts, check, self._metrics.late)
+        if check.over or is_late:
+            return self._uncounted(meeting, accounts, check, now_ns)
         before = _would_refuse(accounts) if meeting.shadowed else 0
         known = meeting.strict and self.known(meeting, check, now_ns)
         answer = self.decided(meeting, accounts, check, now_ns)
@@ -180,17 +182,23 @@ class Gate:
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """What was counted for these customers stands in the log: other processes counted too."""
         self._meters.forget(concerned)
+        self._reservations.forget(concerned)
+
+    def reserved(
+        self, concerned: Callable[[str], bool], left: CustomersLeft
+    ) -> Iterable[ReservationsLeft]:
+        """What whoever comes next for these customers has to know of their requests."""
+        return self._moving.left(concerned, left)
+
+    def resume(self, facts: Iterable[ReservationsLeft]) -> Collection[str]:
+        """Go on with what was left; the requests that are open."""
+        return self._moving.resume(facts, self._monotonic_ns())
 
     def rooms(self, concerned: Callable[[str], bool]) -> Iterable[Kept]:
         """What these customers' counters have in the log; those at rest are opened for it."""
+        resting = [key for key in self._keeping.resting() if concerned(key[1])]
         yield from self._meters.rooms(concerned)
-        for name, customer, key in self._keeping.resting():
-            limit = self._book.named(name)
-            if limit is not None and concerned(customer):
-                owner = whose(limit, customer, key)
-                meter = self._meters.account(limit, owner, self._monotonic_ns()).meter
-                if isinstance(meter, Room | Strict):
-                    yield meter
+        yield from self._meters.woken(resting, self._book, self._monotonic_ns())
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
@@ -293,7 +301,8 @@ class Gate:
         answer = judged(meeting, accounts, check, now_ns)
         if meeting.settled and check.hits and answer.admitted:
             held = [accounts[at] for at in meeting.settled]
-            self._reservations.hold(check.request, held, asked(held, check), now_ns)
+            taken = asked(held, check)
+            self._reservations.hold(check.request, held, taken, now_ns, check.customer)
         return answer
 
     def accounts(self, meeting: Meeting, check: Check, now_ns: int) -> Sequence[LimitAccount]:
@@ -305,6 +314,14 @@ class Gate:
     ) -> Judged:
         """What the failure rules say of one that the log kept waiting for too long."""
         return self._by_rule(meeting, accounts, check, self._metrics.without_room)
+
+    def _uncounted(
+        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
+    ) -> Judged:
+        """For the end of a request, or a question that comes too late for an answer by count."""
+        if check.over:
+            return freed(meeting, accounts, check, now_ns)
+        return self._by_rule(meeting, accounts, check, self._metrics.late)
 
     def _asking(
         self,
@@ -354,7 +371,7 @@ class Gate:
         if meeting.settled and check.hits and answer.admitted:
             after = [account.meter.remaining(now_ns) for account in held]
             taken = [was - left for was, left in zip(before, after, strict=True)]
-            self._reservations.hold(check.request, held, taken, now_ns)
+            self._reservations.hold(check.request, held, taken, now_ns, check.customer)
         return answer
 
     def _sweep(self, now_ns: int) -> None:

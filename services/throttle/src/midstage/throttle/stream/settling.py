@@ -52,11 +52,13 @@ class Settling:
         opened = self._reservations.opened(ended.request)
         if opened is not None:
             opened.accounts, opened.units = accounts, reserved
-        self._reservations.settle(ended.request, accounts, actual(ended, units, reserved), now_ns)
+        self._reservations.settle(
+            ended.request, accounts, actual(ended, units, reserved), now_ns, ended.customer
+        )
         self._metrics.settled.inc()
 
     def _free(self, ended: Ended, now_ns: int) -> None:
-        """Its slots, and nothing else: of what it used nobody knows what was charged before."""
+        """Its slots, and nothing else: nobody knows what was charged for it before."""
         held = () if self._reservations.opened(ended.request) else self._held(ended, now_ns)
         for account, _ in held or ():
             if account.limit.unit == CONCURRENCY:

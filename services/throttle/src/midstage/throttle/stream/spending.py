@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from midstage.contracts.spends import (
     CustomersLeft,
     CustomersTaken,
     CustomersWanted,
+    ReservationsLeft,
     RoomTaken,
     Unanswered,
 )
@@ -37,6 +38,7 @@ from midstage.throttle.stream.implied import Implied
 from midstage.throttle.stream.resting import BesideClaims
 
 _log = logger(__name__)
+T = TypeVar("T")
 
 IN_TURNS: Final = 10_000
 """All counters are looked at in so many turns, twenty of which are in a second."""
@@ -71,7 +73,8 @@ class Spending:
     ) -> None:
         """Connect nothing yet; ``owner`` is the name of this start of the process.
 
-        ``now_ns`` is the clock of the counters: since the epoch, and never back.
+        ``now_ns`` is the clock of the counters: since the epoch, and never back. ``reserved`` says
+        what a successor has to know of requests when their customers are left.
         """
         self._log = log
         self._topic = topic.name
@@ -96,6 +99,7 @@ class Spending:
         self._number = 0
         self._partitions = 0
         self._heard: Callable[[], None] = lambda: None
+        self.reserved: spent.Reserving = lambda _: ()
         self._current: Current[Said] = Current(
             name="spends",
             log=log,
@@ -193,29 +197,26 @@ class Spending:
                 continue
             _log.info("customers_left", partition=number, to=successor and successor.owner)
             self._implied.lost(number)
+            for fact in self.reserved(left):
+                self._hand_over(spent.reserved(fact, id_=self._next_id(), topic=self._topic))
             self._hand_over(spent.leaving(left, id_=self._next_id(), topic=self._topic))
             if successor is not None:
                 self._take(taken_by(successor, number, left.epoch + 1, left.at))
 
     def stood(self, key: Key) -> Stood | None:
         """How the counter stood in the log when it was last read."""
-        with self._current.changed:
-            return self._spends.stood(key)
+        return self.folded(lambda log: log.stood(key))
 
     def unanswered(
         self, partitions: Collection[int]
     ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
         """Of the counters there, the requests that may not have been answered."""
-        with self._current.changed:
-            naming = [key for key in self._spends.naming if self.partition(key[1]) in partitions]
-            stood = [(key, self._spends.stood(key)) for key in naming]
-        return [(key, each.unanswered) for key, each in stood if each is not None]
+        return self.folded(lambda log: log.unanswered(lambda c: self.partition(c) in partitions))
 
-    def of_slots(self, partitions: Collection[int]) -> frozenset[str]:
-        """The customers there whose requests may hold slots."""
+    def folded(self, read: Callable[[Spends], T]) -> T:
+        """What ``read`` says of the log as it was last read; it is not to keep what it is shown."""
         with self._current.changed:
-            customers = {key[1] for key in self._spends.of_slots}
-        return frozenset(each for each in customers if self.partition(each) in partitions)
+            return read(self._spends)
 
     def write(self, claims: Sequence[Written]) -> None:
         """Hand them to the log, in order."""
@@ -365,7 +366,7 @@ class Spending:
         heard = self._spends.apply(fact, partition)
         if isinstance(fact, Cleared):
             self._dispute(partition, fact.key, counts=heard is Heard.COUNTS)
-        elif heard is Heard.COUNTS:
+        elif heard is Heard.COUNTS and not isinstance(fact, ReservationsLeft):
             before = self._spends.before(partition)
             self._heard_of.append(
                 Held(fact=fact, before=before) if isinstance(fact, CustomersTaken) else fact

@@ -6,7 +6,7 @@ mark says in a header who wrote it under which epoch, and counts by the same rul
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -18,10 +18,12 @@ from midstage.contracts.spends import (
     CUSTOMERS_LEFT,
     CUSTOMERS_TAKEN,
     CUSTOMERS_WANTED,
+    RESERVATIONS_LEFT,
     ROOM_TAKEN,
     CustomersLeft,
     CustomersTaken,
     CustomersWanted,
+    ReservationsLeft,
     RoomTaken,
 )
 from midstage.contracts.topics import EVENT_BYTES
@@ -35,6 +37,8 @@ HOLDER: Final = "ms-holder"
 """Of a record without a value: owner and epoch, a JSON array."""
 
 
+Reserving = Callable[[CustomersLeft], Iterable[ReservationsLeft]]
+"""What a successor has to know of the requests of those who are left so."""
 _IS_STANDING: Final = re.compile(rb'\[(?:"-?\d{1,64}+"(?:,"-?\d{1,64}+")*+)?\]').fullmatch
 
 
@@ -63,7 +67,7 @@ class Reading:
         fact = self._whole(record).data
         if isinstance(fact, RoomTaken):  # else ``claimed`` had read it
             raise UnreadableError("a claim stands as whole numbers, in structured mode")
-        told = CustomersTaken | CustomersLeft | CustomersWanted
+        told = CustomersTaken | CustomersLeft | CustomersWanted | ReservationsLeft
         return (fact,) if isinstance(fact, told) else ()
 
     def _cleared(self, record: Record) -> Cleared:
@@ -132,6 +136,12 @@ def leaving(fact: CustomersLeft, *, id_: str, topic: str) -> Message:
     """The record of who counts no more."""
     event = Event(id=id_, source=fact.owner, type=CUSTOMERS_LEFT, time=fact.at, data=fact)
     return _placed(message(event, topic=topic, key="left"), fact.partition)
+
+
+def reserved(fact: ReservationsLeft, *, id_: str, topic: str) -> Message:
+    """The record of what is reserved as customers are left; the next one's takes its place."""
+    event = Event(id=id_, source=fact.owner, type=RESERVATIONS_LEFT, time=fact.at, data=fact)
+    return _placed(message(event, topic=topic, key=f"reserved/{fact.part}"), fact.partition)
 
 
 def wanting(fact: CustomersWanted, *, id_: str, topic: str) -> Message:

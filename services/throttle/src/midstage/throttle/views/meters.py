@@ -5,7 +5,7 @@ log keeps it as it is; no other is, so strangers can't push out what a customer 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from midstage.contracts.limits import ANY, LimitSet
@@ -117,6 +117,16 @@ class Meters:
         for account in tuple(self._ring):  # meanwhile others may come
             if isinstance(account.meter, Room | Strict) and concerned(customer_of(account.whose)):
                 yield account.meter
+
+    def woken(self, resting: Iterable[Key], book: Book, now_ns: int) -> Iterator[Kept]:
+        """Of these, which were let go of to rest."""
+        for name, customer, own in resting:
+            limit = book.named(name)
+            if limit is None:
+                continue
+            meter = self.account(limit, whose(limit, customer, own), now_ns).meter
+            if isinstance(meter, Room | Strict):
+                yield meter
 
     def forget(self, concerned: Callable[[str], bool]) -> None:
         """Begin anew with the accounts of these customers, whatever they count."""

@@ -70,10 +70,11 @@ class Counters:
     def judged(self, question: Asked, now_s: int) -> Answer:
         """Judge and count; UnavailableError without room for the counters."""
         counting = self._counting(question.counting, now_s)
-        charged = self._charged(counting, question.hits)
+        known = self._known(counting, question.hits)
+        charged = self._charged(counting, question.hits, known)
         statuses = [
-            _UNCOUNTED if each is None else self._judged(each, own, charge, now_s)
-            for each, own, charge in zip(counting, question.hits, charged, strict=True)
+            _UNCOUNTED if each is None else self._judged(each, own, charge, now_s, known=over)
+            for each, own, charge, over in zip(counting, question.hits, charged, known, strict=True)
         ]
         for number in question.free:
             statuses[number] = FREE
@@ -99,15 +100,20 @@ class Counters:
             for match in matches
         ]
 
+    def _known(self, counting: Sequence["_Counting | None"], hits: Sequence[int]) -> Sequence[bool]:
+        """Which descriptors are known to be over before the question is counted."""
+        if not self.options.local_cache:
+            return [False] * len(hits)
+        return [
+            each is not None and own >= 0 and each.counter.cached
+            for each, own in zip(counting, hits, strict=True)
+        ]
+
     def _charged(
-        self, counting: Sequence["_Counting | None"], hits: Sequence[int]
+        self, counting: Sequence["_Counting | None"], hits: Sequence[int], cached: Sequence[bool]
     ) -> Sequence[int]:
         """What each descriptor adds to its counter."""
         options = self.options
-        cached = [
-            each is not None and own >= 0 and options.local_cache and each.counter.cached
-            for each, own in zip(counting, hits, strict=True)
-        ]
         going = [
             each is not None and own >= 0 and each.counter.hits + own > each.rule.requests
             for each, own in zip(counting, hits, strict=True)
@@ -118,7 +124,9 @@ class Counters:
         charging = [False] * len(hits) if any(cached) else going
         return [own if own < 0 or charge else 0 for own, charge in zip(hits, charging, strict=True)]
 
-    def _judged(self, each: "_Counting", hits: int, charge: int, now_s: int) -> Status:
+    def _judged(
+        self, each: "_Counting", hits: int, charge: int, now_s: int, *, known: bool
+    ) -> Status:
         rule, count, stats, seconds = each
         most = rule.requests
         reset_s = seconds - now_s % seconds
@@ -129,7 +137,6 @@ class Counters:
                 over=False, remaining=max(0, most - count.hits), reset_s=reset_s, limit=rule
             )
         stats.total_hits += hits
-        known = self.options.local_cache and count.cached
         count.hits += charge
         before = max(0, count.hits - hits)
         over = known or count.hits > most
