@@ -6,6 +6,7 @@ before the last word. So none is lost, and nothing of what was claimed and not u
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, Protocol
 
 from midstage.contracts.spends import CustomersTaken
@@ -92,7 +93,8 @@ class Handing:
             self._spends.assign(named)
 
     def _of(self, numbers: Collection[int]) -> Sequence[Kept]:
-        return list(self._rooms(self._concerned(numbers)))
+        """One more than may be handed over tells as much as all: those at rest are made anew."""
+        return list(islice(self._rooms(self._concerned(numbers)), MOST_HANDED + 1))
 
     def _concerned(self, numbers: Collection[int]) -> Callable[[str], bool]:
         return lambda customer: self._spends.partition(customer) in numbers
