@@ -92,7 +92,7 @@ def test_the_port_of_ours_understands_a_call_and_is_understood() -> None:
         back += port.connection.received(ours.caller.received(back) + call)
     ours.hear(back)
     assert ours.caller.is_idle
-    refused = Failed(words="status 3: 100 %25 wrong")
+    refused = Failed(words="status 3: 100 %25 wrong", status=3)
     spent = b" 0.0"
     assert ours.replies == [b"one" + spent, spent, b"x" * 9_000 + spent, refused, b"two" + spent]
 
