@@ -1,7 +1,8 @@
 """What must hold at the end: accepted = ledgers = recount = independent counter = statement.
 
-The ledgers are read from their files after the shards have ended; the log is added up by the
-independent counter; recount and statement are the shards' own. A run proves something only where
+The ledgers are read from their files after the shards have ended and the hours that are over have
+been derived; the log is added up by the independent counter; recount and statement are the shards'
+own. A run proves something only where
 it hurt: see ``Evidence``.
 """
 
@@ -9,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +18,8 @@ import duckdb
 from confluent_kafka import Consumer, TopicPartition
 
 from midstage.contracts.topics import REQUESTS
+from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.rows import beside, held
 from tests.crash.asked import Recounted, Stated, Sum
 from tests.crash.feed import Name
@@ -81,7 +85,8 @@ def judged(
     rows: Counter[Name] = Counter()
     minutes: Counter[Cell] = Counter()
     hours: Counter[Cell] = Counter()
-    for file in ledgers:
+    for number, file in enumerate(ledgers):
+        _derive_hours(file, shard=number, shards=len(ledgers))
         with duckdb.connect(str(file), read_only=True) as db:
             rows.update(db.execute(_ROWS.format(rows=held(db, beside(file)))).fetchall())
             minutes.update(_cells(db, "minutes"))
@@ -137,6 +142,13 @@ def copies(kafka: str, woken_at: Sequence[Mapping[int, int]]) -> tuple[int, int]
         resent += 1
         late += any(first[name] < at[partition] <= offset for at in woken_at)
     return resent, late
+
+
+def _derive_hours(file: Path, *, shard: int, shards: int) -> None:
+    """As a shard does by itself, but no earlier than when the hour of the run is over."""
+    ledger = DuckdbLedger(file, now=lambda: datetime.now(UTC), shard=shard, shards=shards)
+    Merging(ledger)(before=datetime.now(UTC) + timedelta(hours=2))
+    ledger.close()
 
 
 def _cells(db: duckdb.DuckDBPyConnection, table: str) -> Counter[Cell]:
