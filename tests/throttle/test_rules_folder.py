@@ -184,7 +184,17 @@ def test_an_emptied_folder_has_no_rules(watched: Watched) -> None:
 
 
 BAD: Mapping[str, tuple[str | bytes, str]] = {
-    "alias": ("domain: &d d\ndescriptors: []\n", "anchors and aliases are not taken"),
+    "alias bomb": (
+        "domain: d\na0: &a0 [x]\n"
+        + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 20)),
+        "more than 20000 values",
+    ),
+    "alias tower": (
+        "domain: d\na0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 40)),
+        "nests deeper than",
+    ),
+    "alias of itself": ("domain: d\ndescriptors: &d [*d]\n", "no anchor before has the name d"),
+    "merge of a text": ("domain: d\n<<: text\n", "<< takes mappings alone"),
     "no utf-8": (b"domain: \xff\n", "not UTF-8"),
     "no yaml": ("domain: [\n", "error loading config file"),
     "deep": ("domain: d\ndescriptors: " + "[" * 40 + "]" * 40, "nests deeper than"),
@@ -207,6 +217,31 @@ def test_what_could_harm_is_refused_with_its_file(watched: Watched, case: str) -
     assert refused is not None
     assert refused.file == "bad.yaml"
     assert why in str(refused)
+
+
+def test_what_is_written_once_and_repeated_is_read_as_if_it_were_written_out(
+    watched: Watched,
+) -> None:
+    watched.write(
+        "a.yaml",
+        """
+domain: d
+descriptors:
+  - &first
+    key: k
+    rate_limit: &limit {unit: day, requests_per_unit: 3}
+  - <<: *first
+    value: v
+  - {key: j, rate_limit: {<<: [*limit, {unit: year, name: n}], requests_per_unit: 7}}
+  - {key: i, rate_limit: *limit}
+""",
+    )
+    watched.settle()
+    assert watched.book.refused is None
+    assert watched.limit(value="v") == watched.limit(value="w") == watched.limit(key="i") == 3
+    match = matched(watched.book.domains, "d", Descriptor(entries=(("j", ""),)))
+    assert match is not None
+    assert (match.rule.requests, match.rule.unit, match.rule.name) == (7, "day", "n")
 
 
 def test_values_stay_the_text_that_they_are(watched: Watched) -> None:

@@ -1,14 +1,15 @@
 """YAML and JSON as plain values, with the line of each field; what could harm is refused.
 
 YAML is built from the parser's events one by one, so that everything is counted before it grows:
-no anchors, aliases or tags, no key twice, no more levels and values than a spec could need. JSON is
-held to the same. What comes out can always be written as JSON again.
+no tags, no key twice, no more levels and values than a spec could need, and anchors only for who
+asks for them: what an alias repeats counts again. JSON is held to the same. What comes out can
+always be written as JSON again.
 """
 
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -23,6 +24,7 @@ LONGEST_PATH = 512
 
 _PARSER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _TAG = "tag:yaml.org,2002:"
+_MERGE = "<<"
 _MADE = (f"{_TAG}null", f"{_TAG}bool", f"{_TAG}int", f"{_TAG}float")
 """What a plain scalar can become; dates and the like stay the text that they are."""
 _RESOLVER = yaml.resolver.Resolver()
@@ -38,15 +40,16 @@ class Document:
 
 
 def of_yaml(
-    text: str, *, texts: Collection[str] = (), plain: Collection[str] = ()
+    text: str, *, texts: Collection[str] = (), plain: Collection[str] = (), anchors: int = 0
 ) -> Iterator[Document]:
     """The documents that are not empty; RefusedError with the line and column of what is wrong.
 
     What stands under the keys ``texts`` is text as it is written: ``no`` and ``007`` stay so;
-    but not beneath the keys ``plain``, whose names are anybody's.
+    but not beneath the keys ``plain``, whose names are anybody's. So many ``anchors`` are taken,
+    with their aliases and ``<<``.
     """
     events = yaml.parse(text, Loader=_PARSER)
-    reading = _Reading(events, texts=frozenset(texts), plain=frozenset(plain))
+    reading = _Reading(events, texts=frozenset(texts), plain=frozenset(plain), anchors=anchors)
     try:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -77,6 +80,15 @@ def beneath(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """A value with an anchor: how many values it is written out, and on how many levels."""
+
+    value: object
+    size: int
+    levels: int
+
+
 @dataclass(slots=True)
 class _Reading:
     """Values from the parser's events."""
@@ -84,16 +96,50 @@ class _Reading:
     events: Iterator[yaml.Event]
     texts: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
+    anchors: int = 0
     left: int = MOST_VALUES
     depth: int = 0
+    named: dict[str, _Named] = field(default_factory=dict)
 
     def value(self, event: yaml.Event, path: str, lines: dict[str, int]) -> object:
         """What begins with ``event``, read to its end."""
-        self.left -= 1
+        if isinstance(event, yaml.AliasEvent):
+            return self._again(event)
+        before = self.left
+        self._spend(1, event)
+        anchor = getattr(event, "anchor", None)
+        if anchor is None:
+            return self._new(event, path, lines)
+        if len(self.named) >= self.anchors:
+            raise RefusedError(f"{self._too_many()}{_at(event)}")
+        found = self._new(event, path, lines)
+        self.named[anchor] = _Named(value=found, size=before - self.left, levels=_levels(found))
+        return found
+
+    def _again(self, event: yaml.AliasEvent) -> object:
+        """What has the name, which counts as if it were written out."""
+        if not self.anchors:
+            raise RefusedError(f"{self._too_many()}{_at(event)}")
+        name = event.anchor or ""
+        named = self.named.get(name)
+        if named is None:
+            raise RefusedError(f"no anchor before has the name {_short(name)}{_at(event)}")
+        self._spend(named.size, event)
+        if self.depth + named.levels > DEEPEST:
+            raise RefusedError(f"it nests deeper than {DEEPEST} levels{_at(event)}")
+        return named.value
+
+    def _spend(self, values: int, event: yaml.Event) -> None:
+        self.left -= values
         if self.left < 0:
             raise RefusedError(f"it has more than {MOST_VALUES} values{_at(event)}")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise RefusedError(f"anchors and aliases are not taken; write it out{_at(event)}")
+
+    def _too_many(self) -> str:
+        if not self.anchors:
+            return "anchors and aliases are not taken; write it out"
+        return f"it has more than {self.anchors} anchors"
+
+    def _new(self, event: yaml.Event, path: str, lines: dict[str, int]) -> object:
         tag = getattr(event, "tag", None)
         if tag not in (None, "!"):
             raise RefusedError(f"tags like {_short(str(tag))} are not taken{_at(event)}")
@@ -119,9 +165,13 @@ class _Reading:
 
     def _mapping(self, path: str, lines: dict[str, int]) -> dict[str, object]:
         found: dict[str, object] = {}
+        merged: dict[str, object] = {}
         for event in self.events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
+            if self.anchors and _is_merge(event):
+                merged = {**self._merged(path, lines), **merged}
+                continue
             key = self.value(event, path, lines)
             if not isinstance(key, str):
                 raise RefusedError(f"the field {key!r} is no text; put it in quotes{_at(event)}")
@@ -131,7 +181,18 @@ class _Reading:
             where = beneath(path, key)
             _remember(lines, where, event)
             found[key] = self._under(key, next(self.events), where, lines)
-        return found
+        return {**merged, **found} if merged else found
+
+    def _merged(self, path: str, lines: dict[str, int]) -> dict[str, object]:
+        """What stands behind ``<<``: a mapping, or several, of which the first that has a key."""
+        event = next(self.events)
+        said = self.value(event, beneath(path, _MERGE), lines)
+        merged: dict[str, object] = {}
+        for each in said if isinstance(said, list) else [said]:
+            if not isinstance(each, dict):
+                raise RefusedError(f"{_MERGE} takes mappings alone{_at(event)}")
+            merged = {**each, **merged}
+        return merged
 
     def _under(self, key: str, event: yaml.Event, where: str, lines: dict[str, int]) -> object:
         texts = self.texts
@@ -141,6 +202,20 @@ class _Reading:
         if key in self.texts and isinstance(event, yaml.ScalarEvent) and isinstance(made, int):
             return _whole(event.value, event)
         return made
+
+
+def _is_merge(event: yaml.Event) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value == _MERGE
+
+
+def _levels(value: object) -> int:
+    match value:
+        case dict():
+            return 1 + max((_levels(each) for each in value.values()), default=0)
+        case list():
+            return 1 + max((_levels(each) for each in value), default=0)
+        case _:
+            return 0
 
 
 def _remember(lines: dict[str, int], path: str, event: yaml.Event) -> None:

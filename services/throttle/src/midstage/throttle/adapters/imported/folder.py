@@ -20,6 +20,8 @@ MOST_FILES: Final = 1_000
 MOST_BYTES: Final = 1024 * 1024
 MOST_BYTES_TOGETHER: Final = 8 * 1024 * 1024
 DEEPEST: Final = 8
+MOST_ANCHORS: Final = 1_000
+"""Of one file; what an alias repeats counts as if it were written out."""
 _TEXTS: Final = ("domain", "key", "value", "name", "unit")
 _PLAIN: Final = ("metadata",)
 
@@ -101,7 +103,9 @@ class Folder:
         if before is not None and before[0] == content:
             return before
         try:
-            documents = list(of_yaml(content.decode(), texts=_TEXTS, plain=_PLAIN))
+            documents = list(
+                of_yaml(content.decode(), texts=_TEXTS, plain=_PLAIN, anchors=MOST_ANCHORS)
+            )
         except UnicodeDecodeError as e:
             raise RuleError("error loading config file: it is not UTF-8", file=name) from e
         except RefusedError as e:
