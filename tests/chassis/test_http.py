@@ -161,7 +161,7 @@ def test_requests_are_counted_by_route(service: Service) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "detail"),
     [
-        ("GET", "/nowhere", 404, "nothing is at /nowhere"),
+        ("GET", "/nowhere", 404, "nothing is at /nowhere; /openapi.json says what is where"),
         ("GET", "/v1/refused", 404, "there is no such limit; list them"),
         ("GET", "/v1/unavailable", 503, "the log is away"),
         ("POST", "/healthz", 405, "/healthz does not take POST"),

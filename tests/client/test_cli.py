@@ -26,6 +26,14 @@ def test_the_version_is_the_distributions(midstage: Midstage) -> None:
     assert (ended.returncode, ended.stdout) == (0, f"midstage {VERSION}\n")
 
 
+@pytest.mark.parametrize("command", [(), ("get",), ("rollout",)])
+def test_help_uses_a_terminals_width(midstage: Midstage, command: tuple[str, ...]) -> None:
+    wide = midstage(*command, "--help", env={"COLUMNS": "200"}).stdout.splitlines()
+    narrow = midstage(*command, "--help", env={"COLUMNS": "80"}).stdout.splitlines()
+    assert 80 < max(map(len, wide)) <= 120
+    assert max(map(len, narrow)) <= 80
+
+
 def test_availability_is_shown_with_its_budget(midstage: Midstage, services: Services) -> None:
     ended = midstage("get", "availability", "--by", "app", "--dir", str(services.directory))
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -79,7 +87,10 @@ def test_where_nothing_runs_the_remedy_is_said(
 ) -> None:
     ended = midstage(*command, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "midstage: no platform runs in .midstage; start one with make up\n"
+    assert ended.stderr == (
+        "midstage: no platform runs in .midstage; "
+        "start one with make up, or name its directory with --dir\n"
+    )
 
 
 def test_what_a_stopped_platform_left_behind_is_not_taken_for_one(

@@ -59,7 +59,7 @@ def install(app: FastAPI) -> None:
 async def _http(request: Request, raised: HTTPException) -> Response:
     match raised.status_code:
         case 404 if raised.detail == "Not Found":
-            detail = f"nothing is at {request.url.path}"
+            detail = f"nothing is at {request.url.path}; /openapi.json says what is where"
         case 405:
             detail = f"{request.url.path} does not take {request.method}"
         case _:
