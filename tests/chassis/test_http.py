@@ -200,6 +200,14 @@ def test_invalid_input_is_said_field_by_field(service: Service) -> None:
     assert "JSON" in str(problem(broken)["detail"])
 
 
+def test_a_body_that_does_not_say_it_is_json_is_told_so(service: Service) -> None:
+    form = {**HOLDS, "content-type": "application/x-www-form-urlencoded"}  # curl's own, with -d
+    answer = ask(service, "PUT", "/v1/things/1", headers=form, content=b'{"rate": 1}')
+    assert answer.status_code == 422
+    said = "content-type: 'application/x-www-form-urlencoded' is not application/json"
+    assert problem(answer)["detail"] == said
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PURGE", "get"])
 @pytest.mark.parametrize(
     "authorization",

@@ -134,7 +134,10 @@ def test_a_wrong_command_line_is_exit_2(midstage: Midstage, wrong: list[str]) ->
         (["get", "usage", "--from", "noon"], "--from 'noon' is neither a time like"),
         (["get", "usage", "--server", "localhost:1"], "is not a URL like http://"),
         (["set", "limit", "a", "--amount", "1", "--per", "soon"], "--per 'soon' is no time like"),
-        (["set", "limit", "a", "--amount", "1", "--on-failure", "x/1m"], "none of open, closed"),
+        (
+            ["set", "limit", "a", "--amount", "1", "--per", "1m", "--on-failure", "x/1m"],
+            "--on-failure 'x/1m' is none of open, closed",
+        ),
         (["delete", "limit", "a", "--server", "http://127.0.0.1:9"], "--token-file"),
         (["send", "log", "-", "--kafka", "127.0.0.1:9"], "no Kafka answers at 127.0.0.1:9"),
         (["send", "log", "-", "--kafka", "localhost"], "'localhost' is not host:port"),

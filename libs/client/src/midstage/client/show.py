@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -23,7 +23,7 @@ GAP = "   "
 NOTHING = "-"
 EACH = ".*"
 FRACTION = re.compile(r"(?<=^....-..-..T..:..:..)\.[0-9]+(?=(Z|[+-]..:..)$)")
-EMPTY = (None, "", {})
+EMPTY: Final[tuple[object, ...]] = (None, "", {})
 
 
 class Output(StrEnum):
