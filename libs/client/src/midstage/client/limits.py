@@ -78,7 +78,10 @@ def get_limits(
     directory: Directory = HERE,
     server: Server = None,
 ) -> None:
-    """Print the limits that stand, or what a customer has left of those that it meets."""
+    """Print the limits that stand, or what a customer has left of those that it meets.
+
+    What one request would be told: ``midstage check CUSTOMER APP --use tokens=500``.
+    """
     throttle = api.service("throttle", directory=directory, server=server)
     if customer is None and key is not None:
         raise RefusedError("--key is asked for with --customer: whose key is it?")
