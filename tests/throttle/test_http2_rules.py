@@ -1,6 +1,7 @@
 """What breaks the rules of HTTP/2 ends its connection with a reason, and harms nobody else."""
 
 import contextlib
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ from midstage.throttle.adapters.http2.frames import (
     frame,
 )
 
-from .http2 import ECHO, Headers, begun, caller, message, said
+from .http2 import ECHO, Caller, Headers, begun, caller, message, said
 
 PROTOCOL, SIZE = Code.PROTOCOL_ERROR, Code.FRAME_SIZE_ERROR
 
@@ -219,6 +220,37 @@ def test_a_call_with_one_byte_changed_is_answered_or_an_error(data: st.DataObjec
     whole[at] = data.draw(st.integers(0, 255))
     with contextlib.suppress(BrokenError):
         peer.connection.received(bytes(whole))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=3),
+    st.integers(0, MOST_STREAMS),
+)
+def test_calls_that_came_whole_are_answered_as_those_that_came_in_bytes(
+    changes: list[tuple[int, int]], half_said: int
+) -> None:
+    def spoken(peer: Caller) -> bytes:
+        peer.send(peer.request(b"known from here on"))
+        for _ in range(half_said):
+            peer.send(peer.opening())
+        calls = bytearray(peer.request(b"hello") + peer.request(b"world"))
+        for at, byte in changes:
+            calls[at % len(calls)] = byte
+        return bytes(calls)
+
+    def heard(peer: Caller, parts: Iterable[bytes]) -> bytes:
+        out = b""
+        try:
+            for part in parts:
+                out += peer.connection.received(part)
+        except BrokenError as e:
+            return peer.connection.goodbye(e.code, str(e))
+        return out
+
+    whole, pieces = begun(), begun()
+    data = spoken(whole)
+    assert spoken(pieces) == data
+    assert heard(whole, [data]) == heard(pieces, [data[n : n + 1] for n in range(len(data))])
 
 
 def test_end_stream_flags_are_looked_at_on_data_only_where_they_are() -> None:
