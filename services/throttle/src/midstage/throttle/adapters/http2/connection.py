@@ -156,9 +156,9 @@ class Connection:
             return None
         if end > len(data) or size > MOST_FRAME or stream <= self._last or not stream & 1:
             return None
-        if self._block is not None or not self._has_settings or self._is_full():
+        if self._block is not None or self._is_full():
             return None
-        call = self._reader.known(data[begin:after])
+        call = self._reader.known(data[begin:after])  # no block is before the caller's settings
         if call is None:
             return None
         self._last = stream
