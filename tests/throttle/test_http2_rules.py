@@ -22,6 +22,7 @@ from midstage.throttle.adapters.http2.frames import (
     END_STREAM,
     GOAWAY,
     HEADERS,
+    MOST_FRAME,
     PADDED,
     PING,
     PREFACE,
@@ -272,6 +273,15 @@ def test_a_call_whose_headers_are_known_does_not_come_between_the_parts_of_a_blo
     with pytest.raises(BrokenError) as broken:
         peer.send(frame(HEADERS, 0, 3, b"") + peer.request(b"hello", known))
     assert broken.value.code is PROTOCOL
+
+
+def test_a_call_that_comes_whole_has_no_larger_frames_than_others() -> None:
+    peer = begun()
+    known = said(ECHO, ("n", "1"))
+    peer.send(peer.request(b"hello", known))
+    with pytest.raises(BrokenError) as broken:
+        peer.send(peer.opening(known) + peer.data(message(b"x" * MOST_FRAME), end=True))
+    assert broken.value.code is SIZE
 
 
 def _heard(peer: Caller, parts: Iterable[bytes]) -> bytes:
