@@ -117,12 +117,8 @@ class Connection:
         out: list[bytes] = []
         at, end = 0, len(data)
         if not self._has_begun:
-            if not self._begins(data):
-                self._rest = data
-                return b""
-            out.append(_SETTINGS)
-            at = len(PREFACE)
-        while end - at >= HEAD_SIZE:
+            at = self._begin(data, out)
+        while self._has_begun and end - at >= HEAD_SIZE:
             upper, lower, kind, flags, stream = HEAD.unpack_from(data, at)
             begin = at + HEAD_SIZE
             after = begin + (upper << 16 | lower)
@@ -170,12 +166,15 @@ class Connection:
         """Whether as many calls as may be have no answer yet, or not all of it."""
         return len(self._open) + len(self._later) + len(self._sending.waiting) >= MOST_STREAMS
 
-    def _begins(self, data: bytes) -> bool:
-        """Whether the preface has come whole; BrokenError where it is another one."""
+    def _begin(self, data: bytes, out: list[bytes]) -> int:
+        """Where the preface ends, if it has come whole; BrokenError where it is another one."""
         if not PREFACE.startswith(data[: len(PREFACE)]):
             raise BrokenError(Code.PROTOCOL_ERROR, "HTTP/2 with prior knowledge is spoken here")
         self._has_begun = len(data) >= len(PREFACE)
-        return self._has_begun
+        if not self._has_begun:
+            return 0
+        out.append(_SETTINGS)
+        return len(PREFACE)
 
     def _framed(self, kind: int, flags: int, stream: int, payload: bytes) -> bytes:
         if self._has_settings and self._block is None:
