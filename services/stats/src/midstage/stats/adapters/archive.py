@@ -56,6 +56,10 @@ class Books(Protocol):
         """A transaction; nobody else writes meanwhile."""
         ...
 
+    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection beside it, for which nobody waits."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archived:

@@ -182,6 +182,12 @@ class DuckdbLedger:
                 at=self._now(),
             )
 
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of its own, on which one may look for long; nobody waits for it."""
+        with self._db.cursor() as db:
+            yield db
+
     def queries(self) -> Queries:
         """What the ledger answers, on connections of their own: they see what is committed."""
         return Queries(self._db, self._directory)
