@@ -93,9 +93,8 @@ def _begun(books: Books) -> Rolled:
         held = rolled(writing.db)
         bounds = ((_HOURS, held.hours), (_DAYS, held.until), (_CUSTOMER_DAYS, held.until))
         for one, until in bounds:
-            delete = f"DELETE FROM {one.table} WHERE"
-            writing.db.execute(f"{delete} version > ?", [held.version])
-            writing.db.execute(f"{delete} {one.step} >= ?", [_bound(until)])
+            writing.delete(one.table, "version > $version", {"version": held.version})
+            writing.delete(one.table, f"{one.step} >= $until", {"until": _bound(until)})
     return held
 
 

@@ -1,9 +1,10 @@
 """Partial sums of hours that are over become one for each cell: less to keep, less to add up.
 
 Some minutes, hours or days in a transaction, as many as counting may wait for; before, between and
-after, whoever adds up finds the same. Late sums are merged at a later turn, and where hardly any
-would be fewer, all stay. What was committed lately stays as it is for a while, so that an answer of
-then can be given again. Nothing rests on it: a turn that has too little memory ends, and is logged.
+after, whoever adds up finds the same. Late sums are merged at a later turn, and all stay where
+hardly any would be fewer, or where they lie too far apart in their table. What was committed lately
+stays as it is for a while, so that an answer of then can be given again. Nothing rests on merging:
+a turn that has too little memory ends, and is logged.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import duckdb
 from midstage.chassis.logs import logger
 from midstage.stats.adapters.columns import LONG_AGO, utc
 from midstage.stats.adapters.derived import roll
-from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.duckdb import PINNED, DuckdbLedger
 from midstage.stats.adapters.schema import Rollup
 
 SENT_KEPT = timedelta(hours=1)
@@ -44,7 +45,7 @@ FROM {{table}} WHERE {_OF_THESE} {{part}} GROUP BY ALL
 _COUNTS = f"""
 SELECT (SELECT count(*) FROM {{table}} WHERE {_OF_THESE} {{part}}), (SELECT count(*) FROM merged)
 """
-_PARTS = f"DELETE FROM {{table}} WHERE {_OF_THESE} {{part}}"
+_PARTS = f"{_OF_THESE} {{part}}"
 _SENT = "DELETE FROM outbox WHERE sent_at < ?"
 _log = logger(__name__)
 
@@ -143,9 +144,10 @@ class Merging:
             db.execute(one.said(_MERGED, parted="part" in asked), asked)
             counts = one.said(_COUNTS, parted="part" in asked)
             ((before, after),) = db.execute(counts, asked).fetchall()
-            pays = _pays(before, after)
+            parts = one.said(_PARTS, parted="part" in asked)
+            pays = _pays(before, after) and writing.pinning(one.table, parts, asked) <= PINNED
             if pays:
-                db.execute(one.said(_PARTS, parted="part" in asked), asked)
+                writing.delete(one.table, parts, asked)
                 db.execute(one.said("INSERT INTO {table} BY NAME FROM merged"))
             db.execute("DROP TABLE merged")
         return int(before) - int(after) if pays else None
