@@ -215,7 +215,9 @@ class KilledError(Exception):
     """The transaction did not happen, and nothing after it."""
 
 
-@pytest.mark.parametrize("most", [{}, {"LOT": 7}, {"LOT": 1, "MOVED": 7}, {"MOVED": 1}])
+@pytest.mark.parametrize(
+    "most", [{}, {"LOT": 7}, {"LOT": 1}, {"CELLS": 1, "MOVED": 7}, {"MOVED": 1}]
+)
 def test_many_sums_move_in_many_transactions_and_all_at_once(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, most: dict[str, int]
 ) -> None:

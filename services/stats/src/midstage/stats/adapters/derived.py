@@ -15,8 +15,11 @@ from midstage.stats.adapters.columns import LONG_AGO, utc
 from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.views.usage.plan import Rolled
 
-LOT = 200_000
+LOT = 1_500_000
 """About so many sums are added up in a transaction, while counting waits."""
+CELLS = 150_000
+"""To about so many, as the memory has room for: DuckDB writes those of a large transaction into the
+file at once, those of many small ones twice."""
 MOVED = 2_000_000
 """Of so many late sums, and at least of one commit, the next ones are read at once: a turn that
 dies leaves no more."""
@@ -53,8 +56,8 @@ _DAYS = _Derived("days", "day", _CELL, "hours", "hour")
 _CUSTOMER_DAYS = _Derived("customer_days", "day", "customer, kind, name", "days", "day")
 _OF_THESE = "{time} >= $since AND {time} < $until AND version > $after AND version <= $upto"
 _SIZES = f"""
-SELECT date_trunc('{{step}}', {{time}})::TIMESTAMP, count(*) FROM {{source}}
-WHERE {_OF_THESE} GROUP BY 1 ORDER BY 1
+SELECT date_trunc('{{step}}', {{time}})::TIMESTAMP, count(*), approx_count_distinct(hash({{cell}}))
+FROM {{source}} WHERE {_OF_THESE} GROUP BY 1 ORDER BY 1
 """
 _ADDED_UP = f"""
 INSERT INTO {{table}} BY NAME
@@ -145,17 +148,17 @@ def _new_days(books: Books, held: Rolled, until: datetime) -> None:
 def _lots(
     books: Books, one: _Derived, times: tuple[datetime, datetime], commits: tuple[int, int]
 ) -> Iterator[_Lot]:
-    """Times one after the other, as many at once as have few sums."""
+    """Times one after the other, as many at once as there is room for."""
     with books.reading() as db:
         sizes = db.execute(one.said(_SIZES), _asked(times, commits)).fetchall()
-    lot, held = None, 0
-    for at, sums in sizes:
-        if lot is not None and held + sums > LOT:
+    lot, held, room = None, 0, 0
+    for at, sums, cells in sizes:
+        if lot is not None and (held + sums > LOT or cells > room):
             yield lot
-            lot, held = None, 0
-        held += sums
-        begin = at if lot is None else lot.since
-        lot = _Lot(begin, at + one.length, -(-held // LOT))
+            lot = None
+        if lot is None:
+            lot, held, room = _Lot(at, at, -(-cells // CELLS)), 0, CELLS
+        lot, held, room = lot._replace(until=at + one.length), held + sums, room - cells
     if lot is not None:
         yield lot
 
