@@ -131,7 +131,7 @@ class RateLimitServer:
         if check is None:
             self._foreign()
             return PASS
-        if self._owners is not None:
+        if self._owners is not None and not self._owners.counts_here(check.customer):
             left_s = inf if remaining_s is None else remaining_s - self._late_below_s
             asked = self._owners.ask(
                 check.customer,
