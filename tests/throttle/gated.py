@@ -17,6 +17,7 @@ from midstage.contracts.algorithms import TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.adapters.envoy import RateLimitServer
+from midstage.throttle.adapters.unjudged import Unjudged
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Ended
 from midstage.throttle.model.limits import Standing
@@ -139,11 +140,13 @@ async def platform_of(
         late_below_s=late_below_s,
         clock=clock,
     )
+    unjudged = Unjudged(metrics=metrics, monotonic=time.monotonic)
     server = RateLimitServer(
         host="127.0.0.1",
         port=0,
         answer=gate.check,
-        foreign=metrics.foreign.inc,
+        foreign=unjudged.foreign,
+        malformed=unjudged.malformed,
         closed=gate.closed,
     )
     stop = asyncio.Event()

@@ -77,15 +77,47 @@ def test_who_has_no_limit_passes() -> None:
     run(story, limit("acme", "chat", rate_per_s=TINY, burst=1))
 
 
-def test_a_foreign_question_passes_and_is_counted() -> None:
+def test_a_question_of_another_domain_passes_and_is_counted() -> None:
     async def story(platform: Platform) -> None:
-        other_domain = question("acme", "chat", domain="theirs")
-        no_customer = rls_pb2.RateLimitRequest(domain="midstage")
-        no_customer.descriptors.add().entries.add(key="app", value="chat")
-        for asked in (other_domain, no_customer, rls_pb2.RateLimitRequest(domain="midstage")):
-            for _ in range(2):
-                assert (await platform.stub.ShouldRateLimit(asked)).overall_code == OK
-        assert platform.counted("midstage_throttle_checks_total", verdict="foreign") == 6
+        asked = question("acme", "chat", domain="theirs")
+        for _ in range(2):
+            assert (await platform.stub.ShouldRateLimit(asked)).overall_code == OK
+        assert platform.counted("midstage_throttle_checks_total", verdict="foreign") == 2
+
+    run(story, limit("acme", "chat", rate_per_s=TINY, burst=1))
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "words"),
+    [
+        ([], "this one has 0"),
+        ([{"customer": "acme", "app": "chat"}] * 2, "this one has 2"),
+        ([{"app": "chat"}], "this one lacks customer"),
+        ([{"customer": "acme"}], "this one lacks app"),
+        ([{"customer": "", "app": ""}], "this one lacks customer and app"),
+        ([{"customer": "é" * 257, "app": "chat"}], "customer of more than 256 characters"),
+        ([{"customer": "acme", "app": "x" * 257}], "app of more than"),
+        ([{"customer": "acme", "app": "chat", "key": "x" * 257}], "key of more than"),
+        ([{"customer": "acme", "app": "chat", "request_id": "x" * 257}], "request_id of more than"),
+    ],
+)
+def test_what_no_limit_could_judge_is_no_pass(
+    descriptors: list[dict[str, str]], words: str
+) -> None:
+    """An error, so the caller's failure mode speaks: passing would be a limit that is not there."""
+
+    async def story(platform: Platform) -> None:
+        asked = rls_pb2.RateLimitRequest(domain="midstage")
+        for entries in descriptors:
+            descriptor = asked.descriptors.add()
+            for key, value in entries.items():
+                descriptor.entries.add(key=key, value=value)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await platform.stub.ShouldRateLimit(asked)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert words in (refused.value.details() or "")
+        assert platform.counted("midstage_throttle_checks_total", verdict="malformed") == 1
+        assert platform.counted("midstage_throttle_checks_total", verdict="foreign") == 0
 
     run(story, limit("acme", "chat", rate_per_s=TINY, burst=1))
 
@@ -146,16 +178,20 @@ def test_the_port_opens_when_the_limits_are_known() -> None:
     asyncio.run(story())
 
 
-def test_meters_that_are_full_again_are_let_go() -> None:
+def test_meters_that_are_full_again_are_let_go_and_no_other() -> None:
     async def story(platform: Platform) -> None:
+        assert (await platform.ask("acme", "chat", hits=5)).overall_code == OK
         for number in range(20):
             await platform.ask(f"random-{number}", "chat")
 
         def held() -> float:
             return platform.counted("midstage_throttle_meters")
 
-        await platform.until(lambda: now(held() == 20))
-        passed_ns.append(5 * SECOND)
+        await platform.until(lambda: now(held() == 21))
+        passed_ns.append(5 * SECOND)  # of the 25 that fill acme's bucket again
+        await platform.until(lambda: now(held() <= 1))
+        assert (await platform.ask("acme", "chat", hits=5)).overall_code == OVER_LIMIT
+        passed_ns.append(25 * SECOND)
         await platform.until(lambda: now(held() == 0))
 
     passed_ns = [0]
@@ -169,6 +205,7 @@ def test_a_taken_port_is_an_error() -> None:
             port=platform.port,
             answer=platform.gate.check,
             foreign=lambda: None,
+            malformed=lambda _: None,
             closed=lambda: None,
         )
         with pytest.raises(RuntimeError, match=str(platform.port)):

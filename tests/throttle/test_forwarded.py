@@ -62,6 +62,7 @@ async def serving(
         port=0,
         answer=answer,
         foreign=lambda: None,
+        malformed=lambda _: None,
         closed=lambda: None,
         owners=None if owner_port is None else owners,
         late_below_s=LATE_BELOW_S,

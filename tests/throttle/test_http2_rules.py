@@ -1,9 +1,10 @@
 """What breaks the rules of HTTP/2 ends its connection with a reason, and harms nobody else."""
 
 import contextlib
+from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from midstage.throttle.adapters.http2 import frames
@@ -21,6 +22,7 @@ from midstage.throttle.adapters.http2.frames import (
     END_STREAM,
     GOAWAY,
     HEADERS,
+    MOST_FRAME,
     PADDED,
     PING,
     PREFACE,
@@ -34,7 +36,7 @@ from midstage.throttle.adapters.http2.frames import (
     frame,
 )
 
-from .http2 import ECHO, Headers, begun, caller, message, said
+from .http2 import ECHO, Caller, Headers, begun, caller, message, said
 
 PROTOCOL, SIZE = Code.PROTOCOL_ERROR, Code.FRAME_SIZE_ERROR
 
@@ -219,6 +221,83 @@ def test_a_call_with_one_byte_changed_is_answered_or_an_error(data: st.DataObjec
     whole[at] = data.draw(st.integers(0, 255))
     with contextlib.suppress(BrokenError):
         peer.connection.received(bytes(whole))
+
+
+Heads = tuple[tuple[int, int, int], ...]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8), st.integers(0, 12)), max_size=3).map(
+        tuple
+    ),
+    st.sampled_from([0, MOST_STREAMS - 1, MOST_STREAMS]),
+)
+@example(((2, 8, 1), (3, 8, 1)), 0)  # a stream that was answered before the two
+@example(((2, 8, 4), (3, 8, 4)), 0)
+@example(((3, 8, 5),), 0)
+@example(((1, 4, END_STREAM | PADDED),), 0)
+@example(((0, 4, END_HEADERS | PADDED),), 0)
+@example(((0, 4, 0),), 0)
+@example(((1, 3, HEADERS),), 0)
+@example(((3, 0, 1),), 0)
+@example(((3, 1, 64), (3, 2, 1)), 0)
+def test_calls_that_come_whole_are_answered_as_those_that_come_in_bytes(
+    changes: Heads, half_said: int
+) -> None:
+    """What is changed: of which frame of two calls, which byte of its head, to what."""
+
+    def spoken(peer: Caller) -> bytes:
+        known = said(ECHO, ("n", "1"))
+        _made_known(peer, known)
+        for _ in range(half_said):
+            peer.send(peer.opening(known))
+        parts = [
+            bytearray(part)
+            for text in (b"hello", b"world")
+            for part in (peer.opening(known), peer.data(message(text), end=True))
+        ]
+        for number, at, byte in changes:
+            parts[number][at] = byte
+        return b"".join(parts)
+
+    whole, pieces = begun(), begun()
+    data = spoken(whole)
+    assert spoken(pieces) == data
+    assert _heard(whole, [data]) == _heard(pieces, [data[n : n + 1] for n in range(len(data))])
+
+
+def test_a_call_whose_headers_are_known_does_not_come_between_the_parts_of_a_block() -> None:
+    peer = begun()
+    known = said(ECHO, ("n", "1"))
+    _made_known(peer, known)
+    with pytest.raises(BrokenError) as broken:
+        peer.send(frame(HEADERS, 0, 5, b"") + peer.request(b"hello", known))
+    assert broken.value.code is PROTOCOL
+
+
+def test_a_call_that_comes_whole_has_no_larger_frames_than_others() -> None:
+    peer = begun()
+    known = said(ECHO, ("n", "1"))
+    _made_known(peer, known)
+    with pytest.raises(BrokenError) as broken:
+        peer.send(peer.opening(known) + peer.data(message(b"x" * MOST_FRAME), end=True))
+    assert broken.value.code is SIZE
+
+
+def _made_known(peer: Caller, headers: Headers) -> None:
+    """The first block also says that there is no table, so it is another one."""
+    for _ in range(2):
+        peer.send(peer.request(b"known from here on", headers))
+
+
+def _heard(peer: Caller, parts: Iterable[bytes]) -> bytes:
+    out = b""
+    try:
+        for part in parts:
+            out += peer.connection.received(part)
+    except BrokenError as e:
+        return peer.connection.goodbye(e.code, str(e))
+    return out
 
 
 def test_end_stream_flags_are_looked_at_on_data_only_where_they_are() -> None:

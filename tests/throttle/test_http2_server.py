@@ -87,7 +87,7 @@ def test_deadlines_and_errors_arrive_as_grpcio_has_them(loops: Loops) -> None:
         async with channel(port) as made:
             text, left_s = (await ask(made, b"t", timeout=50.0)).split()
             assert text == b"t"
-            assert 40 < float(left_s) <= 50
+            assert 40 < float(left_s) < 51  # grpcio says it in three digits, and rounds up
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await ask(made, b"refuse")
             assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -122,6 +122,7 @@ async def silent(owning: Held | None = None, *, answer: Answer | None = None) ->
         port=0,
         answer=answer or _never,
         foreign=_nothing,
+        malformed=lambda _: None,
         closed=lambda: None,
         owners=owners,
     )

@@ -14,6 +14,8 @@ from typing import Final
 _NS_PER_S: Final = 1_000_000_000
 _PROBLEM_TYPES: Final = "https://iana.org/assignments/http-problem-types#"
 _REQUESTS: Final = "requests"
+_REGISTERED: Final = {"bytes": "content-bytes", "concurrency": "concurrent-requests"}
+"""Our units that the draft has in its registry by another name; others go by their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +116,7 @@ def problem(cause: Cause, violated: Iterable[str] = ()) -> Problem:
 def _policy(policy: Policy) -> str:
     text = f"{_string(policy.name)};q={policy.quota}"
     if policy.unit != _REQUESTS:
-        text += f";qu={_string(policy.unit)}"
+        text += f";qu={_string(_REGISTERED.get(policy.unit, policy.unit))}"
     if policy.window_ns is not None and policy.window_ns >= _NS_PER_S:
         text += f";w={seconds_up(policy.window_ns)}"
     return text + _partition(policy.partition)

@@ -41,6 +41,7 @@ from midstage.throttle.adapters.imported.watching import Watching
 from midstage.throttle.adapters.owners import GONE_S, Owners
 from midstage.throttle.adapters.parts import PartsAsked, answering
 from midstage.throttle.adapters.questions import DOMAIN
+from midstage.throttle.adapters.unjudged import Unjudged
 from midstage.throttle.api import lending
 from midstage.throttle.api.elsewhere import Elsewhere
 from midstage.throttle.api.looking import Looking
@@ -157,11 +158,13 @@ def compose(
     )
     if earlier:
         rooms.on_unanswered(earlier.look_back)
+    unjudged = Unjudged(metrics=metrics, monotonic=clock.monotonic)
     server = RateLimitServer(
         host=settings.host,
         port=settings.grpc_port,
         answer=gate.check,
-        foreign=metrics.foreign.inc,
+        foreign=unjudged.foreign,
+        malformed=unjudged.malformed,
         closed=lambda: (
             gate.closed() or spending.closed() or (watching.closed() if watching else None)
         ),

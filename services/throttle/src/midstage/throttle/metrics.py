@@ -24,7 +24,8 @@ class Metrics:
         """Register everything in ``registry``."""
         checks = Counter(
             "midstage_throttle_checks",
-            "Checks by verdict; unlimited: no limit holds; foreign: not a question of midstage's.",
+            "Checks by verdict; unlimited: no limit holds; foreign: of a domain without rules; "
+            "malformed: no limit could judge it, so it was answered with an error.",
             ["verdict"],
             registry=registry,
         )
@@ -32,6 +33,7 @@ class Metrics:
         self.refused = checks.labels(verdict="refused")
         self.unlimited = checks.labels(verdict="unlimited")
         self.foreign = checks.labels(verdict="foreign")
+        self.malformed = checks.labels(verdict="malformed")
         late = Counter(
             "midstage_throttle_late",
             "Checks that waited too long, by the strictest failure rule of their limits.",

@@ -26,7 +26,10 @@ _SEVEN_BITS: Final = tuple(bytes([number]) for number in range(0x80))
 _CODE: Final = {code: bytes((0x08, code)) for code in (_OK, _OVER_LIMIT)}
 """``overall_code``, and ``code`` of a status: field 1 of either."""
 _STATUS, _LIMIT_REMAINING, _HEADER = b"\x12", b"\x18", b"\x1a"
-_NAME, _VALUE = b"\x0a", b"\x12"
+_RATE_LIMIT: Final = b"\x0a\x09RateLimit\x12"
+"""Of a header: its name, and what goes before the length of its value."""
+_RATE_LIMIT_POLICY: Final = b"\x0a\x10RateLimit-Policy\x12"
+_RETRY_AFTER: Final = b"\x0a\x0bRetry-After\x12"
 _KEPT: Final = 16_384
 
 
@@ -42,9 +45,9 @@ def encoded(judged: Judged | None) -> bytes:
     code = _CODE[_OK if judged.admitted else _OVER_LIMIT]
     states, least = _states(judged)
     status = code + _LIMIT_REMAINING + _varint(least)
-    out = code + _STATUS + _varint(len(status)) + status
+    out = code + _STATUS + _SEVEN_BITS[len(status)] + status
     if states:
-        out += _header("RateLimit", states) + _policy(judged.meeting.policies)
+        out += _header(_RATE_LIMIT, states) + _policy(judged.meeting.policies)
     return out if judged.admitted else out + _refusal(judged, is_told=bool(states))
 
 
@@ -69,7 +72,7 @@ def _states(judged: Judged) -> tuple[str, int]:
 def _refusal(judged: Judged, *, is_told: bool) -> bytes:
     out = b""
     if is_told and judged.wait_ns is not None:
-        out += _header("Retry-After", retry_after(judged.wait_ns))
+        out += _header(_RETRY_AFTER, retry_after(judged.wait_ns))
     if judged.violated:
         response = rls_pb2.RateLimitResponse()
         response.dynamic_metadata["violated"] = list(judged.violated)
@@ -77,20 +80,15 @@ def _refusal(judged: Judged, *, is_told: bool) -> bytes:
     return out
 
 
-def _header(name: str, value: str) -> bytes:
+def _header(name: bytes, value: str) -> bytes:
     text = value.encode()
-    header = _named(name) + _VALUE + _varint(len(text)) + text
+    header = name + _varint(len(text)) + text
     return _HEADER + _varint(len(header)) + header
 
 
 @lru_cache(maxsize=_KEPT)
 def _policy(value: str) -> bytes:
-    return _header("RateLimit-Policy", value)
-
-
-@lru_cache(maxsize=8)
-def _named(name: str) -> bytes:
-    return _NAME + _varint(len(name)) + name.encode()
+    return _header(_RATE_LIMIT_POLICY, value)
 
 
 def _varint(number: int) -> bytes:

@@ -2,10 +2,9 @@
 
 Envoy asks with domain ``midstage`` and one descriptor: ``customer``, ``app``, ``request_id``, and
 where it knows them ``key`` and estimates as ``units.tokens``. It makes the 429 itself from
-OVER_LIMIT and adds our headers to the answer, passed or not. Another domain is for the imported
-rules, where there are any; else, and where a question is not of this form, no limit holds: it
-passes and is counted as foreign. The port opens only when the limits are known; before that,
-Envoy's own failure mode speaks.
+OVER_LIMIT and adds our headers to the answer, passed or not. A question that no limit could judge
+has an error for an answer, so Envoy's failure mode speaks, as it does before the port opens.
+Another domain is for the imported rules; without any it passes and is counted as foreign.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from midstage.contracts.errors import RefusedError
 from midstage.throttle.adapters import health
 from midstage.throttle.adapters import owners as owners_asked
 from midstage.throttle.adapters import parts as parts_asked
@@ -53,14 +53,16 @@ class RateLimitServer:
         port: int,
         answer: Answer,
         foreign: Callable[[], None],
+        malformed: Callable[[str], None],
         closed: Callable[[], str | None],
         imported: Callable[[bytes], bytes | None] | None = None,
         owners: Owners | None = None,
         late_below_s: float = 0.0,
         lend: Callable[[bytes, float | None], bytes | Later[bytes]] | None = None,
     ) -> None:
-        """``port`` 0 takes a free one; ``foreign`` is called for each question not of our form.
+        """``port`` 0 takes a free one; ``foreign`` is called for each question of another domain.
 
+        ``malformed`` is told why a question of ours could not be judged.
         ``imported`` answers the questions of other domains, and has none for ours. ``owners`` are
         asked about customers for whom other processes count; None: there are none. ``lend``
         answers other throttles that ask for parts of what is counted here.
@@ -68,6 +70,7 @@ class RateLimitServer:
         self._host, self._port = host, port
         self._answer = answer
         self._foreign = foreign
+        self._malformed = malformed
         self._closed = closed
         self._imported = imported
         self._owners = owners
@@ -128,7 +131,7 @@ class RateLimitServer:
         if check is None:
             self._foreign()
             return PASS
-        if self._owners is not None:
+        if self._owners is not None and not self._owners.counts_here(check.customer):
             left_s = inf if remaining_s is None else remaining_s - self._late_below_s
             asked = self._owners.ask(
                 check.customer,
@@ -159,7 +162,13 @@ class RateLimitServer:
         try:
             return self._questions.check(request)
         except DecodeError as e:
-            raise CallError(Status.INVALID_ARGUMENT, "not a RateLimitRequest") from e
+            raise self._failed("not a RateLimitRequest") from e
+        except RefusedError as e:
+            raise self._failed(str(e)) from e
+
+    def _failed(self, why: str) -> CallError:
+        self._malformed(why)
+        return CallError(Status.INVALID_ARGUMENT, why)
 
     def _said(self, check: Check, remaining_s: float | None) -> bytes | Later[bytes]:
         judged = self._answer(check, remaining_s)

@@ -7,6 +7,8 @@ say all the rest, so they are remembered, where the two surely are what stands b
 from collections.abc import Mapping
 from typing import Final
 
+from midstage.contracts.errors import RefusedError
+from midstage.contracts.fact import LONGEST_NAME
 from midstage.throttle.adapters.imported.protocol import RateLimitRequest
 from midstage.throttle.model.checks import NOTHING, UNLABELLED, Check
 
@@ -25,11 +27,12 @@ _MOST: Final = 10**15
 """Units that one check can ask for; more is taken for so many, which no limit allows either."""
 _DIGITS: Final = 4000  # int() takes no more of them; nobody's number is as long
 _UNITS: Final = "units."
-_OF_WHOM: Final = frozenset({"customer", "app", "request_id", "key"})
+_NEEDED: Final = ("customer", "app")
+_OF_WHOM: Final = (*_NEEDED, "request_id", "key")
 """The entries that are neither estimates nor labels."""
 _PLAIN: Final = 3
 """Entries of a descriptor with neither."""
-
+_FORM: Final = "a question in domain midstage has one descriptor, with customer and app"
 
 _Around = tuple[bytes, bytes, bytes]
 """A question but for the values of two entries: their lengths are the last bytes before them."""
@@ -89,25 +92,27 @@ class Questions:
 
 
 def decoded(request: bytes) -> Check | None:
-    """The check in a ``RateLimitRequest``; None where it is not of our form.
+    """The check in a ``RateLimitRequest``; None where it is of another domain.
 
     A descriptor's own ``hits_addend`` goes before the request's; 0 there asks without taking, and
     negative ones say that the request is over, as Envoy does when a stream is done.
-    DecodeError where it is no message.
+    DecodeError where it is no message, RefusedError where no limit could judge it.
     """
     message = RateLimitRequest.FromString(request)
-    if message.domain != DOMAIN or len(message.descriptors) != 1:
+    if message.domain != DOMAIN:
         return None
+    if len(message.descriptors) != 1:
+        raise RefusedError(f"{_FORM}; this one has {len(message.descriptors)}", status=400)
     descriptor = message.descriptors[0]
     entries = {entry.key: entry.value for entry in descriptor.entries}
-    customer, app = entries.get("customer", ""), entries.get("app", "")
-    if not (customer and app):
-        return None
+    wrong = _wrong(entries)
+    if wrong:
+        raise RefusedError(f"{_FORM}; {wrong}", status=400)
     own = descriptor.HasField("hits_addend")
     hits = descriptor.hits_addend.value if own else message.hits_addend or 1
     return Check(
-        customer=customer,
-        app=app,
+        customer=entries["customer"],
+        app=entries["app"],
         hits=min(hits, _MOST),
         key=entries.get("key", ""),
         request=entries.get("request_id", ""),
@@ -115,6 +120,18 @@ def decoded(request: bytes) -> Check | None:
         labels=_labels(entries) if len(entries) > _PLAIN else UNLABELLED,
         over=descriptor.is_negative_hits,
     )
+
+
+def _wrong(entries: Mapping[str, str]) -> str:
+    """Why no limit could judge it; empty where one can.
+
+    A longer name could be counted, but not in the log: nothing of it would outlive the process.
+    """
+    lacking = [name for name in _NEEDED if not entries.get(name)]
+    if lacking:
+        return f"this one lacks {' and '.join(lacking)}"
+    long = [name for name in _OF_WHOM if len(entries.get(name, "")) > LONGEST_NAME]
+    return f"{' and '.join(long)} of more than {LONGEST_NAME} characters" if long else ""
 
 
 def _units(entries: Mapping[str, str]) -> Mapping[str, int]:

@@ -5,7 +5,7 @@ In time it is decided by count, all or nothing; late by each limit's own failure
 
 from collections.abc import Sequence
 
-from midstage.contracts.limits import CONCURRENCY
+from midstage.contracts.limits import CONCURRENCY, REQUESTS
 from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure
 from midstage.throttle.decide.kept import Lacking, Waited
@@ -117,13 +117,19 @@ def foreseen(
 
 def left_of(account: LimitAccount, now_ns: int) -> Left:
     """What is left, and when there is one more; nothing is said where there are all."""
-    remaining = account.meter.remaining(now_ns)
-    return Left(remaining=remaining, wait_ns=account.meter.wait_ns(max(0, remaining) + 1, now_ns))
+    meter = account.meter
+    remaining = meter.remaining(now_ns)
+    following = remaining + 1 if remaining > 0 else 1
+    return Left(remaining=remaining, wait_ns=meter.wait_ns(following, now_ns))
 
 
 def asked(accounts: Sequence[LimitAccount], check: Check) -> Sequence[int]:
     """What the check asks of each."""
-    return [check.of(account.limit.unit) for account in accounts]
+    hits = check.hits
+    return [  # as Check.of; a call for each costs more than all the rest
+        hits if account.limit.unit == REQUESTS else check.of(account.limit.unit)
+        for account in accounts
+    ]
 
 
 def _needed(meeting: Meeting, units: Sequence[int], check: Check) -> Sequence[int]:
@@ -144,7 +150,7 @@ def _used_up(
     now_ns: int,
 ) -> bool:
     """Whether nothing is left of what is to be paid for afterwards."""
-    return any(
+    return bool(meeting.settled) and any(
         units[at] < needed[at]
         and not accounts[at].shadow
         and _there(accounts[at].meter, now_ns) <= 0

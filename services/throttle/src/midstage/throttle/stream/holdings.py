@@ -39,7 +39,8 @@ class Holdings:
 
     def answering(self, partition: int) -> CustomersTaken | None:
         """Who is to be asked about new checks: who comes next is, before it counts."""
-        return self._giving.get(partition) or self.holder(partition)
+        giving = self._giving.get(partition) if self._giving else None
+        return giving or self._given.get(partition) or self._holders.get(partition)
 
     def holders(self) -> Mapping[int, CustomersTaken]:
         """Everybody who was heard of, gone or not."""

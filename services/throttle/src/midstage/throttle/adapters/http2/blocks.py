@@ -57,12 +57,15 @@ class Reader(Generic[T]):
         """The other side knows our settings: from now on it has no table."""
         self._decoder.max_allowed_table_size = 0
 
+    def known(self, block: bytes) -> T | None:
+        """What it says where that is remembered, and the same whatever came before; else None."""
+        return None if self._has_table else self._known.get(block)
+
     def read(self, block: bytes) -> T:
         """What it says; MalformedError, or BrokenError where the block can't be read."""
-        if not self._has_table:
-            found = self._known.get(block)
-            if found is not None:
-                return found
+        found = self.known(block)
+        if found is not None:
+            return found
         said = self._read(self._decoded(block))
         if not self._has_table and len(block) <= _LONGEST_KNOWN:
             if len(self._known) >= _MOST_KNOWN:

@@ -5,7 +5,7 @@ a caller may have open, half said or pointless is bounded: who goes beyond is to
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from midstage.throttle.adapters.http2 import frames
@@ -52,14 +52,6 @@ _SETTINGS: Final = frames.settings(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Open:
-    """A call of which more is to come."""
-
-    call: Call
-    said: bytearray = field(default_factory=bytearray)
-
-
-@dataclass(slots=True, kw_only=True)
 class _Block:
     """Headers of which more is to come."""
 
@@ -94,7 +86,8 @@ class Connection:
         self._has_begun = False
         self._has_settings = False
         self._last = 0
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, Call] = {}
+        self._said: dict[int, bytearray] = {}
         self._block: _Block | None = None
         self._taken = self._held = 0
         self._patience = PATIENCE
@@ -117,12 +110,8 @@ class Connection:
         out: list[bytes] = []
         at, end = 0, len(data)
         if not self._has_begun:
-            if not self._begins(data):
-                self._rest = data
-                return b""
-            out.append(_SETTINGS)
-            at = len(PREFACE)
-        while end - at >= HEAD_SIZE:
+            at = self._begin(data, out)
+        while self._has_begun and end - at >= HEAD_SIZE:
             upper, lower, kind, flags, stream = HEAD.unpack_from(data, at)
             begin = at + HEAD_SIZE
             after = begin + (upper << 16 | lower)
@@ -130,17 +119,55 @@ class Connection:
                 raise BrokenError(Code.FRAME_SIZE_ERROR, f"a frame above {MOST_FRAME} bytes")
             if after > end:
                 break
-            out.append(self._framed(kind, flags, stream & STREAM, data[begin:after]))
+            stream &= STREAM
+            if kind == HEADERS and flags == END_HEADERS and end - after > HEAD_SIZE:
+                whole = self._at_once(stream, data, begin, after)
+                if whole is not None:
+                    at, said = whole
+                    out.append(said)
+                    continue
+            out.append(self._framed(kind, flags, stream, data[begin:after]))
             at = after
         self._rest = data[at:]
         return b"".join(out)
 
-    def _begins(self, data: bytes) -> bool:
-        """Whether the preface has come whole; BrokenError where it is another one."""
+    def _at_once(
+        self, stream: int, data: bytes, begin: int, after: int
+    ) -> tuple[int, bytes] | None:
+        """Where a whole call ends whose headers are known, and its answer; None: it is another.
+
+        Nearly all are such calls. What ``_headers`` and ``_data`` would do for them is done in one
+        step, without an open call between the two.
+        """
+        upper, size, kind, flags, of = HEAD.unpack_from(data, after)
+        end = after + HEAD_SIZE + size
+        if kind != DATA or flags != END_STREAM or of & STREAM != stream or upper:
+            return None
+        if end > len(data) or size > MOST_FRAME or stream <= self._last or not stream & 1:
+            return None
+        if self._block is not None or self._is_full():
+            return None
+        call = self._reader.known(data[begin:after])  # no block is before the caller's settings
+        if call is None:
+            return None
+        self._last = stream
+        window = self._let_in(size)
+        answer = self._answered(stream, call, data[after + HEAD_SIZE : end])
+        return end, window + answer
+
+    def _is_full(self) -> bool:
+        """Whether as many calls as may be have no answer yet, or not all of it."""
+        return len(self._open) + len(self._later) + len(self._sending.waiting) >= MOST_STREAMS
+
+    def _begin(self, data: bytes, out: list[bytes]) -> int:
+        """Where the preface ends, if it has come whole; BrokenError where it is another one."""
         if not PREFACE.startswith(data[: len(PREFACE)]):
             raise BrokenError(Code.PROTOCOL_ERROR, "HTTP/2 with prior knowledge is spoken here")
         self._has_begun = len(data) >= len(PREFACE)
-        return self._has_begun
+        if not self._has_begun:
+            return 0
+        out.append(_SETTINGS)
+        return len(PREFACE)
 
     def _framed(self, kind: int, flags: int, stream: int, payload: bytes) -> bytes:
         if self._has_settings and self._block is None:
@@ -182,9 +209,9 @@ class Connection:
             call = self._reader.read(block)
         except MalformedError:
             return self._reset(stream, Code.PROTOCOL_ERROR)
-        if len(self._open) + len(self._later) + len(self._sending.waiting) >= MOST_STREAMS:
+        if self._is_full():
             return self._reset(stream, Code.REFUSED_STREAM)
-        self._open[stream] = _Open(call=call)
+        self._open[stream] = call
         return self._ended(stream) if flags & END_STREAM else b""
 
     def _trailed(self, stream: int, flags: int, block: bytes) -> bytes:
@@ -200,22 +227,23 @@ class Connection:
             raise BrokenError(Code.PROTOCOL_ERROR, "data of a call that has not begun")
         out = self._let_in(len(payload))
         said = frames.unpadded(payload, flags) if flags & PADDED else payload
-        held = self._open.get(stream)
-        if held is None:  # it was answered or reset: its last frames may still be under way
+        call = self._open.get(stream)
+        if call is None:  # it was answered or reset: its last frames may still be under way
             self._borne()
             return out
-        if flags & END_STREAM and not held.said:
+        if flags & END_STREAM and stream not in self._said:
             del self._open[stream]
-            return out + self._answered(stream, held.call, said)
+            return out + self._answered(stream, call, said)
         if not said:
             self._borne()
         if len(payload) > len(said):
             out += frames.window(stream, len(payload) - len(said))
-        held.said += said
+        held = self._said.setdefault(stream, bytearray())
+        held += said
         self._held += len(said)
-        if len(held.said) > MOST_MESSAGE + _PREFIX:
+        if len(held) > MOST_MESSAGE + _PREFIX:
             raise BrokenError(Code.FLOW_CONTROL_ERROR, "more data than its stream has a window for")
-        if _announced(held.said) > MOST_MESSAGE or self._held > MOST_HELD:
+        if _announced(held) > MOST_MESSAGE or self._held > MOST_HELD:
             return out + self._too_much(stream)
         return out + self._ended(stream) if flags & END_STREAM else out
 
@@ -226,9 +254,8 @@ class Connection:
         return told + self._reset(stream, Code.NO_ERROR)
 
     def _ended(self, stream: int) -> bytes:
-        held = self._open.pop(stream)
-        self._held -= len(held.said)
-        return self._answered(stream, held.call, bytes(held.said))
+        call = self._open.pop(stream)
+        return self._answered(stream, call, self._let_go(stream))
 
     def _answered(self, stream: int, call: Call, said: bytes) -> bytes:
         try:
@@ -316,11 +343,16 @@ class Connection:
             raise BrokenError(Code.PROTOCOL_ERROR, "a frame of a stream that has not begun")
 
     def _dropped(self, stream: int) -> None:
-        held = self._open.pop(stream, None)
-        if held is not None:
-            self._held -= len(held.said)
+        self._open.pop(stream, None)
+        self._let_go(stream)
         self._later.discard(stream)
         self._sending.dropped(stream)
+
+    def _let_go(self, stream: int) -> bytes:
+        """What was said on it so far, which is held no more."""
+        said = bytes(self._said.pop(stream, b""))
+        self._held -= len(said)
+        return said
 
     def _reset(self, stream: int, code: Code) -> bytes:
         self._borne()
