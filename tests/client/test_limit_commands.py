@@ -86,6 +86,27 @@ def test_a_customer_is_put_on_a_plan_and_taken_off_it(
     assert delete.query == {"by": "bob", "why": "left us"}
 
 
+@pytest.mark.parametrize(
+    ("narrower", "said"),
+    [
+        ([], "midstage: it holds for every customer, over all applications\n"),
+        (["--aggregate"], "midstage: it holds for all customers together, over all applications\n"),
+        (["--customer", "acme"], ""),
+        (["--plan", "gold"], ""),
+        (["--app", "chat"], ""),
+        (["--match", "model=large"], ""),
+    ],
+)
+def test_a_limit_for_everybody_is_said_to_be_one(
+    midstage: Midstage, services: Services, narrower: list[str], said: str
+) -> None:
+    numbers = ["--amount", "5", "--per", "1m"]
+    where = ["--dir", str(services.directory)]
+    done = midstage("set", "limit", "all", *numbers, *narrower, *where)
+    assert (done.returncode, done.stdout) == (0, "limit all set, version 4\n")
+    assert done.stderr == said
+
+
 def test_a_plan_without_limits_is_said_to_be_one(midstage: Midstage, services: Services) -> None:
     services.answers["/v1/limits"] = {"limits": []}
     done = midstage("set", "plan", "acme", "glod", "--dir", str(services.directory))

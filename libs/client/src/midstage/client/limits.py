@@ -80,7 +80,7 @@ def get_limits(
 ) -> None:
     """Print the limits that stand, or what a customer has left of those that it meets.
 
-    What one request would be told: ``midstage check CUSTOMER APP --use tokens=500``.
+    What one request would be told: midstage check acme chat --use tokens=500
     """
     throttle = api.service("throttle", directory=directory, server=server)
     if customer is None and key is not None:
@@ -168,7 +168,7 @@ def set_limit(
 ) -> None:
     """Set what a customer may use; an existing limit of that name is replaced.
 
-    ``midstage set limit gold-tokens --plan gold --unit tokens --amount 100000 --per 1m``
+    As in: midstage set limit gold-tokens --plan gold --unit tokens --amount 100000 --per 1m
     """
     algorithm = wanted_limits.algorithm(
         kind,
@@ -190,6 +190,9 @@ def set_limit(
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
     version = _changed(throttle, "PUT", _limit(limit), body)
     typer.echo(f"limit {limit} set, version {version}")
+    if (customer, key, plan, app, match) == (ANY, "", "", ANY, None):
+        whom = "all customers together" if aggregate else "every customer"
+        typer.echo(f"midstage: it holds for {whom}, over all applications", err=True)
 
 
 def delete_limit(
