@@ -25,7 +25,7 @@ settings.load_profile("midstage")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes to build, a Kubernetes or a reference, unless ``-m`` names it."""
+    """Leave out what takes long to build, unless ``-m`` names it: Kubernetes, the reference."""
     built = ("kubernetes", "reference")
     absent = [name for name in built if name not in config.option.markexpr]
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]

@@ -161,7 +161,7 @@ def test_requests_are_counted_by_route(service: Service) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "detail"),
     [
-        ("GET", "/nowhere", 404, "nothing is at /nowhere"),
+        ("GET", "/nowhere", 404, "nothing is at /nowhere; /openapi.json says what is where"),
         ("GET", "/v1/refused", 404, "there is no such limit; list them"),
         ("GET", "/v1/unavailable", 503, "the log is away"),
         ("POST", "/healthz", 405, "/healthz does not take POST"),
@@ -198,6 +198,14 @@ def test_invalid_input_is_said_field_by_field(service: Service) -> None:
     broken = ask(service, "PUT", "/v1/things/1", headers=said, content=b"{")
     assert broken.status_code == 422
     assert "JSON" in str(problem(broken)["detail"])
+
+
+def test_a_body_that_does_not_say_it_is_json_is_told_so(service: Service) -> None:
+    form = {**HOLDS, "content-type": "application/x-www-form-urlencoded"}  # curl's own, with -d
+    answer = ask(service, "PUT", "/v1/things/1", headers=form, content=b'{"rate": 1}')
+    assert answer.status_code == 422
+    said = "content-type: 'application/x-www-form-urlencoded' is not application/json"
+    assert problem(answer)["detail"] == said
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PURGE", "get"])

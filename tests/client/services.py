@@ -115,6 +115,7 @@ class Services:
     directory: Path
     calls: list[Call] = field(default_factory=list)
     problems: dict[str, int] = field(default_factory=dict)
+    answers: dict[str, object] = field(default_factory=lambda: dict(ANSWERS))
     url: str = ""
 
     def answer(self, call: Call) -> tuple[int, object]:
@@ -125,7 +126,7 @@ class Services:
         if call.query.get("customer") == "nobody":
             return 200, {"usage": [], "next": None}
         if call.method == "GET":
-            return 200, ANSWERS[call.path]
+            return 200, self.answers[call.path]
         if call.path == "/v1/checks/foreseen":
             return 200, FORESEEN
         name = call.path.removeprefix("/v1/limits/")

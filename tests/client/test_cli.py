@@ -26,6 +26,14 @@ def test_the_version_is_the_distributions(midstage: Midstage) -> None:
     assert (ended.returncode, ended.stdout) == (0, f"midstage {VERSION}\n")
 
 
+@pytest.mark.parametrize("command", [(), ("get",), ("rollout",)])
+def test_help_uses_a_terminals_width(midstage: Midstage, command: tuple[str, ...]) -> None:
+    wide = midstage(*command, "--help", env={"COLUMNS": "200"}).stdout.splitlines()
+    narrow = midstage(*command, "--help", env={"COLUMNS": "80"}).stdout.splitlines()
+    assert 80 < max(map(len, wide)) <= 120
+    assert max(map(len, narrow)) <= 80
+
+
 def test_availability_is_shown_with_its_budget(midstage: Midstage, services: Services) -> None:
     ended = midstage("get", "availability", "--by", "app", "--dir", str(services.directory))
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -79,7 +87,10 @@ def test_where_nothing_runs_the_remedy_is_said(
 ) -> None:
     ended = midstage(*command, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "midstage: no platform runs in .midstage; start one with make up\n"
+    assert ended.stderr == (
+        "midstage: no platform runs in .midstage; "
+        "start one with make up, or name its directory with --dir\n"
+    )
 
 
 def test_what_a_stopped_platform_left_behind_is_not_taken_for_one(
@@ -123,7 +134,10 @@ def test_a_wrong_command_line_is_exit_2(midstage: Midstage, wrong: list[str]) ->
         (["get", "usage", "--from", "noon"], "--from 'noon' is neither a time like"),
         (["get", "usage", "--server", "localhost:1"], "is not a URL like http://"),
         (["set", "limit", "a", "--amount", "1", "--per", "soon"], "--per 'soon' is no time like"),
-        (["set", "limit", "a", "--amount", "1", "--on-failure", "x/1m"], "none of open, closed"),
+        (
+            ["set", "limit", "a", "--amount", "1", "--per", "1m", "--on-failure", "x/1m"],
+            "--on-failure 'x/1m' is none of open, closed",
+        ),
         (["delete", "limit", "a", "--server", "http://127.0.0.1:9"], "--token-file"),
         (["send", "log", "-", "--kafka", "127.0.0.1:9"], "no Kafka answers at 127.0.0.1:9"),
         (["send", "log", "-", "--kafka", "localhost"], "'localhost' is not host:port"),

@@ -17,7 +17,7 @@ def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services:
     numbers = ["--amount", "5", "--per", "2s", "--burst", "10", "--on-failure", "closed"]
     who = ["--customer", "acme", "--app", "chat", "--why", "trial", "--overrides", "gold"]
     done = midstage("set", "limit", "acme-chat", *who, *numbers, *where)
-    gone = midstage("delete", "limit", "a/b", *where)
+    gone = midstage("delete", "limit", "a/b", "--why", "trial & error", *where)
     assert (done.returncode, done.stdout) == (0, "limit acme-chat set, version 4\n")
     assert (gone.returncode, gone.stdout) == (0, "limit a/b deleted, version 4\n")
     put, delete = services.calls
@@ -30,6 +30,7 @@ def test_a_limit_is_set_and_deleted_with_the_token(midstage: Midstage, services:
         **{"overrides": ["gold"], "why": "trial"},
     }
     assert (delete.method, delete.path) == ("DELETE", "/v1/limits/a%2Fb")
+    assert delete.query == {"why": "trial & error"}
     assert (delete.body, delete.token) == (b"", "Bearer t0ken")
 
 
@@ -73,13 +74,77 @@ def test_a_customer_is_put_on_a_plan_and_taken_off_it(
 ) -> None:
     where = ["--dir", str(services.directory)]
     done = midstage("set", "plan", "acme", "gold", "--by", "ann", "--why", "signed", *where)
-    gone = midstage("delete", "plan", "acme", *where)
+    gone = midstage("delete", "plan", "acme", "--by", "bob", "--why", "left us", *where)
     assert (done.returncode, done.stdout) == (0, "customer acme is on plan gold, version 4\n")
     assert (gone.returncode, gone.stdout) == (0, "customer acme is on no plan, version 4\n")
-    put, delete = services.calls
+    assert done.stderr == ""
+    found, put, delete = services.calls
+    assert (found.path, found.query) == ("/v1/limits", {"plan": "gold"})
     assert (put.method, put.path) == ("PUT", "/v1/customers/acme/plan")
     assert json.loads(put.body) == {"plan": "gold", "by": "ann", "why": "signed"}
     assert (delete.method, delete.path) == ("DELETE", "/v1/customers/acme/plan")
+    assert delete.query == {"by": "bob", "why": "left us"}
+
+
+@pytest.mark.parametrize(
+    ("narrower", "said"),
+    [
+        ([], "midstage: it holds for every customer, over all applications\n"),
+        (["--aggregate"], "midstage: it holds for all customers together, over all applications\n"),
+        (["--customer", "acme"], ""),
+        (["--plan", "gold"], ""),
+        (["--app", "chat"], ""),
+        (["--match", "model=large"], ""),
+    ],
+)
+def test_a_limit_for_everybody_is_said_to_be_one(
+    midstage: Midstage, services: Services, narrower: list[str], said: str
+) -> None:
+    numbers = ["--amount", "5", "--per", "1m"]
+    where = ["--dir", str(services.directory)]
+    done = midstage("set", "limit", "all", *numbers, *narrower, *where)
+    assert (done.returncode, done.stdout) == (0, "limit all set, version 4\n")
+    assert done.stderr == said
+
+
+def test_a_plan_without_limits_is_said_to_be_one(midstage: Midstage, services: Services) -> None:
+    services.answers["/v1/limits"] = {"limits": []}
+    done = midstage("set", "plan", "acme", "glod", "--dir", str(services.directory))
+    assert (done.returncode, done.stdout) == (0, "customer acme is on plan glod, version 4\n")
+    assert done.stderr == "midstage: no limit is of plan glod yet\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--algorithm token_bucket needs --per"),
+        (["--algorithm", "calendar"], "--algorithm calendar needs --every"),
+        (
+            ["--per", "1m", "--ttl", "1h"],
+            "token_bucket has no --ttl, only --per, --burst, --refill",
+        ),
+        (["--algorithm", "lifetime", "--per", "1m"], "has no --per, no option of its own"),
+        (["--per", "1m", "--on-failure", "often"], "is none of open, closed and, say, 10/1m"),
+    ],
+)
+def test_what_is_wrong_with_a_limit_is_said_in_options(
+    midstage: Midstage, services: Services, options: list[str], said: str
+) -> None:
+    where = ["--dir", str(services.directory)]
+    ended = midstage("set", "limit", "acme-chat", "--amount", "5", *options, *where)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert said in ended.stderr
+    assert services.calls == []
+
+
+@pytest.mark.parametrize("options", [["--key", "ci"], ["--customer", "acme", "--plan", "gold"]])
+def test_a_question_is_not_answered_in_part(
+    midstage: Midstage, services: Services, options: list[str]
+) -> None:
+    ended = midstage("get", "limits", *options, "--dir", str(services.directory))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "--customer" in ended.stderr
+    assert services.calls == []
 
 
 def test_what_a_customer_has_left_is_told(midstage: Midstage, services: Services) -> None:

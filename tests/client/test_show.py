@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from midstage.client.show import GAP, Output, show, table
+from midstage.client.show import EMPTY, GAP, Output, show, table
 from midstage.contracts.errors import UnavailableError
 
 ANSWER = json.dumps(
@@ -63,6 +63,18 @@ def test_ranges_flags_and_the_unknown() -> None:
     ]
 
 
+def test_what_says_nothing_takes_no_room() -> None:
+    rows = [
+        {"limit": "a", "key": "", "match": {}, "at": "2026-01-31T12:00:00.123456Z"},
+        {"limit": "b", "key": "", "match": {}, "at": "2026-01-31T13:00:00+01:00"},
+    ]
+    assert table(rows, ("limit", "key", "match", "at")).splitlines() == [
+        "LIMIT   AT",
+        "a       2026-01-31T12:00:00Z",
+        "b       2026-01-31T13:00:00+01:00",
+    ]
+
+
 def test_no_rows_is_no_data_and_no_error() -> None:
     assert table([], COLUMNS) == ""
     assert show(b'{"usage":[]}', rows="usage", columns=COLUMNS, output=Output.TABLE) == ""
@@ -91,4 +103,4 @@ def test_a_row_is_one_line_and_columns_stand_under_each_other(
     numbers = table(rows, ("b",)).split("\n")
     assert len({cell_len(line) for line in numbers}) == 1
     assert all(line == line.rstrip() for line in lines)
-    assert GAP in lines[0] or all(row["a"] is None and row["c"] is None for row in rows)
+    assert GAP in lines[0] or all(row["a"] in EMPTY and row["c"] in EMPTY for row in rows)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -68,6 +69,17 @@ def test_usage_is_a_table_on_stdout(midstage: Midstage, stats: Stats) -> None:
         "acme       ocr           1    1      0.5              0                0",
         "globex     chat          1    1        0              3                1",
     ]
+
+
+def test_quantiles_say_of_what_and_no_more_than_is_known(midstage: Midstage, stats: Stats) -> None:
+    asked = ["-g", "app", "-m", "latency_ms.p50,latency_ms.p99.9"]
+    ended = midstage("get", "usage", *stats.options, *asked)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    titles, row, _ = (re.split("   +", line.strip()) for line in ended.stdout.splitlines())
+    assert titles == ["APP", "LATENCY MS P50", "LATENCY MS P99.9"]
+    assert all(len(number.replace(".", "").lstrip("0")) <= 4 for number in row[1:])
+    exact = json.loads(midstage("get", "usage", *stats.options, *asked, "-o", "json").stdout)
+    assert float(row[2]) == pytest.approx(exact["usage"][0]["latency_ms"]["p99.9"], rel=1e-3)
 
 
 def test_the_question_is_passed_on(midstage: Midstage, stats: Stats) -> None:

@@ -63,7 +63,8 @@ def test_whoever_does_not_stop_is_given_10_s_in_all() -> None:
 
 def test_ctrl_c_stops_all_and_what_was_counted_stays(tmp_path: Path) -> None:
     first = started(tmp_path, "--requests", "40", "--speed", "40")
-    await_line(first, "Ctrl-C stops all")
+    said = await_line(first, "Ctrl-C stops all")
+    assert f"midstage get apps --dir {tmp_path}" in "".join(said)
     addresses = msgspec.json.decode((tmp_path / "platform.json").read_bytes(), type=Addresses)
     # a stranger's request to a port that happens to be Envoy's now is a row, too
     of_replays = f"{addresses.stats}/v1/requests?ref_prefix=r"

@@ -1,6 +1,7 @@
 """Sums of hours that are over become one for each cell, and days; nobody who asks can tell."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,11 +10,11 @@ import duckdb
 import pytest
 
 from midstage.eventlog.log import Partition
-from midstage.stats.adapters import derived
+from midstage.stats.adapters import derived, merging
 from midstage.stats.adapters.columns import utc
-from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.derived import roll
+from midstage.stats.adapters.duckdb import DuckdbLedger, Writing
 from midstage.stats.adapters.merging import Merging
-from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.model import Batch, Outgoing
 from midstage.stats.views.usage.asking import from_parameters
 from midstage.stats.views.usage.parts import Group
@@ -191,50 +192,117 @@ def test_days_are_rolled_up_once_whatever_was_committed_between(kept: Kept) -> N
             assert set(writing.db.execute(parts).fetchall()) == {(1,)}
 
 
+class Dying:
+    """A ledger whose process dies at one of the transactions of who derives."""
+
+    def __init__(self, ledger: DuckdbLedger, at: int) -> None:
+        self._ledger = ledger
+        self._left = at
+
+    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        return self._ledger.reading()
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        with self._ledger.writing() as writing:
+            yield writing
+            self._left -= 1
+            if not self._left:
+                raise KilledError
+
+
+class KilledError(Exception):
+    """The transaction did not happen, and nothing after it."""
+
+
 @pytest.mark.parametrize(
-    ("most", "lots"), [(("COMMITS", 2), 3), (("SUMS", 7), 3), (("SUMS", 1), 5)]
+    "most", [{}, {"LOT": 7}, {"LOT": 1}, {"CELLS": 1, "MOVED": 7}, {"MOVED": 1}]
 )
-def test_many_commits_move_in_lots(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, most: tuple[str, int], lots: int
+def test_many_sums_move_in_many_transactions_and_all_at_once(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, most: dict[str, int]
 ) -> None:
-    monkeypatch.setattr(derived, *most)
-    moved = list[tuple[int, int]]()
-    late = derived._late
-
-    def noted(db: duckdb.DuckDBPyConnection, commits: tuple[int, int]) -> None:
-        moved.append(commits)
-        late(db, commits)
-
-    monkeypatch.setattr(derived, "_late", noted)
-    for n in range(5):
-        kept.add(NOON + n * timedelta(hours=1))
+    """Wherever it dies, whoever asks finds the same; the next turn goes on."""
+    for name, number in most.items():
+        monkeypatch.setattr(derived, name, number)
+    kept.add(NOON)
     kept.merge(before=NOON + DAY)
-    assert len(moved) == lots
-    with kept.ledger.writing() as writing:
-        assert rolled(writing.db).version == 5
-    assert kept.counts()["days"] == 3
-    assert kept.said() == {"acme": 5}
+    for n in range(5):
+        kept.add(NOON + n * timedelta(hours=8), customer=f"customer-{n % 2}")
+    kept.add(*(NOON + n * timedelta(hours=1) for n in range(4)))
+    bounds = (("from", f"{NOON:%FT00:00:00Z}"), ("to", f"{NOON + DAY:%FT00:00:00Z}"))
+    said, of_day = kept.said(), kept.said(*bounds)
+    assert (said, of_day) == (
+        {"acme": 5, "customer-0": 3, "customer-1": 2},
+        {"acme": 5, "customer-0": 1, "customer-1": 1},
+    )
+    died = 0
+    while True:
+        died += 1
+        try:
+            roll(Dying(kept.ledger, died), before=NOON + 2 * DAY, upto=kept.version())
+        except KilledError:
+            assert (kept.said(), kept.said(*bounds)) == (said, of_day)
+            kept.ledger.close()
+            kept.open()
+        else:
+            break
+    assert died > 6
+    kept.tamper("DELETE FROM minutes")
+    assert (kept.said(), kept.said(*bounds)) == (said, of_day)
+
+
+@pytest.mark.parametrize("most", [1, 4, 20_000])
+def test_times_of_too_many_sums_are_merged_by_some_of_their_customers(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(merging, "SUMS", most)
+    for n in (0, 1, 2, 60):
+        for customer in ("acme", "globex", "initech", "acme", "globex", "initech"):
+            kept.add(minute(n), customer=customer)
+    said, cell = kept.said(), 3
+    assert kept.merge(before=minute(120)) >= 4 * 3 * cell
+    assert kept.counts()["minutes"] == 4 * 3 * cell
+    assert kept.said() == said
+
+
+def test_a_turn_that_has_too_little_memory_ends_and_counting_goes_on(
+    kept: Kept, caplog: pytest.LogCaptureFixture
+) -> None:
+    for n in range(3):
+        kept.add(*(minute(m) for m in range(59)), customer=f"customer-{n}")
+    said = kept.said()
+    with kept.ledger.reading() as db:
+        held = "SELECT sum(memory_usage_bytes) // 1000 + 1 FROM duckdb_memory()"
+        ((used_kb,),) = db.execute(held).fetchall()
+        db.execute(f"SET memory_limit = '{used_kb}KB'")
+    assert kept.merge(before=minute(75)) == 0
+    assert caplog.messages == ["sums_not_merged"]
+    with kept.ledger.reading() as db:
+        db.execute("SET memory_limit = '128MB'")
+    assert kept.said() == said
+    assert kept.merge(before=minute(75)) > 0
+    assert kept.said() == said
 
 
 def test_later_pages_come_from_sums_while_no_newer_one_was_merged(kept: Kept) -> None:
-    merging, before = Merging(kept.ledger, kept=KEPT), NOON + DAY
+    turn, before = Merging(kept.ledger, kept=KEPT), NOON + DAY
     kept.add(NOON)
-    merging(before=before)
+    turn(before=before)
     kept.at += KEPT
-    merging(before=before)  # the first request is in its day
+    turn(before=before)  # the first request is in its day
     kept.add(NOON, customer="globex")
     page = kept.version()
     kept.add(NOON, customer="initech")
-    merging(before=before)
+    turn(before=before)
     kept.at += KEPT - timedelta(seconds=1)
-    merging(before=before)
+    turn(before=before)
     kept.tamper("CREATE TEMP TABLE aside AS FROM requests")
     kept.tamper("DELETE FROM requests")
     assert kept.said(version=page) == {"acme": 1, "globex": 1}
     assert kept.said() == {"acme": 1, "globex": 1, "initech": 1}
     kept.tamper("INSERT INTO requests FROM aside")
     kept.at += timedelta(seconds=1)
-    merging(before=before)  # now nothing but rows tells the page
+    turn(before=before)  # now nothing but rows tells the page
     assert kept.said(version=page) == {"acme": 1, "globex": 1}
     kept.tamper("DELETE FROM requests")
     assert kept.said(version=page) == {}

@@ -124,7 +124,7 @@ def planned(
     pieces = plan(question, stretches(zone, since=question.since, until=question.until), derived)
     return [
         (table, *(f"{one:%d %H:%M}" for one in (a, b) if one))  # type: ignore[misc]  # both are there
-        for table, a, b, above in pieces
+        for table, a, b, above, _ in pieces
         if not above
     ]
 
@@ -142,7 +142,7 @@ def test_whole_hours_are_read_from_hours_and_from_minutes_the_rims_and_what_came
 def test_hours_that_are_not_derived_yet_are_read_from_minutes() -> None:
     question = asked(since="2026-01-19T22:00:00Z", until="2026-01-20T02:00:00Z")
     assert plan(question, (), HOURS) == (
-        Piece(Table.HOURS, question.since, END),
+        Piece(Table.HOURS, question.since, END, upto=7),
         Piece(Table.MINUTES, question.since, END, 7),
         Piece(Table.MINUTES, END, question.until),
     )
@@ -199,9 +199,9 @@ def test_days_that_are_not_rolled_up_yet_are_read_from_hours() -> None:
     ]
     all_time = Question(wanted=Wanted(), group_by=("app",))
     assert plan(all_time, (), DAYS) == (
-        Piece(Table.DAYS, None, DAYS.until),
+        Piece(Table.DAYS, None, DAYS.until, upto=7),
         Piece(Table.MINUTES, None, DAYS.until, 7),
-        Piece(Table.HOURS, DAYS.until, DAYS.hours),
+        Piece(Table.HOURS, DAYS.until, DAYS.hours, upto=7),
         Piece(Table.MINUTES, DAYS.until, DAYS.hours, 7),
         Piece(Table.MINUTES, DAYS.hours, None),
     )
@@ -286,7 +286,7 @@ def test_the_pieces_are_all_of_the_time_and_nothing_twice(
         assert piece.until is not None
         at = piece.until
     assert at == until
-    later = [piece[1:] for piece in pieces if piece.above]
+    later = [piece[1:4] for piece in pieces if piece.above]
     ends = [piece.until for piece in pieces if piece.table is Table.HOURS]
     assert all(end is not None and end <= ended for end in ends)
     whole = (Table.DAYS, Table.HOURS)

@@ -51,6 +51,7 @@ def run(options: Options, screen: Screen) -> int:
 def _say_where(platform: Platform, screen: Screen) -> None:
     if platform.addresses.kubeconfig is not None:
         screen.say(f"kubectl --kubeconfig {platform.addresses.kubeconfig} get pods")
+    screen.say(f"ask it in another terminal: midstage get apps --dir {platform.layout.root}")
     screen.say(f"callers come in at {platform.addresses.listen}; Ctrl-C stops all")
 
 

@@ -59,7 +59,7 @@ def install(app: FastAPI) -> None:
 async def _http(request: Request, raised: HTTPException) -> Response:
     match raised.status_code:
         case 404 if raised.detail == "Not Found":
-            detail = f"nothing is at {request.url.path}"
+            detail = f"nothing is at {request.url.path}; /openapi.json says what is where"
         case 405:
             detail = f"{request.url.path} does not take {request.method}"
         case _:
@@ -78,6 +78,9 @@ async def _invalid(request: Request, raised: RequestValidationError) -> Response
         for error in raised.errors()
     ]
     first = errors[0] if errors else {"where": "request", "message": "invalid"}
+    kind = request.headers.get("content-type", "")
+    if kind and not _json(kind) and first["where"].split(".")[0] == "body":  # it was not read
+        first = {"where": "content-type", "message": f"{kind!r} is not application/json"}
     return problem(
         status=422,
         detail=f"{first['where']}: {first['message']}",
@@ -112,6 +115,13 @@ async def _unknown(request: Request, raised: Exception) -> Response:
 
 def _request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
+
+
+def _json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )
 
 
 def _where(location: Sequence[object]) -> str:

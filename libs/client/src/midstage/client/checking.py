@@ -41,7 +41,7 @@ def check(
 ) -> None:
     """Print whether such a request would pass now, and what is left of each limit that it meets.
 
-    ``midstage check acme chat --use tokens=500``
+    As in: midstage check acme chat --use tokens=500
     """
     body = {
         **{"customer": customer, "app": app, "key": key},

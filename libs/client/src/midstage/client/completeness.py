@@ -27,7 +27,11 @@ def completeness(
     directory: Directory = HERE,
     server: Server = None,
 ) -> None:
-    """Print each source's hours: rows there, numbers missing, and whether more will come."""
+    """Print each source's hours: rows there, numbers missing, and whether more will come.
+
+    An hour is complete; open, its edge has not said all of it; missing, numbers are; silent, its
+    source speaks no more; or unproved, its source numbers nothing, so nothing can be missed.
+    """
     now = datetime.now(UTC)
     query = {
         "source": source,

@@ -23,6 +23,7 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 PATH = "/v1/usage"
 TIME = "RFC 3339, or before now like -90s, -30m, -1h, -7d."
 LABEL = "label."
+SKETCHED = ("latency_ms", "ttft_ms")
 _PAGE = 10_000
 _MEASURED = (
     *("requests", "outcomes.*", "units.*", "bytes_in", "bytes_out", "customers"),
@@ -175,11 +176,21 @@ def _flattened(answer: bytes) -> bytes:
     rows = msgspec.json.decode(answer, type=dict[str, object]).get("usage")
     listed: Sequence[object] = rows if isinstance(rows, list) else []
     flat = [
-        {_flat(name): value for name, value in row.items()}
+        {_flat(name): _quantiles(name, value) for name, value in row.items()}
         for row in listed
         if isinstance(row, dict)
     ]
     return msgspec.json.encode({"usage": flat})
+
+
+def _quantiles(name: str, value: object) -> object:
+    """Quantiles under their whole names, to the four digits that a sketch's error of 1 % allows."""
+    if name not in SKETCHED or not isinstance(value, dict):
+        return value
+    return {
+        f"{name} {quantile}": float(f"{number:.4g}") if isinstance(number, float) else number
+        for quantile, number in value.items()
+    }
 
 
 def _put(content: bytes, file: Path | None) -> None:

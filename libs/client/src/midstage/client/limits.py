@@ -6,7 +6,7 @@ Each change is one command with an id of its own; what is wrong with a limit is 
 import uuid
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 import typer
@@ -16,6 +16,7 @@ from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, OutputOption, show
 from midstage.client.wanted_limits import Kind
 from midstage.contracts.algorithms import Every, Refill, Starts
+from midstage.contracts.errors import RefusedError
 from midstage.contracts.limits import ANY, REQUESTS
 
 LIMITS = (
@@ -28,7 +29,12 @@ LEFT = (
 )
 PLANS = ("customer", "plan", "version", "at", "by", "why")
 
-Limit = Annotated[str, typer.Argument(metavar="ID", help="The limit's name.")]
+Limit = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="The limit's name: small letters, digits, and . _ - between them."
+    ),
+]
 Customer = Annotated[str, typer.Argument(help="The customer's name.")]
 By = Annotated[str | None, typer.Option(help="Who asks for it; 'api' where nothing is said.")]
 Why = Annotated[str, typer.Option(help="The reason, kept in the log.")]
@@ -36,6 +42,10 @@ Why = Annotated[str, typer.Option(help="The reason, kept in the log.")]
 
 class _Done(msgspec.Struct):
     version: int
+
+
+class _Found(msgspec.Struct):
+    limits: list[msgspec.Raw]
 
 
 def register(app: typer.Typer) -> None:
@@ -68,8 +78,15 @@ def get_limits(
     directory: Directory = HERE,
     server: Server = None,
 ) -> None:
-    """Print the limits that stand, or what a customer has left of those that it meets."""
+    """Print the limits that stand, or what a customer has left of those that it meets.
+
+    What one request would be told: midstage check acme chat --use tokens=500
+    """
     throttle = api.service("throttle", directory=directory, server=server)
+    if customer is None and key is not None:
+        raise RefusedError("--key is asked for with --customer: whose key is it?")
+    if customer is not None and plan is not None:
+        raise RefusedError("--plan finds limits that stand, --customer what is left: give one")
     if customer is None:
         answer = throttle.ask("/v1/limits", {"app": app, "plan": plan})
         _print(show(answer, rows="limits", columns=LIMITS, output=output))
@@ -151,7 +168,7 @@ def set_limit(
 ) -> None:
     """Set what a customer may use; an existing limit of that name is replaced.
 
-    ``midstage set limit gold-tokens --plan gold --unit tokens --amount 100000 --per 1m``
+    As in: midstage set limit gold-tokens --plan gold --unit tokens --amount 100000 --per 1m
     """
     algorithm = wanted_limits.algorithm(
         kind,
@@ -173,18 +190,23 @@ def set_limit(
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
     version = _changed(throttle, "PUT", _limit(limit), body)
     typer.echo(f"limit {limit} set, version {version}")
+    if (customer, key, plan, app, match) == (ANY, "", "", ANY, None):
+        whom = "all customers together" if aggregate else "every customer"
+        typer.echo(f"midstage: it holds for {whom}, over all applications", err=True)
 
 
 def delete_limit(
     limit: Limit,
     *,
+    by: By = None,
+    why: Why = "",
     directory: Directory = HERE,
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
     """Delete a limit; what it held back may pass from then on."""
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    version = _changed(throttle, "DELETE", _limit(limit))
+    version = _changed(throttle, "DELETE", _limit(limit) + _said(by, why))
     typer.echo(f"limit {limit} deleted, version {version}")
 
 
@@ -201,20 +223,25 @@ def set_plan(
     """Put a customer on a plan, and on no other: the plan's limits hold for it."""
     body = {"plan": plan, "why": why, **({"by": by} if by else {})}
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
+    found = api.read(throttle.ask("/v1/limits", {"plan": plan}), _Found, whose="throttle's")
     version = _changed(throttle, "PUT", _plan(customer), body)
     typer.echo(f"customer {customer} is on plan {plan}, version {version}")
+    if not found.limits:
+        typer.echo(f"midstage: no limit is of plan {plan} yet", err=True)
 
 
 def delete_plan(
     customer: Customer,
     *,
+    by: By = None,
+    why: Why = "",
     directory: Directory = HERE,
     server: Server = None,
     token_file: TokenFile = None,
 ) -> None:
     """Take a customer off its plan."""
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
-    version = _changed(throttle, "DELETE", _plan(customer))
+    version = _changed(throttle, "DELETE", _plan(customer) + _said(by, why))
     typer.echo(f"customer {customer} is on no plan, version {version}")
 
 
@@ -228,6 +255,12 @@ def _plan(customer: str) -> str:
 
 def _part(name: str) -> str:
     return quote(name, safe="")
+
+
+def _said(by: str | None, why: str) -> str:
+    """Who and why, where a change has no body."""
+    query = urlencode({name: value for name, value in (("by", by), ("why", why)) if value})
+    return f"?{query}" if query else ""
 
 
 def _changed(

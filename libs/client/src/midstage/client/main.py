@@ -31,6 +31,8 @@ from midstage.client import (
 from midstage.contracts.errors import MidstageError
 
 GROUP = "midstage.commands"
+WIDEST = 120
+"""Columns of a help text, where the terminal has them."""
 Register = Callable[[typer.Typer], None]
 
 
@@ -52,6 +54,7 @@ def build(others: Iterable[EntryPoint] = ()) -> typer.Typer:
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        context_settings={"max_content_width": WIDEST},
     )
     app.callback()(_options)
     for part in (

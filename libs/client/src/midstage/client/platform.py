@@ -65,7 +65,9 @@ def in_directory(directory: Path) -> Platform:
 
 def nothing_runs(directory: Path) -> NothingRunsError:
     """The error for a directory without a running platform."""
-    return NothingRunsError(f"no platform runs in {directory}; start one with make up")
+    return NothingRunsError(
+        f"no platform runs in {directory}; start one with make up, or name its directory with --dir"
+    )
 
 
 def answers(bootstrap: str) -> bool:

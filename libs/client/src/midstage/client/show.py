@@ -4,10 +4,11 @@ A table is plain text, one line a row, never wrapped or cut, with or without a t
 stand to the right. Control characters of foreign names are shown as escapes, never obeyed.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -21,6 +22,8 @@ Row = Mapping[str, object]
 GAP = "   "
 NOTHING = "-"
 EACH = ".*"
+FRACTION = re.compile(r"(?<=^....-..-..T..:..:..)\.[0-9]+(?=(Z|[+-]..:..)$)")
+EMPTY: Final[tuple[object, ...]] = (None, "", {})
 
 
 class Output(StrEnum):
@@ -51,12 +54,13 @@ def show(answer: bytes, *, rows: str, columns: Sequence[str], output: Output) ->
 def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     """The rows under upper-case titles; ``units.*`` is one column for each name in ``units``.
 
-    A column that no row fills is left out, except the first; without rows there is nothing.
+    A column that no row fills is left out, except the first; without rows there is nothing. Times
+    are to the second.
     """
     if not rows:
         return ""
     named = [name for column in columns for name in _expanded(rows, column)]
-    filled = [name for name in named if any(_value(row, name) is not None for row in rows)]
+    filled = [name for name in named if any(_value(row, name) not in EMPTY for row in rows)]
     titles = _titles(filled or columns[:1])
     body = [_column(rows, name, title) for name, title in titles.items()]
     return "\n".join(GAP.join(cells).rstrip() for cells in zip(*body, strict=True))
@@ -71,14 +75,17 @@ def _column(rows: Sequence[Row], name: str, title: str) -> list[str]:
 
 
 def _titles(names: Sequence[str]) -> Mapping[str, str]:
-    """Each column's title: its last word, and all of it where two would be called the same."""
-    last = Counter(name.rpartition(".")[2] for name in names)
-    short = {name: name.rpartition(".")[2] for name in names}
-    return {name: _title(name if last[short[name]] > 1 else short[name]) for name in names}
+    """Each column's title: its last field, and all of it where two would be called the same."""
+    short = {name: name.partition(".")[2] or name for name in names}
+    alike = Counter(short.values())
+    return {
+        name: _title(name.replace(".", " ", 1) if alike[short[name]] > 1 else short[name])
+        for name in names
+    }
 
 
 def _title(name: str) -> str:
-    return cell(name.replace(".", " ").replace("_", " ").upper())
+    return cell(name.replace("_", " ").upper())
 
 
 def cell(value: object) -> str:
@@ -95,7 +102,7 @@ def cell(value: object) -> str:
         case float():
             return f"{value:.15g}"
         case _:
-            return "".join(_printable(sign) for sign in str(value))
+            return "".join(_printable(sign) for sign in FRACTION.sub("", str(value)))
 
 
 def _range(item: object) -> str:

@@ -3,8 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Final, get_args
 
+import msgspec
+
+from midstage.contracts.algorithms import AnyAlgorithm
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.limits import FailureRule
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -24,27 +29,42 @@ class Kind(StrEnum):
     SLOTS = "slots"
 
 
+_OPTIONS: Final = {"period_s": "--per", "ttl_s": "--ttl"}
+_FIELDS: Final = {
+    str(each.__struct_config__.tag): msgspec.structs.fields(each) for each in get_args(AnyAlgorithm)
+}
+
+
 def algorithm(
     kind: Kind, given: Mapping[str, int | str | None], *, per: str | None, ttl: str | None
 ) -> Mapping[str, object]:
-    """The algorithm with all that was given; whether it belongs there is throttle's to say."""
+    """The algorithm with what was given; RefusedError where its contract asks for other options.
+
+    Bounds, and what one option means for another, are throttle's to say.
+    """
     times = {
         "period_s": None if per is None else seconds("--per", per),
         "ttl_s": None if ttl is None else seconds("--ttl", ttl),
     }
-    parts = {**times, **given}
-    return {
-        "kind": kind.value,
-        **{name: value for name, value in parts.items() if value is not None},
-    }
+    parts = {name: value for name, value in {**times, **given}.items() if value is not None}
+    known = {_option(field.name): field.required for field in _FIELDS[kind.value]}
+    asked = [_option(name) for name in parts]
+    for option, required in known.items():
+        if required and option not in asked:
+            raise RefusedError(f"--algorithm {kind.value} needs {option}")
+    for option in asked:
+        if option not in known:
+            its = f"only {', '.join(known)}" if known else "no option of its own"
+            raise RefusedError(f"--algorithm {kind.value} has no {option}, {its}")
+    return {"kind": kind.value, **parts}
 
 
 def on_failure(said: str) -> object:
     """``open`` or ``closed`` as they are; ``10/1m`` as so many in such a time."""
     amount, slash, per = said.partition("/")
-    if not slash:
+    if not slash and said in set(FailureRule):
         return said
-    if not (amount.isascii() and amount.isdigit()):
+    if not (slash and amount.isascii() and amount.isdigit()):
         raise RefusedError(f"--on-failure {said!r} is none of open, closed and, say, 10/1m")
     return {"amount": int(amount), "period_s": seconds("--on-failure", per)}
 
@@ -77,3 +97,7 @@ def seconds(option: str, said: str) -> float:
     if not found:
         raise RefusedError(f"{option} {said!r} is no time like 30s, 5m, 1h or 7d")
     return float(found[1]) * _SECONDS[found[2]]
+
+
+def _option(field: str) -> str:
+    return _OPTIONS.get(field, f"--{field}")

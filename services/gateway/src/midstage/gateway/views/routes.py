@@ -132,7 +132,7 @@ _NOBODY: Object = {
         "status": 404,
         "body": {
             "inline_string": "No application answers at this path or host; "
-            "see the prefixes and hosts in the applications file."
+            "see the prefixes and hosts that the applications' specs name under routes."
         },
     },
 }

@@ -30,10 +30,8 @@ _DUE = """
 SELECT DISTINCT date_trunc('hour', time)::TIMESTAMP FROM requests WHERE time < $1 AND row <= $2
 UNION SELECT hour FROM segments WHERE hour < $1 AND last_row <= $2 ORDER BY 1
 """
-_ROWS = (
-    "SELECT * FROM requests WHERE time >= $since AND time < $until AND row <= $upto ORDER BY row"
-)
-_LEAVE = "DELETE FROM requests WHERE time >= $since AND time < $until AND row <= $upto"
+_OF_HOUR = "time >= $since AND time < $until AND row <= $upto"
+_ROWS = f"SELECT * FROM requests WHERE {_OF_HOUR} ORDER BY row"
 _SEGMENTS_LEAVE = """
 INSERT INTO archives (hour, part, file, sha256, rows, first_row, last_row)
 SELECT hour, $part + row_number() OVER (ORDER BY first_row) - 1, file, sha256, rows, first_row,
@@ -54,6 +52,10 @@ class Books(Protocol):
 
     def writing(self) -> AbstractContextManager[Writing]:
         """A transaction; nobody else writes meanwhile."""
+        ...
+
+    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection beside it, for which nobody waits."""
         ...
 
 
@@ -198,7 +200,7 @@ class Archive:
                     archived.last_row,
                 ],
             )
-            ((left,),) = writing.db.execute(_LEAVE, asked).fetchall()
+            left = writing.delete("requests", _OF_HOUR, asked)
             if left != archived.rows:
                 raise RuntimeError(
                     f"{archived.file} has {archived.rows} rows, but {left} were to leave the ledger"

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS sealed (
 """
 _SUMS = """
 SELECT customer, app, kind, name, sum(amount) AS amount FROM {table}
-WHERE {time} >= {since} AND {time} < {until} AND version > {above} AND kind IN ('unit', 'outcome')
+WHERE {time} >= {since} AND {time} < {until} AND {versions} AND kind IN ('unit', 'outcome')
 GROUP BY ALL
 """
 _LINES_OF_SUMS = """
@@ -131,10 +131,13 @@ def _summed(piece: Piece) -> str:
     """One piece's sums; a period's bounds are whole minutes, so none is of rows."""
     assert piece.since is not None
     assert piece.until is not None
+    versions = f"version > {piece.above}"
+    if piece.upto is not None:
+        versions += f" AND version <= {piece.upto}"
     return _SUMS.format(
         table=piece.table.value,
         time=piece.table.time,
         since=f"TIMESTAMP '{utc(piece.since)}'",
         until=f"TIMESTAMP '{utc(piece.until)}'",
-        above=piece.above,
+        versions=versions,
     )

@@ -55,6 +55,11 @@ _UNNUMBERED = "SELECT source, id FROM requests WHERE row > ? AND seq IS NULL ORD
 _UNSENT = """
 SELECT n, topic, key, value, headers FROM outbox WHERE sent_at IS NULL ORDER BY n LIMIT ?
 """
+PINNED = 8_000_000
+"""So much memory, in bytes, may deleting take before a checkpoint gives it back."""
+_VECTOR, _PINNED_BYTES = 2048, 8
+"""DuckDB keeps, up to the next checkpoint, so much for each row of a vector that has a deleted one,
+and never lets go of it for others: whoever deletes here and there soon has all of the memory."""
 _SENT = "UPDATE outbox SET sent_at = ? WHERE n <= ? AND sent_at IS NULL"
 
 # made before threads are: see the traps in docs/architecture.md
@@ -71,15 +76,31 @@ class Heads:
     n: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Writing:
-    """An open transaction: nobody else writes; ``version`` and ``row`` are those before it."""
+    """An open transaction: nobody else writes; ``version`` and ``row`` are those before it.
+
+    ``pinned`` is the memory that its deleting takes, in bytes.
+    """
 
     db: duckdb.DuckDBPyConnection
     version: int
     row: int
     positions: Mapping[Partition, int]
     at: datetime
+    pinned: int = 0
+
+    def pinning(self, table: str, where: str, asked: Mapping[str, object]) -> int:
+        """How much memory it takes to delete these rows."""
+        vectors = f"SELECT count(DISTINCT rowid // {_VECTOR}) FROM {table} WHERE {where}"
+        ((found,),) = self.db.execute(vectors, asked).fetchall()
+        return int(found) * _VECTOR * _PINNED_BYTES
+
+    def delete(self, table: str, where: str, asked: Mapping[str, object]) -> int:
+        """Take these rows out; how many there were."""
+        self.pinned += self.pinning(table, where, asked)
+        ((rows,),) = self.db.execute(f"DELETE FROM {table} WHERE {where}", asked).fetchall()
+        return int(rows)
 
 
 class DuckdbLedger:
@@ -108,6 +129,7 @@ class DuckdbLedger:
             self._positions = _positions(self._db)
             self._sources = _sources(self._db)
             self._heads = _heads(self._db)
+        self._pinned = 0
         self._directory = beside(file)
         self._segments = Segments(self._directory, least=segment_rows, reached=reached)
         self._segments.swept(self._db)
@@ -173,14 +195,26 @@ class DuckdbLedger:
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """A transaction beside the commits, of who adds tables to this file: a seal, an archive."""
-        with self._writer, _transaction(self._db):
-            yield Writing(
+        with self._writer:
+            writing = Writing(
                 db=self._db,
                 version=self._heads.version,
                 row=self._heads.row,
                 positions=dict(self._positions),
                 at=self._now(),
             )
+            with _transaction(self._db):
+                yield writing
+            self._pinned += writing.pinned
+            if self._pinned > PINNED:
+                self._db.execute("CHECKPOINT")
+                self._pinned = 0
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of its own, on which one may look for long; nobody waits for it."""
+        with self._db.cursor() as db:
+            yield db
 
     def queries(self) -> Queries:
         """What the ledger answers, on connections of their own: they see what is committed."""

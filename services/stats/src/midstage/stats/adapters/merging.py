@@ -1,18 +1,23 @@
 """Partial sums of hours that are over become one for each cell: less to keep, less to add up.
 
 Some minutes, hours or days in a transaction, as many as counting may wait for; before, between and
-after, whoever adds up finds the same. Late sums are merged at a later turn, and where hardly any
-would be fewer, all stay. What was committed lately stays as it is for a while, so that an answer of
-then can be given again.
+after, whoever adds up finds the same. Late sums are merged at a later turn, and all stay where
+hardly any would be fewer, or where they lie too far apart in their table. What was committed lately
+stays as it is for a while, so that an answer of then can be given again. Nothing rests on merging:
+a turn that has too little memory ends, and is logged.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import NamedTuple
 
+import duckdb
+
+from midstage.chassis.logs import logger
 from midstage.stats.adapters.columns import LONG_AGO, utc
 from midstage.stats.adapters.derived import roll
-from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.duckdb import PINNED, DuckdbLedger
 from midstage.stats.adapters.schema import Rollup
 
 SENT_KEPT = timedelta(hours=1)
@@ -31,33 +36,44 @@ SELECT {time}, count(*) FROM {table} WHERE version <= $version AND {time} IN (
 _OF_THESE = (
     "{time} BETWEEN $first AND $last AND list_contains($times, {time}) AND version <= $version"
 )
+_PART = "AND hash({who}) % $parts = $part"
 _MERGED = f"""
 CREATE OR REPLACE TEMP TABLE merged AS
 SELECT {{time}}, {{summed}}, max(version) AS version
-FROM {{table}} WHERE {_OF_THESE} GROUP BY ALL
+FROM {{table}} WHERE {_OF_THESE} {{part}} GROUP BY ALL
 """
 _COUNTS = f"""
-SELECT (SELECT count(*) FROM {{table}} WHERE {_OF_THESE}), (SELECT count(*) FROM merged)
+SELECT (SELECT count(*) FROM {{table}} WHERE {_OF_THESE} {{part}}), (SELECT count(*) FROM merged)
 """
-_PARTS = f"DELETE FROM {{table}} WHERE {_OF_THESE}"
+_PARTS = f"{_OF_THESE} {{part}}"
 _SENT = "DELETE FROM outbox WHERE sent_at < ?"
+_log = logger(__name__)
 
 
 class _Partial(NamedTuple):
-    """A table of partial sums: which column says when, and what one for each cell is."""
+    """A table of partial sums: which column says when, and whose they are, and what one is."""
 
     table: str
     time: str
+    who: str
     summed: str
 
-    def said(self, statement: str) -> str:
-        return statement.format(table=self.table, time=self.time, summed=self.summed)
+    def said(self, statement: str, *, parted: bool = False) -> str:
+        part = _PART.format(who=self.who) if parted else ""
+        return statement.format(**self._asdict(), part=part)
+
+
+class _Lot(NamedTuple):
+    """Times whose sums are merged at once, or by so many parts."""
+
+    times: Sequence[datetime]
+    parts: int
 
 
 _PARTIALS = (
-    *(_Partial(rollup.value, rollup.time, _SUM) for rollup in Rollup),
-    _Partial("customer_days", "day", _SUM_BY_CUSTOMER),
-    _Partial("source_hours", "hour", _TALLY),
+    *(_Partial(rollup.value, rollup.time, "customer", _SUM) for rollup in Rollup),
+    _Partial("customer_days", "day", "customer", _SUM_BY_CUSTOMER),
+    _Partial("source_hours", "hour", "source", _TALLY),
 )
 
 
@@ -76,9 +92,19 @@ class Merging:
         with self._ledger.writing() as writing:
             old = self._old(writing.at, writing.version)
             writing.db.execute(_SENT, [utc(writing.at - SENT_KEPT)])
+        try:
+            return self._turn(before, upto, old)
+        except duckdb.OutOfMemoryException as error:
+            _log.warning("sums_not_merged", remedy="raise ledger_memory_mb", raised=error)
+            return 0
+
+    def _turn(self, before: datetime, upto: datetime, old: int) -> int:
         version = roll(self._ledger, before=before, upto=old)
-        turns = [(one, lot) for one in _PARTIALS for lot in _lots(self._split(one, upto, version))]
-        fewer = sum(self._merge(one, lot, version) for one, lot in turns)
+        fewer = 0
+        for one in _PARTIALS:
+            for alike in _alike(one, self._split(one, upto, version)):
+                gone = (self._merge(one, lot, version) for lot in _lots(alike))
+                fewer += sum(_while_it_pays(gone))
         with self._ledger.writing() as writing:
             writing.db.execute("UPDATE merges SET upto = ?, version = ?", [upto, version])
         return fewer
@@ -92,27 +118,39 @@ class Merging:
 
     def _split(self, one: _Partial, upto: datetime, version: int) -> list[tuple[datetime, int]]:
         """The times that have sums of several commits, and how many."""
-        with self._ledger.writing() as writing:
-            ((last, seen),) = writing.db.execute(_STATE).fetchall()
+        with self._ledger.reading() as db:
+            ((last, seen),) = db.execute(_STATE).fetchall()
             asked = {
                 "upto": upto,
                 "since": LONG_AGO if last is None else min(upto, last),
                 "seen": seen,
                 "version": version,
             }
-            return writing.db.execute(one.said(_SPLIT), asked).fetchall()
+            return db.execute(one.said(_SPLIT), asked).fetchall()
 
-    def _merge(self, one: _Partial, times: Sequence[datetime], version: int) -> int:
-        asked = {"times": times, "first": times[0], "last": times[-1], "version": version}
+    def _merge(self, one: _Partial, lot: _Lot, version: int) -> int | None:
+        """How many sums fewer there are; None: it doesn't pay, and they stay."""
+        asked = {"times": lot.times, "first": lot.times[0], "last": lot.times[-1]}
+        asked["version"] = version
+        if lot.parts == 1:
+            return self._merge_part(one, asked)
+        parts = ({**asked, "parts": lot.parts, "part": part} for part in range(lot.parts))
+        gone = list(_while_it_pays(self._merge_part(one, part) for part in parts))
+        return sum(gone) if gone else None
+
+    def _merge_part(self, one: _Partial, asked: Mapping[str, object]) -> int | None:
         with self._ledger.writing() as writing:
             db = writing.db
-            db.execute(one.said(_MERGED), asked)
-            ((before, after),) = db.execute(one.said(_COUNTS), asked).fetchall()
-            if _pays(before, after):
-                db.execute(one.said(_PARTS), asked)
+            db.execute(one.said(_MERGED, parted="part" in asked), asked)
+            counts = one.said(_COUNTS, parted="part" in asked)
+            ((before, after),) = db.execute(counts, asked).fetchall()
+            parts = one.said(_PARTS, parted="part" in asked)
+            pays = _pays(before, after) and writing.pinning(one.table, parts, asked) <= PINNED
+            if pays:
+                writing.delete(one.table, parts, asked)
                 db.execute(one.said("INSERT INTO {table} BY NAME FROM merged"))
             db.execute("DROP TABLE merged")
-        return int(before) - int(after) if _pays(before, after) else 0
+        return int(before) - int(after) if pays else None
 
 
 def _pays(before: int, after: int) -> bool:
@@ -120,14 +158,33 @@ def _pays(before: int, after: int) -> bool:
     return 4 * after <= 3 * before
 
 
-def _lots(split: Iterable[tuple[datetime, int]]) -> Iterator[list[datetime]]:
-    """Times whose sums are merged at once, each alone where it has too many."""
+def _while_it_pays(gone: Iterable[int | None]) -> Iterator[int]:
+    """Where merging some doesn't pay, that of others which are like them doesn't either."""
+    for one in gone:
+        if one is None:
+            return
+        yield one
+
+
+def _alike(
+    one: _Partial, split: Sequence[tuple[datetime, int]]
+) -> Iterator[Sequence[tuple[datetime, int]]]:
+    """The minutes of an hour are spread as thinly as each other; of others each has its own way."""
+    if one.table == Rollup.MINUTES:
+        hours = groupby(split, key=lambda sums: sums[0].replace(minute=0))
+        yield from (list(minutes) for _, minutes in hours)
+    else:
+        yield from ([sums] for sums in split)
+
+
+def _lots(split: Iterable[tuple[datetime, int]]) -> Iterator[_Lot]:
+    """Times whose sums are merged at once, in parts where one has too many."""
     lot, held = list[datetime](), 0
     for at, sums in split:
         if lot and held + sums > SUMS:
-            yield lot
+            yield _Lot(lot, -(-held // SUMS))
             lot, held = [], 0
         lot.append(at)
         held += sums
     if lot:
-        yield lot
+        yield _Lot(lot, -(-held // SUMS))

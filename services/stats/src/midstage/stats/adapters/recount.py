@@ -52,17 +52,18 @@ SELECT begins, customer, app, endpoint, revision, kind, name, folded.amount, sai
 FROM folded FULL JOIN said USING (begins, customer, app, endpoint, revision, kind, name)
 """
 _DERIVED = """
-(SELECT * FROM {table} UNION ALL BY NAME
+(SELECT * FROM {table} WHERE version <= {version} AND {step} < TIMESTAMP '{until}'
+UNION ALL BY NAME
 SELECT date_trunc('{step}', minute)::TIMESTAMP AS {step}, * EXCLUDE (minute) FROM minutes
 WHERE version > {version} OR minute >= TIMESTAMP '{until}')
 """
 _BY_CUSTOMER = """
 WITH folded AS (
     SELECT day AS begins, customer, kind, name, sum(amount)::HUGEINT AS amount
-    FROM days WHERE day >= $since AND day < $until GROUP BY ALL
+    FROM days WHERE day >= $since AND day < $until AND {there} GROUP BY ALL
 ), said AS (
     SELECT day AS begins, customer, kind, name, sum(amount)::HUGEINT AS amount
-    FROM customer_days WHERE day >= $since AND day < $until GROUP BY ALL
+    FROM customer_days WHERE day >= $since AND day < $until AND {there} GROUP BY ALL
 )
 SELECT begins, customer, kind, name, folded.amount, said.amount
 FROM folded FULL JOIN said USING (begins, customer, kind, name)
@@ -129,9 +130,8 @@ class Recount:
                 cells += more
                 found += differ
             # by customer beside the days themselves, which were compared with the rows
-            found += _differing(
-                db, "customer_days", _BY_CUSTOMER, asked, cell="customer, kind, name"
-            )
+            beside = _BY_CUSTOMER.format(there=_there(db))
+            found += _differing(db, "customer_days", beside, asked, cell="customer, kind, name")
             of_sources = _SOURCE_HOURS.format(rows=rows)
             found += _differing(db, "source_hours", of_sources, asked, cell="source")
             following = _next(db, rows, day + DAY)
@@ -167,6 +167,14 @@ def _tables(db: duckdb.DuckDBPyConnection, day: datetime) -> list[tuple[Rollup, 
             )
             found.append((one, said))
     return found
+
+
+def _there(db: duckdb.DuckDBPyConnection) -> str:
+    """Which sums of days are read: others are of a move under way."""
+    derived = rolled(db)
+    if derived.until is None:
+        return "FALSE"
+    return f"version <= {derived.version} AND day < TIMESTAMP '{utc(derived.until)}'"
 
 
 def _sums(

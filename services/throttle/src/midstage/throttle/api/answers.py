@@ -171,7 +171,7 @@ def _says(terms: Terms) -> str:
         case algorithms.LifetimeQuota():
             return f"{much} for ever"
         case algorithms.Slots():
-            return f"{much} at once"
+            return f"{terms.amount} requests at once"
         case _:
             return f"{much} in {algorithm.period_s:g} s"
 

@@ -27,7 +27,6 @@ Bound = Value | float | datetime | Sequence[Value]
 
 _OF = {Timing.LATENCY: "duration_ms", Timing.FIRST_TOKEN: "ttft_ms"}
 _LONG_AGO = "TIMESTAMP '0001-01-01'"
-_DAYS = frozenset({Table.CUSTOMER_DAYS, Table.DAYS})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,8 +152,8 @@ class Statements:
 
     def _where(self, piece: Piece) -> str:
         time = piece.table.time
-        # days have no version above the one that was rolled up, and no earlier one is asked of them
-        conditions = [] if piece.table in _DAYS else [f"version <= {self._bind(self.version)}"]
+        upto = self.version if piece.upto is None else piece.upto
+        conditions = [f"version <= {self._bind(upto)}"]
         if piece.above:
             conditions.append(f"version > {self._bind(piece.above)}")
         if piece.since is not None:
@@ -163,7 +162,7 @@ class Statements:
             conditions.append(f"{time} < {self._bind(utc(piece.until))}")
         for name, values in self.question.among.items():
             conditions.append(f"list_contains({self._bind(list(values))}, {self._dimension(name)})")
-        return " AND ".join(conditions or ["TRUE"])
+        return " AND ".join(conditions)
 
     def _dimension(self, name: str) -> str:
         if name.startswith(LABEL):

@@ -163,7 +163,7 @@ def _window(text: str | None, *, since: datetime | None, until: datetime) -> Win
         raise UnclearError(f"{text!r} is none of {', '.join(Window)}, none", "window")
     window = Window(text)
     if since is None:
-        raise UnclearError(f"a window of one {window} needs from", "window")
+        raise UnclearError(f"a window of one {window} needs from, when the first begins", "window")
     if (until - since) / length(window) > MOST_WINDOWS:
         raise UnclearError(
             f"more than {MOST_WINDOWS} windows of one {window} are between from and to; "

@@ -32,19 +32,22 @@ class Table(StrEnum):
 class Piece(NamedTuple):
     """Read ``table`` from ``since`` up to but without ``until``; None: there is no bound.
 
-    Of it what was committed after version ``above``.
+    Of it what was committed after version ``above``; up to ``upto``, where it is derived: what is
+    beyond that is of a move under way.
     """
 
     table: Table
     since: datetime | None
     until: datetime | None
     above: int = 0
+    upto: int | None = None
 
 
 class Rolled(NamedTuple):
     """What is derived: the hours before ``hours`` and the days before ``until`` (None: none is).
 
-    Of each of them the commits to ``version``, and nothing else; no day is without its hours.
+    Of each of them the commits to ``version``; no day is without its hours. What else stands there
+    is not read.
     """
 
     hours: datetime | None
@@ -118,7 +121,7 @@ def _tiled(
     for begin, end in spans:
         if begin is not None and begin != at:
             yield from _pieces(finer, at, begin)
-        yield Piece(coarse, begin, end)
+        yield Piece(coarse, begin, end, upto=version)
         yield Piece(Table.MINUTES, begin, end, version)
         at = end
     yield from _pieces(finer, at, until)
@@ -126,7 +129,7 @@ def _tiled(
 
 def _known(piece: Piece, derived: Rolled) -> Iterator[Piece]:
     """The piece as it can be read: hours where they are derived, and minutes for the rest."""
-    table, since, until, _ = piece
+    table, since, until, *_ = piece
     if table is not Table.HOURS:
         yield piece
         return
@@ -134,7 +137,7 @@ def _known(piece: Piece, derived: Rolled) -> Iterator[Piece]:
         yield Piece(Table.MINUTES, since, until)
         return
     end = derived.hours if until is None else min(until, derived.hours)
-    yield Piece(Table.HOURS, since, end)
+    yield Piece(Table.HOURS, since, end, upto=derived.version)
     yield Piece(Table.MINUTES, since, end, derived.version)
     if end != until:
         yield Piece(Table.MINUTES, end, until)

@@ -5,7 +5,7 @@ a caller may have open, half said or pointless is bounded: who goes beyond is to
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from midstage.throttle.adapters.http2 import frames
@@ -52,14 +52,6 @@ _SETTINGS: Final = frames.settings(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Open:
-    """A call of which more is to come."""
-
-    call: Call
-    said: bytearray = field(default_factory=bytearray)
-
-
-@dataclass(slots=True, kw_only=True)
 class _Block:
     """Headers of which more is to come."""
 
@@ -94,7 +86,8 @@ class Connection:
         self._has_begun = False
         self._has_settings = False
         self._last = 0
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, Call] = {}
+        self._said: dict[int, bytearray] = {}
         self._block: _Block | None = None
         self._taken = self._held = 0
         self._patience = PATIENCE
@@ -218,7 +211,7 @@ class Connection:
             return self._reset(stream, Code.PROTOCOL_ERROR)
         if self._is_full():
             return self._reset(stream, Code.REFUSED_STREAM)
-        self._open[stream] = _Open(call=call)
+        self._open[stream] = call
         return self._ended(stream) if flags & END_STREAM else b""
 
     def _trailed(self, stream: int, flags: int, block: bytes) -> bytes:
@@ -234,20 +227,21 @@ class Connection:
             raise BrokenError(Code.PROTOCOL_ERROR, "data of a call that has not begun")
         out = self._let_in(len(payload))
         said = frames.unpadded(payload, flags) if flags & PADDED else payload
-        held = self._open.get(stream)
-        if held is None:  # it was answered or reset: its last frames may still be under way
+        call = self._open.get(stream)
+        if call is None:  # it was answered or reset: its last frames may still be under way
             self._borne()
             return out
-        if flags & END_STREAM and not held.said:
+        if flags & END_STREAM and stream not in self._said:
             del self._open[stream]
-            return out + self._answered(stream, held.call, said)
+            return out + self._answered(stream, call, said)
         if not said:
             self._borne()
         if len(payload) > len(said):
             out += frames.window(stream, len(payload) - len(said))
-        held.said += said
+        held = self._said.setdefault(stream, bytearray())
+        held += said
         self._held += len(said)
-        size = max(_announced(held.said), len(held.said) - _PREFIX)
+        size = max(_announced(held), len(held) - _PREFIX)
         if size > MOST_MESSAGE or self._held > MOST_HELD:
             return out + self._too_much(stream)
         return out + self._ended(stream) if flags & END_STREAM else out
@@ -259,9 +253,8 @@ class Connection:
         return told + self._reset(stream, Code.NO_ERROR)
 
     def _ended(self, stream: int) -> bytes:
-        held = self._open.pop(stream)
-        self._held -= len(held.said)
-        return self._answered(stream, held.call, bytes(held.said))
+        call = self._open.pop(stream)
+        return self._answered(stream, call, self._let_go(stream))
 
     def _answered(self, stream: int, call: Call, said: bytes) -> bytes:
         try:
@@ -349,11 +342,16 @@ class Connection:
             raise BrokenError(Code.PROTOCOL_ERROR, "a frame of a stream that has not begun")
 
     def _dropped(self, stream: int) -> None:
-        held = self._open.pop(stream, None)
-        if held is not None:
-            self._held -= len(held.said)
+        self._open.pop(stream, None)
+        self._let_go(stream)
         self._later.discard(stream)
         self._sending.dropped(stream)
+
+    def _let_go(self, stream: int) -> bytes:
+        """What was said on it so far, which is held no more."""
+        said = bytes(self._said.pop(stream, b""))
+        self._held -= len(said)
+        return said
 
     def _reset(self, stream: int, code: Code) -> bytes:
         self._borne()
