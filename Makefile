@@ -2,6 +2,7 @@
 #   make up ARGS='--exit --report r.json'    the whole platform on a real trace (midstage up --help)
 #   make test ARGS='tests/stats -k ranges'   tests; without ARGS all of them
 #   make test-kubernetes                     those that need a real Kubernetes; built at its first use
+#   make test-reference                      are imported rules answered as envoyproxy/ratelimit does?
 #   make check                               lint, types, layers, sizes, freshness
 #   make bench                               speed beside peers; tables in build/bench
 #   make bench-crash                         a million events, a hundred kills, and every sum is true;
@@ -17,7 +18,7 @@ ARGS ?=
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/build/bytecode
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: up test test-kubernetes kubernetes check bench bench-crash mutations docs lock clean setup
+.PHONY: up test test-kubernetes test-reference kubernetes check bench bench-crash mutations docs lock clean setup
 
 up: setup
 	@$(BIN)/midstage up $(ARGS)
@@ -27,6 +28,9 @@ test: setup
 
 test-kubernetes: kubernetes
 	@$(BIN)/python -m pytest -m kubernetes $(ARGS)
+
+test-reference: setup
+	@$(BIN)/python -m pytest -m reference tests/throttle/reference $(ARGS)
 
 kubernetes: setup
 	@$(BIN)/python -m midstage.local.kubernetes

@@ -25,10 +25,10 @@ settings.load_profile("midstage")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs Kubernetes, which takes minutes to build, unless ``-m`` speaks of it."""
-    if "kubernetes" in config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("kubernetes")]
+    """Leave out what takes long to build, unless ``-m`` names it: Kubernetes, the reference."""
+    built = ("kubernetes", "reference")
+    absent = [name for name in built if name not in config.option.markexpr]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

@@ -145,6 +145,15 @@ def test_more_calls_than_may_be_open_are_refused_and_may_come_again() -> None:
     assert peer.told(peer.send(peer.request(b"now")))[0] == b"now"
 
 
+def test_more_than_a_message_announces_is_not_kept_either() -> None:
+    peer = begun()
+    peer.send(peer.opening() + peer.data(message(b"five!"), end=False))
+    found = peer.send(peer.data(b"x" * MOST_MESSAGE, end=False))
+    assert peer.told([each for each in found if each.kind == HEADERS])[1] == "8"
+    assert peer.connection.is_idle
+    assert peer.told(peer.send(peer.request(b"fine")))[0] == b"fine"
+
+
 def test_so_much_may_be_half_said() -> None:
     peer = begun()
     part = message(b"x" * MOST_MESSAGE)[:-1]

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from prometheus_client import CollectorRegistry
 
 from midstage.throttle.adapters.http2.calls import CallError, Status
-from midstage.throttle.adapters.imported.port import Imported
+from midstage.throttle.adapters.imported.port import KNOWN, LONGEST_KNOWN, Imported
 from midstage.throttle.adapters.imported.protocol import RateLimitRequest, Telling
 from midstage.throttle.decide.imported.book import Book
 from midstage.throttle.decide.imported.counting import Counters, Options
@@ -301,3 +301,13 @@ def test_a_reload_keeps_the_counters_of_what_it_leaves() -> None:
     changed = {"domain": "d", "descriptors": [LEFT, {"key": "new"}]}
     port.book.load([("file", changed)])
     assert port.ask(of("k", hitsAddend=0)).statuses[0].limit_remaining == 3
+
+
+def test_questions_that_are_new_each_time_fill_no_memory() -> None:
+    port = Port()
+    for number in range(KNOWN + 10):
+        port.ask(of("none", f"{number}"))
+    assert port.imported.known == KNOWN
+    few = Port()
+    few.ask(of("none", "x" * LONGEST_KNOWN))
+    assert few.imported.known == 0

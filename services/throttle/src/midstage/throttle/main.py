@@ -20,6 +20,7 @@ from midstage.chassis.keys import edge_keys
 from midstage.chassis.process import Process
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.settings import secret
+from midstage.chassis.sockets import opened_for
 from midstage.chassis.start import start
 from midstage.chassis.threads import handed_over_soon
 from midstage.contracts import topics
@@ -33,6 +34,7 @@ from midstage.eventlog.versions import Versions
 from midstage.throttle import api
 from midstage.throttle.adapters.envoy import RateLimitServer
 from midstage.throttle.adapters.forwarding import Forwarding
+from midstage.throttle.adapters.http2.server import MOST_CONNECTIONS
 from midstage.throttle.adapters.imported import http as imported_http
 from midstage.throttle.adapters.imported.folder import Folder
 from midstage.throttle.adapters.imported.port import Imported
@@ -282,9 +284,10 @@ def _steady_ns() -> Callable[[], int]:
 def main(env: Mapping[str, str], *, reached: Failpoint = nothing) -> int:
     """Run until told to stop; the process's exit code.
 
-    No check waits long for a thread that reads a log.
+    No check waits long for a thread that reads a log, nor a caller for another one to hang up.
     """
     handed_over_soon()
+    opened_for(MOST_CONNECTIONS)
     return start(SERVICE, lambda: compose(from_env(env), reached=reached))
 
 

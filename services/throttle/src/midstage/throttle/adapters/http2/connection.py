@@ -241,9 +241,8 @@ class Connection:
         held = self._said.setdefault(stream, bytearray())
         held += said
         self._held += len(said)
-        if len(held) > MOST_MESSAGE + _PREFIX:
-            raise BrokenError(Code.FLOW_CONTROL_ERROR, "more data than its stream has a window for")
-        if _announced(held) > MOST_MESSAGE or self._held > MOST_HELD:
+        size = max(_announced(held), len(held) - _PREFIX)
+        if size > MOST_MESSAGE or self._held > MOST_HELD:
             return out + self._too_much(stream)
         return out + self._ended(stream) if flags & END_STREAM else out
 
@@ -363,8 +362,6 @@ class Connection:
         self._taken += size
         if self._taken < _HALF:
             return b""
-        if self._taken > WINDOW:
-            raise BrokenError(Code.FLOW_CONTROL_ERROR, "more data than there is a window for")
         more, self._taken = self._taken, 0
         return frames.window(0, more)
 

@@ -57,6 +57,11 @@ class Imported:
         self._domains = book.domains
         self._known: dict[bytes, tuple[Any, Asked]] = {}
 
+    @property
+    def known(self) -> int:
+        """How many questions are remembered."""
+        return len(self._known)
+
     def answer(self, question: bytes) -> bytes | None:
         """The serialized ``RateLimitResponse``, CallError where there is none.
 
