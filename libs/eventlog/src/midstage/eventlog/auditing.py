@@ -1,7 +1,7 @@
 """What was asked leaves for the audit, in its order, a moment after it was answered.
 
 An answer never waits for the log: facts stand in a queue that this loop sends. What the queue has
-no room for, and what was not delivered when the process ends, is told as lost, once.
+no room for, what was not delivered when the loop ends, and what comes later, is told as lost, once.
 """
 
 import queue
@@ -41,13 +41,14 @@ class Auditing:
         self._new_id = new_id
         self._lost = lost
         self._waiting: queue.Queue[Queried] = queue.Queue(MOST_WAITING)
+        self._ending = threading.Lock()  # or a fact could come in behind the last look
+        self._is_over = False
 
     def note(self, fact: Queried) -> None:
         """Have it written soon; never waits."""
-        try:
-            self._waiting.put_nowait(fact)
-        except queue.Full:
-            self._lost(1, "the queue is full")
+        reason = self._unheard(fact)
+        if reason is not None:
+            self._lost(1, reason)
 
     def run(self, stop: threading.Event) -> None:
         """Write what comes in until ``stop`` is set, then what is left."""
@@ -56,13 +57,30 @@ class Auditing:
             while not stop.is_set():
                 with suppress(queue.Empty):
                     self._send(writer, self._waiting.get(timeout=_TICK_S))
+            self._end()
             while not self._waiting.empty():
                 self._send(writer, self._waiting.get_nowait())
         finally:
-            left = writer.flush(_FLUSH_S)
+            self._end()
+            left = self._waiting.qsize() + writer.flush(_FLUSH_S)
             if left:
                 self._lost(left, "not delivered when the process ended")
             writer.close()
+
+    def _unheard(self, fact: Queried) -> str | None:
+        """Why it is not in the queue; None where it is."""
+        with self._ending:
+            if self._is_over:
+                return "it came after the end"
+            try:
+                self._waiting.put_nowait(fact)
+            except queue.Full:
+                return "the queue is full"
+        return None
+
+    def _end(self) -> None:
+        with self._ending:
+            self._is_over = True
 
     def _send(self, writer: Writer, fact: Queried) -> None:
         event = Event(
