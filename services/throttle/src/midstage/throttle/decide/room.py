@@ -11,8 +11,9 @@ than half of it is left, or half of its term.
 """
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar, cast
+from typing import Final, TypeVar, cast
 
+from midstage.throttle.decide.claiming import Claiming, M_co
 from midstage.throttle.decide.claims.claim import Claims, Standing
 from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.model.account import Settlement
@@ -24,34 +25,23 @@ TERM_NS: Final = 500_000_000
 SHARE: Final = 8
 """A claim takes one part in so many of what is left, unless a check waits for more."""
 
-M_co = TypeVar("M_co", bound=Meter, covariant=True)
 N = TypeVar("N", bound=Meter)
 
 
-class Room(Generic[M_co]):
+class Room(Claiming[M_co]):
     """A Meter over a meter, for one key."""
 
     __slots__ = (
         "_accepted",
-        "_asked",
-        "_asked_ns",
         "_before_ns",
         "_changed",
-        "_claims",
         "_holding",
-        "_is_asked",
-        "_is_retired",
         "_once",
         "_owes",
         "_part",
-        "_pending",
         "_renewed_ns",
         "_size",
         "_used",
-        "_wanted",
-        "algorithm",
-        "key",
-        "meter",
         "waited_for",
     )
 
@@ -71,21 +61,13 @@ class Room(Generic[M_co]):
 
         But ``accepted`` is this process's own claim of the meter as it is now, and stands.
 
-        ``key`` and ``algorithm`` name its claims in the log; ``asked`` hears once that ``claim`` is
-        to be called, soon; ``holding`` says how long what is implied may be used.
+        ``holding`` says how long what is implied may be used; the others are as in ``Claiming``.
         """
-        self.meter = meter
-        self.key = key
-        self.algorithm = algorithm
+        super().__init__(meter, claims, key=key, algorithm=algorithm, now_ns=now_ns, asked=asked)
         self.waited_for = 0
-        self._claims = claims
-        self._asked = asked
         self._accepted = accepted
-        self._pending: Standing | None = None
-        self._asked_ns = now_ns
         self._renewed_ns = self._size = self._used = self._once = 0
-        self._wanted = self._owes = self._changed = self._is_retired = False
-        self._is_asked = True
+        self._owes = self._changed = False
         self._holding = holding
         self._part = claims.part(meter)
         self._before_ns = holding.before_ns
@@ -96,10 +78,6 @@ class Room(Generic[M_co]):
     def is_asking(self) -> bool:
         """A claim is on its way, or it may be."""
         return self._pending is not None
-
-    def asking_for_ns(self, now_ns: int) -> int:
-        """Since when the log has not answered."""
-        return 0 if self._pending is None else now_ns - self._asked_ns
 
     def left(self, now_ns: int) -> int:
         """Units of room, whichever claim stands in the log."""
@@ -175,7 +153,7 @@ class Room(Generic[M_co]):
         It may be known to who asked it before. What it counts is not what the other one does: a
         claim of it would take that back.
         """
-        self._is_retired = True
+        super().retire()
         self._accepted = None
         self._holding = NOTHING_IMPLIED
 
@@ -203,13 +181,6 @@ class Room(Generic[M_co]):
         self.waited_for = 0
         if self._owes:
             self._want()
-        return True
-
-    def refused(self, claim: Standing) -> bool:
-        """It counts for nobody, and never will; False: it is none of ours."""
-        if claim != self._pending:
-            return False
-        self._pending = None
         return True
 
     def take(self, units: int, now_ns: int, request: str = "") -> bool:
@@ -272,10 +243,6 @@ class Room(Generic[M_co]):
             wait_ns += max(0, before_ns - now_ns)  # until then it never has so many
         return wait_ns
 
-    def untouched(self, now_ns: int) -> bool:
-        """Whether nothing of it needs to be remembered, here or in the log."""
-        return self._pending is None and not self._wanted and self.meter.untouched(now_ns)
-
     def _stands(self, now_ns: int) -> bool:
         """Whether the log says exactly how the meter is, but for claims under way."""
         if self._accepted is None:
@@ -304,11 +271,6 @@ class Room(Generic[M_co]):
         self._claims.begin(self.meter, self._part, self._before_ns, now_ns)
         if now_ns > self._before_ns:
             self._before_ns = 0
-
-    def _want(self) -> None:
-        if not self._wanted and self._pending is None:
-            self._wanted = True
-            self._asked(self)
 
     def _wanted_size(self, now_ns: int) -> int:
         remaining = max(1, self.meter.remaining(now_ns))

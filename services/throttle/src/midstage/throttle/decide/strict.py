@@ -8,38 +8,26 @@ that never passed, once, for the claim that says so names them no more.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from midstage.contracts.spends import LONGEST_REQUEST, MOST_UNANSWERED, Unanswered
+from midstage.throttle.decide.claiming import Claiming, M_co
 from midstage.throttle.decide.claims.claim import Claims, Standing
-from midstage.throttle.decide.meters.meter import Meter
 from midstage.throttle.model.account import Settlement
 from midstage.throttle.model.limits import Key
 
 NAMED_NS: Final = 120_000_000_000
 """A request is named for so long: by then it is known what became of it, or it never will be."""
 
-M_co = TypeVar("M_co", bound=Meter, covariant=True)
 
-
-class Strict(Generic[M_co]):
+class Strict(Claiming[M_co]):
     """A Meter over a meter, for one key."""
 
     __slots__ = (
-        "_asked",
-        "_asked_ns",
         "_change",
-        "_claims",
         "_durable",
-        "_is_asked",
-        "_is_retired",
         "_named",
-        "_pending",
         "_sent",
-        "_wanted",
-        "algorithm",
-        "key",
-        "meter",
     )
 
     def __init__(
@@ -55,20 +43,11 @@ class Strict(Generic[M_co]):
     ) -> None:
         """``unanswered`` are in what ``meter`` counts, and their ends are not known yet.
 
-        ``key`` and ``algorithm`` name its claims in the log; ``asked`` hears once that ``claim`` is
-        to be called, soon.
+        The others are as in ``Claiming``.
         """
-        self.meter = meter
-        self.key = key
-        self.algorithm = algorithm
-        self._claims = claims
-        self._asked = asked
-        self._asked_ns = now_ns
-        self._pending: Standing | None = None
+        super().__init__(meter, claims, key=key, algorithm=algorithm, now_ns=now_ns, asked=asked)
         self._change = self._sent = self._durable = 0
         self._named = {each.request: each for each in unanswered}
-        self._wanted = self._is_retired = False
-        self._is_asked = True
 
     @property
     def change(self) -> int:
@@ -83,10 +62,6 @@ class Strict(Generic[M_co]):
     def is_durable(self, change: int) -> bool:
         """Whether the log has it and all before it."""
         return change <= self._durable
-
-    def asking_for_ns(self, now_ns: int) -> int:
-        """Since when the log has not answered."""
-        return 0 if self._pending is None else now_ns - self._asked_ns
 
     def wait_for(self, change: int) -> None:
         """A check waits until that is durable."""
@@ -111,10 +86,6 @@ class Strict(Generic[M_co]):
             return None
         return self._claims.of(self.meter, 0, now_ns, now_ns)
 
-    def retire(self) -> None:
-        """Another one is the counter's from now on: this one says nothing to the log, ever."""
-        self._is_retired = True
-
     def last(self, now_ns: int) -> Standing | None:
         """The meter as it is, which is to be written; None where it is, or is on its way."""
         sent = self._durable if self._pending is None else self._sent
@@ -132,13 +103,6 @@ class Strict(Generic[M_co]):
         self._durable = self._sent
         if self._change != self._durable:
             self._want()
-        return True
-
-    def refused(self, claim: Standing) -> bool:
-        """It counts for nobody, and never will; False: it is none of ours."""
-        if claim != self._pending:
-            return False
-        self._pending = None
         return True
 
     def answered(self, request: str) -> None:
@@ -207,15 +171,6 @@ class Strict(Generic[M_co]):
     def wait_ns(self, units: int, now_ns: int) -> int | None:
         """Of the limit."""
         return self.meter.wait_ns(units, now_ns)
-
-    def untouched(self, now_ns: int) -> bool:
-        """Whether nothing of it needs to be remembered, here or in the log."""
-        return self._pending is None and not self._wanted and self.meter.untouched(now_ns)
-
-    def _want(self) -> None:
-        if not self._wanted and self._pending is None:
-            self._wanted = True
-            self._asked(self)
 
     def _forget(self, now_ns: int) -> None:
         for request, named in list(self._named.items()):
