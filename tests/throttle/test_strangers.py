@@ -9,12 +9,15 @@ import pytest
 from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-protos has no types
     rls_pb2,
 )
+from prometheus_client import CollectorRegistry
 
 from midstage.testkit.waiting import within
+from midstage.throttle.model.checks import Check
+from midstage.throttle.stream.gate import FOLLOW_S, SWEPT_IN
 from midstage.throttle.stream.spent import placed_in
 from tests import patient
 from tests.throttle.conftest import ONCE, Running
-from tests.throttle.gated import OK
+from tests.throttle.gated import OK, Held, gate_over, limit
 
 STRANGERS = 4_000
 """Each with a name and a request id that nobody had; in 240 ms of a million a minute come so many.
@@ -22,6 +25,7 @@ STRANGERS = 4_000
 Enough for what a counter leaves behind to stand out from what a process takes anyhow.
 """
 AT_ONCE = 200
+SECOND = 1_000_000_000
 PLACED = 16_384
 LEFT = 128
 """Bytes that one may leave behind on the average; a counter alone is three times as much."""
@@ -96,3 +100,23 @@ def test_new_names_without_end_leave_nothing_behind(throttle: Running) -> None:
         within(60, lambda: counters(throttle) <= 1)
     assert held() - before < 2 * STRANGERS * LEFT
     assert not throttle.passes("acme", "spent")
+
+
+@pytest.mark.slow
+def test_a_million_new_names_a_minute_are_let_go_as_they_come() -> None:
+    """Whoever looks at them is done in ten seconds with all of them, and they are no more then."""
+    now = [0]
+    registry = CollectorRegistry()
+    everyone = limit("*", "chat", rate_per_s=100.0, burst=10)
+    gate, _ = gate_over(Held(everyone), registry, clock=lambda: now[0])
+    gate.follow()
+    each_turn = int(1_000_000 / 60 * FOLLOW_S)
+    for turn in range(300):
+        for number in range(each_turn):
+            gate.check(Check(customer=f"{turn}-{number}", app="chat"), None)
+        now[0] += int(FOLLOW_S * SECOND)
+        for _ in gate.tend():
+            pass
+    kept = registry.get_sample_value("midstage_throttle_meters")
+    assert kept is not None
+    assert kept < SWEPT_IN * each_turn
