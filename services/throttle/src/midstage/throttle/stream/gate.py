@@ -15,27 +15,22 @@ from typing import Protocol
 from midstage.contracts.limits import CustomerPlanned, LimitSet
 from midstage.contracts.spends import CustomersLeft, ReservationsLeft
 from midstage.throttle.decide.judging import (
-    asked,
     foreseen,
     freed,
-    judged,
-    judged_late,
     lacking,
     left_of,
-    passed,
-    strict_of,
-    strictest_rule,
 )
 from midstage.throttle.decide.kept import Kept, Lacking
 from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
 from midstage.throttle.decide.reserving import Reservations
-from midstage.throttle.metrics import ByRule, Metrics
+from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Lent, Passed, Wanted
 from midstage.throttle.model.limits import Standing, whose
+from midstage.throttle.stream.deciding import Deciding
 from midstage.throttle.stream.keeping import Keeping
 from midstage.throttle.stream.moving import Moving
 from midstage.throttle.stream.settling import Settling
@@ -130,9 +125,15 @@ class Gate:
             metrics=metrics,
         )
         self._moving = Moving(book=self._book, meters=self._meters, reservations=self._reservations)
+        self._deciding = Deciding(
+            meters=self._meters,
+            reservations=self._reservations,
+            metrics=metrics,
+            monotonic_ns=monotonic_ns,
+        )
         self._waiting = Waiting(
             waits=keeping,
-            deciding=self,
+            deciding=self._deciding,
             reservations=self._reservations,
             metrics=metrics,
             monotonic_ns=monotonic_ns,
@@ -148,12 +149,12 @@ class Gate:
             self._metrics.unlimited.inc()
             return None
         now_ns = self._monotonic_ns()
-        accounts = self.accounts(meeting, check, now_ns)
+        accounts = self._deciding.accounts(meeting, check, now_ns)
         if check.over or is_late:
             return self._uncounted(meeting, accounts, check, now_ns)
         before = _would_refuse(accounts) if meeting.shadowed else 0
-        known = meeting.strict and self.known(meeting, check, now_ns)
-        answer = self.decided(meeting, accounts, check, now_ns)
+        known = meeting.strict and self._deciding.known(meeting, check, now_ns)
+        answer = self._deciding.decided(meeting, accounts, check, now_ns)
         if not answer.admitted and not answer.violated:
             lacks = lacking(meeting, accounts, check, now_ns)
             if lacks:
@@ -166,7 +167,7 @@ class Gate:
             taken = asking.passes(answer, now_ns, known=known)
             if taken.lacks:
                 return self._waiting.told(asking, taken.lacks)
-        return self.counted(answer)
+        return self._deciding.counted(answer)
 
     def settle(self, ended: Ended) -> None:
         """Charge what the request really used, once; whatever was reserved for it is free."""
@@ -288,40 +289,13 @@ class Gate:
         self._metrics.answer_seconds.observe(max(0.0, self._caller_timeout_s - remaining_s))
         return remaining_s < self._late_below_s
 
-    def known(self, meeting: Meeting, check: Check, now_ns: int) -> bool:
-        """Whether it has what it asks for already."""
-        return bool(meeting.settled) and self._reservations.knows(check.request, now_ns)
-
-    def decided(
-        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
-    ) -> Judged:
-        """By count; what passes is held until the request has ended."""
-        if self.known(meeting, check, now_ns):
-            return passed(meeting, accounts, now_ns)
-        answer = judged(meeting, accounts, check, now_ns)
-        if meeting.settled and check.hits and answer.admitted:
-            held = [accounts[at] for at in meeting.settled]
-            taken = asked(held, check)
-            self._reservations.hold(check.request, held, taken, now_ns, check.customer)
-        return answer
-
-    def accounts(self, meeting: Meeting, check: Check, now_ns: int) -> Sequence[LimitAccount]:
-        """What counts for a check now: meanwhile it may be counted for here anew."""
-        return self._meters.of(meeting, check.customer, check.key, now_ns)
-
-    def without_log(
-        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check
-    ) -> Judged:
-        """What the failure rules say of one that the log kept waiting for too long."""
-        return self._by_rule(meeting, accounts, check, self._metrics.without_room)
-
     def _uncounted(
         self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
     ) -> Judged:
         """For the end of a request, or a question that comes too late for an answer by count."""
         if check.over:
             return freed(meeting, accounts, check, now_ns)
-        return self._by_rule(meeting, accounts, check, self._metrics.late)
+        return self._deciding.late(meeting, accounts, check)
 
     def _asking(
         self,
@@ -334,45 +308,6 @@ class Gate:
         if remaining_s is not None:
             within_s = min(within_s, remaining_s - self._late_below_s)
         return Asking(meeting=meeting, accounts=accounts, check=check, within_s=within_s)
-
-    def _by_rule(
-        self,
-        meeting: Meeting,
-        accounts: Sequence[LimitAccount],
-        check: Check,
-        counted: ByRule,
-    ) -> Judged:
-        """What the failure rules say."""
-        answer = self._ruled(meeting, accounts, check, self._monotonic_ns())
-        counted[strictest_rule(accounts)].inc()
-        if answer.admitted:
-            self._metrics.failure_mode_allowed.inc()
-        for meter in strict_of(accounts) if meeting.strict else ():
-            meter.answered(check.request)
-            meter.wait_for(meter.change)
-        return self.counted(answer)
-
-    def counted(self, answer: Judged) -> Judged:
-        (self._metrics.admitted if answer.admitted else self._metrics.refused).inc()
-        return answer
-
-    def _ruled(
-        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
-    ) -> Judged:
-        """By the failure rules; of what passes, what it took is held until the request has ended.
-
-        That may be less than was asked for.
-        """
-        if self.known(meeting, check, now_ns):
-            return passed(meeting, accounts, now_ns)
-        held = [accounts[at] for at in meeting.settled]
-        before = [account.meter.remaining(now_ns) for account in held]
-        answer = judged_late(meeting, accounts, check, now_ns)
-        if meeting.settled and check.hits and answer.admitted:
-            after = [account.meter.remaining(now_ns) for account in held]
-            taken = [was - left for was, left in zip(before, after, strict=True)]
-            self._reservations.hold(check.request, held, taken, now_ns, check.customer)
-        return answer
 
     def _sweep(self, now_ns: int) -> None:
         self._meters.sweep(self._book, now_ns=now_ns, most=SWEPT_AT_ONCE)

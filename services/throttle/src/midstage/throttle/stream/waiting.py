@@ -7,7 +7,6 @@ same step: it never passed by count.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from midstage.throttle.decide.judging import asked, lacking, undurable
 from midstage.throttle.decide.kept import Lacking
@@ -20,37 +19,10 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.account import Counting, Settlement
 from midstage.throttle.model.checks import Check, Judged, Meeting
 from midstage.throttle.model.later import Later
+from midstage.throttle.stream.deciding import Deciding
 from midstage.throttle.stream.keeping import Waits
 
 _NS_PER_S = 1_000_000_000
-
-
-class Deciding(Protocol):
-    """Who decides checks."""
-
-    def known(self, meeting: Meeting, check: Check, now_ns: int) -> bool:
-        """Whether it has what it asks for already."""
-        ...
-
-    def decided(
-        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check, now_ns: int
-    ) -> Judged:
-        """By count."""
-        ...
-
-    def accounts(self, meeting: Meeting, check: Check, now_ns: int) -> Sequence[LimitAccount]:
-        """What counts for a check now."""
-        ...
-
-    def without_log(
-        self, meeting: Meeting, accounts: Sequence[LimitAccount], check: Check
-    ) -> Judged:
-        """By the failure rules, which are counted."""
-        ...
-
-    def counted(self, answer: Judged) -> Judged:
-        """The same answer."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
