@@ -27,7 +27,7 @@ from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.eventlog.log import Log, Message, Record, Writer
+from midstage.eventlog.log import Log, Record
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.spends import Claimed, Cleared, Heard, Said, Spends, Stood, numbers
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
@@ -36,6 +36,7 @@ from midstage.throttle.stream import spent
 from midstage.throttle.stream.holdings import Held, Holdings, is_new, taken_by, wanted_by
 from midstage.throttle.stream.implied import Implied
 from midstage.throttle.stream.resting import BesideClaims
+from midstage.throttle.stream.writing import Writing
 
 _log = logger(__name__)
 T = TypeVar("T")
@@ -76,7 +77,6 @@ class Spending:
         ``now_ns`` is the clock of the counters: since the epoch, and never back. ``reserved`` says
         what a successor has to know of requests when their customers are left.
         """
-        self._log = log
         self._topic = topic.name
         self._owner = owner
         self._now = now
@@ -95,8 +95,7 @@ class Spending:
         )
         self.holdings = Holdings(me)
         self._implied = Implied(now_ns)
-        self._writer: Writer | None = None
-        self._number = 0
+        self._writing = Writing(log=log, topic=topic.name, owner=owner)
         self._partitions = 0
         self._heard: Callable[[], None] = lambda: None
         self.reserved: spent.Reserving = lambda _: ()
@@ -119,8 +118,7 @@ class Spending:
         try:
             self._current.run(stop)
         finally:
-            if self._writer is not None:
-                self._writer.close()
+            self._writing.close()
 
     def caught_up(self) -> str | None:
         """Readiness: None while the log is followed, else why not."""
@@ -160,7 +158,7 @@ class Spending:
         held = self.holdings.holders()[partition]
         _log.info("customers_wanted", partition=partition, of=held.owner)
         fact = wanted_by(self.holdings.me, held, self._now())
-        self._hand_over(spent.wanting(fact, id_=self._next_id(), topic=self._topic))
+        self._writing.tell(fact)
 
     def assign(self, to: Mapping[int, CustomersTaken]) -> None:
         """Have these count for the partitions from now on, as far as no other one came first."""
@@ -198,8 +196,8 @@ class Spending:
             _log.info("customers_left", partition=number, to=successor and successor.owner)
             self._implied.lost(number)
             for fact in self.reserved(left):
-                self._hand_over(spent.reserved(fact, id_=self._next_id(), topic=self._topic))
-            self._hand_over(spent.leaving(left, id_=self._next_id(), topic=self._topic))
+                self._writing.tell(fact)
+            self._writing.tell(left)
             if successor is not None:
                 self._take(taken_by(successor, number, left.epoch + 1, left.at))
 
@@ -315,7 +313,7 @@ class Spending:
         if fact.owner == self._owner:
             until = self._implied.said(fact.partition)
             fact = msgspec.structs.replace(fact, implied_until=until)
-        self._hand_over(spent.taking(fact, id_=self._next_id(), topic=self._topic))
+        self._writing.tell(fact)
 
     def _send(self, each: Written) -> None:
         """What it does not hold it does not claim: that would count for nobody."""
@@ -340,9 +338,7 @@ class Spending:
             at=at,
             unanswered=each.unanswered,
         )
-        self._hand_over(
-            spent.claim(fact, id_=self._next_id(), topic=self._topic, partition=partition)
-        )
+        self._writing.claim(fact, partition)
 
     def _mark(self, key: Key) -> None:
         partition = self.partition(key[1])
@@ -350,16 +346,7 @@ class Spending:
         if epoch is None:
             return
         cleared = Cleared(key=key, owner=self._owner, epoch=epoch)
-        self._hand_over(spent.mark(cleared, topic=self._topic, partition=partition))
-
-    def _next_id(self) -> str:
-        self._number += 1
-        return f"{self._owner}/{self._number}"
-
-    def _hand_over(self, written: Message) -> None:
-        if self._writer is None:
-            self._writer = self._log.writer()
-        self._writer.send(written)
+        self._writing.mark(cleared, partition)
 
     def _apply(self, fact: Said, record: Record) -> None:
         partition = record.partition.number
