@@ -11,7 +11,7 @@ from midstage.contracts import topics
 from midstage.throttle.config import RuleSettings
 from tests.ports import free_port
 from tests.throttle.conftest import Running, memory, running
-from tests.throttle.test_real_envoy import HTTP2, TYPES, address, cluster, serving
+from tests.throttle.enveloping import HTTP2, TYPES, address, cluster, serving
 
 RULES = "rules"
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midstage.throttle.decide.charging import admitted, longest_wait_ns
+from midstage.throttle.decide.charging import admitted
 from midstage.throttle.decide.failing import passed_in_failure, share
 from midstage.throttle.decide.meters.bucket import TokenBucket
 from midstage.throttle.decide.meters.gcra import Gcra
@@ -58,14 +58,6 @@ def test_a_limit_that_drains_is_empty_after_too_much_and_the_others_keep_theirs(
     rate, drained = quota("rate", 9), quota("drained", 5, drain=True)
     assert admitted((rate, drained), (1, 6), 0) is drained
     assert left(rate, drained) == [9, 0]
-
-
-def test_the_wait_is_that_of_the_slowest_limit() -> None:
-    fast = PlainAccount("fast", TokenBucket(units=10**6, period_ns=10**15, burst=1, now_ns=0))
-    slow = PlainAccount("slow", FixedWindow(limit=1, period_ns=MINUTE, now_ns=0))
-    assert admitted((fast, slow), (1, 1), 0) is None
-    assert longest_wait_ns((fast, slow), (1, 1), 0) == MINUTE
-    assert longest_wait_ns((fast, quota("never", 0)), (1, 1), 0) is None
 
 
 kinds = st.sampled_from(["bucket", "gcra", "window", "log", "quota", "slots"])

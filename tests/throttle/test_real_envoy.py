@@ -1,7 +1,5 @@
 """A real Envoy in front of a whole throttle: what its callers see."""
 
-import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,21 +9,10 @@ import httpx
 import pytest
 
 from midstage.contracts import topics
-from midstage.local import envoy
 from midstage.testkit.waiting import within
-from tests import patient
 from tests.ports import free_port
 from tests.throttle.conftest import Running, memory, running
-
-TYPES = "type.googleapis.com/envoy.extensions"
-HTTP2 = {
-    "typed_extension_protocol_options": {
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": f"{TYPES}.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http2_protocol_options": {}},
-        }
-    }
-}
+from tests.throttle.enveloping import HTTP2, TYPES, address, cluster, serving
 
 
 @pytest.mark.platform
@@ -79,28 +66,6 @@ def proxied(directory: Path, *, grpc_port: int, replica: int | None) -> Iterator
     bootstrap = config(admin, listen, grpc_port, replica)
     with serving(directory, bootstrap, admin=admin, listen=listen) as callers:
         yield callers
-
-
-@contextmanager
-def serving(
-    directory: Path, bootstrap: object, *, admin: int, listen: int
-) -> Iterator[httpx.Client]:
-    """Callers of an Envoy that starts so, and ends with this."""
-    file = directory / "envoy.json"
-    file.write_text(json.dumps(bootstrap))
-    with (directory / "envoy.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(envoy.binary()), "-c", str(file), "--use-dynamic-base-id"],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        within(60, lambda: envoy.unready(admin) is None)
-        with patient.client(base_url=f"http://127.0.0.1:{listen}") as callers:
-            yield callers
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def config(admin: int, listen: int, grpc_port: int, replica: int) -> dict[str, object]:
@@ -157,18 +122,3 @@ def manager(host: object) -> dict[str, object]:
             ],
         },
     }
-
-
-def cluster(name: str, port: int) -> dict[str, object]:
-    return {
-        "name": name,
-        "type": "STATIC",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}],
-        },
-    }
-
-
-def address(port: int) -> dict[str, object]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

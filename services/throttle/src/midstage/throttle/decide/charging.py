@@ -34,19 +34,6 @@ def drain(account: Account, now_ns: int) -> None:
     account.meter.settle(Settlement(reserved=0, actual=left, taken_ns=now_ns, now_ns=now_ns))
 
 
-def longest_wait_ns(accounts: Sequence[Account], units: Sequence[int], now_ns: int) -> int | None:
-    """Until every limit would let its units pass; None if one of them never does."""
-    longest = 0
-    for account, wanted in zip(accounts, units, strict=True):
-        if account.shadow:
-            continue
-        wait = account.meter.wait_ns(wanted, now_ns)
-        if wait is None:
-            return None
-        longest = max(longest, wait)
-    return longest
-
-
 def _past_shadow(
     accounts: Sequence[Account], units: Sequence[int], failed: int, now_ns: int, request: str
 ) -> Account | None:
