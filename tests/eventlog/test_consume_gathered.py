@@ -1,5 +1,6 @@
-"""A consumer that is far behind makes one chunk of several readings."""
+"""A consumer that is behind, or busy, makes one chunk of several readings."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
@@ -38,6 +39,7 @@ def consumer(
     *,
     read: list[int],
     weigh: Callable[[Record], int] = lambda record: 1,
+    ahead: bool = False,
 ) -> WholeConsumer[list[str]]:
     """Two records are read at once, and five become a chunk where many wait."""
 
@@ -56,6 +58,7 @@ def consumer(
         weigh=weigh,
         join=lambda parts: [each for part in parts for each in part],
         gathered=5,
+        ahead=ahead,
     )
 
 
@@ -99,6 +102,32 @@ def test_what_waits_is_told_by_its_weight_too(log: MemoryLog, positions: MemoryP
     with running(loop):
         within(60, lambda: len(waited) == 10)
     assert waited == [(left, 3 * left) for left in range(18, -1, -2)]
+
+
+class Held(list[Whole[list[str]]]):
+    """An effect that takes until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def append(self, chunk: Whole[list[str]]) -> None:
+        self.go.wait()
+        super().append(chunk)
+
+
+def test_what_comes_while_a_chunk_has_its_effect_is_the_next_one(
+    log: MemoryLog, positions: MemoryPositions
+) -> None:
+    """Few wait, but none of them could have its effect before."""
+    say(log, *(str(number) for number in range(6)))
+    held, read = Held(), list[int]()
+    with running(consumer(log, positions, held, read=read, ahead=True)):
+        within(60, lambda: sum(read) == 6)
+        assert held == []
+        held.go.set()
+        within(60, lambda: len(held) == 2)
+    assert [len(chunk.content) for chunk in held] == [2, 4]
 
 
 class OnceAway:

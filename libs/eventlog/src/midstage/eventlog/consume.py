@@ -119,8 +119,9 @@ class WholeConsumer(Generic[T]):
         Where records are of very different size ``weigh`` tells of how much: more than
         ``heaviest`` together is read at another time, never less than one record at once.
 
-        What was read at once is a chunk. While many times as much waits, ``join`` makes one chunk
-        of several readings, until they are ``gathered`` records or weigh as much.
+        What was read at once is a chunk. While many times as much waits, or while anything waits
+        and the chunk before it has its effect, ``join`` makes one chunk of several readings, until
+        they are ``gathered`` records or weigh as much.
 
         ``ahead``: the next chunk is read while one has its effect, on a thread of its own; effects
         and positions keep their order, and after a failure no later chunk has its effect.
@@ -147,6 +148,7 @@ class WholeConsumer(Generic[T]):
         self._progress = Progress(clock_monotonic)
         self._lag = 0
         self._broken = threading.Event()
+        self._before: Future[bool] | None = None
         self._at: Mapping[Partition, int] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -183,15 +185,14 @@ class WholeConsumer(Generic[T]):
 
     def _go_ahead(self, reader: Reader, stop: threading.Event) -> None:
         """One chunk has its effect, the next one is read, none is between them."""
-        behind: Future[bool] | None = None
         with ThreadPoolExecutor(1, thread_name_prefix=f"{self.name}-effect") as thread:
             while not stop.is_set():
                 chunk = self._next(reader, stop)
-                if behind is not None and not behind.result():
+                if self._before is not None and not self._before.result():
                     return  # told to stop before its effect was done: nothing may follow it
-                behind = None if chunk is None else thread.submit(self._behind, chunk, stop)
-            if behind is not None:
-                behind.result()
+                self._before = None if chunk is None else thread.submit(self._behind, chunk, stop)
+            if self._before is not None:
+                self._before.result()
 
     def _behind(self, chunk: Whole[T], stop: threading.Event) -> bool:
         with ExitStack() as failed:
@@ -202,7 +203,7 @@ class WholeConsumer(Generic[T]):
 
     def _next(self, reader: Reader, stop: threading.Event) -> Whole[T] | None:
         """The next chunk, its dead letters durable; None when there is none or told to stop."""
-        records = self._tried(lambda: self._taken(reader), stop)
+        records = self._tried(lambda: self._taken(reader, self._linger_s), stop)
         self._lag = sum(reader.lag().values())
         if not records:
             if records is not None:
@@ -224,11 +225,14 @@ class WholeConsumer(Generic[T]):
         if self._join is None:
             return content
         parts, size = [content], self._size
-        while size < self._gathered and self._behind_by(reader) > _BEHIND * len(records):
+        while size < self._gathered:
+            linger_s = self._lingers(reader, len(records))
+            if linger_s is None:
+                break
             if stop.is_set() or self._broken.is_set():
                 break
             try:
-                records = self._taken(reader)
+                records = self._taken(reader, linger_s)
             except UnavailableError:
                 break  # what was read has its effect first; the next poll meets it again
             if not records:
@@ -238,8 +242,18 @@ class WholeConsumer(Generic[T]):
             size += self._size
         return self._join(parts)
 
-    def _behind_by(self, reader: Reader) -> int:
-        return len(self._waiting) + sum(reader.lag().values())
+    def _lingers(self, reader: Reader, read: int) -> float | None:
+        """How long more is waited for, of which there is much; None: the chunk is whole.
+
+        While the one before it has its effect, it takes what is there, and waits for nothing.
+        """
+        waits = len(self._waiting) + sum(reader.lag().values())
+        if waits > _BEHIND * read:
+            return self._linger_s
+        return 0.0 if waits and self._before_is_under_way() else None
+
+    def _before_is_under_way(self) -> bool:
+        return self._before is not None and not self._before.done()
 
     def _finish(self, chunk: Whole[T], stop: threading.Event) -> bool:
         """The effect and its positions; False when told to stop: then the chunk comes again."""
@@ -254,10 +268,10 @@ class WholeConsumer(Generic[T]):
         self._progress.moved()
         return True
 
-    def _taken(self, reader: Reader) -> Sequence[Record]:
+    def _taken(self, reader: Reader, linger_s: float) -> Sequence[Record]:
         records, weights = self._waiting, self._weights
         if not records:
-            records, weights = self._polled(reader)
+            records, weights = self._polled(reader, linger_s)
         fitting = len(weights)
         if not self._light(sum(weights)):
             fitting = max(1, sum(1 for _ in takewhile(self._light, accumulate(weights))))
@@ -265,12 +279,12 @@ class WholeConsumer(Generic[T]):
         self._size = max(len(records[:fitting]), sum(weights[:fitting]))
         return records[:fitting]
 
-    def _polled(self, reader: Reader) -> tuple[Sequence[Record], Sequence[int]]:
+    def _polled(self, reader: Reader, linger_s: float) -> tuple[Sequence[Record], Sequence[int]]:
         """Records, and what each weighs: waited for as long as more would fit."""
         taken = list(reader.poll(most=self._most, timeout_s=_POLL_S))
         weights = list(map(self._weigh, taken))
         weight = sum(weights)
-        deadline = self._monotonic() + self._linger_s
+        deadline = self._monotonic() + linger_s
         while taken and len(taken) < self._most and self._light(weight):
             if (left_s := deadline - self._monotonic()) <= 0:
                 break
