@@ -96,6 +96,9 @@ def test_the_question_is_passed_on(midstage: Midstage, stats: Stats) -> None:
         ["2025-12-29T00:00:00+01:00", "-", "1", "1"],
         ["2025-12-29T00:00:00+01:00", "a", "1", "1"],
     ]
+    rising = ("-g", "app", "-m", "requests", "--order", "requests")
+    _, *rows = midstage("get", "usage", *stats.options, *rising).stdout.splitlines()
+    assert [row.split() for row in rows] == [["ocr", "1"], ["chat", "2"]]
 
 
 def test_all_pages_are_one_answer(
@@ -120,11 +123,14 @@ def test_a_file_has_every_column(midstage: Midstage, stats: Stats, tmp_path: Pat
     ended = midstage("get", "usage", *stats.options, "-o", "parquet", "-f", str(file))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert pl.read_parquet(file)["units.images"].to_list() == [None, Decimal("0.500000"), None]
+    stream = tmp_path / "usage.arrows"
+    midstage("get", "usage", *stats.options, "-o", "arrow", "-f", str(stream))
+    assert pl.read_ipc_stream(stream).equals(pl.read_parquet(file))
     printed = midstage("get", "usage", *stats.options, "-o", "csv")
     titles, *rows = csv.reader(io.StringIO(printed.stdout))
     assert titles[:3] == ["customer", "app", "requests"]
     assert len(rows) == 3
-    assert [one.name for one in tmp_path.iterdir()] == ["usage.parquet"]
+    assert {one.name for one in tmp_path.iterdir()} == {"usage.parquet", "usage.arrows"}
 
 
 def test_a_customers_key_sees_its_own(midstage: Midstage, stats: Stats) -> None:

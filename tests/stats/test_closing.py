@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from midstage.contracts.billing import PeriodClosed, StatementPiece, UsageAdjusted, UsageGap
+from midstage.contracts.billing import (
+    PeriodClosed,
+    StatementPiece,
+    UsageAdjusted,
+    UsageGap,
+    UsageGapClosed,
+)
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.topics import BILLING
 from midstage.eventlog.appended import Facts, opened
@@ -34,7 +40,7 @@ from .test_periods import MIDDLE, SOURCE, used
 
 OTHER = "edges/edge-2/a"
 PLACES = ("closing:sealed", "closing:piece", "closing:appended", "seal:sealing", "seal:sealed")
-Told = PeriodClosed | StatementPiece | UsageAdjusted | UsageGap
+Told = PeriodClosed | StatementPiece | UsageAdjusted | UsageGap | UsageGapClosed
 
 
 @pytest.fixture
@@ -219,7 +225,7 @@ def test_what_comes_late_is_told_in_absolute_sums_with_revisions_and_once(
     assert told() == [(1, {"ok": "1", "input_tokens": "3000000"}), (2, {"ok": "2"})]
 
 
-def test_a_gap_is_in_the_log_once_however_many_look_and_whoever_restarts(
+def test_a_gap_is_in_the_log_once_and_so_is_its_end_however_many_look_and_whoever_restarts(
     shards: list[Shard],
 ) -> None:
     bills, shard = Bills(), shards[0]
@@ -244,4 +250,10 @@ def test_a_gap_is_in_the_log_once_however_many_look_and_whoever_restarts(
                 shard.at += GRACE / 2
                 shard.count(said=(beaten(SOURCE, 7, shard.at),))
             watch.look()
+            if restart:
+                shard.count(*(used(n, MIDDLE) for n in (4, 5, 6)))
+                watch.look()
+                watch.look()
     assert gaps() == [(4, 6)]
+    filled = [fact for fact in facts(bills) if isinstance(fact, UsageGapClosed)]
+    assert [(fact.source, fact.first, fact.last) for fact in filled] == [(SOURCE, 4, 6)]

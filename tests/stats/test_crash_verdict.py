@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.crash import told
 from tests.crash import client
 from tests.crash.asked import Recounted, Stated
 from tests.crash.client import Spool
-from tests.crash.verdict import recount_wrong, statement_wrong
+from tests.crash.verdict import Evidence, Verdict, recount_wrong, statement_wrong
 
 NAMES = {("edges/a", "1"), ("edges/a", "2"), ("clients/0", "e1")}
 SUMS = Counter({("acme", "ocr", "outcome", "ok"): 3})
@@ -34,6 +35,27 @@ def test_a_statement_has_the_accepted_rows_and_the_true_sums() -> None:
     assert again == "raw rows make another statement than the one that stands"
     assert "sums of the statement differ" in sums
     assert statement_wrong(None, NAMES, SUMS) == ["there is no statement"]
+
+
+@pytest.mark.parametrize("absent", ["redelivered", "resent", "late"])
+def test_a_run_that_did_not_hurt_proves_nothing(absent: str) -> None:
+    times = {"redelivered": 1, "resent": 1, "late": 1}
+    hurt, not_hurt = (Evidence(kills={}, **{**times, absent: n}) for n in (1, 0))
+    assert hurt.lacking() == []
+    assert not_hurt.lacking() == [absent]
+    assert told(_right(hurt)) == 0
+    assert told(_right(not_hurt)) == 1
+
+
+def test_what_is_wrong_fails_the_run_however_much_it_hurt() -> None:
+    hurt = Evidence(kills={}, redelivered=1, resent=1, late=1)
+    assert told(_right(hurt, "1 in the log, not in the ledger")) == 1
+
+
+def _right(evidence: Evidence, *wrong: str) -> Verdict:
+    return Verdict(
+        accepted=1, rows=1, cells=1, recounted=1, stated=1, evidence=evidence, wrong=wrong
+    )
 
 
 def test_a_line_that_is_being_written_is_not_sent_in_halves(

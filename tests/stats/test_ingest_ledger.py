@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,11 +14,11 @@ from midstage.contracts import signature
 from midstage.contracts.metered import METERED
 from midstage.contracts.requests import REQUEST_COMPLETED
 from midstage.eventlog import arrow
-from midstage.eventlog.codec import encode
+from midstage.eventlog.codec import Decoder, encode
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.memory import MemoryLog
 
-from .conftest import KEY, NOON, Bench, made, request
+from .conftest import KEY, NOON, Bench, made, records, request
 
 MANY = "application/cloudevents-batch+json"
 DATA = {
@@ -118,6 +119,15 @@ def test_detail_says_what_the_ledger_has_and_sends_it_all_the_same(bench: Bench)
         assert [told["state"] for told in one.json()["events"]] == ["known"]
         assert [told["state"] for told in many.json()["events"]] == ["known", "accepted"]
     assert rows(bench) == 3
+    stands = Counter(
+        (event.source, event.id)
+        for event in map(
+            Decoder(bench.topics.requests), records(bench.log, bench.topics.requests.name)
+        )
+    )
+    numbered = (bench.edge().source, f"{bench.edge().source}/1")
+    # what the ledger said it had may be lost with its disk: the log has it again
+    assert stands == {("jobs/1", "a"): 2, ("jobs/1", "b"): 1, numbered: 2}
 
 
 def test_what_is_taken_is_never_a_dead_letter(bench: Bench) -> None:

@@ -98,6 +98,17 @@ def test_while_kafka_is_away_nothing_is_claimed_and_nothing_waits_for_ever(
     assert set(way.ids()) == {"a", "b"}
 
 
+def test_with_detail_nothing_is_said_to_be_accepted_that_kafka_has_not(
+    failing: tuple[LossyLog, Ways],
+) -> None:
+    log, way = failing
+    log.losing = True
+    body = [event("a"), event("b", time="yesterday")]
+    answer = way.post(body, MANY, query="?detail=true")
+    assert (answer.status_code, "accepted" in answer.json()) == (503, False)
+    assert way.written() == []
+
+
 def test_what_waits_for_kafka_is_bounded(failing: tuple[LossyLog, Ways]) -> None:
     log, way = failing
     log.losing = True

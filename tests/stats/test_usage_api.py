@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import httpx
@@ -19,7 +19,9 @@ from midstage.contracts.audit import Queried
 from midstage.contracts.requests import Outcome
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.log import Message
+from midstage.stats.adapters.usage import reading, statements
 from midstage.stats.main import Service
+from midstage.stats.views.usage import asking as asking_module
 from midstage.testkit.waiting import within
 
 from .conftest import DEADLINE_S, NOON, Bench, records, running
@@ -118,6 +120,25 @@ def test_usage_by_any_dimension(asked: Asked) -> None:
     }
 
 
+def test_each_dimension_tells_its_own_word(bench: Bench) -> None:
+    """Each of them differs from every other, so that none can be taken for another."""
+    edge = bench.edge()
+    said = {"endpoint": "e", "revision": "r", "cluster": "c", "pod": "p"}
+    ask = asking(
+        bench,
+        edge.line(1, **{name: f"{word}-1" for name, word in said.items()}, bytes_in=3, bytes_out=5),
+        edge.line(2, **{name: f"{word}-2" for name, word in said.items()}, ttft_ms=40.0),
+    )
+    for name, word in said.items():
+        rows = ask.rows(f"?group_by={name}&measures=bytes_in,bytes_out")
+        assert rows == [
+            {name: f"{word}-1", "bytes_in": 3, "bytes_out": 5},
+            {name: f"{word}-2", "bytes_in": 0, "bytes_out": 0},
+        ]
+        (row,) = ask.rows(f"?{name}={word}-2&measures=ttft_ms.p50,latency_ms.p50")
+        assert row["ttft_ms"] == {"p50": pytest.approx(40, rel=0.01)}
+
+
 def test_usage_is_narrowed_by_any_dimension_and_time(asked: Asked) -> None:
     def requests(query: str) -> int:
         return sum(int(str(row["requests"])) for row in asked.rows(query))
@@ -198,7 +219,19 @@ def test_csv_has_every_column_and_row(asked: Asked) -> None:
         ["globex", "1", "1", "0", "0", "0", "0", "", "", "3", "1"],
         ["unknown", "1", "0", "1", "0", "0", "0", "", "", "", ""],
     ]
-    assert json.loads(answer.headers["midstage-versions"]) == asked().json()["versions"]
+    said = asked().json()
+    assert json.loads(answer.headers["midstage-versions"]) == said["versions"]
+    assert json.loads(answer.headers["midstage-positions"]) == said["positions"] != {}
+    assert "midstage-complete-until" not in answer.headers  # line 5 is missing
+
+
+def test_a_file_says_up_to_when_it_is_complete(bench: Bench) -> None:
+    edge = bench.edge()
+    at = datetime.now(UTC)
+    ask = asking(bench, edge.line(1), edge.beat(1, at=at))
+    assert datetime.fromisoformat(ask().json()["complete_until"]) == at
+    said = ask(accept="text/csv").headers["midstage-complete-until"]
+    assert datetime.fromisoformat(said) == at
 
 
 def test_arrow_and_parquet_say_the_same_as_json(asked: Asked) -> None:
@@ -228,6 +261,33 @@ def test_an_export_does_not_depend_on_a_page(asked: Asked) -> None:
     assert "a file holds every group" in refused.json()["detail"]
     empty = asked("?customer=nobody", accept="text/csv")
     assert empty.text == ",".join(COLUMNS[1:7]) + "\r\n"
+
+
+def test_an_export_has_more_than_a_page_of_rows(bench: Bench) -> None:
+    many = asking_module.DEFAULT_ROWS + 5
+    edge = bench.edge()
+    ask = asking(bench, *(edge.line(n, customer=f"c{n:05}") for n in range(1, many + 1)))
+    assert len(ask.rows("?group_by=customer")) == asking_module.DEFAULT_ROWS
+    _, *rows = csv.reader(io.StringIO(ask("?group_by=customer", accept="text/csv").text))
+    assert [row[0] for row in rows] == [f"c{n:05}" for n in range(1, many + 1)]
+    stream = ask("?group_by=customer", accept="application/vnd.apache.arrow.stream").content
+    assert pa.ipc.open_stream(stream).read_all().num_rows == many
+    file = ask("?group_by=customer", accept="application/vnd.apache.parquet").content
+    assert pq.read_table(io.BytesIO(file)).num_rows == many
+
+
+@pytest.mark.parametrize("measures", ["requests", "customers", "latency_ms.p50"])
+def test_an_answer_of_too_many_sums_is_refused_and_never_cut(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, measures: str
+) -> None:
+    edge = bench.edge()
+    ask = asking(bench, *(edge.line(n, customer=f"c{n}") for n in range(1, 6)))
+    for module in (reading, statements):
+        monkeypatch.setattr(module, "MOST_CELLS", 4)
+    refused = ask(f"?group_by=customer&measures={measures}", accept="text/csv")
+    assert refused.status_code == 400
+    assert "group by less" in refused.json()["detail"]
+    assert len(ask.rows(f"?customer=c1&group_by=customer&measures={measures}")) == 1
 
 
 def test_a_form_that_there_is_not_is_refused(asked: Asked) -> None:

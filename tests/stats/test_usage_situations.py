@@ -66,6 +66,17 @@ def test_totals_by_minute_hour_and_day(bench: Bench) -> None:
     assert [row["requests"] for row in ask(client, span)] == [91]
 
 
+def test_totals_by_second(bench: Bench) -> None:
+    seconds = [event(f"s-{n}", NOON + timedelta(seconds=n / 2)) for n in range(5)]
+    client = told(bench, seconds)
+    span = "from=2026-01-01T12:00:00Z&to=2026-01-01T12:01:00Z&measures=requests"
+    assert counts(ask(client, f"{span}&window=second")) == [
+        ("2026-01-01T12:00:00Z", 2),
+        ("2026-01-01T12:00:01Z", 2),
+        ("2026-01-01T12:00:02Z", 1),
+    ]
+
+
 def test_totals_by_subject_and_group(bench: Bench) -> None:
     """Their meter groups by method and route; here those are labels."""
     events = [

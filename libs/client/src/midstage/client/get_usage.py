@@ -1,7 +1,7 @@
 """``midstage get usage``: exact usage by any dimension, on the screen or as a file.
 
-A table, JSON and YAML are put together from the service's pages, which are of one moment; CSV and
-Parquet are its own files with every column. A file appears whole or not at all.
+A table, JSON and YAML are put together from the service's pages, which are of one moment; CSV, an
+Arrow stream and Parquet are its own files with every column. A file appears whole or not at all.
 """
 
 import os
@@ -39,10 +39,15 @@ class Form(StrEnum):
     JSON = "json"
     YAML = "yaml"
     CSV = "csv"
+    ARROW = "arrow"
     PARQUET = "parquet"
 
 
-FILES = {Form.CSV: "text/csv", Form.PARQUET: "application/vnd.apache.parquet"}
+FILES = {
+    Form.CSV: "text/csv",
+    Form.ARROW: "application/vnd.apache.arrow.stream",
+    Form.PARQUET: "application/vnd.apache.parquet",
+}
 
 
 def usage(
