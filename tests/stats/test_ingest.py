@@ -192,6 +192,8 @@ RAW = json.dumps(event()).encode()
         (RAW.replace(b'"id"', b'"id": "first", "id"'), ONE, "/id"),
         (RAW.replace(b'"app"', b'"app": "first", "app"'), ONE, "/data/app"),
         (RAW.replace(b"12.5", b"1e999"), ONE, "/data/duration_ms"),
+        (RAW.replace(b'"app"', b'"x": 1e999, "app"'), ONE, "/data/x"),
+        (RAW.replace(b'"app"', b'"x": NaN, "app"'), ONE, "/data/x"),
         (RAW.replace(b"12.5", b"9" * 5000), ONE, ""),
         (RAW.replace(b'"acme"', b'"\\ud800"'), ONE, ""),
         (RAW.replace(b'"app"', b'"x": ' + b"[" * 20 + b"]" * 20 + b', "app"'), ONE, "/data/x"),
