@@ -112,7 +112,11 @@ def opened(log: MemoryLog, *, within_s: float = 20.0, topic: Topic = REQUESTS) -
         within_s=within_s,
     )
     audit = Audit(service="stats", note=lambda _: None, now=SystemClock().now)
-    door = events.Door(taking=ingest, customers=lambda: {"key-of-acme": "acme"}, audit=audit)
+    door = events.Door(
+        taking=ingest,
+        customers=lambda: {"key-of-acme": "acme", "key-of-eu": "acme/eu"},
+        audit=audit,
+    )
     app = http.build(
         service="stats",
         version="0",
