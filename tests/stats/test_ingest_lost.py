@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from midstage.contracts.topics import REQUESTS
 from midstage.eventlog.log import Delivery, Message
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.memory.clients import MemoryWriter
+from midstage.eventlog.topics import settings_of
 from midstage.stats.api import events
 from midstage.testkit.waiting import within
 from tests import patient
 
-from .conftest import DEADLINE_S
+from .conftest import DEADLINE_S, records
 from .posting import DATA, MANY, ONE, Ways, event, opened, ways
 
 
@@ -130,6 +132,16 @@ def test_what_waits_for_kafka_is_bounded(failing: tuple[LossyLog, Ways]) -> None
     details = [way.post(batch, MANY).json()["detail"] for _ in range(9)]
     assert "not acknowledged" in details[7]
     assert "too much waits" in details[8]
+
+
+def test_an_event_is_not_known_by_the_very_post_that_brings_it() -> None:
+    """However soon the ledger has it: it is asked before anything is sent."""
+    log = MemoryLog()
+    log.create(settings_of(REQUESTS))
+    at_once = opened(log, held=lambda events: [bool(records(log, REQUESTS.name)) for _ in events])
+    for state in ("accepted", "known"):
+        answer = at_once.post(event("a"), query="?detail=true")
+        assert [one["state"] for one in answer.json()["events"]] == [state]
 
 
 def test_what_is_refused_by_the_log_is_told() -> None:
