@@ -1,5 +1,8 @@
 """Shards, edges, clients and the broker die: what was accepted is in the ledgers, each once.
 
+So it is where a shipper, a client and a shard that takes events stop and wake after others have
+done their work: their late copies are in the log, and counted by nobody.
+
 The small run of ``tests.bench.crash``; and that it would have noticed: with positions kept apart
 from rows, a group's offsets trusted, or ids claimed before their rows are durable, as other systems
 do, the same kind of run finds what was lost.
