@@ -174,6 +174,31 @@ def test_post_answers_as_get(asked: Asked) -> None:
     assert (refused.status_code, refused.json()["detail"].split(":")[0]) == (400, "/group_by/1")
 
 
+def test_a_parameter_that_there_is_not_is_no_filter(asked: Asked) -> None:
+    refused = asked("?custmer=acme")
+    assert refused.status_code == 400
+    said = refused.json()["detail"]
+    assert said.startswith("custmer: no such parameter; there are after, app, cluster, customer, ")
+    assert said.endswith(", window, zone, label.<name>")
+    assert asked("?zone=UTC&zone=UTC").json()["detail"] == "zone: given 2 times; give it once"
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    posted = asked.client.post("/v1/usage?customer=acme", json={}, headers=headers)
+    assert posted.json()["detail"] == "customer: no such parameter; there are none here"
+
+
+def test_each_parameter_that_there_is_can_be_said(asked: Asked) -> None:
+    paths = asked.client.get("/openapi.json").json()["paths"]
+    names = [one["name"] for one in paths["/v1/usage"]["get"]["parameters"]]
+    words = {
+        **{"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z", "window": "none"},
+        **{"zone": "UTC", "group_by": "app", "measures": "units", "order": "app", "limit": "1"},
+        **{"estimated": "true", "status": "200"},
+    }
+    query = "&".join(f"{name}={words.get(name, 'x')}" for name in names if name != "after")
+    assert asked(f"?{query}".replace("<name>", "team")).status_code == 200
+    assert asked("?after=x").json()["detail"].startswith("after: it is not what an answer gave")
+
+
 def test_pages_are_of_one_moment_although_data_comes_in(bench: Bench) -> None:
     edge = bench.edge()
     ask = asking(bench, *(edge.line(n, customer=f"c{n}") for n in range(1, 8)))
