@@ -4,10 +4,13 @@ import json
 
 import pytest
 
+from midstage.contracts.fact import Event
+from midstage.contracts.metered import METERED, Metered
+from midstage.eventlog.codec import message
 from midstage.stats.adapters.usage import reading, statements
 
 from .asking import TOKEN, Asked, Row, asking, few_calls
-from .conftest import Bench
+from .conftest import NOON, Bench
 
 
 @pytest.fixture
@@ -175,3 +178,88 @@ def test_an_answer_of_too_many_sums_is_refused_and_never_cut(
     assert refused.status_code == 400
     assert "group by less" in refused.json()["detail"]
     assert len(ask.rows(f"?customer=c1&group_by=customer&measures={measures}")) == 1
+
+
+def test_the_answer_repeats_what_was_asked(asked: Asked) -> None:
+    query = "from=2026-01-01T00:00:00%2B01:00&to=2026-01-03T00:00:00Z&window=day&zone=Europe/Berlin"
+    said = asked(f"?{query}").json()
+    assert [said[name] for name in ("from", "to", "window", "zone")] == [
+        *("2025-12-31T23:00:00Z", "2026-01-03T00:00:00Z", "day", "Europe/Berlin"),
+    ]
+    said = asked().json()
+    assert [said[name] for name in ("from", "to", "window", "zone")] == [None, None, None, "UTC"]
+
+
+def test_a_label_that_is_empty_is_not_one_that_is_missing(bench: Bench) -> None:
+    edge = bench.edge()
+    ask = asking(
+        bench,
+        edge.line(1, labels={"team": ""}),
+        edge.line(2, labels={"other": "a"}),
+        edge.line(3, labels={"team": "a", "other": "a"}),
+    )
+    rows = ask.rows("?group_by=label.team&measures=requests")
+    assert [(row["label.team"], row["requests"]) for row in rows] == [(None, 1), ("", 1), ("a", 1)]
+    for query, requests in (("label.team=", 1), ("label.team=&label.team=a", 2), ("label.x=", 0)):
+        found = ask.rows(f"?measures=requests&{query}")
+        assert sum(int(str(row["requests"])) for row in found) == requests
+    by_both = ask.rows("?group_by=label.other,label.team&measures=requests")
+    assert [(row["label.other"], row["label.team"]) for row in by_both] == [
+        *((None, ""), ("a", None), ("a", "a")),
+    ]
+
+
+def test_metered_work_is_no_request_and_has_no_duration(bench: Bench) -> None:
+    edge = bench.edge()
+    fact = Metered(customer="acme", app="job", units={"pages": 2})
+    work = Event(id="job-1", source=edge.source, seq=2, type=METERED, time=NOON, data=fact)
+    line = message(work, topic=bench.topics.requests.name, key=edge.source, signing_key=edge.key)
+    ask = asking(bench, edge.line(1, duration_ms=800.0), line)
+    by_kind = ask.rows("?group_by=kind&measures=requests,units.pages,bytes_in,latency_ms.p50")
+    assert [(row["kind"], row["requests"], row["units"]) for row in by_kind] == [
+        *(("metered", 0, {"pages": 2}), ("request", 1, {})),
+    ]
+    assert [row["latency_ms"] for row in by_kind] == [
+        *({"p50": None}, {"p50": pytest.approx(800, rel=0.01)}),
+    ]
+    (whole,) = ask.rows("?measures=customers,latency_ms.p50")
+    assert whole == {"customers": 1, "latency_ms": {"p50": pytest.approx(800, rel=0.01)}}
+
+
+def test_groups_without_a_quantile_come_before_all_others(bench: Bench) -> None:
+    edge = bench.edge()
+    told = [("a", 30.0, 9.0), ("b", None, 8.0), ("c", 10.0, 7.0), ("d", None, 6.0)]
+    lines = [
+        edge.line(n, app=app, ttft_ms=ttft, duration_ms=duration)
+        for n, (app, ttft, duration) in enumerate(told, start=1)
+    ]
+    ask = asking(bench, *lines)
+
+    def apps(order: str) -> str:
+        query = f"?group_by=app&measures=ttft_ms.p99.9,latency_ms.p50&order={order}"
+        return "".join(str(row["app"]) for row in ask.rows(query))
+
+    assert apps("ttft_ms.p99.9") == "bdca"
+    assert apps("-ttft_ms.p99.9") == "acbd"
+    assert apps("-ttft_ms.p99.9,-app") == "acdb"
+    assert apps("latency_ms.p50") == "dcba"
+
+
+def test_a_page_that_ends_with_the_answer_is_the_last(asked: Asked) -> None:
+    assert [len(asked(f"?group_by=customer&limit={n}").json()["usage"]) for n in (2, 3, 4)] == [
+        *(2, 3, 3),
+    ]
+    assert asked("?group_by=customer&limit=2").json()["next"] is not None
+    assert asked("?group_by=customer&limit=3").json()["next"] is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["order=-customer", "to=2027-01-01T00:00:00Z", "app=chat", "measures=units", "window=day"],
+)
+def test_a_page_is_of_one_question_in_every_word(asked: Asked, other: str) -> None:
+    query = "?group_by=customer&limit=1&from=2026-01-01T00:00:00Z"
+    following = asked(query).json()["next"]
+    refused = asked(f"{query}&{other}&after={following}")
+    assert "of another question" in refused.json()["detail"]
+    assert asked(f"{query}&after={following}").json()["usage"][0]["customer"] == "globex"

@@ -97,6 +97,7 @@ def test_nothing_said_is_all_there_is() -> None:
         ("from", "2026-01-01T12:00:00", "from: '2026-01-01T12:00:00' has no time zone"),
         ("to", "0001-01-01T00:00:00+23:00", "to: '0001-01-01T00:00:00+23:00' is not a time"),
         ("to", "1969-12-31T23:59:59Z", "to: '1969-12-31T23:59:59Z' is not between 1970"),
+        ("to", "2200-01-01T00:00:00Z", "to: '2200-01-01T00:00:00Z' is not between 1970 and 2199"),
         ("window", "fortnight", "window: 'fortnight' is none of second, minute"),
         ("window", "day", "window: a window of one day needs from"),
         ("zone", "Mars/Olympus", "zone: 'Mars/Olympus' is no time zone"),
@@ -135,9 +136,18 @@ def test_too_many_windows_are_refused_before_anything_is_read() -> None:
     assert get(DAY, ("to", "2026-01-02T00:00:00Z"), ("window", "second"))
 
 
+def test_windows_up_to_now_are_bounded_too() -> None:
+    with pytest.raises(RefusedError, match="window: more than 100000 windows of one second"):
+        get(DAY, ("window", "second"))
+    with pytest.raises(RefusedError, match="window: more than 100000 windows of one minute"):
+        get(("from", "2016-01-01T00:00:00Z"), ("window", "minute"))
+    assert get(("from", "1970-01-01T00:00:00Z"), ("window", "day"))
+
+
 def test_from_after_to_is_refused() -> None:
     with pytest.raises(RefusedError, match=r"from: .* is after"):
         get(("from", "2026-01-02T00:00:00Z"), ("to", "2026-01-01T00:00:00Z"))
+    assert get(("from", "2026-01-01T00:00:00Z"), ("to", "2026-01-01T01:00:00+01:00"))  # no time
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 
 import httpx
+import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 from fastapi.testclient import TestClient
 
@@ -31,9 +32,22 @@ def test_a_customers_key_sees_its_own_usage_alone(asked: Asked) -> None:
         assert "globex" not in refused.text
     assert acme.post({"where": {"customer": ["globex"]}}).status_code == 403
     assert acme.post({"group_by": ["customer"]}).json()["usage"][0]["customer"] == "acme"
+    assert acme.rows("?customer=acme&customer=acme") == acme.rows()
     said = acme().json()
     assert said["positions"] == {}  # they would say how much all others use
     assert "globex" not in acme("?group_by=customer,app,label.team", accept="text/csv").text
+
+
+def test_no_form_tells_a_customer_how_much_all_others_use(asked: Asked) -> None:
+    acme = asked.by("acmes-key")
+    assert json.loads(acme(accept="text/csv").headers["midstage-positions"]) == {}
+    stream = acme(accept="application/vnd.apache.arrow.stream").content
+    metadata = pa.ipc.open_stream(stream).schema.metadata
+    assert json.loads(metadata[b"midstage"])["positions"] == {}
+    own = "?group_by=app&customer=acme&limit=1"
+    operators = asked(own).json()
+    assert operators["positions"] != {}
+    assert acme(f"{own}&after={operators['next']}").json()["positions"] == {}
 
 
 def test_a_customers_page_is_nobody_elses(asked: Asked) -> None:
@@ -88,6 +102,18 @@ def test_parts_are_for_other_shards_alone(asked: Asked) -> None:
     assert answer["standing"]["versions"]["0"] >= 1
     assert part(TOKEN, {"question": 7}).status_code == 400
     assert part("acmes-key", question).status_code == 401
+
+
+def test_the_audit_names_service_and_route(bench: Bench) -> None:
+    bench.write(bench.edge().line(1))
+    ask = Asked(service := bench.start(), TestClient(service.app))
+    with running(service):
+        ask("?customer=acme&label.team=a", accept="text/csv")
+        within(DEADLINE_S, lambda: len(audited(bench)) == 1)
+    (told,) = audited(bench)
+    assert (told.service, told.route, told.query) == (
+        *("stats", "/v1/usage", "customer=acme&label.team=a"),
+    )
 
 
 def audited(bench: Bench) -> list[Queried]:

@@ -76,6 +76,40 @@ def test_arrow_and_parquet_say_the_same_as_json(asked: Asked) -> None:
     assert pl.read_parquet(io.BytesIO(file)).height == 3
 
 
+def test_a_column_is_there_once_however_often_it_is_asked_for(asked: Asked) -> None:
+    query = "?measures=units.images,requests,outcomes,units,requests,outcomes.ok,units.images"
+    titles, *_ = csv.reader(io.StringIO(asked(query, accept="text/csv").text))
+    assert titles == [
+        *("units.images", "requests", *COLUMNS[2:7]),
+        *("units.cached", "units.input_tokens", "units.requests"),
+    ]
+    file = asked(query, accept="application/vnd.apache.parquet").content
+    assert pl.read_parquet(io.BytesIO(file)).columns == titles
+
+
+def test_each_kind_of_column_is_the_same_in_every_form(asked: Asked) -> None:
+    query = "?group_by=status,estimated,label.team&measures=requests,ttft_ms.p50&order=-requests"
+    rows = [
+        [str(row["status"]), "true" if row["estimated"] else "false", row["label.team"] or "", "1"]
+        for row in asked.rows(query)
+    ]
+    assert len(rows) == 5
+    _, *printed = csv.reader(io.StringIO(asked(query, accept="text/csv").text))
+    assert printed == [[*row, ""] for row in rows]
+    stream = asked(query, accept="application/vnd.apache.arrow.stream").content
+    table = pa.ipc.open_stream(stream).read_all()
+    assert [str(kind) for kind in table.schema.types] == [
+        "int64",
+        "bool",
+        "string",
+        "int64",
+        "double",
+    ]
+    assert [[str(one["status"]), one["label.team"] or ""] for one in table.to_pylist()] == [
+        [row[0], row[2]] for row in rows
+    ]
+
+
 def test_an_export_does_not_depend_on_a_page(asked: Asked) -> None:
     refused = asked("?group_by=customer&limit=1", accept="text/csv")
     assert refused.status_code == 400

@@ -111,7 +111,7 @@ class Desk:
             begin = cursor.opened(meant.after, question=question, secret=self.secret)
             at, shown = begin.standing, begin.shown
         groups, found = self._whole(question, at)
-        standing = at or told(found, asker)
+        standing = told(at or found, asker)
         until = shown + (meant.limit or asking.DEFAULT_ROWS)
         following = cursor.of(question, shown=until, standing=standing)
         return as_json(
