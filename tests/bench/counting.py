@@ -29,7 +29,7 @@ from midstage.eventlog.log import Log, Partition
 from midstage.stats.adapters.columns import in_one_heap
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.config import Settings
-from midstage.stats.main import Topics, compose
+from midstage.stats.main import TOGETHER, Topics, compose
 from midstage.stats.model import Batch, Committed
 from midstage.stats.stream.counting import Ledger
 from tests.bench.children import last_words, module, running
@@ -92,7 +92,7 @@ def as_installed() -> None:
 
 
 def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
-    log = Timed(KafkaLog(bootstrap=bootstrap, client_id="bench"))
+    log = Timed(KafkaLog(bootstrap=bootstrap, client_id="bench", together=TOGETHER))
     watched = run(
         bootstrap,
         topics,

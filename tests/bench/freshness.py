@@ -19,6 +19,7 @@ import numpy as np
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log, Partition, Reader, Record
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.main import TOGETHER
 from midstage.stats.model import Batch, Committed, Doubles
 from tests.bench.counting import Watched, as_installed, run, topics_of
 
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> None:
     """Count until all are committed, and say how fresh they were."""
     as_installed()
     bootstrap, *names, count, directory = arguments
-    log = Stamped(KafkaLog(bootstrap=bootstrap, client_id="bench"))
+    log = Stamped(KafkaLog(bootstrap=bootstrap, client_id="bench", together=TOGETHER))
 
     def watch(ledger: DuckdbLedger, stop: threading.Event) -> Aged:
         return Aged(ledger, int(count), stop, log.stamps)

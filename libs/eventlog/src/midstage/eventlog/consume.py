@@ -224,9 +224,9 @@ class WholeConsumer(Generic[T]):
         content = self._read(records, self._dead_letters.put)
         if self._join is None:
             return content
-        parts, size = [content], self._size
+        parts, size, read = [content], self._size, len(records)
         while size < self._gathered:
-            linger_s = self._lingers(reader, len(records))
+            linger_s = self._lingers(reader, read)
             if linger_s is None:
                 break
             if stop.is_set() or self._broken.is_set():
@@ -240,6 +240,7 @@ class WholeConsumer(Generic[T]):
             self._progress.went_on()
             parts.append(self._read(records, self._dead_letters.put))
             size += self._size
+            read += len(records)
         return self._join(parts)
 
     def _lingers(self, reader: Reader, read: int) -> float | None:
