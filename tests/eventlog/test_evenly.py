@@ -54,18 +54,24 @@ def by_partition(records: list[Record]) -> dict[int, int]:
     return dict(Counter(record.partition.number for record in records))
 
 
-def test_each_has_its_share_and_what_others_leave(log: MemoryLog) -> None:
-    said(log, {0: 100, 1: 2, 2: 100})
+def test_of_each_is_read_by_how_many_wait(log: MemoryLog) -> None:
+    counts = {0: 300, 1: 20, 2: 80}
+    said(log, counts)
     reader = EvenReader([log.reader({place: 0}) for place in log.partitions("t")])
-    first = list(reader.poll(most=30, timeout_s=0))
-    found = by_partition(first)
-    assert sum(found.values()) == 30
-    assert found[1] == 2
-    assert min(found[0], found[2]) >= 10
-    assert sum(reader.lag().values()) == 202 - 30
+    first = list(reader.poll(most=40, timeout_s=0))
+    assert by_partition(first) == {0: 30, 1: 2, 2: 8}
+    assert sum(reader.lag().values()) == 400 - 40
     rest = list(reader.poll(most=1000, timeout_s=0))
-    assert by_partition(first + rest) == {0: 100, 1: 2, 2: 100}
-    assert {place.number: at for place, at in reader.positions().items()} == {0: 100, 1: 2, 2: 100}
+    assert by_partition(first + rest) == counts
+    assert {place.number: at for place, at in reader.positions().items()} == counts
+
+
+def test_what_one_has_no_more_of_others_have_room_for(log: MemoryLog) -> None:
+    said(log, {0: 5, 1: 5, 2: 5})
+    reader = EvenReader([log.reader({place: 0}) for place in log.partitions("t")])
+    assert len(reader.poll(most=16, timeout_s=0)) == 15
+    said(log, {2: 7})
+    assert len(reader.poll(most=7, timeout_s=0)) == 7
 
 
 def test_even_one_at_a_time_none_is_left_out(log: MemoryLog) -> None:

@@ -86,12 +86,12 @@ class EvenReader:
         most: int,
         turn_s: float,
     ) -> Sequence[T]:
-        """Of each its share, then of each what room is left; another is first each time."""
-        self._readers.append(self._readers.pop(0))
+        """Of each its share, then of each what room is left."""
+        self._readers.append(self._readers.pop(0))  # or one at a time would be of the first alone
         found, room = list[T](), most
         try:
-            for share in (-(-most // len(self._readers)), most):
-                for reader in self._readers:
+            for shares in (self._shares(most), [most] * len(self._readers)):
+                for reader, share in zip(self._readers, shares, strict=True):
                     if room > 0:
                         taken = take(reader, min(share, room), 0.0 if found else turn_s)
                         found += taken
@@ -103,6 +103,11 @@ class EvenReader:
                 raise
             self._failure = failure
         return found
+
+    def _shares(self, most: int) -> list[int]:
+        """By how many wait for each, so that what is read is of about the same age."""
+        lags = [sum(reader.lag().values()) for reader in self._readers]
+        return [max(1, -(-most * lag // max(1, sum(lags)))) for lag in lags]
 
 
 def shared_out(places: Iterable[Partition], together: int) -> list[list[Partition]]:
