@@ -140,9 +140,7 @@ def compose(
     damaged and can't be read from the ledger and its archive again.
     """
     in_one_heap()
-    log = log or KafkaLog(
-        bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}", together=TOGETHER
-    )
+    log = log or kafka(settings.kafka)
     clock = clock or SystemClock()
     topics = topics or Topics()
     ledger = owned(
@@ -335,6 +333,11 @@ def _billing(
         ],
         log=bills,
     )
+
+
+def kafka(bootstrap: str) -> KafkaLog:
+    """The log at these brokers, as stats reads it."""
+    return KafkaLog(bootstrap=bootstrap, client_id=f"midstage.{SERVICE}", together=TOGETHER)
 
 
 def counting(
