@@ -35,6 +35,7 @@ from midstage.stats import api
 from midstage.stats.adapters.callers import caller_keys
 from midstage.stats.adapters.columns import in_one_heap
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.held import HeldAnywhere
 from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
@@ -202,10 +203,15 @@ def compose(
         new_id=lambda: uuid.uuid4().hex,
         lost=told_lost(metrics.audit_lost),
     )
+    held = Held(sources=ledger.sources, seen=seen.known)
     ingest = Ingest(
         log=log,
         check=Checking(topic=topics.requests, keys=keys, now=clock.now),
-        held=Held(sources=ledger.sources, seen=seen.known),
+        held=HeldAnywhere(
+            shards=in_order(held, _far(settings), number=settings.shard.number),
+            partitions=topics.requests.partitions,
+            monotonic=clock.monotonic,
+        ),
         counted=metrics.posted,
         within_s=settings.ingest_within_s,
         reached=reached,
@@ -221,7 +227,9 @@ def compose(
         audit=audit,
         reached=reached,
     )
-    own = shard.OwnShard(books=books, recent=loads.recent, lag=consumer.lag, now=clock.now)
+    own = shard.OwnShard(
+        books=books, held=held.held, recent=loads.recent, lag=consumer.lag, now=clock.now
+    )
     desk = _desk(settings, books=books, clock=clock, audit=audit)
     app = application(
         service=SERVICE,

@@ -39,6 +39,16 @@ class Shards(Protocol):
         ...
 
 
+class Shard(Protocol):
+    """This shard alone."""
+
+    def part(
+        self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
+    ) -> Part:
+        """Its part, to be added to those of the others."""
+        ...
+
+
 _asking = msgspec.json.Decoder(Wished).decode
 
 
@@ -50,7 +60,7 @@ class Desk:
     """
 
     shards: Shards
-    own: Shards
+    own: Shard
     customers: Callable[[], Mapping[str, str]]
     files: Encoders
     audit: Audit
@@ -127,7 +137,7 @@ class Desk:
             asked = _asking(body)
         except msgspec.MsgspecError as error:
             raise RefusedError(f"not the question of a shard: {error}", status=400) from error
-        (part,) = self.own.parts(asked.question, versions=asked.versions, now=self.now())
+        part = self.own.part(asked.question, versions=asked.versions, now=self.now())
         return as_json(part)
 
 

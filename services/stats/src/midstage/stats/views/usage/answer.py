@@ -166,7 +166,7 @@ def _figure(question: Question, name: str) -> Callable[[Group], Cell]:
         Measure.UNITS: lambda group: group.micros.get(part),
         Measure.BYTES_IN: lambda group: group.bytes_in,
         Measure.BYTES_OUT: lambda group: group.bytes_out,
-        Measure.CUSTOMERS: lambda group: len(group.customers),
+        Measure.CUSTOMERS: lambda group: group.customers,
     }
     return figures[Measure(field)]
 
