@@ -73,6 +73,8 @@ AT_ONCE = 8_192
 """Events that are objects at the same time; as columns they take a fifth of the room."""
 HEAVIEST = 20_000
 """Events of Arrow batches that are read at once."""
+TOGETHER = 3
+"""Partitions of requests that have room in one answer of the broker, and edges beside them."""
 GATHERED = 80_000
 """Of one transaction while many wait: more has fewer sums an event, and takes more room."""
 
@@ -139,7 +141,7 @@ def compose(
     damaged and can't be read from the ledger and its archive again.
     """
     in_one_heap()
-    log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
+    log = log or kafka(settings.kafka)
     clock = clock or SystemClock()
     topics = topics or Topics()
     ledger = owned(
@@ -339,6 +341,11 @@ def _billing(
         ],
         log=bills,
     )
+
+
+def kafka(bootstrap: str) -> KafkaLog:
+    """The log at these brokers, as stats reads it."""
+    return KafkaLog(bootstrap=bootstrap, client_id=f"midstage.{SERVICE}", together=TOGETHER)
 
 
 def counting(

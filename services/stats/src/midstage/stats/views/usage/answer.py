@@ -82,7 +82,7 @@ def page(
 
 
 def columns(question: Question, groups: Sequence[Group]) -> list[Column]:
-    """Every column of the answer, in the order of the key and of the measures as asked."""
+    """Every column of the answer once, in the order of the key and of the measures as asked."""
     found = [_column(question, name, groups) for name in question.group_by]
     if question.window:
         found[:0] = [
@@ -91,7 +91,8 @@ def columns(question: Question, groups: Sequence[Group]) -> list[Column]:
         ]
     for name in question.wanted.columns:
         found += _measured(question, name, groups)
-    return found
+    first = {column.name: column for column in reversed(found)}
+    return [column for column in found if first[column.name] is column]
 
 
 def _keys(question: Question, groups: Sequence[Group]) -> dict[str, Sequence[object]]:
