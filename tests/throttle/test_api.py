@@ -164,6 +164,39 @@ def test_what_is_no_limit_is_refused(throttle: Running, changed: dict[str, objec
 
 
 @pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"algorithm": {"kind": "guessing"}},
+            "algorithm.kind: Invalid value 'guessing', none of token_bucket, leaky_bucket, "
+            "gcra, fixed_window, moving_window, sliding_counter, calendar, lifetime, slots",
+        ),
+        (
+            {"algorithm": {"kind": "calendar", "every": "hour"}},
+            "algorithm.every: Invalid enum value 'hour', none of day, month, week, year",
+        ),
+        ({"on_failure": "maybe"}, "on_failure: Invalid enum value 'maybe', none of closed, open"),
+    ],
+)
+def test_a_word_that_is_not_known_is_refused_with_those_that_are(
+    throttle: Running, changed: dict[str, object], said: str
+) -> None:
+    assert problem(throttle.put("refused", **changed), 422) == said
+
+
+@pytest.mark.parametrize(
+    ("period_s", "said"),
+    [(0.5, "0.5 s"), (90, "90 s"), (120, "2 min"), (3600, "1 h"), (7 * 86_400, "7 d")],
+)
+def test_a_period_is_told_in_its_longest_whole_unit(
+    throttle: Running, period_s: float, said: str
+) -> None:
+    window = {"kind": "moving_window", "period_s": period_s}
+    assert throttle.put("periodic", algorithm=window).status_code == 200
+    assert throttle.http.get("/v1/limits/periodic").json()["says"] == f"5 requests in {said}"
+
+
+@pytest.mark.parametrize(
     ("body", "status"),
     [
         (b"{", 400),
