@@ -21,7 +21,8 @@ from midstage.testkit.waiting import within
 from midstage.throttle.decide.spends import Cleared, Heard, Spends, Stood
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream import spent
-from midstage.throttle.stream.spending import Spending, Written
+from midstage.throttle.stream.own_claims import Written
+from midstage.throttle.stream.spending import Spending
 from tests.throttle.conftest import memory
 
 ACME: Key = ("rate", "acme", "")

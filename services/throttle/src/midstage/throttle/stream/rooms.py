@@ -24,8 +24,8 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.implied import RENEWED_S
+from midstage.throttle.stream.own_claims import Written
 from midstage.throttle.stream.resting import Beside, Resting
-from midstage.throttle.stream.spending import Written
 
 PATIENCE_NS: Final = 1_000_000_000
 """A log that is silent for so long is away: no check waits for it."""
