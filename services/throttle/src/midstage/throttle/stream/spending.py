@@ -27,7 +27,8 @@ from midstage.eventlog.codec import Decoder
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Log, Record
-from midstage.throttle.decide.spends import Claimed, Cleared, Heard, Said, Spends, Stood, numbers
+from midstage.throttle.decide.holders import Heard
+from midstage.throttle.decide.spends import Claimed, Cleared, Said, Spends, Stood, numbers
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream import spent
@@ -159,7 +160,7 @@ class Spending:
         with self._current.changed:
             known = self.holdings.holders()
             epochs = {
-                number: self._spends.next_epoch(number)
+                number: self._spends.holders.next_epoch(number)
                 for number in to
                 if _same(self._spends.holders.get(number), known.get(number))
             }
@@ -274,7 +275,7 @@ class Spending:
         if isinstance(fact, Cleared):
             self._claims.dispute(partition, fact.key, counts=heard is Heard.COUNTS)
         elif heard is Heard.COUNTS and not isinstance(fact, ReservationsLeft):
-            before = self._spends.before(partition)
+            before = self._spends.holders.before(partition)
             self._heard_of.append(
                 Held(fact=fact, before=before) if isinstance(fact, CustomersTaken) else fact
             )
