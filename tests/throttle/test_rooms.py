@@ -20,7 +20,8 @@ from midstage.throttle.model.later import Later
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.gate import Gate
 from midstage.throttle.stream.own_claims import Written
-from midstage.throttle.stream.rooms import PATIENCE_NS, Rooms
+from midstage.throttle.stream.rooms import Rooms
+from midstage.throttle.stream.wait_queue import PATIENCE_NS
 from midstage.throttle.views.meters import CLOCKS_NS
 from tests.throttle.gated import TINY, Held, limit
 
