@@ -24,12 +24,11 @@ from midstage.chassis.garbage import collected_seldom
 from midstage.chassis.heap import given_back
 from midstage.chassis.threads import handed_over_soon
 from midstage.contracts.topics import EDGES, LOAD, REQUESTS, USAGE
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log, Partition
 from midstage.stats.adapters.columns import in_one_heap
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.config import Settings
-from midstage.stats.main import Topics, compose
+from midstage.stats.main import Topics, compose, kafka
 from midstage.stats.model import Batch, Committed
 from midstage.stats.stream.counting import Ledger
 from tests.bench.children import last_words, module, running
@@ -92,7 +91,7 @@ def as_installed() -> None:
 
 
 def _run(bootstrap: str, topics: Topics, count: int, directory: Path) -> float:
-    log = Timed(KafkaLog(bootstrap=bootstrap, client_id="bench"))
+    log = Timed(kafka(bootstrap))
     watched = run(
         bootstrap,
         topics,

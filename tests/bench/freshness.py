@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log, Partition, Reader, Record
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.main import kafka
 from midstage.stats.model import Batch, Committed, Doubles
 from tests.bench.counting import Watched, as_installed, run, topics_of
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     """Count until all are committed, and say how fresh they were."""
     as_installed()
     bootstrap, *names, count, directory = arguments
-    log = Stamped(KafkaLog(bootstrap=bootstrap, client_id="bench"))
+    log = Stamped(kafka(bootstrap))
 
     def watch(ledger: DuckdbLedger, stop: threading.Event) -> Aged:
         return Aged(ledger, int(count), stop, log.stamps)

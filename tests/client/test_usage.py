@@ -198,6 +198,8 @@ def test_a_frame_refuses_as_the_service_does(stats: Stats) -> None:
         client.usage(zone="Mars", server=stats.url, token_file=stats.token_file)
     with pytest.raises(RefusedError, match="has no time zone"):
         client.usage(since=datetime(2026, 1, 1), server=stats.url)  # noqa: DTZ001  that is the fault
+    with pytest.raises(RefusedError, match="where: app has no value"):  # not of all of them
+        client.usage(where={"app": []}, server=stats.url, token_file=stats.token_file)
     with pytest.raises(UnavailableError, match="does not answer"):
         client.usage(server="http://127.0.0.1:1")
 

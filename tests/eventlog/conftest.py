@@ -33,9 +33,15 @@ def topic_of(name: str, *, partitions: int = 3, message_bytes: int = 1024 * 1024
     )
 
 
-def kafka_log(bootstrap: str) -> KafkaLog:
+def kafka_log(bootstrap: str, *, together: int | None = None) -> KafkaLog:
     """A log that waits for a busy broker as long as a test does."""
-    return KafkaLog(bootstrap=bootstrap, client_id="test", ask_within_s=60.0, close_within_s=60.0)
+    return KafkaLog(
+        bootstrap=bootstrap,
+        client_id="test",
+        ask_within_s=60.0,
+        close_within_s=60.0,
+        together=together,
+    )
 
 
 def forgetting(bootstrap: str) -> Callable[[Partition, int], None]:
@@ -47,7 +53,13 @@ def forgetting(bootstrap: str) -> Callable[[Partition, int], None]:
     return forget
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.platform)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("kafka", marks=pytest.mark.platform),
+        pytest.param("kafka, a client for each partition", marks=pytest.mark.platform),
+    ]
+)
 def bench(request: pytest.FixtureRequest) -> Bench:
     name = f"test.eventlog.{uuid.uuid4().hex[:10]}"
     if request.param == "memory":
@@ -55,7 +67,7 @@ def bench(request: pytest.FixtureRequest) -> Bench:
         made = Bench(log=memory, topic=name, forget=memory.forget)
     else:
         address: str = request.getfixturevalue("kafka")
-        log = kafka_log(address)
+        log = kafka_log(address, together=None if request.param == "kafka" else 1)
         made = Bench(log=log, topic=name, forget=forgetting(address))
     made.log.create([topic_of(name)])
     return made

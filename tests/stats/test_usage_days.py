@@ -65,13 +65,13 @@ class Book:
             )
             found = writing.db.execute(asking.sums(), asking.bound).fetchall()
             asking.bound = {}
-            named = writing.db.execute(asking.customers(), asking.bound).fetchall()
+            named = writing.db.execute(asking.told_apart(), asking.bound).fetchall()
         amounts = {
             (*key, kind, name): int(n)
             for kind, name, n, *key in found
             if int(n) or name not in BYTES
         }
-        return {**amounts, **{tuple(key): sorted(who) for who, *key in named if who}}
+        return {**amounts, **{(*key, who): 1 for who, *key in named}}
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.metered import METERED, Metered
 from midstage.contracts.requests import Outcome
@@ -42,9 +44,9 @@ pytestmark = pytest.mark.slow
 class Book:
     """A ledger that events are committed to, chunk by chunk."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, memory_mb: int = 128) -> None:
         self.file = file
-        self.ledger = DuckdbLedger(file, now=lambda: NOW, memory_mb=128)
+        self.ledger = DuckdbLedger(file, now=lambda: NOW, memory_mb=memory_mb)
         self._at = 0
 
     def commit(self, events: Sequence[Event[Fact]]) -> None:
@@ -139,6 +141,8 @@ def test_rows_and_sums_say_the_same_and_the_past_does_not_change(
         measures="requests,outcomes,units,bytes_in,customers",
     )
     of_sums = book.part(question)
+    (alone,) = book.ledger.queries().usage.parts(question, versions=None, now=NOW)
+    assert rows(question, alone) == rows(question, of_sums)
     book.commit(data.draw(events(zone, book.following())))
     of_rows = book.part(question, before=of_sums)
     assert rows(question, of_rows) == rows(question, of_sums)
@@ -217,3 +221,33 @@ def test_rows_are_read_wherever_they_are(books: Callable[[], Book]) -> None:
     assert archive.archive(noon, upto_row=book.ledger.row()) == 2
     assert rows(question, book.part(question)) == before
     assert before[0]["requests"] == 3
+
+
+MANY = """
+INSERT INTO minutes
+SELECT TIMESTAMP '2026-10-01 12:00:00', repeat(md5(i::VARCHAR), 4), 'chat', '', '', 'outcome',
+    'ok', 1, 0
+FROM range(200_000) AS numbers(i)
+"""
+
+
+@pytest.mark.parametrize("measures", ["requests", "customers"])
+def test_an_answer_that_memory_does_not_hold_is_refused_and_counting_goes_on(
+    tmp_path: Path, measures: str
+) -> None:
+    file = tmp_path / "usage.duckdb"
+    filled = DuckdbLedger(file, now=lambda: NOW)
+    with filled.writing() as writing:
+        writing.db.execute(MANY)
+    filled.close()
+    book = Book(file, memory_mb=16)
+    with book.ledger.reading() as db:
+        db.execute("SET max_temp_directory_size = '0KiB'")  # names of 26 MB have nowhere to go
+    with pytest.raises(RefusedError, match="MIDSTAGE_STATS_LEDGER_MEMORY_MB") as refused:
+        book.part(asked(group_by="customer", measures=measures))
+    assert refused.value.status == 422
+    assert isinstance(refused.value.__cause__, duckdb.OutOfMemoryException)
+    book.commit([request(SOURCE, 1, customer="acme")])
+    of_one = asked(group_by="customer", customer="acme", measures=measures)
+    assert rows(of_one, book.part(of_one)) == [{"customer": "acme", measures: 1}]
+    book.ledger.close()

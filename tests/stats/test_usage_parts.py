@@ -1,7 +1,9 @@
 """Shards' parts add up to what one shard would say; pages are of one moment."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 
 import msgspec
 import pytest
@@ -13,7 +15,7 @@ from midstage.contracts.errors import RefusedError
 from midstage.stats.views.usage import cursor, parts
 from midstage.stats.views.usage.answer import columns, ordered, shown
 from midstage.stats.views.usage.asking import from_parameters
-from midstage.stats.views.usage.parts import Group, Part, Standing, merged
+from midstage.stats.views.usage.parts import HASH_BYTES, Group, Part, Standing, merged
 from midstage.stats.views.usage.question import Question, Timing
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -53,7 +55,7 @@ def part(shard: int, of: Sequence[Call], *, at: datetime | None = NOON) -> Part:
                 micros={"input_tokens": sum(call[3] for call in mine)},
                 bytes_in=len(mine),
                 bytes_out=2 * len(mine),
-                customers=frozenset(call[0] for call in mine),
+                **told_apart({call[0] for call in mine}),
                 sketches={Timing.LATENCY: sketch.sketch([call[4] for call in mine])},
             )
         )
@@ -61,6 +63,18 @@ def part(shard: int, of: Sequence[Call], *, at: datetime | None = NOON) -> Part:
         versions={shard: shard + 5}, positions={f"requests/{shard}": 9}, complete_until=at
     )
     return Part(standing=standing, groups=tuple(found))
+
+
+class ToldApart(TypedDict):
+    """A group's customers."""
+
+    customers: int
+    told_apart: bytes
+
+
+def told_apart(names: Collection[str]) -> ToldApart:
+    hashes = [hashlib.sha256(name.encode()).digest()[:HASH_BYTES] for name in names]
+    return {"customers": len(hashes), "told_apart": b"".join(hashes)}
 
 
 def said(*of: Part) -> list[dict[str, object]]:
@@ -74,6 +88,15 @@ def test_any_split_over_shards_says_what_one_shard_says(placed: list[tuple[Call,
     assert said(*split) == said(*reversed(split)) == said(whole)
     over_http = [msgspec.json.decode(msgspec.json.encode(one), type=Part) for one in split]
     assert said(*over_http) == said(whole)
+
+
+@given(st.lists(st.frozensets(st.text(max_size=3), max_size=8), min_size=1, max_size=4))
+def test_customers_of_several_shards_are_each_counted_once(of: list[frozenset[str]]) -> None:
+    standing = Standing(versions={}, positions={}, complete_until=None)
+    groups = [Group(key=(), **told_apart(names)) for names in of]
+    shards = [Part(standing=standing, groups=(group,)) for group in groups]
+    (group,) = merged([merged(shards[:2]), *shards[2:]]).groups
+    assert group.customers == len(frozenset[str]().union(*of))
 
 
 def test_an_answer_rests_on_all_shards_and_is_complete_until_the_least_of_them() -> None:

@@ -22,6 +22,7 @@ from midstage.chassis.problems import REQUEST_ID, problem
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_BYTES = 1024 * 1024
 NO_BODIES: Mapping[str, int] = MappingProxyType({})
+TOO_LARGE = "nothing was taken, send less at once"
 OPERATOR = "operator"
 """In a request's state: whether it came with the token."""
 
@@ -88,7 +89,7 @@ class Guard:
         if body is None:
             answer = problem(
                 status=413,
-                detail=f"the body is larger than {most} bytes",
+                detail=f"the body is larger than {most} bytes; {TOO_LARGE}",
                 request_id=request_id,
                 headers={"connection": "close"},
             )

@@ -7,7 +7,7 @@ name), ``/metrics`` is Prometheus' text. All routes stand behind ``guard.Guard``
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -17,6 +17,7 @@ from prometheus_client import (
 
 from midstage.chassis import problems
 from midstage.chassis.guard import NO_BODIES, SAFE_METHODS, Guard
+from midstage.chassis.parameters import Parameters
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.traffic import Traffic
 
@@ -44,6 +45,7 @@ def build(
         docs_url=None,
         redoc_url=None,
         responses={"default": _PROBLEM},
+        dependencies=[Depends(Parameters())],
     )
     problems.install(app)
     app.add_middleware(Guard, token=token, own_keys=own_keys, bodies=bodies)

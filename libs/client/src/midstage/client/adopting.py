@@ -5,11 +5,12 @@ It runs on as it is; the next ``apply`` of the application replaces it like an o
 
 import uuid
 from typing import Annotated
+from urllib.parse import quote, urlencode
 
 import msgspec
 import typer
 
-from midstage.client import api, rolling
+from midstage.client import api
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 
 App = Annotated[str, typer.Argument(metavar="APP", help="The application it becomes one of.")]
@@ -41,7 +42,7 @@ def adopt(
 ) -> None:
     """Take over a Deployment that somebody else made; it runs on until a spec replaces it."""
     deploy = api.service("deploy", directory=directory, server=server, token_file=token_file)
-    path = rolling.path_of(app, "/adopt", "", {"workload": workload})
+    path = f"/v1/apps/{quote(app, safe='')}/adopt?{urlencode({'workload': workload})}"
     answer = deploy.change("POST", path, command_id=uuid.uuid4().hex)
     found = api.read(answer, _Adopted, whose="deploy's")
     typer.echo(

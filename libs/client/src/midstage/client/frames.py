@@ -84,7 +84,7 @@ def usage(
     """
     arrow, frames = _needed("pyarrow"), _needed(frame)
     now = datetime.now(UTC)
-    wanted = [(name, value) for name, values in (where or {}).items() for value in _each(values)]
+    wanted = [(name, one) for name, of in (where or {}).items() for one in _each(name, of)]
     query: Query = [
         *wanted,
         *_said("from", _time("since", since, now=now)),
@@ -125,8 +125,12 @@ def _time(name: str, time: Time, *, now: datetime) -> str | None:
             return times.rfc3339(time)
 
 
-def _each(values: str | Iterable[str]) -> Iterable[str]:
-    return [values] if isinstance(values, str) else values
+def _each(name: str, values: str | Iterable[str]) -> Iterable[str]:
+    """The values, of which there is one at least: to be among none would not be told."""
+    found = [values] if isinstance(values, str) else list(values)
+    if not found:
+        raise RefusedError(f"where: {name} has no value; give one, or leave it out")
+    return found
 
 
 def _said(name: str, value: str | None) -> Query:

@@ -160,9 +160,9 @@ def told(done: Done) -> str:
 
 
 def path_of(app: str, rest: str, why: str, more: Mapping[str, str] | None = None) -> str:
-    """The path of a command; it carries who asks and why."""
-    query = urlencode({"by": os.environ.get("USER") or "cli", "why": why, **(more or {})})
-    return f"/v1/apps/{quote(app, safe='')}{rest}?{query}"
+    """The path of a command; it carries who asks, and why where that is said."""
+    asked = {"by": os.environ.get("USER") or "cli", **({"why": why} if why else {}), **(more or {})}
+    return f"/v1/apps/{quote(app, safe='')}{rest}?{urlencode(asked)}"
 
 
 def _tell(deploy: api.Service, done: Done, timeout: float | None) -> None:

@@ -28,7 +28,8 @@ _POLL_S = 0.2
 HEAVIEST = 50_000
 """Of what is read at once, in the measure that its reader weighs by."""
 _BEHIND = 3
-"""Readings that must wait before several become one chunk: or it would be waited for."""
+"""Times what a chunk has that must wait for it to get more: or it would be waited for, and one that
+is a little behind would be no sooner for larger chunks, only its events older."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,9 +225,9 @@ class WholeConsumer(Generic[T]):
         content = self._read(records, self._dead_letters.put)
         if self._join is None:
             return content
-        parts, size = [content], self._size
+        parts, size, read = [content], self._size, len(records)
         while size < self._gathered:
-            linger_s = self._lingers(reader, len(records))
+            linger_s = self._lingers(reader, read)
             if linger_s is None:
                 break
             if stop.is_set() or self._broken.is_set():
@@ -240,10 +241,11 @@ class WholeConsumer(Generic[T]):
             self._progress.went_on()
             parts.append(self._read(records, self._dead_letters.put))
             size += self._size
+            read += len(records)
         return self._join(parts)
 
     def _lingers(self, reader: Reader, read: int) -> float | None:
-        """How long more is waited for, of which there is much; None: the chunk is whole.
+        """How long more is waited for, behind ``read`` records; None: the chunk is whole.
 
         While the one before it has its effect, it takes what is there, and waits for nothing.
         """

@@ -35,6 +35,7 @@ from midstage.stats import api
 from midstage.stats.adapters.callers import caller_keys
 from midstage.stats.adapters.columns import in_one_heap
 from midstage.stats.adapters.duckdb import DuckdbLedger
+from midstage.stats.adapters.held import HeldAnywhere
 from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.owner import owned
 from midstage.stats.adapters.queries import Queries
@@ -72,6 +73,8 @@ AT_ONCE = 8_192
 """Events that are objects at the same time; as columns they take a fifth of the room."""
 HEAVIEST = 20_000
 """Events of Arrow batches that are read at once."""
+TOGETHER = 3
+"""Partitions of requests that have room in one answer of the broker, and edges beside them."""
 GATHERED = 80_000
 """Of one transaction while many wait: more has fewer sums an event, and takes more room."""
 
@@ -138,7 +141,7 @@ def compose(
     damaged and can't be read from the ledger and its archive again.
     """
     in_one_heap()
-    log = log or KafkaLog(bootstrap=settings.kafka, client_id=f"midstage.{SERVICE}")
+    log = log or kafka(settings.kafka)
     clock = clock or SystemClock()
     topics = topics or Topics()
     ledger = owned(
@@ -200,10 +203,15 @@ def compose(
         new_id=lambda: uuid.uuid4().hex,
         lost=told_lost(metrics.audit_lost),
     )
+    held = Held(sources=ledger.sources, seen=seen.known)
     ingest = Ingest(
         log=log,
         check=Checking(topic=topics.requests, keys=keys, now=clock.now),
-        held=Held(sources=ledger.sources, seen=seen.known),
+        held=HeldAnywhere(
+            shards=in_order(held, _far(settings), number=settings.shard.number),
+            partitions=topics.requests.partitions,
+            monotonic=clock.monotonic,
+        ),
         counted=metrics.posted,
         within_s=settings.ingest_within_s,
         reached=reached,
@@ -219,7 +227,9 @@ def compose(
         audit=audit,
         reached=reached,
     )
-    own = shard.OwnShard(books=books, recent=loads.recent, lag=consumer.lag, now=clock.now)
+    own = shard.OwnShard(
+        books=books, held=held.held, recent=loads.recent, lag=consumer.lag, now=clock.now
+    )
     desk = _desk(settings, books=books, clock=clock, audit=audit)
     app = application(
         service=SERVICE,
@@ -331,6 +341,11 @@ def _billing(
         ],
         log=bills,
     )
+
+
+def kafka(bootstrap: str) -> KafkaLog:
+    """The log at these brokers, as stats reads it."""
+    return KafkaLog(bootstrap=bootstrap, client_id=f"midstage.{SERVICE}", together=TOGETHER)
 
 
 def counting(

@@ -9,14 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from midstage.eventlog.kafka.errors import FatalClientError
+from midstage.eventlog.kafka.evenly import EvenReader, shared_out
 from midstage.eventlog.kafka.groups import GroupPositions
 from midstage.eventlog.kafka.lags import GroupLag, GroupLags
-from midstage.eventlog.kafka.reader import KafkaReader, oldest
+from midstage.eventlog.kafka.reader import QUEUED_KB, KafkaReader, oldest
 from midstage.eventlog.kafka.topics import Broker, Setting
 from midstage.eventlog.kafka.writer import LINGER_MS, KafkaWriter
-from midstage.eventlog.log import Partition, TopicSettings
+from midstage.eventlog.log import Partition, Reader, TopicSettings
 
 __all__ = ["FatalClientError", "GroupLag", "GroupLags", "GroupPositions", "KafkaLog"]
+
+OF_SEVERAL_KB = 1024
+"""What waits in each of several clients, whose answers are on top, so that they hold no more."""
 
 
 class KafkaLog:
@@ -30,11 +34,14 @@ class KafkaLog:
         ask_within_s: float = 10.0,
         close_within_s: float = 5.0,
         linger_ms: int = LINGER_MS,
+        together: int | None = None,
     ) -> None:
         """Name the brokers; nothing connects before the first question.
 
-        With ``linger_ms`` 0 its writers wait for no other message that might go with one.
+        With ``linger_ms`` 0 its writers wait for no other message that might go with one. A reader
+        has a client for each ``together`` partitions of a topic, see ``evenly``; None: one for all.
         """
+        self._together = together
         self._linger_ms = linger_ms
         self._close_within_s = close_within_s
         self._settings: Mapping[str, Setting] = {
@@ -54,15 +61,22 @@ class KafkaLog:
             linger_ms=self._linger_ms,
         )
 
-    def reader(self, starts: Mapping[Partition, int]) -> KafkaReader:
+    def reader(self, starts: Mapping[Partition, int]) -> Reader:
         """See ``log.Log.reader``; UnavailableError when the broker can't be asked now."""
         asked = oldest(starts)
-        return KafkaReader(
-            {**self._polled, "group.id": self._settings["client.id"]},
-            starts={**starts, **self.beginnings(asked)},
-            ends=self.ends(starts),
-            oldest=asked,
-        )
+        resolved, ends = {**starts, **self.beginnings(asked)}, self.ends(starts)
+        shares = shared_out(starts, self._together) if self._together else [list(starts)]
+        readers = [
+            KafkaReader(
+                {**self._polled, "group.id": self._settings["client.id"]},
+                starts={place: resolved[place] for place in share},
+                ends={place: ends[place] for place in share},
+                oldest=asked & frozenset(share),
+                queued_kb=QUEUED_KB if len(shares) == 1 else OF_SEVERAL_KB,
+            )
+            for share in shares
+        ]
+        return readers[0] if len(readers) == 1 else EvenReader(readers)
 
     def partitions(self, topic: str) -> Sequence[Partition]:
         """See ``log.Log.partitions``."""

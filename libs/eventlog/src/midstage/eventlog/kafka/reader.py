@@ -27,8 +27,8 @@ SETTINGS: Mapping[str, str | int | bool] = {
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 20,
     "fetch.max.bytes": 4 * 1024 * 1024,  # an answer stays in memory while a record of it waits
-    "queued.max.messages.kbytes": 8 * 1024,
 }
+QUEUED_KB = 8 * 1024
 _ASK_S = 2.0
 UNREADABLE_HEADERS: Headers = (("ms-headers", b"unreadable"),)
 """In place of headers that are none; the record goes on, unsigned."""
@@ -48,15 +48,26 @@ class KafkaReader:
         starts: Mapping[Partition, int],
         ends: Mapping[Partition, int],
         oldest: frozenset[Partition],
+        queued_kb: int = QUEUED_KB,
     ) -> None:
-        """Assign the partitions; ``ends`` stand in until the broker tells newer ones."""
+        """Assign the partitions; ``ends`` stand in until the broker tells newer ones.
+
+        While more than ``queued_kb`` KiB wait no more is asked for; an answer comes on top of it.
+        """
         self._positions = dict(starts)
         self._ends = dict(ends)
         self._known = {(place.topic, place.number): place for place in starts}
         self._gap: GapError | None = None
         self._failure: Exception | None = None
         self._away: str | None = None
-        self._consumer = Consumer({**settings, **SETTINGS, "error_cb": self._error})
+        self._consumer = Consumer(
+            {
+                **settings,
+                **SETTINGS,
+                "queued.max.messages.kbytes": queued_kb,
+                "error_cb": self._error,
+            }
+        )
         if oldest:
             self._meet_leaders()
         self._consumer.assign(

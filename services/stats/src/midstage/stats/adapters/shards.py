@@ -20,6 +20,7 @@ from midstage.stats.decide.periods import Accepted, Period
 from midstage.stats.model import Source
 from midstage.stats.views.availability import AvailabilityQuery, Tally
 from midstage.stats.views.completeness import CompletenessAnswer, CompletenessQuery
+from midstage.stats.views.held import HeldAnswer, HeldQuery
 from midstage.stats.views.recount import DayRecounted, WholeRecounted
 from midstage.stats.views.rows import RowsPage, RowsQuery
 from midstage.stats.views.status import Standing
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60.0
 RECOUNTS_WITHIN_S = 600.0
 AT_ONCE_S = 2.0
-"""For what is asked each second, and to find out who is away."""
+"""For what is asked each second or in passing, and to find out who is away."""
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ _tallies = msgspec.json.Decoder(tuple[Tally, ...]).decode
 _rows = msgspec.json.Decoder(RowsPage).decode
 _loads = msgspec.json.Decoder(tuple[LoadObserved, ...]).decode
 _standing = msgspec.json.Decoder(Standing).decode
+_held = msgspec.json.Decoder(HeldAnswer).decode
 _day = msgspec.json.Decoder(DayRecounted).decode
 _whole = msgspec.json.Decoder(WholeRecounted).decode
 
@@ -107,6 +109,13 @@ class FarShard:
     def standing(self) -> Standing:
         """How it stands."""
         return self._asked("/v1/shard/standing", None, _standing, within_s=AT_ONCE_S)
+
+    def held(self, query: HeldQuery) -> HeldAnswer:
+        """Which of these events are in its ledger."""
+        answer = self._asked("/v1/shard/held", query, _held, within_s=AT_ONCE_S)
+        if not answer.fits(query):
+            raise UnavailableError(f"{self.url} is no shard of this midstage: it left some out")
+        return answer
 
     def day(self, after: date) -> DayRecounted:
         """Its first day from ``after`` on, counted again."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import zstandard
 
+from midstage.chassis.guard import TOO_LARGE
 from midstage.contracts.errors import RefusedError
 
 BODY_BYTES = 4 * 1024 * 1024
@@ -28,9 +29,7 @@ def decoded(body: bytes, encoding: str) -> bytes:
             )
         found = decode(body)
     if len(found) > BODY_BYTES:
-        raise RefusedError(
-            f"the body is larger than {BODY_BYTES} bytes; send less at once", status=413
-        )
+        raise RefusedError(f"the body is larger than {BODY_BYTES} bytes; {TOO_LARGE}", status=413)
     return found
 
 
@@ -49,7 +48,7 @@ def _gzip(body: bytes) -> bytes:
 def _zstd(body: bytes) -> bytes:
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
     try:
-        with decompressor.stream_reader(body) as reader:
+        with decompressor.stream_reader(body, read_across_frames=True) as reader:
             found: bytes = reader.read(BODY_BYTES + 1)
     except zstandard.ZstdError as e:
         raise RefusedError(f"the body is not zstd: {e}", status=400) from e

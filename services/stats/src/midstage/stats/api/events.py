@@ -1,8 +1,8 @@
 """Events posted to be counted: acknowledged when Kafka has all of them, or nothing is claimed.
 
 204 means that every event of the body is on all in-sync replicas. 400 names each fault by the
-event's position and JSON pointer, and nothing of the body was taken. 503: what may have been
-written is harmless, because a second attempt has the same ids.
+event's position and JSON pointer, 413 is too much at once, and nothing of the body was taken. 503:
+what may have been written is harmless, because a second attempt has the same ids.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from midstage.contracts.audit import CUSTOMER
 from midstage.contracts.audit import OPERATOR as OPERATOR_NAME
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.api.answered import JSON, as_json
-from midstage.stats.api.encodings import BODY_BYTES, decoded
+from midstage.stats.api.encodings import decoded
+from midstage.stats.api.events_described import BODY, MANY, ONE, RESPONSES
 from midstage.stats.views.ingest import WHOLE, Mode, NotTakenError, Posted, Receipt, Told, said
 
 PATH = "/v1/events"
@@ -31,8 +32,6 @@ AT_ONCE = 8
 """Bodies that are worked on; each waits for Kafka in a thread of its own."""
 MOST_WAITING = 64
 
-ONE = "application/cloudevents+json"
-MANY = "application/cloudevents-batch+json"
 _MODES = {ONE: Mode.ONE, MANY: Mode.MANY, JSON: Mode.EITHER}
 _PREFIX = "ce-"
 
@@ -99,8 +98,8 @@ def router(door: Door) -> APIRouter:
         "/events",
         status_code=204,
         response_class=Response,
-        responses=_RESPONSES,
-        openapi_extra=_BODY,
+        responses=RESPONSES,
+        openapi_extra=BODY,
     )
     async def post_events(
         request: Request, *, detail: Annotated[bool, Query(description="tell each event")] = False
@@ -194,36 +193,3 @@ def _refused(not_taken: NotTakenError, request_id: str) -> Response:
 def _error(told: Told) -> dict[str, object]:
     place = {} if told.index == WHOLE else {"index": told.index}
     return {**place, "pointer": told.pointer, "detail": told.detail}
-
-
-_EVENT: dict[str, object] = {
-    "type": "object",
-    "required": ["specversion", "id", "source", "type", "time", "data"],
-    "properties": {
-        "specversion": {"type": "string", "enum": ["1.0"]},
-        "id": {"type": "string", "minLength": 1, "maxLength": 256},
-        "source": {"type": "string", "minLength": 1, "maxLength": 256},
-        "type": {"type": "string"},
-        "time": {"type": "string", "format": "date-time"},
-        "data": {"type": "object"},
-    },
-}
-_EVENTS: dict[str, object] = {"type": "array", "items": _EVENT}
-_BODY: dict[str, object] = {
-    "requestBody": {
-        "required": True,
-        "description": f"CloudEvents 1.0, at most {BODY_BYTES} bytes, also as gzip or zstd.",
-        "content": {
-            ONE: {"schema": _EVENT},
-            MANY: {"schema": _EVENTS},
-            JSON: {"schema": {"oneOf": [_EVENT, _EVENTS]}},
-        },
-    },
-}
-_RESPONSES: dict[int | str, dict[str, object]] = {
-    204: {"description": "Kafka has acknowledged every event."},
-    200: {
-        "description": "With detail: what became of each event.",
-        "content": {JSON: {"schema": {"type": "object"}}},
-    },
-}

@@ -15,6 +15,7 @@ from midstage.contracts.load import LoadObserved
 from midstage.stats.api.between import SHARD, nothing, part
 from midstage.stats.model import Source
 from midstage.stats.views.availability import AvailabilityQuery, Tally
+from midstage.stats.views.held import HeldAnswer, HeldQuery
 from midstage.stats.views.rows import RowsPage, RowsQuery
 from midstage.stats.views.status import Recorded, Standing
 
@@ -22,6 +23,7 @@ RECENT = timedelta(minutes=1)
 
 _tallies = msgspec.json.Decoder(AvailabilityQuery).decode
 _rows = msgspec.json.Decoder(RowsQuery).decode
+_held = msgspec.json.Decoder(HeldQuery).decode
 
 
 class Books(Protocol):
@@ -49,6 +51,7 @@ class OwnShard:
     """This shard; ``lag`` are the records that wait for it, None: not known."""
 
     books: Books
+    held: Callable[[HeldQuery], HeldAnswer]
     recent: Callable[[], Sequence[LoadObserved]]
     lag: Callable[[], int | None]
     now: Callable[[], datetime]
@@ -81,6 +84,7 @@ def router(own: OwnShard) -> APIRouter:
     part(routes, "/sources", nothing, lambda _: own.sources())
     part(routes, "/tallies", _tallies, own.tallies)
     part(routes, "/rows", _rows, own.rows)
+    part(routes, "/held", _held, own.held)
     part(routes, "/loads", nothing, lambda _: own.loads())
     part(routes, "/standing", nothing, lambda _: own.standing())
     return routes

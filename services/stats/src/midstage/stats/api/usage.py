@@ -4,6 +4,7 @@ The operators' token sees all, a customer's key its own usage alone, nobody else
 question of somebody known is told to the audit, also one that is refused.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column
 from midstage.stats.views.usage.asker import Asker, allowed, told
 from midstage.stats.views.usage.parts import Group, Part, Standing, Wished, merged
-from midstage.stats.views.usage.question import Dimension, Question, Window
+from midstage.stats.views.usage.question import LABEL, Dimension, Question, Window
 
 PATH = "/v1/usage"
 
@@ -39,6 +40,16 @@ class Shards(Protocol):
         ...
 
 
+class Shard(Protocol):
+    """This shard alone."""
+
+    def part(
+        self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
+    ) -> Part:
+        """Its part, to be added to those of the others."""
+        ...
+
+
 _asking = msgspec.json.Decoder(Wished).decode
 
 
@@ -50,7 +61,7 @@ class Desk:
     """
 
     shards: Shards
-    own: Shards
+    own: Shard
     customers: Callable[[], Mapping[str, str]]
     files: Encoders
     audit: Audit
@@ -100,7 +111,7 @@ class Desk:
             begin = cursor.opened(meant.after, question=question, secret=self.secret)
             at, shown = begin.standing, begin.shown
         groups, found = self._whole(question, at)
-        standing = at or told(found, asker)
+        standing = told(at or found, asker)
         until = shown + (meant.limit or asking.DEFAULT_ROWS)
         following = cursor.of(question, shown=until, standing=standing)
         return as_json(
@@ -127,7 +138,7 @@ class Desk:
             asked = _asking(body)
         except msgspec.MsgspecError as error:
             raise RefusedError(f"not the question of a shard: {error}", status=400) from error
-        (part,) = self.own.parts(asked.question, versions=asked.versions, now=self.now())
+        part = self.own.part(asked.question, versions=asked.versions, now=self.now())
         return as_json(part)
 
 
@@ -190,10 +201,17 @@ _FIELDS: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "limit": ("groups of a page", _LIMIT),
     "after": ("next of the page before", _TEXT),
 }
+_ONLY = "only these, given again for more"
+_LABELS: Mapping[str, object] = {
+    "type": "object",
+    "patternProperties": {rf"^{re.escape(LABEL)}.": _TEXTS},
+    "additionalProperties": False,
+}
 _GET: dict[str, object] = {
     "parameters": [
         *(_parameter(name, about, schema) for name, (about, schema) in _FIELDS.items()),
-        *(_parameter(name, "only these, given again for more", _TEXT) for name in Dimension),
+        *(_parameter(name, _ONLY, _TEXTS) for name in Dimension),
+        _parameter(f"{LABEL}<name>", f"of this label {_ONLY}", _LABELS),
     ],
     "security": [{"token": []}],
 }

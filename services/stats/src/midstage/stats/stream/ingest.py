@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from msgspec import structs
+
 from midstage.contracts.errors import MidstageError, UnavailableError
 from midstage.contracts.fact import Event, Fact
 from midstage.eventlog.failpoint import Failpoint, nothing
@@ -31,13 +33,14 @@ MOST_HELD_BYTES = 32 * 1024 * 1024
 _LOOK_S = 0.25
 _FLUSH_S = 2.0
 _NAMED = 20
+_UNSURE = "whether it was in the ledger already is not known: the shard that counts it is away"
 
 
 class Held(Protocol):
     """What the ledger holds."""
 
-    def __call__(self, events: Sequence[Event[Fact]]) -> Sequence[bool]:
-        """Of each event whether it is there; False where this shard can't know."""
+    def __call__(self, events: Sequence[Event[Fact]]) -> Sequence[bool | None]:
+        """Of each event whether it is there; None where that is not known."""
         ...
 
 
@@ -82,7 +85,7 @@ class Ingest:
         if each:
             known = self._held([event for event, _ in taken.values()])
             marked = dict(zip(taken, known, strict=True))
-            told = [_known(one) if marked.get(one.index) else one for one in told]
+            told = [_marked(one, held=marked.get(one.index, False)) for one in told]
         self.append([message for _, message in taken.values()])
         found = receipt(tuple(told))
         for state, count in (
@@ -129,7 +132,7 @@ class Ingest:
         try:
             parts = split(posted.content, posted.mode)
         except FaultError as fault:
-            raise NotTakenError((_refused(fault.index, fault),)) from fault
+            raise NotTakenError((_refused(fault.index, fault),), status=fault.status) from fault
         told: list[Told] = []
         taken: dict[int, tuple[Event[Fact], Message]] = {}
         for index, content in enumerate(parts):
@@ -188,8 +191,11 @@ class _Waiting:
             self.done.set()
 
 
-def _known(told: Told) -> Told:
-    return Told(index=told.index, state=State.KNOWN, id=told.id)
+def _marked(told: Told, *, held: bool | None) -> Told:
+    """``told`` of an event of which it is known, or not known, whether the ledger has it."""
+    if held is None:
+        return structs.replace(told, detail=_UNSURE)
+    return structs.replace(told, state=State.KNOWN) if held else told
 
 
 def _refused(index: int, fault: FaultError) -> Told:

@@ -26,6 +26,8 @@ from midstage.stats.stream.signed import Signed
 
 AHEAD = timedelta(hours=24)
 """An event from further in the future is a broken clock: it would be billed in a wrong period."""
+_TIMES = ("duration_ms", "queue_ms", "ttft_ms")
+_BYTES = ("bytes_in", "bytes_out")
 STRUCTURED_HEADERS = ((CONTENT_TYPE, STRUCTURED),)
 
 
@@ -144,9 +146,11 @@ def arrival(event: Event[Fact]) -> Line | Beaten | Ended:
 def _line(event: Event[Fact], fact: RequestCompleted | Metered) -> Line:
     if isinstance(fact, RequestCompleted):
         if max(fact.duration_ms, fact.queue_ms or 0, fact.ttft_ms or 0) > LARGEST_MS:
-            raise UnreadableError(f"a request of more than {LARGEST_MS:.0f} ms is a broken clock")
+            why = f"more than {LARGEST_MS:.0f} ms are a broken clock"
+            raise UnreadableError(f"{why} - at `$.{_largest(fact, _TIMES)}`")
         if max(fact.bytes_in, fact.bytes_out) > LARGEST_BYTES:
-            raise UnreadableError(f"more than {LARGEST_BYTES} bytes are a broken counter")
+            why = f"more than {LARGEST_BYTES} bytes are a broken counter"
+            raise UnreadableError(f"{why} - at `$.{_largest(fact, _BYTES)}`")
         usage = fact.usage
     else:
         usage = fact.units
@@ -158,6 +162,10 @@ def _line(event: Event[Fact], fact: RequestCompleted | Metered) -> Line:
         fact=fact,
         units={name: micros(value) for name, value in usage.items()},
     )
+
+
+def _largest(fact: RequestCompleted, names: Sequence[str]) -> str:
+    return max(names, key=lambda name: getattr(fact, name) or 0)
 
 
 def _own(event: Event[Fact], edge: str) -> str:

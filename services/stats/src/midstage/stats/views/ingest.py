@@ -10,6 +10,9 @@ from enum import StrEnum
 
 import msgspec
 
+MOST_EVENTS = 10_000
+"""Of one body."""
+
 
 class Mode(StrEnum):
     """How a body holds its events."""
@@ -37,7 +40,8 @@ class Posted:
 class State(StrEnum):
     """What became of one event; ``known`` ones were in the ledger when it was asked.
 
-    They are sent all the same: the ledger tells them apart, not who asks it.
+    They are sent all the same: the ledger tells them apart, not who asks it. So where the shard
+    that counts an event does not answer it is accepted like any other, and its ``detail`` says so.
     """
 
     ACCEPTED = "accepted"
@@ -46,7 +50,7 @@ class State(StrEnum):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One event of a body by its position; where and why only of a refused one."""
+    """One event of a body by its position; where and why of a refused one, or why unsure."""
 
     index: int
     state: State
@@ -56,11 +60,15 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The events of one body; all but the refused ones are in the log for good."""
+    """The events of one body; all but the refused ones are in the log for good.
+
+    Of ``unsure`` of the accepted ones it is not known whether the ledger had them already.
+    """
 
     accepted: int
     known: int
     refused: int
+    unsure: int
     events: tuple[Told, ...]
 
 
@@ -71,6 +79,7 @@ def receipt(events: tuple[Told, ...]) -> Receipt:
         accepted=states.count(State.ACCEPTED),
         known=states.count(State.KNOWN),
         refused=states.count(State.REFUSED),
+        unsure=sum(event.state is State.ACCEPTED and event.detail != "" for event in events),
         events=events,
     )
 

@@ -1,7 +1,7 @@
 """A question to one shard's ledger, answered from one moment of it, whatever comes in meanwhile."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -15,7 +15,17 @@ from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.adapters.usage.statements import Statements
 from midstage.stats.model import Source
 from midstage.stats.views.gauges import complete_until
-from midstage.stats.views.usage.parts import MOST_CELLS, Group, Part, Standing, too_many
+from midstage.stats.views.usage.parts import (
+    HASH_BYTES,
+    MOST_CELLS,
+    MOST_TOLD_APART,
+    Group,
+    Part,
+    Standing,
+    too_large,
+    too_many,
+    too_many_customers,
+)
 from midstage.stats.views.usage.plan import Piece, Rolled, Table, plan
 from midstage.stats.views.usage.question import Key, Measure, Question, Timing
 from midstage.stats.views.usage.windows import Stretch, begun, stretches
@@ -23,14 +33,19 @@ from midstage.stats.views.usage.windows import Stretch, begun, stretches
 _Value = int | str | bool | None
 _Sum = tuple[str, str, str, *tuple[_Value, ...]]
 """Kind, name and amount in digits, then the key."""
-_Named = tuple[list[str] | None, *tuple[_Value, ...]]
+_Number = tuple[int, *tuple[_Value, ...]]
 _Counted = tuple[int | None, int, *tuple[_Value, ...]]
 T = TypeVar("T")
 _Found = tuple[_Value, ...]
 """A key as a statement gave it."""
 _ByKey = defaultdict[_Found, T]
+_Customers = Mapping[_Found, tuple[int, bytes]]
+"""How many of each key, and their hashes."""
+_Reading = Callable[[duckdb.DuckDBPyConnection, Statements], _Customers]
 
 _KINDS = ("outcome", "unit", "bytes")
+_NOBODY = (0, b"")
+_AT_ONCE = 10_000
 _AHEAD = timedelta(days=2)
 _VERSION = "SELECT shard, version FROM about, heads"
 _POSITIONS = "SELECT topic, number, next FROM positions"
@@ -50,35 +65,45 @@ class UsageBooks:
     def parts(
         self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
     ) -> Sequence[Part]:
-        """The parts of all shards: there is this one."""
-        return [self.part(question, versions=versions, now=now)]
+        """The parts of all shards: there is this one, and nobody's customers to add to its own."""
+        return [self._part(question, versions, now, customers=_counted)]
 
     def part(
         self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
     ) -> Part:
-        """This shard's part; with ``versions`` as it was at this shard's one of them.
+        """This shard's part, to be added up; with ``versions`` as it was at its one of them.
 
-        RefusedError where it has too many groups.
+        RefusedError where it has too many groups or customers.
         """
+        return self._part(question, versions, now, customers=_told_apart)
+
+    def _part(
+        self,
+        question: Question,
+        versions: Mapping[int, int] | None,
+        now: datetime,
+        *,
+        customers: _Reading,
+    ) -> Part:
         with _answered(self._db) as db:
             standing = _standing(db, now)
             ((shard, newest),) = standing.versions.items()
             version = newest if versions is None else versions.get(shard, 0)
             asking = _statements(question, version=version, derived=rolled(db), now=now)
             asking.rows = self._rows(db, question.since, question.until)
-            return Part(standing=standing, groups=_groups(db, asking))
+            return Part(standing=standing, groups=_groups(db, asking, customers))
 
 
-def _groups(db: duckdb.DuckDBPyConnection, asking: Statements) -> tuple[Group, ...]:
+def _groups(
+    db: duckdb.DuckDBPyConnection, asking: Statements, customers: _Reading
+) -> tuple[Group, ...]:
     question = asking.question
     kinds: dict[str, _ByKey[dict[str, int]]] = {kind: defaultdict(dict) for kind in _KINDS}
     sums: list[_Sum] = _few(_asked(db, asking.sums(), asking).fetchall())
     for row in sums:
         kinds[row[0]][row[3:]][row[1]] = int(row[2])
-    named = dict[_Found, frozenset[str]]()
-    if Measure.CUSTOMERS in question.wanted.measures:
-        listed: list[_Named] = _few(_asked(db, asking.customers(), asking).fetchall())
-        named = {row[1:]: frozenset(row[0] or ()) for row in listed}
+    wanted = Measure.CUSTOMERS in question.wanted.measures
+    named: _Customers = customers(db, asking) if wanted else {}
     buckets: dict[Timing, _ByKey[dict[int | None, int]]] = {}
     for timing in question.wanted.quantiles:
         buckets[timing] = defaultdict(dict)
@@ -93,12 +118,30 @@ def _groups(db: duckdb.DuckDBPyConnection, asking: Statements) -> tuple[Group, .
             micros=micros.get(key, {}),
             bytes_in=sizes.get(key, {}).get("in", 0),
             bytes_out=sizes.get(key, {}).get("out", 0),
-            customers=named.get(key, frozenset()),
+            customers=named.get(key, _NOBODY)[0],
+            told_apart=named.get(key, _NOBODY)[1],
             sketches={timing: _sketch(of[key]) for timing, of in buckets.items() if key in of},
         )
         for key in dict.fromkeys((*outcomes, *micros, *sizes, *named))
     ]
     return tuple(group for group in found if _holds_something(group))
+
+
+def _counted(db: duckdb.DuckDBPyConnection, asking: Statements) -> _Customers:
+    found: list[_Number] = _few(_asked(db, asking.customers(), asking).fetchall())
+    return {row[1:]: (row[0], b"") for row in found}
+
+
+def _told_apart(db: duckdb.DuckDBPyConnection, asking: Statements) -> _Customers:
+    hashes: _ByKey[bytearray] = defaultdict(bytearray)
+    left, result = MOST_TOLD_APART, _asked(db, asking.told_apart(), asking)
+    while found := result.fetchmany(_AT_ONCE):
+        left -= len(found)
+        if left < 0:
+            raise too_many_customers()
+        for digits, *key in found:
+            hashes[tuple(key)] += bytes.fromhex(digits)
+    return {key: (len(of_it) // HASH_BYTES, bytes(of_it)) for key, of_it in hashes.items()}
 
 
 def _standing(db: duckdb.DuckDBPyConnection, now: datetime) -> Standing:
@@ -167,9 +210,12 @@ def _stretches(question: Question, now: datetime) -> tuple[Stretch, ...]:
 
 @contextmanager
 def _answered(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """One moment of the ledger; what needs more memory than there is has too many groups."""
+    """One moment of the ledger; RefusedError (422) where an answer needs more memory than it has.
+
+    Not unavailable: whoever tries again at once would take the memory again.
+    """
     try:
         with moment(db) as own:
             yield own
     except duckdb.OutOfMemoryException as error:
-        raise too_many() from error
+        raise too_large() from error

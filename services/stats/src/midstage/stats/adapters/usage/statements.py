@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from midstage.stats.adapters.columns import bucket, utc
-from midstage.stats.views.usage.parts import MOST_CELLS
+from midstage.stats.views.usage.parts import HASH_BYTES, MOST_CELLS, MOST_TOLD_APART
 from midstage.stats.views.usage.plan import Piece, Table
 from midstage.stats.views.usage.question import (
     LABEL,
@@ -59,19 +59,29 @@ class Statements:
         A sum over no rows, which a statement without keys gives, is no sum. Digits, because Python
         reads them in half the time that DuckDB takes to make an integer of 128 bits.
         """
-        parts = [self._summed(piece) for piece in self.pieces]
-        added = " UNION ALL ".join(parts) if parts else self._nothing()
+        added = " UNION ALL ".join(self._summed(piece) for piece in self.pieces) or self._nothing()
         return (
             f"SELECT kind, name, sum(amount)::HUGEINT::VARCHAR{self.then_keys} FROM ({added}) "
             f"WHERE amount IS NOT NULL GROUP BY ALL LIMIT {MOST_CELLS + 1}"
         )
 
     def customers(self) -> str:
-        """The list of the customers, each once, and keys."""
-        parts = [self._named(piece) for piece in self.pieces]
-        found = " UNION ALL ".join(parts) if parts else self._nothing()
-        grouped = f"GROUP BY {self.keys[:-2]}" if self.keys else ""
-        return f"SELECT list(DISTINCT who){self.then_keys} FROM ({found}) {grouped}"
+        """How many customers, and keys; no name leaves the database."""
+        return (
+            f"SELECT count(DISTINCT who){self.then_keys} FROM ({self._customers()}) "
+            f"{self._by_keys()} LIMIT {MOST_CELLS + 1}"
+        )
+
+    def told_apart(self) -> str:
+        """Each customer's hash in hexadecimal digits, once with each of its keys.
+
+        Not put together here, where that would have to fit into the ledger's memory.
+        """
+        hashed = f"left(sha256(who), {2 * HASH_BYTES})"
+        return (
+            f"SELECT DISTINCT {hashed}{self.then_keys} FROM ({self._customers()}) "
+            f"LIMIT {MOST_TOLD_APART + 1}"
+        )
 
     def quantiles(self, timing: Timing) -> str:
         """DDSketch bucket (NULL: too small for one), how many values lie in it, and keys."""
@@ -118,6 +128,12 @@ class Statements:
                 for way in ("in", "out")
             ]
         return " UNION ALL ".join(parts)
+
+    def _customers(self) -> str:
+        return " UNION ALL ".join(self._named(piece) for piece in self.pieces) or self._nothing()
+
+    def _by_keys(self) -> str:
+        return f"GROUP BY {self.keys[:-2]}" if self.keys else ""
 
     def _named(self, piece: Piece) -> str:
         keys, where = self._keys(piece), self._where(piece)

@@ -120,7 +120,7 @@ class Checking:
         if not numbered and not source.startswith(SOURCE_PREFIX):
             return ()
         pointer = "/midstageseq" if numbered else "/source"
-        if posted.mode is Mode.DATA or content is not posted.content:
+        if content is not posted.content:  # one of many, or its attributes came beside it
             raise FaultError(pointer, "an edge's event is posted alone, in structured mode, signed")
         try:
             edge = edge_of(source)

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from midstage.stats.views.ingest import WHOLE, Mode
+from midstage.stats.views.ingest import MOST_EVENTS, WHOLE, Mode
 
-MOST_EVENTS = 10_000
 DEEPEST = 16
 _TOLD = 200
 
@@ -22,12 +21,16 @@ Value = object
 
 
 class FaultError(Exception):
-    """What is wrong at ``pointer`` of a document; ``index``: of which of the body's."""
+    """What is wrong at ``pointer`` of a document; ``index``: of which of the body's.
 
-    def __init__(self, pointer: str, detail: str, *, index: int = WHOLE) -> None:
+    ``status`` 413: nothing is wrong but that it is too much at once.
+    """
+
+    def __init__(self, pointer: str, detail: str, *, index: int = WHOLE, status: int = 400) -> None:
         """Texts of the sender are made safe to be written."""
         super().__init__(detail)
         self.index = index
+        self.status = status
         self.pointer = _safe(pointer)
         self.detail = _safe(detail)
 
@@ -57,7 +60,9 @@ def split(content: bytes, mode: Mode) -> Sequence[bytes]:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         parts = _loosely(content)  # slower, but it finds the event that is broken
     if len(parts) > MOST_EVENTS:
-        raise FaultError("", f"{len(parts)} events are more than {MOST_EVENTS}; send less at once")
+        raise FaultError(
+            "", f"{len(parts)} events are more than {MOST_EVENTS}; send less at once", status=413
+        )
     return parts
 
 

@@ -1,14 +1,16 @@
 """Whether events are in this shard's ledger now: asked for the sender's information alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from midstage.contracts.fact import Event, Fact
-from midstage.stats.decide import hashed
+import numpy as np
+
+from midstage.contracts.errors import RefusedError
 from midstage.stats.model import Flags, Hashes, Source
+from midstage.stats.views.held import MARK_BYTES, HeldAnswer, HeldQuery
 
 
 class Held:
-    """Implements ``ingest.Held``; an event of another shard's source is not known here."""
+    """What this shard says of events, to itself and to the other shards."""
 
     def __init__(
         self,
@@ -20,16 +22,16 @@ class Held:
         self._sources = sources
         self._seen = seen
 
-    def __call__(self, events: Sequence[Event[Fact]]) -> Sequence[bool]:
-        """Of each event whether it is in the ledger."""
-        sources = self._sources(frozenset(each.source for each in events if each.seq is not None))
-        unnumbered = [each for each in events if each.seq is None]
-        marks = hashed((each.source, each.id) for each in unnumbered)
-        seen = iter(self._seen(marks).tolist() if unnumbered else ())
-        return [
-            next(seen) if each.seq is None else _numbered(sources.get(each.source), each.seq)
-            for each in events
-        ]
+    def held(self, query: HeldQuery) -> HeldAnswer:
+        """Of each event whether it is in the ledger; RefusedError where marks are none."""
+        if len(query.marks) % MARK_BYTES:
+            raise RefusedError(f"marks are {MARK_BYTES} bytes each", status=422)
+        sources = self._sources(frozenset(name for name, _ in query.numbered))
+        marks = np.frombuffer(query.marks, ">u8").astype(np.uint64).reshape(-1, 2)
+        return HeldAnswer(
+            numbered=tuple(_numbered(sources.get(name), seq) for name, seq in query.numbered),
+            marks=tuple(self._seen(marks).tolist()) if len(marks) else (),
+        )
 
 
 def _numbered(source: Source | None, seq: int) -> bool:

@@ -82,7 +82,7 @@ def page(
 
 
 def columns(question: Question, groups: Sequence[Group]) -> list[Column]:
-    """Every column of the answer, in the order of the key and of the measures as asked."""
+    """Every column of the answer once, in the order of the key and of the measures as asked."""
     found = [_column(question, name, groups) for name in question.group_by]
     if question.window:
         found[:0] = [
@@ -91,7 +91,8 @@ def columns(question: Question, groups: Sequence[Group]) -> list[Column]:
         ]
     for name in question.wanted.columns:
         found += _measured(question, name, groups)
-    return found
+    first = {column.name: column for column in reversed(found)}
+    return [column for column in found if first[column.name] is column]
 
 
 def _keys(question: Question, groups: Sequence[Group]) -> dict[str, Sequence[object]]:
@@ -166,7 +167,7 @@ def _figure(question: Question, name: str) -> Callable[[Group], Cell]:
         Measure.UNITS: lambda group: group.micros.get(part),
         Measure.BYTES_IN: lambda group: group.bytes_in,
         Measure.BYTES_OUT: lambda group: group.bytes_out,
-        Measure.CUSTOMERS: lambda group: len(group.customers),
+        Measure.CUSTOMERS: lambda group: group.customers,
     }
     return figures[Measure(field)]
 

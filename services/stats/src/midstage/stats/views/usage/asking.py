@@ -79,7 +79,10 @@ def from_body(body: bytes, *, now: datetime) -> Meant:
 
 
 def from_parameters(given: Iterable[tuple[str, str]], *, now: datetime) -> Meant:
-    """What the parameters of GET mean; RefusedError (400) with the name of what is wrong."""
+    """What the parameters of GET mean; RefusedError (400) with the name of what is wrong.
+
+    They are among those that the route declares, each once but for lists and dimensions.
+    """
     said: dict[str, list[str]] = {}
     for name, text in given:
         said.setdefault(name, []).append(text)
@@ -92,8 +95,7 @@ def from_parameters(given: Iterable[tuple[str, str]], *, now: datetime) -> Meant
         name: [part.strip() for text in said.pop(name, ()) for part in text.split(",")]
         for name in _LISTS
     }
-    _known(said)
-    once = {name: _once(name, texts) for name, texts in said.items()}
+    once = {name: text for name, (text,) in said.items()}
     fields: dict[str, object] = {
         **once,
         **{name: [part for part in parts if part] for name, parts in lists.items()},
@@ -230,24 +232,10 @@ def _limit(limit: int | None) -> int | None:
     return limit
 
 
-def _once(name: str, texts: Sequence[str]) -> str:
-    if len(texts) > 1:
-        raise RefusedError(f"{name}: given {len(texts)} times", status=400)
-    return texts[0]
-
-
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise RefusedError(f"limit: {text!r} is not a number from 1 to {MOST_ROWS}", status=400)
     return int(text)
-
-
-def _known(said: Iterable[str]) -> None:
-    known = {field.encode_name for field in msgspec.structs.fields(Asked)} - {"where"}
-    for name in said:
-        if name not in known:
-            there_are = ", ".join((*sorted(known), *Dimension, f"{LABEL}<name>"))
-            raise RefusedError(f"{name}: no such parameter; there are {there_are}", status=400)
 
 
 def _parameter(path: Sequence[str | int]) -> str:

@@ -1,12 +1,15 @@
 """What one shard says to a question: sums that can be added to those of any other shard.
 
 Counts are added, sketches merged, customers united; so an answer does not depend on which shard
-holds which row. Amounts are whole micro-units. Nothing here is rounded or estimated.
+holds which row. Amounts are whole micro-units. Nothing here is rounded or estimated. Customers are
+told apart by 128 bits of their names' hashes, which counts as exact.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
+import numpy as np
 
 from midstage.contracts import sketch
 from midstage.contracts.errors import RefusedError
@@ -15,18 +18,26 @@ from midstage.stats.views.usage.question import Key, Question, Timing
 
 MOST_GROUPS = 100_000
 MOST_CELLS = 500_000
+MOST_TOLD_APART = 1_000_000
+"""Customers, each counted in every group that it is in, that one shard names to another."""
+HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One group's sums; a name that nothing counted under is not there, a counted 0 is."""
+    """One group's sums; a name that nothing counted under is not there, a counted 0 is.
+
+    ``told_apart`` are the hashes of its ``customers``, of ``HASH_BYTES`` each and in no order; they
+    are there where another shard may have some of the same.
+    """
 
     key: Key
     outcomes: Mapping[str, int] = field(default_factory=dict)
     micros: Mapping[str, int] = field(default_factory=dict)
     bytes_in: int = 0
     bytes_out: int = 0
-    customers: frozenset[str] = frozenset()
+    customers: int = 0
+    told_apart: bytes = b""
     sketches: Mapping[Timing, Sketch] = field(default_factory=dict)
 
 
@@ -87,13 +98,15 @@ def _sum(groups: Sequence[Group]) -> Group:
     if not others:
         return first
     timings = {timing for group in groups for timing in group.sketches}
+    told_apart = _united([group.told_apart for group in groups if group.told_apart])
     return Group(
         key=first.key,
         outcomes=_added(group.outcomes for group in groups),
         micros=_added(group.micros for group in groups),
         bytes_in=sum(group.bytes_in for group in groups),
         bytes_out=sum(group.bytes_out for group in groups),
-        customers=frozenset[str]().union(*(group.customers for group in groups)),
+        customers=len(told_apart) // HASH_BYTES,
+        told_apart=told_apart,
         sketches={
             timing: sketch.merged(
                 *(group.sketches[timing] for group in groups if timing in group.sketches)
@@ -111,6 +124,15 @@ def _added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return sums
 
 
+def _united(hashes: Sequence[bytes]) -> bytes:
+    if len(hashes) <= 1:
+        return b"".join(hashes)
+    pairs = np.frombuffer(b"".join(hashes), np.uint64).reshape(-1, 2)
+    in_order = pairs[np.lexsort(pairs.T)]
+    first = np.append(True, (in_order[1:] != in_order[:-1]).any(axis=1))
+    return bytes(in_order[first].data)
+
+
 def _limited(groups: tuple[Group, ...]) -> tuple[Group, ...]:
     if len(groups) > MOST_GROUPS:
         raise too_many()
@@ -123,4 +145,24 @@ def too_many() -> RefusedError:
         f"group_by: the answer has more than {MOST_GROUPS} groups or {MOST_CELLS} sums; narrow it "
         "with from and to or a filter, take a longer window, or group by less",
         status=400,
+    )
+
+
+def too_many_customers() -> RefusedError:
+    """The refusal of customers that are too many to be told apart over several shards."""
+    return RefusedError(
+        f"measures: a shard has more than {MOST_TOLD_APART} customers, each counted in every group "
+        "that it is in, which are too many to be told apart over several shards; narrow it with "
+        "from and to or a filter, group by less, or leave customers out",
+        status=400,
+    )
+
+
+def too_large() -> RefusedError:
+    """The refusal of an answer that the ledger's memory does not hold; asked again it may do."""
+    return RefusedError(
+        "the answer needs more memory than the ledger has (MIDSTAGE_STATS_LEDGER_MEMORY_MB), of "
+        "which all that is asked at once takes a part; narrow it with from and to or a filter, "
+        "group by less, leave customers or quantiles out, or ask again when less is asked",
+        status=422,
     )
