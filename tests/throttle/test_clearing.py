@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.spends import Stood
 from midstage.throttle.decide.strict import NAMED_NS
