@@ -30,6 +30,7 @@ def closed() -> Iterator[Ways]:
     [
         (ONE, event("a"), ["a"]),
         (f"{ONE}; charset=utf-8", event("a"), ["a"]),
+        (f'{MANY.upper()}; Charset="UTF-8"', [event("a")], ["a"]),
         (MANY, [event("a"), event("b")], ["a", "b"]),
         (MANY, [], []),
         (JSON, event("a"), ["a"]),
@@ -59,6 +60,32 @@ def test_attributes_may_come_as_headers(way: Ways) -> None:
     )
     assert answer.status_code == 204, answer.text
     assert way.written() == [event("a b", subject="Köln")]
+
+
+ATTRIBUTES = [
+    (b"ce-specversion", b"1.0"),
+    (b"ce-id", b"a"),
+    (b"ce-source", b"jobs/1"),
+    (b"ce-type", REQUEST_COMPLETED.encode()),
+    (b"ce-time", b"2026-01-01T12:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(b"ce-id", b"b"), (b"ce-data", b"{}"), (b"ce-subject", b"K\xf6ln"), (b"ce-subject", b"%ff")],
+)
+def test_a_header_that_can_not_be_an_attribute_is_named(
+    way: Ways, name: bytes, value: bytes
+) -> None:
+    headers = [
+        *((b"authorization", b"Bearer secret"), (b"content-type", JSON.encode())),
+        *(*ATTRIBUTES, (name, value)),
+    ]
+    answer = way.client.post("/v1/events", content=json.dumps(DATA), headers=headers)
+    assert answer.status_code == 400
+    assert f"header {name.decode()}: " in answer.json()["detail"]
+    assert way.records() == []
 
 
 def test_metered_work_is_taken(way: Ways) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import tracemalloc
 from collections.abc import Callable
 
@@ -69,6 +70,29 @@ def test_a_body_has_at_most_ten_thousand_events(way: Ways) -> None:
     assert way.records() == []
     assert way.post(events[1:], MANY).status_code == 204
     assert len(way.records()) == MOST_EVENTS
+
+
+def test_of_many_faults_twenty_are_named(way: Ways) -> None:
+    answer = way.post([event(str(number), time="yesterday") for number in range(30)], MANY)
+    assert [one["index"] for one in answer.json()["errors"]] == list(range(20))
+
+
+def test_what_became_of_events_is_counted(way: Ways) -> None:
+    good, bad = event("a"), event("b", time="yesterday")
+    way.post([good, good, bad], MANY)
+    assert counted(way) == {"accepted": 0, "known": 0, "refused": 1}
+    way.post([good, good], MANY)
+    way.post([good, bad, bad], MANY, query="?detail=true")
+    assert counted(way) == {"accepted": 3, "known": 0, "refused": 3}
+
+
+def counted(way: Ways) -> dict[str, float]:
+    found = {"accepted": 0.0, "known": 0.0, "refused": 0.0}
+    for line in way.client.get("/metrics").text.splitlines():
+        said = re.fullmatch(r'midstage_stats_posted_total\{state="(\w+)"\} (.*)', line)
+        if said is not None:
+            found[said[1]] = float(said[2])
+    return found
 
 
 def test_nothing_is_nested_deeper_than_sixteen(way: Ways) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from midstage.contracts.errors import UnavailableError
 from midstage.contracts.topics import REQUESTS
 from midstage.eventlog.log import Delivery, Message
 from midstage.eventlog.memory import MemoryLog
@@ -26,7 +27,7 @@ class LossyLog(MemoryLog):
 
     def __init__(self) -> None:
         super().__init__()
-        self.losing = False
+        self.losing = self.refusing = False
         self.only = b""
 
     def writer(self) -> "LossyWriter":  # type: ignore[override]  # it stands in for the fake's own
@@ -42,6 +43,8 @@ class LossyWriter:
     silent: list[Message] = field(default_factory=list)
 
     def send(self, message: Message, done: Callable[[Delivery], None] | None = None) -> None:
+        if self.log.refusing:
+            raise UnavailableError("the queue is full")
         if self.log.losing and self.log.only in (message.value or b""):
             self.silent.append(message)
             return
@@ -128,8 +131,7 @@ def test_with_detail_nothing_is_said_to_be_accepted_that_kafka_has_not(
 def test_what_waits_for_kafka_is_bounded(failing: tuple[LossyLog, Ways]) -> None:
     log, way = failing
     log.losing = True
-    batch = [event(str(n), data={**DATA, "labels": {"x": "y" * 1_000_000}}) for n in range(4)]
-    details = [way.post(batch, MANY).json()["detail"] for _ in range(9)]
+    details = [way.post(large(), MANY).json()["detail"] for _ in range(9)]
     assert "not acknowledged" in details[7]
     assert "too much waits" in details[8]
 
@@ -142,6 +144,24 @@ def test_an_event_is_not_known_by_the_very_post_that_brings_it() -> None:
     for state in ("accepted", "known"):
         answer = at_once.post(event("a"), query="?detail=true")
         assert [one["state"] for one in answer.json()["events"]] == [state]
+
+
+def large() -> list[dict[str, object]]:
+    """Four mebibytes, an eighth of what may wait."""
+    return [event(str(n), data={**DATA, "labels": {"x": "y" * 1_000_000}}) for n in range(4)]
+
+
+def test_what_is_acknowledged_or_was_never_sent_waits_no_more(
+    failing: tuple[LossyLog, Ways],
+) -> None:
+    log, way = failing
+    taken(way, event("before"))
+    log.refusing = True
+    details = {way.post(large(), MANY).json()["detail"] for _ in range(9)}
+    assert details == {"the queue is full"}
+    log.refusing = False
+    for _ in range(9):
+        within(DEADLINE_S, lambda: way.post(large(), MANY).status_code == 204)
 
 
 def test_what_is_refused_by_the_log_is_told() -> None:

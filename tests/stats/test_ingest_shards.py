@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from fastapi import FastAPI, Response
 
 from midstage.contracts import signature
-from midstage.contracts.errors import RefusedError
+from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.eventlog.codec import encode
 from midstage.stats.adapters import shards
 from midstage.stats.adapters.held import LEFT_ALONE_S, HeldAnywhere
@@ -167,6 +168,20 @@ class Strange:
 def test_a_shard_that_refuses_to_say_fails_nothing() -> None:
     held = HeldAnywhere(shards=[Strange()], partitions=3, monotonic=FrozenClock().monotonic)
     assert held([request("jobs/1", None)]) == [None]
+
+
+def test_an_answer_to_another_question_is_none() -> None:
+    stranger = FastAPI()
+
+    @stranger.post("/v1/shard/held")
+    def post() -> Response:
+        return Response(b'{"numbered": [], "marks": [true]}')
+
+    with served(stranger) as url:
+        far = FarShard(url=url, token="secret")
+        assert far.held(HeldQuery(marks=bytes(16))) == HeldAnswer(numbered=(), marks=(True,))
+        with pytest.raises(UnavailableError, match="it left some out"):
+            far.held(HeldQuery(marks=bytes(32)))
 
 
 def test_shards_ask_each_other_in_whole_marks_and_with_the_token_alone(pair: Pair) -> None:
