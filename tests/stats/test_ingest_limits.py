@@ -136,6 +136,16 @@ def test_of_several_zstd_frames_all_is_taken_and_nothing_half(way: Ways) -> None
     assert way.ids() == ["a", "b"]
 
 
+def test_of_a_cut_or_continued_gzip_body_nothing_is_taken(way: Ways) -> None:
+    """Although the event is whole in it: its checksum is what says that it is what was sent."""
+    whole = gzip.compress(json.dumps(event("a")).encode())
+    for body in (whole[:-1], whole[:-8], whole + b"?", whole + gzip.compress(b" ")):
+        answer = way.post(body, content_encoding="gzip")
+        assert answer.status_code == 400
+        assert "not one whole gzip stream" in answer.json()["detail"]
+    assert way.records() == []
+
+
 @pytest.mark.parametrize(("encoding", "compress"), FORMS[1:])
 def test_a_bomb_is_not_blown_up(encoding: str, compress: Callable[[bytes], bytes]) -> None:
     bomb = compress(bytes(64 * MIB))
