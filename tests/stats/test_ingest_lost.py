@@ -15,6 +15,7 @@ from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.memory.clients import MemoryWriter
 from midstage.eventlog.topics import settings_of
 from midstage.stats.api import events
+from midstage.stats.stream import ingest
 from midstage.testkit.waiting import within
 from tests import patient
 
@@ -144,6 +145,18 @@ def test_an_event_is_not_known_by_the_very_post_that_brings_it() -> None:
     for state in ("accepted", "known"):
         answer = at_once.post(event("a"), query="?detail=true")
         assert [one["state"] for one in answer.json()["events"]] == [state]
+
+
+def test_how_many_events_wait_for_kafka_is_bounded(
+    failing: tuple[LossyLog, Ways], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "MOST_HELD", 10)
+    log, way = failing
+    log.losing = True
+    batch = [event(str(n)) for n in range(5)]
+    details = [way.post(batch, MANY).json()["detail"] for _ in range(3)]
+    assert [detail.partition(":")[0] for detail in details[:2]] == ["not acknowledged"] * 2
+    assert "too much waits" in details[2]
 
 
 def large() -> list[dict[str, object]]:
