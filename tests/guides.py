@@ -1,9 +1,12 @@
 """Guides run as they are typed."""
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from midstage.local.platform import Platform
 
 ROOT = Path(__file__).parents[1]
 
@@ -12,6 +15,14 @@ def typed(guide: str) -> str:
     """What a reader of ``docs/guides/<guide>.md`` types, all blocks one after the other."""
     text = (ROOT / "docs" / "guides" / f"{guide}.md").read_text()
     return "\n".join(re.findall(r"(?s)```sh\n(.*?)```", text))
+
+
+def said_on(platform: Platform, guide: str, *, at: Path) -> str:
+    """What bash says of the guide, typed in the empty folder ``at`` where ``platform`` runs."""
+    (at / ".venv").symlink_to(ROOT / ".venv")
+    (at / ".midstage").symlink_to(platform.layout.root)
+    env = {name: value for name, value in os.environ.items() if name != "MIDSTAGE_DIR"}
+    return said(f"set -eux\n{typed(guide)}", at=at, env=env)
 
 
 def said(script: str, *, at: Path, env: Mapping[str, str]) -> str:

@@ -2,8 +2,9 @@
 
 ``python -m tests.bench.crash [--events N] [--kills N] [--seed N] [--shards N] [--minutes N]
 [--skip N] [--keep FOLDER] [--wrong NAME]``; progress on stderr, what was found as JSON on stdout; 1
-where something does not hold, or where the run did not hurt enough to prove anything. After so many
-minutes it ends and says with which ``--skip`` the seed's other deaths follow.
+where something does not hold, or where the run did not hurt enough to prove anything. ``spared``
+are the failpoints where nobody died: of a small run many, of a full one none, or it says so. After
+so many minutes it ends and says with which ``--skip`` the seed's other deaths follow.
 """
 
 import argparse

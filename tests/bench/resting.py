@@ -24,8 +24,8 @@ from midstage.throttle.model.checks import Check
 from midstage.throttle.model.holding import Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.gate import FOLLOW_S, Gate
+from midstage.throttle.stream.own_claims import Written
 from midstage.throttle.stream.rooms import Rooms
-from midstage.throttle.stream.spending import Written
 from tests.bench.remembering import APP, Fixed, limit_of
 
 _OWNER: Final = "throttle/bench"

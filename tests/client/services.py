@@ -57,22 +57,17 @@ LIMITS = {
         }
     ]
 }
-LEFT = {
-    "customer": "acme",
-    "plan": None,
-    "limits": [
-        {
-            **{"limit": "acme-chat", "app": "chat", "unit": "requests"},
-            **{"says": "5 requests per 2 s", "quota": 5, "used": 3, "remaining": 2},
-            **{"wait_s": 0.4, "on_failure": "open", "shadow": False, "overridden_by": []},
-            **{"because": "customer acme, application chat", "by": "api", "why": ""},
-            "at": "2026-01-31T12:00:00Z",
-        }
-    ],
+LIMIT_LEFT = {
+    **{"limit": "acme-chat", "app": "chat", "unit": "requests"},
+    **{"says": "5 requests per 2 s", "quota": 5, "used": 3, "remaining": 2},
+    **{"wait_s": 0.4, "on_failure": "open", "shadow": False, "overridden_by": []},
+    **{"because": "customer acme, application chat", "by": "api", "why": ""},
+    "at": "2026-01-31T12:00:00Z",
 }
+LEFT = {"customer": "acme", "plan": None, "limits": [LIMIT_LEFT]}
 FORESEEN = {
     **{"admitted": False, "violated": ["acme-chat"], "retry_after_s": 0.4},
-    "limits": LEFT["limits"],
+    "limits": [LIMIT_LEFT],
 }
 AVAILABILITY = {
     "availability": [

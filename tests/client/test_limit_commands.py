@@ -6,7 +6,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.client.services import FORESEEN, Services
+from tests.client.services import FORESEEN, LIMIT_LEFT, Services
 
 pytestmark = pytest.mark.slow
 Midstage = Callable[..., CompletedProcess[str]]
@@ -155,6 +155,19 @@ def test_what_a_customer_has_left_is_told(midstage: Midstage, services: Services
     assert row.split()[:8] == ["acme-chat", "5", "requests", "per", "2", "s", "3", "2"]
     [asked] = services.calls
     assert (asked.path, asked.query) == ("/v1/customers/acme/limits", {"app": "chat"})
+    assert "OVERRIDDEN BY" not in titles
+
+
+def test_a_wait_is_told_in_whole_milliseconds_and_never_too_short(
+    midstage: Midstage, services: Services
+) -> None:
+    left = {**LIMIT_LEFT, "wait_s": 0.123456789, "overridden_by": ["gold"]}
+    services.answers["/v1/customers/acme/limits"] = {"limits": [left]}
+    asked = ["get", "limits", "--customer", "acme", "--dir", str(services.directory)]
+    titles, row = midstage(*asked).stdout.splitlines()
+    assert "WAIT S   OVERRIDDEN BY" in titles
+    assert row.split()[8:10] == ["0.124", "gold"]
+    assert "0.123456789" in midstage(*asked, "-o", "json").stdout
 
 
 def test_a_limit_over_all_customers_is_set(midstage: Midstage, services: Services) -> None:

@@ -34,7 +34,7 @@ class Plan:
 
     seed: int = 1
     events: int = 4_000
-    kills: int = 9
+    kills: int = 7
     shards: int = 3
     edges: int = 2
     clients: int = 2

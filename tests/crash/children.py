@@ -46,14 +46,17 @@ class Child:
     def start(self) -> None:
         """Start it; its words go to a file in its folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        killing = [sys.executable, "-m", "midstage.testkit.kill", "--order", str(self.order)]
+        killing = [
+            *(sys.executable, "-m", "midstage.testkit.kill"),
+            *("--order", str(self.order), "--stop", str(self.stop_order)),
+        ]
         with (self.folder / "log.txt").open("ab") as words:
             self.process = subprocess.Popen(
                 leashed([*killing, "--", self.module]),
                 stdout=words,
                 stderr=words,
                 cwd=ROOT,
-                env={**os.environ, **self.env, "CRASH_STOP": str(self.stop_order)},
+                env={**os.environ, **self.env},
             )
 
     def tended(self) -> None:

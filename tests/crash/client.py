@@ -16,7 +16,6 @@ from midstage.contracts.topics import REQUESTS
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED
 from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Delivered, Delivery, Message
-from tests.crash.edge import stopping
 
 _MOST = 100
 _POLL_S = 0.05
@@ -28,7 +27,6 @@ BATCH = "application/cloudevents-batch+json"
 
 def main(env: Mapping[str, str], *, reached: Callable[[str], None]) -> int:
     """Send until killed."""
-    reached = stopping(env, reached)
     spool = Spool(Path(env["CRASH_FOLDER"]))
     ingest = env.get("CRASH_INGEST", "")
     send = (

@@ -6,7 +6,7 @@ at random; the seed shuffles what is after the first ones.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -15,16 +15,22 @@ ROOT = Path(__file__).resolve().parents[2]
 _PLACE = re.compile(r'reached\(\s*f?"([a-z:-]+)"')
 BETWEEN = ("consume:decoded", "ledger:inserted")
 """Where a chunk is read and not committed."""
-_ELSEWHERE = ("archive:", "closing:", "seal:")
-"""A run has no old rows and closes no period: the tests of these die there."""
-_SHARED = ROOT / "libs/eventlog/src/midstage/eventlog/consume.py"
+_ELSEWHERE = ("archive:", "append:", "closing:", "seal:")
+"""A run has no old rows and closes no period before its end: the tests of these die there."""
+_EVENTLOG = ROOT / "libs/eventlog/src/midstage/eventlog"
+_SHARED = (_EVENTLOG / "consume.py", _EVENTLOG / "append.py")
 _CLIENT = ("client:sent", "client:acknowledged")
 SHARD, EDGE, CLIENT, BROKER = "shard", "edge", "client", "broker"
+STOPS = {SHARD: "ingest:sent", EDGE: "ship:sent", CLIENT: "client:sent"}
+"""Where one of each stops with events in its hands. The shard first: clients must post to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """``who`` dies at ``place`` (empty: at once), ``after_s`` later; or ``stops`` there."""
+    """``who`` dies at ``place`` (empty: at once), ``after_s`` later.
+
+    With ``stops`` one of each kind also stops while the broker is away, and wakes, see ``STOPS``.
+    """
 
     who: str
     place: str = ""
@@ -35,9 +41,7 @@ class Deed:
 FIRST = (
     Deed(who=SHARD, place="ledger:inserted"),
     Deed(who=EDGE, place="ship:sent", after_s=0.3),
-    Deed(who=EDGE, place="ship:sent", stops=True),
-    Deed(who=CLIENT, place="client:sent", stops=True),
-    Deed(who=BROKER),
+    Deed(who=BROKER, stops=True),
     Deed(who=CLIENT, place="client:sent", after_s=0.3),
     Deed(who=SHARD, place="consume:decoded"),
     Deed(who=SHARD, place="seen:drafted"),
@@ -62,13 +66,28 @@ def deeds(random: Random, *, kills: int) -> Sequence[Deed]:
 
 def shard_places() -> Sequence[str]:
     """Every failpoint of a stats process that counts."""
-    places = _places(ROOT / "services/stats/src", _SHARED)
-    return [place for place in places if not place.startswith(_ELSEWHERE)]
+    return [place for place in _stats() if not place.startswith(_ELSEWHERE)]
+
+
+def other_places() -> Sequence[str]:
+    """Every failpoint of stats where no run can die."""
+    return [place for place in _stats() if place.startswith(_ELSEWHERE)]
 
 
 def edge_places() -> Sequence[str]:
     """Every failpoint of a shipper."""
     return [place for place in _places(ROOT / "services/gateway/src") if place.startswith("ship:")]
+
+
+def spared(kills: Mapping[str, int]) -> Sequence[str]:
+    """The places where nobody died; ``kills`` are named by who and place."""
+    every = {SHARD: shard_places(), EDGE: edge_places(), CLIENT: _CLIENT}
+    said = [f"{who} {place}" for who, places in every.items() for place in places]
+    return [one for one in said if not kills.get(one)]
+
+
+def _stats() -> Sequence[str]:
+    return _places(ROOT / "services/stats/src", *_SHARED)
 
 
 def _at_random(random: Random, who: str) -> Deed:

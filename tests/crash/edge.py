@@ -1,11 +1,8 @@
 """An edge that dies: the real shipper of the gateway, on a request log that the run writes.
 
-``CRASH_FOLDER`` holds its log and state, ``CRASH_STOP`` a second order file: at that place it does
-not die but stops (SIGSTOP), with what it was about to send still in its hands.
+``CRASH_FOLDER`` holds its log and state.
 """
 
-import os
-import signal
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +18,6 @@ from midstage.gateway.main import Topics, shipping
 from midstage.gateway.metrics import Metrics
 from midstage.gateway.model.apps import Endpoint
 from midstage.gateway.model.shipping import Load
-from midstage.testkit.kill import Killer
 
 _NOWHERE = Endpoint(host="127.0.0.1", port=1)
 SUPERSEDED = 3
@@ -38,17 +34,6 @@ class IdleEnvoy:
 
     def reopen_logs(self) -> None:
         (self._log_dir / logfiles.CURRENT).touch()
-
-
-def stopping(env: Mapping[str, str], reached: Callable[[str], None]) -> Callable[[str], None]:
-    """Die as ``reached`` says, and stop as the second order file says."""
-    stop = Killer(order=Path(env["CRASH_STOP"]), die=lambda: os.kill(os.getpid(), signal.SIGSTOP))
-
-    def both(place: str) -> None:
-        reached(place)
-        stop(place)
-
-    return both
 
 
 def main(env: Mapping[str, str], *, reached: Callable[[str], None]) -> int:
@@ -77,7 +62,7 @@ def main(env: Mapping[str, str], *, reached: Callable[[str], None]) -> int:
         clock=SystemClock(),
         topics=Topics(),
         metrics=Metrics(CollectorRegistry()),
-        reached=stopping(env, reached),
+        reached=reached,
     )
     try:
         shipper.run(threading.Event())

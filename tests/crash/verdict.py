@@ -8,7 +8,7 @@ it hurt: see ``Evidence``.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.rows import beside, held
 from tests.crash.asked import Recounted, Stated, Sum
+from tests.crash.deeds import STOPS
 from tests.crash.feed import Name
 from tests.stats import independent
 from tests.stats.independent import Cell, records
@@ -42,19 +43,32 @@ class Evidence:
     """How often it hurt.
 
     ``redelivered``: a shard died with a chunk read and not committed. ``resent``: copies in the
-    log above one for each event. ``late``: of these, copies that came after the woken one's
-    successor had been acknowledged.
+    log above one for each event. ``late``: of these, by who had stopped, copies that the woken one
+    sent after its successor had been acknowledged. ``spared``: failpoints where nobody died.
     """
 
     kills: Mapping[str, int]
     redelivered: int
     resent: int
-    late: int
+    late: Mapping[str, int]
+    spared: Sequence[str] = ()
 
     def lacking(self) -> Sequence[str]:
         """What did not happen, so that the run proves nothing of it."""
-        said = {"redelivered": self.redelivered, "resent": self.resent, "late": self.late}
+        said = {
+            "redelivered": self.redelivered,
+            "resent": self.resent,
+            **{f"late, of a woken {who}": self.late.get(who, 0) for who in STOPS},
+        }
         return [name for name, times in said.items() if not times]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """Who was woken, and the ends of the log then: by partition the next offset."""
+
+    who: str
+    ends: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,20 +141,33 @@ def ends(kafka: str) -> Mapping[int, int]:
     return found
 
 
-def copies(kafka: str, woken_at: Sequence[Mapping[int, int]]) -> tuple[int, int]:
-    """Copies above one of each event, and how many of them stand behind the end at a waking
-    although the first stands before it."""
-    first: dict[Name, int] = {}
-    resent = late = 0
+def named(kafka: str) -> Iterator[tuple[Name, int, int]]:
+    """Each record of the log by its event's name, with its partition and offset."""
     for _, value, partition, offset in records(kafka, REQUESTS.name):
         event = json.loads(value)
         number = event.get("midstageseq")
-        name = (event["source"], str(int(number)) if number else event["id"])
+        yield (event["source"], str(int(number)) if number else event["id"]), partition, offset
+
+
+def copies(
+    log: Iterable[tuple[Name, int, int]], woken: Sequence[Woken]
+) -> tuple[int, Counter[str]]:
+    """Copies above one of each event; and of these by who was woken those that are late.
+
+    Late is a copy behind the end of the log at a waking whose first stands before that. Nobody
+    else held anything then, and the next one is woken when the log is quiet again: so it is the
+    doing of the one who was woken last before it.
+    """
+    first: dict[Name, int] = {}
+    resent, late = 0, Counter[str]()
+    for name, partition, offset in log:
         if name not in first:
             first[name] = offset
             continue
         resent += 1
-        late += any(first[name] < at[partition] <= offset for at in woken_at)
+        by = [one for one in woken if one.ends[partition] <= offset]
+        if by and first[name] < by[-1].ends[partition]:
+            late[by[-1].who] += 1
     return resent, late
 
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.platform, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = (
     *("archive:renamed", "archive:leaving", "seal:sealing", "seal:sealed"),
-    *("closing:sealed", "closing:piece", "closing:appended"),
+    *("closing:sealed", "append:sent", "closing:piece", "closing:appended"),
 )
 
 

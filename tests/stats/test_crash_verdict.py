@@ -9,9 +9,18 @@ from tests.bench.crash import told
 from tests.crash import client
 from tests.crash.asked import Recounted, Stated
 from tests.crash.client import Spool
-from tests.crash.verdict import Evidence, Verdict, recount_wrong, statement_wrong
+from tests.crash.deeds import edge_places, shard_places, spared
+from tests.crash.verdict import (
+    Evidence,
+    Verdict,
+    Woken,
+    copies,
+    recount_wrong,
+    statement_wrong,
+)
 
-NAMES = {("edges/a", "1"), ("edges/a", "2"), ("clients/0", "e1")}
+CLIENT = "clients/0"
+NAMES = {("edges/a", "1"), ("edges/a", "2"), (CLIENT, "e1")}
 SUMS = Counter({("acme", "ocr", "outcome", "ok"): 3})
 
 
@@ -25,7 +34,7 @@ def test_a_recount_has_the_rows_of_the_ledgers_and_no_difference() -> None:
 
 
 def test_a_statement_has_the_accepted_rows_and_the_true_sums() -> None:
-    rows = Counter({"edges/a": 2, "clients/0": 1})
+    rows = Counter({"edges/a": 2, CLIENT: 1})
     assert statement_wrong(Stated(rows=rows, sums=SUMS, remade=True), NAMES, SUMS) == []
     lost = Stated(rows=rows - Counter({"edges/a": 1}), sums=SUMS, remade=True)
     (said,) = statement_wrong(lost, NAMES, SUMS)
@@ -37,19 +46,60 @@ def test_a_statement_has_the_accepted_rows_and_the_true_sums() -> None:
     assert statement_wrong(None, NAMES, SUMS) == ["there is no statement"]
 
 
-@pytest.mark.parametrize("absent", ["redelivered", "resent", "late"])
-def test_a_run_that_did_not_hurt_proves_nothing(absent: str) -> None:
-    times = {"redelivered": 1, "resent": 1, "late": 1}
-    hurt, not_hurt = (Evidence(kills={}, **{**times, absent: n}) for n in (1, 0))
-    assert hurt.lacking() == []
-    assert not_hurt.lacking() == [absent]
-    assert told(_right(hurt)) == 0
-    assert told(_right(not_hurt)) == 1
+def hurt(*, redelivered: int = 1, resent: int = 3, **late: int) -> Evidence:
+    """A run that has all that it must; of ``late`` by who was woken less, where that is said."""
+    all_late = {"shard": 1, "edge": 1, "client": 1, **late}
+    return Evidence(kills={}, redelivered=redelivered, resent=resent, late=all_late)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "lacks"),
+    [
+        (hurt(redelivered=0), "redelivered"),
+        (hurt(resent=0), "resent"),
+        (hurt(shard=0), "late, of a woken shard"),
+        (hurt(edge=0), "late, of a woken edge"),
+        (hurt(client=0), "late, of a woken client"),
+    ],
+)
+def test_a_run_that_did_not_hurt_proves_nothing(evidence: Evidence, lacks: str) -> None:
+    assert evidence.lacking() == [lacks]
+    assert told(_right(evidence)) == 1
+    assert hurt().lacking() == []
+    assert told(_right(hurt())) == 0
+
+
+def test_a_late_copy_is_the_doing_of_who_was_woken_last_before_it() -> None:
+    woken = [
+        Woken(who="shard", ends={0: 2, 1: 1}),
+        Woken(who="edge", ends={0: 4, 1: 1}),
+        Woken(who="client", ends={0: 4, 1: 2}),
+    ]
+    log = [
+        ((CLIENT, "e1"), 0, 0),
+        ((CLIENT, "e1"), 0, 1),  # a copy before anybody woke
+        ((CLIENT, "e1"), 0, 2),  # of the woken shard
+        ((CLIENT, "e2"), 0, 3),
+        ((CLIENT, "e2"), 0, 4),  # of the client, who woke last: the edge's other partition ended
+        ((CLIENT, "e3"), 0, 5),
+        ((CLIENT, "e3"), 0, 6),  # its first is no older than the last waking
+        (("edges/a", "1"), 1, 0),
+        (("edges/a", "1"), 1, 1),  # of the edge
+    ]
+    assert copies(log, woken) == (5, {"shard": 1, "client": 1, "edge": 1})
+    assert copies(log, []) == (5, {})
+
+
+def test_places_where_nobody_died_are_named() -> None:
+    everywhere = {f"shard {place}": 1 for place in shard_places()}
+    everywhere |= {f"edge {place}": 1 for place in edge_places()}
+    everywhere |= {"client client:sent": 1, "client client:acknowledged": 1}
+    assert spared(everywhere) == []
+    assert spared({**everywhere, "shard ingest:sent": 0}) == ["shard ingest:sent"]
 
 
 def test_what_is_wrong_fails_the_run_however_much_it_hurt() -> None:
-    hurt = Evidence(kills={}, redelivered=1, resent=1, late=1)
-    assert told(_right(hurt, "1 in the log, not in the ledger")) == 1
+    assert told(_right(hurt(), "1 in the log, not in the ledger")) == 1
 
 
 def _right(evidence: Evidence, *wrong: str) -> Verdict:

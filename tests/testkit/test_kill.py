@@ -83,3 +83,24 @@ def test_a_death_can_wait_until_others_have_gone_on(tmp_path: Path) -> None:
     begun = time.monotonic()
     Killer(order=tmp_path / "order", die=lambda: deaths.append(time.monotonic() - begun))("p")
     assert deaths[0] >= 0.05
+
+
+@pytest.mark.slow
+def test_who_stops_at_a_place_goes_on_from_there_when_woken(tmp_path: Path) -> None:
+    (tmp_path / "victim.py").write_text(SERVICE)
+    ordered(tmp_path / "stop", "between", nth=2)
+    orders = ["--order", str(tmp_path / "order"), "--stop", str(tmp_path / "stop")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "midstage.testkit.kill", *orders, "--", "victim"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "EXIT": "7"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        process.send_signal(signal.SIGCONT)
+        said, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (7, "turn 1\nturn 2\nturn 3\n")

@@ -150,3 +150,10 @@ def throttle(memory_log: MemoryLog, tmp_path_factory: pytest.TempPathFactory) ->
 
 def named(command_id: str | None) -> dict[str, str]:
     return {} if command_id is None else {"Idempotency-Key": command_id}
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    """The problem's detail."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return str(answer.json()["detail"])

@@ -23,9 +23,9 @@ from midstage.throttle.model.limits import Key
 from midstage.throttle.model.parts import UNSAID, PartAsked, PartLent
 from midstage.throttle.stream.apportioning import Apportioning
 from midstage.throttle.stream.gate import Gate
+from midstage.throttle.stream.own_claims import Written
 from midstage.throttle.stream.parts import Parts
 from midstage.throttle.stream.rooms import Rooms
-from midstage.throttle.stream.spending import Written
 from tests.throttle.gated import Held
 
 BEGAN_NS = 1_800_000_000_000_000_000

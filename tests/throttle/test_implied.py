@@ -14,7 +14,7 @@ from midstage.contracts.spends import CustomersTaken
 from midstage.eventlog.log import Log
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
-from midstage.throttle.decide.spends import Heard, Spends
+from midstage.throttle.decide.holders import Heard, Holders
 from midstage.throttle.stream.implied import APART_NS, IMPLIED_NS
 from midstage.throttle.stream.spending import Spending
 from tests.throttle.conftest import memory
@@ -137,18 +137,18 @@ def test_before_the_log_is_known_nothing_is_implied() -> None:
 
 
 def test_what_a_holder_says_again_counts_and_what_others_say_of_its_epoch_does_not() -> None:
-    spends = Spends()
-    assert spends.apply(taken("first", 1, second=1), 3) is Heard.COUNTS
-    assert spends.apply(taken("second", 1, second=9), 3) is Heard.OVER
-    assert spends.apply(taken("first", 1, second=2), 3) is Heard.COUNTS
-    assert spends.before(3) is None
-    assert spends.apply(taken("second", 2, second=1), 3) is Heard.COUNTS
-    assert spends.apply(taken("first", 1, second=9), 3) is Heard.OVER
-    assert spends.before(3) == taken("first", 1, second=2).implied_until
-    assert spends.apply(taken("second", 2, second=3), 3) is Heard.COUNTS
-    assert spends.before(3) == taken("first", 1, second=2).implied_until
-    assert spends.apply(taken("third", 3, second=3), 3) is Heard.COUNTS
-    assert spends.before(3) == taken("second", 2, second=3).implied_until
+    holders = Holders()
+    assert holders.apply(taken("first", 1, second=1), 3) is Heard.COUNTS
+    assert holders.apply(taken("second", 1, second=9), 3) is Heard.OVER
+    assert holders.apply(taken("first", 1, second=2), 3) is Heard.COUNTS
+    assert holders.before(3) is None
+    assert holders.apply(taken("second", 2, second=1), 3) is Heard.COUNTS
+    assert holders.apply(taken("first", 1, second=9), 3) is Heard.OVER
+    assert holders.before(3) == taken("first", 1, second=2).implied_until
+    assert holders.apply(taken("second", 2, second=3), 3) is Heard.COUNTS
+    assert holders.before(3) == taken("first", 1, second=2).implied_until
+    assert holders.apply(taken("third", 3, second=3), 3) is Heard.COUNTS
+    assert holders.before(3) == taken("second", 2, second=3).implied_until
 
 
 def taken(owner: str, epoch: int, *, second: int) -> CustomersTaken:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from midstage.throttle.decide.lending import TERM_NS
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Grant, Lent, Wanted
-from midstage.throttle.stream.rooms import PATIENCE_NS
+from midstage.throttle.stream.wait_queue import PATIENCE_NS
 from tests.throttle.gated import limit
 from tests.throttle.test_rooms import Hand, Told
 

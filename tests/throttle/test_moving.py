@@ -24,7 +24,8 @@ from midstage.eventlog.log import Message
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
-from midstage.throttle.decide.spends import Heard, Said, Spends
+from midstage.throttle.decide.holders import Heard
+from midstage.throttle.decide.spends import Said, Spends
 from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.stream.gate import REMEMBERED_S
 from midstage.throttle.stream.moving import MOST_MOVED
@@ -180,7 +181,7 @@ def test_what_is_left_is_for_the_next_one_alone(
     log = Spends()
     for fact in said:
         assert log.apply(fact, 2) is Heard.COUNTS
-    assert log.inherited(2) == found
+    assert log.holders.inherited(2) == found
 
 
 def test_who_was_replaced_leaves_nothing() -> None:
@@ -189,7 +190,7 @@ def test_who_was_replaced_leaves_nothing() -> None:
         assert log.apply(fact, 2) is Heard.COUNTS
     assert log.apply(reserved(), 2) is Heard.OVER
     assert log.apply(taking("three", 6), 2) is Heard.COUNTS
-    assert log.inherited(2) == []
+    assert log.holders.inherited(2) == []
 
 
 @pytest.mark.slow

@@ -17,7 +17,8 @@ from midstage.eventlog.log import BEGINNING
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
 from midstage.throttle.model.limits import Key
-from midstage.throttle.stream.spending import Spending, Written
+from midstage.throttle.stream.own_claims import Written
+from midstage.throttle.stream.spending import Spending
 from tests.throttle.conftest import memory
 from tests.throttle.logged import put
 
@@ -34,11 +35,12 @@ def test_a_claim_under_way_is_not_followed_by_an_older_one(log: MemoryLog) -> No
     with following(log) as mine:
         taken(mine)
         claimed(mine, 1)
+        disputed = threading.Event()
+        mine.on_heard(disputed.set)
         put_late(log, mine, standing="9")
-        within(60, lambda: mine._disputed)
+        assert disputed.wait(60)
         mine.write([written(2)])
         within(60, lambda: told(mine, 2))
-        within(60, lambda: mine.heard() and not mine._disputed)
         assert [each.standing for each in rooms(log)] == [("1",), ("9",), ("2",)]
 
 

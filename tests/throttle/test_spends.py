@@ -18,10 +18,12 @@ from midstage.eventlog.log import BEGINNING, Message, Partition, Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
-from midstage.throttle.decide.spends import Cleared, Heard, Spends, Stood
+from midstage.throttle.decide.holders import Heard
+from midstage.throttle.decide.spends import Cleared, Spends, Stood
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream import spent
-from midstage.throttle.stream.spending import Spending, Written
+from midstage.throttle.stream.own_claims import Written
+from midstage.throttle.stream.spending import Spending
 from tests.throttle.conftest import memory
 
 ACME: Key = ("rate", "acme", "")
@@ -139,13 +141,11 @@ def test_whose_requests_may_hold_slots_is_known_until_nothing_stands(told: Told)
     assert not told.spends.of_slots(lambda _: True)
 
 
-def test_who_has_left_is_known_as_long_as_nobody_came_next(told: Told) -> None:
+def test_who_leaves_may_say_so_until_somebody_comes_next(told: Told) -> None:
     left = CustomersLeft(partition=0, owner="one", epoch=1, at=NOON)
     assert told(spent.leaving(left, id_="1", topic=TOPIC)) is Heard.COUNTS
     assert told(taking("one", 1)) is Heard.COUNTS
-    assert told.spends.is_left(0)
     assert told(taking("two", 2)) is Heard.COUNTS
-    assert not told.spends.is_left(0)
     assert told(spent.leaving(left, id_="2", topic=TOPIC)) is Heard.OVER
 
 

@@ -13,7 +13,7 @@ from midstage.throttle.decide.strict import NAMED_NS
 from midstage.throttle.model.checks import NOTHING, Check, Ended, Judged
 from midstage.throttle.model.later import Later
 from midstage.throttle.model.leases import Wanted
-from midstage.throttle.stream.rooms import PATIENCE_NS
+from midstage.throttle.stream.wait_queue import PATIENCE_NS
 from tests.throttle.gated import TINY, limit
 from tests.throttle.test_rooms import WITHIN_S, Hand, Told, passed
 
@@ -192,7 +192,10 @@ def test_a_successor_gives_back_what_a_fact_says_never_passed() -> None:
         hand.accept()  # and it dies before it knows
         second = Told(hand, strict())
         asked: list[tuple[frozenset[str], int]] = []
-        second.rooms.on_unanswered(lambda who, since: asked.append((frozenset(who), since)))
+        second.rooms.on_gained(
+            second.gate.forget,
+            look_back=lambda who, since: asked.append((frozenset(who), since)),
+        )
         follows(second, hand)
         assert asked == [(frozenset({"refused", "passed", "silent"}), first.now_ns)]
         assert left(second) == 1
@@ -220,7 +223,7 @@ def test_who_was_named_too_long_ago_is_not_looked_for() -> None:
         second = Told(hand, strict())
         second.now_ns = first.now_ns + NAMED_NS
         asked: list[int] = []
-        second.rooms.on_unanswered(lambda _, since: asked.append(since))
+        second.rooms.on_gained(second.gate.forget, look_back=lambda _, since: asked.append(since))
         follows(second, hand)
         second.gate.settle(ended("old", passes=False))
         assert (asked, left(second)) == ([], 4)

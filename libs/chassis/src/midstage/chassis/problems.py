@@ -78,8 +78,8 @@ async def _invalid(request: Request, raised: RequestValidationError) -> Response
         for error in raised.errors()
     ]
     first = errors[0] if errors else {"where": "request", "message": "invalid"}
-    kind = request.headers.get("content-type", "")
-    if kind and not _json(kind) and first["where"].split(".")[0] == "body":  # it was not read
+    if isinstance(raised.body, bytes) and first["where"].startswith("body"):  # it was not read
+        kind = request.headers.get("content-type", "")
         first = {"where": "content-type", "message": f"{kind!r} is not application/json"}
     return problem(
         status=422,
@@ -115,13 +115,6 @@ async def _unknown(request: Request, raised: Exception) -> Response:
 
 def _request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
-
-
-def _json(content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind == "application/json" or (
-        kind.startswith("application/") and kind.endswith("+json")
-    )
 
 
 def _where(location: Sequence[object]) -> str:

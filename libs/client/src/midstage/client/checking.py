@@ -6,9 +6,9 @@ import msgspec
 import typer
 
 from midstage.client import api, wanted_limits
-from midstage.client.limits import LEFT
+from midstage.client.limits import show_left
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.client.show import Output, OutputOption, show
+from midstage.client.show import Output, OutputOption
 
 
 class _Verdict(msgspec.Struct):
@@ -50,7 +50,7 @@ def check(
     }
     throttle = api.service("throttle", directory=directory, server=server, token_file=token_file)
     answer = throttle.posed("/v1/checks/foreseen", body)
-    told = show(answer, rows="limits", columns=LEFT, output=output)
+    told = show_left(answer, output)
     if output is Output.TABLE:
         typer.echo(_said(api.read(answer, _Verdict, whose="throttle's")))
     if told:

@@ -5,6 +5,7 @@ Each change is one command with an id of its own; what is wrong with a limit is 
 
 import uuid
 from collections.abc import Mapping
+from math import ceil
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
@@ -13,7 +14,7 @@ import typer
 
 from midstage.client import api, groups, wanted_limits
 from midstage.client.platform import HERE, Directory, Server, TokenFile
-from midstage.client.show import Output, OutputOption, show
+from midstage.client.show import Output, OutputOption, Row, show, table
 from midstage.client.wanted_limits import Kind
 from midstage.contracts.algorithms import Every, Refill, Starts
 from midstage.contracts.errors import RefusedError
@@ -46,6 +47,10 @@ class _Done(msgspec.Struct):
 
 class _Found(msgspec.Struct):
     limits: list[msgspec.Raw]
+
+
+class _Left(msgspec.Struct):
+    limits: list[dict[str, object]]
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +97,15 @@ def get_limits(
         _print(show(answer, rows="limits", columns=LIMITS, output=output))
         return
     answer = throttle.ask(f"/v1/customers/{_part(customer)}/limits", {"app": app, "key": key})
-    _print(show(answer, rows="limits", columns=LEFT, output=output))
+    _print(show_left(answer, output))
+
+
+def show_left(answer: bytes, output: Output) -> str:
+    """What is left of limits; in a table, waits in whole milliseconds."""
+    if output is not Output.TABLE:
+        return show(answer, rows="limits", columns=LEFT, output=output)
+    found = api.read(answer, _Left, whose="throttle's").limits
+    return table([_row(each) for each in found], LEFT)
 
 
 def get_plans(
@@ -269,6 +282,14 @@ def _changed(
     """The version under which the change stands."""
     answer = throttle.change(method, path, command_id=uuid.uuid4().hex, body=body)
     return api.read(answer, _Done, whose="throttle's").version
+
+
+def _row(left: Row) -> Row:
+    """A wait rounded up, or who comes back then is too early; None where nothing overrides it."""
+    wait_s = left.get("wait_s")
+    if isinstance(wait_s, int | float):
+        wait_s = ceil(wait_s * 1_000) / 1_000
+    return {**left, "wait_s": wait_s, "overridden_by": left.get("overridden_by") or None}
 
 
 def _print(found: str) -> None:

@@ -226,33 +226,28 @@ class WholeConsumer(Generic[T]):
         if self._join is None:
             return content
         parts, size, read = [content], self._size, len(records)
-        while size < self._gathered:
-            linger_s = self._lingers(reader, read)
-            if linger_s is None:
-                break
-            if stop.is_set() or self._broken.is_set():
-                break
-            try:
-                records = self._taken(reader, linger_s)
-            except UnavailableError:
-                break  # what was read has its effect first; the next poll meets it again
-            if not records:
-                break
+        while size < self._gathered and (records := self._more(reader, read, stop)):
             self._progress.went_on()
             parts.append(self._read(records, self._dead_letters.put))
             size += self._size
             read += len(records)
         return self._join(parts)
 
-    def _lingers(self, reader: Reader, read: int) -> float | None:
-        """How long more is waited for, behind ``read`` records; None: the chunk is whole.
+    def _more(self, reader: Reader, read: int, stop: threading.Event) -> Sequence[Record]:
+        """What is one chunk with the ``read`` records before it; nothing: the chunk is whole.
 
         While the one before it has its effect, it takes what is there, and waits for nothing.
         """
         waits = len(self._waiting) + sum(reader.lag().values())
-        if waits > _BEHIND * read:
-            return self._linger_s
-        return 0.0 if waits and self._before_is_under_way() else None
+        is_much = waits > _BEHIND * read
+        if not is_much and not (waits and self._before_is_under_way()):
+            return ()
+        if stop.is_set() or self._broken.is_set():
+            return ()
+        try:
+            return self._taken(reader, self._linger_s if is_much else 0.0)
+        except UnavailableError:
+            return ()  # what was read has its effect first; the next poll meets it again
 
     def _before_is_under_way(self) -> bool:
         return self._before is not None and not self._before.done()

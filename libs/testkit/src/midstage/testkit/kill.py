@@ -5,6 +5,9 @@ calls ``main(os.environ, reached=killer)``. As long as FILE is there and says ``
 the process dies at the nth time that it reaches the place, AFTER_S seconds later: meanwhile the
 thread that came there stands still, and the others (a client's, say) go on. The order is removed
 before the death, so the restarted process lives on, until a test writes the next order.
+
+With ``--stop FILE`` a second order lets it stand still (SIGSTOP) instead, until it is woken by
+SIGCONT and goes on from there, with all that it had in its hands.
 """
 
 import argparse
@@ -70,10 +73,14 @@ def run(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the module that the arguments name under a killer; its exit code."""
     parser = argparse.ArgumentParser(prog="midstage.testkit.kill")
     parser.add_argument("--order", type=Path, required=True, help="file: 'PLACE NTH AFTER_S'")
+    parser.add_argument("--stop", type=Path, help="a second order file: stop there (SIGSTOP)")
     parser.add_argument("module", help="the module whose main(env, reached=...) is run")
     asked = parser.parse_args(arguments)
     main: Main = importlib.import_module(asked.module).main
-    return main(env, reached=Killer(order=asked.order))
+    killers = [Killer(order=asked.order)]
+    if asked.stop is not None:
+        killers.append(Killer(order=asked.stop, die=_stand_still))
+    return main(env, reached=lambda place: _told(killers, place))
 
 
 def _read(order: Path) -> tuple[str, int, float]:
@@ -84,8 +91,17 @@ def _read(order: Path) -> tuple[str, int, float]:
     return place, int(nth), float(after_s)
 
 
+def _told(killers: Sequence[Killer], place: str) -> None:
+    for killer in killers:
+        killer(place)
+
+
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stand_still() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 if __name__ == "__main__":

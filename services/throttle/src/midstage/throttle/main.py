@@ -153,13 +153,14 @@ def compose(
         told=metrics.parts.inc,
     )
     watching, imported = _rules(settings.rules, registry)
-    rooms.on_gained(gate.forget)
-    rooms.on_taken_over(Arriving(counting=spending, resume=gate.resume, ends=earlier))
+    rooms.on_gained(
+        gate.forget,
+        taken_over=Arriving(counting=spending, resume=gate.resume, ends=earlier),
+        look_back=earlier.look_back if earlier else None,
+    )
     spending.reserved = lambda left: gate.reserved(
         lambda customer: spending.partition(customer) == left.partition, left
     )
-    if earlier:
-        rooms.on_unanswered(earlier.look_back)
     unjudged = Unjudged(metrics=metrics, monotonic=clock.monotonic)
     server = RateLimitServer(
         host=settings.host,

@@ -36,16 +36,14 @@ SELECT {time}, count(*) FROM {table} WHERE version <= $version AND {time} IN (
 _OF_THESE = (
     "{time} BETWEEN $first AND $last AND list_contains($times, {time}) AND version <= $version"
 )
-_PART = "AND hash({who}) % $parts = $part"
-_MERGED = f"""
+_OF_PART = f"{_OF_THESE} AND hash({{who}}) % $parts = $part"
+_MERGED = """
 CREATE OR REPLACE TEMP TABLE merged AS
-SELECT {{time}}, {{summed}}, max(version) AS version
-FROM {{table}} WHERE {_OF_THESE} {{part}} GROUP BY ALL
+SELECT {time}, {summed}, max(version) AS version FROM {table} WHERE {these} GROUP BY ALL
 """
-_COUNTS = f"""
-SELECT (SELECT count(*) FROM {{table}} WHERE {_OF_THESE} {{part}}), (SELECT count(*) FROM merged)
+_COUNTS = """
+SELECT (SELECT count(*) FROM {table} WHERE {these}), (SELECT count(*) FROM merged)
 """
-_PARTS = f"{_OF_THESE} {{part}}"
 _SENT = "DELETE FROM outbox WHERE sent_at < ?"
 _log = logger(__name__)
 
@@ -58,9 +56,8 @@ class _Partial(NamedTuple):
     who: str
     summed: str
 
-    def said(self, statement: str, *, parted: bool = False) -> str:
-        part = _PART.format(who=self.who) if parted else ""
-        return statement.format(**self._asdict(), part=part)
+    def said(self, statement: str, *, these: str = "") -> str:
+        return statement.format(**self._asdict(), these=these)
 
 
 class _Lot(NamedTuple):
@@ -139,15 +136,14 @@ class Merging:
         return sum(gone) if gone else None
 
     def _merge_part(self, one: _Partial, asked: Mapping[str, object]) -> int | None:
+        these = one.said(_OF_PART if "part" in asked else _OF_THESE)
         with self._ledger.writing() as writing:
             db = writing.db
-            db.execute(one.said(_MERGED, parted="part" in asked), asked)
-            counts = one.said(_COUNTS, parted="part" in asked)
-            ((before, after),) = db.execute(counts, asked).fetchall()
-            parts = one.said(_PARTS, parted="part" in asked)
-            pays = _pays(before, after) and writing.pinning(one.table, parts, asked) <= PINNED
+            db.execute(one.said(_MERGED, these=these), asked)
+            ((before, after),) = db.execute(one.said(_COUNTS, these=these), asked).fetchall()
+            pays = _pays(before, after) and writing.pinning(one.table, these, asked) <= PINNED
             if pays:
-                writing.delete(one.table, parts, asked)
+                writing.delete(one.table, these, asked)
                 db.execute(one.said("INSERT INTO {table} BY NAME FROM merged"))
             db.execute("DROP TABLE merged")
         return int(before) - int(after) if pays else None

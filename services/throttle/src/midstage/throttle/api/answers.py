@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on only
@@ -14,6 +14,7 @@ from midstage.throttle.model.limits import named_by
 
 Value = str | int | float
 """Of an algorithm's or a failure rule's fields."""
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 class LimitAnswer(TypedDict):
@@ -156,7 +157,7 @@ def limit(fact: LimitSet, version: int) -> LimitAnswer:
 
 
 def says(terms: Terms) -> str:
-    """``100 tokens per 60 s, 500 at once``; whether all customers have it together."""
+    """``100 tokens per 1 min, 500 at once``; whether all customers have it together."""
     return f"{_says(terms)}, over all customers" if terms.aggregate else _says(terms)
 
 
@@ -165,7 +166,7 @@ def _says(terms: Terms) -> str:
     match algorithm:
         case algorithms.TokenBucket() | algorithms.LeakyBucket() | algorithms.Gcra():
             burst = f", {algorithm.burst} at once" if algorithm.burst else ""
-            return f"{much} per {algorithm.period_s:g} s{burst}"
+            return f"{much} per {_period(algorithm.period_s)}{burst}"
         case algorithms.CalendarQuota(every=every, zone=zone):
             return f"{much} each {every.value} of {zone}"
         case algorithms.LifetimeQuota():
@@ -173,7 +174,15 @@ def _says(terms: Terms) -> str:
         case algorithms.Slots():
             return f"{terms.amount} requests at once"
         case _:
-            return f"{much} in {algorithm.period_s:g} s"
+            return f"{much} in {_period(algorithm.period_s)}"
+
+
+def _period(seconds: float) -> str:
+    """In the longest unit of which it is a whole number."""
+    for unit, length in _UNITS:
+        if seconds % length == 0:
+            return f"{seconds // length:.15g} {unit}"
+    return f"{seconds:.15g} s"
 
 
 def plan(fact: CustomerPlanned, version: int) -> PlanAnswer:

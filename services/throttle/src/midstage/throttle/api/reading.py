@@ -3,7 +3,7 @@
 Readers of the log ignore what they do not know; people who set limits want to hear of a typo.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -116,9 +116,13 @@ def ended_of(body: bytes) -> Ended:
 
 def described(body: type[msgspec.Struct]) -> dict[str, object]:
     """A body by its schema, for the API's document; the route itself takes it raw."""
-    (top,), parts = msgspec.json.schema_components([body])
-    content = {"application/json": {"schema": _resolved(top, parts)}}
+    content = {"application/json": {"schema": _schema(body)}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _schema(body: type[msgspec.Struct]) -> object:
+    (top,), parts = msgspec.json.schema_components([body])
+    return _resolved(top, parts)
 
 
 def _read(decoder: msgspec.json.Decoder[_B], body: bytes) -> _B:
@@ -129,7 +133,7 @@ def _read(decoder: msgspec.json.Decoder[_B], body: bytes) -> _B:
     try:
         read, given = decoder.decode(body), msgspec.json.decode(body)
     except msgspec.ValidationError as e:
-        raise RefusedError(_told(str(e))) from e
+        raise RefusedError(_told(str(e), decoder.type)) from e
     except (msgspec.DecodeError, UnicodeError, RecursionError) as e:
         raise RefusedError(f"the body is no JSON: {e}", status=400) from e
     unknown = list(_unknown(given, read, ""))
@@ -138,11 +142,26 @@ def _read(decoder: msgspec.json.Decoder[_B], body: bytes) -> _B:
     return read
 
 
-def _told(said: str) -> str:
-    """The path to the front: ``algorithm.period_s: Expected …``."""
+def _told(said: str, body: type[msgspec.Struct]) -> str:
+    """The path to the front: ``algorithm.period_s: Expected …``; and words that are known there."""
     text, _, at = said.partition(" - at `")
     where = at.rstrip("`").removeprefix("$").lstrip(".")
+    known = list(_words(_schema(body), where.split("."))) if text.startswith("Invalid") else []
+    if known:
+        text = f"{text}, none of {', '.join(known)}"
     return f"{where}: {text}" if where else text
+
+
+def _words(schema: object, path: Sequence[str]) -> Iterator[str]:
+    """What may stand there, where that is one of a few words."""
+    match schema:
+        case {"anyOf": list(several)}:
+            for each in several:
+                yield from _words(each, path)
+        case {"enum": list(words)} if not path:
+            yield from map(str, words)
+        case {"properties": dict(fields)} if path and path[0] in fields:
+            yield from _words(fields[path[0]], path[1:])
 
 
 def _unknown(given: object, read: object, path: str) -> Iterator[str]:

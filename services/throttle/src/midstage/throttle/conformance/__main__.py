@@ -11,7 +11,8 @@ from midstage.throttle.conformance import (
     breaking,
     buckets,
     failing,
-    imported,
+    imported_counting,
+    imported_matching,
     leasing,
     reserving,
     telling,
@@ -25,8 +26,8 @@ Judge = Callable[[msgspec.Raw, Mapping[str, msgspec.Raw]], Sequence[Differing]]
 _FILE: Final = msgspec.json.Decoder(File)
 _HEADING: Final = msgspec.json.Decoder(Heading)
 _JUDGES: Final[Mapping[str, Judge]] = {
-    "descriptor_match": imported.matching,
-    "fixed_window": imported.counting,
+    "descriptor_match": imported_matching.matching,
+    "fixed_window": imported_counting.counting,
     "validation": validating.judged,
     "bucket": buckets.bucket,
     "gcra": buckets.gcra,

@@ -1,20 +1,15 @@
-"""What the log says of counters and of who counts: the fold of ``midstage.spends.v1``.
+"""What the log says of counters, by who counts: the fold of ``midstage.spends.v1``.
 
 The newest record of a key counts, as it is absolute; but for one whose writer did not hold the
 partition when the log took it: that one is named to whoever holds it, who writes his own again,
 for compaction would keep the wrong one. Folding a record twice changes nothing. There may be a
 million counters: a claim stays as it is written until somebody asks for it.
-
-Whoever holds a partition says again and again how long it may use the first units of the counters
-that no record names; the latest of all these times is what its successor has to leave to it.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Final, assert_never
+from typing import Annotated, Final
 
 import msgspec
 
@@ -22,17 +17,13 @@ from midstage.contracts.fact import Name
 from midstage.contracts.limits import CONCURRENCY
 from midstage.contracts.spends import (
     MOST_UNANSWERED,
-    CustomersLeft,
-    CustomersTaken,
-    CustomersWanted,
     Epoch,
-    ReservationsLeft,
     Unanswered,
 )
 from midstage.throttle.decide import rested
 from midstage.throttle.decide.claims.claim import Standing
 from midstage.throttle.decide.claims.slots import SlotClaims
-from midstage.throttle.decide.inherited import Inherited
+from midstage.throttle.decide.holders import Heard, HolderFact, Holders
 from midstage.throttle.decide.rested import Rested
 from midstage.throttle.model.limits import Key, Whose
 
@@ -70,16 +61,8 @@ class Cleared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     epoch: int
 
 
-Said = Cleared | CustomersTaken | CustomersLeft | ReservationsLeft | CustomersWanted
+Said = Cleared | HolderFact
 """What a record may say that is no claim."""
-
-
-class Heard(StrEnum):
-    """What a record is worth."""
-
-    COUNTS = "counts"
-    OVER = "over"
-    """Another one held the partition by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +90,9 @@ class Spends:
 
     def __init__(self) -> None:
         """Nothing was ever spent."""
-        self._holders: dict[int, CustomersTaken] = {}
-        self._left: dict[int, CustomersLeft] = {}
-        self._epochs: dict[int, int] = {}
-        self._implied: dict[int, datetime] = {}
-        self._before: dict[int, datetime | None] = {}
+        self.holders = Holders()
         self._naming: dict[Key, tuple[Unanswered, ...]] = {}
         self._of_slots: set[Key] = set()
-        self._inherited = Inherited()
         self._limits: dict[str, _Counters] = {}
         self._turns: deque[str] = deque()
         self._count = 0
@@ -123,16 +101,6 @@ class Spends:
     def __len__(self) -> int:
         """How many counters stand."""
         return self._count
-
-    @property
-    def holders(self) -> Mapping[int, CustomersTaken]:
-        """Who counts for the customers of each partition that was ever taken."""
-        return self._holders
-
-    def is_left(self, partition: int) -> bool:
-        """Whether its last owner stopped in order: its counters stand exactly as it left them."""
-        left, holder = self._left.get(partition), self._holders.get(partition)
-        return left is not None and holder is not None and left.epoch == holder.epoch
 
     def stood(self, key: Key) -> Stood | None:
         """How the counter stands; None where nothing does."""
@@ -160,10 +128,6 @@ class Spends:
             if written and written.split(_BETWEEN)[1]
         ]
 
-    def before(self, partition: int) -> datetime | None:
-        """Until when those before its holder may use what is implied; None: nobody may."""
-        return self._before.get(partition)
-
     def unanswered(
         self, concerned: Callable[[str], bool]
     ) -> Sequence[tuple[Key, tuple[Unanswered, ...]]]:
@@ -174,31 +138,11 @@ class Spends:
         """Those of these customers whose requests may hold slots."""
         return frozenset(key[1] for key in self._of_slots if concerned(key[1]))
 
-    def inherited(self, partition: int) -> Sequence[ReservationsLeft]:
-        """What was left to whoever holds the partition now."""
-        return self._inherited.of(partition)
-
-    def next_epoch(self, partition: int) -> int:
-        """In which the partition can be taken."""
-        return self._epochs.get(partition, 0) + 1
-
     def apply(self, fact: Said, partition: int) -> Heard:
         """Fold a record of this partition that is no claim."""
-        match fact:
-            case CustomersTaken():
-                return self._taken(fact, partition)
-            case CustomersLeft():
-                return self._leaves(fact, partition)
-            case Cleared():
-                return self._cleared(fact, partition)
-            case ReservationsLeft():
-                return self._reserved(fact, partition)
-            case CustomersWanted():
-                holder = self._holders.get(partition)
-                counts = holder is not None and holder.epoch == fact.epoch
-                return Heard.COUNTS if counts else Heard.OVER
-            case _:
-                assert_never(fact)
+        if isinstance(fact, Cleared):
+            return self._cleared(fact, partition)
+        return self.holders.apply(fact, partition)
 
     def claimed(  # noqa: C901  a call for each of a million would cost a second
         self, claims: Sequence[Claimed], partition: int
@@ -212,11 +156,10 @@ class Spends:
         owner, epoch = "", 0
         for fact in claims:
             if fact.epoch != epoch or fact.owner != owner:
-                if self._is_over(fact, partition):
+                if self.holders.heard(fact.owner, fact.epoch, partition) is Heard.OVER:
                     over.append(fact)
                     continue
                 owner, epoch = fact.owner, fact.epoch
-                self._epochs[partition] = epoch
             if fact.limit != name:
                 name, counters = fact.limit, self._of(fact.limit)
             if fact.algorithm != algorithm:
@@ -256,41 +199,6 @@ class Spends:
                 break
         return found
 
-    def _taken(self, fact: CustomersTaken, partition: int) -> Heard:
-        """What the holder says again counts too; the first that it said may be compacted away."""
-        known, holder = self._epochs.get(partition, 0), self._holders.get(partition)
-        is_known = holder is not None and holder.epoch == fact.epoch
-        if fact.epoch < known or (is_known and holder is not None and holder.owner != fact.owner):
-            return Heard.OVER
-        implied = self._implied.get(partition)
-        if not is_known:
-            self._before[partition] = implied
-            left = self._left[partition].epoch if self.is_left(partition) else None
-            self._inherited.taken(partition, left)
-        if fact.implied_until is not None:
-            self._implied[partition] = max(implied or fact.implied_until, fact.implied_until)
-        self._epochs[partition] = fact.epoch
-        self._holders[partition] = fact
-        return Heard.COUNTS
-
-    def _leaves(self, fact: CustomersLeft, partition: int) -> Heard:
-        if self._is_over(fact, partition):
-            return Heard.OVER
-        self._epochs[partition] = fact.epoch
-        self._left[partition] = fact
-        self._implied.pop(partition, None)  # but for what those before it may still use
-        before = self._before.get(partition)
-        if before is not None:
-            self._implied[partition] = before
-        return Heard.COUNTS
-
-    def _reserved(self, fact: ReservationsLeft, partition: int) -> Heard:
-        if self._is_over(fact, partition):
-            return Heard.OVER
-        self._epochs[partition] = fact.epoch
-        self._inherited.said(fact, partition)
-        return Heard.COUNTS
-
     def _numbered(self, algorithm: str) -> bytes:
         """There are few of them, and a million counters by each."""
         if algorithm not in self._algorithms:
@@ -328,7 +236,7 @@ class Spends:
 
     def _cleared(self, fact: Cleared, partition: int) -> Heard:
         """As if nobody had ever written it."""
-        if self._is_over(fact, partition):
+        if self.holders.heard(fact.owner, fact.epoch, partition) is Heard.OVER:
             return Heard.OVER
         counters, whose = self._limits.get(fact.key[0]), _whose(fact.key)
         if counters is not None and counters.stood.get(whose):
@@ -337,15 +245,6 @@ class Spends:
             self._naming.pop(fact.key, None)
             self._of_slots.discard(fact.key)
         return Heard.COUNTS
-
-    def _is_over(
-        self, fact: Claimed | Cleared | CustomersLeft | ReservationsLeft, partition: int
-    ) -> bool:
-        """Of an epoch that is not known its taking was compacted away: it was there before."""
-        holder = self._holders.get(partition)
-        if holder is not None and holder.epoch == fact.epoch and holder.owner != fact.owner:
-            return True
-        return fact.epoch < max(1, self._epochs.get(partition, 0))
 
 
 def numbers(standing: bytes | msgspec.Raw) -> Standing:

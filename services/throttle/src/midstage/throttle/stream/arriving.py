@@ -61,7 +61,7 @@ class Arriving:
     def __call__(self, partitions: Collection[int]) -> None:
         """Go on, and have the ends told of."""
         left = self._counting.folded(
-            lambda log: [fact for number in partitions for fact in log.inherited(number)]
+            lambda log: [fact for number in partitions for fact in log.holders.inherited(number)]
         )
         requests = self._resume(left)
         until = self._counting.holdings.counted_until(partitions)

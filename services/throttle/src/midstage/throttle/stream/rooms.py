@@ -1,22 +1,19 @@
-"""Rooms of the counters on one event loop: asked for, written, accepted, and waited for.
+"""Rooms of the counters on one event loop: asked for, written, and accepted.
 
-All claims that a turn of the loop asks for go out together, one for each counter. A check that
-lacks nothing but room waits for the claim under way, until its own time is up, and so does one of
-a strict limit for the claim that contains it; but not for a log that has not answered for
-``PATIENCE_NS``.
+All claims that a turn of the loop asks for go out together, one for each counter. Whoever waits for
+one that is accepted goes on in the same turn, and so does everybody when another process has
+counted meanwhile.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from midstage.contracts.spends import Unanswered
 from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.kept import Kept, Lacking, Waited
+from midstage.throttle.decide.kept import Kept
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.opening import Opening, opened
-from midstage.throttle.decide.room import Room
 from midstage.throttle.decide.spends import Stood
 from midstage.throttle.decide.strict import Strict
 from midstage.throttle.decide.unanswered import Awaited
@@ -24,11 +21,10 @@ from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream.implied import RENEWED_S
+from midstage.throttle.stream.own_claims import Written
 from midstage.throttle.stream.resting import Beside, Resting
-from midstage.throttle.stream.spending import Written
+from midstage.throttle.stream.wait_queue import WaitQueue
 
-PATIENCE_NS: Final = 1_000_000_000
-"""A log that is silent for so long is away: no check waits for it."""
 MOST_LEFT: Final = 20_000
 """Counters whose exact state a process writes when it stops; of more it loses the room."""
 
@@ -79,16 +75,6 @@ LookBack = Callable[[Collection[str], int], None]
 """With the requests, and since when they may have ended, in nanoseconds since the epoch."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Waiting:
-    """A check that lacks room; ``is_over`` when it has its answer."""
-
-    again: Callable[[], Lacking]
-    over: Callable[[], None]
-    timer: asyncio.TimerHandle | None = None
-    is_over: bool = False
-
-
 class Rooms:
     """A chassis AsyncLoop; belongs to one event loop."""
 
@@ -113,13 +99,15 @@ class Rooms:
         self._resting = Resting(beside, spends.partition)
         self._want = self._hear  # one object for all rooms
         self._under_way: dict[Key, Kept] = {}
-        self._waiting: dict[Waited, list[_Waiting]] = {}
+        self._queue = WaitQueue(now_ns=now_ns, metrics=metrics)
+        self.wait, self.go_on = self._queue.wait, self._queue.go_on
+        self.is_waited_for = self._queue.is_waited_for
         self._awaited = Awaited()
         self._woken = asyncio.Event()
         self._is_due = False
         self._forget: Callable[[Callable[[str], bool]], None] = _forget_nothing
-        self._look_back: LookBack = _nowhere
-        self._taken_over: Callable[[frozenset[int]], None] = _nothing_follows
+        self._look_back: LookBack | None = None
+        self._taken_over: Callable[[frozenset[int]], None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write what is asked for, and take what is accepted, until ``stop``."""
@@ -153,10 +141,11 @@ class Rooms:
             self._resting.taken(gained)
             self._forget(lambda customer: self._spends.partition(customer) in gained)
             self._await(self._spends.unanswered(gained))
-            self._taken_over(gained)
+            if self._taken_over is not None:
+                self._taken_over(gained)
         accepted = self._became(claims)
-        for room in list(self._waiting) if gained else accepted:
-            self._go_on(room)
+        for room in self._queue.all() if gained else accepted:
+            self.go_on(room)
         self._write()
         if self._is_due:
             self._is_due = False
@@ -193,25 +182,19 @@ class Rooms:
         self._spends.write(claims)
         return len(claims) < MOST_LEFT
 
-    def is_waited_for(self, concerned: Callable[[str], bool]) -> bool:
-        """Whether a check waits for a counter of these customers."""
-        return any(
-            isinstance(waited, Room | Strict) and concerned(waited.key[1])
-            for waited, waiting in self._waiting.items()
-            if not all(each.is_over for each in waiting)
-        )
+    def on_gained(
+        self,
+        forget: Callable[[Callable[[str], bool]], None],
+        *,
+        look_back: LookBack | None = None,
+        taken_over: Callable[[frozenset[int]], None] | None = None,
+    ) -> None:
+        """Have these called, in this order, when customers are counted for here again.
 
-    def on_gained(self, forget: Callable[[Callable[[str], bool]], None]) -> None:
-        """Have ``forget`` called when customers are counted for here again, with whose they are."""
-        self._forget = forget
-
-    def on_unanswered(self, look_back: LookBack) -> None:
-        """Have ``look_back`` called with requests that a lost owner may not have answered."""
-        self._look_back = look_back
-
-    def on_taken_over(self, call: Callable[[frozenset[int]], None]) -> None:
-        """Have ``call`` called with partitions that count here again, when the old is forgotten."""
-        self._taken_over = call
+        ``forget`` with whose they are; ``look_back`` with requests that a lost owner may not have
+        answered, if there are any; ``taken_over`` with the partitions.
+        """
+        self._forget, self._look_back, self._taken_over = forget, look_back, taken_over
 
     def unanswered(self, request: str) -> Sequence[tuple[Key, Unanswered]]:
         """What was taken for a request that a lost owner may not have answered, by counter."""
@@ -252,29 +235,6 @@ class Rooms:
             account.counted = room.meter
         account.meter = room or account.counted
 
-    def wait(
-        self,
-        lacking: Lacking,
-        *,
-        within_s: float,
-        again: Callable[[], Lacking],
-        over: Callable[[], None],
-    ) -> bool:
-        """Have ``again`` called when there is room, until it lacks none; or ``over``, once.
-
-        False where waiting is in vain: then nothing is called.
-        """
-        now_ns = self._now_ns()
-        silent_ns = max(room.asking_for_ns(now_ns) for room, _ in lacking)
-        if within_s <= 0 or silent_ns > PATIENCE_NS:
-            return False
-        waiting = _Waiting(again=again, over=over)
-        loop = asyncio.get_running_loop()
-        waiting.timer = loop.call_later(within_s, self._over, waiting)
-        self._metrics.waited.inc()
-        self._attach(waiting, lacking)
-        return True
-
     def rest(self, accounts: Sequence[LimitAccount], now_ns: int) -> Sequence[bool]:
         """Which of them may be forgotten: the log keeps them as they are."""
         return self._resting.rest(accounts, now_ns)
@@ -287,39 +247,13 @@ class Rooms:
         """Have some counters in the log looked at, so that those that equal new ones are gone."""
         self._spends.clear(is_new)
 
-    def _attach(self, waiting: _Waiting, lacking: Lacking) -> None:
-        """All that it lacks is asked for now, and the first is waited for."""
-        for room, lacks in lacking:
-            room.wait_for(lacks)
-        self._waiting.setdefault(lacking[0][0], []).append(waiting)
-
     def _await(self, named: Sequence[tuple[Key, Sequence[Unanswered]]]) -> None:
         now_ns = self._now_ns()
         self._awaited.expire(now_ns)
         added = self._awaited.add(named, now_ns)
-        if added:
+        if added and self._look_back is not None:
             since_ns = min(each.taken_ns for each in added)
             self._look_back({each.request for each in added}, since_ns)
-
-    def go_on(self, waited: Waited) -> None:
-        """Let go on who waited for it, as far as there is enough now."""
-        self._go_on(waited)
-
-    def _go_on(self, room: Waited) -> None:
-        for waiting in self._waiting.pop(room, ()):
-            if waiting.is_over:
-                continue
-            still = waiting.again()
-            if still:
-                self._attach(waiting, still)
-                continue
-            waiting.is_over = True
-            if waiting.timer is not None:
-                waiting.timer.cancel()
-
-    def _over(self, waiting: _Waiting) -> None:
-        waiting.is_over = True
-        waiting.over()
 
     def _renew_later(self, loop: asyncio.AbstractEventLoop) -> None:
         def due() -> None:
@@ -360,15 +294,6 @@ def _written(room: Kept, claim: Standing, units: int = 0) -> Written:
 
 def _nobody() -> None:
     """Hears what the log says while no loop runs."""
-
-
-def _nowhere(_: Collection[str], since_ns: int) -> None:
-    """Nobody tells how requests ended."""
-    del since_ns
-
-
-def _nothing_follows(_: frozenset[int]) -> None:
-    """Nobody asks what became of requests."""
 
 
 def _forget_nothing(_: Callable[[str], bool]) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -20,7 +20,6 @@ from midstage.contracts.spends import (
     CustomersTaken,
     CustomersWanted,
     ReservationsLeft,
-    RoomTaken,
     Unanswered,
 )
 from midstage.contracts.topics import Topic
@@ -28,32 +27,19 @@ from midstage.eventlog.codec import Decoder
 from midstage.eventlog.current import Current, Since
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Log, Record
-from midstage.throttle.decide.claims.claim import Standing
-from midstage.throttle.decide.spends import Claimed, Cleared, Heard, Said, Spends, Stood, numbers
+from midstage.throttle.decide.holders import Heard
+from midstage.throttle.decide.spends import Claimed, Cleared, Said, Spends, Stood, numbers
 from midstage.throttle.model.holding import NOTHING_IMPLIED, Holding
 from midstage.throttle.model.limits import Key
 from midstage.throttle.stream import spent
 from midstage.throttle.stream.holdings import Held, Holdings, is_new, taken_by, wanted_by
 from midstage.throttle.stream.implied import Implied
+from midstage.throttle.stream.own_claims import OwnClaims, Written
 from midstage.throttle.stream.resting import BesideClaims
 from midstage.throttle.stream.writing import Writing
 
 _log = logger(__name__)
 T = TypeVar("T")
-
-IN_TURNS: Final = 10_000
-"""All counters are looked at in so many turns, twenty of which are in a second."""
-
-
-class Written(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A claim that is to be written, or what became of it: ``counts``, or for nobody."""
-
-    key: Key
-    algorithm: str
-    claim: Standing
-    units: int = 0
-    counts: bool = True
-    unanswered: tuple[Unanswered, ...] = ()
 
 
 class Spending:
@@ -74,16 +60,13 @@ class Spending:
     ) -> None:
         """Connect nothing yet; ``owner`` is the name of this start of the process.
 
-        ``now_ns`` is the clock of the counters: since the epoch, and never back. ``reserved`` says
-        what a successor has to know of requests when their customers are left.
+        ``now_ns`` is the clock of the counters: since the epoch, and never back.
         """
         self._topic = topic.name
         self._owner = owner
         self._now = now
         self._reached = reached
         self._spends = Spends()
-        self._disputed: set[tuple[int, Key]] = set()
-        self._under_way: dict[Key, Standing] = {}
         self._heard_of: deque[Written | Held | CustomersLeft | CustomersWanted] = deque()
         me = CustomersTaken(
             partition=0,
@@ -96,9 +79,20 @@ class Spending:
         self.holdings = Holdings(me)
         self._implied = Implied(now_ns)
         self._writing = Writing(log=log, topic=topic.name, owner=owner)
+        changed = threading.Condition()
+        self._claims = OwnClaims(
+            spends=self._spends,
+            changed=changed,
+            holdings=self.holdings,
+            writing=self._writing,
+            partition=self.partition,
+            now=now,
+        )
+        self.clear = self._claims.clear
         self._partitions = 0
         self._heard: Callable[[], None] = lambda: None
         self.reserved: spent.Reserving = lambda _: ()
+        """What a successor has to know of requests when their customers are left."""
         self._current: Current[Said] = Current(
             name="spends",
             log=log,
@@ -108,10 +102,11 @@ class Spending:
             batches=partial(spent.Claims, self._apply_claims),
             since=Since.OLDEST,
             on_change=self._changed,
+            changed=changed,
             monotonic=monotonic,
         )
         self.name = self._current.name
-        self.beside = BesideClaims(self._spends, self._current.changed)
+        self.beside = BesideClaims(self._spends, changed)
 
     def run(self, stop: threading.Event) -> None:
         """Follow until ``stop``; raises what is neither unreadable nor unavailable."""
@@ -165,7 +160,7 @@ class Spending:
         with self._current.changed:
             known = self.holdings.holders()
             epochs = {
-                number: self._spends.next_epoch(number)
+                number: self._spends.holders.next_epoch(number)
                 for number in to
                 if _same(self._spends.holders.get(number), known.get(number))
             }
@@ -219,8 +214,10 @@ class Spending:
     def write(self, claims: Sequence[Written]) -> None:
         """Hand them to the log, in order."""
         self._reached("room_claimed")
-        for each in claims:
-            self._send(each)
+        nobodys = [each for each in claims if not self._claims.write(each)]
+        if nobodys:
+            self._heard_of += [msgspec.structs.replace(each, counts=False) for each in nobodys]
+            self._heard()
         self._reached("room_sent")
 
     def on_heard(self, call: Callable[[], None]) -> None:
@@ -238,8 +235,7 @@ class Spending:
         while self._heard_of:
             each = self._heard_of.popleft()
             if isinstance(each, Written):
-                if self._under_way.get(each.key) == each.claim:
-                    del self._under_way[each.key]
+                self._claims.heard(each)
                 claims.append(each)
                 continue
             if isinstance(each, CustomersLeft | CustomersWanted):
@@ -248,7 +244,7 @@ class Spending:
                 gained.add(each.fact.partition)
             elif each.fact.owner != self._owner:
                 gained.discard(each.fact.partition)
-        self._restate()
+        self._claims.restate()
         return claims, frozenset(gained)
 
     def partition(self, customer: str) -> int:
@@ -266,48 +262,6 @@ class Spending:
         self._implied.ours(fact, held.before)
         return begins
 
-    def clear(self, is_new: Callable[[Key, Stood], bool]) -> None:
-        """Let go in the log of counters of ours that equal new ones; each is looked at in turn.
-
-        ``is_new`` says which, and of none that is counted here. Nor is one let go of while a claim
-        of it is under way; what is claimed after the mark comes after it in the log.
-        """
-        mine = self.holdings.mine()
-        if not mine:
-            return
-        with self._current.changed:
-            found = self._spends.in_turn(1 + len(self._spends) // IN_TURNS)
-        for key, stood in found:
-            is_ours = self.partition(key[1]) in mine and key not in self._under_way
-            if is_ours and is_new(key, stood):
-                self._mark(key)
-
-    def _restate(self) -> None:
-        """But for what is written anew already: the older claim must not come after it."""
-        if not self._disputed:
-            return
-        mine = self.holdings.mine()
-        with self._current.changed:
-            again = [
-                each
-                for each in self._disputed
-                if each[0] in mine and each[1] not in self._under_way
-            ]
-            self._disputed.difference_update(again)
-            stood = [(key, self._spends.stood(key)) for _, key in again]
-        for key, each in stood:
-            if each is None:
-                self._mark(key)
-                continue
-            self._send(
-                Written(
-                    key=key,
-                    algorithm=each.algorithm,
-                    claim=each.claim,
-                    unanswered=each.unanswered,
-                )
-            )
-
     def _take(self, fact: CustomersTaken) -> None:
         """Who takes it itself says how long it uses what is implied, no other can."""
         if fact.owner == self._owner:
@@ -315,46 +269,13 @@ class Spending:
             fact = msgspec.structs.replace(fact, implied_until=until)
         self._writing.tell(fact)
 
-    def _send(self, each: Written) -> None:
-        """What it does not hold it does not claim: that would count for nobody."""
-        limit, customer, api_key = each.key
-        at = self._now()
-        partition = self.partition(customer)
-        epoch = self.holdings.epoch(partition)
-        if epoch is None:
-            self._heard_of.append(msgspec.structs.replace(each, counts=False))
-            self._heard()
-            return
-        self._under_way[each.key] = each.claim
-        fact = RoomTaken(
-            limit=limit,
-            customer=customer,
-            key=api_key,
-            units=each.units,
-            algorithm=each.algorithm,
-            standing=tuple(str(number) for number in each.claim),
-            owner=self._owner,
-            epoch=epoch,
-            at=at,
-            unanswered=each.unanswered,
-        )
-        self._writing.claim(fact, partition)
-
-    def _mark(self, key: Key) -> None:
-        partition = self.partition(key[1])
-        epoch = self.holdings.epoch(partition)
-        if epoch is None:
-            return
-        cleared = Cleared(key=key, owner=self._owner, epoch=epoch)
-        self._writing.mark(cleared, partition)
-
     def _apply(self, fact: Said, record: Record) -> None:
         partition = record.partition.number
         heard = self._spends.apply(fact, partition)
         if isinstance(fact, Cleared):
-            self._dispute(partition, fact.key, counts=heard is Heard.COUNTS)
+            self._claims.dispute(partition, fact.key, counts=heard is Heard.COUNTS)
         elif heard is Heard.COUNTS and not isinstance(fact, ReservationsLeft):
-            before = self._spends.before(partition)
+            before = self._spends.holders.before(partition)
             self._heard_of.append(
                 Held(fact=fact, before=before) if isinstance(fact, CustomersTaken) else fact
             )
@@ -363,16 +284,13 @@ class Spending:
         over = set(map(id, self._spends.claimed(claims, partition)))
         for fact in claims:
             counts = id(fact) not in over  # two may say the same, and one of them counts
-            if self._disputed or not counts:
-                self._dispute(partition, fact.counter, counts=counts)
+            if self._claims.disputes() or not counts:
+                self._claims.dispute(partition, fact.counter, counts=counts)
             if fact.owner == self._owner:
                 self._heard_of.append(_heard(fact, counts=counts))
 
-    def _dispute(self, partition: int, key: Key, *, counts: bool) -> None:
-        (self._disputed.discard if counts else self._disputed.add)((partition, key))
-
     def _changed(self) -> None:
-        if self._heard_of or self._disputed:
+        if self._heard_of or self._claims.disputes():
             self._heard()
 
 

@@ -1,4 +1,4 @@
-"""Cases of envoyproxy/ratelimit: which rule matches a descriptor, and how its windows count."""
+"""Cases of envoyproxy/ratelimit: how the windows of its rules count, and what is told of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -9,47 +9,26 @@ import msgspec
 from midstage.chassis.cases import Differing, Shape
 from midstage.contracts.errors import RefusedError
 from midstage.limits.headers import Policy, State, old_headers
+from midstage.throttle.conformance.imported_matching import (
+    NO_RULES,
+    CarriedCase,
+    LimitCase,
+    carried,
+    domains,
+    expectations,
+    told,
+)
 from midstage.throttle.conformance.shapes import CaseError, Number, compared
 from midstage.throttle.decide.imported.counting import Counters, Options
 from midstage.throttle.decide.imported.matching import matched
-from midstage.throttle.decide.imported.reading import domains_of
 from midstage.throttle.model.imported import (
     UNLIMITED,
     Answer,
     Descriptor,
     Entry,
-    Node,
-    Override,
     Request,
-    Rule,
     Status,
-    Unit,
 )
-
-_Override = tuple[int, Unit]
-_NO_RULES: Final = msgspec.Raw()
-_Limit = _Override | str | None
-
-
-class _Asked(Shape, frozen=True, kw_only=True):
-    domain: str
-    entries: Sequence[Entry]
-    override: _Override | None = None
-
-
-class _Matched(Shape, frozen=True, kw_only=True):
-    limit: _Limit | msgspec.UnsetType = msgspec.UNSET
-    metric: str | None = None
-    shadow_mode: bool | None = None
-    quota_mode: bool | None = None
-    name: str | None = None
-
-
-class _MatchCase(Shape, frozen=True, kw_only=True):
-    config_ref: str = ""
-    config: msgspec.Raw = _NO_RULES
-    request: _Asked
-    expect: _Matched
 
 
 class _Options(Shape, frozen=True, kw_only=True):
@@ -66,7 +45,7 @@ class _Status(Shape, frozen=True, kw_only=True):
     code: str | None = None
     remaining: int | None = None
     reset_s: Number | None = None
-    limit: _Limit | msgspec.UnsetType = msgspec.UNSET
+    limit: LimitCase | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Expected(Shape, frozen=True, kw_only=True):
@@ -79,7 +58,7 @@ class _Expected(Shape, frozen=True, kw_only=True):
 class _Described(Shape, frozen=True, kw_only=True):
     entries: Sequence[Entry]
     hits: int | None = None
-    override: _Override | None = None
+    override: CarriedCase | None = None
     is_negative_hits: bool = False
 
 
@@ -89,45 +68,21 @@ class _Step(Shape, frozen=True, kw_only=True):
     descriptors: Sequence[Sequence[Entry] | _Described]
     hits: int = 0
     descriptor_hits: Sequence[int | None] | None = None
-    overrides: Sequence[_Override | None] | None = None
+    overrides: Sequence[CarriedCase | None] | None = None
     expect: _Expected = _Expected()
     expect_stats: Mapping[str, int] = {}
 
 
 class _WindowCase(Shape, frozen=True, kw_only=True):
     config_ref: str = ""
-    config: msgspec.Raw = _NO_RULES
+    config: msgspec.Raw = NO_RULES
     options: _Options = _Options()
     steps: Sequence[_Step]
     expect_headers: Mapping[str, str] | None = None
     expect_stats: Mapping[str, int] = {}
 
 
-_MATCH: Final = msgspec.json.Decoder(_MatchCase)
 _WINDOW: Final = msgspec.json.Decoder(_WindowCase)
-
-
-def matching(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Differing]:
-    """One descriptor looked up."""
-    case = _MATCH.decode(raw)
-    _, domains = _domains(case.config_ref, case.config, configs)
-    override = None if case.request.override is None else _carried(case.request.override)
-    descriptor = Descriptor(entries=tuple(case.request.entries), override=override)
-    match = matched(domains, case.request.domain, descriptor)
-    rule = None if match is None else match.rule
-    expected = {
-        name: value
-        for name, value in msgspec.structs.asdict(case.expect).items()
-        if value is not msgspec.UNSET and (value is not None or name == "limit")
-    }
-    found = {
-        "limit": _told(rule),
-        "metric": match and match.metric,
-        "shadow_mode": rule and rule.shadow,
-        "quota_mode": rule and rule.quota,
-        "name": rule and rule.name,
-    }
-    return list(compared(expected, found))
 
 
 def counting(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[Differing]:
@@ -136,7 +91,7 @@ def counting(raw: msgspec.Raw, configs: Mapping[str, msgspec.Raw]) -> Sequence[D
 
 
 def _counting(case: _WindowCase, configs: Mapping[str, msgspec.Raw]) -> Iterator[Differing]:
-    domain, domains = _domains(case.config_ref, case.config, configs, merge=case.options.merge)
+    domain, rules = domains(case.config_ref, case.config, configs, merge=case.options.merge)
     counters = Counters(options=_options(case.options))
     answer: Answer | None = None
     metric = ""
@@ -144,7 +99,7 @@ def _counting(case: _WindowCase, configs: Mapping[str, msgspec.Raw]) -> Iterator
         where = f"step {number}: "
         request = _request(step, domain)
         try:
-            answer = counters.answer(domains, request, int(step.at))
+            answer = counters.answer(rules, request, int(step.at))
         except RefusedError as e:
             if step.expect.error_contains is None or step.expect.error_contains not in str(e):
                 yield Differing(
@@ -152,7 +107,7 @@ def _counting(case: _WindowCase, configs: Mapping[str, msgspec.Raw]) -> Iterator
                 )
             continue
         for descriptor in request.descriptors:
-            match = matched(domains, request.domain, descriptor)
+            match = matched(rules, request.domain, descriptor)
             metric = metric if match is None else match.metric
         yield from _step_differs(step.expect, answer, where)
         yield from compared(step.expect_stats, _stats(counters, metric), where)
@@ -181,22 +136,17 @@ def _step_differs(expected: _Expected, answer: Answer, where: str) -> Iterator[D
         yield from _headers_differ(expected.headers, answer, where)
 
 
-def _status_differs(expected: _Status, status: Status, where: str) -> Iterator[Differing]:
-    told = _told(status.limit)
-    if told is None and status.remaining == UNLIMITED and expected.limit == "unlimited":
-        told = "unlimited"
+def _status_differs(wanted: _Status, status: Status, where: str) -> Iterator[Differing]:
+    limit = told(status.limit)
+    if limit is None and status.remaining == UNLIMITED and wanted.limit == "unlimited":
+        limit = "unlimited"
     found = {
         "code": _code(status.over),
         "remaining": status.remaining,
         "reset_s": status.reset_s,
-        "limit": told,
+        "limit": limit,
     }
-    wanted = {
-        name: value
-        for name, value in msgspec.structs.asdict(expected).items()
-        if value is not msgspec.UNSET and (value is not None or name == "limit")
-    }
-    yield from compared(wanted, found, where)
+    yield from compared(expectations(wanted), found, where)
 
 
 def _headers_differ(expected: Mapping[str, str], answer: Answer, where: str) -> Iterator[Differing]:
@@ -230,7 +180,7 @@ def _request(step: _Step, domain: str) -> Request:
 
 
 def _descriptor(
-    said: Sequence[Entry] | _Described, hits: int | None, override: _Override | None
+    said: Sequence[Entry] | _Described, hits: int | None, override: CarriedCase | None
 ) -> Descriptor:
     if isinstance(said, _Described):
         hits = said.hits if hits is None else hits
@@ -241,27 +191,8 @@ def _descriptor(
     return Descriptor(
         entries=tuple(said),
         hits=hits,
-        override=None if override is None else _carried(override),
+        override=None if override is None else carried(override),
     )
-
-
-def _domains(
-    ref: str,
-    config: msgspec.Raw,
-    configs: Mapping[str, msgspec.Raw],
-    *,
-    merge: bool = False,
-) -> tuple[str, Mapping[str, Node]]:
-    """The trees of a case's rules, and the domain that its requests are for."""
-    raw = config if bytes(config) else configs.get(ref)
-    if raw is None:
-        raise CaseError(f"there is no config {ref!r}")
-    content: object = msgspec.json.decode(raw)
-    try:
-        domains = domains_of([(ref or "config", content)], merge=merge)
-    except RefusedError as e:
-        raise CaseError(str(e)) from e
-    return next(iter(domains), ""), domains
 
 
 def _options(said: _Options) -> Options:
@@ -287,16 +218,6 @@ def _stats(counters: Counters, metric: str) -> Mapping[str, object]:
         "shadow_mode": stats.shadow_mode,
         "global_shadow_mode": counters.global_shadow_mode,
     }
-
-
-def _told(rule: Rule | None) -> object:
-    if rule is None:
-        return None
-    return "unlimited" if rule.unit is None else (rule.requests, rule.unit)
-
-
-def _carried(override: _Override) -> Override:
-    return Override(requests=override[0], unit=override[1])
 
 
 def _code(over: bool) -> str:  # noqa: FBT001  a finding, not a flag
