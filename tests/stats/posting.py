@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from midstage.chassis import http
 from midstage.chassis.audited import Audit
 from midstage.chassis.clock import SystemClock
 from midstage.chassis.readiness import Readiness
+from midstage.contracts.fact import Event, Fact
 from midstage.contracts.requests import REQUEST_COMPLETED
 from midstage.contracts.topics import REQUESTS, Topic
 from midstage.eventlog.log import Record
@@ -24,7 +25,7 @@ from midstage.stats.api import events
 from midstage.stats.api.encodings import BODY_BYTES
 from midstage.stats.metrics import Metrics
 from midstage.stats.stream.incoming.checking import Checking
-from midstage.stats.stream.ingest import Ingest
+from midstage.stats.stream.ingest import Held, Ingest
 
 from .conftest import KEY, records
 
@@ -102,17 +103,28 @@ class Ways:
         return [each["id"] for each in self.written()]
 
 
-def opened(log: MemoryLog, *, within_s: float = 20.0, topic: Topic = REQUESTS) -> Ways:
+def none_held(events: Sequence[Event[Fact]]) -> Sequence[bool]:
+    """A ledger that has nothing."""
+    return [False] * len(events)
+
+
+def opened(
+    log: MemoryLog, *, within_s: float = 20.0, topic: Topic = REQUESTS, held: Held = none_held
+) -> Ways:
     registry = CollectorRegistry()
     ingest = Ingest(
         log=log,
         check=Checking(topic=topic, keys=lambda: {"edge-1": KEY}, now=SystemClock().now),
-        held=lambda events: [False] * len(events),
+        held=held,
         counted=Metrics(registry).posted,
         within_s=within_s,
     )
     audit = Audit(service="stats", note=lambda _: None, now=SystemClock().now)
-    door = events.Door(taking=ingest, customers=lambda: {"key-of-acme": "acme"}, audit=audit)
+    door = events.Door(
+        taking=ingest,
+        customers=lambda: {"key-of-acme": "acme", "key-of-eu": "acme/eu"},
+        audit=audit,
+    )
     app = http.build(
         service="stats",
         version="0",

@@ -192,6 +192,8 @@ RAW = json.dumps(event()).encode()
         (RAW.replace(b'"id"', b'"id": "first", "id"'), ONE, "/id"),
         (RAW.replace(b'"app"', b'"app": "first", "app"'), ONE, "/data/app"),
         (RAW.replace(b"12.5", b"1e999"), ONE, "/data/duration_ms"),
+        (RAW.replace(b'"app"', b'"x": 1e999, "app"'), ONE, "/data/x"),
+        (RAW.replace(b'"app"', b'"x": NaN, "app"'), ONE, "/data/x"),
         (RAW.replace(b"12.5", b"9" * 5000), ONE, ""),
         (RAW.replace(b'"acme"', b'"\\ud800"'), ONE, ""),
         (RAW.replace(b'"app"', b'"x": ' + b"[" * 20 + b"]" * 20 + b', "app"'), ONE, "/data/x"),
@@ -268,3 +270,15 @@ def test_a_customers_key_posts_for_itself_alone(way: Ways) -> None:
     assert refused(way.post(elsewhere, token="key-of-acme")) == (0, "/source")
     assert refused(way.post(event(), token="key-of-acme")) == (0, "/source")
     assert way.ids() == ["e-1"]
+
+
+def test_a_customer_whose_name_begins_with_anothers_has_sources_of_its_own(way: Ways) -> None:
+    """Else `acme` could take the ids of `acme/eu`, whose true events would then not count."""
+    data = {**DATA, "customer": "acme/eu"}
+    below = event(source="customers/acme/eu", data=data)
+    answer = way.post(below, token="key-of-eu")
+    assert refused(answer) == (0, "/source")
+    assert "customers/acme%2Feu" in answer.json()["detail"]
+    own = {**below, "source": "customers/acme%2Feu/app"}
+    assert way.post(own, token="key-of-eu").status_code == 204
+    assert refused(way.post({**own, "data": DATA}, token="key-of-acme")) == (0, "/source")

@@ -8,23 +8,26 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from midstage.contracts.topics import REQUESTS
 from midstage.eventlog.log import Delivery, Message
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.memory.clients import MemoryWriter
+from midstage.eventlog.topics import settings_of
 from midstage.stats.api import events
 from midstage.testkit.waiting import within
 from tests import patient
 
-from .conftest import DEADLINE_S
+from .conftest import DEADLINE_S, records
 from .posting import DATA, MANY, ONE, Ways, event, opened, ways
 
 
 class LossyLog(MemoryLog):
-    """A log that loses what it is told to: not written, and no word of it."""
+    """A log that loses what it is told to, all or what has ``only``: not written, no word of it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.losing = False
+        self.only = b""
 
     def writer(self) -> "LossyWriter":  # type: ignore[override]  # it stands in for the fake's own
         return LossyWriter(self, super().writer())
@@ -39,7 +42,7 @@ class LossyWriter:
     silent: list[Message] = field(default_factory=list)
 
     def send(self, message: Message, done: Callable[[Delivery], None] | None = None) -> None:
-        if self.log.losing:
+        if self.log.losing and self.log.only in (message.value or b""):
             self.silent.append(message)
             return
         self.inner.send(message, done)
@@ -79,6 +82,19 @@ def test_a_retry_after_a_lost_write_is_written_not_just_acknowledged(
     assert set(way.ids()) == {"a"}
 
 
+@pytest.mark.parametrize("lost", ["a", "b", "c"])
+def test_a_body_is_acknowledged_when_its_last_event_is(
+    failing: tuple[LossyLog, Ways], lost: str
+) -> None:
+    log, way = failing
+    taken(way, event("before"))
+    log.losing, log.only = True, f'"id": "{lost}"'.encode()
+    body = [event("a"), event("b"), event("c")]
+    for query in ("", "?detail=true"):
+        assert way.post(body, MANY, query=query).status_code == 503
+    assert set(way.ids()) == {"before", "a", "b", "c"} - {lost}
+
+
 def test_a_lost_acknowledgement_is_no_acknowledgement(way: Ways) -> None:
     way.log.lose_next_acknowledgement()
     assert way.post([event("a"), event("b")], MANY).status_code == 503
@@ -116,6 +132,16 @@ def test_what_waits_for_kafka_is_bounded(failing: tuple[LossyLog, Ways]) -> None
     details = [way.post(batch, MANY).json()["detail"] for _ in range(9)]
     assert "not acknowledged" in details[7]
     assert "too much waits" in details[8]
+
+
+def test_an_event_is_not_known_by_the_very_post_that_brings_it() -> None:
+    """However soon the ledger has it: it is asked before anything is sent."""
+    log = MemoryLog()
+    log.create(settings_of(REQUESTS))
+    at_once = opened(log, held=lambda events: [bool(records(log, REQUESTS.name)) for _ in events])
+    for state in ("accepted", "known"):
+        answer = at_once.post(event("a"), query="?detail=true")
+        assert [one["state"] for one in answer.json()["events"]] == [state]
 
 
 def test_what_is_refused_by_the_log_is_told() -> None:

@@ -172,8 +172,9 @@ def _own(found: Mapping[str, Value], customer: str) -> None:
     data, source = found["data"], f"{found['source']}/"
     if not isinstance(data, dict) or data.get("customer") != customer:
         raise FaultError("/data/customer", f"not {customer!r}, whose key this is")
-    if not source.startswith(f"{CUSTOMERS}{customer}/"):
-        raise FaultError("/source", f"not below {CUSTOMERS}{customer}, which this key may use")
+    own = f"{CUSTOMERS}{customer.replace('%', '%25').replace('/', '%2F')}"  # a/b is not below a
+    if not source.startswith(f"{own}/"):
+        raise FaultError("/source", f"not below {own}, which this key may use")
 
 
 def _placed(reason: str) -> tuple[str, str]:
