@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -99,6 +100,24 @@ def test_the_question_is_passed_on(midstage: Midstage, stats: Stats) -> None:
     rising = ("-g", "app", "-m", "requests", "--order", "requests")
     _, *rows = midstage("get", "usage", *stats.options, *rising).stdout.splitlines()
     assert [row.split() for row in rows] == [["ocr", "1"], ["chat", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "requests"),
+    [
+        ([], 3),
+        (["--customer", "globex"], 1),
+        (["--app", "ocr"], 1),
+        (["--where", "label.team=a"], 1),
+        (["--from", "2026-01-02T00:00:00Z"], 2),
+        (["--to", "2026-01-02T00:00:00Z"], 1),
+    ],
+)
+def test_each_option_narrows(
+    midstage: Midstage, stats: Stats, options: list[str], requests: int
+) -> None:
+    ended = midstage("get", "usage", *stats.options, "-o", "json", *options)
+    assert sum(row["requests"] for row in json.loads(ended.stdout)["usage"]) == requests
 
 
 def test_all_pages_are_one_answer(
@@ -191,6 +210,26 @@ def test_usage_is_a_frame(stats: Stats) -> None:
     same = client.usage(server=stats.url, token_file=stats.token_file, frame="pandas")
     assert isinstance(same, pd.DataFrame)
     assert same["requests"].tolist() == [3]
+
+
+def test_a_frame_is_of_what_was_asked_for(stats: Stats) -> None:
+    def requests(**asked: Any) -> list[int]:
+        found = client.usage(server=stats.url, token_file=stats.token_file, **asked)
+        counts: list[int] = found["requests"].to_list()
+        return counts
+
+    assert requests() == [3]
+    assert requests(since=NOON + DAY) == [2]
+    assert requests(until=NOON + DAY) == requests(until="2026-01-02T12:00:00Z") == [1]
+    assert requests(where={"label.team": "a"}) == requests(where={"app": ["ocr"]}) == [1]
+    monthly: dict[str, Any] = {
+        "since": "2026-01-01T00:00:00Z",
+        "window": "month",
+        "group_by": ["app"],
+    }
+    assert requests(**monthly, order=["requests"]) == [1, 2]
+    own = client.usage(group_by=["customer"], server=stats.url, token_file=stats.key_file)
+    assert own["customer"].to_list() == ["acme"]
 
 
 def test_a_frame_refuses_as_the_service_does(stats: Stats) -> None:

@@ -202,6 +202,18 @@ def test_quantiles_are_within_one_percent(
         assert found[name] == pytest.approx(exact, rel=0.0101, abs=0.001)
 
 
+def test_each_quantile_is_its_own(books: Callable[[], Book]) -> None:
+    """Of a thousand values that grow by a fiftieth, so that no two of them are alike."""
+    book, values = books(), [1.02**n for n in range(1000)]
+    book.commit([request(SOURCE, n + 1, duration_ms=one) for n, one in enumerate(values)])
+    names = {"p50": 499, "p90": 899, "p95": 949, "p99": 989, "p99.9": 998}
+    question = asked(measures=",".join(f"latency_ms.{name}" for name in names))
+    (row,) = rows(question, book.part(question))
+    assert row["latency_ms"] == {
+        name: pytest.approx(values[at], rel=0.0101) for name, at in names.items()
+    }
+
+
 def test_a_sum_of_more_than_64_bits_is_exact(books: Callable[[], Book]) -> None:
     book, large = books(), 10**12
     book.commit([request(SOURCE, n, usage={"a": large}) for n in range(1, 20)])

@@ -118,6 +118,27 @@ def test_a_day_on_which_the_clock_is_set(bench: Bench) -> None:
     ]
 
 
+def test_an_hour_in_which_the_clock_is_set_by_half_an_hour(bench: Bench) -> None:
+    """Lord Howe's: one event each quarter of an hour, in autumn and in spring."""
+    quarter, zone = timedelta(minutes=15), "zone=Australia/Lord_Howe&window=hour&measures=requests"
+    autumn = datetime(2026, 4, 4, 14, tzinfo=UTC)
+    client = told(bench, [event(f"a-{n}", autumn + n * quarter) for n in range(10)])
+    rows = ask(client, f"{zone}&from=2026-04-04T14:00:00Z&to=2026-04-04T17:00:00Z")
+    assert [(row["window"], row["window_end"], row["requests"]) for row in rows] == [
+        ("2026-04-05T01:00:00+11:00", "2026-04-05T01:30:00+10:30", 4),
+        ("2026-04-05T01:30:00+10:30", "2026-04-05T02:00:00+10:30", 2),
+        ("2026-04-05T02:00:00+10:30", "2026-04-05T03:00:00+10:30", 4),
+    ]
+    spring = datetime(2026, 10, 3, 14, 30, tzinfo=UTC)
+    client = told(bench, [event(f"s-{n}", spring + n * quarter) for n in range(10)])
+    rows = ask(client, f"{zone}&from=2026-10-03T14:30:00Z&to=2026-10-03T17:00:00Z")
+    assert [(row["window"], row["window_end"], row["requests"]) for row in rows] == [
+        ("2026-10-04T01:00:00+10:30", "2026-10-04T02:30:00+11:00", 4),
+        ("2026-10-04T02:30:00+11:00", "2026-10-04T03:00:00+11:00", 2),
+        ("2026-10-04T03:00:00+11:00", "2026-10-04T04:00:00+11:00", 4),
+    ]
+
+
 def test_a_leap_day_is_a_day_of_its_month_and_week(bench: Bench) -> None:
     days = [datetime(2024, 2, 28, 12, tzinfo=UTC) + n * 24 * HOUR for n in range(3)]
     client = told(bench, [event(f"d-{n}", day) for n, day in enumerate(days)])

@@ -14,7 +14,7 @@ class Waited(Protocol):
     """What a check may wait for: the log, or a part that another process lends."""
 
     def wait_for(self, lacks: int, /) -> None:
-        """A check waits for so much."""
+        """A check waits until it has what it lacks: units, or of a strict meter the change."""
         ...
 
     def asking_for_ns(self, now_ns: int, /) -> int:

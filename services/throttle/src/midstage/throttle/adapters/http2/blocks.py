@@ -5,12 +5,19 @@ a block means the same on every connection, and is known by its bytes. Ours begi
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 import hpack
 
 from midstage.throttle.adapters.http2.calls import Status, message
-from midstage.throttle.adapters.http2.frames import BrokenError, Code
+from midstage.throttle.adapters.http2.frames import (
+    CONTINUATION,
+    END_HEADERS,
+    MOST_FRAME,
+    BrokenError,
+    Code,
+)
 
 MOST_HEADERS: Final = 8_192
 """Bytes of a list of headers, as HTTP/2 counts them."""
@@ -28,6 +35,24 @@ _MOST_US: Final = 99_999_999
 
 T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """Headers of which more is to come."""
+
+    stream: int
+    flags: int
+    said: bytearray
+
+    def go_on(self, kind: int, flags: int, stream: int, payload: bytes) -> bytes | None:
+        """The whole block at its last part, else None; BrokenError where it is no part of it."""
+        if kind != CONTINUATION or stream != self.stream:
+            raise BrokenError(Code.PROTOCOL_ERROR, "nothing comes between the parts of a block")
+        self.said += payload
+        if len(self.said) > MOST_FRAME:
+            raise BrokenError(Code.ENHANCE_YOUR_CALM, f"more headers than {MOST_FRAME} bytes")
+        return bytes(self.said) if flags & END_HEADERS else None
 
 
 class Blocks(Generic[T]):

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from midstage.throttle.adapters.http2 import frames
-from midstage.throttle.adapters.http2.blocks import Blocks
+from midstage.throttle.adapters.http2.blocks import Block, Blocks
 from midstage.throttle.adapters.http2.calls import MalformedError
 from midstage.throttle.adapters.http2.frames import (
     ACK,
-    CONTINUATION,
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -61,15 +60,6 @@ class _Open:
     said: list[bytes] = field(default_factory=list)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Block:
-    """Headers of which more is to come."""
-
-    stream: int
-    flags: int
-    said: bytearray
-
-
 class Caller:
     """``received`` is given what came and gives what is to be sent.
 
@@ -87,7 +77,7 @@ class Caller:
         self._rest = b""
         self._has_settings = False
         self._is_left = False
-        self._block: _Block | None = None
+        self._block: Block | None = None
         self._taken = 0
         self._patience = PATIENCE
 
@@ -181,7 +171,7 @@ class Caller:
         if flags & (PADDED | WITH_PRIORITY):
             payload = frames.bare(stream, flags, payload)
         if not flags & END_HEADERS:
-            self._block = _Block(stream=stream, flags=flags, said=bytearray(payload))
+            self._block = Block(stream=stream, flags=flags, said=bytearray(payload))
             return b""
         return self._told(stream, flags, payload)
 
@@ -273,19 +263,13 @@ class Caller:
                 frames.ignored(kind, stream, payload)
         return b""
 
-    def _continued(
-        self, block: _Block, kind: int, flags: int, stream: int, payload: bytes
-    ) -> bytes:
-        if kind != CONTINUATION or stream != block.stream:
-            raise BrokenError(Code.PROTOCOL_ERROR, "nothing comes between the parts of a block")
-        block.said += payload
+    def _continued(self, block: Block, kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        whole = block.go_on(kind, flags, stream, payload)
         self._borne()
-        if len(block.said) > MOST_FRAME:
-            raise BrokenError(Code.ENHANCE_YOUR_CALM, f"more headers than {MOST_FRAME} bytes")
-        if not flags & END_HEADERS:
+        if whole is None:
             return b""
         self._block = None
-        return self._told(stream, block.flags, bytes(block.said))
+        return self._told(stream, block.flags, whole)
 
     def _settings(self, flags: int, stream: int, payload: bytes) -> bytes:
         if stream:

@@ -5,15 +5,13 @@ a caller may have open, half said or pointless is bounded: who goes beyond is to
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from midstage.throttle.adapters.http2 import frames
-from midstage.throttle.adapters.http2.blocks import MOST_HEADERS, Blocks
+from midstage.throttle.adapters.http2.blocks import MOST_HEADERS, Block, Blocks
 from midstage.throttle.adapters.http2.calls import Call, CallError, MalformedError, Status
 from midstage.throttle.adapters.http2.frames import (
     ACK,
-    CONTINUATION,
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -51,15 +49,6 @@ _SETTINGS: Final = frames.settings(
 )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Block:
-    """Headers of which more is to come."""
-
-    stream: int
-    flags: int
-    said: bytearray
-
-
 class Connection:
     """``received`` is given what came and gives what is to be sent.
 
@@ -88,7 +77,7 @@ class Connection:
         self._last = 0
         self._open: dict[int, Call] = {}
         self._said: dict[int, bytearray] = {}
-        self._block: _Block | None = None
+        self._block: Block | None = None
         self._taken = self._held = 0
         self._patience = PATIENCE
         self._seen: frozenset[int] = frozenset()
@@ -196,7 +185,7 @@ class Connection:
         if flags & (PADDED | WITH_PRIORITY):
             payload = frames.bare(stream, flags, payload)
         if not flags & END_HEADERS:
-            self._block = _Block(stream=stream, flags=flags, said=bytearray(payload))
+            self._block = Block(stream=stream, flags=flags, said=bytearray(payload))
             return b""
         return self._asked(stream, flags, payload)
 
@@ -299,19 +288,13 @@ class Connection:
                 frames.ignored(kind, stream, payload)
         return b""
 
-    def _continued(
-        self, block: _Block, kind: int, flags: int, stream: int, payload: bytes
-    ) -> bytes:
-        if kind != CONTINUATION or stream != block.stream:
-            raise BrokenError(Code.PROTOCOL_ERROR, "nothing comes between the parts of a block")
-        block.said += payload
+    def _continued(self, block: Block, kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        whole = block.go_on(kind, flags, stream, payload)
         self._borne()
-        if len(block.said) > MOST_FRAME:
-            raise BrokenError(Code.ENHANCE_YOUR_CALM, f"more headers than {MOST_FRAME} bytes")
-        if not flags & END_HEADERS:
+        if whole is None:
             return b""
         self._block = None
-        return self._asked(stream, block.flags, bytes(block.said))
+        return self._asked(stream, block.flags, whole)
 
     def _settings(self, flags: int, stream: int, payload: bytes) -> bytes:
         if stream:
