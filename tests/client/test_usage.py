@@ -152,6 +152,17 @@ def test_a_file_has_every_column(midstage: Midstage, stats: Stats, tmp_path: Pat
     assert {one.name for one in tmp_path.iterdir()} == {"usage.parquet", "usage.arrows"}
 
 
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_file_that_can_not_be_written_is_told(
+    midstage: Midstage, stats: Stats, tmp_path: Path, form: str
+) -> None:
+    file = tmp_path / "missing" / "usage"
+    ended = midstage("get", "usage", *stats.options, "-o", form, "-f", str(file))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"midstage: {file} can't be written: No such file")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_customers_key_sees_its_own(midstage: Midstage, stats: Stats) -> None:
     key = ["--server", stats.url, "--token-file", str(stats.key_file)]
     ended = midstage("get", "usage", *key)

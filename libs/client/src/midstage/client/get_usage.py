@@ -202,7 +202,10 @@ def _put(content: bytes, file: Path | None) -> None:
     if file is None:
         typer.echo(content, nl=False)
         return
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    with os.fdopen(handle, "wb") as out:
-        out.write(content)
-    Path(name).replace(file)
+    try:
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        Path(name).replace(file)
+    except OSError as error:
+        raise UnavailableError(f"{file} can't be written: {error.strerror}") from error
