@@ -304,6 +304,18 @@ def assert_whole(keeper: Keeper, *, commits: int) -> None:
     keeper.closed()
 
 
+def test_a_commit_that_failed_has_moved_nothing_and_may_be_tried_again(keeper: Keeper) -> None:
+    counted(keeper.opened(), events(1))
+    places = iter(["ledger:inserted"])
+    ledger = keeper.opened(lambda at: dies(next(places, ""))(at))
+    with pytest.raises(DiedError):
+        counted(ledger, events(2, unnumbered=["x"]), outgoing=["a"])
+    assert (ledger.positions(), ledger.row()) == ({PLACE: 1}, 1)
+    assert ledger.sources(frozenset({SOURCE}))[SOURCE].seen.spans == ((1, 1),)
+    counted(ledger, events(2, unnumbered=["x"]), outgoing=["a"])
+    assert_whole(keeper, commits=2)
+
+
 class PositionsApart(Swapped):
     """A ledger whose positions become durable by themselves, before the rows."""
 

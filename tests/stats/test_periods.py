@@ -215,6 +215,8 @@ def test_a_month_of_a_zone_at_half_an_hour_is_cut_where_it_begins_there(shard: S
     assert amounts(part.lines)["acme", "ok"] == 4
     assert [(one.rows, one.first, one.last) for one in part.sources] == [(4, 2, 5)]
     assert shard.periods.remade(november.name) == part
+    shard.archived()  # its first hour's file is another month's, too
+    assert shard.periods.remade(november.name) == part
 
 
 def test_a_month_has_the_hours_that_its_zone_gives_it() -> None:
