@@ -17,7 +17,7 @@ class Diary:
         self.lines.append(place)
 
     def flushed(self, number: int) -> None:
-        self.lines.append(Path(os.readlink(f"/proc/self/fd/{number}")).name)
+        self.lines.append(Path(f"/proc/self/fd/{number}").readlink().name)
 
     def upto(self, place: str) -> list[str]:
         """What stands before the first ``place``."""

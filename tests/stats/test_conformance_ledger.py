@@ -306,8 +306,13 @@ def assert_whole(keeper: Keeper, *, commits: int) -> None:
 
 def test_a_commit_that_failed_has_moved_nothing_and_may_be_tried_again(keeper: Keeper) -> None:
     counted(keeper.opened(), events(1))
-    places = iter(["ledger:inserted"])
-    ledger = keeper.opened(lambda at: dies(next(places, ""))(at))
+    left = [DiedError("ledger:inserted")]
+
+    def fails_once(place: str) -> None:
+        if left and place == "ledger:inserted":
+            raise left.pop()
+
+    ledger = keeper.opened(fails_once)
     with pytest.raises(DiedError):
         counted(ledger, events(2, unnumbered=["x"]), outgoing=["a"])
     assert (ledger.positions(), ledger.row()) == ({PLACE: 1}, 1)
