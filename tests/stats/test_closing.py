@@ -122,6 +122,24 @@ def test_a_month_that_is_not_over_or_not_complete_is_not_closed_and_nothing_is_s
     assert (fact.by, fact.why) == ("ann", "disk lost")
 
 
+def test_pieces_that_are_in_the_log_are_not_put_there_again(shards: list[Shard]) -> None:
+    bills = Bills()
+    with bills.followed() as log:
+        with pytest.raises(CrashedError):
+            closing(log, shards, reached=Crash("closing:piece")).close(NOVEMBER, NOBODY, "c-1")
+        closing(log, shards).close(NOVEMBER, NOBODY, "c-2")
+    assert len([one for one in facts(bills) if isinstance(one, StatementPiece)]) == 1
+
+
+def test_who_answers_for_gaps_of_which_there_are_none_is_not_named(shards: list[Shard]) -> None:
+    bills = Bills()
+    with bills.followed() as log:
+        fact = closing(log, shards).close(
+            NOVEMBER, Accepted(gaps=True, by="ann", why="disk lost"), "c-1"
+        )
+    assert (fact.by, fact.why, fact.gaps) == ("", "", ())
+
+
 def test_gaps_that_were_sealed_are_answered_for_by_who_closes_although_they_are_filled(
     shards: list[Shard],
 ) -> None:
