@@ -100,8 +100,10 @@ def one_bit(file: Path) -> None:
 
 
 def its_header(file: Path) -> None:
+    """All that follows stays where it was."""
     content = file.read_bytes()
-    file.write_bytes(content.replace(b'"upto":', b'"upto":9', 1)[: len(content)])
+    at = content.index(b'"upto":') + len(b'"upto":')
+    file.write_bytes(content[:at] + b"9" + content[at + 1 :])
 
 
 def emptied(file: Path) -> None:

@@ -110,6 +110,14 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(shard: Shard, place: str)
     assert shard.archive.damaged() == []
 
 
+def test_an_hour_is_due_when_all_of_it_is_over(shard: Shard) -> None:
+    last, first = NOON + HOUR - timedelta(microseconds=1), NOON + HOUR
+    shard.count(request(SOURCE, 1, time=last), request(SOURCE, 2, time=first))
+    for before in (first, first + HOUR - timedelta(microseconds=1)):
+        assert shard.archive.due(before=before, upto_row=2) == [NOON]
+    assert shard.archive.due(before=last, upto_row=2) == []
+
+
 def test_rows_that_somebody_still_needs_here_stay(shard: Shard) -> None:
     filled(shard, 1, 8)
     (hour,) = shard.archive.due(before=NOON + HOUR, upto_row=5)

@@ -122,6 +122,42 @@ def test_a_month_that_is_not_over_or_not_complete_is_not_closed_and_nothing_is_s
     assert (fact.by, fact.why) == ("ann", "disk lost")
 
 
+def test_pieces_that_are_in_the_log_are_not_put_there_again(shards: list[Shard]) -> None:
+    bills = Bills()
+    with bills.followed() as log:
+        with pytest.raises(CrashedError):
+            closing(log, shards, reached=Crash("closing:piece")).close(NOVEMBER, NOBODY, "c-1")
+        closing(log, shards).close(NOVEMBER, NOBODY, "c-2")
+    assert len([one for one in facts(bills) if isinstance(one, StatementPiece)]) == 1
+
+
+def test_who_answers_for_gaps_of_which_there_are_none_is_not_named(shards: list[Shard]) -> None:
+    bills = Bills()
+    with bills.followed() as log:
+        fact = closing(log, shards).close(
+            NOVEMBER, Accepted(gaps=True, by="ann", why="disk lost"), "c-1"
+        )
+    assert (fact.by, fact.why, fact.gaps) == ("", "", ())
+
+
+def test_gaps_that_were_sealed_are_answered_for_by_who_closes_although_they_are_filled(
+    shards: list[Shard],
+) -> None:
+    bills, ann = Bills(), Accepted(gaps=True, by="ann", why="disk lost")
+    shards[1].count(used(7, MIDDLE, source=OTHER))
+    with bills.followed() as log:
+        with pytest.raises(CrashedError):
+            closing(log, shards, reached=Crash("closing:sealed")).close(NOVEMBER, ann, "c-1")
+        shards[1].count(*(used(n, MIDDLE, source=OTHER) for n in (4, 5, 6)))
+        desk = closing(log, shards)
+        with pytest.raises(RefusedError, match="edges/edge-2/a 4 to 6"):
+            desk.close(NOVEMBER, NOBODY, "c-2")
+        assert closed(bills) == []
+        fact = desk.close(NOVEMBER, ann, "c-3")
+    assert [(gap.source, gap.first, gap.last) for gap in fact.gaps] == [(OTHER, 4, 6)]
+    assert (fact.by, fact.why) == ("ann", "disk lost")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("nth", [1, 2])

@@ -1,6 +1,7 @@
 """What is there, what is missing and since when; and that each gap is put down once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -102,6 +103,17 @@ def test_numbers_that_a_heartbeat_named_and_nobody_saw_are_missing_up_to_its_tim
     assert states(found)[0] == "missing"
 
 
+def test_numbers_that_only_the_end_of_a_file_names_may_have_come_up_to_it() -> None:
+    ended = replace(
+        source((1, 10), at=NOON + HOUR),
+        closing=Closing(at=NOON + 3 * HOUR, highest=12, torn=0),
+    )
+    (one,) = told([ended], [hour(0, 10, 1, 10)], now=NOON + 4 * HOUR, grace=GRACE)
+    assert [(hole.first, hole.last, hole.before) for hole in one.holes] == [
+        (11, 12, NOON + 3 * HOUR)
+    ]
+
+
 def test_a_silent_source_is_no_longer_waited_for_unless_its_edge_speaks_through_another() -> None:
     silent = source((1, 10), at=NOON + timedelta(minutes=30))
     hours = [hour(0, 10, 1, 10)]
@@ -164,6 +176,15 @@ def test_a_gap_is_put_down_after_its_grace_once_and_closed_when_it_fills() -> No
     assert log.declared == Declared()
 
 
+def test_what_is_left_of_a_hole_is_as_old_as_the_hole() -> None:
+    log = Log()
+    log.look(source((1, 15), (19, 31)), at=NOON)
+    log.look(source((1, 15), (17, 17), (19, 31)), at=NOON + GRACE / 2)
+    assert log.facts == []
+    log.look(source((1, 15), (17, 17), (19, 31)), at=NOON + GRACE)
+    assert [(fact.first, fact.last) for fact in log.facts] == [(16, 16), (18, 18)]
+
+
 def test_silence_is_declared_once_and_taken_back_when_the_source_speaks() -> None:
     log = Log()
     quiet = source((1, 10), at=NOON)
@@ -175,6 +196,24 @@ def test_silence_is_declared_once_and_taken_back_when_the_source_speaks() -> Non
     log.look(source((1, 12), at=NOON + HOUR), at=NOON + HOUR)
     assert isinstance(log.facts[-1], UsageGapClosed)
     assert log.declared == Declared()
+
+
+def test_silence_and_holes_of_one_source_are_each_said_once_whichever_comes_first() -> None:
+    quiet = source((1, 15), (19, 31), at=NOON)
+    for first in (NOON, NOON + GRACE + timedelta(minutes=1)):
+        log = Log(shard=3)
+        for look in range(5):
+            log.look(quiet, at=first + look * GRACE)
+        gaps = [fact for fact in log.facts if isinstance(fact, UsageGap)]
+        assert {(fact.reason, fact.first, fact.last, fact.shard) for fact in gaps} == {
+            (GapReason.HOLE, 16, 18, 3),
+            (GapReason.SILENT, 32, None, 3),
+        }
+        assert len(log.facts) == 2
+        log.look(source((1, 31), at=NOON), at=first + 5 * GRACE)
+        assert log.declared == Declared(silent=32)
+        log.look(source((1, 31), at=first + 6 * GRACE), at=first + 6 * GRACE)
+        assert (log.declared, len(log.facts)) == (Declared(), 4)
 
 
 numbers = st.sets(st.integers(1, 40), min_size=1, max_size=30)
@@ -210,8 +249,9 @@ def test_without_takes_out_exactly_those(pairs: list[tuple[int, int]], held: set
 class Log:
     """What stands in the log of one source, and the process that looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shard: int = 0) -> None:
         self.facts: list[UsageGap | UsageGapClosed] = []
+        self._shard = shard
         self.declared = Declared()
         self._watch: dict[str, tuple[tuple[Span, datetime], ...]] = {}
 
@@ -219,7 +259,7 @@ class Log:
         hours = [hour(0, 1, 1, state.seen.most)]
         held = told([state], hours, now=at if silent else NOON, grace=GRACE)
         self._watch = watched(self._watch, held, now=at)
-        for look in looked(held, self._watch, shard=0, now=at, grace=GRACE):
+        for look in looked(held, self._watch, shard=self._shard, now=at, grace=GRACE):
             self._decided(look)
 
     def forgets(self) -> None:

@@ -304,6 +304,23 @@ def assert_whole(keeper: Keeper, *, commits: int) -> None:
     keeper.closed()
 
 
+def test_a_commit_that_failed_has_moved_nothing_and_may_be_tried_again(keeper: Keeper) -> None:
+    counted(keeper.opened(), events(1))
+    left = [DiedError("ledger:inserted")]
+
+    def fails_once(place: str) -> None:
+        if left and place == "ledger:inserted":
+            raise left.pop()
+
+    ledger = keeper.opened(fails_once)
+    with pytest.raises(DiedError):
+        counted(ledger, events(2, unnumbered=["x"]), outgoing=["a"])
+    assert (ledger.positions(), ledger.row()) == ({PLACE: 1}, 1)
+    assert ledger.sources(frozenset({SOURCE}))[SOURCE].seen.spans == ((1, 1),)
+    counted(ledger, events(2, unnumbered=["x"]), outgoing=["a"])
+    assert_whole(keeper, commits=2)
+
+
 class PositionsApart(Swapped):
     """A ledger whose positions become durable by themselves, before the rows."""
 

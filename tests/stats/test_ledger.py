@@ -176,6 +176,15 @@ def test_a_ledger_of_another_schema_is_refused(tmp_path: Path) -> None:
         opened(file)
 
 
+def test_a_ledger_of_another_shard_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "usage.duckdb"
+    opened(file).close()
+    for shard, shards in ((1, 2), (0, 2)):
+        with pytest.raises(UnavailableError, match=f"is shard 0 of 1, not {shard} of {shards}"):
+            DuckdbLedger(file, now=lambda: NOON, memory_mb=128, shard=shard, shards=shards)
+    opened(file).close()
+
+
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "usage.duckdb"
     file.write_bytes(b"not a database" * 1000)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from midstage.contracts import sketch
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.requests import BILLED, Outcome, RequestCompleted
-from midstage.contracts.topics import LOAD
+from midstage.contracts.topics import LOAD, USAGE
 from midstage.contracts.units import Micros
+from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.model import Batch, Committed
+from midstage.stats.stream.facts import Told, telling
 from midstage.stats.stream.lines import Line, rows_of
 from midstage.stats.stream.loads import CAUGHT_UP_EVERY, Edges, Loads, version_mark
 from midstage.stats.views.gauges import Carried, Heard
@@ -23,7 +26,7 @@ from midstage.stats.views.seconds import Key, Second, near, seconds
 from midstage.stats.views.shards import ALONE, Shard
 from midstage.stats.views.units import MOST_UNITS
 
-from .conftest import NOON
+from .conftest import NOON, decided, request
 
 TICK = timedelta(seconds=1)
 SOON = timedelta(seconds=1.6)
@@ -231,6 +234,28 @@ def test_after_a_restart_nothing_that_was_written_is_written_again() -> None:
     late = absorbed(restarted, [finished()], now=NOON + 3 * TICK)
     (fact,) = written(late, NOON + SOON + TICK)[1]
     assert (fact.second, fact.revision, fact.outcomes) == (NOON, 2, {"ok": 2})
+
+
+def test_the_second_in_which_the_minute_begins_is_whole_after_a_restart(tmp_path: Path) -> None:
+    now = [NOON + SOON]
+    ledger = DuckdbLedger(tmp_path / "usage.duckdb", now=lambda: now[0], memory_mb=128)
+
+    def told_of(*numbers: int) -> list[int]:
+        """A new process counts these and tells; the revisions of the second that it writes."""
+        told = Told(load=LOAD, usage=USAGE, shard=ALONE)
+        heard, _ = telling(ledger, books=ledger.facts(), sources=(), told=told, now=lambda: now[0])
+        said = [request("edges/e/a", n, time=NOON + n * TICK / 12) for n in numbers]
+        heard.commit(decided(ledger, said), begins={}, ends={})
+        heard.tell()
+        waiting = ledger.unsent(100)
+        ledger.sent(waiting[-1][0])
+        facts = [msgspec.json.decode(each.value)["data"] for _, each in waiting]
+        return [fact["revision"] for fact in facts if fact.get("second") == "2026-01-01T12:00:00Z"]
+
+    assert told_of(*range(11)) == [11]
+    now[0] = NOON + WINDOW + TICK / 2
+    assert told_of(11) == [12]
+    ledger.close()
 
 
 def test_units_beyond_64_bits_are_exact_and_made_up_names_have_no_room() -> None:

@@ -15,7 +15,7 @@ from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Event
 from midstage.contracts.requests import RequestCompleted
 from midstage.stats.decide.billing import Part
-from midstage.stats.decide.periods import Accepted, Period, meant
+from midstage.stats.decide.periods import Accepted, Period, meant, over
 from midstage.stats.model import Closing, Ended
 from midstage.stats.views.statements import canonical, digest, pieces, table
 
@@ -37,7 +37,8 @@ def shard(tmp_path: Path) -> Iterable[Shard]:
 def used(
     seq: int, at: datetime, *, customer: str = "acme", tokens: float = 3, source: str = SOURCE
 ) -> Event[RequestCompleted]:
-    return request(source, seq, time=at, customer=customer, usage={"input_tokens": tokens})
+    usage = {"input_tokens": tokens}
+    return request(source, seq, time=at, customer=customer, usage=usage, bytes_in=seq)
 
 
 def complete(shard: Shard, highest: int) -> None:
@@ -115,6 +116,35 @@ def test_what_comes_late_is_on_the_next_statement_once_and_names_its_month(shard
     assert shard.periods.seal(january, NOBODY).late == ()
 
 
+def test_late_rows_name_the_month_that_they_lie_in_and_change_none_before(shard: Shard) -> None:
+    """Rows at both ends of each month, and before all; told from what has left for the archive."""
+    tick = timedelta(microseconds=1)
+    months = [NOVEMBER, DECEMBER]
+    for month in months:
+        shard.at = month.until + timedelta(minutes=1)
+        complete(shard, 0)
+        shard.periods.seal(month, NOBODY)
+    ends = [at for month in months for at in (month.since, month.until - tick)]
+    shard.count(*(used(n, at) for n, at in enumerate((NOVEMBER.since - tick, *ends), 1)))
+    opened = shard.periods.opened(shard.ledger.row())
+    assert opened is not None
+    assert [(one.period, one.line.amount) for one in opened.late if one.line.name == "ok"] == [
+        ("", "1"),
+        ("2026-11", "2"),
+        ("2026-12", "2"),
+    ]
+    assert shard.archived() > 0
+    assert shard.periods.opened(shard.ledger.row()) == opened
+    january = Period(
+        name="2027-01", since=DECEMBER.until, until=DECEMBER.until + 31 * DAY, zone="UTC"
+    )
+    shard.at = january.until + timedelta(minutes=1)
+    complete(shard, 5)
+    assert shard.periods.seal(january, NOBODY).late == opened.late
+    for month in (*months, january):
+        assert shard.periods.remade(month.name) == shard.periods.part(month.name)
+
+
 def test_periods_follow_each_other(shard: Shard) -> None:
     complete(shard, 0)
     shard.periods.seal(NOVEMBER, NOBODY)
@@ -142,6 +172,23 @@ def test_an_edge_that_has_not_said_all_of_the_month_holds_it_open(shard: Shard) 
         shard.periods.seal(NOVEMBER, NOBODY)
     complete(shard, 1)
     shard.periods.seal(NOVEMBER, NOBODY)
+
+
+def test_what_ends_where_a_month_begins_is_of_the_month_before(shard: Shard) -> None:
+    """To the microsecond: the month itself, what an edge has said, and a hole."""
+    over(NOVEMBER, now=NOVEMBER.until)
+    with pytest.raises(RefusedError, match="ends at 2026-12-01T00:00:00Z only"):
+        over(NOVEMBER, now=NOVEMBER.until - timedelta(microseconds=1))
+    hour = timedelta(hours=1)
+    shard.count(used(1, NOVEMBER.until - 2 * hour), used(3, NOVEMBER.until - hour))
+    shard.count(said=(beaten(SOURCE, 3, NOVEMBER.until),))
+    (gap,) = shard.periods.gaps(NOVEMBER)
+    assert (gap.first, gap.last, gap.before) == (2, 2, NOVEMBER.until)
+    complete(shard, 3)
+    shard.at = DECEMBER.until
+    complete(shard, 3)
+    assert shard.periods.gaps(NOVEMBER) == (gap,)
+    assert shard.periods.gaps(DECEMBER) == ()
 
 
 def test_a_source_that_died_has_to_be_answered_for_in_its_month_and_in_no_later_one(
@@ -214,6 +261,8 @@ def test_a_month_of_a_zone_at_half_an_hour_is_cut_where_it_begins_there(shard: S
     part = shard.periods.seal(november, NOBODY)
     assert amounts(part.lines)["acme", "ok"] == 4
     assert [(one.rows, one.first, one.last) for one in part.sources] == [(4, 2, 5)]
+    assert shard.periods.remade(november.name) == part
+    shard.archived()  # its first hour's file is another month's, too
     assert shard.periods.remade(november.name) == part
 
 

@@ -9,7 +9,7 @@ from midstage.contracts.errors import UnavailableError
 from midstage.stats.adapters.seen import hashes as columns
 from midstage.stats.adapters.seen import sieve
 
-from .seen import Damage, Shelf, emptied, half, hashes, its_header, one_bit
+from .seen import Damage, DeadError, Shelf, emptied, half, hashes, its_header, one_bit
 
 PLACES = ("seen:drafted", "seen:sealed", "seen:merged")
 
@@ -145,6 +145,36 @@ def test_hashes_are_kept_for_35_days_and_then_go_with_their_file(shelf: Shelf) -
     shelf.left_upto = 3  # nobody misses rows of hashes that may be forgotten
     shelf.start()
     assert shelf.seen.mark() > 3
+
+
+def test_what_comes_after_days_of_silence_is_kept_for_35_days_too(shelf: Shelf) -> None:
+    shelf.commit([1])
+    shelf.days_later(5)
+    shelf.commit([2])
+    for _ in range(35):
+        shelf.days_later(1)
+        shelf.commit([])
+    shelf.start()
+    assert shelf.known([2]) == [True]
+
+
+def test_a_merged_file_counts_although_the_first_that_it_replaces_may_go(shelf: Shelf) -> None:
+    """It dies while it removes those: what is left of them is not the row from the mark on."""
+    for day in range(5):
+        shelf.commit(range(8 * day, 8 * day + 8))
+        shelf.days_later(1)
+    originals = shelf.files()
+    shelf.dies_at = "seen:merged"
+    with pytest.raises(DeadError):
+        committed(shelf, 3, each=0)
+    shelf.dies_at = ""
+    assert len(shelf.files()) > len(originals)
+    for file in originals[2:]:
+        file.unlink()
+    shelf.days_later(31)
+    shelf.left_upto = 5
+    shelf.start()
+    assert all(shelf.known(range(8, 40)))
 
 
 def test_the_mark_moves_each_day_also_where_every_event_has_a_number(shelf: Shelf) -> None:

@@ -91,6 +91,13 @@ def test_where_the_archive_is_damaged_too_it_is_refused_with_the_remedy(shard: S
     held.close()
 
 
+def test_rows_are_read_as_long_as_somebody_asks(shard: Shard) -> None:
+    shard.at += timedelta(days=35)
+    held = seen(shard)
+    assert all(known(held, NAMES))
+    held.close()
+
+
 def test_rows_of_which_nobody_asks_any_more_are_not_read(shard: Shard) -> None:
     shard.at += timedelta(days=40)
     shard.count(request("jobs", None, event_id="late", time=NOON + timedelta(minutes=1)))

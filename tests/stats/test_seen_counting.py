@@ -50,6 +50,19 @@ def test_a_retry_after_a_crash_counts_once(bench: Bench, place: str) -> None:
     assert ids(bench) == ["a", "b", "c", "d"]
 
 
+def test_files_say_nothing_of_a_commit_that_they_have_not_heard_of(bench: Bench) -> None:
+    """Each event is a file at once; the second one's commit is the last thing that happens."""
+    bench.seen_in_memory = 1
+    bench.write(stray(bench, "a"))
+    assert ids(bench) == ["a"]
+    bench.write(stray(bench, "b"))
+    dies_at(bench, "ledger:committed")
+    with pytest.raises(CrashError):
+        bench.caught_up()
+    bench.write(stray(bench, "b"))
+    assert ids(bench) == ["a", "b"]
+
+
 @pytest.mark.parametrize("place", ["seen:drafted", "seen:sealed"])
 def test_a_death_while_a_file_is_made_forgets_nothing(bench: Bench, place: str) -> None:
     bench.seen_in_memory = 2

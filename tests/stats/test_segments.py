@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from midstage.contracts import sketch
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.fact import Event
 from midstage.contracts.requests import RequestCompleted
@@ -112,6 +113,13 @@ def test_every_question_has_the_rows_of_segments(tmp_path: Path) -> None:
     assert len(answers[0][2]) == 8
     assert files(tmp_path / "1000.duckdb") == []
     assert len(files(tmp_path / f"{LEAST}.duckdb")) == 2
+
+
+def test_late_rows_of_a_segment_are_as_new_as_their_commit(tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "usage.duckdb")
+    count(ledger, numbered(1, 2, 3, hour=-5))
+    assert sketch.count(ledger.queries().recorded(since=NOON).ages) == 3
+    ledger.close()
 
 
 def test_a_page_is_looked_for_in_ever_more_rows(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from midstage.stats.adapters.columns import minutes
 from midstage.stats.decide.sums import MINUTE_US, sums
 from midstage.stats.model import METERED, NO_ROWS, REQUEST, Amounts, Rows, Sums, Texts, Words
+from midstage.stats.model.groups import grouped, mixed
 
 Line = tuple[int, str, str, str, int, int, bool, dict[str, int]]
 Sum = tuple[int, str, str, str, str]
@@ -53,6 +54,14 @@ def rows_of(said: list[Line]) -> Rows:
             micros=np.array([n for _, _, n in units], np.int64),
         ),
     )
+
+
+def test_combinations_are_told_apart_also_where_there_could_be_more_than_64_bits() -> None:
+    high = 2**31
+    columns = [np.array(column) for column in ((0, high, 0, high), (0, 0, high, high))]
+    mixes = grouped(mixed([*columns, *columns, np.array((1, 1, 1, 1))]))[0]
+    assert len(set(mixes.tolist())) == 4
+    assert mixed([*columns, *columns, *columns]).min() >= 0
 
 
 def one_by_one(said: list[Line]) -> Counter[Sum]:

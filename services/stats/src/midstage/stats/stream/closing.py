@@ -77,6 +77,8 @@ class Closing:
         complete(period, found, accepted)
         parts = [shard.seal(period, accepted) for shard in self._shards]
         self._reached("closing:sealed")
+        # sealed by somebody before, over gaps that may be filled by now: they are on the statement
+        complete(period, [gap for part in parts for gap in part.gaps], accepted)
         return self._append(period, parts, accepted, command_id)
 
     def statement(self, name: str, *, from_rows: bool) -> bytes:

@@ -12,7 +12,7 @@ from midstage.stats.stream.counting import Ledger
 from midstage.stats.stream.loads import Edges, Loads, told_until, version_mark
 from midstage.stats.stream.outbox import Telling
 from midstage.stats.stream.usages import Usages, mark_of
-from midstage.stats.views.load import WINDOW, absorbed, resumed
+from midstage.stats.views.load import WINDOW, absorbed, begin, resumed
 from midstage.stats.views.seconds import near, seconds
 from midstage.stats.views.shards import Shard
 from midstage.stats.views.usage_facts import Cell, Changed, Mark
@@ -83,10 +83,14 @@ def telling(
 
 
 def _loads(ledger: Ledger, *, books: Books, edges: Edges, told: Told, now: datetime) -> Loads:
-    """The last minute anew; what the facts before knew of it is told by their mark."""
-    held, positions = books.recent(since=now - WINDOW, until=now + WINDOW), ledger.positions()
+    """The last minute anew; what the facts before knew of it is told by their mark.
+
+    Its first second as a whole: of a part of its requests it would have a lower revision.
+    """
+    since = begin(now - WINDOW)
+    held, positions = books.recent(since=since, until=now + WINDOW), ledger.positions()
     known: Flags = held.versions <= positions.get(version_mark(told.load.name), 0)
-    inside = near(held.rows, now=now, within=WINDOW)
+    inside = near(held.rows, now=now, within=now - since)
     window = resumed(
         seconds(held.rows, inside & known),
         written_until=told_until(positions, told.load.name),
