@@ -103,6 +103,13 @@ def test_numbers_that_a_heartbeat_named_and_nobody_saw_are_missing_up_to_its_tim
     assert states(found)[0] == "missing"
 
 
+def test_numbers_before_the_first_that_is_known_may_be_of_the_day_before() -> None:
+    (one,) = told([source((5, 10))], [hour(0, 6, 5, 10)], now=NOON + 3 * HOUR, grace=GRACE)
+    assert [(hole.first, hole.last, hole.after, hole.before) for hole in one.holes] == [
+        (1, 4, NOON - 24 * HOUR, NOON + HOUR)
+    ]
+
+
 def test_numbers_that_only_the_end_of_a_file_names_may_have_come_up_to_it() -> None:
     ended = replace(
         source((1, 10), at=NOON + HOUR),
@@ -210,10 +217,12 @@ def test_silence_and_holes_of_one_source_are_each_said_once_whichever_comes_firs
             (GapReason.SILENT, 32, None, 3),
         }
         assert len(log.facts) == 2
-        log.look(source((1, 31), at=NOON), at=first + 5 * GRACE)
-        assert log.declared == Declared(silent=32)
-        log.look(source((1, 31), at=first + 6 * GRACE), at=first + 6 * GRACE)
-        assert (log.declared, len(log.facts)) == (Declared(), 4)
+        filled, speaking = log.copied(), log.copied()
+        filled.look(source((1, 31), at=NOON), at=first + 5 * GRACE)
+        assert (filled.declared, len(filled.facts)) == (Declared(silent=32), 3)
+        at = first + 5 * GRACE
+        speaking.look(source((1, 15), (19, 31), at=at), at=at)
+        assert (speaking.declared, len(speaking.facts)) == (Declared(holes=((16, 18),)), 3)
 
 
 numbers = st.sets(st.integers(1, 40), min_size=1, max_size=30)
@@ -261,6 +270,11 @@ class Log:
         self._watch = watched(self._watch, held, now=at)
         for look in looked(held, self._watch, shard=self._shard, now=at, grace=GRACE):
             self._decided(look)
+
+    def copied(self) -> "Log":
+        other = Log(shard=self._shard)
+        other.facts, other.declared, other._watch = [*self.facts], self.declared, self._watch
+        return other
 
     def forgets(self) -> None:
         self._watch = {}
