@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from midstage.contracts.billing import GapReason, UsageGap, UsageGapClosed
+from midstage.contracts.errors import RefusedError
 from midstage.stats.decide.completeness import (
     Declared,
     Look,
@@ -19,6 +21,7 @@ from midstage.stats.decide.completeness import (
 )
 from midstage.stats.decide.told import Counted, told
 from midstage.stats.model import Beat, Closing, Ranges, Source, Span
+from midstage.stats.views import completeness as views
 from midstage.stats.views.completeness import (
     CompletenessAnswer,
     CompletenessQuery,
@@ -127,6 +130,7 @@ def test_a_silent_source_is_no_longer_waited_for_unless_its_edge_speaks_through_
     (alone,) = told([silent], hours, now=NOON + HOUR, grace=GRACE)
     assert alone.silent
     assert states(seen(silent, hours=hours)) == {0: "silent"}
+    assert not seen(silent, hours=hours).complete
     successor = source((1, 1), name="edges/edge-1/b", at=NOON + HOUR)
     followed, _ = told([silent, successor], hours, now=NOON + HOUR, grace=GRACE)
     assert not followed.silent
@@ -140,6 +144,32 @@ def test_a_source_without_numbers_has_rows_and_proves_nothing() -> None:
     assert [(line.source, line.rows, line.state) for line in found.hours] == [
         ("jobs", 4, State.UNPROVED)
     ]
+
+
+def test_an_answer_has_all_hours_of_the_time_and_source_asked_for_or_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first numbers are missing, and may be of any hour of the day before."""
+    hours = [hour(0, 6, 5, 10), hour(0, 1, 0, 0, name="jobs"), hour(6, 1, 0, 0, name="jobs")]
+    held = told(
+        [source((5, 10)), source((1, 1), name="edges/edge-2/a", edge="edge-2")],
+        hours,
+        now=NOON + 3 * HOUR,
+        grace=GRACE,
+    )
+    query = CompletenessQuery(source=NAME, since=NOON - 24 * HOUR, until=NOON + 6 * HOUR)
+    found = answer(query, held, hours)
+    assert {line.source for line in found.hours} == {NAME}
+    assert states(found) == {
+        **dict.fromkeys(range(-24, 1), "missing"),
+        **dict.fromkeys((1, 2), "complete"),
+    }
+    of_all = answer(replace(query, source=None), held, hours)
+    jobs = [(line.hour, line.state) for line in of_all.hours if line.source == "jobs"]
+    assert jobs == [(NOON, State.UNPROVED)]
+    monkeypatch.setattr(views, "MOST_LINES", 26)
+    with pytest.raises(RefusedError, match="more than 26 hours"):
+        answer(query, held, hours)
 
 
 def test_answers_of_shards_add_up_and_one_that_is_not_complete_makes_the_whole_so() -> None:

@@ -60,6 +60,14 @@ def test_a_minute_is_told_once_it_is_over_and_settled() -> None:
     assert (changed.next(NOON + OVER, most=9), changed.ended()) == ((), ())
 
 
+def test_a_minute_that_is_running_waits_for_its_end() -> None:
+    changed = fresh()
+    changed.absorb(sums((NOON, "acme"), (NOON + MINUTE, "acme")), version=1)
+    assert changed.next(NOON + OVER, most=9) == ((NOON, "acme"),)
+    assert changed.ended() == (NOON,)
+    assert changed.next(NOON + MINUTE + OVER, most=9) == ((NOON + MINUTE, "acme"),)
+
+
 def test_a_minute_without_usage_ends_too() -> None:
     changed = fresh()
     assert changed.next(NOON + 2 * MINUTE + SETTLING, most=9) == ()
@@ -134,7 +142,8 @@ def test_nothing_is_told_twice_or_left_out_through_any_crash(
 ) -> None:
     book, now = Book(), NOON
     changed = fresh()
-    for step in [*story, 240, *[60] * 8]:
+    # a turn tells the cells of one commit, and there may be 30 of them left of two rounds
+    for step in [*story, 240, *[60] * 70]:
         match step:
             case list():
                 book.version += 1
