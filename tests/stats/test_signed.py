@@ -33,8 +33,8 @@ def line(*, data: Mapping[str, object] | None = None, key: bytes = KEY, **said: 
     return Record(partition=PLACE, offset=0, key=None, value=value, headers=headers)
 
 
-def forged(mac: bytes = b"0" * 64, **said: object) -> Record:
-    one = line(**said)
+def forged(mac: bytes = b"0" * 64, *, source: str = EDGE.source) -> Record:
+    one = line(source=source)
     return replace(one, headers=(one.headers[0], (signature.HEADER, mac)))
 
 

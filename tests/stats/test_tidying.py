@@ -1,4 +1,4 @@
-"""The loop that merges: what has settled by the clock, turn after turn, until it is told to stop."""
+"""The loop that merges what has settled by the clock, turn after turn until it shall stop."""
 
 import threading
 from datetime import datetime, timedelta
@@ -25,4 +25,4 @@ def test_only_hours_that_late_events_and_pages_have_left_are_merged(
 
     Tidying(merge, now=lambda: NOON).run(stop)
     assert turns == [NOON - SETTLED_AFTER] * 2
-    assert SETTLED_AFTER >= PAGES_KEPT + timedelta(minutes=10)
+    assert PAGES_KEPT + timedelta(minutes=10) <= SETTLED_AFTER
