@@ -1,6 +1,7 @@
 """Raw rows leave the ledger for Parquet: none lost, none doubled, wherever it dies."""
 
 import hashlib
+import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from midstage.contracts.errors import UnavailableError
+from midstage.stats.stream.archiving import Archiving
 
 from .conftest import NOON, request
 from .periods import Crash, CrashedError, Shard
 
 SOURCE = "edges/edge-1/a"
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PLACES = (
     "archive:naming",
     "archive:written",
@@ -123,6 +125,28 @@ def test_rows_that_somebody_still_needs_here_stay(shard: Shard) -> None:
     (hour,) = shard.archive.due(before=NOON + HOUR, upto_row=5)
     shard.archive.archive(hour, upto_row=5)
     assert held(shard) == 3
+
+
+def test_what_leaves_is_as_old_as_it_has_to_be_and_known_to_who_needs_it(shard: Shard) -> None:
+    """Rows up to the eighth are known; it stops between two hours when it is told to."""
+    filled(shard, 1, 20)
+    upto, stop = [8], threading.Event()
+    loop = Archiving(
+        archive=shard.archive,
+        now=lambda: NOON + 7 * DAY + 2 * HOUR + HOUR / 2,
+        kept=7 * DAY,
+        upto_row=lambda: upto[0],
+    )
+    stop.set()
+    loop.look(stop)
+    assert held(shard) == 20
+    stop.clear()
+    loop.look(stop)
+    assert held(shard) == 20 - 8
+    upto[0] = 20
+    loop.look(stop)
+    assert [one.hour for one in shard.archive.files()] == [NOON, NOON + HOUR]
+    assert held(shard) == len([n for n in range(1, 21) if n * 7 >= 120])
 
 
 def test_a_file_that_is_gone_or_changed_is_named(shard: Shard) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from midstage.contracts.billing import (
     PeriodClosed,
@@ -19,6 +20,7 @@ from midstage.contracts.billing import (
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.topics import BILLING
 from midstage.eventlog.appended import Facts, opened
+from midstage.stats.decide.billing import Account, close
 from midstage.stats.decide.periods import Accepted, Period
 from midstage.stats.stream.gaps import Gaps
 from midstage.stats.stream.late import Lates
@@ -120,6 +122,29 @@ def test_a_month_that_is_not_over_or_not_complete_is_not_closed_and_nothing_is_s
         )
     assert [(gap.source, gap.first, gap.last) for gap in fact.gaps] == [(OTHER, 4, 6)]
     assert (fact.by, fact.why) == ("ann", "disk lost")
+
+
+def test_a_period_that_is_closed_is_not_closed_with_another_time_by_who_did_not_know(
+    shards: list[Shard],
+) -> None:
+    bills = Bills()
+    with bills.followed() as log:
+        fact = closing(log, shards).close(NOVEMBER, NOBODY, "c-1")
+    assert close(Account(closed=fact), replace_struct(fact, sha256="0" * 64)) == ()
+    with pytest.raises(RefusedError, match="another time"):
+        close(Account(closed=fact), replace_struct(fact, until=MIDDLE))
+
+
+def test_a_statement_whose_rows_have_changed_is_refused(shards: list[Shard]) -> None:
+    bills = Bills()
+    with bills.followed() as log:
+        desk = closing(log, shards)
+        desk.close(NOVEMBER, NOBODY, "c-1")
+        with shards[1].ledger.writing() as writing:
+            writing.db.execute("UPDATE requests SET customer = 'bolt' WHERE row = 1")
+        assert desk.statement("2026-11", from_rows=False)
+        with pytest.raises(RefusedError, match="can't be made again"):
+            desk.statement("2026-11", from_rows=True)
 
 
 def test_pieces_that_are_in_the_log_are_not_put_there_again(shards: list[Shard]) -> None:

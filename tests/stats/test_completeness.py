@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from midstage.contracts.billing import GapReason, UsageGap, UsageGapClosed
+from midstage.contracts.errors import RefusedError
 from midstage.stats.decide.completeness import (
     Declared,
     Look,
@@ -19,6 +21,7 @@ from midstage.stats.decide.completeness import (
 )
 from midstage.stats.decide.told import Counted, told
 from midstage.stats.model import Beat, Closing, Ranges, Source, Span
+from midstage.stats.views import completeness as views
 from midstage.stats.views.completeness import (
     CompletenessAnswer,
     CompletenessQuery,
@@ -103,6 +106,13 @@ def test_numbers_that_a_heartbeat_named_and_nobody_saw_are_missing_up_to_its_tim
     assert states(found)[0] == "missing"
 
 
+def test_numbers_before_the_first_that_is_known_may_be_of_the_day_before() -> None:
+    (one,) = told([source((5, 10))], [hour(0, 6, 5, 10)], now=NOON + 3 * HOUR, grace=GRACE)
+    assert [(hole.first, hole.last, hole.after, hole.before) for hole in one.holes] == [
+        (1, 4, NOON - 24 * HOUR, NOON + HOUR)
+    ]
+
+
 def test_numbers_that_only_the_end_of_a_file_names_may_have_come_up_to_it() -> None:
     ended = replace(
         source((1, 10), at=NOON + HOUR),
@@ -120,6 +130,7 @@ def test_a_silent_source_is_no_longer_waited_for_unless_its_edge_speaks_through_
     (alone,) = told([silent], hours, now=NOON + HOUR, grace=GRACE)
     assert alone.silent
     assert states(seen(silent, hours=hours)) == {0: "silent"}
+    assert not seen(silent, hours=hours).complete
     successor = source((1, 1), name="edges/edge-1/b", at=NOON + HOUR)
     followed, _ = told([silent, successor], hours, now=NOON + HOUR, grace=GRACE)
     assert not followed.silent
@@ -133,6 +144,32 @@ def test_a_source_without_numbers_has_rows_and_proves_nothing() -> None:
     assert [(line.source, line.rows, line.state) for line in found.hours] == [
         ("jobs", 4, State.UNPROVED)
     ]
+
+
+def test_an_answer_has_all_hours_of_the_time_and_source_asked_for_or_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first numbers are missing, and may be of any hour of the day before."""
+    hours = [hour(0, 6, 5, 10), hour(0, 1, 0, 0, name="jobs"), hour(6, 1, 0, 0, name="jobs")]
+    held = told(
+        [source((5, 10)), source((1, 1), name="edges/edge-2/a", edge="edge-2")],
+        hours,
+        now=NOON + 3 * HOUR,
+        grace=GRACE,
+    )
+    query = CompletenessQuery(source=NAME, since=NOON - 24 * HOUR, until=NOON + 6 * HOUR)
+    found = answer(query, held, hours)
+    assert {line.source for line in found.hours} == {NAME}
+    assert states(found) == {
+        **dict.fromkeys(range(-24, 1), "missing"),
+        **dict.fromkeys((1, 2), "complete"),
+    }
+    of_all = answer(replace(query, source=None), held, hours)
+    jobs = [(line.hour, line.state) for line in of_all.hours if line.source == "jobs"]
+    assert jobs == [(NOON, State.UNPROVED)]
+    monkeypatch.setattr(views, "MOST_LINES", 26)
+    with pytest.raises(RefusedError, match="more than 26 hours"):
+        answer(query, held, hours)
 
 
 def test_answers_of_shards_add_up_and_one_that_is_not_complete_makes_the_whole_so() -> None:
@@ -210,10 +247,12 @@ def test_silence_and_holes_of_one_source_are_each_said_once_whichever_comes_firs
             (GapReason.SILENT, 32, None, 3),
         }
         assert len(log.facts) == 2
-        log.look(source((1, 31), at=NOON), at=first + 5 * GRACE)
-        assert log.declared == Declared(silent=32)
-        log.look(source((1, 31), at=first + 6 * GRACE), at=first + 6 * GRACE)
-        assert (log.declared, len(log.facts)) == (Declared(), 4)
+        filled, speaking = log.copied(), log.copied()
+        filled.look(source((1, 31), at=NOON), at=first + 5 * GRACE)
+        assert (filled.declared, len(filled.facts)) == (Declared(silent=32), 3)
+        at = first + 5 * GRACE
+        speaking.look(source((1, 15), (19, 31), at=at), at=at)
+        assert (speaking.declared, len(speaking.facts)) == (Declared(holes=((16, 18),)), 3)
 
 
 numbers = st.sets(st.integers(1, 40), min_size=1, max_size=30)
@@ -261,6 +300,11 @@ class Log:
         self._watch = watched(self._watch, held, now=at)
         for look in looked(held, self._watch, shard=self._shard, now=at, grace=GRACE):
             self._decided(look)
+
+    def copied(self) -> "Log":
+        other = Log(shard=self._shard)
+        other.facts, other.declared, other._watch = [*self.facts], self.declared, self._watch
+        return other
 
     def forgets(self) -> None:
         self._watch = {}

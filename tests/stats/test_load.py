@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,14 +33,21 @@ TICK = timedelta(seconds=1)
 SOON = timedelta(seconds=1.6)
 
 
-def finished(at: datetime = NOON, *, app: str = "chat", ms: float = 100.0) -> Line:
+def finished(
+    at: datetime = NOON, *, app: str = "chat", ms: float = 100.0, ttft_ms: float | None = None
+) -> Line:
     return Line(
         source="s",
         id="x",
         seq=0,
         time=at,
         fact=RequestCompleted(
-            app=app, customer="acme", status=200, outcome=Outcome.OK, duration_ms=ms
+            app=app,
+            customer="acme",
+            status=200,
+            outcome=Outcome.OK,
+            duration_ms=ms,
+            ttft_ms=ttft_ms,
         ),
         units={"input_tokens": Micros(3_000_000)},
     )
@@ -278,6 +286,46 @@ def test_a_fact_names_its_shard_and_how_many_edges_speak_through_it() -> None:
     assert (fact.shard, fact.shards, fact.edges) == (1, 3, 0)
     assert (fact.in_flight, fact.complete_until) == (None, NOON)
     assert fact.latency_ms.packed
+
+
+def test_the_name_of_a_fact_is_of_one_revision_of_one_shard() -> None:
+    loads = Loads(
+        topic=LOAD,
+        shard=Shard(number=1, of=3),
+        edges=Edges((), lag=lambda: None),
+        window=absorbed(Window(), [finished(), finished()], now=NOON + SOON),
+        version=1,
+    )
+    (sent,) = loads.due(NOON + SOON).outgoing
+    said = msgspec.json.decode(sent.value)
+    assert said["id"] == "chat/2026-01-01T12:00:00+00:00/1-3/2"
+    assert (said["source"], said["subject"], said["time"]) == (
+        "stats/1",
+        "chat",
+        "2026-01-01T12:00:00Z",
+    )
+
+
+def test_both_sketches_of_ten_thousand_requests_are_small_on_the_wire() -> None:
+    ms = np.random.default_rng(1).lognormal(5, 1, 10_000).tolist()
+    lines = [finished(ms=one, ttft_ms=one / 3) for one in ms]
+    (fact,) = written(absorbed(Window(), lines, now=NOON), NOON + SOON)[1]
+    for held in (fact.latency_ms, fact.ttft_ms):
+        assert sketch.count(held) == 10_000
+        assert len(msgspec.json.encode(held)) <= 400
+
+
+def test_an_event_that_is_nearly_a_minute_late_adds_to_what_was_written() -> None:
+    window, _ = written(absorbed(Window(), [finished(), finished()], now=NOON), NOON + SOON)
+    for second in range(2, 60):
+        window, _ = written(window, NOON + second * TICK + SOON / 2)
+    late = NOON + WINDOW - TICK / 2
+    (fact,) = (
+        fact
+        for fact in written(absorbed(window, [finished()], now=late), late)[1]
+        if fact.second == NOON
+    )
+    assert (fact.revision, fact.outcomes) == (3, {"ok": 3})
 
 
 def test_an_application_is_forgotten_when_nothing_was_heard_of_it_for_ten_minutes() -> None:

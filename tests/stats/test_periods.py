@@ -14,6 +14,7 @@ from midstage.contracts.billing import Line
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.fact import Event
 from midstage.contracts.requests import RequestCompleted
+from midstage.stats.adapters.merging import Merging
 from midstage.stats.decide.billing import Part
 from midstage.stats.decide.periods import Accepted, Period, meant, over
 from midstage.stats.model import Closing, Ended
@@ -116,16 +117,27 @@ def test_what_comes_late_is_on_the_next_statement_once_and_names_its_month(shard
     assert shard.periods.seal(january, NOBODY).late == ()
 
 
+def test_a_month_is_the_same_of_minutes_of_days_and_of_what_came_since(shard: Shard) -> None:
+    shard.count(*(used(n, NOVEMBER.since + n * timedelta(hours=7)) for n in range(1, 50)))
+    Merging(shard.ledger)(before=MIDDLE)
+    shard.count(*(used(n, NOVEMBER.since + (n - 49) * DAY) for n in range(50, 60)))
+    complete(shard, 59)
+    part = shard.periods.seal(NOVEMBER, NOBODY)
+    assert amounts(part.lines)["acme", "ok"] == 59
+    assert shard.periods.remade(NOVEMBER.name) == part
+
+
 def test_late_rows_name_the_month_that_they_lie_in_and_change_none_before(shard: Shard) -> None:
     """Rows at both ends of each month, and before all; told from what has left for the archive."""
     tick = timedelta(microseconds=1)
     months = [NOVEMBER, DECEMBER]
-    for month in months:
+    for number, month in enumerate(months):
         shard.at = month.until + timedelta(minutes=1)
-        complete(shard, 0)
+        shard.count(*(used(n, MIDDLE) for n in range(1, number + 1)))
+        complete(shard, number)
         shard.periods.seal(month, NOBODY)
     ends = [at for month in months for at in (month.since, month.until - tick)]
-    shard.count(*(used(n, at) for n, at in enumerate((NOVEMBER.since - tick, *ends), 1)))
+    shard.count(*(used(n, at) for n, at in enumerate((NOVEMBER.since - tick, *ends), 2)))
     opened = shard.periods.opened(shard.ledger.row())
     assert opened is not None
     assert [(one.period, one.line.amount) for one in opened.late if one.line.name == "ok"] == [
@@ -139,7 +151,7 @@ def test_late_rows_name_the_month_that_they_lie_in_and_change_none_before(shard:
         name="2027-01", since=DECEMBER.until, until=DECEMBER.until + 31 * DAY, zone="UTC"
     )
     shard.at = january.until + timedelta(minutes=1)
-    complete(shard, 5)
+    complete(shard, 6)
     assert shard.periods.seal(january, NOBODY).late == opened.late
     for month in (*months, january):
         assert shard.periods.remade(month.name) == shard.periods.part(month.name)

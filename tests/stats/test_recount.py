@@ -11,7 +11,7 @@ from midstage.stats.adapters.merging import Merging
 from midstage.stats.adapters.recount import Recount
 
 from .conftest import request
-from .periods import Shard
+from .periods import Shard, beaten
 from .test_periods import MIDDLE, SOURCE, used
 
 
@@ -70,6 +70,11 @@ def test_rows_counted_again_say_what_the_ledger_says(shard: Shard) -> None:
         ("DELETE FROM minutes WHERE kind = 'outcome'", "minutes"),
         ("UPDATE source_hours SET rows = rows + 1", "source_hours"),
         ("INSERT INTO minutes FROM minutes LIMIT 1", "minutes"),
+        (
+            "INSERT INTO minutes SELECT * REPLACE (minute + INTERVAL 9 DAY AS minute) FROM minutes "
+            "LIMIT 1",
+            "minutes",
+        ),
         ("UPDATE requests SET usage = MAP {'input_tokens': 1}", "minutes"),
     ],
 )
@@ -108,6 +113,8 @@ def test_hours_and_days_are_counted_again_too_with_what_came_late(
     [
         ("DELETE FROM requests WHERE row = 33", "heads"),
         ("INSERT INTO requests SELECT * FROM requests WHERE row = 31", "heads"),
+        ("UPDATE requests SET row = 32 WHERE row = 31", "heads"),
+        ("UPDATE requests SET row = 99 WHERE row = 31", "heads"),
         ("UPDATE requests SET seq = 1 WHERE row = 31", "sources"),
         ("DELETE FROM sources", "sources"),
     ],
@@ -128,6 +135,22 @@ def test_a_changed_archive_is_found(shard: Shard) -> None:
     tampered = bytes(content)
     file.write_bytes(tampered)
     assert shard.archive.damaged() == [one.file]
+
+
+def test_a_changed_file_of_which_all_rows_can_be_read_is_found_too(shard: Shard) -> None:
+    one = shard.archive.files()[0]
+    file = shard.directory / "usage-0.duckdb.archive" / one.file
+    content = file.read_bytes()
+    assert b"parquet-cpp-arrow" in content
+    file.write_bytes(content.replace(b"parquet-cpp-arrow", b"parquet-cpp-arroW"))
+    whole = Recount(shard.archive).whole()
+    assert (whole.rows, whole.differences) == (33, 1)
+    assert [(differ.table, differ.cell) for differ in whole.first] == [("archives", (one.file,))]
+
+
+def test_numbers_that_are_known_to_be_missing_are_no_difference(shard: Shard) -> None:
+    shard.count(said=(beaten(SOURCE, 99, shard.at),))
+    assert Recount(shard.archive).whole().differences == 0
 
 
 def test_a_ledger_without_rows_has_no_day(tmp_path: Path) -> None:

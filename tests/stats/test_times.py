@@ -35,6 +35,8 @@ def one_by_one(text: str) -> int | None:
 @given(st.lists(WRITTEN | NEARLY, min_size=1, max_size=20))
 @example(["2024-02-29T23:59:59.999999Z", "2023-02-29T00:00:00.000000Z"])
 @example(["2026-12-31T23:59:59Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z"])
+@example(["2026-01-01T24:00:00.000000Z", "2026-01-01T23:60:00.000000Z"])
+@example(["2026-01-01T23:59:60.000000Z", "2026-01-01T25:00:00.000000Z"])
 @example(["0000-01-01T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z"])
 def test_a_column_of_times_is_what_each_of_them_says(texts: list[str]) -> None:
     micros, sound = instants(texts)
