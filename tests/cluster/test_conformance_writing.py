@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def test_a_workload_gets_its_pods(bench: Bench) -> None:
     workload = bench.workload(replicas=2)
     put = bench.put(workload)
-    assert (put.name, put.replicas, put.ready) == (workload.name, 2, 0)
+    assert (put.name, put.replicas) == (workload.name, 2)  # how many are ready changes meanwhile
     assert put.uid
     assert put.resource_version > 0
     pods = bench.ready(workload, 2)

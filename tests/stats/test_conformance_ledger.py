@@ -1,18 +1,13 @@
 """What every ledger promises: run over the one in a file and the verified fake in memory.
 
-``Keeper`` is all that the suite knows of an implementation: how to open what was kept, how to let
-it die at a named place, and how to look at its rows and sums.
+``Keeper`` is all that the suite knows of an implementation.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Protocol
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,110 +16,22 @@ from midstage.contracts.fact import Event
 from midstage.contracts.requests import RequestCompleted
 from midstage.eventlog.failpoint import Failpoint, nothing
 from midstage.eventlog.log import Partition
-from midstage.stats.adapters.duckdb import DuckdbLedger
-from midstage.stats.adapters.rows import beside, held
 from midstage.stats.adapters.segments import LEAST
 from midstage.stats.model import Batch, Committed, Outgoing, OutOfStepError
 from midstage.stats.stream.counting import Ledger
 
 from .conftest import NOON, decided, request
-from .memory import MemoryLedger
+from .keepers import InFile, InMemory, Keeper
 from .swapped import Swapped
 
 SOURCE = "edges/edge-1/a"
 PLACE = Partition(topic="t", number=0)
 OTHER = Partition(topic="t", number=1)
 PLACES = ("ledger:inserted", "ledger:committed")
-_SUMS = "SELECT kind, name, sum(amount) FROM minutes GROUP BY ALL"
 
 
 class DiedError(Exception):
     """The process dies here."""
-
-
-class Keeper(Protocol):
-    """Keeps a ledger while processes come and go."""
-
-    def opened(self, reached: Failpoint = nothing) -> Ledger:
-        """The ledger as a new process finds it."""
-        ...
-
-    def rows(self) -> Sequence[tuple[int, str, int | None, str]]:
-        """Number, source, seq and id of each row, in order; of the ledger that is open."""
-        ...
-
-    def sums(self) -> Mapping[tuple[str, str], int]:
-        """All partial sums added up by kind and name."""
-        ...
-
-    def closed(self) -> None:
-        """Let go of the ledger."""
-        ...
-
-
-@dataclass
-class InMemory:
-    """A process's death takes nothing: only what was committed is in the object."""
-
-    ledger: MemoryLedger = field(default_factory=MemoryLedger)
-
-    def opened(self, reached: Failpoint = nothing) -> Ledger:
-        self.ledger.reached = reached
-        return self.ledger
-
-    def rows(self) -> Sequence[tuple[int, str, int | None, str]]:
-        if not self.ledger.parts:
-            return []
-        held = self.ledger.rows
-        columns = zip(held.source, held.seq.tolist(), held.id, strict=True)
-        return [(n, source, seq or None, name) for n, (source, seq, name) in enumerate(columns, 1)]
-
-    def sums(self) -> Mapping[tuple[str, str], int]:
-        return self.ledger.total()
-
-    def closed(self) -> None:
-        pass
-
-
-@dataclass
-class InFile:
-    """A ledger file; a process that died is one whose connection was closed without a word."""
-
-    file: Path
-    segment_rows: int = LEAST
-    ledger: DuckdbLedger | None = None
-
-    def opened(self, reached: Failpoint = nothing) -> Ledger:
-        self.closed()
-        self.ledger = DuckdbLedger(
-            self.file,
-            now=lambda: NOON,
-            memory_mb=128,
-            segment_rows=self.segment_rows,
-            reached=reached,
-        )
-        return self.ledger
-
-    def rows(self) -> Sequence[tuple[int, str, int | None, str]]:
-        with self._looking() as db:
-            rows = held(db, beside(self.file))
-            return db.execute(f"SELECT row, source, seq, id FROM {rows} ORDER BY row").fetchall()
-
-    def sums(self) -> Mapping[tuple[str, str], int]:
-        with self._looking() as db:
-            found = db.execute(_SUMS).fetchall()
-        return {(kind, name): int(amount) for kind, name, amount in found}
-
-    def closed(self) -> None:
-        if self.ledger is not None:
-            self.ledger.close()
-            self.ledger = None
-
-    @contextmanager
-    def _looking(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        assert self.ledger is not None
-        with self.ledger.writing() as writing:
-            yield writing.db
 
 
 @pytest.fixture(params=["memory", "file", "segments"])
