@@ -7,7 +7,8 @@ from midstage.eventlog.log import Message
 from midstage.stats.views.rows import RowsQuery
 from tests.crash.wrong import ClaimedFirst
 
-from .conftest import Bench, request
+from .asking import total
+from .conftest import NOON, Bench, request
 
 PLACES = ("consume:decoded", "ledger:inserted", "ledger:committed")
 
@@ -35,6 +36,24 @@ def dies_at(bench: Bench, place: str) -> None:
             raise CrashError(where)
 
     bench.reached = reached
+
+
+def test_a_duplicate_is_never_visible_although_nothing_was_merged(bench: Bench) -> None:
+    """Asked after each commit: with and without a number, in one chunk and in later ones."""
+    found = list[tuple[int, int, int]]()
+
+    def reached(place: str) -> None:
+        if place == "ledger:committed":
+            books = bench.started[-1].ledger.queries()
+            rows = len(books.rows(RowsQuery(limit=1000)).requests)
+            found.append((rows, total(books).outcomes["ok"], books.recorded(since=NOON).rows))
+
+    bench.reached = reached
+    for _ in range(3):
+        bench.write(stray(bench, "a"), stray(bench, "a"), bench.edge().line(1))
+        bench.write(stray(bench, "a"), bench.edge().line(1))
+        assert ids(bench) == ["a", "edges/edge-1/a/1"]
+    assert {numbers for numbers in found if numbers != (1, 1, 1)} == {(2, 2, 2)}
 
 
 @pytest.mark.slow
