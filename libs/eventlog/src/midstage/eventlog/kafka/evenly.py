@@ -9,7 +9,8 @@ of few partitions has all of them in each answer.
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from midstage.eventlog.log import Partition, Reader, Record, Run
 
@@ -32,19 +33,11 @@ class EvenReader:
 
     def poll(self, *, most: int, timeout_s: float) -> Sequence[Record]:
         """See ``log.Reader.poll``."""
-
-        def take(reader: Reader, most: int, timeout_s: float) -> Sequence[Record]:
-            return reader.poll(most=most, timeout_s=timeout_s)
-
-        return self._got(take, len, most=most, timeout_s=timeout_s)
+        return self._got(_RECORDS, most=most, timeout_s=timeout_s)
 
     def runs(self, *, most: int, timeout_s: float) -> Sequence[Run]:
         """See ``log.Reader.runs``."""
-
-        def take(reader: Reader, most: int, timeout_s: float) -> Sequence[Run]:
-            return reader.runs(most=most, timeout_s=timeout_s)
-
-        return self._got(take, _values, most=most, timeout_s=timeout_s)
+        return self._got(_RUNS, most=most, timeout_s=timeout_s)
 
     def positions(self) -> Mapping[Partition, int]:
         """See ``log.Reader.positions``."""
@@ -59,33 +52,19 @@ class EvenReader:
         for reader in self._readers:
             reader.close()
 
-    def _got(
-        self,
-        take: Callable[[Reader, int, float], Sequence[T]],
-        size: Callable[[Sequence[T]], int],
-        *,
-        most: int,
-        timeout_s: float,
-    ) -> Sequence[T]:
+    def _got(self, way: "_Way[T]", *, most: int, timeout_s: float) -> Sequence[T]:
         """What there is by then; what went wrong behind it is raised by the next call."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
         deadline, turn_s = self._monotonic() + timeout_s, 0.0
         while True:
-            found = self._round(take, size, most=most, turn_s=turn_s)
+            found = self._round(way, most=most, turn_s=turn_s)
             turn_s = min(_TURN_S, deadline - self._monotonic())
             if found or turn_s <= 0:
                 return found
 
-    def _round(
-        self,
-        take: Callable[[Reader, int, float], Sequence[T]],
-        size: Callable[[Sequence[T]], int],
-        *,
-        most: int,
-        turn_s: float,
-    ) -> Sequence[T]:
+    def _round(self, way: "_Way[T]", *, most: int, turn_s: float) -> Sequence[T]:
         """Of each its share, then of each what room is left."""
         self._readers.append(self._readers.pop(0))  # or one at a time would be of the first alone
         found, room = list[T](), most
@@ -93,9 +72,9 @@ class EvenReader:
             for shares in (self._shares(most), [most] * len(self._readers)):
                 for reader, share in zip(self._readers, shares, strict=True):
                     if room > 0:
-                        taken = take(reader, min(share, room), 0.0 if found else turn_s)
+                        taken = way.take(reader, min(share, room), 0.0 if found else turn_s)
                         found += taken
-                        room -= size(taken)
+                        room -= way.size(taken)
                 if not found:
                     break
         except Exception as failure:
@@ -110,6 +89,22 @@ class EvenReader:
         return [max(1, -(-most * lag // max(1, sum(lags)))) for lag in lags]
 
 
+@dataclass(frozen=True, slots=True)
+class _Way(Generic[T]):
+    """How so much is taken of a reader within a time, and how many records that is."""
+
+    take: Callable[[Reader, int, float], Sequence[T]]
+    size: Callable[[Sequence[T]], int]
+
+
+def _values(runs: Sequence[Run]) -> int:
+    return sum(len(run.values) for run in runs)
+
+
+_RECORDS: _Way[Record] = _Way(lambda reader, most, s: reader.poll(most=most, timeout_s=s), len)
+_RUNS: _Way[Run] = _Way(lambda reader, most, s: reader.runs(most=most, timeout_s=s), _values)
+
+
 def shared_out(places: Iterable[Partition], together: int) -> list[list[Partition]]:
     """What each client reads: at most ``together`` of a topic; other topics' go with them."""
     by_topic = defaultdict[str, list[Partition]](list)
@@ -121,7 +116,3 @@ def shared_out(places: Iterable[Partition], together: int) -> list[list[Partitio
         for n, place in enumerate(of_it):
             found[n % clients].append(place)
     return found
-
-
-def _values(runs: Sequence[Run]) -> int:
-    return sum(len(run.values) for run in runs)

@@ -96,9 +96,11 @@ class Writing:
         ((found,),) = self.db.execute(vectors, asked).fetchall()
         return int(found) * _VECTOR * _PINNED_BYTES
 
-    def delete(self, table: str, where: str, asked: Mapping[str, object]) -> int:
-        """Take these rows out; how many there were."""
-        self.pinned += self.pinning(table, where, asked)
+    def delete(
+        self, table: str, where: str, asked: Mapping[str, object], *, pinning: int | None = None
+    ) -> int:
+        """Take these rows out; how many there were. ``pinning``: the memory, where it is known."""
+        self.pinned += self.pinning(table, where, asked) if pinning is None else pinning
         ((rows,),) = self.db.execute(f"DELETE FROM {table} WHERE {where}", asked).fetchall()
         return int(rows)
 

@@ -13,6 +13,7 @@ from midstage.contracts.fact import Event, Fact
 from midstage.eventlog.murmur2 import partition_of
 from midstage.stats.decide import hashed
 from midstage.stats.views.held import HeldAnswer, HeldQuery
+from midstage.stats.views.shards import owner
 
 LEFT_ALONE_S = 5.0
 """Else each body would wait for a shard that is away, and take the place of one that need not."""
@@ -49,7 +50,7 @@ class HeldAnywhere:
 
     def _by_shard(self, events: Sequence[Event[Fact]]) -> dict[int, list[int]]:
         number_of = {
-            source: partition_of(source.encode(), self._partitions) % len(self._shards)
+            source: owner(partition_of(source.encode(), self._partitions), of=len(self._shards))
             for source in {event.source for event in events}
         }
         theirs: dict[int, list[int]] = {}

@@ -141,9 +141,10 @@ class Merging:
             db = writing.db
             db.execute(one.said(_MERGED, these=these), asked)
             ((before, after),) = db.execute(one.said(_COUNTS, these=these), asked).fetchall()
-            pays = _pays(before, after) and writing.pinning(one.table, these, asked) <= PINNED
+            pinning = writing.pinning(one.table, these, asked) if _pays(before, after) else None
+            pays = pinning is not None and pinning <= PINNED
             if pays:
-                writing.delete(one.table, these, asked)
+                writing.delete(one.table, these, asked, pinning=pinning)
                 db.execute(one.said("INSERT INTO {table} BY NAME FROM merged"))
             db.execute("DROP TABLE merged")
         return int(before) - int(after) if pays else None

@@ -20,7 +20,12 @@ class Shard:
 
     def owns(self, partition: int) -> bool:
         """Whether it reads the partition of this number."""
-        return partition % self.of == self.number
+        return owner(partition, of=self.of) == self.number
+
+
+def owner(partition: int, *, of: int) -> int:
+    """The number of the shard that reads the partition, ``of`` so many."""
+    return partition % of
 
 
 ALONE = Shard(number=0, of=1)

@@ -91,8 +91,7 @@ def columns(question: Question, groups: Sequence[Group]) -> list[Column]:
         ]
     for name in question.wanted.columns:
         found += _measured(question, name, groups)
-    first = {column.name: column for column in reversed(found)}
-    return [column for column in found if first[column.name] is column]
+    return list({column.name: column for column in found}.values())
 
 
 def _keys(question: Question, groups: Sequence[Group]) -> dict[str, Sequence[object]]:
