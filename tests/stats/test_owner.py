@@ -1,5 +1,6 @@
 """A ledger that somebody else holds: only a stats on this very file is ended for it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,17 @@ def holder(file: Path, *words: str) -> Iterator["subprocess.Popen[str]"]:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("pid", [None, os.getpid()])
+def test_a_holder_that_is_unknown_or_this_process_itself_is_not_ended(
+    tmp_path: Path, pid: int | None
+) -> None:
+    def opens() -> None:
+        raise HeldError("it is held", pid=pid)
+
+    with pytest.raises(HeldError, match=r"^it is held$"):
+        owned(opens, tmp_path / "usage.duckdb", take_over=True)
 
 
 @pytest.mark.slow
