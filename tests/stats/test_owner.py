@@ -59,6 +59,19 @@ def test_whatever_is_no_stats_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_stats_of_another_file_is_left_alone_whatever_its_number(tmp_path: Path) -> None:
+    """As where the holder is of another machine or container: its number means somebody else."""
+    with holder(tmp_path / "other.duckdb", "midstage.stats.main") as other:
+
+        def opens() -> None:
+            raise HeldError("it is held", pid=other.pid)
+
+        with pytest.raises(UnavailableError, match="left alone"):
+            owned(opens, tmp_path / "usage.duckdb", take_over=True)
+        assert other.poll() is None
+
+
+@pytest.mark.slow
 def test_a_stats_of_this_file_is_ended_and_the_ledger_opened(tmp_path: Path) -> None:
     file = tmp_path / "usage.duckdb"
     with holder(file, "midstage.stats.main") as other:
