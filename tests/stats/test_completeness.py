@@ -151,6 +151,7 @@ def test_an_answer_has_all_hours_of_the_time_and_source_asked_for_or_is_refused(
 ) -> None:
     """The first numbers are missing, and may be of any hour of the day before."""
     hours = [hour(0, 6, 5, 10), hour(0, 1, 0, 0, name="jobs"), hour(6, 1, 0, 0, name="jobs")]
+    hours += [hour(0, 1, 1, 1, name="edges/edge-2/a")]
     held = told(
         [source((5, 10)), source((1, 1), name="edges/edge-2/a", edge="edge-2")],
         hours,

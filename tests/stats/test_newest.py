@@ -2,9 +2,11 @@
 
 from datetime import date, timedelta
 
+from midstage.contracts import sketch
 from midstage.contracts.load import LoadObserved
 from midstage.stats.views.newest import LoadShown, newest
 from midstage.stats.views.recount import DayRecounted, days_added
+from midstage.stats.views.status import Recorded, Standing, status
 
 from .conftest import NOON
 
@@ -44,6 +46,17 @@ def test_an_application_of_which_one_shard_says_nothing_is_unknown_and_not_idle(
         LoadShown(app="chat", second=NOON + SECOND),
         newest([told(0, 2, app="ocr"), told(1, 2, app="ocr")]).load[0],
     )
+
+
+def test_a_lag_of_which_one_shard_says_nothing_is_unknown() -> None:
+    def standing(lag: int | None) -> Standing:
+        return Standing(lag_records=lag, recorded=Recorded(rows=2, ages=sketch.sketch([5.0])))
+
+    both = status({0: standing(3), 1: standing(4)})
+    assert (both.lag_records, both.rows, both.recent_rows) == (7, 4, 2)
+    one = status({0: standing(3), 1: standing(None)})
+    assert (one.lag_records, one.rows) == (None, 4)
+    assert [shard.lag_records for shard in one.shards] == [3, None]
 
 
 def day(of: int | None, *, following: int | None = None) -> DayRecounted:

@@ -1,5 +1,6 @@
 """A ledger that somebody else holds: only a stats on this very file is ended for it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,12 +38,36 @@ def holder(file: Path, *words: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
+@pytest.mark.parametrize("pid", [None, os.getpid()])
+def test_a_holder_that_is_unknown_or_this_process_itself_is_not_ended(
+    tmp_path: Path, pid: int | None
+) -> None:
+    def opens() -> None:
+        raise HeldError("it is held", pid=pid)
+
+    with pytest.raises(HeldError, match=r"^it is held$"):
+        owned(opens, tmp_path / "usage.duckdb", take_over=True)
+
+
 @pytest.mark.slow
 def test_whatever_is_no_stats_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "usage.duckdb"
     with holder(file) as other:
         with pytest.raises(UnavailableError, match=f"pid {other.pid}.*left alone"):
             owned(lambda: opened(file, memory_mb=64), file, take_over=True)
+        assert other.poll() is None
+
+
+@pytest.mark.slow
+def test_a_stats_of_another_file_is_left_alone_whatever_its_number(tmp_path: Path) -> None:
+    """As where the holder is of another machine or container: its number means somebody else."""
+    with holder(tmp_path / "other.duckdb", "midstage.stats.main") as other:
+
+        def opens() -> None:
+            raise HeldError("it is held", pid=other.pid)
+
+        with pytest.raises(UnavailableError, match="left alone"):
+            owned(opens, tmp_path / "usage.duckdb", take_over=True)
         assert other.poll() is None
 
 

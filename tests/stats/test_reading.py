@@ -246,6 +246,12 @@ def test_every_line_of_two_groups_is_read_once_and_what_is_forged_is_put_aside()
     assert list(found.rows.id) == [f"edges/edge-1/a/{number}" for number in expected]
 
 
+def test_each_column_has_what_an_unsigned_event_says_of_it() -> None:
+    rows = read(with_data(duration_ms=9, queue_ms=5, ttft_ms=7, bytes_in=3, bytes_out=4)).rows
+    columns = (rows.duration_ms, rows.queue_ms, rows.ttft_ms, rows.bytes_in, rows.bytes_out)
+    assert [column.tolist() for column in columns] == [[9], [5], [7], [3], [4]]
+
+
 def test_what_was_metered_is_a_row_without_an_outcome_and_all_its_units_count() -> None:
     said = Metered(customer="acme", units={"stored_gb": 2.5}, labels={"team": "ocr"}, ref="r")
     event = Event(id="x", source="jobs", type=METERED, time=NOON, data=said)

@@ -7,7 +7,9 @@ import pytest
 
 from midstage.contracts.errors import UnavailableError
 from midstage.stats.adapters.seen import hashes as columns
-from midstage.stats.adapters.seen import sieve
+from midstage.stats.adapters.seen import merging, sieve
+from midstage.stats.adapters.seen.merging import MOST_DAYS
+from midstage.stats.adapters.seen.sealed import SealedFile
 
 from .seen import Damage, DeadError, Shelf, emptied, half, hashes, its_header, one_bit
 
@@ -161,8 +163,8 @@ def test_what_comes_after_days_of_silence_is_kept_for_35_days_too(shelf: Shelf) 
 def test_a_merged_file_counts_although_the_first_that_it_replaces_may_go(shelf: Shelf) -> None:
     """It dies while it removes those: what is left of them is not the row from the mark on."""
     for day in range(5):
+        shelf.days_later(int(day > 0))
         shelf.commit(range(8 * day, 8 * day + 8))
-        shelf.days_later(1)
     originals = shelf.files()
     shelf.dies_at = "seen:merged"
     with pytest.raises(DeadError):
@@ -171,10 +173,35 @@ def test_a_merged_file_counts_although_the_first_that_it_replaces_may_go(shelf: 
     assert len(shelf.files()) > len(originals)
     for file in originals[2:]:
         file.unlink()
-    shelf.days_later(31)
+    shelf.days_later(32)
     shelf.left_upto = 5
     shelf.start()
     assert all(shelf.known(range(8, 40)))
+
+
+def test_files_of_many_days_are_not_merged_or_they_would_all_stay_with_the_last(
+    shelf: Shelf,
+) -> None:
+    for day in range(34):
+        shelf.commit(range(8 * day, 8 * day + 8))
+        committed(shelf, 2, each=0)  # each does a slice of what is due
+        shelf.days_later(1)
+    files = [SealedFile(path) for path in shelf.files()]
+    assert len(files) < 34
+    assert max((one.covers.until - one.covers.since).days for one in files) <= MOST_DAYS
+    for one in files:
+        one.close()
+
+
+def test_a_merge_ends_when_the_files_that_it_reads_may_go(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merging, "_SLICE", 4)  # of the 40 hashes at once
+    names = committed(shelf, 5)
+    shelf.days_later(40)
+    committed(shelf, 20, each=0)
+    assert not any(shelf.known(names))
+    assert [path.suffix for path in shelf.folder.iterdir() if path.suffix == ".draft"] == []
 
 
 def test_the_mark_moves_each_day_also_where_every_event_has_a_number(shelf: Shelf) -> None:

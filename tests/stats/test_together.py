@@ -14,7 +14,8 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.contracts.requests import Outcome
 from midstage.stats.adapters import shards
 from midstage.stats.adapters.shards import FarShard
-from midstage.stats.views.rows import RowsAnswer
+from midstage.stats.decide.periods import Accepted, meant
+from midstage.stats.views.rows import RowsAnswer, RowsQuery
 from midstage.stats.views.shards import Shard
 from tests import patient
 from tests.serving import listening, served, url_of
@@ -152,6 +153,45 @@ def test_parts_are_for_other_shards_alone(pair: Pair) -> None:
         assert (refused.status_code, "not what a shard asks" in refused.text) == (422, True), part
     with pytest.raises(RefusedError, match="Authorization"):
         FarShard(url=url, token="wrong").sources()
+
+
+def test_the_period_of_another_shard_is_as_it_was_kept_or_made_again_from_its_rows(
+    pair: Pair,
+) -> None:
+    far = FarShard(url=pair.urls[1], token="secret")
+    assert (far.part("2026-01"), far.remade("2026-01")) == (None, None)
+    january = meant(name="2026-01", since=None, until=None, zone="UTC")
+    part = far.seal(january, Accepted(gaps=True, by="ann", why="it is not over"))
+    assert part.seal.shard == 1
+    assert part.gaps == far.gaps(january) != ()
+    assert part.lines
+    assert far.part("2026-01") == far.remade("2026-01") == part
+    with pair.benches[1].started[-1].ledger.writing() as writing:
+        writing.db.execute("UPDATE requests SET customer = 'bolt'")
+    assert far.part("2026-01") == part
+    made = far.remade("2026-01")
+    assert made is not None
+    assert {line.customer for line in made.lines} == {"bolt"}
+
+
+def test_what_a_shard_can_not_do_now_is_to_be_asked_again_and_what_it_refuses_is_not() -> None:
+    shard = FastAPI()
+
+    @shard.post("/v1/shard/{part}")
+    def post(part: str) -> Response:
+        said = {"sources": (503, b'{"detail": "no room"}'), "rows": (409, b'{"detail": "never"}')}
+        status, content = said.get(part, (500, b"no problem"))
+        return Response(content, status_code=status)
+
+    with served(shard) as url:
+        far = FarShard(url=url, token="secret")
+        with pytest.raises(UnavailableError, match="can't do that now: no room"):
+            far.sources()
+        with pytest.raises(UnavailableError, match="it answered 500"):
+            far.loads()
+        with pytest.raises(RefusedError, match="never") as refused:
+            far.rows(RowsQuery())
+        assert refused.value.status == 409
 
 
 def test_what_is_no_shard_is_said() -> None:
