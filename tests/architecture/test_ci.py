@@ -13,6 +13,7 @@ PYTEST = """#!/bin/bash
 cache=$(sed -E 's/.*cache_dir=([^ ]+).*/\\1/' <<<"$*")/v/cache
 if [[ $* == *--last-failed* ]]; then echo again; exit "$(cat again)"; fi
 mkdir -p "$cache"
+cat slow
 { echo '{'; sed 's/.*/  "&": true,/' first | sed '$s/,$//'; echo '}'; } >"$cache/lastfailed"
 sed 's/^/FAILED /' first
 [ -s first ] || exit 0
@@ -44,6 +45,7 @@ def run(home: Path, *failing: str, again: int, code: int = 1) -> Run:
     (home / "first").write_text("".join(f"{name}\n" for name in failing))
     (home / "again").write_text(str(again))
     (home / "code").write_text(str(code))
+    (home / "slow").write_text("".join(f"{n}.5s call tests/stats::{n}\n" for n in range(9_999)))
     done = subprocess.run(
         ["bash", ".ci/run"],
         cwd=home,
@@ -58,6 +60,13 @@ def run(home: Path, *failing: str, again: int, code: int = 1) -> Run:
 def test_without_a_failure_nothing_is_tried_again(tmp_path: Path) -> None:
     done = run(tmp_path, again=0)
     assert (done.code, done.unsteady, "again" in done.words) == (0, [], False)
+
+
+def test_of_many_slow_tests_the_slowest_are_told(tmp_path: Path) -> None:
+    words = run(tmp_path, again=0).words
+    told = words[words.index("The slowest tests:") + 1 :]
+    assert told[:40] == [f"{n}.5s call tests/stats::{n}" for n in range(9_998, 9_958, -1)]
+    assert told[40] == ""
 
 
 def test_who_passes_alone_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from uuid import uuid4
 
 import msgspec
@@ -10,6 +11,7 @@ from midstage.cluster.faults import NodeDies, NodeReturns
 from midstage.cluster.kubernetes.cluster import KubernetesCluster
 from midstage.cluster.kubernetes.connection import Connection
 from midstage.cluster.protocol import ConflictError
+from midstage.contracts.errors import RefusedError
 from midstage.testkit.waiting import within
 from tests.kubernetes import Kubernetes
 
@@ -21,16 +23,28 @@ _LONG_BEFORE = 1
 
 @contextlib.contextmanager
 def namespaced(kubernetes: Kubernetes) -> Iterator[str]:
-    """A namespace for as long as the block runs."""
+    """A namespace for as long as the block runs, in which pods may be made."""
     name = f"bench-{uuid4().hex[:8]}"
     connection = Connection(name="test", where=kubernetes.where)
     body = msgspec.json.encode({"metadata": {"name": name}})
     with contextlib.closing(connection):
         connection.request("POST", "/api/v1/namespaces", body=body)
         try:
+            within(60, lambda: has_account(connection, name))
             yield name
         finally:
             connection.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+def has_account(connection: Connection, namespace: str) -> bool:
+    """Whether it has what pods run as; Kubernetes makes that a moment after the namespace."""
+    try:
+        connection.request("GET", f"/api/v1/namespaces/{namespace}/serviceaccounts/default")
+    except RefusedError as e:
+        if e.status == HTTPStatus.NOT_FOUND:
+            return False
+        raise
+    return True
 
 
 @contextlib.contextmanager
