@@ -12,10 +12,10 @@ import pytest
 from midstage.contracts.edges import seq_text
 from midstage.contracts.topics import REQUESTS
 from midstage.eventlog.dead_letters import REASON
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Message, Record
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 
 from .evidence import assert_exact, records_of, sources
 
@@ -47,7 +47,7 @@ def event(*, source: str, seq: int | None = None, **changed: object) -> bytes:
 
 
 def sent(platform: Platform, *messages: Message) -> None:
-    writer = KafkaLog(bootstrap=platform.addresses.kafka, client_id="stories").writer()
+    writer = kafka_log(platform.addresses.kafka).writer()
     for message in messages:
         writer.send(message)
     assert writer.flush(60) == 0
