@@ -48,7 +48,7 @@ def gone(platform: Platform) -> Iterator[None]:
 
 
 def removed(platform: Platform) -> None:
-    ask(platform, "DELETE", f"/v1/apps/{APP}")
+    patient.answered(lambda: ask(platform, "DELETE", f"/v1/apps/{APP}"))
     within(READY_S, lambda: not pods(platform, APP))
 
 
