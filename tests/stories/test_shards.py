@@ -10,7 +10,7 @@ from tests import patient
 from .evidence import assert_exact
 from .mortal import SPEED
 
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 
 def test_callers_and_the_ledgers_of_three_shards_agree(tmp_path: Path) -> None:
