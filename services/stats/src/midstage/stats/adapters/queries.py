@@ -1,6 +1,7 @@
 """Questions to the ledger, each on a connection of its own: none waits for the writer.
 
 A question sees what was committed when it began, as a whole, and nothing that comes in meanwhile.
+One that needs more memory than the ledger has is refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -69,7 +70,7 @@ class Queries:
         An application with other outcomes alone has both at zero.
         """
         statement, parameters = _tallies(query)
-        with self._db.cursor() as db:
+        with moment(self._db) as db:
             found = db.execute(statement, parameters).fetchall()
         return [
             Tally(
@@ -99,7 +100,7 @@ class Queries:
 
     def sources(self) -> list[Source]:
         """Every source's state."""
-        with self._db.cursor() as db:
+        with moment(self._db) as db:
             found = db.execute("SELECT state FROM sources").fetchall()
         return [_source(state) for (state,) in found]
 

@@ -1,8 +1,7 @@
 """A question to one shard's ledger, answered from one moment of it, whatever comes in meanwhile."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -22,7 +21,6 @@ from midstage.stats.views.usage.parts import (
     Group,
     Part,
     Standing,
-    too_large,
     too_many,
     too_many_customers,
 )
@@ -73,7 +71,7 @@ class UsageBooks:
     ) -> Part:
         """This shard's part, to be added up; with ``versions`` as it was at its one of them.
 
-        RefusedError where it has too many groups or customers.
+        RefusedError where it has too many groups or customers, or memory does not hold them.
         """
         return self._part(question, versions, now, customers=_told_apart)
 
@@ -85,7 +83,7 @@ class UsageBooks:
         *,
         customers: _Reading,
     ) -> Part:
-        with _answered(self._db) as db:
+        with moment(self._db) as db:
             standing = _standing(db, now)
             ((shard, newest),) = standing.versions.items()
             version = newest if versions is None else versions.get(shard, 0)
@@ -206,16 +204,3 @@ def _stretches(question: Question, now: datetime) -> tuple[Stretch, ...]:
         return ()
     until = question.until or max(now + _AHEAD, question.since)
     return stretches(question.zone, since=question.since, until=until)
-
-
-@contextmanager
-def _answered(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """One moment of the ledger; RefusedError (422) where an answer needs more memory than it has.
-
-    Not unavailable: whoever tries again at once would take the memory again.
-    """
-    try:
-        with moment(db) as own:
-            yield own
-    except duckdb.OutOfMemoryException as error:
-        raise too_large() from error
