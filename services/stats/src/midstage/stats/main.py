@@ -240,6 +240,8 @@ def compose(
             shard.router(own),
             api.router(
                 Together(shards=in_order(own, _far(settings), number=settings.shard.number)),
+                customers=desk.customers,
+                audit=audit,
                 promises=apps.states,
                 now=clock.now,
             ),

@@ -29,7 +29,9 @@ SELECT (SELECT shard FROM about) AS shard, row, ref, id, customer, app, status, 
     endpoint, revision, labels, cluster, pod, trace_id,
     epoch_us(recorded_at - time) / 1000.0 AS recorded_ms_after
 FROM {rows} AS held
-WHERE row > $after AND row <= $upto AND starts_with(ref, $prefix) ORDER BY row LIMIT $limit
+WHERE row > $after AND row <= $upto AND starts_with(ref, $prefix)
+    AND customer = coalesce($customer, customer)
+ORDER BY row LIMIT $limit
 """
 AT_ONCE = 100_000
 """Rows that are looked at first for a page; the more there must be looked at, the more at once."""
@@ -88,6 +90,7 @@ class Queries:
                     "after": bounds.after_row,
                     "upto": bounds.upto_row,
                     "prefix": query.ref_prefix,
+                    "customer": query.customer,
                     "limit": query.limit + 1 - len(found),
                 }
                 rows = held(db, self._directory, bounds)
