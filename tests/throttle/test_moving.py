@@ -206,7 +206,7 @@ def test_a_throttle_goes_on_with_what_another_one_reserved(tmp_path: Path) -> No
         "amount": 1000,
         "algorithm": {"kind": "lifetime"},
     }
-    with running(log, topics.LIMITS, tmp_path, edge_keys=keys, answer_within_ms=5000.0) as first:
+    with running(log, topics.LIMITS, tmp_path, edge_keys=keys) as first:
         assert first.put("tokens", **terms).status_code == 200
         within(60, lambda: left(first) == 1000)
         for request in ("told", "meanwhile", "later"):
@@ -216,7 +216,7 @@ def test_a_throttle_goes_on_with_what_another_one_reserved(tmp_path: Path) -> No
         assert first.http.post("/v1/settlements", json=body).is_success
         assert left(first) == 1000 - 30 - 100 - 100
     put(log, ended("meanwhile", tokens=20), ended("told", tokens=30))
-    with running(log, topics.LIMITS, tmp_path, edge_keys=keys, answer_within_ms=5000.0) as second:
+    with running(log, topics.LIMITS, tmp_path, edge_keys=keys) as second:
         within(60, lambda: left(second) == 1000 - 30 - 20 - 100)
         put(log, ended("told", tokens=30), ended("later", tokens=10))
         within(60, lambda: left(second) == 1000 - 30 - 20 - 10)
