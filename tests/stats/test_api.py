@@ -157,13 +157,16 @@ def test_a_restarted_stats_goes_on_with_the_load_of_its_ledger(bench: Bench) -> 
     assert again.complete_until == now
 
 
-def test_nothing_can_be_changed_without_the_token(asked: Asked) -> None:
-    assert asked.client.post("/v1/usage").status_code == 401
+def test_nothing_is_told_or_changed_without_the_token(asked: Asked) -> None:
+    stranger = TestClient(asked.service.app)
+    assert stranger.post("/v1/usage").status_code == 401
+    for path in ("sources", "requests", "load", "status", "availability", "periods", "nowhere"):
+        assert stranger.get(f"/v1/{path}").status_code == 401, path
 
 
 def test_ready_is_making_progress(bench: Bench) -> None:
     service = bench.start()
-    ask = Asked(service, TestClient(service.app, headers=TOKEN))
+    ask = Asked(service, TestClient(service.app))
     assert "counting" in str(ask("/readyz", status=503))
     with running(service):
         within(DEADLINE_S, lambda: ask.client.get("/readyz").status_code == 200)
