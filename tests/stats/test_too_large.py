@@ -18,7 +18,7 @@ from .periods import NOVEMBER, Shard
 
 MANY = """
 INSERT INTO requests
-SELECT i + 1 AS row, 'request' AS kind, concat(i, repeat('s', 500)) AS source, NULL AS seq,
+SELECT i + 1 AS row, 'request' AS kind, concat(i, repeat('s', 500)) AS source, 1 AS seq,
     concat(i, repeat('i', 2000)) AS id, TIMESTAMP '2026-11-15 12:00:00' AS time,
     concat(i, repeat('c', 500)) AS customer, concat(i, repeat('a', 500)) AS app, '' AS endpoint,
     '' AS revision, 200 AS status, 'ok' AS outcome, 1 AS duration_ms, NULL AS queue_ms,
@@ -32,7 +32,10 @@ INSERT INTO minutes
 SELECT time, customer, app, endpoint, revision, 'outcome', outcome, 1, 0 FROM requests
 """
 HOURS = "INSERT INTO source_hours SELECT source, time, 1, 0, 0, 0 FROM requests"
-COUNTED = ("UPDATE heads SET row = 40_000", "UPDATE seals SET row = 40_000")
+COUNTED = (
+    "UPDATE heads SET row = 40_000",
+    """UPDATE sealed SET part = replace(part, '"row":0,', '"row":40000,')""",
+)
 NOON = datetime(2026, 11, 15, 12, tzinfo=UTC)
 
 
