@@ -124,8 +124,8 @@ def _known(platform: Platform) -> Mapping[str, str]:
 
 def sources(platform: Platform) -> Sequence[Mapping[str, object]]:
     """What the ledger has of each source."""
-    asked, known = f"{platform.addresses.stats}/v1/sources", _known(platform)
-    answer = patient.get(asked, headers=known).raise_for_status()
+    asked = f"{platform.addresses.stats}/v1/sources"
+    answer = patient.get(asked, headers=_known(platform)).raise_for_status()
     known: list[Mapping[str, object]] = answer.json()["sources"]
     return known
 
