@@ -17,6 +17,7 @@ from midstage.contracts.units import units
 from midstage.stats.adapters.columns import bucket, utc
 from midstage.stats.adapters.rows import Bounds, between, held, moment
 from midstage.stats.adapters.usage.reading import UsageBooks
+from midstage.stats.adapters.usage.turns import Turns
 from midstage.stats.model import Source
 from midstage.stats.views import availability
 from midstage.stats.views.availability import MOST_TALLIES, AvailabilityQuery, Tally
@@ -60,11 +61,11 @@ _source = msgspec.json.Decoder(Source).decode
 class Queries:
     """Answers from the ledger; may be asked from any thread."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, directory: Path) -> None:
+    def __init__(self, db: duckdb.DuckDBPyConnection, directory: Path, *, turns: Turns) -> None:
         """Ask the database behind ``db``, whose files of rows are in ``directory``."""
         self._db = db
         self._directory = directory
-        self.usage = UsageBooks(db, rows=between(directory))
+        self.usage = UsageBooks(db, rows=between(directory), turns=turns)
 
     def tallies(self, query: AvailabilityQuery) -> list[Tally]:
         """Good requests and errors by application and time; one more than ``MOST_TALLIES`` at most.
