@@ -104,7 +104,8 @@ def test_each_service_says_how_it_is(platform: Platform, service: str) -> None:
     base = getattr(platform.addresses, service)
     assert patient.get(f"{base}/healthz").status_code == 200
     assert f"midstage_{service}_" in patient.get(f"{base}/metrics").text
-    lost = patient.get(f"{base}/v1/nowhere")
+    known = {"authorization": f"Bearer {platform.token}"}
+    lost = patient.get(f"{base}/v1/nowhere", headers=known)
     assert (lost.status_code, lost.headers["content-type"]) == (404, "application/problem+json")
 
 
