@@ -22,7 +22,17 @@ from midstage.chassis.start import start
 from midstage.chassis.threads import handed_over_soon
 from midstage.contracts.apps import AppFact
 from midstage.contracts.billing import BillingFact
-from midstage.contracts.topics import APPS, AUDIT, BILLING, EDGES, LOAD, REQUESTS, USAGE, Topic
+from midstage.contracts.topics import (
+    APPS,
+    AUDIT,
+    BILLING,
+    EDGES,
+    LOAD,
+    REQUESTS,
+    TOPICS,
+    USAGE,
+    Topic,
+)
 from midstage.eventlog import arrow
 from midstage.eventlog.auditing import Auditing
 from midstage.eventlog.consume import WholeConsumer
@@ -47,7 +57,15 @@ from midstage.stats.adapters.shards import FarShard, far_shards, in_order
 from midstage.stats.adapters.together import Together, TogetherRecounted
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
-from midstage.stats.api import completeness, events, periods, recount, shard, usage
+from midstage.stats.api import (
+    completeness,
+    dead_letters,
+    events,
+    periods,
+    recount,
+    shard,
+    usage,
+)
 from midstage.stats.api.application import application
 from midstage.stats.config import Settings, from_env
 from midstage.stats.decide.billing import Account
@@ -55,6 +73,7 @@ from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
 from midstage.stats.stream.billing import accounts, bookkeeping
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
+from midstage.stats.stream.dead_letters import Looking
 from midstage.stats.stream.facts import Told, telling
 from midstage.stats.stream.incoming.checking import Checking
 from midstage.stats.stream.incoming.held import Held
@@ -90,6 +109,7 @@ class Topics:
     apps: Topic = APPS
     audit: Topic = AUDIT
     billing: Topic = BILLING
+    refused: tuple[Topic, ...] = tuple(topic for topic in TOPICS if topic.refusers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +214,7 @@ def compose(
         ledger=heard,
         seen=seen,
         counted=(metrics.counted,),
+        refused=metrics.refused,
         reached=reached,
     )
     auditing = Auditing(
@@ -244,6 +265,7 @@ def compose(
                 now=clock.now,
             ),
             usage.router(desk),
+            dead_letters.router(Looking(log=log, topics=topics.refused), audit),
             events.router(events.Door(taking=ingest, customers=desk.customers, audit=audit)),
         ],
         registry=metrics.registry,
@@ -358,6 +380,7 @@ def counting(
     ledger: Ledger,
     seen: Seen,
     counted: Sequence[Callable[[Batch, Committed], None]],
+    refused: Callable[[str], None] = lambda _: None,
     reached: Failpoint,
 ) -> WholeConsumer[Arrivals]:
     """What counts the log into ``ledger``; nothing is told by it."""
@@ -374,7 +397,7 @@ def counting(
         ),
         effect=Counting(ledger=ledger, seen=seen, counted=counted),
         positions=LedgerPositions(ledger=ledger, log=log, topics=names, shard=settings.shard),
-        dead_letters=DeadLetterTopic(log=log, reader=SERVICE),
+        dead_letters=DeadLetterTopic(log=log, reader=SERVICE, counted=refused),
         clock_monotonic=clock.monotonic,
         most=AT_ONCE,
         linger_s=settings.commit_interval_s,
