@@ -132,10 +132,14 @@ def dead_letter(
     typer.echo(f"refused by {cell(about.refuser)}: {cell(about.reason)}", err=True)
     if about.cut:
         typer.echo(f"cut: these are the first {len(content)} of {about.bytes} bytes", err=True)
-    if file is None and sys.stdout.isatty():
+    if file is None and _is_terminal():
         typer.echo(_visible(content))
     else:
         put(content, file)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _together(
