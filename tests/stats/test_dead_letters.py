@@ -111,15 +111,15 @@ def test_filters_are_of_what_is_known(bench: Bench) -> None:
     assert len(ids(f"?topic={topic}")) == 3
     assert len(ids(f"?topic={bench.topics.edges.name}&refuser=stats")) == 1
     assert ids("?refuser=data") == []
-    assert ids("?reason=STATUS&customer=globex") == ["e-2"]
+    assert ids("?reason=REQUIRED%20field&customer=globex") == ["e-2"]
     later = (NOON + timedelta(days=36_500)).isoformat().replace("+00:00", "Z")
     assert ids(f"?from={later}") == []
     assert len(ids("?from=2020-01-01T00:00:00Z")) == 4
 
 
-@pytest.mark.parametrize(
-    ("query", "why"),
-    [
+def test_what_can_not_be_asked_is_refused_with_why(bench: Bench) -> None:
+    client = TestClient(bench.start().app)
+    for query, why in (
         ("?topic=midstage.nothing.v1", "topic: 'midstage.nothing.v1' has no dead letters"),
         ("?refuser=nobody", "refuser: 'nobody' has no dead letters; there are data, gateway"),
         ("?before=x", "'x' is not the place of a dead letter"),
@@ -131,12 +131,10 @@ def test_filters_are_of_what_is_known(bench: Bench) -> None:
         ("?limit=100000", "limit"),
         ("?sources=jobs", "no such parameter"),
         ("?source=", "source"),
-    ],
-)
-def test_what_can_not_be_asked_is_refused_with_why(bench: Bench, query: str, why: str) -> None:
-    answer = TestClient(bench.start().app).get(f"{PATH}{query}", headers=TOKEN)
-    assert answer.status_code in {400, 422}
-    assert why in answer.json()["detail"]
+    ):
+        answer = client.get(f"{PATH}{query}", headers=TOKEN)
+        assert answer.status_code in {400, 422}, query
+        assert why in answer.json()["detail"]
 
 
 def test_only_operators_look_and_it_is_audited(bench: Bench) -> None:
@@ -169,16 +167,15 @@ def test_one_is_given_whole(bench: Bench) -> None:
     assert answer["dead_letter"] == shown(asked)[0]
 
 
-@pytest.mark.parametrize(
-    "place",
-    ["{dlq}/0/1", "{dlq}/0/-1", "{dlq}/7/0", "{dlq}/0/99999999999999999999", "{requests}/0/0"],
-)
-def test_what_is_not_there_is_not_found(bench: Bench, place: str) -> None:
+def test_what_is_not_there_is_not_found(bench: Bench) -> None:
     asked = asking(bench, bad(bench, b"{"))
-    path = place.format(dlq=dlq(bench), requests=bench.topics.requests.name)
-    answer = asked.client.get(f"{PATH}/{path}", headers=TOKEN)
-    assert answer.status_code == 404
-    assert "there is no dead letter" in answer.json()["detail"]
+    for place in (
+        *(f"{dlq(bench)}/0/1", f"{dlq(bench)}/0/-1", f"{dlq(bench)}/7/0"),
+        *(f"{dlq(bench)}/0/99999999999999999999", f"{bench.topics.requests.name}/0/0"),
+    ):
+        answer = asked.client.get(f"{PATH}/{place}", headers=TOKEN)
+        assert answer.status_code == 404, place
+        assert "there is no dead letter" in answer.json()["detail"]
 
 
 def test_whatever_stands_there_is_shown_and_harms_nothing(bench: Bench) -> None:
