@@ -1,7 +1,7 @@
 """How rows are shown: a table for people, JSON and YAML for programs.
 
 A table is plain text, one line a row, never wrapped or cut, with or without a terminal; numbers
-stand to the right. Control characters of foreign names are shown as escapes, never obeyed.
+stand to the right. What a terminal would obey in foreign words is shown as escapes, in every form.
 """
 
 import json
@@ -45,7 +45,7 @@ def show(answer: bytes, *, rows: str, columns: Sequence[str], output: Output) ->
         case Output.JSON:
             return _json(document)
         case Output.YAML:
-            return yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip("\n")
+            return _yaml(document)
         case Output.TABLE:
             listed = document.get(rows)
             found = listed if isinstance(listed, list) else []
@@ -129,6 +129,14 @@ def _json(document: object) -> str:
     """Indented; its strings hold nothing that a terminal would obey, and say the same."""
     lines = msgspec.json.format(msgspec.json.encode(document), indent=2).decode().split("\n")
     return "\n".join(line if line.isprintable() else _quoted(line) for line in lines)
+
+
+def _yaml(document: object) -> str:
+    """Likewise; with an escape for every sign that is not ASCII only where one is needed."""
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip("\n")
+    if text.replace("\n", "").isprintable():
+        return text
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=False).rstrip("\n")
 
 
 def _quoted(line: str) -> str:
