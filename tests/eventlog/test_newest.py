@@ -14,6 +14,7 @@ from midstage.eventlog.log import Log, Message, Partition, Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.newest import Bounds, Newest, newest
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 
 from .conftest import Bench, topic_of
 from .words import TOPIC
@@ -187,8 +188,6 @@ def test_nothing_is_found_in_nothing(bench: Bench) -> None:
 
 @pytest.mark.platform
 def test_no_group_is_moved(kafka: str) -> None:
-    from .conftest import kafka_log  # noqa: PLC0415  only where there is one
-
     log = kafka_log(kafka)
     name = topic_of(f"{TOPIC}.newest").name
     log.create([topic_of(name, partitions=1)])
