@@ -159,7 +159,7 @@ def test_what_can_not_be_had_in_time_says_so_and_what_could_is_kept(bench: Bench
     now = 0.0
     found = newest(bench.log, between(bench.log, places), keep=late, most=50, monotonic=lambda: now)
     assert found.items[:8] == [f"{99 - n}" for n in range(8)]
-    assert found.below[places[0]] in {0, 60, 92}
+    assert found.below[places[0]] in {60, 92}
     assert len(found.items) <= 50
 
 
@@ -177,13 +177,13 @@ def test_what_was_deleted_meanwhile_is_asked_for_again(bench: Bench) -> None:
     with pytest.raises(UnavailableError, match="deleted meanwhile"):
         newest(bench.log, before, keep=said, most=10, bounds=PATIENT)
     found = newest(bench.log, between(bench.log, places), keep=said, most=10, bounds=PATIENT)
-    assert found == Newest(items=["19"], below={}, looked_at=1)
+    assert (list(found.items), len(found.below), found.looked_at) == (["19"], 0, 1)
 
 
 def test_nothing_is_found_in_nothing(bench: Bench) -> None:
     places = bench.log.partitions(bench.topic)
     found = newest(bench.log, between(bench.log, places), keep=said, most=10)
-    assert found == Newest(items=[], below={}, looked_at=0)
+    assert (list(found.items), len(found.below), found.looked_at) == ([], 0, 0)
 
 
 @pytest.mark.platform

@@ -68,11 +68,11 @@ class Shelf:
             assert writer.flush(DEADLINE_S) == 0
 
     def page(self, *, limit: int = 100, **query: str) -> DeadLetters:
-        said = {"since": None, "before": None, **query}
+        said: dict[str, str | None] = {"since": None, "before": None, **query}
         return self.looking.found(asked(limit=limit, **said))
 
     def ids(self, **query: str) -> list[str | None]:
-        return [one.event_id for one in self.page(**query).dead_letters]
+        return [one.event_id for one in self.page(limit=100, **query).dead_letters]
 
 
 def shelf_on(log: MemoryLog) -> Shelf:

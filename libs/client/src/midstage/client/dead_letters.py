@@ -7,6 +7,7 @@ as it is it goes only into a file or a pipe.
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -24,6 +25,13 @@ PATH = "/v1/dead-letters"
 COLUMNS = ("at", "reason", "source", "customer", "app", "event_id", "bytes", "id")
 _PAGE = 1_000
 LETTER = "midstage.requests.v1.stats.dlq/0/17"
+
+
+class Whole(StrEnum):
+    """The form of all that is known of one."""
+
+    JSON = "json"
+    YAML = "yaml"
 
 
 class _Held(msgspec.Struct):
@@ -46,7 +54,7 @@ class _About(msgspec.Struct):
     bytes: int
 
 
-class _Whole(msgspec.Struct):
+class _Letter(msgspec.Struct):
     dead_letter: _About
     content: bytes | None
 
@@ -114,8 +122,8 @@ def dead_letter(
         Path | None, typer.Option("-f", "--file", help="Write what it holds into this file.")
     ] = None,
     output: Annotated[
-        Output | None,
-        typer.Option("-o", "--output", help="All that is known of it, with its headers."),
+        Whole | None,
+        typer.Option("-o", "--output", help="Print all that is known of it, with its headers."),
     ] = None,
     directory: Directory = HERE,
     server: Server = None,
@@ -125,9 +133,9 @@ def dead_letter(
     stats = api.service("stats", directory=directory, server=server, token_file=token_file)
     answer = stats.fetched(f"{PATH}/{_path(letter)}", ())
     if output is not None:
-        typer.echo(show(answer, rows="headers", columns=(), output=output))
+        typer.echo(show(answer, rows="headers", columns=(), output=Output(output.value)))
         return
-    found = api.read(answer, _Whole, whose="stats's")
+    found = api.read(answer, _Letter, whose="stats's")
     about, content = found.dead_letter, found.content or b""
     typer.echo(f"refused by {cell(about.refuser)}: {cell(about.reason)}", err=True)
     if about.cut:

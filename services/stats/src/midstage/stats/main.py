@@ -22,17 +22,7 @@ from midstage.chassis.start import start
 from midstage.chassis.threads import handed_over_soon
 from midstage.contracts.apps import AppFact
 from midstage.contracts.billing import BillingFact
-from midstage.contracts.topics import (
-    APPS,
-    AUDIT,
-    BILLING,
-    EDGES,
-    LOAD,
-    REQUESTS,
-    TOPICS,
-    USAGE,
-    Topic,
-)
+from midstage.contracts.topics import APPS, AUDIT, BILLING, EDGES, LOAD, REQUESTS, USAGE, Topic
 from midstage.eventlog import arrow
 from midstage.eventlog.auditing import Auditing
 from midstage.eventlog.consume import WholeConsumer
@@ -57,15 +47,7 @@ from midstage.stats.adapters.shards import FarShard, far_shards, in_order
 from midstage.stats.adapters.together import Together, TogetherRecounted
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
-from midstage.stats.api import (
-    completeness,
-    dead_letters,
-    events,
-    periods,
-    recount,
-    shard,
-    usage,
-)
+from midstage.stats.api import completeness, dead_letters, events, periods, recount, shard, usage
 from midstage.stats.api.application import application
 from midstage.stats.config import Settings, from_env
 from midstage.stats.decide.billing import Account
@@ -73,7 +55,7 @@ from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
 from midstage.stats.stream.billing import accounts, bookkeeping
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
-from midstage.stats.stream.dead_letters import Looking
+from midstage.stats.stream.dead_letters import REFUSED, Looking
 from midstage.stats.stream.facts import Told, telling
 from midstage.stats.stream.incoming.checking import Checking
 from midstage.stats.stream.incoming.held import Held
@@ -109,7 +91,7 @@ class Topics:
     apps: Topic = APPS
     audit: Topic = AUDIT
     billing: Topic = BILLING
-    refused: tuple[Topic, ...] = tuple(topic for topic in TOPICS if topic.refusers)
+    refused: tuple[Topic, ...] = REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,11 +170,7 @@ def compose(
         waiting=lambda: consumer.waiting(),  # noqa: PLW0108  it is made below
     )
     heard, loads = telling(
-        swapped(ledger),
-        books=ledger.facts(),
-        sources=books.sources(),
-        told=told,
-        now=clock.now,
+        swapped(ledger), books=ledger.facts(), sources=books.sources(), told=told, now=clock.now
     )
     facts, sending = Facts(heard), Sending(ledger=heard, log=log, reached=reached)
     metrics = Metrics(CollectorRegistry())
@@ -308,8 +286,7 @@ def _desk(settings: Settings, *, books: Queries, clock: Clock, audit: Audit) -> 
 
 
 def _far(settings: Settings) -> list[FarShard]:
-    token = secret(settings.token_file)
-    return far_shards(settings.peers, own=settings.shard.number, token=token)
+    return far_shards(settings.peers, own=settings.shard.number, token=secret(settings.token_file))
 
 
 def _billing(

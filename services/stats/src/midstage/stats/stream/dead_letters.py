@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from midstage.contracts.errors import RefusedError, UnavailableError
-from midstage.contracts.topics import Topic
+from midstage.contracts.topics import TOPICS, Topic
 from midstage.eventlog.codec import CONTENT_TYPE
 from midstage.eventlog.dead_letters import Letter, opened
 from midstage.eventlog.log import Headers, Log, Partition, Record
@@ -29,6 +29,8 @@ from midstage.stats.views.dead_letters import (
     said_in,
 )
 
+REFUSED = tuple(topic for topic in TOPICS if topic.refusers)
+"""All topics of the platform that have dead letters."""
 AT_ONCE = 2
 """Looks at the same time: each may hold some 30 MB of letters that were read ahead."""
 _REASON_CHARACTERS = 1_000
