@@ -13,6 +13,7 @@ from midstage.contracts.errors import RefusedError
 
 BODY_BYTES = 4 * 1024 * 1024
 _WINDOW_BYTES = 8 * 1024 * 1024
+_PIECE_BYTES = 4096
 _GZIP = 31  # zlib's word for: a gzip header and nothing else
 
 
@@ -34,15 +35,25 @@ def decoded(body: bytes, encoding: str) -> bytes:
 
 
 def _gzip(body: bytes) -> bytes:
-    decompressor = zlib.decompressobj(wbits=_GZIP)
-    try:
-        found = decompressor.decompress(body, BODY_BYTES + 1)
-    except zlib.error as e:
-        raise RefusedError(f"the body is not gzip: {e}", status=400) from e
-    whole = decompressor.eof and not decompressor.unused_data
-    if len(found) <= BODY_BYTES and not whole:
-        raise RefusedError("the body is not one whole gzip stream", status=400)
-    return found
+    """One member or several (RFC 1952, 2.2), each whole.
+
+    They are read in small pieces: of what follows a member zlib makes a copy.
+    """
+    found, at = bytearray(), 0
+    while at == 0 or at < len(body):
+        member = zlib.decompressobj(wbits=_GZIP)
+        while not member.eof:
+            piece = body[at : at + _PIECE_BYTES]
+            if not piece:
+                raise RefusedError("the body ends within a gzip member", status=400)
+            try:
+                found += member.decompress(piece, BODY_BYTES + 1 - len(found))
+            except zlib.error as e:
+                raise RefusedError(f"the body is not gzip: {e}", status=400) from e
+            if len(found) > BODY_BYTES:
+                return bytes(found)
+            at += len(piece) - len(member.unused_data)
+    return bytes(found)
 
 
 def _zstd(body: bytes) -> bytes:
@@ -55,4 +66,5 @@ def _zstd(body: bytes) -> bytes:
     return found
 
 
-_DECODERS: dict[str, Callable[[bytes], bytes]] = {"gzip": _gzip, "zstd": _zstd}
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {"gzip": _gzip, "x-gzip": _gzip, "zstd": _zstd}
+"""By name; ``x-gzip`` is to be taken for gzip (RFC 9110, 8.4.1.3)."""

@@ -6,6 +6,7 @@ what may have been written is harmless, because a second attempt has the same id
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -25,7 +26,16 @@ from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.api.answered import JSON, as_json
 from midstage.stats.api.encodings import decoded
 from midstage.stats.api.events_described import BODY, MANY, ONE, RESPONSES
-from midstage.stats.views.ingest import WHOLE, Mode, NotTakenError, Posted, Receipt, Told, said
+from midstage.stats.views.ingest import (
+    WHOLE,
+    Mode,
+    NotTakenError,
+    Posted,
+    Receipt,
+    Told,
+    is_json,
+    said,
+)
 
 PATH = "/v1/events"
 AT_ONCE = 8
@@ -34,6 +44,10 @@ MOST_WAITING = 64
 
 _MODES = {ONE: Mode.ONE, MANY: Mode.MANY, JSON: Mode.EITHER}
 _PREFIX = "ce-"
+_UTF8 = ("utf-8", "utf8", "us-ascii")
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]*)', re.IGNORECASE)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 
 class Taking(Protocol):
@@ -137,31 +151,37 @@ def _asked(request: Request, body: bytes) -> str:
 
 def _posted(headers: Headers, body: bytes, *, customer: str | None) -> Posted:
     content = decoded(body, headers.get("content-encoding", ""))
-    kind, _, parameters = headers.get("content-type", "").partition(";")
-    kind = kind.strip().lower()
-    charset = parameters.strip().lower().replace('"', "")
-    if charset.startswith("charset=") and charset != "charset=utf-8":
-        raise RefusedError(f"{charset[:40]} is not UTF-8", status=415)
-    mode = _MODES.get(kind)
-    if mode is None:
-        raise RefusedError(
-            f"content-type {kind[:100]!r} is none of {', '.join(_MODES)}", status=415
-        )
-    attributes: Mapping[str, str] = {}
-    if mode is Mode.EITHER and f"{_PREFIX}specversion" in headers:
-        mode, attributes = Mode.DATA, _attributes(headers)
+    mode = _mode(headers)
     sent = headers.get(signature.HEADER)
     return Posted(
         mode=mode,
         content=content,
-        attributes=attributes,
+        attributes=_attributes(headers) if mode is Mode.DATA else {},
         signature=None if sent is None else sent.encode("latin-1"),
         customer=customer,
     )
 
 
+def _mode(headers: Headers) -> Mode:
+    """How the body holds its events; RefusedError (415) where it is nothing that is read here."""
+    given = headers.get("content-type", "")
+    kind = given.partition(";")[0].strip().lower()
+    charset = _CHARSET.search(given)
+    if charset is not None and charset[1].lower() not in _UTF8:
+        raise RefusedError(f"charset {charset[1][:40]!r} is not UTF-8", status=415)
+    beside = f"{_PREFIX}specversion" in headers and kind not in (ONE, MANY)
+    if beside and (not kind or is_json(kind)):
+        return Mode.DATA
+    mode = _MODES.get(kind)
+    if mode is None:
+        raise RefusedError(
+            f"content-type {given[:100]!r} is none of {', '.join(_MODES)}", status=415
+        )
+    return mode
+
+
 def _attributes(headers: Headers) -> Mapping[str, str]:
-    """Percent-encoded, as CloudEvents' binding to HTTP says."""
+    """Quoted or not, and percent-encoded, as CloudEvents' binding to HTTP says (3.1.3.2)."""
     found: dict[str, str] = {}
     for header, text in headers.items():
         if not header.startswith(_PREFIX):
@@ -170,10 +190,16 @@ def _attributes(headers: Headers) -> Mapping[str, str]:
         if name == "data" or name in found or not text.isascii():
             raise _wrong(header, "twice, not ASCII, or no attribute")
         try:
-            found[name] = unquote(text, errors="strict")
+            found[name] = unquote(_plain(text), errors="strict")
         except UnicodeDecodeError as e:
             raise _wrong(header, "not UTF-8 once its percents are decoded") from e
     return found
+
+
+def _plain(text: str) -> str:
+    """What a quoted string holds (RFC 9110, 5.6.4), as older senders write what has blanks."""
+    quoted = _QUOTED.fullmatch(text)
+    return _ESCAPED.sub(r"\1", quoted[1]) if quoted else text
 
 
 def _wrong(header: str, why: str) -> RefusedError:

@@ -4,6 +4,7 @@ A body is read as a whole: its events have positions, what is wrong in one has a
 (RFC 6901) within that event.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,9 @@ MOST_EVENTS = 10_000
 """Of one body."""
 
 
+_JSON = re.compile(r"(application|text)/([a-z0-9.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
+
+
 class Mode(StrEnum):
     """How a body holds its events."""
 
@@ -21,6 +25,11 @@ class Mode(StrEnum):
     MANY = "many"
     EITHER = "either"
     DATA = "data"  # the attributes came beside it
+
+
+def is_json(media_type: str) -> bool:
+    """Whether what is of this type is JSON, by its name."""
+    return _JSON.fullmatch(media_type) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder
 from midstage.eventlog.log import Headers, Message, Partition, Record
 from midstage.stats.stream.incoming.documents import FaultError, Value, document, pointed
 from midstage.stats.stream.reading import AHEAD, arrival
-from midstage.stats.views.ingest import Mode, Posted
+from midstage.stats.views.ingest import Mode, Posted, is_json
 
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 """An event from before is a broken clock."""
@@ -34,7 +34,6 @@ _HEADERS: Headers = ((CONTENT_TYPE, STRUCTURED),)
 _UNITS = {REQUEST_COMPLETED: "usage", METERED: "units"}
 _TEXTS = ("specversion", "id", "source", "type", "time")
 _OPTIONAL_TEXTS = ("subject", "datacontenttype", "dataschema", "midstageseq")
-_JSON = re.compile(r"application/([a-z0-9.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 _PATH = re.compile(r" - at `\$([^`]*)`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
@@ -153,7 +152,7 @@ def _unfit(found: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
         yield "specversion", "not 1.0"
     if found["type"] not in _UNITS:
         yield "type", f"none of {', '.join(_UNITS)}"
-    if not _JSON.fullmatch(str(found.get("datacontenttype", "application/json"))):
+    if not is_json(str(found.get("datacontenttype", "application/json"))):
         yield "datacontenttype", "not JSON"
     if "data_base64" in found:
         yield "data_base64", "data has to be JSON"

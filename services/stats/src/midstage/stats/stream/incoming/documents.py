@@ -6,8 +6,9 @@ where the sender can still mend it, it is refused.
 
 import json
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -45,6 +46,7 @@ class _NoNumber(str):
     """NaN, Infinity or -Infinity."""
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BLANK = " \t\r\n"
 _decoder = json.JSONDecoder()
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
@@ -132,6 +134,8 @@ def _check(found: Value) -> None:
         pointer, depth, value = waiting.pop()
         if isinstance(value, _Twice):
             raise FaultError(pointer + pointed(value.key), "this key stands twice")
+        if any(_half(text) for text in _texts(value)):
+            raise FaultError(pointer, "a text with half of a surrogate pair")
         if isinstance(value, _NoNumber) or (isinstance(value, float) and not math.isfinite(value)):
             raise FaultError(pointer, "not a finite number")
         if isinstance(value, dict | list):
@@ -140,6 +144,17 @@ def _check(found: Value) -> None:
             waiting += [
                 (pointer + pointed(step), depth + 1, inner) for step, inner in _inside(value)
             ]
+
+
+def _texts(value: Value) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    return value if isinstance(value, dict) else ()
+
+
+def _half(text: str) -> bool:
+    """Whether it holds an escape that is no character, which nobody can write down."""
+    return not text.isascii() and _SURROGATE.search(text) is not None
 
 
 def _inside(value: dict[str, Value] | list[Value]) -> Iterator[tuple[object, Value]]:
