@@ -150,13 +150,14 @@ def test_what_can_not_be_had_in_time_says_so_and_what_could_is_kept(bench: Bench
             monotonic=itertools.count(0.0, 10.0).__next__,
         )
 
+    now = 0.0
+
     def late(record: Record) -> str | None:
         """The last 8 are looked at in no time, then time flies."""
         nonlocal now
         now = 100.0 if record.offset < 92 else now
         return said(record)
 
-    now = 0.0
     found = newest(bench.log, between(bench.log, places), keep=late, most=50, monotonic=lambda: now)
     assert found.items[:8] == [f"{99 - n}" for n in range(8)]
     assert found.below[places[0]] in {60, 92}

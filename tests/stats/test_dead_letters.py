@@ -254,15 +254,15 @@ def test_only_a_few_look_at_once() -> None:
 
         def partitions(self, topic: str) -> Sequence[Partition]:
             if self.crowded:
-                shelf.page()  # somebody else, while this one looks
+                looked.page()  # somebody else, while this one looks
             return super().partitions(topic)
 
     log = Crowded()
-    shelf = shelf_on(log)
+    looked = shelf_on(log)
     with pytest.raises(UnavailableError, match=f"^{AT_ONCE} others look at dead letters"):
-        shelf.page()
+        looked.page()
     log.crowded = False
-    assert shelf.page().dead_letters == ()
+    assert looked.page().dead_letters == ()
 
 
 def test_what_is_mended_and_sent_twice_counts_once(bench: Bench) -> None:
