@@ -63,21 +63,15 @@ from midstage.stats.stream.ingest import Ingest
 from midstage.stats.stream.loads import Loads
 from midstage.stats.stream.merging import PAGES_KEPT, Tidying
 from midstage.stats.stream.outbox import Facts, Sending
-from midstage.stats.stream.reading import Reading
+from midstage.stats.stream.reading import AT_ONCE, GATHERED, HEAVIEST, Reading
 from midstage.stats.stream.seen import OneAtATime
 from midstage.stats.stream.specs import specs
 from midstage.stats.views.promises import Promise, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
-AT_ONCE = 8_192
-"""Events that are objects at the same time; as columns they take a fifth of the room."""
-HEAVIEST = 20_000
-"""Events of Arrow batches that are read at once."""
 TOGETHER = 3
 """Partitions of requests that have room in one answer of the broker, and edges beside them."""
-GATHERED = 80_000
-"""Of one transaction while many wait: more has fewer sums an event, and takes more room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
