@@ -153,6 +153,7 @@ class Bench:
     ingest_within_s: float = DEADLINE_S
     billed: frozenset[Outcome] = BILLED
     shard: Shard = ALONE
+    accept_lost: bool = False
     peers: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     seen_in_memory: int = 1 << 19
@@ -176,6 +177,7 @@ class Bench:
             billed=self.billed,
             seen_in_memory=self.seen_in_memory,
             shard=self.shard,
+            accept_lost=self.accept_lost,
             peers=self.peers,
         )
 

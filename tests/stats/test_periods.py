@@ -308,6 +308,7 @@ def test_a_month_has_the_hours_that_its_zone_gives_it() -> None:
         ("2026-11", None, None, "Mars/Base"),
         ("2026-11", None, None, "../../etc/passwd"),
         ("2026-11", None, None, ""),
+        ("1971-05", None, None, "Africa/Monrovia"),  # 44 minutes and 30 seconds behind UTC
     ],
 )
 def test_what_is_no_period_is_refused(

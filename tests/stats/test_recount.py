@@ -127,6 +127,13 @@ def test_negative_control_rows_that_are_lost_or_doubled_are_found(
     assert table in {differ.table for differ in found.first}
 
 
+def test_negative_control_a_number_changed_for_one_that_is_missing_is_found(shard: Shard) -> None:
+    shard.count(used(33, MIDDLE), used(35, MIDDLE))
+    assert Recount(shard.archive).whole().differences == 0
+    tamper(shard, "UPDATE requests SET seq = 34 WHERE seq = 33")
+    assert [differ.table for differ in Recount(shard.archive).whole().first] == ["sources"]
+
+
 def test_a_changed_archive_is_found(shard: Shard) -> None:
     one = shard.archive.files()[0]
     file = shard.directory / "usage-0.duckdb.archive" / one.file

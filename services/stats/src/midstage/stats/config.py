@@ -37,6 +37,7 @@ class Settings:
     shard: Shard = ALONE
     peers: tuple[str, ...] = ()
     take_over: bool = False
+    accept_lost: bool = False
 
 
 def from_env(env: Mapping[str, str]) -> Settings:
@@ -80,6 +81,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
         shard=shard,
         peers=_peers(env, shard),
         take_over=settings.flag(env, f"{_PREFIX}TAKE_OVER", default=False),
+        accept_lost=settings.flag(env, f"{_PREFIX}ACCEPT_LOST", default=False),
         billed=_billed(settings.text(env, f"{_PREFIX}BILLED", default=",".join(sorted(BILLED)))),
     )
 

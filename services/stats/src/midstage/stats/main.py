@@ -1,7 +1,7 @@
 """Stats' only composition: the ledger's file, the counting consumer, load facts, the API.
 
-One process owns one ledger file and reads all partitions of requests and edges, from the positions
-in that file. A second process on the same file is refused.
+One process owns one ledger file and reads its shard's partitions of requests and edges from the
+positions in that file. A second process on the same file is refused.
 """
 
 import os
@@ -357,7 +357,6 @@ def counting(
     reached: Failpoint,
 ) -> WholeConsumer[Arrivals]:
     """What counts the log into ``ledger``; nothing is told by it."""
-    names = (topics.requests.name, topics.edges.name)
     return WholeConsumer[Arrivals](
         name="counting",
         log=log,
@@ -369,7 +368,13 @@ def counting(
             billed=settings.billed,
         ),
         effect=Counting(ledger=ledger, seen=seen, counted=counted),
-        positions=LedgerPositions(ledger=ledger, log=log, topics=names, shard=settings.shard),
+        positions=LedgerPositions(
+            ledger=ledger,
+            log=log,
+            topics=(topics.requests, topics.edges),
+            shard=settings.shard,
+            accept_lost=settings.accept_lost,
+        ),
         dead_letters=DeadLetterTopic(log=log, reader=SERVICE, counted=refused),
         clock_monotonic=clock.monotonic,
         most=AT_ONCE,

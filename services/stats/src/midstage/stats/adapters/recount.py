@@ -99,7 +99,7 @@ SELECT min(day) FROM (
 )
 """
 _NUMBERS = """
-SELECT source, count(*), count(DISTINCT seq), coalesce(min(seq), 0), max(seq)
+SELECT source, count(*), count(DISTINCT seq), coalesce(min(seq), 0), max(seq), sum(seq)::HUGEINT
 FROM {rows} AS held WHERE seq IS NOT NULL GROUP BY ALL ORDER BY 1
 """
 
@@ -222,18 +222,25 @@ def _rows(db: duckdb.DuckDBPyConnection, rows: str) -> list[Difference]:
 
 
 def _numbers(db: duckdb.DuckDBPyConnection, rows: str) -> list[Difference]:
-    """Each number of a source is in one row, and they are those that the source's state has."""
+    """Each number of a source is in one row, and they are those that the source's state has.
+
+    By how many there are, the lowest, the highest and what they add up to.
+    """
     states = [_source(state) for (state,) in db.execute("SELECT state FROM sources").fetchall()]
     said = {
-        state.name: (state.seen.count, state.seen.count, _lowest(state), state.seen.most)
+        state.name: (
+            state.seen.count,
+            state.seen.count,
+            _lowest(state),
+            state.seen.most,
+            sum((first + last) * (last - first + 1) // 2 for first, last in state.seen.spans),
+        )
         for state in states
         if state.seen.spans
     }
     held = {
-        source: (count, distinct, lowest, highest)
-        for source, count, distinct, lowest, highest in db.execute(
-            _NUMBERS.format(rows=rows)
-        ).fetchall()
+        source: tuple(figures)
+        for source, *figures in db.execute(_NUMBERS.format(rows=rows)).fetchall()
     }
     return [
         Difference(

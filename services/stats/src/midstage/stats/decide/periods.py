@@ -58,6 +58,8 @@ def meant(*, name: str, since: str | None, until: str | None, zone: str) -> Peri
         )
     else:
         begin, end = _time("from", since, place), _time("to", until, place)
+    if begin.second or end.second:
+        raise RefusedError(f"in {zone} it is not whole minutes from UTC; usage is kept by these")
     if not SHORTEST <= end - begin <= LONGEST:
         raise RefusedError("a period has an hour at least and 400 days at most, from before to")
     return Period(name=name, since=begin, until=end, zone=zone)

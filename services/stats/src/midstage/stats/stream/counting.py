@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from midstage.chassis.logs import logger
+from midstage.contracts.errors import UnavailableError
+from midstage.contracts.topics import Topic
 from midstage.eventlog.consume import Whole
 from midstage.eventlog.log import BEGINNING, Log, Partition
 from midstage.stats.decide import decide, hashes, named
@@ -109,30 +111,74 @@ class LedgerPositions:
     """The positions of these topics, as the ledger's own commits moved them."""
 
     def __init__(
-        self, *, ledger: Ledger, log: Log, topics: Sequence[str], shard: Shard = ALONE
+        self,
+        *,
+        ledger: Ledger,
+        log: Log,
+        topics: Sequence[Topic],
+        shard: Shard = ALONE,
+        accept_lost: bool = False,
     ) -> None:
-        """Read the shard's partitions of ``topics``."""
+        """Read the shard's partitions of ``topics``.
+
+        Where the log no longer holds what follows, ``accept_lost`` goes on at its oldest record.
+        """
         self._shard = shard
         self._ledger = ledger
         self._log = log
         self._topics = topics
+        self._accept_lost = accept_lost
 
     def starts(self) -> Mapping[Partition, int]:
-        """Where the ledger ends; the oldest record of a partition that it has not seen."""
+        """Where the ledger ends; the oldest record of a partition that it has not seen.
+
+        UnavailableError where a topic has not its partitions, or the log not what follows.
+        """
         held = self._ledger.positions()
         _log.info(
             "counting_from",
             records={
-                topic: sum(offset for place, offset in held.items() if place.topic == topic)
+                topic.name: sum(at for place, at in held.items() if place.topic == topic.name)
                 for topic in self._topics
             },
         )
-        return {
-            partition: held.get(partition, BEGINNING)
-            for topic in self._topics
-            for partition in self._log.partitions(topic)
-            if self._shard.owns(partition.number)
-        }
+        owned = [place for topic in self._topics for place in self._owned(topic)]
+        known = {place: held[place] for place in owned if place in held}
+        return {**dict.fromkeys(owned, BEGINNING), **known, **self._past_what_is_lost(known)}
 
     def moved(self, ends: Mapping[Partition, int]) -> None:
         """Nothing is left to do: the effect's commit holds them."""
+
+    def _owned(self, topic: Topic) -> Sequence[Partition]:
+        places = self._log.partitions(topic.name)
+        if self._shard.of > 1 and len(places) != topic.partitions:
+            raise UnavailableError(
+                f"topic {topic.name} has {len(places)} partitions instead of {topic.partitions}: "
+                "sources go to other ones now, and what one shard has another would count again; "
+                "make the topic anew with its number, or count all of it as one shard"
+            )
+        return [place for place in places if self._shard.owns(place.number)]
+
+    def _past_what_is_lost(self, known: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """Where to go on in partitions that do not hold the ledger's position; it is moved there.
+
+        What is lost of a source that numbers its events is a hole, and becomes a gap.
+        """
+        begins, ends = self._log.beginnings(known), self._log.ends(known)
+        lost = {at: begins[at] for at, held in known.items() if not begins[at] <= held <= ends[at]}
+        if not lost:
+            return {}
+        said = "; ".join(
+            f"{place.topic}[{place.number}] was read up to {known[place]} and holds "
+            f"{begins[place]} to {ends[place]}"
+            for place in sorted(lost, key=str)
+        )
+        if not self._accept_lost:
+            raise UnavailableError(
+                f"the log does not hold what follows: {said}; put it back, or start with "
+                "MIDSTAGE_STATS_ACCEPT_LOST=true to go on at the oldest record that it has"
+            )
+        _log.error("records_lost", places=said)
+        moved = {place: known[place] for place in lost}
+        self._ledger.commit(Batch(), begins=moved, ends=lost)
+        return lost
