@@ -5,6 +5,7 @@ import io
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
@@ -44,6 +45,33 @@ def test_csv_has_every_column_and_row(asked: Asked) -> None:
     assert json.loads(answer.headers["midstage-versions"]) == said["versions"]
     assert json.loads(answer.headers["midstage-positions"]) == said["positions"] != {}
     assert "midstage-complete-until" not in answer.headers  # line 5 is missing
+
+
+def test_csv_tells_an_empty_text_from_one_that_is_missing(bench: Bench) -> None:
+    """They are two groups. And whatever callers name things, each is one field of one line."""
+    odd = 'a "b",\r\n=c'
+    edge = bench.edge()
+    ask = asking(
+        bench,
+        edge.line(1, labels={"team": ""}),
+        edge.line(2, labels={"other": "a"}),
+        edge.line(3, labels={"team": odd}),
+        edge.line(4, labels={odd: "x"}),
+    )
+    text = ask("?group_by=label.team&measures=requests", accept="text/csv").text
+    assert text == 'label.team,requests\r\n,2\r\n"",1\r\n"a ""b"",\r\n=c",1\r\n'
+    assert pl.read_csv(io.StringIO(text))["label.team"].to_list() == [None, "", odd]
+    name = quote('"label.a ""b"",\r\n=c"')
+    found = ask(f"?group_by={name}&measures=requests", accept="text/csv").text
+    assert list(csv.reader(io.StringIO(found, newline=""))) == [
+        *([f"label.{odd}", "requests"], ["", "3"], ["x", "1"]),
+    ]
+
+
+def test_a_line_of_a_csv_is_never_empty(bench: Bench) -> None:
+    """Readers pass over an empty line, and the row with it."""
+    ask = asking(bench, bench.edge().line(1, ttft_ms=None))
+    assert ask("?measures=ttft_ms.p50", accept="text/csv").text == 'ttft_ms.p50\r\n""\r\n'
 
 
 def test_a_file_says_up_to_when_it_is_complete(bench: Bench) -> None:
