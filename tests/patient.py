@@ -6,9 +6,12 @@ A connection is kept for less than the 5 s after which a server closes it: httpx
 and then use one at the moment when it is closed, and find it reset.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import httpx
+
+from midstage.testkit.waiting import within
 
 ANSWER_WITHIN_S = 60.0
 
@@ -21,6 +24,18 @@ stream = partial(httpx.stream, timeout=ANSWER_WITHIN_S, verify=False)
 _KEPT = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
 client = partial(httpx.Client, timeout=ANSWER_WITHIN_S, verify=False, limits=_KEPT)
 async_client = partial(httpx.AsyncClient, timeout=ANSWER_WITHIN_S, verify=False, limits=_KEPT)
+
+
+def answered(command: Callable[[], httpx.Response]) -> httpx.Response:
+    """The answer to a command with an id, asked again while it is open what becomes of it (503).
+
+    A service waits 5 s for its own record to be read back: less than a Kafka beside other jobs may
+    take, at the first command of a process above all, which opens a writer.
+    """
+    (answer,) = within(
+        ANSWER_WITHIN_S, lambda: [each for each in [command()] if each.status_code != 503]
+    )
+    return answer
 
 
 def serves(http: httpx.Client, path: str = "/readyz") -> bool:

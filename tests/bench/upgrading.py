@@ -17,8 +17,8 @@ import msgspec
 
 from midstage.cluster.kubernetes.cluster import KubernetesCluster
 from midstage.contracts.apps import AppSpec, Resources, Rollout, revision_of
+from midstage.local.options import Where
 from midstage.local.platform import Platform
-from midstage.local.up import Where
 from midstage.testkit.waiting import within
 from tests.bench.figures import Figure, Measure, figures
 from tests.bench.rounds import FULL, Size, quantile, say

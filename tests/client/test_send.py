@@ -15,10 +15,10 @@ from midstage.contracts.errors import UnavailableError
 from midstage.contracts.requests import RequestCompleted
 from midstage.contracts.topics import REQUESTS
 from midstage.eventlog.codec import Decoder
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import BEGINNING, Log, Message, Record, TopicSettings
 from midstage.eventlog.memory import MemoryLog
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 
 Midstage = Callable[..., CompletedProcess[str]]
 GOOD = {"app": "ocr", "customer": "acme", "status": 200, "outcome": "ok", "duration_ms": 1}
@@ -57,7 +57,7 @@ def everything(log: Log, topic: str, wanted: int) -> Sequence[Record]:
 def test_events_of_a_file_arrive_and_are_acknowledged(
     midstage: Midstage, kafka: str, tmp_path: Path
 ) -> None:
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     topic = topic_on(log)
     file = tmp_path / "events.jsonl"
     file.write_text(lines(GOOD, {**GOOD, "id": "mine", "source": "batch"}, {**GOOD, "app": "nlp"}))
@@ -78,7 +78,7 @@ def test_events_of_a_file_arrive_and_are_acknowledged(
 @pytest.mark.platform
 @pytest.mark.slow
 def test_nothing_is_sent_unless_every_line_is_an_event(midstage: Midstage, kafka: str) -> None:
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     topic = topic_on(log)
     text = lines(GOOD, {**GOOD, "status": "x"}, GOOD) + "nonsense\n"
     where = ["--topic", topic, "--kafka", kafka]

@@ -86,5 +86,10 @@ def test_pod_security_speaks_before_there_is_a_deployment(site: Site) -> None:
     site.ask(
         "PATCH", f"/api/v1/namespaces/{site.namespace}", {"metadata": {"labels": label}}, MERGE
     )
-    told = site.previewer.preview(site.workload(), expected=0)
-    assert any('violates PodSecurity "restricted' in each for each in told.refusals)
+
+    def refusals() -> tuple[str, ...]:
+        return site.previewer.preview(site.workload(), expected=0).refusals
+
+    # the server hears of a namespace's new label a moment after that stands
+    told = within(60, refusals)
+    assert any('violates PodSecurity "restricted' in each for each in told)

@@ -30,12 +30,12 @@ from midstage.control.stream.signals import Source
 from midstage.eventlog.appended import command, written
 from midstage.eventlog.codec import Decoder
 from midstage.eventlog.failpoint import Failpoint, nothing
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import BEGINNING, Log
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.kafka import kafka_log
 from tests.ports import free_port
 
 EVER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -152,7 +152,7 @@ def both(request: pytest.FixtureRequest) -> Pair:
     if request.param == "memory":
         return pair_on(MemoryLog())
     address: str = request.getfixturevalue("kafka")
-    return pair_on(KafkaLog(bootstrap=address, client_id="test"))
+    return pair_on(kafka_log(address))
 
 
 @pytest.fixture

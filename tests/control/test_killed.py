@@ -17,12 +17,12 @@ from midstage.cluster.objects import Template, Workload
 from midstage.contracts import topics
 from midstage.contracts.apps import Probe
 from midstage.contracts.cluster import Amount, ObjectGone, PodObserved
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
 from tests import patient
 from tests.control.conftest import TOKEN, Pair, ready
+from tests.kafka import kafka_log
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.platform]
@@ -31,7 +31,7 @@ APP = "killed"
 
 @pytest.mark.parametrize("place", ["control:observed", "control:written"])
 def test_a_kill_at_a_named_place_loses_nothing(kafka: str, tmp_path: Path, place: str) -> None:
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     pair = Pair(
         log=log,
         stream=topics.CLUSTER,

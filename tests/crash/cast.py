@@ -16,6 +16,7 @@ from tests.crash.children import BROKER_WITHIN_S, Broker, Child
 from tests.crash.client import TOKEN, Spool
 from tests.crash.deeds import CLIENT, EDGE, SHARD, Deed
 from tests.crash.feed import ClientFeed, EdgeFeed
+from tests.kafka import kafka_log
 
 KEY = bytes(range(32)).hex()
 LEDGER = "usage.duckdb"
@@ -61,7 +62,7 @@ class Cast:
 
 def begun(plan: Plan, folder: Path, broker: Broker) -> Cast:
     """Topics and files; no child runs yet."""
-    log = KafkaLog(bootstrap=broker.address, client_id="crash")
+    log = kafka_log(broker.address)
     within(BROKER_WITHIN_S, lambda: _created(log))
     random = Random(plan.seed)
     edges = [

@@ -16,11 +16,11 @@ import pytest
 
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.topics import REQUESTS
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Message
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 from tests.ports import free_port
 
 from .conftest import KEY, Edge
@@ -95,7 +95,7 @@ def data(tmp_path: Path, kafka: str) -> Running:
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
     with suppress(RefusedError):
-        log = KafkaLog(bootstrap=kafka, client_id="test", ask_within_s=DEADLINE_S)
+        log = kafka_log(kafka)
         log.create(settings_of(REQUESTS))
     return Running(directory=tmp_path, kafka=kafka, edge=edge)
 
@@ -109,7 +109,7 @@ def lines(data: Running, first: int, last: int) -> list[Message]:
 
 
 def send(kafka: str, messages: Sequence[Message]) -> None:
-    writer = KafkaLog(bootstrap=kafka, client_id="test").writer()
+    writer = kafka_log(kafka).writer()
     for message in messages:
         writer.send(message)
     assert writer.flush(DEADLINE_S) == 0

@@ -94,15 +94,15 @@ class Neighbours:
         said_at = 0.0
         while not stop.wait(0.02):
             self.lives(self.cluster)
-            facts = self._changes()
-            if time.monotonic() - said_at > 0.5:
+            for fact in (facts := self._changes()):
+                self._tell(send, fact)
+            due = time.monotonic() - said_at > 0.5
+            if due:
+                writer.flush(60)  # as control: that it answers is said of what stands in the log
                 said_at = time.monotonic()
-                facts.append(_reached())
+                self._tell(send, _reached())
                 self._beat(send)
-            for fact in facts:
-                for topic in (self.read.cluster, self.read.inventory):
-                    send(topic, key_of_fact(fact), _TYPES[type(fact)], fact)
-            if facts:
+            if facts or due:
                 self._say_routes(send)
             writer.flush(1)
         writer.close()
@@ -118,6 +118,12 @@ class Neighbours:
         changed += [gone(self._seen[key], version) for key in self._seen.keys() - now.keys()]
         self._seen = now
         return changed
+
+    def _tell(
+        self, send: Callable[[topics.Topic, str, str, Fact], None], fact: ClusterFact
+    ) -> None:
+        for topic in (self.read.cluster, self.read.inventory):
+            send(topic, key_of_fact(fact), _TYPES[type(fact)], fact)
 
     def _beat(self, send: Callable[[topics.Topic, str, str, Fact], None]) -> None:
         beat = SourceBeat(edge=EDGE, highest=0, complete_until=datetime.now(UTC))

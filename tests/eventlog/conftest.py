@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log, Partition, TopicSettings
 from midstage.eventlog.memory import MemoryLog, MemoryPositions
+from tests.kafka import kafka_log
 
 from .words import TOPIC
 
@@ -30,17 +30,6 @@ class Bench:
 def topic_of(name: str, *, partitions: int = 3, message_bytes: int = 1024 * 1024) -> TopicSettings:
     return TopicSettings(
         name=name, partitions=partitions, retention_ms=-1, message_bytes=message_bytes
-    )
-
-
-def kafka_log(bootstrap: str, *, together: int | None = None) -> KafkaLog:
-    """A log that waits for a busy broker as long as a test does."""
-    return KafkaLog(
-        bootstrap=bootstrap,
-        client_id="test",
-        ask_within_s=60.0,
-        close_within_s=60.0,
-        together=together,
     )
 
 

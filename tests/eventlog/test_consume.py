@@ -13,8 +13,9 @@ from midstage.eventlog.kafka import GroupPositions
 from midstage.eventlog.log import BEGINNING, Message, Record
 from midstage.eventlog.memory import MemoryLog, MemoryPositions
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 
-from .conftest import kafka_log, topic_of
+from .conftest import topic_of
 from .running import Running, running
 from .words import TOPIC, CrashError, Effects, consumer, dead, say, word
 

@@ -11,8 +11,9 @@ from midstage.eventlog.log import GapError, Message, Partition, Record
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.murmur2 import partition_of
 from midstage.stats.main import TOGETHER
+from tests.kafka import kafka_log
 
-from .conftest import kafka_log, topic_of
+from .conftest import topic_of
 
 MANY_KB = 6 * 1024
 """More than some answers of the broker have of one partition."""

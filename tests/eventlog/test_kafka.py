@@ -26,6 +26,7 @@ from midstage.eventlog.murmur2 import partition_of
 from midstage.eventlog.snapshots import Snapshot, Snapshots, code_of
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 
 from .accounts import (
     ACCOUNTS,
@@ -40,7 +41,6 @@ from .accounts import (
     records_in,
     replicas,
 )
-from .conftest import kafka_log
 from .running import running
 
 

@@ -12,8 +12,7 @@ from midstage.eventlog.kafka import GroupLags, GroupPositions
 from midstage.eventlog.kafka.lags import lag_of
 from midstage.eventlog.log import Message, Partition, TopicSettings
 from midstage.testkit.waiting import within
-
-from .conftest import kafka_log
+from tests.kafka import kafka_log
 
 PLACE = Partition(topic="pages", number=0)
 

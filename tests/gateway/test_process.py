@@ -23,6 +23,7 @@ from midstage.gateway.config import from_env
 from midstage.gateway.main import Topics, compose
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.kafka import kafka_log
 from tests.ports import free_port
 
 from .conftest import DEADLINE_S, EDGE, KEY, Edge
@@ -111,7 +112,7 @@ def test_a_request_through_envoy_is_a_signed_event_in_kafka(
         }
     )
     topics = own_topics()
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     process = compose(settings, topics=topics)
     base = f"http://127.0.0.1:{settings.port}"
     with served(process.run, process.stop):

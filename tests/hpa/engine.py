@@ -16,7 +16,6 @@ from midstage.contracts.scaling import (
 )
 from midstage.testkit.clock import NOON
 
-SLOW = Rate(pods=0, percent=0)
 FREE = Rate(pods=1000, percent=10_000)
 
 

@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from midstage.contracts.policy import Policy, Rate, Targets
-from midstage.eventlog.kafka import KafkaLog
 from midstage.hpa.stream.folding import Topics
 from midstage.hpa.stream.replay import replayed
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
 from tests import patient
 from tests.hpa.conftest import Others, Running, created, running, settings_in, topics_of
+from tests.kafka import kafka_log
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
 POLICY = Policy(
@@ -38,7 +38,7 @@ PATIENT_S = 180
 
 @pytest.fixture
 def kafka_others(kafka: str) -> Iterator[Others]:
-    log = KafkaLog(bootstrap=kafka, client_id="test", ask_within_s=60.0)
+    log = kafka_log(kafka)
     names = topics_of(uuid.uuid4().hex[:10])
     created(log, names)
     with closing(Others(log=log, names=names)) as others:
@@ -80,7 +80,7 @@ def test_what_was_in_force_at_a_time_is_found(kafka_others: Others, tmp_path: Pa
 
 def test_killed_at_each_place_the_decision_stands_once(kafka: str, tmp_path: Path) -> None:
     """The real topics: other tests may use them, so the applications have names of their own."""
-    log = KafkaLog(bootstrap=kafka, client_id="test", ask_within_s=60.0)
+    log = kafka_log(kafka)
     created(log, Topics())
     app = f"kill-{uuid.uuid4().hex[:10]}"
     policy = Policy(min=1, max=9, targets=Targets(concurrency=2), window_s=1, up=Rate(pods=100))

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from midstage.contracts.policy import Policy, Rate, Targets
-from midstage.eventlog.kafka import KafkaLog
 from midstage.hpa.stream.replay import replayed
 from midstage.testkit.waiting import within
 from tests import patient
 from tests.hpa.conftest import Others, created, settings_in, topics_of
+from tests.kafka import kafka_log
 
 pytestmark = [pytest.mark.platform, pytest.mark.slow]
 FREE = Rate(pods=1000)
@@ -126,7 +126,7 @@ class Several:
 def several(bootstrap: str, directory: Path) -> Iterator[Several]:
     suffix = uuid.uuid4().hex[:10]
     log, names = (
-        KafkaLog(bootstrap=bootstrap, client_id="test", ask_within_s=60.0),
+        kafka_log(bootstrap),
         topics_of(suffix),
     )
     created(log, names)

@@ -7,10 +7,10 @@ import uuid
 import pytest
 
 from midstage.contracts import topics
-from midstage.eventlog.kafka import KafkaLog
 from midstage.local.replay.following import Fleet, Following
 from midstage.local.replay.told import Topics, told
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 
 from .loop_facts import DECISIONS, after, decided, log_of, pod, pods, said, sent
 
@@ -61,7 +61,7 @@ def test_a_real_log_tells_the_same(kafka: str) -> None:
         cluster=dataclasses.replace(topics.CLUSTER, name=f"midstage.cluster-{name}.v1"),
         scaling=dataclasses.replace(topics.SCALING, name=f"midstage.scaling-{name}.v1"),
     )
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     said(log, DECISIONS, pods(), own)
     read, expected = (
         told(log, until=after(190), topics=own, within_s=60),

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from midstage.eventlog.kafka import KafkaLog
+from tests.kafka import kafka_log
 
 from .periods import NOBODY, NOVEMBER, Bills, Shard, closing
 
@@ -13,7 +13,7 @@ from .periods import NOBODY, NOVEMBER, Bills, Shard, closing
 def main(env: Mapping[str, str], *, reached: Callable[[str], None] = lambda _: None) -> int:
     """Archive, close, and print the statement's hash as its raw rows give it."""
     shard = Shard(directory=Path(env["CLOSER_DIRECTORY"]), reached=reached)
-    log = KafkaLog(bootstrap=env["CLOSER_KAFKA"], client_id="test")
+    log = kafka_log(env["CLOSER_KAFKA"])
     bills = Bills(log=log, topic=env["CLOSER_TOPIC"], made=True)
     with bills.followed(reached=reached) as versions:
         shard.archived()

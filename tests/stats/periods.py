@@ -91,12 +91,12 @@ class Shard:
             now=lambda: self.at,
             memory_mb=256,
             segment_rows=self.segment_rows,
-            reached=self._reach,
+            reached=self.reach,
         )
         self.archive = Archive(
             self.ledger,
             directory=beside(self.file),
-            reached=self._reach,
+            reached=self.reach,
         )
         self.periods = Periods(
             self.ledger,
@@ -104,10 +104,10 @@ class Shard:
             shard=self.shard,
             now=lambda: self.at,
             grace=GRACE,
-            reached=self._reach,
+            reached=self.reach,
         )
 
-    def _reach(self, place: str) -> None:
+    def reach(self, place: str) -> None:
         self.reached(place)
 
     def reopen(self) -> None:
@@ -177,7 +177,6 @@ def closing(
     return Closing(
         log=versions,
         shards=[shard.periods for shard in shards],
-        sealed=lambda: [cut.period for cut in shards[0].periods.sealed()],
         now=lambda: shards[0].at,
         reached=reached,
     )

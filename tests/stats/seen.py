@@ -30,6 +30,7 @@ class Shelf:
     """One folder of hash files beside a ledger that commits before they absorb."""
 
     folder: Path
+    ledger: str = ""
     seal_at: int = 8
     clock: FrozenClock = field(default_factory=FrozenClock)
     rows: list[Hashes] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Shelf:
         """A new process: what lies above the mark is read from the ledger again."""
         self.seen = HashFiles(
             self.folder,
+            ledger=self.ledger,
             last_row=len(self.rows),
             left_upto=self.left_upto,
             now=self.clock.now,

@@ -20,9 +20,12 @@ from midstage.contracts.billing import (
 from midstage.contracts.errors import RefusedError
 from midstage.contracts.topics import BILLING
 from midstage.eventlog.appended import Facts, opened
+from midstage.stats.adapters.rows import beside
 from midstage.stats.decide.billing import Account, close
 from midstage.stats.decide.periods import Accepted, Period
-from midstage.stats.stream.gaps import Gaps
+from midstage.stats.stream.billing import bookkeeping
+from midstage.stats.stream.closing import Closing
+from midstage.stats.stream.gaps import BillingLog, Gaps
 from midstage.stats.stream.late import Lates
 
 from .conftest import records
@@ -239,13 +242,62 @@ def test_two_who_close_at_once_make_one_statement(shards: list[Shard]) -> None:
     assert len({fact.sha256 for fact in closed(bills)}) == 1
 
 
-def test_a_sealed_month_is_closed_before_the_next_one(shards: list[Shard]) -> None:
-    bills = Bills()
-    for shard in shards:
-        shard.periods.seal(NOVEMBER, NOBODY)
+def test_of_two_who_mean_another_time_by_one_name_one_is_closed_whoever_dies(
+    shards: list[Shard],
+) -> None:
+    """Each shard asks in the order of the shards, not itself first: or each would seal its own."""
+    bills, crash = Bills(), Crash("seal:sealed")
+    half = replace(NOVEMBER, until=MIDDLE + timedelta(days=1))
+    with bills.followed() as log:
+        desks = [composed(log, shards, own=own) for own in (0, 1)]
+        for shard in shards:
+            shard.reached = crash
+        with pytest.raises(CrashedError):
+            desks[1].close(half, NOBODY, "c-1")
+        with pytest.raises(RefusedError, match=r"2026-11 is sealed as .* to 2026-11-16"):
+            desks[0].close(NOVEMBER, NOBODY, "c-2")
+        fact = desks[0].close(half, NOBODY, "c-3")
+        assert desks[1].close(half, NOBODY, "c-4") == fact
+        assert desks[0].statement("2026-11", from_rows=True)
+
+
+def test_a_month_that_one_shard_alone_has_sealed_is_closed_before_the_next_one(
+    shards: list[Shard],
+) -> None:
+    """Or the next one would be the first of the other shard, and the month have no part of it."""
+    bills, crash = Bills(), Crash("seal:sealed")
+    for shard, source in zip(shards, (SOURCE, OTHER), strict=True):
         shard.at = DECEMBER.until + timedelta(minutes=1)
-    with bills.followed() as log, pytest.raises(RefusedError, match="close it first"):
-        closing(log, shards).close(DECEMBER, NOBODY, "c-1")
+        shard.count(said=(beaten(source, 3, shard.at),))
+        shard.reached = crash
+    with bills.followed() as log:
+        desks = [composed(log, shards, own=own) for own in (0, 1)]
+        with pytest.raises(CrashedError):
+            desks[0].close(NOVEMBER, NOBODY, "c-1")
+        for desk in desks:
+            with pytest.raises(RefusedError, match="2026-11 is sealed and not closed"):
+                desk.close(DECEMBER, NOBODY, "c-2")
+        desks[1].close(NOVEMBER, NOBODY, "c-3")
+        desks[1].close(DECEMBER, NOBODY, "c-4")
+        statement = desks[0].statement("2026-11", from_rows=True)
+    assert b'"amount":"6","app":"chat","customer":"acme","kind":"outcome"' in statement
+
+
+def composed(log: BillingLog, shards: list[Shard], *, own: int) -> Closing:
+    """As the process of the shard with the number ``own`` closes."""
+    return bookkeeping(
+        shards[own].ledger,
+        directory=beside(shards[own].file),
+        far=[shard.periods for shard in shards if shard.shard != own],
+        log=log,
+        upto_row=lambda: 0,
+        shard=own,
+        grace=GRACE,
+        kept=timedelta(days=7),
+        now=lambda: shards[own].at,
+        new_id=lambda: "c-0",
+        reached=shards[own].reach,
+    ).closing
 
 
 def test_what_comes_late_is_told_in_absolute_sums_with_revisions_and_once(

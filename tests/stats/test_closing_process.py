@@ -13,8 +13,8 @@ import pytest
 from midstage.contracts.billing import PeriodClosed, StatementPiece
 from midstage.contracts.topics import BILLING
 from midstage.eventlog.appended import Facts, opened
-from midstage.eventlog.kafka import KafkaLog
 from midstage.testkit.kill import ordered
+from tests.kafka import kafka_log
 
 from .conftest import records
 from .periods import NOVEMBER, Bills, Shard, beaten
@@ -65,7 +65,7 @@ def test_killed_at_each_place_in_turn_it_is_closed_once_and_made_again_from_rows
     shard.count(*(used(n, at) for n, at in enumerate(times, 1)))
     shard.count(said=(beaten(SOURCE, 20, shard.at),))
     shard.ledger.close()
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     topic = f"test.billing-{uuid.uuid4().hex[:8]}.v1"
     Bills(log=log, topic=topic)
     closer = Closer(directory=tmp_path, kafka=kafka, topic=topic)

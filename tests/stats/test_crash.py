@@ -43,17 +43,28 @@ def test_nothing_is_lost_or_doubled_whoever_dies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", WRONGS)
 def test_a_wrong_ledger_is_found_out(tmp_path: Path, wrong: str) -> None:
-    plan = Plan(
+    verdict = run(dying_between(wrong, closes_within_s=1.0), tmp_path)
+    assert any("accepted, not in the ledger" in one for one in verdict.wrong), verdict
+
+
+def test_of_the_same_deaths_nothing_is_wrong_where_nothing_was_swapped(tmp_path: Path) -> None:
+    """So what is found of a wrong ledger is found for its own reason."""
+    verdict = run(dying_between("nothing", closes_within_s=120.0), tmp_path)
+    assert verdict.wrong == []
+    assert verdict.evidence.redelivered == 2
+
+
+def dying_between(wrong: str, *, closes_within_s: float) -> Plan:
+    """One shard of which ``wrong`` is swapped dies twice between reading and committing."""
+    return Plan(
         events=400,
         shards=1,
         edges=1,
         clients=1,
         wrong=wrong,
         only=[BETWEEN, BETWEEN],
-        closes_within_s=1.0,
+        closes_within_s=closes_within_s,
     )
-    verdict = run(plan, tmp_path)
-    assert any("accepted, not in the ledger" in one for one in verdict.wrong), verdict
 
 
 def test_a_full_run_has_every_failpoint_of_stats_and_of_the_shipper() -> None:

@@ -154,6 +154,17 @@ def test_an_older_heartbeat_that_comes_again_changes_nothing() -> None:
     assert ledger.held[SOURCE].beat == beaten(1, second=5).beat
 
 
+def test_an_edge_whose_clock_was_set_back_is_believed_as_soon_as_it_writes_on() -> None:
+    """Or the time up to which all is there would stand ahead, and holes of now have no name."""
+    ledger = after([counted(1), beaten(1, second=50)], [beaten(3, second=7)])
+    source = ledger.held[SOURCE]
+    assert source.beat == beaten(3, second=7).beat
+    assert source.holes == ((2, 3),)
+    assert source.complete_until == NOON + timedelta(seconds=7)
+    ledger = after([counted(1), beaten(1, second=50)], [beaten(3, second=7)], [beaten(3, second=8)])
+    assert ledger.held[SOURCE].complete_until == NOON + timedelta(seconds=7)
+
+
 def test_a_closing_fact_ends_a_source_for_good() -> None:
     ledger = after([counted(1), ended(2, torn=1)], [ended(9), beaten(2, second=9)])
     source = ledger.held[SOURCE]

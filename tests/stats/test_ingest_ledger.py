@@ -15,8 +15,8 @@ from midstage.contracts.metered import METERED
 from midstage.contracts.requests import REQUEST_COMPLETED
 from midstage.eventlog import arrow
 from midstage.eventlog.codec import Decoder, encode
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.memory import MemoryLog
+from tests.kafka import kafka_log
 
 from .conftest import KEY, NOON, Bench, made, records, request
 
@@ -152,7 +152,7 @@ def test_on_kafka_an_answer_means_that_it_stands_there(
     kafka: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Each id that was answered with 204 counts; a topic that is not there answers 503."""
-    bench = made(KafkaLog(bootstrap=kafka, client_id="test"), tmp_path_factory.mktemp("kafka"))
+    bench = made(kafka_log(kafka), tmp_path_factory.mktemp("kafka"))
     with posting(bench) as way:
         for first in range(0, 300, 100):
             batch = [event(str(n)) for n in range(first, first + 100)]

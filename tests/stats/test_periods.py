@@ -100,7 +100,7 @@ def test_what_comes_late_is_on_the_next_statement_once_and_names_its_month(shard
     assert opened is not None
     assert (opened.since, opened.after_row) == (DECEMBER.since, 2)
     complete(shard, 6)
-    part = shard.periods.seal(DECEMBER, NOBODY)
+    part = shard.periods.seal(DECEMBER, NOBODY, NOVEMBER.name)
     assert part.late == opened.late
     assert [(late.period, late.line.name, late.line.amount) for late in part.late] == [
         ("", "ok", "1"),
@@ -114,7 +114,7 @@ def test_what_comes_late_is_on_the_next_statement_once_and_names_its_month(shard
     )
     shard.at = january.until + timedelta(minutes=1)
     complete(shard, 6)
-    assert shard.periods.seal(january, NOBODY).late == ()
+    assert shard.periods.seal(january, NOBODY, DECEMBER.name).late == ()
 
 
 def test_a_month_is_the_same_of_minutes_of_days_and_of_what_came_since(shard: Shard) -> None:
@@ -135,7 +135,7 @@ def test_late_rows_name_the_month_that_they_lie_in_and_change_none_before(shard:
         shard.at = month.until + timedelta(minutes=1)
         shard.count(*(used(n, MIDDLE) for n in range(1, number + 1)))
         complete(shard, number)
-        shard.periods.seal(month, NOBODY)
+        shard.periods.seal(month, NOBODY, months[0].name if number else None)
     ends = [at for month in months for at in (month.since, month.until - tick)]
     shard.count(*(used(n, at) for n, at in enumerate((NOVEMBER.since - tick, *ends), 2)))
     opened = shard.periods.opened(shard.ledger.row())
@@ -152,7 +152,7 @@ def test_late_rows_name_the_month_that_they_lie_in_and_change_none_before(shard:
     )
     shard.at = january.until + timedelta(minutes=1)
     complete(shard, 6)
-    assert shard.periods.seal(january, NOBODY).late == opened.late
+    assert shard.periods.seal(january, NOBODY, DECEMBER.name).late == opened.late
     for month in (*months, january):
         assert shard.periods.remade(month.name) == shard.periods.part(month.name)
 
@@ -164,7 +164,7 @@ def test_periods_follow_each_other(shard: Shard) -> None:
     overlap = Period(name="x", since=MIDDLE, until=DECEMBER.until, zone="UTC")
     for wrong in (gap, overlap):
         with pytest.raises(RefusedError, match="periods follow each other"):
-            shard.periods.seal(wrong, NOBODY)
+            shard.periods.seal(wrong, NOBODY, NOVEMBER.name)
 
 
 def test_a_month_with_a_hole_is_sealed_only_by_who_answers_for_it(shard: Shard) -> None:
@@ -370,15 +370,16 @@ def test_in_whatever_order_it_comes_each_row_is_on_one_statement(
             period = left.pop(0)
             shard.at = period.until + timedelta(hours=1)
             complete(shard, seq)
-            parts.append((period, shard.periods.seal(period, NOBODY)))
+            last = parts[-1][0].name if parts else None
+            parts.append((period, shard.periods.seal(period, NOBODY, last)))
     for period, part in parts:
         assert shard.periods.remade(period.name) == part
         billed += sum(int(line.amount) for line in part.lines if line.name == "ok")
         billed += sum(int(late.line.amount) for late in part.late if late.line.name == "ok")
-    last = parts[-1][1].seal.row
+    upto = parts[-1][1].seal.row
     with shard.archive.rows() as (db, rows):
         ((never,),) = db.execute(
-            f"SELECT count(*) FROM {rows} WHERE row > {last} OR time >= TIMESTAMP '2027-01-01' "
+            f"SELECT count(*) FROM {rows} WHERE row > {upto} OR time >= TIMESTAMP '2027-01-01' "
             f"OR (time < TIMESTAMP '2026-11-01' AND row <= {parts[0][1].seal.row})"
         ).fetchall()
     assert billed == expected.total() - never

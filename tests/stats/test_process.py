@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from midstage.contracts.errors import RefusedError
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Message
 from midstage.eventlog.topics import settings_of
 from midstage.stats.main import Topics
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 from tests.ports import free_port
 
 from .conftest import KEY, Edge
@@ -94,7 +94,7 @@ def stats(tmp_path: Path, kafka: str) -> Running:
     for name, content in {"token": "secret", "keys.json": json.dumps({edge: KEY.hex()})}.items():
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     topics = (TOPICS.requests, TOPICS.edges, TOPICS.load)
     with suppress(RefusedError):
         log.create(setting for topic in topics for setting in settings_of(topic))
@@ -158,7 +158,7 @@ def test_a_stopped_owner_is_killed_before_its_ledger_is_taken_over(stats: Runnin
 
 
 def send(kafka: str, messages: Iterable[Message]) -> None:
-    writer = KafkaLog(bootstrap=kafka, client_id="test").writer()
+    writer = kafka_log(kafka).writer()
     for one in messages:
         writer.send(one)
     assert writer.flush(DEADLINE_S) == 0

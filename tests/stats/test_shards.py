@@ -14,13 +14,13 @@ from midstage.contracts.load import LoadObserved
 from midstage.contracts.topics import Topic
 from midstage.contracts.usage import UsageMinuteEnded, UsageObserved
 from midstage.eventlog.codec import Decoder
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log
 from midstage.eventlog.memory import MemoryLog
 from midstage.eventlog.topics import settings_of
 from midstage.stats.config import from_env
 from midstage.stats.views.shards import Shard
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 
 from .conftest import NOON, Bench, made, records, running
 from .test_outbox import Settable
@@ -43,7 +43,7 @@ def memory(_: pytest.FixtureRequest) -> Log:
 
 
 def kafka(request: pytest.FixtureRequest) -> Log:
-    return KafkaLog(bootstrap=request.getfixturevalue("kafka"), client_id="test")
+    return kafka_log(request.getfixturevalue("kafka"))
 
 
 def told(log: Log, topic: Topic) -> list[object]:

@@ -19,7 +19,6 @@ import msgspec
 from midstage.contracts.requests import BILLED
 from midstage.contracts.topics import REQUESTS
 from midstage.contracts.units import micros
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import BEGINNING, Record
 from midstage.local.platform import Platform
 from midstage.local.ports import found
@@ -30,6 +29,7 @@ from midstage.local.replay.reconcile import Patience, Source, complete
 from midstage.testkit.kill import ordered
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.kafka import kafka_log
 
 RANDOM = random.SystemRandom()
 PATIENCE = Patience(quiet_s=120.0, deadline_s=300.0)
@@ -74,7 +74,7 @@ def assert_exact(report: Report) -> None:
 
 def records_of(platform: Platform, topic: str) -> Sequence[Record]:
     """Everything in a topic."""
-    log = KafkaLog(bootstrap=platform.addresses.kafka, client_id="stories")
+    log = kafka_log(platform.addresses.kafka)
     places = log.partitions(topic)
     ends = log.ends(places)
     reader = log.reader(dict.fromkeys(places, BEGINNING))
@@ -100,7 +100,7 @@ def resent(platform: Platform) -> int:
 
 def written(platform: Platform) -> int:
     """Records that the requests topic has had so far."""
-    log = KafkaLog(bootstrap=platform.addresses.kafka, client_id="stories")
+    log = kafka_log(platform.addresses.kafka)
     return sum(log.ends(log.partitions(REQUESTS.name)).values())
 
 

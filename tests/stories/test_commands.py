@@ -1,7 +1,6 @@
 """A command whose process dies between append and read-back is answered by its id."""
 
 import uuid
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -43,16 +42,10 @@ def test_a_command_whose_writer_died_after_the_append_took_effect_once(
 
     asked = patient.get(f"{platform.addresses.throttle}/v1/commands/{command}")
     assert (asked.status_code, asked.json()["version"]) == (200, 1)
-    again = answered(lambda: put(platform, name, command))
+    again = patient.answered(lambda: put(platform, name, command))
     assert (again.status_code, again.json()["version"], again.json()["repeated"]) == (200, 1, True)
-    other = answered(lambda: put(platform, name, command, amount=11))
+    other = patient.answered(lambda: put(platform, name, command, amount=11))
     assert other.status_code == 409
     change = uuid.uuid4().hex
-    changed = answered(lambda: put(platform, name, change, amount=11))
+    changed = patient.answered(lambda: put(platform, name, change, amount=11))
     assert changed.json()["version"] == 2
-
-
-def answered(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    """The answer, asked for again while a busy Kafka leaves the outcome unknown."""
-    (answer,) = within(60, lambda: [each for each in [ask()] if each.status_code != 503])
-    return answer

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import uuid
 
-import httpx
 import msgspec
 import pytest
 
@@ -13,12 +12,12 @@ from midstage.contracts.apps import AppSpec, revision_of
 from midstage.contracts.scaling import ScaleDecided
 from midstage.contracts.topics import SCALING
 from midstage.eventlog.appended import Facts, PartitionTaken, logged
-from midstage.eventlog.kafka import KafkaLog
 from midstage.hpa.stream.replay import replayed
 from midstage.local import apps
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.kafka import kafka_log
 
 from .evidence import Orders, assert_exact, ready, records_of, replayed_through, second
 from .loop import (
@@ -196,12 +195,7 @@ def without_room(platform: Platform, gpus: AppSpec) -> None:
     pinned = {**msgspec.to_builtins(newer), "rollout": {"min_available": 2}}
     pinned["env"] = {**env, "STORY": "3"}
     body, command = msgspec.json.encode(pinned), uuid.uuid4().hex
-
-    def answers() -> list[httpx.Response]:
-        answer = ask(platform, "PUT", "/v1/apps/gpu", body, command=command)
-        return [] if answer.status_code == 503 else [answer]  # the log was slow: once more
-
-    (refused,) = within(READY_S, answers)
+    refused = patient.answered(lambda: ask(platform, "PUT", "/v1/apps/gpu", body, command=command))
     assert refused.status_code == 409
     assert "Insufficient nvidia.com/gpu" in refused.json()["detail"]
 
@@ -225,7 +219,7 @@ def test_a_bad_spec_is_refused_with_its_path(
 
 
 def test_every_evaluation_can_be_made_again_byte_for_byte(platform: Platform) -> None:
-    again = replayed(KafkaLog(bootstrap=platform.addresses.kafka, client_id="stories"))
+    again = replayed(kafka_log(platform.addresses.kafka))
     assert again.total > 0
     assert again.first_difference is None
     assert again.from_topics_equal == again.total

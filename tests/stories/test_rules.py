@@ -16,11 +16,11 @@ from midstage.contracts.scaling import EvaluationMade
 from midstage.contracts.timed import Timed
 from midstage.contracts.topics import PEAKS
 from midstage.eventlog.codec import message
-from midstage.eventlog.kafka import KafkaLog
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
 from tests import patient
 from tests.hpa.peaks import daily, slot_of, told
+from tests.kafka import kafka_log
 
 from .loop import READY_S, ask, await_settled, pods, put, spec
 from .test_loop import decided
@@ -48,7 +48,7 @@ def gone(platform: Platform) -> Iterator[None]:
 
 
 def removed(platform: Platform) -> None:
-    ask(platform, "DELETE", f"/v1/apps/{APP}")
+    patient.answered(lambda: ask(platform, "DELETE", f"/v1/apps/{APP}"))
     within(READY_S, lambda: not pods(platform, APP))
 
 
@@ -101,7 +101,7 @@ def test_a_floor_of_the_past_stands_before_the_load(platform: Platform) -> None:
     """Each day of two weeks the load rose at about this time; today nobody has called yet."""
     end = slot_of(datetime.now(UTC))
     past = daily(14, end=end, peak=30.0, at=(end + 1) % SLOTS_A_DAY)
-    log = KafkaLog(bootstrap=platform.addresses.kafka, client_id="test")
+    log = kafka_log(platform.addresses.kafka)
     writer = log.writer()
     for number, fact in enumerate(told(past, end=end, app=APP)):
         event = Event(

@@ -12,10 +12,10 @@ import pytest
 from midstage.contracts.edges import seq_text
 from midstage.contracts.topics import REQUESTS
 from midstage.eventlog.dead_letters import REASON
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Message, Record
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
+from tests.kafka import kafka_log
 
 from .evidence import assert_exact, records_of, sources
 
@@ -47,7 +47,7 @@ def event(*, source: str, seq: int | None = None, **changed: object) -> bytes:
 
 
 def sent(platform: Platform, *messages: Message) -> None:
-    writer = KafkaLog(bootstrap=platform.addresses.kafka, client_id="stories").writer()
+    writer = kafka_log(platform.addresses.kafka).writer()
     for message in messages:
         writer.send(message)
     assert writer.flush(60) == 0
@@ -96,6 +96,7 @@ def test_bad_events_are_dead_letters_and_the_good_ones_around_them_count(
     assert_exact(report)
     true_row = [row for row in report.found.rows if (row.source, row.seq) == (source, highest + 1)]
     assert len(true_row) == 1
+    within(60, lambda: usage(platform, customer="mallory"))  # it stands in another partition
     assert usage(platform, customer="mallory") == 1
 
 

@@ -109,7 +109,7 @@ class Process:
             now_ns=world.now,
             told=metrics.parts.inc,
         )
-        self.rooms.on_gained(self.gate.forget)
+        self.rooms.on_gained(self.gate.moving.forget)
         assert self.gate.closed() is None
 
     def holder(self, customer: str) -> CustomersTaken | None:

@@ -85,7 +85,7 @@ class Process:
             reserved_for_s=RESERVED_S,
             lent_bucket=lent_bucket,
         )
-        self.rooms.on_gained(self.gate.forget)
+        self.rooms.on_gained(self.gate.moving.forget)
         self.known: set[str] = set()
         assert self.gate.closed() is None
 
@@ -203,7 +203,7 @@ class Limited(RuleBasedStateMachine):
         wanted = Wanted(
             holder=name, customer="acme", apps={"chat": {"tokens": wants}}, holding=holding
         )
-        answer = self.on_loop(lambda: self.owner.gate.lend(wanted))
+        answer = self.on_loop(lambda: self.owner.gate.lending.lend(wanted))
         if isinstance(answer, Later):
             answer.then(lambda lent: self.lent(holder, lent, sent))
         else:
@@ -227,7 +227,7 @@ class Limited(RuleBasedStateMachine):
         book.fill(self.now)
         left = {each: lease.left for each, lease in book.leases.items()}
         self.holders[name] = Holder()
-        self.owner.gate.give_back(name, "acme", holding=book.serial, left=left)
+        self.owner.gate.lending.give_back(name, "acme", holding=book.serial, left=left)
 
     @rule(name=HOLDERS)
     def a_holder_dies(self, name: str) -> None:

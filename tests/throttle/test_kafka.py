@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from midstage.contracts import topics
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.kafka import kafka_log
 from tests.ports import free_port
 from tests.throttle.conftest import LIMIT, ONCE, TOKEN, running, spends_on
 
@@ -26,7 +26,7 @@ from tests.throttle.conftest import LIMIT, ONCE, TOKEN, running, spends_on
 def test_limits_and_what_was_used_outlive_the_process(kafka: str, tmp_path: Path) -> None:
     name = f"midstage.limits-{uuid.uuid4().hex[:12]}.v1"
     topic = dataclasses.replace(topics.LIMITS, name=name)
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     log.create(settings_of(topic))
     spends = spends_on(log)
     with running(log, topic, tmp_path, spends=spends) as throttle:
@@ -47,8 +47,7 @@ def test_limits_and_what_was_used_outlive_the_process(kafka: str, tmp_path: Path
 
 
 def done(ask: Callable[[], httpx.Response]) -> dict[str, object]:
-    """The answer, asked for again while a busy Kafka leaves the outcome unknown."""
-    (answer,) = within(60, lambda: [each for each in [ask()] if each.status_code != 503])
+    answer = patient.answered(ask)
     assert answer.status_code == 200, answer.text
     said: dict[str, object] = answer.json()
     return said
@@ -58,7 +57,7 @@ def done(ask: Callable[[], httpx.Response]) -> dict[str, object]:
 @pytest.mark.slow
 def test_a_killed_process_comes_back_with_its_limits(kafka: str, tmp_path: Path) -> None:
     for topic in (topics.LIMITS, topics.SPENDS):
-        KafkaLog(bootstrap=kafka, client_id="test").create(settings_of(topic))
+        kafka_log(kafka).create(settings_of(topic))
     limit = f"killed-{uuid.uuid4().hex[:12]}"
     env = environment(kafka, tmp_path)
     first = started(env, tmp_path)

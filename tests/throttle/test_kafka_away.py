@@ -59,7 +59,8 @@ def test_while_kafka_is_away_what_was_taken_is_used_and_then_the_rules_speak(
     for topic in (topics.LIMITS, topics.SPENDS):
         log.create(settings_of(topic))
     put(log, *[set_by(fact, topics.LIMITS) for fact in LIMITS])
-    with running(log, topics.LIMITS, tmp_path) as throttle:
+    # long enough for a check on a busy machine that has room, and short for one that has none
+    with running(log, topics.LIMITS, tmp_path, answer_within_ms=1000.0) as throttle:
         asyncio.run(story(broker, Asking(throttle)))
 
 

@@ -23,7 +23,7 @@ class Lender(Told):
 
     def lend(self, holding: int = 0) -> asyncio.Future[Lent | None]:
         told: asyncio.Future[Lent | None] = asyncio.get_running_loop().create_future()
-        answer = self.gate.lend(replace(WANTED, holding=holding))
+        answer = self.gate.lending.lend(replace(WANTED, holding=holding))
         if isinstance(answer, Later):
             answer.then(told.set_result)
         else:
@@ -160,7 +160,7 @@ def test_what_is_given_back_is_in_the_log_though_nobody_asks_for_room() -> None:
         first.written()
         lent = part(asked)
         left = {"acme-chat": lent.add}
-        first.gate.give_back("edge", "acme", holding=lent.serial, left=left)
+        first.gate.lending.give_back("edge", "acme", holding=lent.serial, left=left)
         first.written()
         second = Lender(hand)
         second.now_ns = first.now_ns
@@ -178,7 +178,9 @@ def test_a_successor_takes_back_a_lease_that_it_was_never_asked_for() -> None:
         lent = part(asked)
         second = Lender(hand)
         second.now_ns = first.now_ns
-        second.gate.give_back("edge", "acme", holding=lent.serial, left={"acme-chat": lent.add})
+        second.gate.lending.give_back(
+            "edge", "acme", holding=lent.serial, left={"acme-chat": lent.add}
+        )
         assert second.passing() >= BURST - 1
 
     asyncio.run(story())

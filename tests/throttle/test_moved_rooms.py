@@ -42,7 +42,7 @@ def test_what_was_claimed_and_not_used_goes_to_the_next_one() -> None:
             hand.accept()
         first.rooms.turn()
         assert all(passed(each) for each in used)
-        assert first.rooms.leave(first.gate.rooms(lambda _: True))
+        assert first.rooms.leave(first.gate.moving.rooms(lambda _: True))
         [last] = hand.written
         assert last.units == 0
         hand.accept()
@@ -69,7 +69,7 @@ def test_what_stands_in_the_log_as_it_is_is_not_written_again() -> None:
             hand.accept()
         told.rooms.turn()
         assert all(passed(each) for each in used)
-        assert told.rooms.leave(told.gate.rooms(lambda _: True))
+        assert told.rooms.leave(told.gate.moving.rooms(lambda _: True))
         assert hand.written == []
 
     asyncio.run(story())
@@ -114,10 +114,10 @@ def test_what_was_let_go_of_writes_nothing_any_more() -> None:
         for _ in range(3):
             settle(told, hand)
         assert passed(asked)
-        [room] = told.gate.rooms(lambda _: True)
+        [room] = told.gate.moving.rooms(lambda _: True)
         told.now_ns += 60 * 1_000_000_000
         told.gate.follow()
-        assert list(told.gate.rooms(lambda _: True)) == []
+        assert list(told.gate.moving.rooms(lambda _: True)) == []
         room.settle(Settlement(reserved=0, actual=9, taken_ns=told.now_ns, now_ns=told.now_ns))
         told.rooms.turn()
         assert hand.written == []

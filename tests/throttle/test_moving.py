@@ -39,7 +39,7 @@ LEFT = CustomersLeft(partition=2, owner="one", epoch=4, at=NOON)
 
 def left_by(story: Story, customer: str = "acme") -> Sequence[ReservationsLeft]:
     """What it says as it leaves, as the log has it."""
-    said = story.gate.reserved(lambda each: each == customer, LEFT)
+    said = story.gate.moving.reserved(lambda each: each == customer, LEFT)
     decode = msgspec.json.Decoder(ReservationsLeft).decode
     return [decode(msgspec.json.encode(each)) for each in said]
 
@@ -50,7 +50,7 @@ def after(first: Story, facts: Iterable[ReservationsLeft], *limits: LimitSet) ->
     second.now_ns = first.now_ns
     used = 100 - first.left["tokens"]
     second.ends("before", tokens=used)
-    second.gate.resume(facts)
+    second.gate.moving.resume(facts)
     return second
 
 
@@ -112,7 +112,7 @@ def test_who_counts_again_goes_by_what_the_others_left_alone() -> None:
     """What it knew of requests is old: others may have settled them."""
     first = Story(TOKENS)
     assert first.asks("a", 30)
-    first.gate.forget(lambda _: True)
+    first.gate.moving.forget(lambda _: True)
     first.ends("before", tokens=10)  # others found that it used 10
     first.ends("a", tokens=4)
     assert first.left["tokens"] == 100 - 10 - 4, "charged in full, nothing comes back"
@@ -122,7 +122,7 @@ def test_a_limit_that_is_gone_settles_nothing() -> None:
     first = Story(TOKENS)
     assert first.asks("a", 30)
     second = Story(SLOTS)
-    second.gate.resume(left_by(first))
+    second.gate.moving.resume(left_by(first))
     second.ends("a", tokens=10)
     assert second.left == {"slots": 2}
 
@@ -135,7 +135,7 @@ def test_who_has_no_name_that_can_be_written_spoils_nobody_elses_record(customer
     judged = first.gate.check(check, None)
     assert isinstance(judged, Judged)
     assert judged.admitted
-    said = first.gate.reserved(lambda _: True, LEFT)
+    said = first.gate.moving.reserved(lambda _: True, LEFT)
     assert [each.request for fact in said for each in fact.reservations] == ["a"]
 
 
@@ -206,7 +206,7 @@ def test_a_throttle_goes_on_with_what_another_one_reserved(tmp_path: Path) -> No
         "amount": 1000,
         "algorithm": {"kind": "lifetime"},
     }
-    with running(log, topics.LIMITS, tmp_path, edge_keys=keys, answer_within_ms=5000.0) as first:
+    with running(log, topics.LIMITS, tmp_path, edge_keys=keys) as first:
         assert first.put("tokens", **terms).status_code == 200
         within(60, lambda: left(first) == 1000)
         for request in ("told", "meanwhile", "later"):
@@ -216,7 +216,7 @@ def test_a_throttle_goes_on_with_what_another_one_reserved(tmp_path: Path) -> No
         assert first.http.post("/v1/settlements", json=body).is_success
         assert left(first) == 1000 - 30 - 100 - 100
     put(log, ended("meanwhile", tokens=20), ended("told", tokens=30))
-    with running(log, topics.LIMITS, tmp_path, edge_keys=keys, answer_within_ms=5000.0) as second:
+    with running(log, topics.LIMITS, tmp_path, edge_keys=keys) as second:
         within(60, lambda: left(second) == 1000 - 30 - 20 - 100)
         put(log, ended("told", tokens=30), ended("later", tokens=10))
         within(60, lambda: left(second) == 1000 - 30 - 20 - 10)

@@ -37,7 +37,7 @@ class Told:
     def report(self, requests: int, *, during_s: float, **units: int) -> None:
         apps = {"chat": {"requests": requests, **units}}
         during_ns = int(during_s * SECOND)
-        self.gate.report(Passed(customer="acme", apps=apps, during_ns=during_ns))
+        self.gate.lending.report(Passed(customer="acme", apps=apps, during_ns=during_ns))
 
     def left(self) -> int:
         ((_, left),) = self.gate.left("acme", "chat", "")

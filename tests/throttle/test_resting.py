@@ -83,7 +83,7 @@ class Awake(Told):
             late_below_s=0.0,
             most_awake=0,
         )
-        self.rooms.on_gained(self.gate.forget)
+        self.rooms.on_gained(self.gate.moving.forget)
         assert self.gate.closed() is None
 
     def rest(self) -> None:
@@ -175,7 +175,7 @@ def test_who_leaves_writes_how_those_at_rest_are() -> None:
         told = Awake(hand, fact())
         assert asked(told, 10) == 10
         told.rest()
-        assert told.rooms.leave(told.gate.rooms(lambda customer: customer == "acme"))
+        assert told.rooms.leave(told.gate.moving.rooms(lambda customer: customer == "acme"))
         settle(told, hand)
         next_one = Awake(hand, fact())
         assert asked(next_one, BURST) == BURST - 10

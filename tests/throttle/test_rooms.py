@@ -108,7 +108,7 @@ class Told:
             caller_timeout_s=within_s,
             late_below_s=0.0,
         )
-        self.rooms.on_gained(self.gate.forget)
+        self.rooms.on_gained(self.gate.moving.forget)
         assert self.gate.closed() is None
 
     def ask(self, hits: int = 1, customer: str = "acme") -> asyncio.Future[Judged | None]:

@@ -90,7 +90,7 @@ class Life:
         self.goes_on()
 
     def leaves(self) -> None:
-        assert self.told.rooms.leave(self.told.gate.rooms(lambda _: True))
+        assert self.told.rooms.leave(self.told.gate.moving.rooms(lambda _: True))
         self.hand.accept()
 
     def next(self, *limits: LimitSet) -> "Life":
@@ -170,7 +170,7 @@ def test_a_counter_is_let_go_of_when_the_log_says_that_nobody_has_a_slot() -> No
         assert life.asks("a")
         life.rests()
         life.ends("a")
-        rooms = life.told.gate.rooms
+        rooms = life.told.gate.moving.rooms
         life.told.gate.follow()
         assert list(rooms(lambda _: True)), "the log names it still"
         life.rests()

@@ -113,9 +113,7 @@ def life(log: MemoryLog, directory: Path) -> Iterator[Running]:
     keys = directory / "edge-keys"
     keys.write_text("{}")
     keys.chmod(0o600)
-    with running(
-        log, topics.LIMITS, directory, edge_keys=keys, answer_within_ms=5000.0
-    ) as throttle:
+    with running(log, topics.LIMITS, directory, edge_keys=keys) as throttle:
         yield throttle
 
 

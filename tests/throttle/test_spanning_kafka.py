@@ -19,11 +19,11 @@ from envoy.service.ratelimit.v3 import (  # type: ignore[import-untyped]  # xds-
 
 from midstage.contracts.algorithms import AnyAlgorithm, LifetimeQuota, TokenBucket
 from midstage.contracts.limits import FailureRule, LimitSet
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.topics import settings_of
 from midstage.testkit.clock import NOON
 from midstage.testkit.waiting import within
 from tests import patient
+from tests.kafka import kafka_log
 from tests.ports import free_port
 from tests.throttle.conftest import TOKEN
 from tests.throttle.dying import named
@@ -61,7 +61,7 @@ def test_two_processes_admit_a_limit_over_the_customers_of_both_once(
     kafka: str, tmp_path: Path
 ) -> None:
     run = uuid.uuid4().hex[:12]
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     for topic in named(run):
         log.create(settings_of(topic))
     limits, _ = named(run)

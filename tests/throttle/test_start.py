@@ -16,7 +16,6 @@ from midstage.chassis.clock import SystemClock
 from midstage.contracts import topics
 from midstage.contracts.algorithms import LifetimeQuota
 from midstage.contracts.limits import LimitFact, LimitSet
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import Log, Message
 from midstage.eventlog.snapshots import Snapshots, code_of
 from midstage.eventlog.topics import settings_of
@@ -28,6 +27,7 @@ from midstage.throttle.main import compose
 from midstage.throttle.model.checks import Check, Judged
 from midstage.throttle.model.limits import Standing
 from tests import patient
+from tests.kafka import kafka_log
 from tests.ports import free_port
 from tests.throttle.conftest import memory, running, settings_in, spends_on
 from tests.throttle.gated import TINY, Held, gate_over, limit
@@ -109,7 +109,7 @@ def test_a_snapshot_of_other_code_is_not_believed_on_kafka(kafka: str, tmp_path:
 def after_a_snapshot(kafka: str, code: str) -> tuple[Log, topics.Topic]:
     """A log whose first two records are gone, and a snapshot by ``code`` of all three."""
     topic = replace(topics.LIMITS, name=f"midstage.limits-{uuid.uuid4().hex[:12]}.v1")
-    log = KafkaLog(bootstrap=kafka, client_id="test")
+    log = kafka_log(kafka)
     log.create(settings_of(topic))
     put(log, *[limited("kept", version, burst=version, topic=topic) for version in (1, 2, 3)])
     versions = Versions[Standing, LimitFact](

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from midstage.contracts.algorithms import FixedWindow, LifetimeQuota, Starts
+from midstage.contracts.algorithms import (
+    Algorithm,
+    FixedWindow,
+    LifetimeQuota,
+    Starts,
+    TokenBucket,
+)
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.decide.strict import NAMED_NS
@@ -193,7 +199,7 @@ def test_a_successor_gives_back_what_a_fact_says_never_passed() -> None:
         second = Told(hand, strict())
         asked: list[tuple[frozenset[str], int]] = []
         second.rooms.on_gained(
-            second.gate.forget,
+            second.gate.moving.forget,
             look_back=lambda who, since: asked.append((frozenset(who), since)),
         )
         follows(second, hand)
@@ -223,7 +229,9 @@ def test_who_was_named_too_long_ago_is_not_looked_for() -> None:
         second = Told(hand, strict())
         second.now_ns = first.now_ns + NAMED_NS
         asked: list[int] = []
-        second.rooms.on_gained(second.gate.forget, look_back=lambda _, since: asked.append(since))
+        second.rooms.on_gained(
+            second.gate.moving.forget, look_back=lambda _, since: asked.append(since)
+        )
         follows(second, hand)
         second.gate.settle(ended("old", passes=False))
         assert (asked, left(second)) == ([], 4)
@@ -308,15 +316,21 @@ def test_a_limit_that_becomes_strict_goes_on_where_it_is() -> None:
     asyncio.run(story())
 
 
-def test_what_is_late_gives_nothing_back_to_a_limit_that_began_anew() -> None:
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        FixedWindow(period_s=86_400, starts=Starts.FIRST_HIT),
+        TokenBucket(period_s=86_400, burst=5),  # knows no time before which nothing was taken
+    ],
+)
+def test_what_is_late_gives_nothing_back_to_a_limit_that_began_anew(algorithm: Algorithm) -> None:
     async def story() -> None:
         hand = Hand()
         told = Told(hand, strict(), within_s=0.03)
         slow = [ask(told, f"slow-{number}") for number in range(3)]
         told.rooms.turn()
         hand.written.clear()  # the log is slow with these alone
-        window = FixedWindow(period_s=86_400, starts=Starts.FIRST_HIT)
-        told.limits.set(msgspec.structs.replace(strict(), algorithm=window))
+        told.limits.set(msgspec.structs.replace(strict(), algorithm=algorithm))
         told.gate.follow()
         anew = ask(told, "anew")
         takes(told, hand)
@@ -348,7 +362,7 @@ def test_it_is_not_lent() -> None:
     async def story() -> None:
         fact = msgspec.structs.replace(limit("acme", "chat", rate_per_s=10, burst=100), strict=True)
         told = Told(Hand(), fact)
-        lent = told.gate.lend(
+        lent = told.gate.lending.lend(
             Wanted(holder="sdk", customer="acme", apps={"chat": {"requests": 10}}, holding=0)
         )
         assert lent is not None

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from midstage.local.options import Where
 from midstage.local.platform import Platform
-from midstage.local.up import Where
 from tests.stories.evidence import Orders
 from tests.stories.mortal import SPEED, mortal
 

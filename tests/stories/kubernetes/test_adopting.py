@@ -6,7 +6,7 @@ import pytest
 from midstage.contracts.apps import revision_of
 from midstage.local.platform import Platform
 from midstage.testkit.waiting import within
-from tests.stories.loop import ask, await_settled, put, spec
+from tests.stories.loop import ask, await_settled, delete, put, spec
 from tests.stories.steady import steady
 from tests.stories.turns import another
 
@@ -23,7 +23,8 @@ def test_what_a_team_has_running_is_replaced_without_a_failed_request(
     platform: Platform, seen: Seen
 ) -> None:
     a_copy(platform, seen, THEIRS)
-    assert ask(platform, "POST", f"/v1/apps/{APP}/adopt?workload={THEIRS}").is_success
+    adopt = f"/v1/apps/{APP}/adopt?workload={THEIRS}"  # refused while it is still changing
+    within(60, lambda: ask(platform, "POST", adopt).is_success)
     before = {pod.uid for pod in seen.cluster.list().pods if pod.workload == THEIRS}
     assert len(before) == 2
     wanted = another(APP, replicas=2, number="first")
@@ -36,7 +37,7 @@ def test_what_a_team_has_running_is_replaced_without_a_failed_request(
     assert load.offered - load.ends["ok"] == unrouted, load.ends
     assert not load.aborted, load.ends
     assert THEIRS not in {each.name for each in seen.cluster.list().workloads}
-    assert ask(platform, "DELETE", f"/v1/apps/{APP}").is_success
+    delete(platform, APP)
 
 
 def a_copy(platform: Platform, seen: Seen, name: str) -> None:
@@ -46,7 +47,7 @@ def a_copy(platform: Platform, seen: Seen, name: str) -> None:
     (model,) = [each for each in seen.cluster.list().workloads if each.app == "model"]
     read = seen.connection.request("GET", f"{DEPLOYMENTS}/{model.name}")
     pod = msgspec.json.decode(read)["spec"]["template"]["spec"]
-    assert ask(platform, "DELETE", "/v1/apps/model").is_success
+    delete(platform, "model")
     labels = {"team": name}
     theirs = {
         "metadata": {"name": name},

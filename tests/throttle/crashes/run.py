@@ -19,10 +19,10 @@ import grpc
 from midstage.contracts.spends import CustomersTaken
 from midstage.contracts.topics import Topic
 from midstage.eventlog.codec import Decoder
-from midstage.eventlog.kafka import KafkaLog
 from midstage.eventlog.log import BEGINNING, Log
 from midstage.eventlog.topics import settings_of
 from midstage.throttle.decide.lending import TERM_NS
+from tests.kafka import kafka_log
 from tests.throttle.crashes import slots
 from tests.throttle.crashes.callers import Pace, calling, connected, holding
 from tests.throttle.crashes.judging import Seen, Told
@@ -73,7 +73,7 @@ class Crashing:
         """Nothing is started yet."""
         self._plan = plan
         self._random = random.Random(plan.seed)
-        self._kafka_log = KafkaLog(bootstrap=kafka, client_id="test")
+        self._kafka_log = kafka_log(kafka)
         run = uuid.uuid4().hex[:12]
         topic, self._spends = named(run)
         for each in (topic, self._spends):

@@ -36,6 +36,7 @@ from midstage.local.kubernetes import building, programs, workers
 from midstage.local.kubernetes.embedded import Embedded
 from midstage.local.kubernetes.plane import prepare
 from midstage.local.layout import Layout
+from midstage.local.options import Where
 from midstage.local.replay.customers import CustomerLimit
 from midstage.local.replay.findings import Report
 from midstage.local.replay.progress import Line
@@ -43,7 +44,6 @@ from midstage.local.replay.reconcile import Patience, reconcile
 from midstage.local.replaying import nothing_watched
 from midstage.local.supervisor import Child, Supervisor
 from midstage.local.table import EDGE, Instead, Table
-from midstage.local.up import Where
 
 READY_WITHIN_S = 120.0
 STOPS: Sequence[tuple[Sequence[str], float]] = (

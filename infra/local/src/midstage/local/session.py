@@ -11,14 +11,15 @@ import typer
 from midstage.local import apps
 from midstage.local.errors import PlatformError
 from midstage.local.live import Watcher
+from midstage.local.options import Options
 from midstage.local.platform import Platform
 from midstage.local.replay import trace as traces
 from midstage.local.replay.progress import Line
 from midstage.local.replay.report import exit_code, write
 from midstage.local.replay.shown import as_text
 from midstage.local.screen import Screen
-from midstage.local.up import FAILED, Options
 
+FAILED = 1
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """A closed terminal and a plain kill end us as Ctrl-C does."""
 

@@ -4,8 +4,6 @@ Registered as a command of ``midstage`` through the entry point group ``midstage
 """
 
 import math
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,33 +11,10 @@ import typer
 from rich.console import Console
 
 from midstage.contracts.errors import MidstageError
+from midstage.local.options import Options, Where
 from midstage.local.replay import trace as traces
 
-FAILED = 1
 FASTEST = 1000.0
-
-
-class Where(StrEnum):
-    """What the replicas run in."""
-
-    LOCAL = "local"
-    KUBERNETES = "kubernetes"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What was asked for."""
-
-    trace: str
-    speed: float
-    requests: int | None
-    stop_after: bool
-    report: Path | None
-    directory: Path
-    replicas: int
-    cluster: Where
-    shards: int
-    scalers: int
 
 
 def register(app: typer.Typer) -> None:
@@ -99,7 +74,7 @@ def up(
         scalers=scalers,
     )
     from midstage.local.screen import Screen  # noqa: PLC0415  only this command needs them, and
-    from midstage.local.session import run  # noqa: PLC0415  all others start in half the time
+    from midstage.local.session import FAILED, run  # noqa: PLC0415  all others start in half the time
 
     try:
         with Screen(Console(stderr=True)) as screen:

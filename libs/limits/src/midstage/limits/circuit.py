@@ -165,11 +165,6 @@ class Breaker:
             oldest = self._slices.popleft()
             self._add(calls=-oldest.calls, failed=-oldest.failed, slow=-oldest.slow)
 
-    def _is_past(self, number: int) -> bool:
-        if self.terms.by is By.COUNT:
-            return self._calls > self.terms.window
-        return self._slices[0].number <= number - _SLICES
-
     def _add(self, *, calls: int, failed: int, slow: int) -> None:
         self._calls += calls
         self._failed += failed

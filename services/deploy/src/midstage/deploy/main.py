@@ -144,6 +144,7 @@ def compose(
     served = api.Apps(
         log=apps,
         around=around,
+        seen=seen,
         cluster=cluster,
         now=clock.now,
         new_id=lambda: uuid.uuid4().hex,

@@ -29,7 +29,7 @@ class Settings:
     ingest_within_s: float = 10.0
     ledger_memory_mb: int = 80
     seen_in_memory: int = 1 << 19
-    segment_rows: int = 20_000
+    segment_rows: int = 8_000
     billed: frozenset[Outcome] = BILLED
     gap_grace: timedelta = timedelta(minutes=10)
     rows_kept: timedelta = timedelta(days=7)
@@ -65,7 +65,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
             env, f"{_PREFIX}SEEN_IN_MEMORY", default=1 << 19, least=1, most=1 << 24
         ),
         segment_rows=settings.whole(
-            env, f"{_PREFIX}SEGMENT_ROWS", default=20_000, least=1, most=1_000_000
+            env, f"{_PREFIX}SEGMENT_ROWS", default=8_000, least=1, most=1_000_000
         ),
         gap_grace=timedelta(
             seconds=settings.whole(env, f"{_PREFIX}GAP_GRACE_S", default=600, least=10, most=86_400)

@@ -154,11 +154,11 @@ def compose(
     )
     watching, imported = _rules(settings.rules, registry)
     rooms.on_gained(
-        gate.forget,
-        taken_over=Arriving(counting=spending, resume=gate.resume, ends=earlier),
+        gate.moving.forget,
+        taken_over=Arriving(counting=spending, resume=gate.moving.resume, ends=earlier),
         look_back=earlier.look_back if earlier else None,
     )
-    spending.reserved = lambda left: gate.reserved(
+    spending.reserved = lambda left: gate.moving.reserved(
         lambda customer: spending.partition(customer) == left.partition, left
     )
     unjudged = Unjudged(metrics=metrics, monotonic=clock.monotonic)
@@ -180,7 +180,7 @@ def compose(
         spends=spending,
         handing=Handing(
             spends=spending,
-            rooms=gate.rooms,
+            rooms=gate.moving.rooms,
             keeping=rooms,
             answer_within_s=settings.answer_within_ms / 1000,
         ),
@@ -207,7 +207,9 @@ def compose(
             token=secret(settings.token_file),
             routers=[
                 api.router(standings, Looking(gate=gate), elsewhere),
-                lending.router(lending.Lending(gate=gate, elsewhere=elsewhere)),
+                lending.router(
+                    lending.Lending(gate=gate, lender=gate.lending, elsewhere=elsewhere)
+                ),
                 imported_http.router(server.judged, server.serving, readiness),
             ],
             own_keys=[imported_http.PATH],

@@ -51,7 +51,6 @@ CLAIMS = Resource(group="", plural="persistentvolumeclaims", kind="PersistentVol
 QUOTAS = Resource(group="", plural="resourcequotas", kind="ResourceQuota")
 LIMITS = Resource(group="", plural="limitranges", kind="LimitRange")
 DEPLOYMENTS = Resource(group="apps", plural="deployments", kind="Deployment")
-REPLICA_SETS = Resource(group="apps", plural="replicasets", kind="ReplicaSet")
 ENDPOINT_SLICES = Resource(group="discovery.k8s.io", plural="endpointslices", kind="EndpointSlice")
 BUDGETS = Resource(group="policy", plural="poddisruptionbudgets", kind="PodDisruptionBudget")
 AUTOSCALERS = Resource(

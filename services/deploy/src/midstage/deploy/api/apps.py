@@ -1,8 +1,9 @@
 """What the routes ask for: applications as they stand, commands with their id and time.
 
 A spec that makes a new revision is tried on the cluster as it is seen before it is taken: without
-room for a surge or an update in place it is refused with the scheduler's words. Where the cluster
-is not known now, the spec is taken; the rollout waits.
+room for a surge or an update in place it is refused with the scheduler's words, once all is seen
+that the log tells of the cluster by then. Where that is not known now, the spec is taken; the
+rollout waits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +53,8 @@ from midstage.deploy.views.differences import differences
 from midstage.deploy.views.status import status_of
 from midstage.eventlog.versions import Answer
 
+_SEEN_WITHIN_S = 5.0
+
 
 class AppLog(Protocol):
     """The applications' versioned log, as the API needs it."""
@@ -92,6 +95,14 @@ class Around(Protocol):
         ...
 
 
+class Seen(Protocol):
+    """The loop by which the cluster is seen."""
+
+    def wait_for_all(self, within_s: float) -> None:
+        """Until all is folded that stands in the log now; else UnavailableError."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class _Tried:
     """How the last spec that was tried would go."""
@@ -105,6 +116,7 @@ class Apps:
 
     log: AppLog
     around: Around
+    seen: Seen
     cluster: Adopts
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -267,7 +279,18 @@ class Apps:
         return command_answer(answer, self.log.state(command.app)[1], tried.course)
 
     def _course(self, app: str, state: App, spec: AppSpec, generation: int) -> Course:
-        """How the replicas would come to run the spec."""
+        """How the replicas would come to run the spec.
+
+        That the cluster answers may be read before its nodes are: nobody is refused by less than
+        what the log tells. UnavailableError where that was not read in time.
+        """
+        course = self._played(app, state, spec, generation)
+        if course.way is not Way.REFUSED:
+            return course
+        self.seen.wait_for_all(_SEEN_WITHIN_S)
+        return self._played(app, state, spec, generation)
+
+    def _played(self, app: str, state: App, spec: AppSpec, generation: int) -> Course:
         current = state.current
         if current is not None and current.fact.revision == revision_of(spec, generation):
             return Course(way=Way.NONE)

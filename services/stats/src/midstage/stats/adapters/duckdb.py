@@ -148,6 +148,12 @@ class DuckdbLedger:
         """See ``counting.Ledger.sources``."""
         return {name: self._sources[name] for name in names if name in self._sources}
 
+    def name(self) -> str:
+        """What no other ledger is called, but a copy of this one."""
+        with self._db.cursor() as db:
+            ((name,),) = db.execute("SELECT ledger FROM about").fetchall()
+        return str(name)
+
     def archived_upto(self) -> int:
         """The highest row that has left for the archive, 0 where none has."""
         with self._db.cursor() as db:

@@ -107,11 +107,14 @@ class Periods:
             found = db.execute(_PART, [name]).fetchall()
         return _part(found[0][0]) if found else None
 
-    def seal(self, period: Period, accepted: Accepted) -> Part:
-        """Seal the period, or give what was sealed before; RefusedError where that can't be."""
+    def seal(self, period: Period, accepted: Accepted, after: str | None = None) -> Part:
+        """Seal the period, or give what was sealed before; RefusedError where that can't be.
+
+        ``after`` is the period that was closed last.
+        """
         with self._books.writing() as writing:
             held = _sealed(writing.db)
-            if following(period, [cut.period for cut in held]):
+            if following(period, [cut.period for cut in held], after=after):
                 return _kept(writing.db, period)
             missing = gaps(self._told(writing.db), period)
             complete(period, missing, accepted)

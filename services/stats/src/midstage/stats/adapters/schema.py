@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 
@@ -50,6 +51,7 @@ _REMEDY = (
 TABLES = """
 CREATE TABLE IF NOT EXISTS about (
     schema INTEGER NOT NULL, shard INTEGER NOT NULL, shards INTEGER NOT NULL
+    -- and ledger VARCHAR: a name that no other ledger has, for what is kept beside it
 );
 CREATE TABLE IF NOT EXISTS heads (
     version BIGINT NOT NULL,       -- of the last commit
@@ -163,7 +165,11 @@ CREATE TABLE IF NOT EXISTS {table} (
 );
 """
 
-_GAINED = "ALTER TABLE rolled ADD COLUMN IF NOT EXISTS hours TIMESTAMP"
+_GAINED = """
+ALTER TABLE rolled ADD COLUMN IF NOT EXISTS hours TIMESTAMP;
+ALTER TABLE about ADD COLUMN IF NOT EXISTS ledger VARCHAR;
+"""
+_NAMED = "UPDATE about SET ledger = ? WHERE ledger IS NULL"
 _HOURS_WRITTEN = """
 UPDATE rolled SET hours = greatest(until, (SELECT max(hour) + INTERVAL 1 HOUR FROM hours))
 """
@@ -207,6 +213,7 @@ def opened(
         for rollup in Rollup:
             db.execute(_ROLLUP.format(table=rollup.value, time=rollup.time))
         _same_shard(db, file, shard=shard, shards=shards)
+        db.execute(_NAMED, [uuid4().hex])
         _grown(db)
         db.commit()
     return db
@@ -245,7 +252,8 @@ def _same_schema(db: duckdb.DuckDBPyConnection, file: Path) -> None:
 def _same_shard(db: duckdb.DuckDBPyConnection, file: Path, *, shard: int, shards: int) -> None:
     found = db.execute("SELECT shard, shards FROM about").fetchall()
     if not found:
-        db.execute("INSERT INTO about VALUES (?, ?, ?)", [SCHEMA, shard, shards])
+        made = "INSERT INTO about (schema, shard, shards) VALUES (?, ?, ?)"
+        db.execute(made, [SCHEMA, shard, shards])
         db.execute("INSERT INTO heads VALUES (0, 0, 0)")
         db.execute("INSERT INTO merges VALUES (NULL, 0)")
         db.execute("INSERT INTO rolled BY NAME SELECT 0 AS version")

@@ -24,8 +24,9 @@ from midstage.stats.adapters.columns import utc
 from midstage.stats.decide.sums import HOUR_US
 from midstage.stats.model import Flags, Rows
 
-LEAST = 20_000
-"""Rows of an hour in one chunk, as only who is behind has them: less is many small files."""
+LEAST = 8_000
+"""Rows of an hour in one chunk, as those have them who are behind, or count tens of thousands of
+events a second: less is many small files, more is a table that each checkpoint writes anew."""
 _PREFIX = "segment-"
 _REPEATED = [
     "kind",

@@ -70,9 +70,9 @@ class FarShard:
         """See ``closing.Shard.gaps``."""
         return self._asked("/v1/shard/gaps", period, _gaps)
 
-    def seal(self, period: Period, accepted: Accepted) -> Part:
+    def seal(self, period: Period, accepted: Accepted, after: str | None = None) -> Part:
         """See ``closing.Shard.seal``."""
-        return self._asked("/v1/shard/seal", (period, accepted), _part)
+        return self._asked("/v1/shard/seal", (period, accepted, after), _part)
 
     def part(self, name: str) -> Part | None:
         """See ``closing.Shard.part``."""

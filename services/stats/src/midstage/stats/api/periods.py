@@ -34,7 +34,7 @@ NOT_FOUND = 404
 Name = Annotated[str, Path(pattern=f"^{PERIOD}$")]
 Text = Annotated[str | None, Field(max_length=64)]
 
-_seal = msgspec.json.Decoder(tuple[Period, Accepted]).decode
+_seal = msgspec.json.Decoder(tuple[Period, Accepted, str | None]).decode
 _wanted = msgspec.json.Decoder(tuple[str, bool]).decode
 _period = msgspec.json.Decoder(Period).decode
 
@@ -78,8 +78,8 @@ class Own(Protocol):
         """What it may lack."""
         ...
 
-    def seal(self, period: Period, accepted: Accepted) -> Part:
-        """Seal, or give what was sealed."""
+    def seal(self, period: Period, accepted: Accepted, after: str | None) -> Part:
+        """Seal after the one that was closed last, or give what was sealed."""
         ...
 
     def part(self, name: str) -> Part | None:

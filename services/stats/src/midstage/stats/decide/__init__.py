@@ -50,11 +50,16 @@ def decide(known: Known, arrivals: Arrivals) -> Batch:
 
 
 def heard(before: Source | None, word: Beaten | Ended) -> Source:
-    """The source after what its edge said; an older word than the last one changes nothing."""
+    """The source after what its edge said; an older word than the last one changes nothing.
+
+    A beat that names more lines is the newer one also where its clock is behind: it was set back,
+    and what was said of times that are yet to come no longer holds.
+    """
     source = before or Source(name=word.source, edge=word.edge)
     match word:
         case Beaten(beat=beat):
-            newer = source.beat is None or beat.at > source.beat.at
+            held = source.beat
+            newer = held is None or beat.at > held.at or beat.highest > held.highest
             return replace(source, beat=beat) if newer else source
         case Ended(closing=closing):
             return source if source.closing else replace(source, closing=closing)
@@ -149,6 +154,7 @@ def _completed(source: Source) -> Source:
     beat = source.beat
     if beat is None or beat.complete_until == source.complete_until:
         return source
-    if not source.seen.complete(beat.highest):
+    taken_back = source.complete_until is not None and beat.complete_until < source.complete_until
+    if not taken_back and not source.seen.complete(beat.highest):
         return source
     return replace(source, complete_until=beat.complete_until)

@@ -63,16 +63,22 @@ def meant(*, name: str, since: str | None, until: str | None, zone: str) -> Peri
     return Period(name=name, since=begin, until=end, zone=zone)
 
 
-def following(wanted: Period, sealed: Sequence[Period]) -> Period | None:
+def following(wanted: Period, sealed: Sequence[Period], *, after: str | None) -> Period | None:
     """The period as it was sealed before, or None where it may be sealed now.
 
-    RefusedError (409) where it was sealed as another one, or does not follow the last.
+    ``after`` is the period that was closed last (None: none was). RefusedError (409) where it was
+    sealed as another one, does not follow the last, or the last was not closed: who seals next
+    would be the first to seal in a shard that did not get to that one, and it would have no part.
     """
     same = next((held for held in sealed if held.name == wanted.name), None)
     if same == wanted:
         return same
     if same is not None:
         raise RefusedError(f"{wanted.name} is sealed as {_shown(same)}", status=CONFLICT)
+    if sealed and sealed[-1].name != after:
+        raise RefusedError(
+            f"{sealed[-1].name} is sealed and not closed; close it first", status=CONFLICT
+        )
     if sealed and wanted.since != sealed[-1].until:
         raise RefusedError(
             f"periods follow each other: {sealed[-1].name} ends at {_text(sealed[-1].until)}, "

@@ -13,6 +13,7 @@ from midstage.eventlog.versions import Versions
 from midstage.stats.adapters.archive import Archive
 from midstage.stats.adapters.duckdb import DuckdbLedger
 from midstage.stats.adapters.periods import Periods
+from midstage.stats.adapters.shards import in_order
 from midstage.stats.decide.billing import Account, evolve
 from midstage.stats.stream.archiving import Archiving
 from midstage.stats.stream.closing import Closing, Shard
@@ -67,7 +68,10 @@ def bookkeeping(
     new_id: Callable[[], str],
     reached: Failpoint,
 ) -> Bookkeeping:
-    """``far`` are the other shards; rows up to ``upto_row`` may go to the archive's directory."""
+    """``far`` are the other shards by their numbers.
+
+    Rows up to ``upto_row`` may go to the archive's ``directory``.
+    """
     archive = Archive(ledger, directory=directory, reached=reached)
     own = Periods(ledger, archive, shard=shard, now=now, grace=grace, reached=reached)
     return Bookkeeping(
@@ -75,8 +79,7 @@ def bookkeeping(
         own=own,
         closing=Closing(
             log=log,
-            shards=[own, *far],
-            sealed=lambda: [cut.period for cut in own.sealed()],
+            shards=in_order(own, far, number=shard),
             now=now,
             reached=reached,
         ),

@@ -1,8 +1,9 @@
 """A period is closed: each shard seals, then the statement goes into the log, piece by piece.
 
 Seals stay as they are, so whoever closes again, or at the same time, or after a crash anywhere,
-makes the same statement. The fact that closes the period is the last to be appended, and the log
-takes one; until it is there the period is open.
+makes the same statement. Everybody asks the shards in one order, so the first of them says which
+time a period has. The fact that closes it is the last to be appended, and the log takes one; until
+it is there the period is open.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,8 +29,8 @@ class Shard(Protocol):
         """What it may lack of the period."""
         ...
 
-    def seal(self, period: Period, accepted: Accepted) -> Part:
-        """Seal, or give what was sealed before."""
+    def seal(self, period: Period, accepted: Accepted, after: str | None) -> Part:
+        """Seal after the period that was closed last, or give what was sealed before."""
         ...
 
     def part(self, name: str) -> Part | None:
@@ -49,14 +50,14 @@ class Closing:
         *,
         log: BillingLog,
         shards: Sequence[Shard],
-        sealed: Callable[[], Sequence[Period]],
         now: Callable[[], datetime],
         reached: Failpoint = nothing,
     ) -> None:
-        """``shards`` are all there are; ``sealed`` are the periods that one of them has sealed."""
+        """``shards`` are all there are by their numbers: in another order two could each seal
+        a part of another period, and neither could be closed.
+        """
         self._log = log
         self._shards = shards
-        self._sealed = sealed
         self._now = now
         self._reached = reached
 
@@ -72,10 +73,10 @@ class Closing:
                 raise RefusedError(f"{period.name} is closed with another time", status=CONFLICT)
             return held
         over(period, now=self._now())
-        self._none_between(period)
         found = [gap for shard in self._shards for gap in shard.gaps(period)]
         complete(period, found, accepted)
-        parts = [shard.seal(period, accepted) for shard in self._shards]
+        after = self._last()
+        parts = [shard.seal(period, accepted, after) for shard in self._shards]
         self._reached("closing:sealed")
         # sealed by somebody before, over gaps that may be filled by now: they are on the statement
         complete(period, [gap for part in parts for gap in part.gaps], accepted)
@@ -101,14 +102,6 @@ class Closing:
             )
         return statement
 
-    def _none_between(self, period: Period) -> None:
-        """A statement names what came late for those before it: they have to stand first."""
-        for before in self._sealed():
-            if before.until <= period.since and self._closed(before.name) is None:
-                raise RefusedError(
-                    f"{before.name} is sealed and not closed; close it first", status=CONFLICT
-                )
-
     def _append(
         self, period: Period, parts: Sequence[Part], accepted: Accepted, command_id: str
     ) -> PeriodClosed:
@@ -132,6 +125,11 @@ class Closing:
         )
         self._reached("closing:appended")
         return self._closed(period.name) or closed
+
+    def _last(self) -> str | None:
+        """The period that was closed last."""
+        closed = [one.closed for one in self._log.states().values() if one.closed is not None]
+        return max(closed, key=lambda one: one.until).period if closed else None
 
     def _closed(self, name: str) -> PeriodClosed | None:
         return self._log.states().get(period_key(name), Account()).closed

@@ -31,13 +31,17 @@ _ANSWER: Final = msgspec.json.Decoder(LeasesAnswer)
 
 
 class Gate(Protocol):
-    """What lends and answers checks."""
+    """What answers checks."""
 
     def check(
         self, check: Check, remaining_s: float | None
     ) -> Judged | Later[Judged | None] | None:
         """The verdict, charged."""
         ...
+
+
+class Lender(Protocol):
+    """What lends parts of the gate's limits."""
 
     def lend(self, wanted: Wanted) -> Lent | Later[Lent | None] | None:
         """Parts of limits; None where the log does not take them in time."""
@@ -56,9 +60,10 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lending:
-    """The gate as holders of leases use it."""
+    """Gate and lender as holders of leases use them."""
 
     gate: Gate
+    lender: Lender
     elsewhere: Elsewhere
 
     async def leases(self, body: LeasesBody, asked: Asked) -> LeasesAnswer:
@@ -80,7 +85,7 @@ class Lending:
             self._report(ask)
         for back in ours.backs:
             self._report(back)
-            self.gate.give_back(body.holder, back.customer, holding=back.holding, left=back.left)
+            self.lender.give_back(body.holder, back.customer, holding=back.holding, left=back.left)
         answers |= {ask.customer: await self._lent(body.holder, ask) for ask in ours.asks}
         return {"answers": [answers[ask.customer] for ask in body.asks]}
 
@@ -104,7 +109,7 @@ class Lending:
         if told_of.passed:
             during_ns = told_of.passed_ms * _NS_PER_MS
             passed = Passed(customer=told_of.customer, apps=told_of.passed, during_ns=during_ns)
-            self.gate.report(passed)
+            self.lender.report(passed)
 
     async def _lent(self, holder: str, ask: Ask) -> LeaseAnswer:
         apps = {
@@ -112,7 +117,7 @@ class Lending:
             for app, units in ask.apps.items()
         }
         lent = await awaited(
-            self.gate.lend(
+            self.lender.lend(
                 Wanted(holder=holder, customer=ask.customer, apps=apps, holding=ask.holding)
             )
         )

@@ -8,19 +8,12 @@ while the log is away, those last known hold.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from midstage.contracts.limits import CustomerPlanned, LimitSet
-from midstage.contracts.spends import CustomersLeft, ReservationsLeft
-from midstage.throttle.decide.judging import (
-    foreseen,
-    freed,
-    lacking,
-    left_of,
-)
-from midstage.throttle.decide.kept import Kept, Lacking
+from midstage.throttle.decide.judging import foreseen, freed, lacking, left_of
 from midstage.throttle.decide.lending import LentBucket, MakeLent
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.meters.wall import WallClock
@@ -28,10 +21,10 @@ from midstage.throttle.decide.reserving import Reservations
 from midstage.throttle.metrics import Metrics
 from midstage.throttle.model.checks import Check, Ended, Judged, Left, Meeting
 from midstage.throttle.model.later import Later
-from midstage.throttle.model.leases import Lent, Passed, Wanted
 from midstage.throttle.model.limits import Standing, whose
 from midstage.throttle.stream.deciding import Deciding
 from midstage.throttle.stream.keeping import Keeping
+from midstage.throttle.stream.lending import Lending
 from midstage.throttle.stream.moving import Moving
 from midstage.throttle.stream.settling import Settling
 from midstage.throttle.stream.waiting import Asking, Waiting
@@ -43,8 +36,6 @@ FOLLOW_S = 0.05
 REMEMBERED_S = 300
 """How long a request that was settled is known: whatever is told of it again changes nothing."""
 _NS_PER_S = 1_000_000_000
-LENT_WITHIN_S = 1.0
-"""A lease is no check: it may wait for the log, as others ask for it ahead of need."""
 SWEPT_EACH = 1000
 """Meters examined every ``FOLLOW_S`` at most: 20000 a second, more than checks can make."""
 SWEPT_AT_ONCE = 100
@@ -68,6 +59,7 @@ class Limits(Protocol):
 class Gate:
     """Answers checks from the limits in force; belongs to one event loop.
 
+    ``moving`` and ``lending`` count by the same meters.
     ``wall_ns`` is for limits whose periods are the calendar's, ``monotonic_ns`` for all others: it
     too has to go on where the last process was, so it begins with the time since the epoch.
     """
@@ -108,10 +100,6 @@ class Gate:
         self._book = Book()
         wall = WallClock(wall_ns() - monotonic_ns())
         self._meters = Meters(wall, keeping.open, keeping.rest, awake=most_awake)
-        # serial numbers go on after a restart
-        self._lender = Lender(
-            book=self._book, meters=self._meters, serial=wall_ns(), bucket=lent_bucket
-        )
         self._ended = ended
         self._reservations: Reservations[LimitAccount] = Reservations(
             ttl_ns=int(reserved_for_s * _NS_PER_S), remember_ns=REMEMBERED_S * _NS_PER_S
@@ -124,7 +112,18 @@ class Gate:
             ours=ours,
             metrics=metrics,
         )
-        self._moving = Moving(book=self._book, meters=self._meters, reservations=self._reservations)
+        self.moving = Moving(
+            book=self._book,
+            meters=self._meters,
+            reservations=self._reservations,
+            resting=keeping.resting,
+            monotonic_ns=monotonic_ns,
+        )
+        # serial numbers go on after a restart
+        lender = Lender(book=self._book, meters=self._meters, serial=wall_ns(), bucket=lent_bucket)
+        self.lending = Lending(
+            lender=lender, waits=keeping, metrics=metrics, monotonic_ns=monotonic_ns
+        )
         self._deciding = Deciding(
             meters=self._meters,
             reservations=self._reservations,
@@ -180,27 +179,6 @@ class Gate:
             return None
         return self._meters.account(found, whose(found, "", ""), self._monotonic_ns())
 
-    def forget(self, concerned: Callable[[str], bool]) -> None:
-        """What was counted for these customers stands in the log: other processes counted too."""
-        self._meters.forget(concerned)
-        self._reservations.forget(concerned)
-
-    def reserved(
-        self, concerned: Callable[[str], bool], left: CustomersLeft
-    ) -> Iterable[ReservationsLeft]:
-        """What whoever comes next for these customers has to know of their requests."""
-        return self._moving.left(concerned, left)
-
-    def resume(self, facts: Iterable[ReservationsLeft]) -> Collection[str]:
-        """Go on with what was left; the requests that are open."""
-        return self._moving.resume(facts, self._monotonic_ns())
-
-    def rooms(self, concerned: Callable[[str], bool]) -> Iterable[Kept]:
-        """What these customers' counters have in the log; those at rest are opened for it."""
-        resting = [key for key in self._keeping.resting() if concerned(key[1])]
-        yield from self._meters.rooms(concerned)
-        yield from self._meters.woken(resting, self._book, self._monotonic_ns())
-
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
         meeting = self._book.met(check.customer, check.key, check.app, check.labels)
@@ -220,46 +198,6 @@ class Gate:
     def plan(self, customer: str) -> CustomerPlanned | None:
         """The plan that a customer is on; None where it is on none."""
         return self._book.plan(customer)
-
-    def lend(self, wanted: Wanted) -> Lent | Later[Lent | None] | None:
-        """Parts of the limits that a customer's requests meet, for a term.
-
-        Told when the log says so too; None where it does not in time: it is lent all the same.
-        """
-        lent, rooms = self._lender.lend(wanted, self._monotonic_ns())
-        self._metrics.leases.inc()
-
-        def unwritten() -> Lacking:
-            return [(room, 1) for room in rooms if not room.is_written]
-
-        lacks = unwritten()
-        if not lacks:
-            return lent
-        later: Later[Lent | None] = Later()
-
-        def again() -> Lacking:
-            still = unwritten()
-            if not still:
-                later.told(lent)
-            return still
-
-        waits = self._keeping.wait(
-            lacks, within_s=LENT_WITHIN_S, again=again, over=lambda: later.told(None)
-        )
-        return later if waits else None
-
-    def give_back(
-        self, holder: str, customer: str, *, holding: int, left: Mapping[str, int]
-    ) -> None:
-        """A holder ends its leases before their term."""
-        self._lender.give_back(
-            holder, customer, holding=holding, left=left, now_ns=self._monotonic_ns()
-        )
-
-    def report(self, passed: Passed) -> None:
-        """What passed by leases counts in limits in shadow mode."""
-        refused = self._lender.report(passed, self._monotonic_ns())
-        self._metrics.shadowed.inc(refused)
 
     def closed(self) -> str | None:
         """Why no check can be answered yet; None when the limits of the whole log hold here."""

@@ -1,11 +1,12 @@
-"""Reservations that move with their customers: who leaves says which are open, who comes goes on.
+"""Customers that move to another process, with their counters and their open reservations.
 
+Who leaves writes what counters have in the log and says which requests are open, who comes goes on.
 So the end of a request settles what was reserved for it, wherever it was reserved. What is told
 again of one that was settled before the move changes nothing. Of very many the youngest move; what
 was reserved for the others stays used, and they are charged in full on top.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from typing import Final, TypeVar
@@ -20,9 +21,10 @@ from midstage.contracts.spends import (
     Reserved,
     SettledRequest,
 )
+from midstage.throttle.decide.kept import Kept
 from midstage.throttle.decide.metering import LimitAccount
 from midstage.throttle.decide.reserving import Reservation, Reservations
-from midstage.throttle.model.limits import whose
+from midstage.throttle.model.limits import Key, whose
 from midstage.throttle.views.book import Book
 from midstage.throttle.views.meters import Meters
 
@@ -36,17 +38,36 @@ class Moving:
     """Belongs to the loop of the checks."""
 
     def __init__(
-        self, *, book: Book, meters: Meters, reservations: Reservations[LimitAccount]
+        self,
+        *,
+        book: Book,
+        meters: Meters,
+        reservations: Reservations[LimitAccount],
+        resting: Callable[[], Sequence[Key]],
+        monotonic_ns: Callable[[], int],
     ) -> None:
-        """What is reserved, of which accounts, by which limits."""
+        """What is reserved, of which accounts, by which limits; which counters are ``resting``."""
         self._book = book
         self._meters = meters
         self._reservations = reservations
+        self._resting = resting
+        self._monotonic_ns = monotonic_ns
 
-    def left(
+    def forget(self, concerned: Callable[[str], bool]) -> None:
+        """What was counted for these customers stands in the log: other processes counted too."""
+        self._meters.forget(concerned)
+        self._reservations.forget(concerned)
+
+    def rooms(self, concerned: Callable[[str], bool]) -> Iterator[Kept]:
+        """What these customers' counters have in the log; those at rest are opened for it."""
+        resting = [key for key in self._resting() if concerned(key[1])]
+        yield from self._meters.rooms(concerned)
+        yield from self._meters.woken(resting, self._book, self._monotonic_ns())
+
+    def reserved(
         self, concerned: Callable[[str], bool], left: CustomersLeft
     ) -> Iterator[ReservationsLeft]:
-        """What the successor of who leaves so has to know of these customers."""
+        """What whoever comes next for these customers has to know of their requests."""
         moves = cache(lambda each: 0 < len(each) <= LONGEST_NAME and concerned(each))
         opened = _youngest(
             OpenReservation(
@@ -76,8 +97,9 @@ class Moving:
                 at=left.at,
             )
 
-    def resume(self, facts: Iterable[ReservationsLeft], now_ns: int) -> Collection[str]:
+    def resume(self, facts: Iterable[ReservationsLeft]) -> Collection[str]:
         """Go on with what was left; the requests that are open."""
+        now_ns = self._monotonic_ns()
         opened: dict[str, Reservation[LimitAccount]] = {}
         settled: dict[str, tuple[int, str]] = {}
         for fact in facts:

@@ -29,6 +29,7 @@ class HashFiles:
         self,
         folder: Path,
         *,
+        ledger: str = "",
         last_row: int,
         left_upto: int = 0,
         lacking: Callable[[int], Sequence[str]] = lambda _: ("the archive",),
@@ -36,20 +37,27 @@ class HashFiles:
         reached: Failpoint = nothing,
         seal_at: int = SEAL_AT,
     ) -> None:
-        """Open the folder of the ledger that ends at ``last_row``, or make it.
+        """Open the folder of this ``ledger``, which ends at ``last_row``, or make it.
 
         What the ledger holds above ``mark`` must be absorbed before anything is asked. Rows up to
         ``left_upto`` are in its archive: UnavailableError where files of them are damaged and the
         archive is ``lacking`` something above a mark too, which it names.
         """
         self._folder = folder
+        self._ledger = ledger
         self._now = now
         self._reached = reached
         self._seal_at = seal_at
         self._files = recovery.recovered(
-            folder, last_row=last_row, left_upto=left_upto, lacking=lacking, today=self._today()
+            folder,
+            ledger=ledger,
+            last_row=last_row,
+            left_upto=left_upto,
+            lacking=lacking,
+            today=self._today(),
         )
-        self._mark = self._files[-1].covers.upto if self._files else recovery.floor(folder)
+        floor = recovery.floor(folder, ledger)
+        self._mark = self._files[-1].covers.upto if self._files else floor
         self._row = self._mark
         self._since = self._today()
         self._recent = NO_HASHES
@@ -97,7 +105,9 @@ class HashFiles:
                 after=self._mark, upto=self._row, since=self._since, until=self._today()
             )
             count = len(self._recent)
-            draft = Draft(self._folder, covers, count=count, reached=self._reached)
+            draft = Draft(
+                self._folder, covers, ledger=self._ledger, count=count, reached=self._reached
+            )
             draft.append(self._recent)
             self._files.append(SealedFile(draft.sealed()))
             self._mark, self._recent = self._row, NO_HASHES
@@ -111,7 +121,9 @@ class HashFiles:
             row = merging.due(self._files, smallest=self._seal_at)
             if not row:
                 return
-            self._merging = merging.merging(row, self._folder, reached=self._reached)
+            self._merging = merging.merging(
+                row, self._folder, ledger=self._ledger, reached=self._reached
+            )
         done = next(self._merging)
         if done is not None:
             self._reached("seen:merged")
@@ -128,7 +140,9 @@ class HashFiles:
 
     def _drop_old(self) -> None:
         self._stop_merging()
-        self._files = recovery.drop_old(self._folder, self._files, today=self._today())
+        self._files = recovery.drop_old(
+            self._folder, self._files, ledger=self._ledger, today=self._today()
+        )
 
     def _stop_merging(self) -> None:
         """What was merged so far is given up; a merge must not bring back what is dropped."""

@@ -28,9 +28,12 @@ from midstage.stats.adapters.seen.layout import (
 class Draft:
     """A file for exactly ``count`` hashes, from sorted slices in ascending order."""
 
-    def __init__(self, folder: Path, covers: Covers, *, count: int, reached: Failpoint) -> None:
-        """Begin it."""
+    def __init__(
+        self, folder: Path, covers: Covers, *, ledger: str, count: int, reached: Failpoint
+    ) -> None:
+        """Begin it, for rows of this ledger."""
         self._covers = covers
+        self._ledger = ledger
         self._count = count
         self._reached = reached
         self._path = folder / covers.name
@@ -83,4 +86,5 @@ class Draft:
             since=self._covers.since,
             until=self._covers.until,
             crc32=self._crc,
+            ledger=self._ledger,
         )

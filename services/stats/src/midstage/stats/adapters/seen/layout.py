@@ -32,6 +32,10 @@ class DamagedError(Exception):
     """The file is not what was once written; what it held must come from the ledger again."""
 
 
+class ForeignError(DamagedError):
+    """The file is of another ledger: what it says of rows and days is said of others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covers:
     """Rows above ``after`` up to ``upto``, committed from the day ``since`` to ``until`` (UTC)."""
@@ -53,7 +57,10 @@ class Covers:
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file says of itself; ``crc32`` is of all bytes behind the header."""
+    """What a file says of itself; ``crc32`` is of all bytes behind the header.
+
+    ``ledger`` is the name of the one whose rows these are; files of before have none.
+    """
 
     format: int
     count: int
@@ -62,6 +69,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     since: date
     until: date
     crc32: int
+    ledger: str = ""
 
     @property
     def covers(self) -> Covers:

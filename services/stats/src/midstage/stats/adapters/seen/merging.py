@@ -34,13 +34,13 @@ def due(files: Sequence[SealedFile], *, smallest: int) -> Sequence[SealedFile]:
 
 
 def merging(
-    files: Sequence[SealedFile], folder: Path, *, reached: Failpoint
+    files: Sequence[SealedFile], folder: Path, *, ledger: str, reached: Failpoint
 ) -> Generator[SealedFile | None]:
     """Merge neighbours; None after each slice, the new file at the end."""
     first, last = files[0].covers, files[-1].covers
     covers = Covers(after=first.after, upto=last.upto, since=first.since, until=last.until)
     count = sum(map(len, files))
-    draft = Draft(folder, covers, count=count, reached=reached)
+    draft = Draft(folder, covers, ledger=ledger, count=count, reached=reached)
     step = max(1, SHARES * _SLICE // max(1, count))
     try:
         for lowest in range(0, SHARES, step):

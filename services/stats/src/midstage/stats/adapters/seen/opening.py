@@ -45,6 +45,7 @@ def opened(
     left_upto = ledger.archived_upto()
     seen = HashFiles(
         ledger_file.with_name(f"{ledger_file.name}.seen"),
+        ledger=ledger.name(),
         last_row=ledger.row(),
         left_upto=left_upto,
         lacking=lambda mark: archive.damaged(after_row=mark),

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from midstage.chassis.logs import logger
 from midstage.contracts.errors import UnavailableError
-from midstage.stats.adapters.seen.layout import DRAFT, Covers, DamagedError, named, synced
+from midstage.stats.adapters.seen.layout import (
+    DRAFT,
+    Covers,
+    DamagedError,
+    ForeignError,
+    named,
+    synced,
+)
 from midstage.stats.adapters.seen.sealed import SealedFile
 
 _DROPPED = ".dropped"
@@ -22,6 +29,7 @@ _log = logger(__name__)
 def recovered(
     folder: Path,
     *,
+    ledger: str,
     last_row: int,
     left_upto: int,
     lacking: Callable[[int], Sequence[str]],
@@ -34,15 +42,16 @@ def recovered(
     a mark and is not whole. Raises UnavailableError where what is missing can't be read again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    whole, damaged = _opened(folder, last_row)
-    begin = _expired_upto(folder, today)
+    _forget_marks_ahead(folder, last_row)
+    whole, damaged = _opened(folder, ledger, last_row)
+    begin = _expired_upto(folder, whole, damaged, ledger=ledger, today=today)
     row = _row(whole, begin=begin)
     mark = row[-1].covers.upto if row else begin
     if mark < left_upto and (archives := lacking(mark)):
         _refuse(folder, mark, left_upto, [*(path.name for path, _ in damaged), *archives])
-    _say_dropped(folder, begin)
-    for path, reason in damaged:
-        _log.error("seen_file_damaged", file=path.name, reason=reason)
+    _say_dropped(folder, begin, ledger)
+    for path, error in damaged:
+        _log.error("seen_file_damaged", file=path.name, reason=str(error))
         path.unlink()
     for file in whole:
         if file not in row:
@@ -53,54 +62,82 @@ def recovered(
     return row
 
 
-def drop_old(folder: Path, files: Sequence[SealedFile], *, today: date) -> list[SealedFile]:
+def drop_old(
+    folder: Path, files: Sequence[SealedFile], *, ledger: str, today: date
+) -> list[SealedFile]:
     """The files without those at the beginning whose day has come; these are removed."""
     kept = list(files)
     while kept and kept[0].covers.gone_on <= today:
-        _say_dropped(folder, kept[0].covers.upto)
+        _say_dropped(folder, kept[0].covers.upto, ledger)
         kept.pop(0).remove()
     return kept
 
 
-def floor(folder: Path) -> int:
-    """The row up to which files were dropped because their day had come, 0 where none was."""
-    return max((int(mark.stem) for mark in folder.glob(f"*{_DROPPED}")), default=0)
+def floor(folder: Path, ledger: str) -> int:
+    """The row up to which files of this ledger were dropped, their day come; 0: none was."""
+    return max((row for row, mark in _marks(folder) if mark.read_text() in ("", ledger)), default=0)
 
 
-def _expired_upto(folder: Path, today: date) -> int:
+def _expired_upto(
+    folder: Path,
+    whole: Sequence[SealedFile],
+    damaged: Sequence[tuple[Path, DamagedError]],
+    *,
+    ledger: str,
+    today: date,
+) -> int:
     """The row up to which nobody asks any more, by the names: these files need not be whole."""
-    found = [covers for path in folder.iterdir() if (covers := named(path)) is not None]
-    return max([floor(folder), *(one.upto for one in found if one.gone_on <= today)])
+    ours = [path for path, error in damaged if not isinstance(error, ForeignError)]
+    found = [*(file.covers for file in whole), *filter(None, map(named, ours))]
+    return max([floor(folder, ledger), *(one.upto for one in found if one.gone_on <= today)])
 
 
-def _say_dropped(folder: Path, row: int) -> None:
-    if row == floor(folder):
+def _say_dropped(folder: Path, row: int, ledger: str) -> None:
+    if row == floor(folder, ledger):
         return
-    (folder / f"{row:020d}{_DROPPED}").touch()
+    (folder / f"{row:020d}{_DROPPED}").write_text(ledger)
     synced(folder)
-    for mark in folder.glob(f"*{_DROPPED}"):
-        if int(mark.stem) < row:
+    for before, mark in _marks(folder):
+        if before < row:
             mark.unlink()
 
 
-def _opened(folder: Path, last_row: int) -> tuple[list[SealedFile], list[tuple[Path, str]]]:
+def _marks(folder: Path) -> list[tuple[int, Path]]:
+    """By row: up to there files were dropped, or somebody accepts that they are lost."""
+    return [(int(mark.stem), mark) for mark in folder.glob(f"*{_DROPPED}")]
+
+
+def _forget_marks_ahead(folder: Path, last_row: int) -> None:
+    """A mark above the last row was made for a ledger that is gone; this one will get there."""
+    for row, mark in _marks(folder):
+        if row > last_row:
+            mark.unlink()
+
+
+def _opened(
+    folder: Path, ledger: str, last_row: int
+) -> tuple[list[SealedFile], list[tuple[Path, DamagedError]]]:
     whole: list[SealedFile] = []
-    damaged: list[tuple[Path, str]] = []
+    damaged: list[tuple[Path, DamagedError]] = []
     for path in sorted(folder.iterdir()):
         covers = named(path)
         if covers is None:
             continue
         try:
-            whole.append(_checked(path, covers, last_row))
+            whole.append(_checked(path, covers, ledger, last_row))
         except DamagedError as error:
-            damaged.append((path, str(error)))
+            damaged.append((path, error))
     return whole, damaged
 
 
-def _checked(path: Path, covers: Covers, last_row: int) -> SealedFile:
+def _checked(path: Path, covers: Covers, ledger: str, last_row: int) -> SealedFile:
     if covers.upto > last_row:
-        raise DamagedError(f"it is ahead of the ledger, which ends at row {last_row}")
-    return SealedFile(path)
+        raise ForeignError(f"it is ahead of the ledger, which ends at row {last_row}")
+    file = SealedFile(path)
+    if file.ledger in ("", ledger):
+        return file
+    file.close()
+    raise ForeignError("it is of another ledger")
 
 
 def _row(whole: Sequence[SealedFile], *, begin: int) -> list[SealedFile]:

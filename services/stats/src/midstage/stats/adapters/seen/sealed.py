@@ -39,6 +39,7 @@ class SealedFile:
             os.close(self._fd)
             raise
         self.covers = self._header.covers
+        self.ledger = self._header.ledger
 
     def __len__(self) -> int:
         """How many hashes it holds."""
