@@ -82,7 +82,7 @@ def test_post_says_the_same_as_get() -> None:
 def test_a_name_may_hold_commas_and_quotes() -> None:
     """They are the callers' own words: a label `team, "red"` is asked for as any other."""
     names = ('label.team, "red"', "app", 'label."x"', "label. y ")
-    listed = """"label.team, ""red""\", app ,"label.""x\"""\" , "label. y \""""
+    listed = '"label.team, ""red""", app ,"label.""x""" , "label. y "'
     found = get(("group_by", listed), ("order", '"-label.team, ""red"""')).question
     assert found.group_by == names
     assert [(one.by, one.falling) for one in found.order] == [(names[0], True)]
