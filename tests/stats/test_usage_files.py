@@ -165,6 +165,21 @@ def test_a_form_that_there_is_not_is_refused(asked: Asked) -> None:
     assert refused.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("form", ["arrow.stream", "parquet"])
+def test_sizes_beyond_64_bits_are_exact_and_fail_nobodys_export(bench: Bench, form: str) -> None:
+    """Two events that claim the largest size are enough, and any customer may post them."""
+    edge = bench.edge()
+    calls = [edge.line(n, bytes_in=2**62, bytes_out=1) for n in (1, 2, 3)]
+    answer = asking(bench, *calls)(
+        "?measures=bytes_in,bytes_out", accept=f"application/vnd.apache.{form}"
+    )
+    assert answer.status_code == 200, answer.text
+    read = pq.read_table if form == "parquet" else lambda of: pa.ipc.open_stream(of).read_all()
+    table = read(io.BytesIO(answer.content))
+    assert table.to_pylist() == [{"bytes_in": 3 * 2**62, "bytes_out": 3}]
+    assert table.schema.types == [pa.decimal128(38, 0), pa.int64()]
+
+
 def test_a_unit_beyond_64_bits_is_exact_in_every_form(bench: Bench) -> None:
     edge = bench.edge()
     ask = asking(bench, *(edge.line(n, usage={"images": 10**12}) for n in range(1, 21)))

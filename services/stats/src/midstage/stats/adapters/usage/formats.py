@@ -24,6 +24,8 @@ PARQUET = "application/vnd.apache.parquet"
 
 _SPECIAL = re.compile('[",\r\n]')
 _UNITS = pa.decimal128(38, 6)
+_LARGE = pa.decimal128(38, 0)
+_LARGEST_LONG = 2**63 - 1
 _TYPES = {
     Kind.TEXT: pa.string(),
     Kind.WHOLE: pa.int64(),
@@ -81,7 +83,14 @@ def _table(columns: Sequence[Column], standing: Standing) -> pa.Table:
 def _type(column: Column) -> pa.DataType:
     if column.kind is Kind.TIME:
         return pa.timestamp("us", tz=column.zone)
+    if column.kind is Kind.WHOLE and any(_is_large(value) for value in column.values):
+        return _LARGE
     return _TYPES[column.kind]
+
+
+def _is_large(value: Cell) -> bool:
+    """Whether it is beyond 64 bits, as a sum of few sizes may be that a hostile sender claims."""
+    return isinstance(value, int) and value > _LARGEST_LONG
 
 
 def _value(column: Column, value: Cell) -> Cell | Decimal:
