@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PYTEST = """#!/bin/bash
 # `make` whose tests of stats fail as the files beside it say: at first, and when tried again
+[[ $* == "$(cat away)" ]] && { echo >away; exit 1; }
 [[ $* == *" tests/stats" ]] || exit 0
 cache=$(sed -E 's/.*cache_dir=([^ ]+).*/\\1/' <<<"$*")/v/cache
 if [[ $* == *--last-failed* ]]; then echo again; exit "$(cat again)"; fi
@@ -33,8 +34,11 @@ class Run:
         return [line for line in self.words if line.startswith("UNSTEADY")]
 
 
-def run(home: Path, *failing: str, again: int, code: int = 1) -> Run:
-    """The real script where jobs are the file above: what fails at first, and once more."""
+def run(home: Path, *failing: str, again: int, code: int = 1, away: str = "") -> Run:
+    """The real script where jobs are the file above: what fails at first, and once more.
+
+    The network is ``away`` when make is asked for that, the first time.
+    """
     (home / ".ci").mkdir()
     (home / ".ci" / "run").write_bytes((ROOT / ".ci" / "run").read_bytes())
     for command in ("bin/make", ".venv/bin/python"):
@@ -45,6 +49,7 @@ def run(home: Path, *failing: str, again: int, code: int = 1) -> Run:
     (home / "first").write_text("".join(f"{name}\n" for name in failing))
     (home / "again").write_text(str(again))
     (home / "code").write_text(str(code))
+    (home / "away").write_text(f"{away or 'nothing'}\n")
     (home / "slow").write_text("".join(f"{n}.5s call tests/stats::{n}\n" for n in range(9_999)))
     done = subprocess.run(
         ["bash", ".ci/run"],
@@ -60,6 +65,12 @@ def run(home: Path, *failing: str, again: int, code: int = 1) -> Run:
 def test_without_a_failure_nothing_is_tried_again(tmp_path: Path) -> None:
     done = run(tmp_path, again=0)
     assert (done.code, done.unsteady, "again" in done.words) == (0, [], False)
+
+
+@pytest.mark.parametrize("asked", ["setup", "kubernetes", "check"])
+def test_a_network_that_fails_for_a_moment_is_asked_once_more(tmp_path: Path, asked: str) -> None:
+    done = run(tmp_path, again=0, away=asked)
+    assert done.code == (1 if asked == "check" else 0)
 
 
 def test_of_many_slow_tests_the_slowest_are_told(tmp_path: Path) -> None:

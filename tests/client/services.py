@@ -83,6 +83,9 @@ AVAILABILITY = {
     ],
     "complete_until": None,
 }
+TOKEN = "t0ken"
+CLOSED = {"/v1/sources", "/v1/availability"}
+"""What stats tells to nobody without a token."""
 ANSWERS = {
     "/v1/usage": USAGE,
     "/v1/sources": SOURCES,
@@ -118,6 +121,8 @@ class Services:
         if call.path in self.problems:
             status = self.problems[call.path]
             return status, {"status": status, "detail": "the service's own sentence"}
+        if call.path in CLOSED and call.token != f"Bearer {TOKEN}":
+            return 401, {"status": 401, "detail": "it needs the token"}
         if call.query.get("customer") == "nobody":
             return 200, {"usage": [], "next": None}
         if call.method == "GET":
@@ -159,7 +164,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
     thread.start()
     found.url = f"http://127.0.0.1:{server.server_port}"
     token = tmp_path / "token"
-    token.write_text("t0ken\n")
+    token.write_text(f"{TOKEN}\n")
     token.chmod(0o600)
     platform = {
         **dict.fromkeys(("stats", "throttle", "gateway"), found.url),

@@ -49,11 +49,21 @@ def test_that_there_is_nothing_is_no_data(midstage: Midstage, services: Services
 
 
 def test_sources_show_their_holes(midstage: Midstage, services: Services) -> None:
-    ended = midstage("get", "sources", "--server", services.url + "/")
+    token = ("--token-file", str(services.directory / "token"))
+    ended = midstage("get", "sources", "--server", services.url + "/", *token)
     assert ended.stdout.splitlines() == [
         "SOURCE           HIGHEST   ROWS   HOLES   CLOSED   TORN",
         "edges/edge-1/a         9      8   4       yes         0",
     ]
+
+
+@pytest.mark.parametrize("what", ["sources", "availability"])
+def test_what_needs_the_token_is_refused_without_it(
+    midstage: Midstage, services: Services, what: str
+) -> None:
+    ended = midstage("get", what, "--server", services.url)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "it needs the token" in ended.stderr
 
 
 @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])

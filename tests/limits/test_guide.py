@@ -10,7 +10,7 @@ from midstage.contracts import topics
 from tests.guides import ROOT, said, typed
 from tests.throttle.conftest import memory, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow]
 
 
 def test_the_guide_works_as_it_is_typed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from midstage.local.kubernetes import building
 from tests.guides import ROOT, said, typed
 from tests.kubernetes import Kubernetes
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.slow]
 
 PORTS = ("8084", "8085")
 BEFORE = "set -eu; shopt -s expand_aliases; trap 'kill $(jobs -p)' EXIT"

@@ -58,7 +58,7 @@ def stats(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def moments(stats: str) -> list[Moment]:
     log = log_of([decided(-60, 0, 2), decided(17, 2, 4)], [pod(1, "a", version=1)])
-    with contextlib.closing(Watcher(stats, log=log, app="chat")) as watcher:
+    with contextlib.closing(Watcher(stats, token="secret", log=log, app="chat")) as watcher:
         return [
             watcher.moment(line(10.0, offered=100, refused=20)),
             watcher.moment(line(12.0, offered=120, refused=24)),
@@ -80,7 +80,7 @@ def test_a_line_holds_what_callers_and_stats_say(stats: str) -> None:
 def test_what_stats_does_not_say_is_unknown_not_zero() -> None:
     nobody = "http://127.0.0.1:9"
     assert "lag –  fresh p50/p99 ms –/–  counted –" in plain(moments(nobody)[1])
-    with contextlib.closing(Watcher(nobody)) as watcher:
+    with contextlib.closing(Watcher(nobody, token="secret")) as watcher:
         told = plain(watcher.moment(line(1.0, offered=1, refused=0)))
     assert "ready/wanted –/–" in told
     assert told.endswith("decision –")

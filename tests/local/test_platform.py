@@ -68,7 +68,10 @@ def test_ctrl_c_stops_all_and_what_was_counted_stays(tmp_path: Path) -> None:
     addresses = msgspec.json.decode((tmp_path / "platform.json").read_bytes(), type=Addresses)
     # a stranger's request to a port that happens to be Envoy's now is a row, too
     of_replays = f"{addresses.stats}/v1/requests?ref_prefix=r"
-    rows = patient.get(of_replays).json()["requests"]
+    token = Path(addresses.token_file).read_text(encoding="ascii").strip()
+    assert patient.get(of_replays).status_code == 401
+    known = {"authorization": f"Bearer {token}"}
+    rows = patient.get(of_replays, headers=known).json()["requests"]
     assert len(rows) == 40, rows
     pids = children(first.pid)
     assert len(pids) >= SERVICES + 2

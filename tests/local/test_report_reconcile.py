@@ -10,8 +10,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
+from midstage.chassis.audited import Audit
 from midstage.contracts.load import LoadObserved
 from midstage.contracts.requests import Outcome
 from midstage.eventlog.log import Log
@@ -20,6 +21,7 @@ from midstage.local.replay.listing import CallerRow, Listing
 from midstage.local.replay.reconcile import Patience, Source, complete, reconcile
 from midstage.local.replay.report import as_text
 from midstage.stats.api import router
+from midstage.stats.api.application import application
 from midstage.stats.model import Beat, Ranges
 from midstage.stats.model import Source as State
 from midstage.stats.views.availability import AvailabilityQuery, Tally
@@ -30,6 +32,7 @@ from tests.serving import served
 from .loop_facts import decided, log_of, pod
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+TOKEN = "secret"
 USAGE = {"requests": 1, "input_tokens": 5, "output_tokens": 7}
 SOURCE = "edges/edge-1/a"
 IMPATIENT = Patience(settle_s=0.2, grace_s=0.5, quiet_s=0.8, look_every_s=0.02)
@@ -136,9 +139,17 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def stats(shelf: Shelf) -> Iterator[str]:
-    """The routes of stats over ``shelf``, on a real port."""
-    app = FastAPI()
-    app.include_router(router(shelf, promises=dict, now=lambda: NOON))
+    """The routes of stats over ``shelf``, on a real port, for who has the token."""
+    audit = Audit(service="stats", note=lambda _: None, now=lambda: NOON)
+    routes = router(shelf, customers=dict, audit=audit, promises=dict, now=lambda: NOON)
+    app = application(
+        service="stats",
+        version="1",
+        token=TOKEN,
+        routes=[routes],
+        registry=CollectorRegistry(),
+        progress=lambda: None,
+    )
     with served(app) as url:
         yield url
 
@@ -157,6 +168,7 @@ def reconciled(
         list_file=directory / "list.jsonl",
         run="run",
         stats_url=stats,
+        token=TOKEN,
         platform=PlatformFacts(),
         patience=patience,
         report_file=directory / "report.json",

@@ -85,11 +85,11 @@ class Shard:
     def file(self) -> Path:
         return self.directory / f"usage-{self.shard}.duckdb"
 
-    def open(self) -> None:
+    def open(self, memory_mb: int = 256) -> None:
         self.ledger = DuckdbLedger(
             self.file,
             now=lambda: self.at,
-            memory_mb=256,
+            memory_mb=memory_mb,
             segment_rows=self.segment_rows,
             reached=self.reach,
         )

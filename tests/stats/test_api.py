@@ -18,6 +18,8 @@ from .test_outbox import Settable
 
 SECOND = timedelta(seconds=1)
 
+TOKEN = {"authorization": "Bearer secret"}
+
 
 @dataclass
 class Asked:
@@ -47,7 +49,7 @@ def asked(bench: Bench) -> Asked:
         edge.closed(7, torn=1),
     )
     service = bench.caught_up()
-    return Asked(service, TestClient(service.app))
+    return Asked(service, TestClient(service.app, headers=TOKEN))
 
 
 def test_sources_name_what_is_missing(asked: Asked, bench: Bench) -> None:
@@ -87,11 +89,10 @@ def test_requests_are_found_by_the_beginning_of_the_callers_number(asked: Asked)
 def test_what_looks_like_a_statement_is_a_name_like_any_other(bench: Bench) -> None:
     name = "'; DROP TABLE requests; -- 客户 %_"
     bench.write(bench.edge().line(1, customer=name, app=name, ref=name), bench.edge().line(2))
-    client = TestClient(bench.caught_up().app)
+    client = TestClient(bench.caught_up().app, headers=TOKEN)
     (used,) = client.get(
         "/v1/usage",
         params={"customer": name, "app": name},
-        headers={"authorization": "Bearer secret"},
     ).json()["usage"]
     assert used["requests"] == 1
     (row,) = client.get("/v1/requests", params={"ref_prefix": name[:20]}).json()["requests"]
@@ -126,7 +127,7 @@ def test_load_facts_reach_the_log_and_the_api(bench: Bench) -> None:
         edge.beat(1, at=now, gauges=(Gauge(app="ocr", in_flight=2, pending=1),)),
     )
     service = bench.caught_up()
-    ask = Asked(service, TestClient(service.app))
+    ask = Asked(service, TestClient(service.app, headers=TOKEN))
     clock.at = NOON + 2 * SECOND
     with running(service):
         shown = within(DEADLINE_S, lambda: {one["app"]: one for one in ask("/v1/load")["load"]})
@@ -156,8 +157,11 @@ def test_a_restarted_stats_goes_on_with_the_load_of_its_ledger(bench: Bench) -> 
     assert again.complete_until == now
 
 
-def test_nothing_can_be_changed_without_the_token(asked: Asked) -> None:
-    assert asked.client.post("/v1/usage").status_code == 401
+def test_nothing_is_told_or_changed_without_the_token(asked: Asked) -> None:
+    stranger = TestClient(asked.service.app)
+    assert stranger.post("/v1/usage").status_code == 401
+    for path in ("sources", "requests", "load", "status", "availability", "periods", "nowhere"):
+        assert stranger.get(f"/v1/{path}").status_code == 401, path
 
 
 def test_ready_is_making_progress(bench: Bench) -> None:

@@ -44,6 +44,21 @@ def test_what_is_posted_is_told_with_its_size_and_not_with_what_is_in_it(bench: 
     }
 
 
+def test_whose_rows_were_asked_for_is_told(bench: Bench) -> None:
+    service = bench.start()
+    client = TestClient(service.app)
+    acme = {"authorization": "Bearer acmes-key"}
+    with running(service):
+        client.get("/v1/requests?limit=7", headers=acme)
+        client.get("/v1/requests?after=1,2,3", headers=TOKEN)
+        client.get("/v1/requests")  # by nobody that we know
+        within(DEADLINE_S, lambda: len(audited(bench)) == 2)
+    assert audited(bench) == {
+        ("customer/acme", "GET", "/v1/requests", "limit=7", 200),
+        ("operator", "GET", "/v1/requests", "after=1,2,3", 422),
+    }
+
+
 def test_orders_of_billing_are_told_with_what_was_asked_and_what_became_of_them(
     bench: Bench,
 ) -> None:

@@ -35,6 +35,7 @@ from midstage.testkit.waiting import within
 from .conftest import DEADLINE_S, NOON, Bench, running
 
 MINUTE = timedelta(minutes=1)
+TOKEN = {"authorization": "Bearer secret"}
 COUNT = st.integers(0, 10**15)
 TARGET = st.integers(500_000, 999_990)
 
@@ -182,7 +183,7 @@ def served(bench: Bench) -> TestClient:
         edge.beat(8),
         edge.closed(9),
     )
-    return TestClient(bench.caught_up().app)
+    return TestClient(bench.caught_up().app, headers=TOKEN)
 
 
 def ask(client: TestClient, path: str = "") -> list[dict[str, object]]:
@@ -224,12 +225,12 @@ def test_a_late_event_counts_in_its_minute_once_and_a_restart_changes_nothing(be
     before = ask(client, "?by=app,minute")
     late = bench.edge().line(9, outcome=Outcome.ERROR, status=500)
     bench.write(late, late, bench.edge().line(1))
-    after = ask(TestClient(bench.caught_up().app), "?by=app,minute")
+    after = ask(TestClient(bench.caught_up().app, headers=TOKEN), "?by=app,minute")
     assert [one for one in after if one not in before] == [
         one for one in after if (one["app"], one["minute"]) == ("chat", "2026-01-01T12:00:00Z")
     ]
     assert (after[0]["good"], after[0]["valid"]) == (2, 3)
-    assert ask(TestClient(bench.caught_up().app), "?by=app,minute") == after
+    assert ask(TestClient(bench.caught_up().app, headers=TOKEN), "?by=app,minute") == after
 
 
 @pytest.mark.slow
@@ -247,7 +248,7 @@ def test_the_ledgers_minutes_add_up_to_its_hours(
             for seq, (outcome, minute) in enumerate(requests, start=1)
         )
     )
-    client = TestClient(bench.caught_up().app)
+    client = TestClient(bench.caught_up().app, headers=TOKEN)
     minutes, hours = ask(client, "?by=minute"), ask(client, "?by=hour")
     bench.stop()
     sums: Counter[str] = Counter()
@@ -265,11 +266,11 @@ def test_the_ledgers_minutes_add_up_to_its_hours(
 def test_up_to_when_it_is_complete_is_said(bench: Bench) -> None:
     edge = bench.edge()
     bench.write(edge.line(1), edge.beat(1, at=datetime.now(UTC)))
-    client = TestClient(bench.caught_up().app)
+    client = TestClient(bench.caught_up().app, headers=TOKEN)
     assert client.get("/v1/availability").json()["complete_until"] is not None
     bench.write(edge.beat(3, at=datetime.now(UTC) + MINUTE))
     before = client.get("/v1/availability").json()["complete_until"]
-    client = TestClient(bench.caught_up().app)
+    client = TestClient(bench.caught_up().app, headers=TOKEN)
     assert client.get("/v1/availability").json()["complete_until"] == before  # 2 and 3 are missing
 
 
@@ -285,7 +286,7 @@ def test_up_to_when_it_is_complete_is_said(bench: Bench) -> None:
 def test_a_question_that_can_not_be_meant_is_refused(
     bench: Bench, asked_for: str, sentence: str
 ) -> None:
-    refused = TestClient(bench.start().app).get(f"/v1/availability?{asked_for}")
+    refused = TestClient(bench.start().app, headers=TOKEN).get(f"/v1/availability?{asked_for}")
     assert refused.status_code == 422
     assert sentence in refused.json()["detail"]
 

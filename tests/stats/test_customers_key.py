@@ -29,7 +29,12 @@ ACME = {"authorization": "Bearer acmes-key"}
 OWN_REQUESTS = 3
 HIDDEN = "hidden"
 """In every word that only globex has; no question names one, so no answer may echo it."""
-TAKE_KEYS = {("GET", "/v1/usage"), ("POST", "/v1/usage"), ("POST", "/v1/events")}
+TAKE_KEYS = {
+    ("GET", "/v1/usage"),
+    ("POST", "/v1/usage"),
+    ("GET", "/v1/requests"),
+    ("POST", "/v1/events"),
+}
 Operation = tuple[str, str]
 Case = schemathesis.Case[Any]
 Event = dict[str, Any]
@@ -117,8 +122,10 @@ POSTING = st.lists(
     st.builds(
         event,
         st.integers(1, 9),
-        st.sampled_from(["acme", "globex"]),
-        st.sampled_from(["customers/acme", "customers/acme/a", "customers/globex", "jobs/1"]),
+        st.sampled_from(["acme", "acme", "globex"]),  # so that some posts are taken whole
+        st.sampled_from(
+            [*["customers/acme", "customers/acme/a"] * 2, "customers/globex", "jobs/1"]
+        ),
     ),
     min_size=1,
     max_size=3,
@@ -131,6 +138,8 @@ def probed(case: Case, probe: Mapping[str, Any], posts: list[Event]) -> None:
     case.query = {}
     if case.path == "/v1/events":
         case.body, case.media_type = [*posts], MANY
+    elif case.path == "/v1/requests":
+        case.query = {"limit": probe.get("limit", 1000)}
     elif case.method == "GET":
         case.query = {
             name: ",".join(value) if isinstance(value, list) else value
@@ -146,7 +155,7 @@ def told_too_much(case: Case, text: str, status: int) -> str | None:
     """What of others the answer tells."""
     if HIDDEN in text:
         return "a word that only another customer has"
-    if status != 200 or case.path != "/v1/usage":
+    if status != 200 or case.path == "/v1/events":
         return None
     return "another customer's name" if "globex" in text else counted_too_much(text)
 
@@ -154,7 +163,10 @@ def told_too_much(case: Case, text: str, status: int) -> str | None:
 def counted_too_much(text: str) -> str | None:
     if not text.startswith("{"):
         return None
-    rows = json.loads(text)["usage"]
+    said = json.loads(text)
+    if "requests" in said:
+        return "requests of others" if len(said["requests"]) > OWN_REQUESTS else None
+    rows = said["usage"]
     if sum(row.get("requests", 0) for row in rows) > OWN_REQUESTS:
         return "requests of others"
     return "customers" if any(row.get("customers", 0) > 1 for row in rows) else None
@@ -222,17 +234,31 @@ def test_a_customer_is_not_told_whether_the_ledger_has_an_event_of_others(stats:
     assert [one["state"] for one in answer.json()["events"]] == ["refused", "refused", "accepted"]
 
 
-def test_no_other_change_takes_a_customers_key(stats: Served) -> None:
+def test_no_other_route_takes_a_customers_key(stats: Served) -> None:
     """Nor do the routes that shards ask each other by, which no description names."""
-    changes = [each for each in stats.operations() if each[0] != "GET"]
-    assert set(changes) > {each for each in TAKE_KEYS if each[0] != "GET"}
+    described = stats.operations()
+    assert set(described) > TAKE_KEYS
     inner = ("sources", "rows", "tallies", "loads", "standing", "held", "completeness", "gaps")
     between = [("POST", f"/v1/shard/{each}") for each in inner]
-    for method, path in [*changes, *between]:
+    for method, path in [*described, *between]:
         if (method, path) in TAKE_KEYS:
             continue
         answer = patient.request(method, stats.url + path, headers=ACME, json={})
         assert answer.status_code == 401, (method, path)
         assert answer.headers["content-type"] == "application/problem+json"
+        if method == "GET":
+            known = patient.get(stats.url + path, headers={"authorization": "Bearer secret"})
+            assert known.status_code != 401, path
+    for method, path in TAKE_KEYS:
+        assert patient.request(method, stats.url + path).status_code == 401, (method, path)
     part = patient.post(f"{stats.url}/v1/usage/part", headers=ACME, json={})
     assert part.status_code in (401, 403)
+
+
+def test_each_route_says_that_it_wants_a_key(stats: Served) -> None:
+    paths = stats.document["paths"]
+    assert isinstance(paths, dict)
+    for method, path in stats.operations():
+        said = paths[path][method.lower()]
+        assert said["security"] == [{"token": []}], (method, path)
+        assert "application/problem+json" in said["responses"]["401"]["content"], (method, path)

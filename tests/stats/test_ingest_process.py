@@ -58,7 +58,9 @@ def post(stats: Running, body: bytes) -> int | None:
 
 def counted(stats: Running, prefix: str) -> list[str]:
     asked = f"http://127.0.0.1:{stats.port}/v1/requests"
-    rows = patient.get(asked, params={"ref_prefix": prefix, "limit": "1000"}).json()["requests"]
+    query = {"ref_prefix": prefix, "limit": "1000"}
+    headers = {"authorization": "Bearer secret"}
+    rows = patient.get(asked, params=query, headers=headers).json()["requests"]
     return [str(row["ref"]) for row in rows]
 
 

@@ -50,7 +50,7 @@ class Pair:
 
     def rows(self) -> list[int]:
         """How many rows each has."""
-        answer = patient.get(f"{self.urls[0]}/v1/status").json()
+        answer = patient.get(f"{self.urls[0]}/v1/status", headers=TOKEN).json()
         return [one["rows"] for one in answer["shards"]]
 
     def counted(self, rows: int) -> None:

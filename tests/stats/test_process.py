@@ -69,7 +69,9 @@ class Running:
 
     def source(self) -> Mapping[str, object] | None:
         """What stats says of our edge's source, None while it does not answer."""
-        asked = f"http://127.0.0.1:{self.port}/v1/sources"
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/v1/sources", headers={"authorization": "Bearer secret"}
+        )
         with suppress(OSError), urllib.request.urlopen(asked) as answer:
             found: list[Mapping[str, object]] = json.load(answer)["sources"]
             return next((source for source in found if source["edge"] == self.edge), None)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import pytest
@@ -25,6 +26,7 @@ from .conftest import NOON, Bench
 pytestmark = pytest.mark.slow
 FILES = 12
 TOKEN = {"authorization": "Bearer secret"}
+ACME = {"authorization": "Bearer acmes-key"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +37,17 @@ class Pair:
     urls: tuple[str, str]
     end_second: Callable[[], None]
 
-    def page(self, query: str) -> RowsAnswer:
-        """A page of rows, as both of them have it."""
-        first, second = (patient.get(f"{url}/v1/requests?{query}") for url in self.urls)
+    def page(self, query: str, known: Mapping[str, str] = TOKEN) -> RowsAnswer:
+        """A page of rows, as both of them have it for who is ``known``."""
+        first, second = (
+            patient.get(f"{url}/v1/requests?{query}", headers=known) for url in self.urls
+        )
         assert first.content == second.content
         return msgspec.json.decode(first.content, type=RowsAnswer)
 
     def both(self, path: str) -> Mapping[str, list[dict[str, object]]]:
         """What both of them say, which is the same."""
-        first, second = (patient.get(url + path) for url in self.urls)
+        first, second = (patient.get(url + path, headers=TOKEN) for url in self.urls)
         assert (first.status_code, first.text) == (200, second.text)
         answer: Mapping[str, list[dict[str, object]]] = first.json()
         return answer
@@ -60,7 +64,9 @@ def pair(benches: Callable[[], Bench], monkeypatch: pytest.MonkeyPatch) -> Itera
         first.write(
             edge.line(1, ref=f"run-{file:02d}-1"),
             edge.line(2, ref=f"run-{file:02d}-2"),
-            edge.line(3, ref=f"off-{file:02d}", outcome=Outcome.ERROR, status=503),
+            edge.line(
+                *(3,), ref=f"off-{file:02d}", customer="globex", outcome=Outcome.ERROR, status=503
+            ),
             edge.beat(3, at=NOON + timedelta(seconds=file)),
         )
     sockets = (listening(), listening())
@@ -82,18 +88,23 @@ def test_sources_of_all_shards_are_there_by_name(pair: Pair) -> None:
     assert named == [pair.benches[0].edge(file=f"f{file:02d}").source for file in range(FILES)]
 
 
-def test_rows_of_all_shards_come_page_by_page_each_once(pair: Pair) -> None:
+@pytest.mark.parametrize(("query", "known"), [("ref_prefix=run-", TOKEN), ("", ACME)])
+def test_rows_of_all_shards_come_page_by_page_each_once(
+    pair: Pair, query: str, known: Mapping[str, str]
+) -> None:
+    """All that begin so, and with a customer's key all of its own: the same ones here."""
     found: list[str] = []
     pages = 0
     after: str | None = ""
     while after is not None:
-        page = pair.page(f"ref_prefix=run-&limit=7&after={after}")
+        page = pair.page(f"{query}&limit=7&after={after}", known)
         found += [row.ref for row in page.requests]
         pages, after = pages + 1, page.next
     assert sorted(found) == [f"run-{n:02d}-{k}" for n in range(FILES) for k in (1, 2)]
     assert pages == 4
+    assert {row.customer for row in pair.page("").requests} == {"acme", "globex"}
     assert {row.shard for row in pair.page("").requests} == {0, 1}
-    too_many = patient.get(f"{pair.urls[0]}/v1/requests?after=1,2,3")
+    too_many = patient.get(f"{pair.urls[0]}/v1/requests?after=1,2,3", headers=TOKEN)
     assert too_many.status_code == 422
     assert "3 shards; there are 2" in too_many.json()["detail"]
 
@@ -123,10 +134,10 @@ def test_a_shard_that_is_away_is_named_and_never_left_out(pair: Pair) -> None:
     pair.end_second()
     url, gone = pair.urls
     for path in ("/v1/sources", "/v1/requests", "/v1/availability", "/v1/load"):
-        answer = patient.get(url + path)
+        answer = patient.get(url + path, headers=TOKEN)
         assert answer.status_code == 503, path
         assert f"the shard at {gone} does not answer" in answer.json()["detail"]
-    status = patient.get(f"{url}/v1/status")
+    status = patient.get(f"{url}/v1/status", headers=TOKEN)
     assert status.status_code == 200
     said = status.json()
     assert (said["rows"], said["lag_records"], said["freshness_ms_p99"]) == (None, None, None)
@@ -140,8 +151,23 @@ def test_shards_that_are_asked_much_at_once_do_not_wait_for_each_other(pair: Pai
     """More callers at each than a process has threads for them: parts have threads of their own."""
     asked = [f"{url}/v1/sources" for url in pair.urls for _ in range(60)]
     with ThreadPoolExecutor(len(asked)) as callers:
-        answers = list(callers.map(patient.get, asked))
+        answers = list(callers.map(partial(patient.get, headers=TOKEN), asked))
     assert {answer.status_code for answer in answers} == {200}
+
+
+def test_an_older_shard_that_gives_rows_of_all_customers_is_not_believed(pair: Pair) -> None:
+    older = FastAPI()
+    rows = FarShard(url=pair.urls[1], token="secret").rows(RowsQuery())
+
+    @older.post("/v1/shard/rows")
+    def post() -> Response:
+        return Response(msgspec.json.encode(rows))
+
+    with served(older) as url:
+        far = FarShard(url=url, token="secret")
+        assert far.rows(RowsQuery()) == rows
+        with pytest.raises(UnavailableError, match="older shard"):
+            far.rows(RowsQuery(customer="acme"))
 
 
 def test_parts_are_for_other_shards_alone(pair: Pair) -> None:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midstage.contracts.errors import RefusedError
+from midstage.stats.views.asker import Asker
 from midstage.stats.views.usage import asking
 from midstage.stats.views.usage.accepting import accepted
-from midstage.stats.views.usage.asker import Asker, allowed, told
+from midstage.stats.views.usage.asker import allowed, told
 from midstage.stats.views.usage.asking import Meant, from_body, from_parameters
 from midstage.stats.views.usage.parts import Standing
 from midstage.stats.views.usage.question import (

@@ -118,9 +118,14 @@ def envoy_counter(platform: Platform, name: str) -> int:
     return int(value.group(1)) if value else 0
 
 
+def _known(platform: Platform) -> Mapping[str, str]:
+    return {"authorization": f"Bearer {platform.token}"}
+
+
 def sources(platform: Platform) -> Sequence[Mapping[str, object]]:
     """What the ledger has of each source."""
-    answer = patient.get(f"{platform.addresses.stats}/v1/sources").raise_for_status()
+    asked = f"{platform.addresses.stats}/v1/sources"
+    answer = patient.get(asked, headers=_known(platform)).raise_for_status()
     known: list[Mapping[str, object]] = answer.json()["sources"]
     return known
 
@@ -205,10 +210,8 @@ def _summed(rows: Sequence[LedgerRow]) -> "Counter[tuple[str, str]]":
 
 def billed(platform: Platform) -> "Counter[tuple[str, str]]":
     """Micro-units by customer and name, as usage has them."""
-    answer = patient.get(
-        f"{platform.addresses.stats}/v1/usage?group_by=customer",
-        headers={"authorization": f"Bearer {platform.token}"},
-    ).raise_for_status()
+    asked = f"{platform.addresses.stats}/v1/usage?group_by=customer"
+    answer = patient.get(asked, headers=_known(platform)).raise_for_status()
     return Counter(
         {
             (group["customer"], unit): amount

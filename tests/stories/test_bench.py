@@ -101,7 +101,7 @@ def _bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=500,
+        timeout=1000,
     )
 
 

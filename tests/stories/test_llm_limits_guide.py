@@ -8,7 +8,7 @@ import pytest
 from midstage.local.platform import Platform
 from tests.guides import said_on
 
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 
 def test_the_guide_works_as_it_is_typed(platform: Platform, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.guides import ROOT, said, typed
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.platform, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 PORTS = ("8080", "8081")
 BEFORE = "set -eu; trap 'kill $(jobs -p) 2> /dev/null || true' EXIT"

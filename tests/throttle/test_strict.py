@@ -6,13 +6,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from midstage.contracts.algorithms import (
-    Algorithm,
-    FixedWindow,
-    LifetimeQuota,
-    Starts,
-    TokenBucket,
-)
+from midstage.contracts.algorithms import LifetimeQuota
 from midstage.contracts.limits import FailureRule, LimitSet
 from midstage.testkit.clock import NOON
 from midstage.throttle.decide.strict import NAMED_NS
@@ -312,32 +306,6 @@ def test_a_limit_that_becomes_strict_goes_on_where_it_is() -> None:
         takes(told, hand)
         assert passed(again)
         assert left(told) == 2
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize(
-    "algorithm",
-    [
-        FixedWindow(period_s=86_400, starts=Starts.FIRST_HIT),
-        TokenBucket(period_s=86_400, burst=5),  # knows no time before which nothing was taken
-    ],
-)
-def test_what_is_late_gives_nothing_back_to_a_limit_that_began_anew(algorithm: Algorithm) -> None:
-    async def story() -> None:
-        hand = Hand()
-        told = Told(hand, strict(), within_s=0.03)
-        slow = [ask(told, f"slow-{number}") for number in range(3)]
-        told.rooms.turn()
-        hand.written.clear()  # the log is slow with these alone
-        told.limits.set(msgspec.structs.replace(strict(), algorithm=algorithm))
-        told.gate.follow()
-        anew = ask(told, "anew")
-        takes(told, hand)
-        assert passed(anew)
-        async with asyncio.timeout(WITHIN_S):
-            await asyncio.gather(*slow)
-        assert left(told) == 4
 
     asyncio.run(story())
 

@@ -51,9 +51,11 @@ class Moment:
 class Watcher:
     """Turns the callers' running counts into rates, and asks stats and the log."""
 
-    def __init__(self, stats: str, *, log: Log | None = None, app: str = "") -> None:
+    def __init__(self, stats: str, *, token: str, log: Log | None = None, app: str = "") -> None:
         """Ask the stats service at that base URL, and ``log`` for the replicas of ``app``."""
-        self._client = loopback.client(base_url=stats, timeout=_WITHIN_S)
+        self._client = loopback.client(
+            base_url=stats, headers=loopback.known(token), timeout=_WITHIN_S
+        )
         self._following = None if log is None else Following(log, app=app)
         self._before: Line | None = None
 

@@ -160,6 +160,7 @@ class Platform:
             list_file=replaying.list_of(run, self.layout),
             run=run.run,
             stats_url=self.addresses.stats,
+            token=self.token,
             app=run.app,
             log=self.log("midstage.local.report"),
             plot_file=replaying.plot_of(run, self.layout),

@@ -59,6 +59,7 @@ def _say_where(platform: Platform, screen: Screen) -> None:
 def _replayed(options: Options, platform: Platform, screen: Screen) -> int:
     watcher = Watcher(
         platform.addresses.stats,
+        token=platform.token,
         log=platform.log("midstage.local.live"),
         app=apps.of_trace(options.trace),
     )

@@ -1,9 +1,9 @@
 """The one gate in front of every route: correlation, the bearer token, the body's size.
 
 It is pure ASGI and wraps the whole application, so no route can forget it: every method but GET,
-HEAD and OPTIONS needs the token (compared in constant time), but on the paths whose routes were
-declared to look at others' keys themselves. No body above the limit of its path, with or without
-a Content-Length, reaches a route. WebSockets are not served.
+HEAD and OPTIONS needs the token (compared in constant time), and on private paths these too; but
+not where routes were declared to look at others' keys themselves. No body above the limit of its
+path, with or without a Content-Length, reaches a route. WebSockets are not served.
 """
 
 import hmac
@@ -41,12 +41,14 @@ class Guard:
         token: str,
         body_bytes: int = BODY_BYTES,
         own_keys: Collection[str] = (),
+        private: Collection[str] = (),
         bodies: Mapping[str, int] = NO_BODIES,
     ) -> None:
         """Guard ``app``; ValueError for an empty token, which everybody would know.
 
-        The routes at the paths ``own_keys`` know keys of their own, and refuse by themselves;
-        ``bodies`` gives bytes by path where other bodies than the usual ones are taken.
+        The routes at the paths ``own_keys`` know keys of their own, and refuse by themselves; at
+        and below the paths ``private`` nothing can be read without the token; ``bodies`` gives
+        bytes by path where other bodies than the usual ones are taken.
         """
         if not token.strip():
             raise ValueError("the bearer token is empty")
@@ -54,6 +56,7 @@ class Guard:
         self._token = token.encode()
         self._body_bytes = body_bytes
         self._own_keys = frozenset(own_keys)
+        self._private = frozenset(private)
         self._bodies = dict(bodies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,11 +77,11 @@ class Guard:
         request_id: str = scope["state"]["request_id"]
         operator = self._known(headers)
         scope["state"][OPERATOR] = operator
-        open_here = scope["method"] in SAFE_METHODS or scope["path"] in self._own_keys
-        if not operator and not open_here:
+        closed = needs_token(scope["method"], scope["path"], private=self._private)
+        if not operator and closed and scope["path"] not in self._own_keys:
             answer = problem(
                 status=401,
-                detail=f"{scope['method']} needs the header Authorization: Bearer <token>",
+                detail=f"{scope['method']} here needs the header Authorization: Bearer <token>",
                 request_id=request_id,
                 headers={"www-authenticate": 'Bearer realm="midstage"'},
             )
@@ -117,6 +120,13 @@ class Guard:
                 return None
             if message["type"] != "http.request" or not message.get("more_body", False):
                 return messages
+
+
+def needs_token(method: str, path: str, *, private: Collection[str]) -> bool:
+    """Whether a request is answered to nobody who has no key; ``private`` as ``Guard`` takes it."""
+    if method not in SAFE_METHODS:
+        return True
+    return any(path == one or path.startswith(f"{one}/") for one in private)
 
 
 def bearer(headers: Headers) -> str | None:

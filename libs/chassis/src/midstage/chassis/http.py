@@ -16,7 +16,7 @@ from prometheus_client import (
 )
 
 from midstage.chassis import problems
-from midstage.chassis.guard import NO_BODIES, SAFE_METHODS, Guard
+from midstage.chassis.guard import NO_BODIES, Guard, needs_token
 from midstage.chassis.parameters import Parameters
 from midstage.chassis.readiness import Readiness
 from midstage.chassis.traffic import Traffic
@@ -31,12 +31,14 @@ def build(
     token: str,
     routers: Sequence[APIRouter],
     own_keys: Collection[str] = (),
+    private: Collection[str] = (),
     bodies: Mapping[str, int] = NO_BODIES,
 ) -> FastAPI:
     """The application that ``process.Process`` serves; ValueError for an empty token.
 
     ``own_keys`` are the paths whose routes take keys of others beside the token, and see to it;
-    ``bodies`` gives the most bytes by path where a route takes larger ones than usual.
+    at and below the paths ``private`` reading needs the token too; ``bodies`` gives the most bytes
+    by path where a route takes larger ones than usual.
     """
     ProcessCollector(registry=registry)
     app = _Api(
@@ -47,8 +49,9 @@ def build(
         responses={"default": _PROBLEM},
         dependencies=[Depends(Parameters())],
     )
+    app.private = frozenset(private)
     problems.install(app)
-    app.add_middleware(Guard, token=token, own_keys=own_keys, bodies=bodies)
+    app.add_middleware(Guard, token=token, own_keys=own_keys, private=private, bodies=bodies)
     app.add_middleware(Traffic, service=service, registry=registry)
     app.include_router(_own(service, version, readiness, registry))
     for router in routers:
@@ -57,16 +60,19 @@ def build(
 
 
 class _Api(FastAPI):
+    private: frozenset[str] = frozenset()
+
     def openapi(self) -> dict[str, Any]:
-        """FastAPI's document, and that the guard wants the token for each change."""
+        """FastAPI's document, and for what the guard wants the token."""
         if self.openapi_schema is None:
             document = super().openapi()
             schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
             schemes["token"] = {"type": "http", "scheme": "bearer"}
-            for item in document["paths"].values():
+            for path, item in document["paths"].items():
                 for method, operation in item.items():
-                    if method.upper() not in SAFE_METHODS:
+                    if needs_token(method.upper(), path, private=self.private):
                         operation["security"] = [{"token": []}]
+                        operation["responses"]["401"] = _UNKNOWN
         return self.openapi_schema or {}
 
 
@@ -88,6 +94,8 @@ _PROBLEM: dict[str, object] = {
         }
     },
 }
+
+_UNKNOWN: dict[str, object] = {**_PROBLEM, "description": "Without the token, or a key known here"}
 
 
 def _own(

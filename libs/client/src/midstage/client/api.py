@@ -28,7 +28,7 @@ class _Problem(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service's API: where it is, the token for changes, and the directory that named it."""
+    """One service's API: where it is, the token, and the directory that named it."""
 
     url: str
     token_file: Path | None = None
@@ -47,6 +47,11 @@ class Service:
         """The JSON text that GET gives; parameters that are None are left out."""
         given = {name: value for name, value in query.items() if value is not None}
         return self._answer("GET", path, params=given)
+
+    def told(self, path: str, query: Mapping[str, str | None]) -> bytes:
+        """The JSON text that GET gives to whoever has the token; what is None is left out."""
+        given = [(name, value) for name, value in query.items() if value is not None]
+        return self.fetched(path, given)
 
     def fetched(
         self, path: str, query: Sequence[tuple[str, str]], *, accept: str = "application/json"

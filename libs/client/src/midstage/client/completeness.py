@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from midstage.client import api, times
-from midstage.client.platform import HERE, Directory, Server
+from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, OutputOption, show
 
 COLUMNS = ("source", "hour", "state", "rows", "missing", "holes", "closed", "shard")
@@ -26,6 +26,7 @@ def completeness(
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Print each source's hours: rows there, numbers missing, and whether more will come.
 
@@ -38,6 +39,7 @@ def completeness(
         "from": times.rfc3339(times.from_minute("--from", since, now=now)),
         "to": times.rfc3339(times.to_minute("--to", until, now=now)),
     }
-    stats = api.service("stats", directory=directory, server=server)
-    found = show(stats.ask("/v1/completeness", query), rows="hours", columns=COLUMNS, output=output)
+    stats = api.service("stats", directory=directory, server=server, token_file=token_file)
+    answer = stats.told("/v1/completeness", query)
+    found = show(answer, rows="hours", columns=COLUMNS, output=output)
     typer.echo(found or "nothing found", err=not found)

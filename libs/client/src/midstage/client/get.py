@@ -14,7 +14,7 @@ from midstage.client import (
     scaling,
     signals,
 )
-from midstage.client.platform import HERE, Directory, Server
+from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, OutputOption, show
 
 SOURCES = ("source", "highest", "rows", "holes", "closed", "torn", "complete_until")
@@ -37,10 +37,11 @@ def sources(
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Print the edges' log files: what was counted of each, and the holes in it."""
-    stats = api.service("stats", directory=directory, server=server)
-    answer = stats.ask("/v1/sources", {})
+    stats = api.service("stats", directory=directory, server=server, token_file=token_file)
+    answer = stats.told("/v1/sources", {})
     _print(show(answer, rows="sources", columns=SOURCES, output=output))
 
 

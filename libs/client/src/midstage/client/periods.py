@@ -78,10 +78,11 @@ def periods(
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Print the closed periods."""
-    stats = api.service("stats", directory=directory, server=server)
-    found = show(stats.ask("/v1/periods", {}), rows="periods", columns=COLUMNS, output=output)
+    stats = api.service("stats", directory=directory, server=server, token_file=token_file)
+    found = show(stats.told("/v1/periods", {}), rows="periods", columns=COLUMNS, output=output)
     typer.echo(found or "nothing found", err=not found)
 
 

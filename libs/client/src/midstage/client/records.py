@@ -158,6 +158,7 @@ def availability(
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Print availability and the error budget: good requests among those that could be good."""
     now = datetime.now(UTC)
@@ -167,8 +168,8 @@ def availability(
         "to": until and times.rfc3339(times.to_minute("--to", until, now=now)),
         "by": by,
     }
-    stats = api.service("stats", directory=directory, server=server)
-    answer = stats.ask("/v1/availability", query)
+    stats = api.service("stats", directory=directory, server=server, token_file=token_file)
+    answer = stats.told("/v1/availability", query)
     found = show(answer, rows="availability", columns=AVAILABILITY, output=output)
     typer.echo(found or "nothing found", err=not found)
 

@@ -28,6 +28,7 @@ class Settings:
     commit_interval_s: float = 0.25
     ingest_within_s: float = 10.0
     ledger_memory_mb: int = 80
+    questions_at_once: int = 2
     seen_in_memory: int = 1 << 19
     segment_rows: int = 8_000
     billed: frozenset[Outcome] = BILLED
@@ -60,6 +61,9 @@ def from_env(env: Mapping[str, str]) -> Settings:
         ingest_within_s=ingest_ms / 1000,
         ledger_memory_mb=settings.whole(
             env, f"{_PREFIX}LEDGER_MEMORY_MB", default=80, least=64, most=1_000_000
+        ),
+        questions_at_once=settings.whole(
+            env, f"{_PREFIX}QUESTIONS_AT_ONCE", default=2, least=1, most=16
         ),
         seen_in_memory=settings.whole(
             env, f"{_PREFIX}SEEN_IN_MEMORY", default=1 << 19, least=1, most=1 << 24

@@ -157,7 +157,7 @@ def compose(
         settings.ledger_file,
         take_over=settings.take_over,
     )
-    books = ledger.queries()
+    books = ledger.queries(at_once=settings.questions_at_once)
     apps = specs(log=log, clock=clock, topic=topics.apps, engine=f"{SERVICE}/{VERSION}")
     told = Told(
         load=topics.load,
@@ -240,6 +240,8 @@ def compose(
             shard.router(own),
             api.router(
                 Together(shards=in_order(own, _far(settings), number=settings.shard.number)),
+                customers=desk.customers,
+                audit=audit,
                 promises=apps.states,
                 now=clock.now,
             ),

@@ -74,6 +74,7 @@ def reconcile(
     list_file: Path,
     run: str,
     stats_url: str,
+    token: str,
     platform: PlatformFacts,
     app: str = "",
     log: Log | None = None,
@@ -83,11 +84,13 @@ def reconcile(
 ) -> Report:
     """Wait for the ledger, compare, and write what is to be written.
 
-    Of ``app`` the report says how its replicas followed the load, where there is a ``log`` to ask.
+    ``token`` is that of the operators. Of ``app`` the report says how its replicas followed the
+    load, where there is a ``log`` to ask.
     ``report_file`` is written as JSON with a plot beside it, ``plot_file`` is that plot (SVG).
     """
     mine = read_list(list_file)
-    with loopback.client(base_url=stats_url, timeout=_ANSWER_WITHIN_S) as client:
+    known = loopback.known(token)
+    with loopback.client(base_url=stats_url, headers=known, timeout=_ANSWER_WITHIN_S) as client:
         found = _Ledger(client=client, run=run).awaited(mine, patience)
         closed = closing.circle(mine, app=app, log=log, stats=client)
     report = made(run=run, mine=mine, found=found, platform=platform, circle=closed)

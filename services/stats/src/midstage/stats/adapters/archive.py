@@ -121,7 +121,7 @@ class Archive:
 
         Those of segments, too.
         """
-        with self._db.cursor() as db:
+        with moment(self._db) as db:
             found = db.execute(_OF_ALL, [after_row]).fetchall()
         return [
             file

@@ -25,6 +25,7 @@ from midstage.stats.adapters.queries import Queries
 from midstage.stats.adapters.rows import beside
 from midstage.stats.adapters.schema import opened, readable
 from midstage.stats.adapters.segments import LEAST, Segments
+from midstage.stats.adapters.usage.turns import AT_ONCE, Turns
 from midstage.stats.decide import hashed
 from midstage.stats.model import (
     NO_HASHES,
@@ -224,9 +225,12 @@ class DuckdbLedger:
         with self._db.cursor() as db:
             yield db
 
-    def queries(self) -> Queries:
-        """What the ledger answers, on connections of their own: they see what is committed."""
-        return Queries(self._db, self._directory)
+    def queries(self, *, at_once: int = AT_ONCE) -> Queries:
+        """What the ledger answers, on connections of their own: they see what is committed.
+
+        About usage it answers so many ``at_once``.
+        """
+        return Queries(self._db, self._directory, turns=Turns(at_once))
 
     def facts(self) -> FactBooks:
         """What facts are made of, on connections of their own."""

@@ -17,7 +17,7 @@ from midstage.stats.adapters import cuts
 from midstage.stats.adapters.archive import Archive, Books
 from midstage.stats.adapters.columns import utc
 from midstage.stats.adapters.duckdb import Writing
-from midstage.stats.adapters.rows import Bounds
+from midstage.stats.adapters.rows import Bounds, enough_memory, moment
 from midstage.stats.decide.billing import Late, Open, Part
 from midstage.stats.decide.periods import Accepted, Period, complete, following, gaps
 from midstage.stats.decide.told import Counted, Told, told
@@ -71,25 +71,20 @@ class Periods:
 
     def told(self) -> tuple[Told, ...]:
         """Every source in time, as it is now."""
-        with self._db.cursor() as db:
-            db.begin()
-            found = self._told(db)
-            db.rollback()
-        return found
+        with moment(self._db) as db:
+            return self._told(db)
 
     def watched(self) -> tuple[Told, ...]:
         """The same for who looks often: hours are read only of sources that need them."""
-        with self._db.cursor() as db:
-            db.begin()
+        with moment(self._db) as db:
             sources = _sources(db)
             asked = [one.name for one in sources if one.holes or not (one.beat or one.closing)]
             counted = _counted(db, asked) if asked else []
-            db.rollback()
         return told(sources, counted, now=self._now(), grace=self._grace)
 
     def counted(self) -> list[Counted]:
         """What is there of each source and hour."""
-        with self._db.cursor() as db:
+        with moment(self._db) as db:
             return _counted(db)
 
     def gaps(self, period: Period) -> tuple[OpenGap, ...]:
@@ -98,12 +93,12 @@ class Periods:
 
     def sealed(self) -> list[Cut]:
         """The sealed periods in the order of their time, which is that of their rows."""
-        with self._db.cursor() as db:
+        with moment(self._db) as db:
             return _sealed(db)
 
     def part(self, name: str) -> Part | None:
         """What was kept when the period was sealed; None where it was not."""
-        with self._db.cursor() as db:
+        with moment(self._db) as db:
             found = db.execute(_PART, [name]).fetchall()
         return _part(found[0][0]) if found else None
 
@@ -112,7 +107,7 @@ class Periods:
 
         ``after`` is the period that was closed last.
         """
-        with self._books.writing() as writing:
+        with enough_memory(), self._books.writing() as writing:
             held = _sealed(writing.db)
             if following(period, [cut.period for cut in held], after=after):
                 return _kept(writing.db, period)

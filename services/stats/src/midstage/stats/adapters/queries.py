@@ -1,6 +1,7 @@
 """Questions to the ledger, each on a connection of its own: none waits for the writer.
 
 A question sees what was committed when it began, as a whole, and nothing that comes in meanwhile.
+One that needs more memory than the ledger has is refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from midstage.contracts.units import units
 from midstage.stats.adapters.columns import bucket, utc
 from midstage.stats.adapters.rows import Bounds, between, held, moment
 from midstage.stats.adapters.usage.reading import UsageBooks
+from midstage.stats.adapters.usage.turns import Turns
 from midstage.stats.model import Source
 from midstage.stats.views import availability
 from midstage.stats.views.availability import MOST_TALLIES, AvailabilityQuery, Tally
@@ -28,7 +30,9 @@ SELECT (SELECT shard FROM about) AS shard, row, ref, id, customer, app, status, 
     endpoint, revision, labels, cluster, pod, trace_id,
     epoch_us(recorded_at - time) / 1000.0 AS recorded_ms_after
 FROM {rows} AS held
-WHERE row > $after AND row <= $upto AND starts_with(ref, $prefix) ORDER BY row LIMIT $limit
+WHERE row > $after AND row <= $upto AND starts_with(ref, $prefix)
+    AND customer = coalesce($customer, customer)
+ORDER BY row LIMIT $limit
 """
 AT_ONCE = 100_000
 """Rows that are looked at first for a page; the more there must be looked at, the more at once."""
@@ -57,11 +61,11 @@ _source = msgspec.json.Decoder(Source).decode
 class Queries:
     """Answers from the ledger; may be asked from any thread."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, directory: Path) -> None:
+    def __init__(self, db: duckdb.DuckDBPyConnection, directory: Path, *, turns: Turns) -> None:
         """Ask the database behind ``db``, whose files of rows are in ``directory``."""
         self._db = db
         self._directory = directory
-        self.usage = UsageBooks(db, rows=between(directory))
+        self.usage = UsageBooks(db, rows=between(directory), turns=turns)
 
     def tallies(self, query: AvailabilityQuery) -> list[Tally]:
         """Good requests and errors by application and time; one more than ``MOST_TALLIES`` at most.
@@ -69,7 +73,7 @@ class Queries:
         An application with other outcomes alone has both at zero.
         """
         statement, parameters = _tallies(query)
-        with self._db.cursor() as db:
+        with moment(self._db) as db:
             found = db.execute(statement, parameters).fetchall()
         return [
             Tally(
@@ -87,6 +91,7 @@ class Queries:
                     "after": bounds.after_row,
                     "upto": bounds.upto_row,
                     "prefix": query.ref_prefix,
+                    "customer": query.customer,
                     "limit": query.limit + 1 - len(found),
                 }
                 rows = held(db, self._directory, bounds)
@@ -99,7 +104,7 @@ class Queries:
 
     def sources(self) -> list[Source]:
         """Every source's state."""
-        with self._db.cursor() as db:
+        with moment(self._db) as db:
             found = db.execute("SELECT state FROM sources").fetchall()
         return [_source(state) for (state,) in found]
 

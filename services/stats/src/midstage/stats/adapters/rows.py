@@ -12,12 +12,18 @@ from pathlib import Path
 
 import duckdb
 
-from midstage.contracts.errors import UnavailableError
+from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.adapters.columns import utc
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 _LAST_ROW = 2**63 - 1
+_TOO_LARGE = (
+    "the answer needs more memory than the ledger has (MIDSTAGE_STATS_LEDGER_MEMORY_MB), of which "
+    "all that is asked at once takes a part; ask for less (a shorter time, one customer or "
+    "application, fewer groups or rows, no customers or quantiles), ask again when less is asked, "
+    "or give it more"
+)
 _FILES = """
 SELECT file FROM {table} WHERE last_row > $after AND first_row <= $upto
     AND hour >= date_trunc('hour', $since::TIMESTAMP) AND hour < $until {more}
@@ -82,9 +88,9 @@ def between(directory: Path) -> Relation:
 def moment(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection of its own that sees what is committed now, and nothing that follows.
 
-    UnavailableError where a file can't be read.
+    UnavailableError where a file can't be read, RefusedError as of ``enough_memory``.
     """
-    with db.cursor() as own:
+    with enough_memory(), db.cursor() as own:
         own.begin()
         try:
             yield own
@@ -94,6 +100,18 @@ def moment(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]
             ) from error
         finally:
             own.rollback()
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """RefusedError (422) where what is asked here needs more memory than the ledger has.
+
+    Not unavailable: whoever tries again at once would take the memory again.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise RefusedError(_TOO_LARGE, status=422) from error
 
 
 def _names(

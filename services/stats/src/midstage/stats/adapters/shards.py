@@ -100,7 +100,10 @@ class FarShard:
 
     def rows(self, query: RowsQuery) -> RowsPage:
         """A page of its rows."""
-        return self._asked("/v1/shard/rows", query, _rows)
+        page = self._asked("/v1/shard/rows", query, _rows)
+        if query.customer and any(row.customer != query.customer for row in page.requests):
+            raise UnavailableError(f"{self.url} is an older shard that tells all customers' rows")
+        return page
 
     def loads(self) -> tuple[LoadObserved, ...]:
         """What it told of the last seconds."""

@@ -1,16 +1,19 @@
 """What analysts and operators ask stats over HTTP, of all shards; everything only reads.
 
-Answers rest on what is committed when they are asked. Times are RFC 3339 in UTC.
+A customer's key gives its own rows, everything else needs the operators' token. Answers rest on
+what is committed when they are asked. Times are RFC 3339 in UTC.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from midstage.chassis.audited import Audit
 from midstage.contracts.load import LoadObserved
 from midstage.stats.api.answered import as_json
+from midstage.stats.api.callers import Customers, asker
 from midstage.stats.model import Source
 from midstage.stats.views import availability
 from midstage.stats.views.gauges import complete_until
@@ -26,6 +29,7 @@ from midstage.stats.views.rows import (
 )
 from midstage.stats.views.status import Standing, StatusAnswer, status
 
+REQUESTS = "/v1/requests"
 LONGEST_POSITION = 256
 
 
@@ -56,25 +60,19 @@ class Shards(Protocol):
 def router(
     shards: Shards,
     *,
+    customers: Customers,
+    audit: Audit,
     promises: Callable[[], Mapping[str, Promise]],
     now: Callable[[], datetime],
 ) -> APIRouter:
     """The routes of stats."""
     routes = APIRouter(prefix="/v1", tags=["stats"])
     _availability(routes, shards=shards, promises=promises, now=now)
+    _requests(routes, shards=shards, customers=customers, audit=audit)
 
     @routes.get("/sources", response_model=SourcesAnswer)
     def get_sources() -> Response:
         return as_json(sources(shards.sources()))
-
-    @routes.get("/requests", response_model=RowsAnswer)
-    def get_requests(
-        ref_prefix: str = "",
-        after: Annotated[str, Query(pattern=POSITION, max_length=LONGEST_POSITION)] = "",
-        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 1000,
-    ) -> Response:
-        query = RowsQuery(ref_prefix=ref_prefix, limit=limit)
-        return as_json(shards.rows(query, after=after))
 
     @routes.get("/load", response_model=LoadAnswer)
     def get_load() -> Response:
@@ -85,6 +83,24 @@ def router(
         return as_json(status(shards.standings()))
 
     return routes
+
+
+def _requests(routes: APIRouter, *, shards: Shards, customers: Customers, audit: Audit) -> None:
+    @routes.get("/requests", response_model=RowsAnswer)
+    def get_requests(
+        request: Request,
+        ref_prefix: str = "",
+        after: Annotated[str, Query(pattern=POSITION, max_length=LONGEST_POSITION)] = "",
+        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 1000,
+    ) -> Response:
+        by = asker(request, customers)
+        query = RowsQuery(ref_prefix=ref_prefix, customer=by.customer, limit=limit)
+        return audit.told(
+            request,
+            lambda: as_json(shards.rows(query, after=after)),
+            route=REQUESTS,
+            actor=by.name,
+        )
 
 
 def _availability(

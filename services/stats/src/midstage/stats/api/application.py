@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from midstage.chassis import http
 from midstage.chassis.readiness import Readiness
-from midstage.stats.api import events, usage
+from midstage.stats.api import REQUESTS, events, usage
 from midstage.stats.api.encodings import BODY_BYTES
 
 
@@ -22,7 +22,8 @@ def application(
 ) -> FastAPI:
     """Ready while counting makes progress: ``progress`` says why it does not, None where it does.
 
-    Usage and events have keys of their own beside the operators' ``token``.
+    Nothing is told to who has no key. Usage, requests and events take customers' keys beside the
+    operators' ``token``.
     """
     readiness = Readiness()
     readiness.add("counting", progress)
@@ -33,6 +34,7 @@ def application(
         registry=registry,
         token=token,
         routers=routes,
-        own_keys=[usage.PATH, events.PATH],
+        own_keys=[usage.PATH, REQUESTS, events.PATH],
+        private=["/v1"],
         bodies={events.PATH: BODY_BYTES},
     )

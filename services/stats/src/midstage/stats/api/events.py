@@ -18,12 +18,10 @@ from fastapi.datastructures import Headers
 
 from midstage.chassis import problems
 from midstage.chassis.audited import Audit
-from midstage.chassis.guard import OPERATOR, bearer
 from midstage.contracts import signature
-from midstage.contracts.audit import CUSTOMER
-from midstage.contracts.audit import OPERATOR as OPERATOR_NAME
 from midstage.contracts.errors import RefusedError, UnavailableError
 from midstage.stats.api.answered import JSON, as_json
+from midstage.stats.api.callers import Customers, asker
 from midstage.stats.api.encodings import decoded
 from midstage.stats.api.events_described import BODY, MANY, ONE, RESPONSES
 from midstage.stats.views.ingest import (
@@ -60,34 +58,21 @@ class Taking(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """Who may post, and what a request holds; ``customers`` gives customer by key."""
+    """Who may post, and what a request holds: a customer's key takes its own events alone."""
 
     taking: Taking
-    customers: Callable[[], Mapping[str, str]]
+    customers: Customers
     audit: Audit
-
-    def customer(self, request: Request) -> str | None:
-        """Who posts, None: for everybody; RefusedError (401) where it is nobody that we know."""
-        if getattr(request.state, OPERATOR, False):
-            return None
-        key = bearer(request.headers)
-        customer = self.customers().get(key) if key else None
-        if customer is None:
-            raise RefusedError(
-                "events need the header Authorization: Bearer <the token, or a customer's key>",
-                status=401,
-            )
-        return customer
 
     def take(self, request: Request, body: bytes, *, detail: bool) -> Response:
         """The answer to a body; told to the audit with its size, not with what is in it."""
-        customer = self.customer(request)
+        by = asker(request, self.customers)
         return self.audit.told(
             request,
-            lambda: self._taken(request, body, detail=detail, customer=customer),
+            lambda: self._taken(request, body, detail=detail, customer=by.customer),
             route=PATH,
             query=_asked(request, body),
-            actor=OPERATOR_NAME if customer is None else f"{CUSTOMER}{customer}",
+            actor=by.name,
         )
 
     def _taken(

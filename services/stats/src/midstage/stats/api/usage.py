@@ -15,13 +15,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from midstage.chassis.audited import Audit
-from midstage.chassis.guard import OPERATOR, bearer
 from midstage.contracts.errors import RefusedError
 from midstage.stats.api.answered import JSON, as_json
 from midstage.stats.api.between import Threads
+from midstage.stats.api.callers import Customers, asker
+from midstage.stats.views.asker import Asker
 from midstage.stats.views.usage import accepting, answer, asking, cursor
 from midstage.stats.views.usage.answer import Column
-from midstage.stats.views.usage.asker import Asker, allowed, told
+from midstage.stats.views.usage.asker import allowed, told
 from midstage.stats.views.usage.parts import Group, Part, Standing, Wished, merged
 from midstage.stats.views.usage.question import LABEL, Dimension, Question, Window
 
@@ -57,61 +58,48 @@ _asking = msgspec.json.Decoder(Wished).decode
 class Desk:
     """Where questions about usage are answered.
 
-    ``customers`` gives customer by key; ``files`` makes an answer of each media type but JSON.
+    ``files`` makes an answer of each media type but JSON.
     """
 
     shards: Shards
     own: Shard
-    customers: Callable[[], Mapping[str, str]]
+    customers: Customers
     files: Encoders
     audit: Audit
     secret: bytes
     now: Callable[[], datetime]
 
-    def asker(self, request: Request) -> Asker:
-        """Who asks; RefusedError (401) where it is nobody that we know."""
-        if getattr(request.state, OPERATOR, False):
-            return Asker(customer=None)
-        key = bearer(request.headers)
-        customer = self.customers().get(key) if key else None
-        if customer is None:
-            raise RefusedError(
-                "usage needs the header Authorization: Bearer <the token, or a customer's key>",
-                status=401,
-            )
-        return Asker(customer=customer)
-
     def answer(self, request: Request, query: str, meant: Callable[[], asking.Meant]) -> Response:
         """The answer in the form that is accepted; told to the audit."""
-        asker = self.asker(request)
+        by = asker(request, self.customers)
         return self.audit.told(
             request,
-            lambda: self._answer(asker, meant(), request.headers.get("accept")),
+            lambda: self._answer(by, meant(), request.headers.get("accept")),
             route=PATH,
             query=query,
-            actor=asker.name,
+            actor=by.name,
         )
 
-    def _answer(self, asker: Asker, meant: asking.Meant, accept: str | None) -> Response:
-        question = allowed(meant.question, asker)
+    def _answer(self, by: Asker, meant: asking.Meant, accept: str | None) -> Response:
+        question = allowed(meant.question, by)
         form = accepting.accepted(accept, (JSON, *self.files))
         if form == JSON:
-            return self._page(question, meant, asker)
+            return self._page(question, meant, by)
         if meant.limit is not None or meant.after is not None:
             raise RefusedError(
                 "limit: a file holds every group; leave it and after out", status=400
             )
         groups, standing = self._whole(question, None)
-        content = self.files[form](answer.columns(question, groups), told(standing, asker))
-        return Response(content, media_type=form, headers=_headers(told(standing, asker)))
+        content = self.files[form](answer.columns(question, groups), told(standing, by))
+        return Response(content, media_type=form, headers=_headers(told(standing, by)))
 
-    def _page(self, question: Question, meant: asking.Meant, asker: Asker) -> Response:
+    def _page(self, question: Question, meant: asking.Meant, by: Asker) -> Response:
         at, shown = None, 0
         if meant.after is not None:
             begin = cursor.opened(meant.after, question=question, secret=self.secret)
             at, shown = begin.standing, begin.shown
         groups, found = self._whole(question, at)
-        standing = told(at or found, asker)
+        standing = told(at or found, by)
         until = shown + (meant.limit or asking.DEFAULT_ROWS)
         following = cursor.of(question, shown=until, standing=standing)
         return as_json(
@@ -132,7 +120,7 @@ class Desk:
 
     def part(self, request: Request, body: bytes) -> Response:
         """What this shard alone has, for another one."""
-        if self.asker(request).customer is not None:
+        if asker(request, self.customers).customer is not None:
             raise RefusedError("parts of an answer are for other shards", status=403)
         try:
             asked = _asking(body)
@@ -213,7 +201,6 @@ _GET: dict[str, object] = {
         *(_parameter(name, _ONLY, _TEXTS) for name in Dimension),
         _parameter(f"{LABEL}<name>", f"of this label {_ONLY}", _LABELS),
     ],
-    "security": [{"token": []}],
 }
 _POST: dict[str, object] = {
     "requestBody": {

@@ -18,9 +18,13 @@ POSITION = r"^([0-9]{1,18}(,[0-9]{1,18})*)?$"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsQuery:
-    """A shard's rows above number ``after`` whose ``ref`` begins so, ``limit`` at most."""
+    """A shard's rows above number ``after`` whose ``ref`` begins so, ``limit`` at most.
+
+    ``customer`` None: of all.
+    """
 
     ref_prefix: str = ""
+    customer: str | None = None
     after: int = 0
     limit: int = 1000
 

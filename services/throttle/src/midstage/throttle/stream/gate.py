@@ -132,6 +132,7 @@ class Gate:
         )
         self._waiting = Waiting(
             waits=keeping,
+            met=self._met,
             deciding=self._deciding,
             reservations=self._reservations,
             metrics=metrics,
@@ -142,7 +143,7 @@ class Gate:
         self, check: Check, remaining_s: float | None
     ) -> Judged | Later[Judged | None] | None:
         """The verdict, or None where no limit holds; ``remaining_s`` None is not in a hurry."""
-        meeting = self._book.met(check.customer, check.key, check.app, check.labels)
+        meeting = self._met(check)
         is_late = remaining_s is not None and self._is_late(remaining_s)
         if meeting is None:
             self._metrics.unlimited.inc()
@@ -181,7 +182,7 @@ class Gate:
 
     def look(self, check: Check) -> Judged | None:
         """What ``check`` would say now; charges nothing, and counts in no metric."""
-        meeting = self._book.met(check.customer, check.key, check.app, check.labels)
+        meeting = self._met(check)
         if meeting is None:
             return None
         now_ns = self._monotonic_ns()
@@ -222,6 +223,9 @@ class Gate:
         self._keeping.clear(lambda key, stood: self._meters.is_new(key, stood, self._book, now_ns))
         self._metrics.reservations.set(len(self._reservations))
         self._metrics.meters.set(len(self._meters))
+
+    def _met(self, check: Check) -> Meeting | None:
+        return self._book.met(check.customer, check.key, check.app, check.labels)
 
     def _is_late(self, remaining_s: float) -> bool:
         self._metrics.answer_seconds.observe(max(0.0, self._caller_timeout_s - remaining_s))

@@ -2,7 +2,8 @@
 
 Each is told once: when the log has all that it lacks, or, when its time is up, by the failure
 rules. What it took of a strict limit by then is given back, and so is what it took of others in the
-same step: it never passed by count.
+same step: it never passed by count. It is decided by the limits of that moment: those that it met
+when it came may be changed, and nobody counts by them any more.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,20 +64,25 @@ class Waiting:
         self,
         *,
         waits: Waits,
+        met: Callable[[Check], Meeting | None],
         deciding: Deciding,
         reservations: Reservations[LimitAccount],
         metrics: Metrics,
         monotonic_ns: Callable[[], int],
     ) -> None:
-        """Nobody waits yet."""
+        """Nobody waits yet; ``met`` are the limits that a check meets now, None for no limit."""
         self._waits = waits
+        self._met = met
         self._deciding = deciding
         self._reservations = reservations
         self._metrics = metrics
         self._monotonic_ns = monotonic_ns
 
-    def told(self, asking: Asking, lacks: Lacking) -> Judged | Later[Judged | None]:
-        """When the log has what it lacks; the failure rules speak where that is too late."""
+    def told(self, asking: Asking, lacks: Lacking) -> Judged | Later[Judged | None] | None:
+        """When the log has what it lacks; the failure rules speak where that is too late.
+
+        None where no limit holds by then.
+        """
         waits = self._waits.wait(
             lacks,
             within_s=asking.within_s,
@@ -90,9 +96,15 @@ class Waiting:
 
         By the accounts of that moment: meanwhile the customer may be counted for here anew.
         """
-        meeting, check, taken = asking.meeting, asking.check, asking.taken
+        check, taken = asking.check, asking.taken
         if taken is None:
             now_ns = self._monotonic_ns()
+            meeting = self._met(check)
+            if meeting is None:
+                self._metrics.unlimited.inc()
+                asking.later.told(None)
+                return ()
+            asking.meeting = meeting
             asking.accounts = accounts = self._deciding.accounts(meeting, check, now_ns)
             known = self._deciding.known(meeting, check, now_ns)
             answer = self._deciding.decided(meeting, accounts, check, now_ns)
@@ -115,12 +127,15 @@ class Waiting:
             self._metrics.strict_seconds.observe((self._monotonic_ns() - taken.at_ns) / _NS_PER_S)
         return self._deciding.counted(taken.answer)
 
-    def _over(self, asking: Asking) -> Judged:
+    def _over(self, asking: Asking) -> Judged | None:
         if asking.taken is not None:
             self._give_back(asking, asking.taken)
-        meeting, check = asking.meeting, asking.check
-        asking.accounts = self._deciding.accounts(meeting, check, self._monotonic_ns())
-        return self._deciding.without_log(meeting, asking.accounts, check)
+        meeting, check = self._met(asking.check), asking.check
+        if meeting is None:
+            self._metrics.unlimited.inc()
+            return None
+        accounts = self._deciding.accounts(meeting, check, self._monotonic_ns())
+        return self._deciding.without_log(meeting, accounts, check)
 
     def _give_back(self, asking: Asking, taken: Taken) -> None:
         """But for what its fact has settled already, and what limits in shadow mode count."""

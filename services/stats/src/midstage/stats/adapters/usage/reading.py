@@ -1,8 +1,7 @@
 """A question to one shard's ledger, answered from one moment of it, whatever comes in meanwhile."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from midstage.contracts import sketch
 from midstage.stats.adapters.rows import Relation, moment
 from midstage.stats.adapters.usage.rolled import rolled
 from midstage.stats.adapters.usage.statements import Statements
+from midstage.stats.adapters.usage.turns import Turns
 from midstage.stats.model import Source
 from midstage.stats.views.gauges import complete_until
 from midstage.stats.views.usage.parts import (
@@ -22,7 +22,6 @@ from midstage.stats.views.usage.parts import (
     Group,
     Part,
     Standing,
-    too_large,
     too_many,
     too_many_customers,
 )
@@ -57,10 +56,11 @@ _source = msgspec.json.Decoder(Source).decode
 class UsageBooks:
     """One shard's usage; may be asked from any thread."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, *, rows: Relation) -> None:
+    def __init__(self, db: duckdb.DuckDBPyConnection, *, rows: Relation, turns: Turns) -> None:
         """Ask the database behind ``db``; ``rows`` says where all raw rows are."""
         self._db = db
         self._rows = rows
+        self._turns = turns
 
     def parts(
         self, question: Question, *, versions: Mapping[int, int] | None, now: datetime
@@ -73,7 +73,8 @@ class UsageBooks:
     ) -> Part:
         """This shard's part, to be added up; with ``versions`` as it was at its one of them.
 
-        RefusedError where it has too many groups or customers.
+        RefusedError where it has too many groups or customers, or memory does not hold them;
+        UnavailableError where it is asked too much at once.
         """
         return self._part(question, versions, now, customers=_told_apart)
 
@@ -85,7 +86,7 @@ class UsageBooks:
         *,
         customers: _Reading,
     ) -> Part:
-        with _answered(self._db) as db:
+        with self._turns.turn(), moment(self._db) as db:
             standing = _standing(db, now)
             ((shard, newest),) = standing.versions.items()
             version = newest if versions is None else versions.get(shard, 0)
@@ -206,16 +207,3 @@ def _stretches(question: Question, now: datetime) -> tuple[Stretch, ...]:
         return ()
     until = question.until or max(now + _AHEAD, question.since)
     return stretches(question.zone, since=question.since, until=until)
-
-
-@contextmanager
-def _answered(db: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """One moment of the ledger; RefusedError (422) where an answer needs more memory than it has.
-
-    Not unavailable: whoever tries again at once would take the memory again.
-    """
-    try:
-        with moment(db) as own:
-            yield own
-    except duckdb.OutOfMemoryException as error:
-        raise too_large() from error

@@ -1,23 +1,11 @@
-"""Who asks, and what of a question that one may be told: a customer its own usage alone."""
+"""What of a question about usage an asker may be told: a customer its own usage alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from midstage.contracts.audit import CUSTOMER, OPERATOR
 from midstage.contracts.errors import RefusedError
+from midstage.stats.views.asker import Asker
 from midstage.stats.views.usage.parts import Standing
 from midstage.stats.views.usage.question import Dimension, Question
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """The operators, or one customer."""
-
-    customer: str | None
-
-    @property
-    def name(self) -> str:
-        """As the audit names it."""
-        return OPERATOR if self.customer is None else f"{CUSTOMER}{self.customer}"
 
 
 def allowed(question: Question, asker: Asker) -> Question:

@@ -156,13 +156,3 @@ def too_many_customers() -> RefusedError:
         "from and to or a filter, group by less, or leave customers out",
         status=400,
     )
-
-
-def too_large() -> RefusedError:
-    """The refusal of an answer that the ledger's memory does not hold; asked again it may do."""
-    return RefusedError(
-        "the answer needs more memory than the ledger has (MIDSTAGE_STATS_LEDGER_MEMORY_MB), of "
-        "which all that is asked at once takes a part; narrow it with from and to or a filter, "
-        "group by less, leave customers or quantiles out, or ask again when less is asked",
-        status=422,
-    )
