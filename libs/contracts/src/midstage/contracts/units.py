@@ -26,7 +26,7 @@ CACHED_INPUT_TOKENS = "cached_input_tokens"
 BLUR = 4.5e-16  # two roundings
 """How far a float may lie from six decimals: 0.1 + 0.2 is meant as 0.3."""
 
-EXACT_MICROS = 2**53
+EXACT_MICROS = 2**33 * MICROS_PER_UNIT
 """From so many micro-units on a float tells some decimals apart no more: 999999999999.1."""
 
 NO_UNITS: Mapping[str, Micros] = MappingProxyType({})
