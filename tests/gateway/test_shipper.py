@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midstage.contracts.topics import REQUESTS
-from midstage.eventlog.dead_letters import REASON
+from midstage.eventlog.dead_letters import REASON, SEQ
 from midstage.gateway.adapters.positions import PositionFiles, SupersededError
 from midstage.gateway.decide.shipping import furthest, lines
 from midstage.gateway.model.shipping import Position
 from midstage.gateway.stream import beats
-from midstage.gateway.stream.outbox import NUMBER
 from midstage.testkit.waiting import within
 
 from .conftest import DEADLINE_S, looping
@@ -150,7 +149,7 @@ def test_a_line_that_is_none_is_a_hole_with_a_name(yard: Yard) -> None:
     assert [number for _, number in sorted(yard.shipped())] == [1, 4]
     letters = yard.records(DEAD)
     headers = [dict(letter.headers) for letter in letters]
-    assert [int(header[NUMBER]) for header in headers] == [2, 3]
+    assert [int(header[SEQ]) for header in headers] == [2, 3]
     assert b"longer than" in headers[1][REASON]
     assert letters[0].value == b"this is no JSON"
 

@@ -261,9 +261,12 @@ def records(log: Log, topic: str) -> list[Record]:
 
 
 def topics_of(prefix: str) -> Topics:
+    requests = replace(REQUESTS, name=f"{prefix}.requests.v1", partitions=3)
+    edges = replace(EDGES, name=f"{prefix}.edges.v1", partitions=3)
     return Topics(
-        requests=replace(REQUESTS, name=f"{prefix}.requests.v1", partitions=3),
-        edges=replace(EDGES, name=f"{prefix}.edges.v1", partitions=3),
+        requests=requests,
+        edges=edges,
+        refused=(requests, edges),
         load=replace(LOAD, name=f"{prefix}.load.v1", partitions=3),
         usage=replace(USAGE, name=f"{prefix}.usage.v1", partitions=3),
         apps=replace(APPS, name=f"{prefix}.apps.v1", partitions=3),

@@ -304,7 +304,7 @@ def test_an_application_has_a_load_from_its_spec_on(bench: Bench) -> None:
 
 
 def target_of(service: Service, app: str) -> object:
-    groups = ask(TestClient(service.app), f"?app={app}")
+    groups = ask(TestClient(service.app, headers=TOKEN), f"?app={app}")
     return groups[0]["target"] if groups else None
 
 

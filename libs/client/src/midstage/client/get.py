@@ -7,6 +7,7 @@ from midstage.client import (
     apps,
     cluster,
     completeness,
+    dead_letters,
     get_usage,
     limits,
     periods,
@@ -27,7 +28,17 @@ def register(app: typer.Typer) -> None:
     )
     group.command("usage")(get_usage.usage)
     group.command("sources")(sources)
-    for part in (limits, apps, cluster, scaling, signals, records, completeness, periods):
+    for part in (
+        limits,
+        apps,
+        cluster,
+        scaling,
+        signals,
+        records,
+        completeness,
+        periods,
+        dead_letters,
+    ):
         part.register_get(group)
     app.add_typer(group, name="get")
 

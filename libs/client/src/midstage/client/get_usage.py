@@ -4,9 +4,7 @@ A table, JSON and YAML are put together from the service's pages, which are of o
 Arrow stream and Parquet are its own files with every column. A file appears whole or not at all.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,6 +15,7 @@ import msgspec
 import typer
 
 from midstage.client import api, times
+from midstage.client.files import put
 from midstage.client.platform import HERE, Directory, Server, TokenFile
 from midstage.client.show import Output, show
 from midstage.contracts.errors import RefusedError, UnavailableError
@@ -123,7 +122,7 @@ def usage(
     if output in FILES:
         if limit is not None:
             raise RefusedError(f"-o {output} holds every row; leave --limit out")
-        _put(stats.fetched(PATH, query, accept=FILES[output]), file)
+        put(stats.fetched(PATH, query, accept=FILES[output]), file)
         return
     answer = whole(stats, query, limit=limit)
     named = [quoted.replace('""', '"') or name.strip() for quoted, name in _PART.findall(group_by)]
@@ -135,7 +134,7 @@ def usage(
         output=Output(output.value),
     )
     if file is not None:
-        _put(f"{shown}\n".encode() if shown else b"", file)
+        put(f"{shown}\n".encode() if shown else b"", file)
     else:
         typer.echo(shown or "nothing found", err=not shown)
 
@@ -206,16 +205,3 @@ def _quantiles(name: str, value: object) -> object:
         f"{name} {quantile}": float(f"{number:.4g}") if isinstance(number, float) else number
         for quantile, number in value.items()
     }
-
-
-def _put(content: bytes, file: Path | None) -> None:
-    if file is None:
-        typer.echo(content, nl=False)
-        return
-    try:
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        Path(name).replace(file)
-    except OSError as error:
-        raise UnavailableError(f"{file} can't be written: {error.strerror}") from error

@@ -1,9 +1,10 @@
 """How rows are shown: a table for people, JSON and YAML for programs.
 
 A table is plain text, one line a row, never wrapped or cut, with or without a terminal; numbers
-stand to the right. Control characters of foreign names are shown as escapes, never obeyed.
+stand to the right. What a terminal would obey in foreign words is shown as escapes, in every form.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -42,9 +43,9 @@ def show(answer: bytes, *, rows: str, columns: Sequence[str], output: Output) ->
     document = _document(answer)
     match output:
         case Output.JSON:
-            return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+            return _json(document)
         case Output.YAML:
-            return yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip("\n")
+            return _yaml(document)
         case Output.TABLE:
             listed = document.get(rows)
             found = listed if isinstance(listed, list) else []
@@ -102,7 +103,7 @@ def cell(value: object) -> str:
         case float():
             return f"{value:.15g}"
         case _:
-            return "".join(_printable(sign) for sign in FRACTION.sub("", str(value)))
+            return printable(FRACTION.sub("", str(value)))
 
 
 def _range(item: object) -> str:
@@ -113,8 +114,33 @@ def _range(item: object) -> str:
             return cell(item)
 
 
-def _printable(sign: str) -> str:
-    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+def printable(text: str) -> str:
+    """What a terminal would obey or hide, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape", errors="backslashreplace").decode()
+
+
+def _json(document: object) -> str:
+    """Indented; its strings hold nothing that a terminal would obey, and say the same."""
+    lines = msgspec.json.format(msgspec.json.encode(document), indent=2).decode().split("\n")
+    return "\n".join(line if line.isprintable() else _quoted(line) for line in lines)
+
+
+def _yaml(document: object) -> str:
+    """Likewise; with an escape for every sign that is not ASCII only where one is needed."""
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip("\n")
+    if text.replace("\n", "").isprintable():
+        return text
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=False).rstrip("\n")
+
+
+def _quoted(line: str) -> str:
+    return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:

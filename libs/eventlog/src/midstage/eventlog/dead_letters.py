@@ -6,10 +6,12 @@ limits what is compressed) is cut, and says so.
 """
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from midstage.contracts.errors import UnavailableError
 from midstage.contracts.topics import DEAD_LETTER_BYTES
-from midstage.eventlog.log import Delivered, Delivery, Log, Message, Record, Writer
+from midstage.eventlog.log import Delivered, Delivery, Headers, Log, Message, Record, Writer
 
 REASON = "ms-dlq-reason"
 TOPIC = "ms-dlq-topic"
@@ -19,20 +21,34 @@ TIMESTAMP_MS = "ms-dlq-timestamp-ms"
 TOMBSTONE = "ms-dlq-tombstone"
 CUT = "ms-dlq-cut"
 """The length of the original value, where only its first bytes and no headers are kept."""
+SOURCE = "ms-dlq-source"
+SEQ = "ms-dlq-seq"
+"""Of a line that its edge could make no record of: whose it is, and its number, now a hole."""
 
 _REASON_CHARACTERS = 1000
 _LARGEST_BYTES = DEAD_LETTER_BYTES - 16 * 1024  # room for what is told, and for the batch
 _PER_HEADER_BYTES = 10
 _CUT_VALUE_BYTES = 1024 * 1024
 _CUT_KEY_BYTES = 1024
+_DIGITS = 20
 _FLUSH_WITHIN_S = 5.0
 
 
 class DeadLetterTopic:
     """Implements ``consume.DeadLetters`` with the topic ``<topic>.<reader>.dlq``."""
 
-    def __init__(self, *, log: Log, reader: str, within_s: float = _FLUSH_WITHIN_S) -> None:
-        """Connect nothing yet: most readers never meet a dead letter."""
+    def __init__(
+        self,
+        *,
+        log: Log,
+        reader: str,
+        within_s: float = _FLUSH_WITHIN_S,
+        counted: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Connect nothing yet: most readers never meet a dead letter.
+
+        ``counted`` is told the topic of each record that is put.
+        """
         self._log = log
         self._reader = reader
         self._within_s = within_s
@@ -41,12 +57,14 @@ class DeadLetterTopic:
         self._to_send: dict[int, Message] = {}
         self._waiting: dict[int, Message] = {}
         self._count = 0
+        self._counted = counted
 
     def put(self, record: Record, reason: str) -> None:
         """Keep one record to be sent; nothing is promised before ``flush`` returns."""
         with self._lock:
             self._to_send[self._count] = letter(record, reader=self._reader, reason=reason)
             self._count += 1
+        self._counted(record.partition.topic)
 
     def flush(self) -> None:
         """Return when all are durable; UnavailableError when not in time: call it again."""
@@ -110,6 +128,50 @@ def letter(record: Record, *, reader: str, reason: str) -> Message:
         value=value,
         headers=(*record.headers, *told, *(((TOMBSTONE, b"1"),) if record.value is None else ())),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A dead letter as it was told; of one that somebody else wrote there is what can be had.
+
+    ``headers`` are those of the original alone. ``cut`` is the length of an original of which
+    only the beginning is left.
+    """
+
+    value: bytes | None
+    headers: Headers
+    reason: str
+    partition: int | None
+    offset: int | None
+    timestamp_ms: int | None
+    source: str | None
+    seq: int | None
+    cut: int | None
+
+
+def opened(record: Record) -> Letter:
+    """What ``letter`` or an edge put into this record of a topic of dead letters.
+
+    What is told stands last: an original may have headers of the same names, and is not believed.
+    """
+    names = [name for name, _ in record.headers]
+    begins = len(names) - 1 - names[::-1].index(REASON) if REASON in names else len(names)
+    told = dict(record.headers[begins:])
+    return Letter(
+        value=None if TOMBSTONE in told else record.value,
+        headers=record.headers[:begins],
+        reason=told.get(REASON, b"").decode(errors="replace"),
+        partition=_number(told.get(PARTITION)),
+        offset=_number(told.get(OFFSET)),
+        timestamp_ms=_number(told.get(TIMESTAMP_MS)),
+        source=told[SOURCE].decode(errors="replace") if SOURCE in told else None,
+        seq=_number(told.get(SEQ)),
+        cut=_number(told.get(CUT)),
+    )
+
+
+def _number(text: bytes | None) -> int | None:
+    return int(text) if text and len(text) <= _DIGITS and text.isdigit() else None
 
 
 def _size(record: Record) -> int:

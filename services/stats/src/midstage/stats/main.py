@@ -47,7 +47,7 @@ from midstage.stats.adapters.shards import FarShard, far_shards, in_order
 from midstage.stats.adapters.together import Together, TogetherRecounted
 from midstage.stats.adapters.usage.everywhere import AllShards
 from midstage.stats.adapters.usage.formats import FORMATS
-from midstage.stats.api import completeness, events, periods, recount, shard, usage
+from midstage.stats.api import completeness, dead_letters, events, periods, recount, shard, usage
 from midstage.stats.api.application import application
 from midstage.stats.config import Settings, from_env
 from midstage.stats.decide.billing import Account
@@ -55,6 +55,7 @@ from midstage.stats.metrics import Metrics
 from midstage.stats.model import Arrivals, Batch, Committed
 from midstage.stats.stream.billing import accounts, bookkeeping
 from midstage.stats.stream.counting import Counting, Ledger, LedgerPositions, Seen
+from midstage.stats.stream.dead_letters import REFUSED, Looking
 from midstage.stats.stream.facts import Told, telling
 from midstage.stats.stream.incoming.checking import Checking
 from midstage.stats.stream.incoming.held import Held
@@ -62,21 +63,15 @@ from midstage.stats.stream.ingest import Ingest
 from midstage.stats.stream.loads import Loads
 from midstage.stats.stream.merging import PAGES_KEPT, Tidying
 from midstage.stats.stream.outbox import Facts, Sending
-from midstage.stats.stream.reading import Reading
+from midstage.stats.stream.reading import AT_ONCE, GATHERED, HEAVIEST, Reading
 from midstage.stats.stream.seen import OneAtATime
 from midstage.stats.stream.specs import specs
 from midstage.stats.views.promises import Promise, standing
 
 SERVICE = "stats"
 VERSION = "0.1.0"
-AT_ONCE = 8_192
-"""Events that are objects at the same time; as columns they take a fifth of the room."""
-HEAVIEST = 20_000
-"""Events of Arrow batches that are read at once."""
 TOGETHER = 3
 """Partitions of requests that have room in one answer of the broker, and edges beside them."""
-GATHERED = 80_000
-"""Of one transaction while many wait: more has fewer sums an event, and takes more room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +85,7 @@ class Topics:
     apps: Topic = APPS
     audit: Topic = AUDIT
     billing: Topic = BILLING
+    refused: tuple[Topic, ...] = REFUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,11 +164,7 @@ def compose(
         waiting=lambda: consumer.waiting(),  # noqa: PLW0108  it is made below
     )
     heard, loads = telling(
-        swapped(ledger),
-        books=ledger.facts(),
-        sources=books.sources(),
-        told=told,
-        now=clock.now,
+        swapped(ledger), books=ledger.facts(), sources=books.sources(), told=told, now=clock.now
     )
     facts, sending = Facts(heard), Sending(ledger=heard, log=log, reached=reached)
     metrics = Metrics(CollectorRegistry())
@@ -194,6 +186,7 @@ def compose(
         ledger=heard,
         seen=seen,
         counted=(metrics.counted,),
+        refused=metrics.refused,
         reached=reached,
     )
     auditing = Auditing(
@@ -246,6 +239,7 @@ def compose(
                 now=clock.now,
             ),
             usage.router(desk),
+            dead_letters.router(Looking(log=log, topics=topics.refused), audit),
             events.router(events.Door(taking=ingest, customers=desk.customers, audit=audit)),
         ],
         registry=metrics.registry,
@@ -288,8 +282,7 @@ def _desk(settings: Settings, *, books: Queries, clock: Clock, audit: Audit) -> 
 
 
 def _far(settings: Settings) -> list[FarShard]:
-    token = secret(settings.token_file)
-    return far_shards(settings.peers, own=settings.shard.number, token=token)
+    return far_shards(settings.peers, own=settings.shard.number, token=secret(settings.token_file))
 
 
 def _billing(
@@ -360,6 +353,7 @@ def counting(
     ledger: Ledger,
     seen: Seen,
     counted: Sequence[Callable[[Batch, Committed], None]],
+    refused: Callable[[str], None] = lambda _: None,
     reached: Failpoint,
 ) -> WholeConsumer[Arrivals]:
     """What counts the log into ``ledger``; nothing is told by it."""
@@ -376,7 +370,7 @@ def counting(
         ),
         effect=Counting(ledger=ledger, seen=seen, counted=counted),
         positions=LedgerPositions(ledger=ledger, log=log, topics=names, shard=settings.shard),
-        dead_letters=DeadLetterTopic(log=log, reader=SERVICE),
+        dead_letters=DeadLetterTopic(log=log, reader=SERVICE, counted=refused),
         clock_monotonic=clock.monotonic,
         most=AT_ONCE,
         linger_s=settings.commit_interval_s,

@@ -33,6 +33,12 @@ class Metrics:
         self._batches = Counter(
             "midstage_stats_commits_total", "Transactions of the ledger.", registry=registry
         )
+        self._refused = Counter(
+            "midstage_stats_dead_letters_total",
+            "Records that could not be read, by the topic in which they stood.",
+            ("topic",),
+            registry=registry,
+        )
         self._freshness = Freshness()
         registry.register(self._freshness)
         self._audit_lost = Counter(
@@ -51,6 +57,10 @@ class Metrics:
     def posted(self, state: State, count: int) -> None:
         """So many events of a body became this."""
         self._posted.labels(state.value).inc(count)
+
+    def refused(self, topic: str) -> None:
+        """A record of this topic became a dead letter."""
+        self._refused.labels(topic).inc()
 
     def audit_lost(self, count: int) -> None:
         """So many facts of the audit are not in the log."""

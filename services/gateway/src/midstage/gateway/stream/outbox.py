@@ -8,7 +8,7 @@ from midstage.contracts.errors import UnreadableError
 from midstage.contracts.fact import Event, Fact
 from midstage.contracts.topics import EDGES, REQUESTS, Topic
 from midstage.eventlog import codec
-from midstage.eventlog.dead_letters import REASON
+from midstage.eventlog.dead_letters import REASON, SEQ, SOURCE
 from midstage.eventlog.log import Message
 from midstage.gateway.decide.lines import completed, parsed, traceparent
 from midstage.gateway.decide.shipping import RawLine
@@ -17,8 +17,6 @@ F = TypeVar("F", bound=Fact)
 
 READER = "gateway"
 """As whose dead letters lines go that are none."""
-SOURCE = "ms-dlq-source"
-NUMBER = "ms-dlq-seq"
 _REASON_CHARACTERS = 1000
 
 
@@ -55,7 +53,7 @@ class Outbox:
             headers=(
                 (REASON, str(reason)[:_REASON_CHARACTERS].encode(errors="replace")),
                 (SOURCE, source.encode()),
-                (NUMBER, seq_text(line.number).encode()),
+                (SEQ, seq_text(line.number).encode()),
             ),
         )
 

@@ -1,0 +1,89 @@
+"""Dead letters over HTTP, for who has the token: they hold what any customer sent."""
+
+from typing import Annotated, Protocol
+
+from fastapi import APIRouter, Query, Request, Response
+
+from midstage.chassis.audited import Audit
+from midstage.chassis.guard import OPERATOR
+from midstage.contracts.errors import RefusedError
+from midstage.stats.api.answered import as_json
+from midstage.stats.views.dead_letters import (
+    MOST_LETTERS,
+    Asked,
+    DeadLetters,
+    Place,
+    WholeDeadLetter,
+    asked,
+)
+
+PATH = "/v1/dead-letters"
+ONE = f"{PATH}/{{topic}}/{{partition}}/{{offset}}"
+Name = Annotated[str | None, Query(min_length=1, max_length=256)]
+
+
+class Looking(Protocol):
+    """Where they are looked at."""
+
+    def found(self, asked: Asked) -> DeadLetters:
+        """The newest of those asked for."""
+        ...
+
+    def one(self, place: Place) -> WholeDeadLetter:
+        """One, whole."""
+        ...
+
+
+def router(looking: Looking, audit: Audit) -> APIRouter:
+    """The routes of dead letters."""
+    routes = APIRouter(prefix=PATH, tags=["dead letters"])
+    secured = {"security": [{"token": list[str]()}]}
+
+    @routes.get("", response_model=DeadLetters, openapi_extra=secured)
+    def get_dead_letters(
+        *,
+        request: Request,
+        topic: Name = None,
+        refuser: Name = None,
+        source: Name = None,
+        customer: Name = None,
+        reason: Annotated[str | None, Query(min_length=1, max_length=1_000)] = None,
+        since: Annotated[str | None, Query(alias="from", max_length=64)] = None,
+        before: Annotated[str | None, Query(max_length=10_000)] = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_LETTERS)] = 100,
+    ) -> Response:
+        _operators_only(request)
+
+        def answer() -> Response:
+            wanted = asked(
+                topic=topic,
+                refuser=refuser,
+                source=source,
+                customer=customer,
+                reason=reason,
+                since=since,
+                before=before,
+                limit=limit,
+            )
+            return as_json(looking.found(wanted))
+
+        return audit.told(request, answer, route=PATH)
+
+    @routes.get(
+        "/{topic}/{partition}/{offset}", response_model=WholeDeadLetter, openapi_extra=secured
+    )
+    def get_dead_letter(request: Request, topic: str, partition: int, offset: int) -> Response:
+        _operators_only(request)
+        place = Place(topic=topic, partition=partition, offset=offset)
+        return audit.told(
+            request, lambda: as_json(looking.one(place)), route=ONE, query=f"id={place}"
+        )
+
+    return routes
+
+
+def _operators_only(request: Request) -> None:
+    if not getattr(request.state, OPERATOR, False):
+        raise RefusedError(
+            "dead letters need the header Authorization: Bearer <the token>", status=401
+        )
