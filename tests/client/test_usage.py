@@ -49,7 +49,7 @@ def stats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stats]:
     bench = made(MemoryLog(), directory)
     edge = bench.edge()
     bench.write(
-        edge.line(1, labels={"team": "a"}),
+        edge.line(1, labels={"team": "a", 'a, "b"': "odd"}),
         edge.line(2, customer="globex", time=NOON + DAY),
         edge.line(3, app="ocr", usage={"images": 0.5}, time=NOON + DAY, status=201),
     )
@@ -241,6 +241,16 @@ def test_a_frame_is_of_what_was_asked_for(stats: Stats) -> None:
     assert requests(**monthly, order=["requests"]) == [1, 2]
     own = client.usage(group_by=["customer"], server=stats.url, token_file=stats.key_file)
     assert own["customer"].to_list() == ["acme"]
+
+
+def test_a_label_with_commas_in_its_name_is_one(midstage: Midstage, stats: Stats) -> None:
+    name = 'label.a, "b"'
+    found = client.usage(
+        group_by=["app", name], order=[f"-{name}"], server=stats.url, token_file=stats.token_file
+    )
+    assert found[name].to_list() == ["odd", None, None]
+    shown = midstage("get", "usage", "-g", '"label.a, ""b"""', *stats.options)
+    assert shown.stdout.startswith('LABEL A, "B"')
 
 
 def test_a_frame_refuses_as_the_service_does(stats: Stats) -> None:

@@ -28,6 +28,19 @@ def test_a_float_that_is_whole_is_exact_too(whole: int) -> None:
     assert micros(float(whole)) == whole * 1_000_000
 
 
+@given(st.integers(10**14, 10**15 - 1), st.integers(3, 6))
+def test_fifteen_digits_are_exact_also_where_a_float_blurs_the_sixth_decimal(
+    digits: int, places: int
+) -> None:
+    written = Decimal(digits).scaleb(-places)
+    assert micros(float(written)) == written * 1_000_000
+
+
+@pytest.mark.parametrize("written", ["999999999999.1", "87654321098.7", "999999999999.875"])
+def test_an_amount_near_the_largest_is_what_was_written(written: str) -> None:
+    assert micros(float(written)) == Decimal(written) * 1_000_000
+
+
 @given(amounts)
 def test_what_is_written_is_read_back(amount: int) -> None:
     assert micros(units(amount)) == amount

@@ -80,6 +80,17 @@ def test_post_says_the_same_as_get() -> None:
     assert from_body(body, now=NOW) == get(*parameters)
 
 
+def test_a_name_may_hold_commas_and_quotes() -> None:
+    """They are the callers' own words: a label `team, "red"` is asked for as any other."""
+    names = ('label.team, "red"', "app", 'label."x"', "label. y ")
+    listed = '"label.team, ""red""", app ,"label.""x""" , "label. y "'
+    found = get(("group_by", listed), ("order", '"-label.team, ""red"""')).question
+    assert found.group_by == names
+    assert [(one.by, one.falling) for one in found.order] == [(names[0], True)]
+    assert get(("group_by", 'label.a"b')).question.group_by == ('label.a"b',)
+    assert get(("group_by", " , ,")).question.group_by == ()
+
+
 def test_nothing_said_is_all_there_is() -> None:
     question = get().question
     assert question == from_body(b"", now=NOW).question == from_body(b"{}", now=NOW).question

@@ -5,6 +5,7 @@ import io
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from urllib.parse import quote
 
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
@@ -44,6 +45,33 @@ def test_csv_has_every_column_and_row(asked: Asked) -> None:
     assert json.loads(answer.headers["midstage-versions"]) == said["versions"]
     assert json.loads(answer.headers["midstage-positions"]) == said["positions"] != {}
     assert "midstage-complete-until" not in answer.headers  # line 5 is missing
+
+
+def test_csv_tells_an_empty_text_from_one_that_is_missing(bench: Bench) -> None:
+    """They are two groups. And whatever callers name things, each is one field of one line."""
+    odd = 'a "b",\r\n=c'
+    edge = bench.edge()
+    ask = asking(
+        bench,
+        edge.line(1, labels={"team": ""}),
+        edge.line(2, labels={"other": "a"}),
+        edge.line(3, labels={"team": odd}),
+        edge.line(4, labels={odd: "x"}),
+    )
+    text = ask("?group_by=label.team&measures=requests", accept="text/csv").text
+    assert text == 'label.team,requests\r\n,2\r\n"",1\r\n"a ""b"",\r\n=c",1\r\n'
+    assert pl.read_csv(io.StringIO(text))["label.team"].to_list() == [None, "", odd]
+    name = quote('"label.a ""b"",\r\n=c"')
+    found = ask(f"?group_by={name}&measures=requests", accept="text/csv").text
+    assert list(csv.reader(io.StringIO(found, newline=""))) == [
+        *([f"label.{odd}", "requests"], ["", "3"], ["x", "1"]),
+    ]
+
+
+def test_a_line_of_a_csv_is_never_empty(bench: Bench) -> None:
+    """Readers pass over an empty line, and the row with it."""
+    ask = asking(bench, bench.edge().line(1, ttft_ms=None))
+    assert ask("?measures=ttft_ms.p50", accept="text/csv").text == 'ttft_ms.p50\r\n""\r\n'
 
 
 def test_a_file_says_up_to_when_it_is_complete(bench: Bench) -> None:
@@ -135,6 +163,21 @@ def test_a_form_that_there_is_not_is_refused(asked: Asked) -> None:
     refused = asked(accept="text/html")
     assert refused.status_code == 406
     assert refused.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("form", ["arrow.stream", "parquet"])
+def test_sizes_beyond_64_bits_are_exact_and_fail_nobodys_export(bench: Bench, form: str) -> None:
+    """Two events that claim the largest size are enough, and any customer may post them."""
+    edge = bench.edge()
+    calls = [edge.line(n, bytes_in=2**62, bytes_out=1) for n in (1, 2, 3)]
+    answer = asking(bench, *calls)(
+        "?measures=bytes_in,bytes_out", accept=f"application/vnd.apache.{form}"
+    )
+    assert answer.status_code == 200, answer.text
+    read = pq.read_table if form == "parquet" else lambda of: pa.ipc.open_stream(of).read_all()
+    table = read(io.BytesIO(answer.content))
+    assert table.to_pylist() == [{"bytes_in": 3 * 2**62, "bytes_out": 3}]
+    assert table.schema.types == [pa.decimal128(38, 0), pa.int64()]
 
 
 def test_a_unit_beyond_64_bits_is_exact_in_every_form(bench: Bench) -> None:

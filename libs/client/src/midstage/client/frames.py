@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, overload
 
 from midstage.client import api, times
-from midstage.client.get_usage import PATH, Query
+from midstage.client.get_usage import PATH, Query, listed
 from midstage.client.platform import HERE
 from midstage.contracts.errors import RefusedError
 
@@ -91,9 +91,9 @@ def usage(
         *_said("to", _time("until", until, now=now)),
         *_said("window", window),
         *_said("zone", zone),
-        *_said("group_by", ",".join(group_by)),
-        *_said("measures", ",".join(measures)),
-        *_said("order", ",".join(order)),
+        *_said("group_by", listed(group_by)),
+        *_said("measures", listed(measures)),
+        *_said("order", listed(order)),
     ]
     stats = api.service("stats", directory=directory, server=server, token_file=token_file)
     content = stats.fetched(PATH, query, accept=ARROW)

@@ -4,7 +4,8 @@ A table, JSON and YAML are put together from the service's pages, which are of o
 Arrow stream and Parquet are its own files with every column. A file appears whole or not at all.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,8 @@ _MEASURED = (
     *("requests", "outcomes.*", "units.*", "bytes_in", "bytes_out", "customers"),
     *("latency_ms.*", "ttft_ms.*"),
 )
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|\Z)')
+_ODD = re.compile(r'[",\s]')
 Query = list[tuple[str, str]]
 
 
@@ -76,7 +79,8 @@ def usage(
             "-g",
             "--group-by",
             help="A row for each of, with commas between: customer, app, endpoint, revision, "
-            "outcome, kind, cluster, pod, status, estimated, label.NAME.",
+            "outcome, kind, cluster, pod, status, estimated, label.NAME; one with commas in it in "
+            "double quotes.",
         ),
     ] = "customer,app",
     measures: Annotated[
@@ -121,7 +125,8 @@ def usage(
         put(stats.fetched(PATH, query, accept=FILES[output]), file)
         return
     answer = whole(stats, query, limit=limit)
-    columns = [_flat(name.strip()) for name in group_by.split(",") if name.strip()]
+    named = [quoted.replace('""', '"') or name.strip() for quoted, name in _PART.findall(group_by)]
+    columns = [_flat(name) for name in named if name]
     shown = show(
         _flattened(answer) if output is Form.TABLE else answer,
         rows="usage",
@@ -132,6 +137,11 @@ def usage(
         put(f"{shown}\n".encode() if shown else b"", file)
     else:
         typer.echo(shown or "nothing found", err=not shown)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names with commas between; those that hold some, or quotes or blanks, in quotes."""
+    return ",".join('"{}"'.format(n.replace('"', '""')) if _ODD.search(n) else n for n in names)
 
 
 class _Page(msgspec.Struct):

@@ -5,6 +5,7 @@ So a sum does not depend on the order of its parts, and a bill can be made again
 
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from types import MappingProxyType
 from typing import NewType
 
@@ -25,6 +26,9 @@ CACHED_INPUT_TOKENS = "cached_input_tokens"
 BLUR = 4.5e-16  # two roundings
 """How far a float may lie from six decimals: 0.1 + 0.2 is meant as 0.3."""
 
+EXACT_MICROS = 2**33 * MICROS_PER_UNIT
+"""From so many micro-units on a float tells some decimals apart no more: 999999999999.1."""
+
 NO_UNITS: Mapping[str, Micros] = MappingProxyType({})
 
 
@@ -36,6 +40,10 @@ def micros(value: float) -> Micros:
         return Micros(value * MICROS_PER_UNIT)
     whole = math.floor(value)  # apart, because the product of a large float is not exact
     amount = whole * MICROS_PER_UNIT + round((value - whole) * MICROS_PER_UNIT)
+    if amount >= EXACT_MICROS and whole != value:
+        written = Decimal(repr(value)) * MICROS_PER_UNIT  # the shortest text that reads so
+        if written == written.to_integral_value():
+            return Micros(int(written))
     if not math.isclose(amount / MICROS_PER_UNIT, value, rel_tol=BLUR):
         raise UnreadableError(f"{value!r} units have more than six decimals")
     return Micros(amount)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types of its own
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # likewise
 
+from midstage.contracts import units
 from midstage.contracts.errors import UnreadableError
-from midstage.contracts.units import LARGEST, MICROS_PER_UNIT
+from midstage.contracts.units import EXACT_MICROS, LARGEST, MICROS_PER_UNIT
 from midstage.eventlog.arrow.cells import (
     TEXT,
     Cells,
@@ -57,7 +58,11 @@ def _exact(found: "_Pairs", values: pa.Array) -> pa.Array:
     blur = pc.multiply(pc.max_element_wise(back, values), _BLUR)
     near = pc.less_equal(pc.abs(pc.subtract(back, values)), blur)
     found.must(near, "has more than six decimals")
-    return micros
+    blurred = pc.and_(pc.greater_equal(micros, EXACT_MICROS), pc.not_equal(values, whole))
+    if not pc.any(blurred).as_py():
+        return micros
+    one_by_one = [units.micros(value) for value in values.filter(blurred).to_pylist()]
+    return pc.replace_with_mask(micros, blurred, pa.array(one_by_one, pa.int64()))
 
 
 def labels(cells: Cells, name: str) -> Labels:

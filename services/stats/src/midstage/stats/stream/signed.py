@@ -18,7 +18,7 @@ from midstage.contracts.edges import LARGEST_SEQ
 from midstage.contracts.fact import Name
 from midstage.contracts.requests import Outcome, RequestCompleted
 from midstage.contracts.topics import EVENT_BYTES
-from midstage.contracts.units import BLUR, LARGEST, MICROS_PER_UNIT
+from midstage.contracts.units import BLUR, EXACT_MICROS, LARGEST, MICROS_PER_UNIT
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED
 from midstage.eventlog.log import Record
 from midstage.stats.model import (
@@ -42,7 +42,6 @@ _SEQ_DIGITS = 20
 GROUP = 4096
 """Lines that are objects at the same time: a line is some thirty of them, and what one group let go
 of serves the next. In much smaller groups what a call of numpy costs is more than that saves."""
-_EXACT_MICROS = 2**53
 """Up to here a float holds each whole number."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -229,7 +228,7 @@ def _parted(values: Doubles, whole: Doubles) -> tuple[Longs, Flags]:
     micros = whole.astype(np.int64) * MICROS_PER_UNIT + rest
     back = micros / MICROS_PER_UNIT
     near = np.abs(back - values) <= BLUR * np.maximum(np.abs(back), np.abs(values))
-    return micros, near & (micros < _EXACT_MICROS)
+    return micros, near & (micros < EXACT_MICROS)
 
 
 def _labels(parts: Sequence[Mapping[str, str]]) -> Labels:

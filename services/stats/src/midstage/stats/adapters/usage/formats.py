@@ -4,8 +4,7 @@ Units are decimals with six digits, exact, times carry the zone. A unit that not
 empty, a counted 0 is 0. Arrow and Parquet say in their metadata what the answer rests on.
 """
 
-import csv
-import io
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +22,10 @@ CSV = "text/csv"
 ARROW = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
 
+_SPECIAL = re.compile('[",\r\n]')
 _UNITS = pa.decimal128(38, 6)
+_LARGE = pa.decimal128(38, 0)
+_LARGEST_LONG = 2**63 - 1
 _TYPES = {
     Kind.TEXT: pa.string(),
     Kind.WHOLE: pa.int64(),
@@ -34,13 +36,14 @@ _TYPES = {
 
 
 def csv_of(columns: Sequence[Column], _standing: Standing) -> bytes:
-    """RFC 4180 in UTF-8; a title first, also where there is no row."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\r\n")
-    rows.writerow([column.name for column in columns])
-    texts = [[_text(column, value) for value in column.values] for column in columns]
-    rows.writerows(zip(*texts, strict=True))
-    return text.getvalue().encode()
+    """RFC 4180 in UTF-8; a title first, also where there is no row.
+
+    An empty text is in quotes and what is missing is not, for they are two groups.
+    """
+    texts = [[_cell(column, value) for value in column.values] for column in columns]
+    titles = [_quoted(column.name) for column in columns]
+    rows = [titles, *(list(row) for row in zip(*texts, strict=True))]
+    return "".join(f"{_joined(row)}\r\n" for row in rows).encode()
 
 
 def arrow_of(columns: Sequence[Column], standing: Standing) -> bytes:
@@ -80,7 +83,14 @@ def _table(columns: Sequence[Column], standing: Standing) -> pa.Table:
 def _type(column: Column) -> pa.DataType:
     if column.kind is Kind.TIME:
         return pa.timestamp("us", tz=column.zone)
+    if column.kind is Kind.WHOLE and any(_is_large(value) for value in column.values):
+        return _LARGE
     return _TYPES[column.kind]
+
+
+def _is_large(value: Cell) -> bool:
+    """Whether it is beyond 64 bits, as a sum of few sizes may be that a hostile sender claims."""
+    return isinstance(value, int) and value > _LARGEST_LONG
 
 
 def _value(column: Column, value: Cell) -> Cell | Decimal:
@@ -91,10 +101,23 @@ def _units(micros: int) -> Decimal:
     return Decimal(micros).scaleb(-6)
 
 
+def _joined(row: Sequence[str]) -> str:
+    """A line that is not empty: readers pass over those."""
+    return ",".join(row) or '""'
+
+
+def _cell(column: Column, value: Cell) -> str:
+    return "" if value is None else _quoted(_text(column, value))
+
+
+def _quoted(text: str) -> str:
+    if text and not _SPECIAL.search(text):
+        return text
+    return '"{}"'.format(text.replace('"', '""'))
+
+
 def _text(column: Column, value: Cell) -> str:
     match value:
-        case None:
-            return ""
         case bool():
             return "true" if value else "false"
         case datetime():

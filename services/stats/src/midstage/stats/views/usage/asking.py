@@ -5,7 +5,7 @@ its JSON pointer.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -35,6 +35,7 @@ AHEAD = timedelta(hours=25)
 """Events may be a day ahead of the clock."""
 _YEARS = range(1970, 2200)
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}")
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(?:,|\Z)')
 _LISTS = ("group_by", "measures", "order")
 
 
@@ -92,8 +93,7 @@ def from_parameters(given: Iterable[tuple[str, str]], *, now: datetime) -> Meant
         if name in set(Dimension) or name.startswith(LABEL)
     }
     lists = {
-        name: [part.strip() for text in said.pop(name, ()) for part in text.split(",")]
-        for name in _LISTS
+        name: [part for text in said.pop(name, ()) for part in _listed(text)] for name in _LISTS
     }
     once = {name: text for name, (text,) in said.items()}
     fields: dict[str, object] = {
@@ -105,6 +105,15 @@ def from_parameters(given: Iterable[tuple[str, str]], *, now: datetime) -> Meant
         fields["limit"] = _whole(once["limit"])
     asked = msgspec.convert(fields, Asked)
     return _meant(asked, now=now, spelled=lambda *path: _parameter(path))
+
+
+def _listed(text: str) -> Iterator[str]:
+    """What stands between commas; in quotes, doubled within, it may hold commas itself."""
+    at = 0
+    while at < len(text) and (part := _PART.match(text, at)) is not None:
+        quoted, plain = part.groups()
+        yield plain.strip() if quoted is None else quoted.replace('""', '"')
+        at = part.end()
 
 
 def _meant(asked: Asked, *, now: datetime, spelled: Callable[..., str]) -> Meant:
