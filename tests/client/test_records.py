@@ -69,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         match url.path:
+            case _ if self.headers.get("authorization") != "Bearer secret":
+                self._json(401, {"detail": "who are you?"})
             case "/v1/records":
                 self.data.queries.append(dict(parse_qsl(url.query, keep_blank_values=True)))
                 self._json(200, {"records": [RECORD], "next": "abc"})
@@ -233,9 +235,12 @@ def test_a_file_that_is_there_is_left_as_it_is(fetching: Fetching) -> None:
 
 
 @pytest.mark.slow
-def test_records_are_printed_and_filters_are_passed_on(midstage: Midstage, data: Data) -> None:
+def test_records_are_printed_and_filters_are_passed_on(
+    midstage: Midstage, data: Data, token: str
+) -> None:
     done = midstage(
-        "get", "records", "--server", data.url, "--app", "chat", "--outcome", "ok", "--newest",
+        "get", "records", "--server", data.url, "--token-file", token,
+        "--app", "chat", "--outcome", "ok", "--newest",
         "--from", "2026-01-01T12:00:00Z", "--limit", "5", "--after", "xyz",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

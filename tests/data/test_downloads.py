@@ -277,8 +277,20 @@ def test_one_key_is_one_wish(service: Service) -> None:
 
 
 def test_who_asks_needs_the_token(service: Service) -> None:
-    stranger = TestClient(service.app)
+    stranger, known = TestClient(service.app), client(service)
     assert stranger.post("/v1/downloads", json={"format": "jsonl"}).status_code == 401
-    assert stranger.get("/v1/downloads/../../token/file").status_code == 404
-    assert stranger.get(f"/v1/downloads/{'0' * 32}").status_code == 404
-    assert stranger.get("/v1/downloads/nonsense").status_code == 422
+    made(service)
+    for path in ("/v1/records", "/v1/records/parts", "/v1/downloads", "/v1/status"):
+        assert known.get(path).status_code == 200
+        assert stranger.get(path).status_code == 401
+    (ready,) = known.get("/v1/downloads").json()["downloads"]
+    whole = f"/v1/downloads/{ready['id']}/file"
+    assert (known.get(whole).status_code, stranger.get(whole).status_code) == (200, 401)
+    assert stranger.head(whole).status_code == 401
+
+
+def test_what_names_no_download_is_not_there(service: Service) -> None:
+    known = client(service)
+    assert known.get("/v1/downloads/../../token/file").status_code == 404
+    assert known.get(f"/v1/downloads/{'0' * 32}").status_code == 404
+    assert known.get("/v1/downloads/nonsense").status_code == 422

@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.platform, pytest.mark.slow]
 
 DEADLINE_S = 180.0
 """A process starts, reads a topic that others use too, and closes an hour: on a busy machine."""
+TOKEN = {"authorization": "Bearer secret"}
 OVER = datetime.now(UTC) - timedelta(hours=3)
 
 
@@ -69,7 +70,9 @@ class Running:
         """What data answers, None while it does not."""
         with (
             suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer,
+            urllib.request.urlopen(
+                urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=TOKEN)
+            ) as answer,
         ):
             found: Mapping[str, object] = json.load(answer)
             return found

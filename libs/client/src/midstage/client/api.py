@@ -57,10 +57,14 @@ class Service:
         self, path: str, query: Sequence[tuple[str, str]], *, accept: str = "application/json"
     ) -> bytes:
         """What GET gives to whoever has the token, in the form ``accept``."""
-        headers = {"accept": accept}
-        if self.token_file is not None:
-            headers["authorization"] = f"Bearer {platform.token_in(self.token_file)}"
+        headers = {"accept": accept, **self.authorization()}
         return self._answer("GET", path, params=tuple(query), headers=headers)
+
+    def authorization(self) -> Mapping[str, str]:
+        """The header of whoever has the token; none where its file is not known."""
+        if self.token_file is None:
+            return {}
+        return {"authorization": f"Bearer {platform.token_in(self.token_file)}"}
 
     def posed(self, path: str, body: Mapping[str, object]) -> bytes:
         """What POST of a question gives to whoever has the token; nothing is changed."""
@@ -107,7 +111,7 @@ class Service:
             method,
             path,
             headers={
-                "authorization": f"Bearer {platform.token_in(self.token_file)}",
+                **self.authorization(),
                 "idempotency-key": command_id,
                 "content-type": content_type,
             },

@@ -177,7 +177,7 @@ def _streamed(
 ) -> None:
     """Append what the part lacks; all of it where the service does not give a range."""
     begin = target.held()
-    headers = {"accept-encoding": "identity"}
+    headers = {"accept-encoding": "identity", **service.authorization()}
     if begin:
         headers |= {"range": f"bytes={begin}-", "if-range": f'"{manifest.sha256}"'}
     path = f"/v1/downloads/{manifest.id}/file"
@@ -210,7 +210,7 @@ def _verify(manifest: Manifest, target: Target) -> None:
 
 
 def _asked(service: api.Service, download_id: str) -> Manifest:
-    return _manifest(service.ask(f"/v1/downloads/{download_id}", {}))
+    return _manifest(service.told(f"/v1/downloads/{download_id}", {}))
 
 
 def _remembered(target: Target) -> Asked | None:

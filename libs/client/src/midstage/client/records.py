@@ -89,6 +89,7 @@ def records(
     output: OutputOption = Output.TABLE,
     directory: Directory = HERE,
     server: Server = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Print request records, page by page."""
     filters = _filters(
@@ -101,7 +102,8 @@ def records(
         "limit": str(limit),
         "after": after,
     }
-    answer = api.service("data", directory=directory, server=server).ask("/v1/records", query)
+    data = api.service("data", directory=directory, server=server, token_file=token_file)
+    answer = data.told("/v1/records", query)
     found = show(answer, rows="records", columns=RECORDS, output=output)
     typer.echo(found or "nothing found", err=not found)
     following = msgspec.json.decode(answer, type=_Page).next

@@ -168,6 +168,7 @@ def _app(
         registry=registry,
         token=secret(settings.token_file),
         routers=[routes],
+        private=["/v1"],
     )
 
 
