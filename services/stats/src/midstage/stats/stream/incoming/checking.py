@@ -7,6 +7,7 @@ and edges' sources need the edge's signature over the exact body, which forwards
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from decimal import Context, Decimal, DecimalException, InvalidOperation, Underflow, localcontext
 
 import msgspec
 
@@ -17,10 +18,16 @@ from midstage.contracts.fact import Event, Fact
 from midstage.contracts.metered import METERED
 from midstage.contracts.requests import REQUEST_COMPLETED
 from midstage.contracts.topics import EVENT_BYTES, Topic
-from midstage.contracts.units import micros
+from midstage.contracts.units import BLUR, MICROS_PER_UNIT, micros
 from midstage.eventlog.codec import CONTENT_TYPE, STRUCTURED, Decoder
 from midstage.eventlog.log import Headers, Message, Partition, Record
-from midstage.stats.stream.incoming.documents import FaultError, Value, document, pointed
+from midstage.stats.stream.incoming.documents import (
+    FaultError,
+    Value,
+    Written,
+    document,
+    pointed,
+)
 from midstage.stats.stream.reading import AHEAD, arrival
 from midstage.stats.views.ingest import Mode, Posted, is_json
 
@@ -37,6 +44,9 @@ _OPTIONAL_TEXTS = ("subject", "datacontenttype", "dataschema", "midstageseq")
 _PATH = re.compile(r" - at `\$([^`]*)`$")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_TOO_FINE = "more than six decimals"
+_EXACTLY = Context(prec=40, traps=[InvalidOperation, Underflow])
+"""Digits enough to tell any written amount from the double next to it."""
 
 
 class Checking:
@@ -162,9 +172,26 @@ def _counted(pointer: str, amount: Value) -> None:
     if isinstance(amount, bool) or not isinstance(amount, int | float):
         raise FaultError(pointer, "not a number")
     try:
-        micros(amount)
+        counted = micros(amount)
     except UnreadableError as e:
         raise FaultError(pointer, str(e)) from e
+    if isinstance(amount, Written):
+        _as_written(pointer, amount.text, counted)
+
+
+def _as_written(pointer: str, text: str, counted: int) -> None:
+    """What is counted is what was written, but for the blur of a sum of doubles."""
+    with localcontext(_EXACTLY):
+        try:
+            written = Decimal(text) * MICROS_PER_UNIT
+            off = abs(written - counted)
+        except DecimalException as e:
+            raise FaultError(pointer, _TOO_FINE) from e
+        if off and written == written.to_integral_value():
+            read = counted / MICROS_PER_UNIT
+            raise FaultError(pointer, f"too many digits for a double, it would count as {read!r}")
+        if off > Decimal(BLUR) * counted:
+            raise FaultError(pointer, _TOO_FINE)
 
 
 def _own(found: Mapping[str, Value], customer: str) -> None:

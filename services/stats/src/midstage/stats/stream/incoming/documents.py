@@ -46,6 +46,19 @@ class _NoNumber(str):
     """NaN, Infinity or -Infinity."""
 
 
+class Written(float):
+    """A number with a point or an exponent, and ``text``: how its sender wrote it."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> "Written":
+        """The double next to ``text``."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BLANK = " \t\r\n"
 _decoder = json.JSONDecoder()
@@ -72,7 +85,10 @@ def document(content: bytes) -> dict[str, Value]:
     """One JSON object; FaultError names the first place that is not strict JSON."""
     try:
         found: Value = json.loads(
-            content.decode(), object_pairs_hook=_object, parse_constant=_NoNumber
+            content.decode(),
+            object_pairs_hook=_object,
+            parse_float=Written,
+            parse_constant=_NoNumber,
         )
     except UnicodeDecodeError as e:
         raise FaultError("", f"not UTF-8: byte {e.start}") from e
