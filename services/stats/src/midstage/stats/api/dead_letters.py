@@ -2,7 +2,7 @@
 
 from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from midstage.chassis.audited import Audit
 from midstage.stats.api.answered import as_json
@@ -17,6 +17,10 @@ from midstage.stats.views.dead_letters import (
 
 PATH = "/v1/dead-letters"
 ONE = f"{PATH}/{{topic}}/{{partition}}/{{offset}}"
+PLACES = r"^[A-Za-z0-9._/,-]*$"
+"""What ``next`` is made of; ten thousand other characters are too long an address for a server."""
+Topic = Annotated[str, Path(max_length=249)]
+Number = Annotated[int, Path(ge=0, lt=1 << 63)]
 Name = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
@@ -46,7 +50,7 @@ def router(looking: Looking, audit: Audit) -> APIRouter:
         customer: Name = None,
         reason: Annotated[str | None, Query(min_length=1, max_length=1_000)] = None,
         since: Annotated[str | None, Query(alias="from", max_length=64)] = None,
-        before: Annotated[str | None, Query(max_length=10_000)] = None,
+        before: Annotated[str | None, Query(max_length=10_000, pattern=PLACES)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST_LETTERS)] = 100,
     ) -> Response:
         def answer() -> Response:
@@ -65,7 +69,9 @@ def router(looking: Looking, audit: Audit) -> APIRouter:
         return audit.told(request, answer, route=PATH)
 
     @routes.get("/{topic}/{partition}/{offset}", response_model=WholeDeadLetter)
-    def get_dead_letter(request: Request, topic: str, partition: int, offset: int) -> Response:
+    def get_dead_letter(
+        request: Request, topic: Topic, partition: Number, offset: Number
+    ) -> Response:
         place = Place(topic=topic, partition=partition, offset=offset)
         return audit.told(
             request, lambda: as_json(looking.one(place)), route=ONE, query=f"id={place}"
