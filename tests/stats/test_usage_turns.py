@@ -30,7 +30,9 @@ from .conftest import DEADLINE_S, NOON, decided, request
 
 pytestmark = pytest.mark.slow
 
-QUESTION = from_parameters([("measures", "requests")], now=NOON).question
+SUMMED = from_parameters([("measures", "requests")], now=NOON).question
+QUESTION = from_parameters([("measures", "requests,latency_ms.p50")], now=NOON).question
+"""Only rows tell."""
 TOKEN = {"authorization": "Bearer secret"}
 
 
@@ -103,6 +105,12 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Making]:
     for one in made:
         one.leave.set()
         one.ledger.close()
+
+
+def test_what_sums_tell_does_not_wait_for_the_names_of_all_files(held: Making) -> None:
+    book = held(Turns(1, within_s=DEADLINE_S))
+    assert requests(book.usage(Wished(question=SUMMED))) == 1
+    assert book.most == 0
 
 
 def test_no_more_than_so_many_read_it_and_the_next_has_its_turn(held: Making) -> None:
@@ -188,9 +196,11 @@ def test_over_http_it_is_a_503_that_says_when_to_come_again(held: Making) -> Non
         progress=lambda: None,
     )
     with ThreadPoolExecutor(1) as caller:
-        first = caller.submit(TestClient(app).get, "/v1/usage", headers=TOKEN)
+        first = caller.submit(
+            TestClient(app).get, "/v1/usage?measures=latency_ms.p50", headers=TOKEN
+        )
         book.is_read()
-        busy = TestClient(app).get("/v1/usage", headers=TOKEN)
+        busy = TestClient(app).get("/v1/usage?measures=latency_ms.p50", headers=TOKEN)
         assert (busy.status_code, busy.headers["retry-after"]) == (503, "1")
         assert busy.headers["content-type"] == "application/problem+json"
         book.leave.set()
