@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.instants import instant
 from midstage.contracts.requests import Outcome
 
 MOST_RECORDS = 1000
@@ -133,8 +134,8 @@ def filters(
     until: str | None = None,
 ) -> Filters:
     """The filters that a caller means; RefusedError names what can't be meant."""
-    begin = None if since is None else _time("from", since)
-    end = None if until is None else _time("to", until)
+    begin = None if since is None else instant("from", since)
+    end = None if until is None else instant("to", until)
     if begin is not None and end is not None and begin > end:
         raise RefusedError(f"from={since!r} is after to={until!r}")
     return Filters(
@@ -192,14 +193,3 @@ def _outcome(name: str) -> Outcome:
         return Outcome(name)
     except ValueError as error:
         raise RefusedError(f"outcome={name!r} is none of {', '.join(Outcome)}") from error
-
-
-def _time(name: str, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-        exact = time.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise RefusedError(f"{name}={text!r} is not a time like 2026-01-31T12:00:00Z") from error
-    if time.tzinfo is None:
-        raise RefusedError(f"{name}={text!r} has no time zone; write it like 2026-01-31T12:00:00Z")
-    return exact

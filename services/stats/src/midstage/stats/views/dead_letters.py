@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.instants import instant
 
 MOST_LETTERS = 1_000
 EXCERPT_CHARACTERS = 500
@@ -145,7 +146,7 @@ def asked(
         source=source,
         customer=customer,
         reason=reason,
-        since=None if since is None else _time("from", since),
+        since=None if since is None else instant("from", since, status=400),
         below=None if before is None else tuple(place(one) for one in before.split(",")),
         limit=limit,
     )
@@ -221,18 +222,3 @@ def _text(raw: msgspec.Raw | None) -> str | None:
 
 def _name(text: bytes | None) -> str | None:
     return None if not text else text.decode(errors="replace")[:_NAME_CHARACTERS]
-
-
-def _time(name: str, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-        exact = time.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise RefusedError(
-            f"{name}={text!r} is not a time like 2026-01-31T12:00:00Z", status=400
-        ) from error
-    if time.tzinfo is None:
-        raise RefusedError(
-            f"{name}={text!r} has no time zone; write it like 2026-01-31T12:00:00Z", status=400
-        )
-    return exact

@@ -1,9 +1,10 @@
 """A period as it is asked for: whole minutes of UTC, or a refusal that says what to write."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from midstage.contracts.errors import RefusedError
+from midstage.contracts.instants import instant
 
 
 class Period(NamedTuple):
@@ -23,13 +24,7 @@ def period(*, since: str | None, until: str | None) -> Period:
 
 
 def _minute(name: str, text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-        exact = time.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise RefusedError(f"{name}={text!r} is not a time like 2026-01-31T12:00:00Z") from error
-    if time.tzinfo is None:
-        raise RefusedError(f"{name}={text!r} has no time zone; write it like 2026-01-31T12:00:00Z")
+    exact = instant(name, text)
     if exact.second or exact.microsecond:
         raise RefusedError(f"{name}={text!r} is not at a whole minute; usage is kept by the minute")
     return exact
